@@ -1,0 +1,275 @@
+import gzip
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from tuner.config import DataConfig, TokenMode
+from tuner.data import Split, load_dataset
+from tuner.data.cells import labelled_rows
+from tuner.data.files import read_table
+from tuner.errors import DataError
+
+WriteCsv = Callable[..., str]
+Rows = list[tuple[str, str]]
+FORMATS = [".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".parquet"]
+
+
+@pytest.fixture
+def as_format(tmp_path: Path) -> Callable[[Rows, str], str]:
+    """Writes rows as the format that an extension stands for."""
+
+    def write(rows: Rows, ending: str) -> str:
+        path = tmp_path / f"rows{ending}"
+        plain = ending.removesuffix(".gz")
+        if plain == ".parquet":
+            pq.write_table(
+                pa.table({"text": [t for t, _ in rows], "label": [c for _, c in rows]}), path
+            )
+            return str(path)
+        if plain in (".csv", ".tsv"):
+            delimiter = "," if plain == ".csv" else "\t"
+            content = "\r\n".join(delimiter.join(row) for row in [("text", "label"), *rows])
+        else:
+            content = "\n".join(json.dumps({"label": c, "text": t}) for t, c in rows)
+        packed = gzip.compress(content.encode()) if ending.endswith(".gz") else content.encode()
+        path.write_bytes(packed)
+        return str(path)
+
+    return write
+
+
+@pytest.mark.parametrize("ending", [*FORMATS, ".CSV", ".csv.gz", ".tsv.gz", ".jsonl.gz"])
+def test_every_format_gives_the_same_data_set(
+    as_format: Callable[[Rows, str], str], forty_rows: Rows, write_csv: WriteCsv, ending: str
+) -> None:
+    expected = load_dataset(DataConfig(source=write_csv(forty_rows, name="expected.csv")), seed=0)
+    source = as_format(forty_rows, ending.lower())
+    if ending.isupper():
+        source = str(Path(source).rename(Path(source).with_suffix(ending)))
+    assert load_dataset(DataConfig(source=source), seed=0).fingerprint == expected.fingerprint
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-32"])
+def test_byte_order_marks_are_understood(tmp_path: Path, forty_rows: Rows, encoding: str) -> None:
+    path = tmp_path / "marked.csv"
+    path.write_text("\n".join(["text,label", *(",".join(row) for row in forty_rows)]), encoding)
+    assert load_dataset(DataConfig(source=str(path)), seed=0).class_names == ("neg", "pos")
+
+
+@pytest.mark.parametrize("ending", [".jsonl", ".parquet"])
+def test_lists_of_integers_are_symbols(tmp_path: Path, ending: str) -> None:
+    rows = [([7, 11 + i, 7], i % 2) for i in range(20)]
+    path = tmp_path / f"lists{ending}"
+    if ending == ".parquet":
+        pq.write_table(
+            pa.table({"tokens": [t for t, _ in rows], "label": [c for _, c in rows]}), path
+        )
+    else:
+        path.write_text("\n".join(json.dumps({"tokens": t, "label": c}) for t, c in rows))
+    dataset = load_dataset(DataConfig(source=str(path), tokens=TokenMode.CHARACTERS), seed=0)
+    assert dataset.vocabulary[3] == "7"
+    assert set(dataset.vocabulary[4:]) <= {str(11 + i) for i in range(20)}
+    assert (dataset.splits[Split.TRAIN].lengths == 4).all()
+
+
+def test_a_parquet_file_with_damaged_names_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "rows.parquet"
+    pq.write_table(pa.table({"text": ["good"], "label": ["1"]}), path, store_schema=False)
+    path.write_bytes(path.read_bytes().replace(b"label", b"lab\xffl"))
+    with pytest.raises(DataError, match="not a readable Parquet file"):
+        load_dataset(DataConfig(source=str(path)), seed=0)
+
+
+def _jsonl(tmp_path: Path, *rows: object) -> DataConfig:
+    path = tmp_path / "rows.jsonl"
+    path.write_text("\n".join(json.dumps(row) for row in rows))
+    return DataConfig(source=str(path))
+
+
+@pytest.mark.parametrize(
+    ("labels", "names"),
+    [((True, False), ("false", "true")), ((3, 11), ("3", "11")), ((1.0, 0.0), ("0", "1"))],
+)
+def test_labels_of_other_types_become_names(
+    tmp_path: Path, labels: tuple[object, object], names: tuple[str, str]
+) -> None:
+    rows = [{"text": f"{i} {label}", "label": label} for i in range(6) for label in labels]
+    assert load_dataset(_jsonl(tmp_path, *rows), seed=0).class_names == names
+
+
+def test_half_an_emoji_in_json_does_not_break_anything(tmp_path: Path) -> None:
+    rows = [{"text": f"\ud83d {i}", "label": i % 2} for i in range(20)]
+    dataset = load_dataset(_jsonl(tmp_path, *rows), seed=0)
+    assert dataset.vocabulary[3] == "\ufffd"
+
+
+@pytest.mark.parametrize(
+    ("header", "text", "label"),
+    [
+        (("Review", "Sentiment"), None, None),
+        (("", "body", "class"), None, None),
+        (("words", "label"), None, None),
+        (("label", "words"), None, None),
+        (("what", "which"), None, None),
+        (("which", "what"), None, None),
+        (("id", "text", "note", "target"), None, None),
+        (("text", "label", "a", "b"), "a", "b"),
+        (("text", "label"), "label", "text"),
+    ],
+)
+def test_columns_are_guessed_when_their_names_make_it_plain(
+    write_csv: WriteCsv, header: tuple[str, ...], text: str | None, label: str | None
+) -> None:
+    is_text = {name: name in ("Review", "body", "words", "what", "text") for name in header}
+    if text and label:
+        is_text = {name: name == text for name in header}
+    rows = [
+        tuple(f"t{i} {name}" if is_text[name] else str(i % 2) for name in header) for i in range(20)
+    ]
+    config = DataConfig(source=write_csv(rows, header), text_column=text, label_column=label)
+    assert load_dataset(config, seed=0).class_names == ("0", "1")
+
+
+@pytest.mark.parametrize(
+    ("header", "settings", "message"),
+    [
+        (("text", "label"), {"text_column": "txt"}, r"there is no column 'txt'.* 'text', 'label'"),
+        (("text", "label"), {"label_column": "y"}, r"there is no column 'y'.* 'text', 'label'"),
+        (
+            ("text", "label"),
+            {"text_column": "label", "label_column": "label"},
+            "must be two columns",
+        ),
+        (("text", "label", "text"), {}, "column 'text' exists twice"),
+        (
+            ("a", "b", "c"),
+            {},
+            "cannot tell which column is the label.* 'a', 'b', 'c'.*--label-column",
+        ),
+        (("a", "b", "label"), {}, "cannot tell which column is the text.*--text-column"),
+        (("text;label",), {}, "save it with commas"),
+        (("good film", "1"), {}, "the first line must name the columns.*`text,label`"),
+    ],
+)
+def test_columns_that_are_not_plain_are_refused(
+    write_csv: WriteCsv, header: tuple[str, ...], settings: dict[str, str], message: str
+) -> None:
+    source = write_csv([("x",) * len(header)] * 4, header)
+    with pytest.raises(DataError, match=message):
+        load_dataset(DataConfig(source=source, **settings), seed=0)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "has no rows"),
+        (b"text,label\n", "has no rows"),
+        (b"text,label\ngood,1\na, b,0\n", "line 3 has 3 cells and the first line has 2"),
+        (b"text,label\ngood\n", "line 2 has 1 cells and the first line has 2"),
+        (b'text,label\n"good,1\nbad,0\n', "line 3 is broken"),
+        (b'text,label\n"a" b,1\n', "line 2 is broken"),
+        (b"text,label\ncaf\xe9,1\n", "must be UTF-8, got byte 0xe9 on line 2; .*iconv"),
+        ("text,label\na,1\n".encode("utf-16-le"), "zero bytes"),
+        (b"text,label\ngood,1\nbad, \n", r"row 2 \(line 3\): column 'label' must be a label"),
+        (b"text,label\n" + b"good,1\n" * 9, "two classes or more, got only '1'"),
+        (b"text,label\na,1\nb,2\nc,3\nd,4\n", "4 classes in 4 rows.*--label-column"),
+        (
+            b"text,label\na,1\nb,0\nA!,1\nc,0\nd,0\ne,0\n",
+            "class '1' has 1 distinct texts.* needs 4",
+        ),
+        (b"text,label,split\na,1,train\nb,0,exam\n", r"row 2 \(line 3\): column 'split' .*'exam'"),
+        (b"text,label,split\na,1,test\nb,0,test\n", "no row 'train'"),
+    ],
+)
+def test_bad_csv_is_refused_in_one_line(tmp_path: Path, content: bytes, message: str) -> None:
+    path = tmp_path / "bad.csv"
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=message) as refused:
+        load_dataset(DataConfig(source=str(path)), seed=0)
+    assert str(refused.value).startswith(str(path))
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("ending", "content", "message"),
+    [
+        (".jsonl", b'{"text": "a", "label": 1}\n\n{"text": oops}', "line 3 is not JSON"),
+        (".jsonl", b"[1, 2]", "line 1 must be an object"),
+        (".jsonl", b'[\n{"text": "a"}]', "line 1 is not JSON.*one object a line"),
+        (".jsonl", b"[" * 100_000, "line 1 is not JSON"),
+        (
+            ".jsonl",
+            b'{"text": "a", "label": 1}\n{"label": 0}',
+            r"row 2 \(line 2\).*'text'.*got nothing",
+        ),
+        (".jsonl", b'{"text": 5, "label": 1}', "must be a text, got 5"),
+        (".jsonl", b'{"text": [1, "a"], "label": 1}', "must be a list of integers"),
+        (
+            ".jsonl",
+            b'{"text": [1], "label": 1}\n{"text": "a", "label": 1}',
+            "row 2 .*list of integers",
+        ),
+        (".jsonl", b'{"text": "a", "label": 0.5}', "must be a label.*got 0.5"),
+        (".jsonl", b'{"text": "a", "label": NaN}', "must be a label.*got nan"),
+        (".jsonl", b'{"text": "a", "label": null}', "must be a label.*got nothing"),
+        (".parquet", b"PAR1 and nothing else PAR1", "not a readable Parquet file"),
+        (".parquet", b"", "not a readable Parquet file"),
+        (".csv.gz", b"text,label", "not a complete gzip file"),
+        (".csv.gz", gzip.compress(b"text,label\na,1")[:-9], "not a complete gzip file"),
+        (".xlsx", b"PK", r"must end in \.csv, .*got 'bad\.xlsx'"),
+        (".parquet.gz", b"", r"must end in \.csv, .*got 'bad\.parquet\.gz'"),
+    ],
+)
+def test_other_bad_files_are_refused_in_one_line(
+    tmp_path: Path, ending: str, content: bytes, message: str
+) -> None:
+    path = tmp_path / f"bad{ending}"
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=message) as refused:
+        load_dataset(DataConfig(source=str(path)), seed=0)
+    assert "\n" not in str(refused.value)
+
+
+_csv_like = st.text('text,label\t\n\r"1é;{}[]:ab', max_size=80).map(
+    lambda text: b"text,label\n" + text.encode()
+)
+_json_like = st.lists(
+    st.dictionaries(
+        st.sampled_from(["text", "label", "split"]),
+        st.none()
+        | st.booleans()
+        | st.integers()
+        | st.floats()
+        | st.text()
+        | st.lists(st.integers()),
+    )
+).map(lambda rows: "\n".join(json.dumps(row) for row in rows).encode())
+
+
+@given(
+    content=st.binary(max_size=200) | _csv_like | _json_like,
+    ending=st.sampled_from([*FORMATS, ".csv.gz"]),
+)
+@example(content=b"\xff\xfe\x00\xd8", ending=".csv")
+@example(content=b"\xff\xfe\x00\x00\x00", ending=".tsv")
+@example(content=b'text,label\n"a\nb', ending=".csv")
+@settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
+def test_any_bytes_are_rows_or_one_line_of_refusal(content: bytes, ending: str) -> None:
+    refused = None
+    try:
+        rows = labelled_rows(read_table(content, ending, "some file"), DataConfig())
+    except DataError as error:
+        refused = str(error)
+    if refused is not None:
+        assert refused.startswith("some file: ")
+        assert len(refused.splitlines()) == 1
+    else:
+        assert len(rows.texts) == len(rows.labels) > 0
+        assert all(rows.labels)
+        " ".join([*rows.texts, *rows.labels]).encode()

@@ -1,0 +1,61 @@
+"""The commands that only read must start at once: they load neither Ray nor Keras nor TensorFlow."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+HEAVY = {"ray", "keras", "tensorflow"}
+
+# Loaded modules are printed when the command is through, however it ends.
+_RUN = """
+import atexit, json, sys
+atexit.register(lambda: print("LOADED", json.dumps(sorted({m.partition(".")[0] for m in sys.modules}))))
+sys.argv = ["tuner", *sys.argv[1:]]
+from tuner.cli import main
+sys.exit(main())
+"""
+
+
+def run(folder: Path, *arguments: str) -> tuple[int, set[str], str]:
+    """Exit code, loaded top-level modules and everything printed of `tuner` with `arguments`."""
+    ended = subprocess.run(
+        [sys.executable, "-c", _RUN, *arguments], cwd=folder, capture_output=True, text=True
+    )
+    printed, _, loaded = ended.stdout.rpartition("LOADED ")
+    return ended.returncode, set(json.loads(loaded)), printed + ended.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("--help",), ("search", "--help"), ("spaces",), ("spaces", "seed"), ("data", "--help")],
+)
+def test_reading_commands_load_nothing_heavy(tmp_path: Path, arguments: tuple[str, ...]) -> None:
+    code, loaded, printed = run(tmp_path, *arguments)
+    assert code == 0, printed
+    assert not loaded & HEAVY
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_leaderboard_of_no_run_is_refused_without_loading_anything_heavy(tmp_path: Path) -> None:
+    code, loaded, printed = run(tmp_path, "leaderboard", "runs/missing")
+    assert code == 2, printed
+    assert "runs/missing" in printed
+    assert not loaded & HEAVY
+
+
+def test_help_loads_neither_optuna_nor_pandas(tmp_path: Path) -> None:
+    code, loaded, printed = run(tmp_path, "--help")
+    assert code == 0, printed
+    assert not loaded & {"optuna", "pandas", "pyarrow"}
+
+
+def test_the_package_itself_loads_nothing_heavy(tmp_path: Path) -> None:
+    program = "import sys, tuner; print(*sorted({m.partition('.')[0] for m in sys.modules}))"
+    ended = subprocess.run(
+        [sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert not HEAVY & set(ended.stdout.split())

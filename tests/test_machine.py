@@ -1,0 +1,133 @@
+import os
+from pathlib import Path
+
+import pytest
+
+from tuner import machine
+from tuner.machine import TensorFlowState
+
+MEMINFO = "MemTotal: 16000000 kB\nMemFree: 1000000 kB\nMemAvailable: 8000000 kB\n"
+V2 = {"proc/self/cgroup": "0::/box\n"}
+V1 = {"proc/self/cgroup": "9:cpu,cpuacct:/box\n4:memory:/box\n0::/\n"}
+
+
+def make_root(folder: Path, files: dict[str, str]) -> Path:
+    """A folder that stands for `/` with these files in it."""
+    for name, text in {"proc/meminfo": MEMINFO, **files}.items():
+        file = folder / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text)
+    return folder
+
+
+@pytest.fixture
+def eight_cpus(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "cpu_count", lambda: 8)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)), raising=False)
+
+
+@pytest.mark.usefixtures("eight_cpus")
+@pytest.mark.parametrize(
+    ("files", "cpus"),
+    [
+        ({}, 8),
+        (V2 | {"sys/fs/cgroup/box/cpu.max": "max 100000\n"}, 8),
+        (V2 | {"sys/fs/cgroup/box/cpu.max": "250000 100000\n"}, 2),
+        (V2 | {"sys/fs/cgroup/box/cpu.max": "50000 100000\n"}, 1),
+        (V2 | {"sys/fs/cgroup/cpu.max": "300000 100000\n"}, 3),
+        (V2 | {"sys/fs/cgroup/box/cpu.max": "6400000 100000\n"}, 8),
+        (
+            V1
+            | {
+                "sys/fs/cgroup/cpu/box/cpu.cfs_quota_us": "400000\n",
+                "sys/fs/cgroup/cpu/box/cpu.cfs_period_us": "100000\n",
+            },
+            4,
+        ),
+        (
+            V1
+            | {
+                "sys/fs/cgroup/cpu/cpu.cfs_quota_us": "-1\n",
+                "sys/fs/cgroup/cpu/cpu.cfs_period_us": "100000\n",
+            },
+            8,
+        ),
+    ],
+)
+def test_usable_cpus_follow_the_innermost_quota(
+    tmp_path: Path, files: dict[str, str], cpus: int
+) -> None:
+    assert machine.usable_cpus(make_root(tmp_path, files)) == cpus
+
+
+def test_usable_cpus_follow_the_affinity(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 3, 5}, raising=False)
+    assert machine.usable_cpus(make_root(tmp_path, {})) == 3
+
+
+def test_memory_without_a_limit_is_the_machines(tmp_path: Path) -> None:
+    found = machine.memory(make_root(tmp_path, {}))
+    assert (found.total, found.available) == (16000000 * 1024, 8000000 * 1024)
+
+
+def test_memory_counts_read_files_of_a_container_as_free(tmp_path: Path) -> None:
+    files = {
+        "sys/fs/cgroup/box/memory.max": "4000000000\n",
+        "sys/fs/cgroup/box/memory.current": "3000000000\n",
+        "sys/fs/cgroup/box/memory.stat": "anon 1\ninactive_file 1000000000\n",
+    }
+    found = machine.memory(make_root(tmp_path, V2 | files))
+    assert (found.total, found.available) == (4000000000, 2000000000)
+
+
+def test_memory_knows_version_1_and_its_way_to_say_no_limit(tmp_path: Path) -> None:
+    files = {
+        "sys/fs/cgroup/memory/box/memory.limit_in_bytes": "2000000000\n",
+        "sys/fs/cgroup/memory/box/memory.usage_in_bytes": "500000000\n",
+        "sys/fs/cgroup/memory/memory.limit_in_bytes": "9223372036854771712\n",
+    }
+    found = machine.memory(make_root(tmp_path, V1 | files))
+    assert (found.total, found.available) == (2000000000, 1500000000)
+
+
+def test_disk_of_a_folder_that_is_not_there_yet(tmp_path: Path) -> None:
+    found = machine.disk(tmp_path / "runs" / "first")
+    assert found.folder == tmp_path / "runs" / "first"
+    assert found.is_writable
+    assert 0 <= found.free <= found.total
+
+
+def test_disk_below_a_file_cannot_be_written_to(tmp_path: Path) -> None:
+    (tmp_path / "runs").write_text("not a folder")
+    assert not machine.disk(tmp_path / "runs").is_writable
+
+
+def test_gpu_list_counts_cards_not_their_slices() -> None:
+    listing = (
+        "GPU 0: NVIDIA H200 (UUID: GPU-1)\n"
+        "  MIG 1g.18gb     Device  0: (UUID: MIG-1)\n"
+        "GPU 1: NVIDIA RTX A4000 (UUID: GPU-2)\n"
+    )
+    assert machine.parse_gpu_list(listing) == ("NVIDIA H200", "NVIDIA RTX A4000")
+
+
+def test_tensorflow_answers_among_other_output() -> None:
+    found = machine.gpus_of_tensorflow(program="""print('hello\\nGPUS ["Tesla T4"]\\nbye')""")
+    assert (found.state, found.names) == (TensorFlowState.WORKS, ("Tesla T4",))
+
+
+def test_tensorflow_that_fails_is_quoted() -> None:
+    found = machine.gpus_of_tensorflow(program="raise ImportError('DLL is missing')")
+    assert found.state is TensorFlowState.BROKEN
+    assert found.message == "ImportError: DLL is missing"
+
+
+def test_tensorflow_that_dies_without_a_word_has_its_exit_code() -> None:
+    found = machine.gpus_of_tensorflow(program="import os; os.kill(os.getpid(), 4)")
+    assert found.state is TensorFlowState.BROKEN
+    assert "exit code -4" in found.message
+
+
+def test_tensorflow_that_hangs_is_given_up() -> None:
+    found = machine.gpus_of_tensorflow(timeout_s=0.5, program="import time; time.sleep(60)")
+    assert found.state is TensorFlowState.SLOW

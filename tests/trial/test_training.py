@@ -1,0 +1,221 @@
+"""Training with Keras: it learns, stops at once, traces little, keeps no memory."""
+
+import gc
+import math
+import weakref
+
+import keras
+import numpy as np
+import pytest
+
+from tuner.errors import TrialDiverged, TrialFailed
+from tuner.hyperparameters import ARCHITECTURES, resolve
+from tuner.trial import TrialSpec
+from tuner.trial.evaluation import evaluate
+from tuner.trial.steps import fill_batch, make_train_step
+from tuner.trial.training import Training
+
+SMALL = {
+    "vocabulary_size": 20,
+    "embedding_size": 8,
+    "lstm_units": 8,
+    "batch_size": 16,
+    "max_length": 12,
+    "learning_rate": 0.02,
+}
+
+
+@pytest.fixture
+def make_training(make_sequences):
+    def _make(architecture: str = "lstm", *, n_classes: int = 2, epochs: int = 1, **more):
+        stop = more.pop("should_stop", lambda: False)
+        n = more.pop("n", 70)
+        return Training(
+            TrialSpec(0, resolve(architecture, {**SMALL, **more}), 3, epochs),
+            train=make_sequences(n, n_classes=n_classes, seed=1),
+            validation=make_sequences(40, n_classes=n_classes, seed=2),
+            n_classes=n_classes,
+            should_stop=stop,
+        )
+
+    return _make
+
+
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_learns_what_is_easy(make_training, n_classes: int) -> None:
+    training = make_training("cnn_bilstm", n_classes=n_classes, n=400, epochs=4)
+
+    results = list(training.epochs())
+
+    assert results[-1].val_accuracy > 0.9
+    assert results[-1].val_f1 > 0.9
+    assert results[-1].loss < results[0].loss
+
+
+@pytest.mark.parametrize("architecture", sorted(ARCHITECTURES))
+def test_every_architecture_trains(make_training, architecture: str) -> None:
+    (result,) = make_training(architecture, n=20).epochs()
+
+    assert math.isfinite(result.val_loss)
+
+
+def test_model_is_the_one_that_was_scored(make_training, make_sequences) -> None:
+    training = make_training()
+    (result,) = training.epochs()
+    validation = make_sequences(40, n_classes=2, seed=2).view(vocabulary_size=20, max_length=12)
+
+    again = evaluate(training.model, validation, n_classes=2)
+
+    assert again.accuracy == result.val_accuracy
+    assert again.loss == result.val_loss
+
+
+def test_training_figures_are_means_over_every_sequence(make_training, make_sequences) -> None:
+    training = make_training(learning_rate=1e-12)  # the weights stay, so the order does not matter
+    (result,) = training.epochs()
+    train = make_sequences(70, n_classes=2, seed=1).view(vocabulary_size=20, max_length=12)
+
+    whole = evaluate(training.model, train, n_classes=2)
+
+    assert result.loss == pytest.approx(whole.loss, rel=1e-5)
+    assert result.accuracy == pytest.approx(whole.accuracy)
+
+
+def test_stops_within_an_epoch(make_training) -> None:
+    calls = iter([False, False, True])
+    steps: list[int] = []
+    training = make_training(should_stop=lambda: next(calls))
+    step = make_train_step(training.model, batch_size=16)
+
+    def counted(ids, labels):
+        steps.append(len(ids))
+        return step(ids, labels)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("tuner.trial.training.make_train_step", lambda model, batch_size: counted)
+        assert list(training.epochs()) == []
+
+    assert len(steps) == 2
+
+
+def test_divergence_ends_the_epoch_at_once(make_training) -> None:
+    batches = 0
+
+    def count() -> bool:
+        nonlocal batches
+        batches += 1
+        return False
+
+    training = make_training(should_stop=count)
+    classifier = training.model.get_layer("classifier")
+    classifier.set_weights([np.full_like(w, np.nan) for w in classifier.get_weights()])
+
+    with pytest.raises(TrialDiverged, match="loss became nan in epoch 1; lower learning_rate"):
+        list(training.epochs())
+
+    assert batches == 1
+
+
+def test_divergence_in_the_last_step_shows_in_validation(make_training) -> None:
+    training = make_training()
+    model = training.model
+
+    def ruins_the_weights(ids, labels):
+        weights = model.get_layer("classifier").get_weights()
+        model.get_layer("classifier").set_weights([np.full_like(w, np.nan) for w in weights])
+        return 0.5, 0.5
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            "tuner.trial.training.make_train_step", lambda model, batch_size: ruins_the_weights
+        )
+        with pytest.raises(TrialDiverged, match="validation loss became nan in epoch 1"):
+            list(training.epochs())
+
+
+def test_error_inside_keras_is_a_failed_trial_with_its_cause(make_training) -> None:
+    training = make_training()
+    training.model.loss = None
+    training.model.compiled = False
+
+    with pytest.raises(TrialFailed, match=r"^\w+: \S") as caught:
+        list(training.epochs())
+
+    assert caught.value.__cause__ is not None
+
+
+def test_model_that_cannot_be_built_is_a_failed_trial(make_sequences) -> None:
+    with pytest.raises(TrialFailed, match="cannot be imported"):
+        Training(
+            TrialSpec(0, resolve("no_such_module:build", {}), 1, 1),
+            train=make_sequences(5, n_classes=2, seed=1),
+            validation=make_sequences(5, n_classes=2, seed=1),
+            n_classes=2,
+        )
+
+
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="counts TensorFlow's traces")
+def test_traces_once_whatever_the_widths(make_training) -> None:
+    traces: list[tuple[int | None, ...]] = []
+
+    @keras.saving.register_keras_serializable(package="test")
+    class Counting(keras.layers.Layer):
+        def call(self, ids):
+            traces.append(tuple(ids.shape))
+            return ids
+
+    training = make_training(epochs=2)
+    ids = keras.Input((None,), dtype="int32")
+    model = keras.Model(ids, training.model(Counting()(ids)))
+    model.compile(optimizer="sgd", loss="binary_crossentropy", weighted_metrics=["accuracy"])
+    traces.clear()
+
+    step = make_train_step(model, batch_size=4)
+    for rows, width in [(4, 8), (4, 16), (4, 24), (3, 8), (1, 32)]:
+        step(np.ones((rows, width), np.int32), np.zeros(rows, np.int32))
+        model.predict_on_batch(np.ones((rows, width), np.int32))
+
+    assert traces == [(4, None), (None, None)]  # of the training step, of the prediction
+
+
+def test_a_step_is_the_step_of_plain_keras_layers(make_training) -> None:
+    ours = make_training(optimizer="adam").model
+    ids = keras.Input((None,), dtype="int32")
+    x = keras.layers.LSTM(8)(keras.layers.Embedding(20, 8)(ids))
+    theirs = keras.Model(ids, keras.layers.Dense(1, activation="sigmoid")(x))
+    theirs.set_weights(ours.get_weights())
+    theirs.compile(optimizer=keras.optimizers.Adam(0.02), loss="binary_crossentropy")
+    rng = np.random.default_rng(0)
+    step = make_train_step(ours, batch_size=8)
+
+    for rows in (8, 8, 5):  # the last one is filled up
+        batch = rng.integers(1, 20, (rows, 7)).astype(np.int32)
+        labels = rng.integers(0, 2, rows).astype(np.int32)
+        loss, _ = step(batch, labels)
+        assert loss == pytest.approx(theirs.train_on_batch(batch, labels[:, None]), rel=1e-5)
+
+    for our, their in zip(ours.get_weights(), theirs.get_weights(), strict=True):
+        np.testing.assert_allclose(our, their, atol=2e-5)
+
+
+def test_filled_batch_keeps_the_mean_of_what_is_there() -> None:
+    ids, labels, weights = fill_batch(np.array([[1], [2], [3]]), np.array([0, 1, 1]), 8)
+
+    assert ids.shape == (8, 1)
+    assert labels.shape == (8, 1)
+    np.testing.assert_array_equal(ids[:3, 0], [1, 2, 3])
+    values = ids[:, 0].astype(float)
+    assert (weights * values).sum() / 8 == pytest.approx(2.0)
+    assert not weights[3:].any()
+
+
+def test_model_is_freed_when_the_next_trial_starts(make_training) -> None:
+    training = make_training()
+    list(training.epochs())
+    model = weakref.ref(training.model)
+    del training
+
+    make_training()
+    gc.collect()
+
+    assert model() is None

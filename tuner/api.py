@@ -1,0 +1,86 @@
+"""The Python call that does what `tuner search` does."""
+
+from pathlib import Path
+from typing import Any
+
+from tuner.config import make_config
+from tuner.run import Run
+from tuner.space import SearchSpace
+
+
+def search(
+    space: str | Path | SearchSpace | dict[str, Any] | None = None,
+    *,
+    data: str | Path | None = None,
+    text_column: str | None = None,
+    label_column: str | None = None,
+    tokens: str | None = None,
+    name: str | None = None,
+    out: str | Path | None = None,
+    trials: int | None = None,
+    time_budget: str | float | None = None,
+    max_epochs: int | None = None,
+    sample: int | None = None,
+    cpus_per_trial: float | None = None,
+    gpus_per_trial: float | None = None,
+    max_concurrent: int | None = None,
+    seed: int | None = None,
+    sampler: str | None = None,
+    pruner: str | None = None,
+    address: str | None = None,
+    config: str | Path | None = None,
+    progress: bool = True,
+) -> Run:
+    """Searches `space` for the best classifier of `data`; the same call again continues toward the budget.
+
+    Args:
+        space: a YAML file, a built-in space's name, or a space as a mapping.
+        data: a data set's name or a file.
+        progress: whether to print a line an event.
+
+    The others are the options of `tuner search`; None is its default, or what `config` says.
+
+    Returns:
+        The run: `.leaderboard()`, `.best`, `.study`.
+
+    Raises:
+        UsageError: in one line, what cannot be met; nothing was started.
+        SearchError: every trial failed in the same way.
+        KeyboardInterrupt: interrupted; finished trials are kept.
+    """
+    settings = make_config(
+        {
+            "space": str(space) if isinstance(space, Path) else space,
+            "data": {
+                "source": None if data is None else str(data),
+                "text_column": text_column,
+                "label_column": label_column,
+                "tokens": tokens,
+                "sample": sample,
+            },
+            "name": name,
+            "out": None if out is None else str(out),
+            "trials": trials,
+            "time_budget": time_budget,
+            "max_epochs": max_epochs,
+            "cpus_per_trial": cpus_per_trial,
+            "gpus_per_trial": gpus_per_trial,
+            "max_concurrent": max_concurrent,
+            "seed": seed,
+            "sampler": sampler,
+            "pruner": pruner,
+            "address": address,
+        },
+        config_file=None if config is None else Path(config),
+    )
+    from tuner.driver import EndReason, SilentListener, run_search
+
+    if progress:
+        from tuner.terminal.live import Lines, terminal_stream
+
+        outcome = run_search(settings, Lines(terminal_stream()))
+    else:
+        outcome = run_search(settings, SilentListener())
+    if outcome.reason is EndReason.INTERRUPTED:
+        raise KeyboardInterrupt(f"{outcome.run.folder}: call the same again to continue")
+    return outcome.run

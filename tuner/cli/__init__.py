@@ -1,0 +1,69 @@
+"""The commands: parse, call, print. No logic, and nothing heavy is imported before a command needs it."""
+
+import os
+import sys
+
+import typer
+
+from tuner.cli import data, doctor, leaderboard, search, spaces
+from tuner.errors import SearchError, TunerError
+
+app = typer.Typer(
+    name="tuner",
+    help="Finds good LSTM-family classifiers for your sequences.",
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command("search")(search.search)
+app.command("leaderboard")(leaderboard.leaderboard)
+app.command("spaces")(spaces.spaces)
+app.command("data")(data.data)
+app.command("doctor")(doctor.doctor)
+
+
+@app.callback(invoke_without_command=True)
+def tuner(
+    context: typer.Context,
+    version: bool = typer.Option(False, "--version", help="Show the version and exit."),
+) -> None:
+    """Finds good LSTM-family classifiers for your sequences: Optuna decides, Ray Tune executes, Keras trains.
+
+    Begin with `tuner search quickstart`, then look at `tuner leaderboard`.
+    """
+    if version:
+        from importlib.metadata import version as installed
+
+        print(f"tuner {installed('sequence-tuner')}")
+    elif context.invoked_subcommand is None:
+        print(context.get_help())
+
+
+def main() -> None:
+    """Runs the command line; errors of ours are one line on standard error.
+
+    Exit codes: 0 done, 1 the search had to stop, 2 the request cannot be met, 130 and 143 interrupted.
+    """
+    try:
+        code = app(standalone_mode=False)
+    except typer.exceptions.TyperException as error:
+        _refuse(error.format_message())
+    except typer.Abort:
+        sys.exit(130)
+    except SearchError as error:
+        print(f"tuner: {error}", file=sys.stderr)
+        sys.exit(1)
+    except TunerError as error:
+        _refuse(str(error))
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except BrokenPipeError:  # `tuner leaderboard … | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        sys.exit(0)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _refuse(message: str) -> None:
+    print(f"tuner: {' '.join(message.split())}", file=sys.stderr)
+    sys.exit(2)

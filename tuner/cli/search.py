@@ -1,0 +1,106 @@
+"""`tuner search`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tuner.config import DEFAULT_TRIALS, PrunerName, SamplerName, TokenMode
+
+
+def _one_of(names: type) -> str:
+    return "|".join(str(name) for name in names)  # type: ignore[attr-defined]
+
+
+def search(
+    space: Annotated[
+        str | None, typer.Argument(help="A YAML file, or a built-in space: see `tuner spaces`.")
+    ] = None,
+    data: Annotated[
+        str | None, typer.Option(help="A data set's name or a file: see `tuner data`.")
+    ] = None,
+    text_column: Annotated[str | None, typer.Option(help="Column of the sequences.")] = None,
+    label_column: Annotated[str | None, typer.Option(help="Column of the labels.")] = None,
+    tokens: Annotated[
+        str | None, typer.Option(help=f"{_one_of(TokenMode)}; default words.")
+    ] = None,
+    name: Annotated[
+        str | None, typer.Option(help="The run's name; default made of space and data.")
+    ] = None,
+    out: Annotated[str | None, typer.Option(help="Folder of the runs; default runs.")] = None,
+    trials: Annotated[
+        int | None,
+        typer.Option(help=f"Stop at so many finished trials; default {DEFAULT_TRIALS}."),
+    ] = None,
+    time_budget: Annotated[
+        str | None, typer.Option(help="Stop after so long, e.g. 30m or 1h30m.")
+    ] = None,
+    max_epochs: Annotated[
+        int | None, typer.Option(help="Most epochs of a trial; default the space's.")
+    ] = None,
+    sample: Annotated[
+        int | None, typer.Option(help="Use so many rows of the data, drawn per class.")
+    ] = None,
+    cpus_per_trial: Annotated[float | None, typer.Option(help="CPUs a trial; default 1.")] = None,
+    gpus_per_trial: Annotated[
+        float | None, typer.Option(help="GPUs a trial, fractions allowed; default 0.")
+    ] = None,
+    max_concurrent: Annotated[
+        int | None, typer.Option(help="Most trials at once; default as many as fit.")
+    ] = None,
+    seed: Annotated[
+        int | None, typer.Option(help="Seed of splits, sampler and trials; default 0.")
+    ] = None,
+    sampler: Annotated[
+        str | None, typer.Option(help=f"{_one_of(SamplerName)}; default tpe.")
+    ] = None,
+    pruner: Annotated[
+        str | None, typer.Option(help=f"{_one_of(PrunerName)}; default halving.")
+    ] = None,
+    address: Annotated[
+        str | None, typer.Option(help="A running Ray cluster; default this machine alone.")
+    ] = None,
+    config: Annotated[
+        Path | None, typer.Option(help="A YAML file of these settings; flags win over it.")
+    ] = None,
+    trainer: Annotated[str | None, typer.Option(hidden=True)] = None,
+) -> int:
+    """Search SPACE for the best classifier of DATA. The same command again continues toward the budget."""
+    from tuner.config import make_config
+    from tuner.terminal.live import make_listener, terminal_stream
+
+    settings = make_config(
+        {
+            "space": space,
+            "data": {
+                "source": data,
+                "text_column": text_column,
+                "label_column": label_column,
+                "tokens": tokens,
+                "sample": sample,
+            },
+            "name": name,
+            "out": out,
+            "trials": trials,
+            "time_budget": time_budget,
+            "max_epochs": max_epochs,
+            "cpus_per_trial": cpus_per_trial,
+            "gpus_per_trial": gpus_per_trial,
+            "max_concurrent": max_concurrent,
+            "seed": seed,
+            "sampler": sampler,
+            "pruner": pruner,
+            "address": address,
+            "trainer": trainer,
+        },
+        config_file=config,
+        names="flags",
+    )
+    with make_listener(terminal_stream()) as listener:
+        listener.say("reading the data and starting Ray …")
+        from tuner.driver import run_search
+
+        outcome = run_search(settings, listener)
+    from tuner.terminal.outcome import print_outcome
+
+    return print_outcome(outcome, settings)

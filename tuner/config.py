@@ -1,0 +1,215 @@
+"""What a person asks of a search: space, data, budget, resources and seed, checked once at the edge.
+
+Flags, keywords and `run.yaml` all become these models. Must not import Ray, Keras or Optuna.
+"""
+
+import re
+from collections.abc import Mapping
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, ValidationError
+
+from tuner.errors import ConfigError
+from tuner.space import SearchSpace, find_space
+from tuner.validation import first_problem
+from tuner.yaml_files import read_yaml
+
+DEFAULT_TRIALS = 30
+
+
+class TokenMode(StrEnum):
+    """How a row's text becomes tokens."""
+
+    WORDS = "words"  # as Keras' text_to_word_sequence does by default
+    CHARACTERS = (
+        "characters"  # every character but white space; for languages written without spaces
+    )
+    SYMBOLS = "symbols"  # separated by white space, kept as they are
+
+
+class SamplerName(StrEnum):
+    """How the next configuration is chosen."""
+
+    TPE = "tpe"  # Bergstra et al., 2011, multivariate and by groups of conditional parameters
+    RANDOM = "random"
+
+
+class PrunerName(StrEnum):
+    """How unpromising trials are stopped."""
+
+    HALVING = "halving"  # asynchronous successive halving, Li et al., 2020
+    HYPERBAND = "hyperband"  # Li et al., 2018; wants more than 10 trials a bracket
+    NONE = "none"
+
+
+class TrainerName(StrEnum):
+    """What a trial does."""
+
+    KERAS = "keras"
+    TOY = "toy"  # a closed learning curve instead of training: rehearses a search in seconds
+
+
+def parse_duration(text: str | float) -> float:
+    """Seconds of a duration such as `90s`, `30m`, `1h30m` or a plain number of seconds.
+
+    Raises:
+        ValueError: not a duration, or not above zero.
+    """
+    if isinstance(text, int | float) and not isinstance(text, bool):
+        seconds = float(text)
+    else:
+        compact = str(text).replace(" ", "").lower()
+        match = re.fullmatch(
+            r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s?)?", compact
+        )
+        if match is None or not compact:
+            raise ValueError(f"must be a duration such as 90s, 30m or 1h30m, got {text!r}")
+        hours, minutes, rest = (float(part or 0) for part in match.groups())
+        seconds = hours * 3600 + minutes * 60 + rest
+    if not 0 < seconds < float("inf"):
+        raise ValueError(f"must be above zero, got {text!r}")
+    return seconds
+
+
+def format_duration(seconds: float) -> str:
+    """A duration as a person writes it: `45s`, `4m10s`, `1h30m`."""
+    whole = round(seconds)
+    hours, minutes, rest = whole // 3600, whole % 3600 // 60, whole % 60
+    if hours:
+        return f"{hours}h{minutes:02d}m" if minutes else f"{hours}h"
+    if minutes:
+        return f"{minutes}m{rest:02d}s" if rest else f"{minutes}m"
+    return f"{rest}s"
+
+
+Duration = Annotated[float, BeforeValidator(parse_duration)]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class DataConfig(_Strict):
+    """Which sequences to learn from. Lists of integers (JSON lines, Parquet) need no token mode."""
+
+    source: str = Field("imdb-train", description="a data set's name or a file's path")
+    text_column: str | None = Field(None, description="column of the sequences; guessed if plain")
+    label_column: str | None = Field(None, description="column of the labels; guessed if plain")
+    tokens: TokenMode = Field(TokenMode.WORDS, description="words, characters or symbols")
+    sample: int | None = Field(None, ge=1, description="rows to use, drawn per class; default all")
+
+
+class SearchConfig(_Strict):
+    """Everything that a search is asked to do."""
+
+    space: SearchSpace
+    data: DataConfig = DataConfig()
+    name: str | None = Field(None, pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=100)
+    out: str = "runs"
+    trials: int | None = Field(None, ge=1)
+    time_budget: Annotated[Duration, PlainSerializer(format_duration)] | None = None
+    max_epochs: int | None = Field(None, ge=1)
+    cpus_per_trial: float = Field(1.0, gt=0)
+    gpus_per_trial: float = Field(0.0, ge=0)
+    max_concurrent: int | None = Field(None, ge=1)
+    seed: int = Field(0, ge=0, lt=2**31)
+    sampler: SamplerName = SamplerName.TPE
+    pruner: PrunerName = PrunerName.HALVING
+    address: str | None = None
+    trainer: TrainerName = TrainerName.KERAS
+
+    @property
+    def run_name(self) -> str:
+        """The run folder's name: given, or made of the space and the data, so that it is found again."""
+        if self.name is not None:
+            return self.name
+        source = Path(self.data.source)
+        data = source.name.split(".")[0] if source.suffix else self.data.source
+        return f"{self.space.name}-{re.sub(r'[^A-Za-z0-9_.-]+', '-', data) or 'data'}"
+
+    @property
+    def folder(self) -> Path:
+        """The run folder."""
+        return Path(self.out).expanduser() / self.run_name
+
+    @property
+    def epochs(self) -> int:
+        """The most epochs a trial may take."""
+        return self.max_epochs or self.space.max_epochs
+
+    @property
+    def trial_budget(self) -> int | None:
+        """Finished trials to stop at; none when only the time is limited."""
+        if self.trials is None and self.time_budget is None:
+            return DEFAULT_TRIALS
+        return self.trials
+
+
+# What `run.yaml` records beside the settings; ignored when it is read back as settings.
+RECORDED = ("versions", "fingerprint", "created")
+
+
+def make_config(
+    settings: Mapping[str, Any],
+    *,
+    config_file: Path | None = None,
+    names: Literal["flags", "keywords"] = "keywords",
+) -> SearchConfig:
+    """The search that is asked for: `settings` win over `config_file`.
+
+    Args:
+        settings: fields of `SearchConfig`, those of `DataConfig` under `data` as a mapping; None is not given.
+        config_file: a YAML file of the same fields, such as the `run.yaml` of an earlier run.
+        names: how fields are called in messages, `--max-epochs` or `max_epochs`.
+
+    Raises:
+        ConfigError, SpaceError: in one line, which setting breaks which rule.
+    """
+    merged = _read_settings(config_file) if config_file is not None else {}
+    for key, value in settings.items():
+        if key == "data":
+            given = {name: part for name, part in value.items() if part is not None}
+            merged["data"] = {**merged.get("data", {}), **given}
+        elif value is not None:
+            merged[key] = value
+    where = str(config_file) if config_file is not None else ""
+    space = merged.get("space")
+    if space is None:
+        raise ConfigError("a search needs a space; name a YAML file or a built-in, e.g. seed")
+    if isinstance(space, str):
+        merged["space"] = find_space(space)
+    elif not isinstance(space, SearchSpace):
+        merged["space"] = SearchSpace.from_mapping(space, f"{where}: space" if where else "space")
+    try:
+        return SearchConfig.model_validate(merged)
+    except ValidationError as cause:
+        problem = first_problem(cause, known=SearchConfig.model_fields)
+        field = str(cause.errors()[0]["loc"][-1])
+        if settings.get(field) is not None or field in settings.get("data", {}):
+            where = ""
+            if names == "flags":
+                flag = "--data" if field == "source" else "--" + field.replace("_", "-")
+                problem = f"{flag}: {first_problem(cause, field=False)}"
+        raise ConfigError(f"{where}: {problem}" if where else problem) from cause
+
+
+def _read_settings(path: Path) -> dict[str, Any]:
+    """Settings in a YAML file; a space or data path in it is relative to the file."""
+    settings = {
+        key: value for key, value in read_yaml(path, ConfigError).items() if key not in RECORDED
+    }
+    space = settings.get("space")
+    if isinstance(space, str) and (path.parent / space).is_file():
+        settings["space"] = str(path.parent / space)
+    data = settings.get("data")
+    if isinstance(data, str):
+        settings["data"] = data = {"source": data}
+    if isinstance(data, dict) and isinstance(data.get("source"), str):
+        source = path.parent / data["source"]
+        if source.is_file():
+            settings["data"] = {**data, "source": str(source)}
+    elif data is not None and not isinstance(data, dict):
+        raise ConfigError(f"{path}: data: must be a name, a path or a mapping, got {data!r}")
+    return settings

@@ -1,0 +1,41 @@
+"""Labelled sequences, from a named source or a file, to encoded splits and batches.
+
+Must not import Keras, TensorFlow, Ray or Optuna; pyarrow, pooch and platformdirs only where they are used.
+"""
+
+from tuner.data.batches import bucketed_batches, evaluation_batches, pad
+from tuner.data.dataset import (
+    PADDING,
+    SPECIAL_TOKENS,
+    START,
+    UNKNOWN,
+    Dataset,
+    EncodedSequences,
+    Split,
+)
+from tuner.data.findings import Findings, SampleRow
+from tuner.data.load import load_dataset
+from tuner.data.sources import SOURCES, Source
+from tuner.data.summary import DataSummary, Lengths, SplitBalance, summarize
+
+__all__ = [
+    "PADDING",
+    "SOURCES",
+    "SPECIAL_TOKENS",
+    "START",
+    "UNKNOWN",
+    "DataSummary",
+    "Dataset",
+    "EncodedSequences",
+    "Findings",
+    "Lengths",
+    "SampleRow",
+    "Source",
+    "Split",
+    "SplitBalance",
+    "bucketed_batches",
+    "evaluation_batches",
+    "load_dataset",
+    "pad",
+    "summarize",
+]

@@ -1,0 +1,131 @@
+"""Prepared data sets on disk: arrays as npz without pickles, the rest as JSON, one checksum over both.
+
+An entry that is missing, damaged or of another version is None, never an error: it can be made again.
+"""
+
+import hashlib
+import io
+import json
+import logging
+import os
+import tempfile
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tuner.data.dataset import Dataset, EncodedSequences, Split
+from tuner.data.findings import Findings, SampleRow
+
+VERSION = 1  # raise it whenever the same source would be encoded differently
+_ARRAYS = ("tokens", "offsets", "labels")
+_logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A data set and what was seen while it was prepared."""
+
+    dataset: Dataset
+    findings: Findings
+
+
+def cache_root(folder: Path | None) -> Path:
+    """`folder`, or else `$TUNER_CACHE`, or else the user's cache folder."""
+    if folder is not None:
+        return folder
+    if named := os.environ.get("TUNER_CACHE"):
+        return Path(named).expanduser()
+    import platformdirs
+
+    return platformdirs.user_cache_path("tuner")
+
+
+def cache_key(*parts: object) -> str:
+    """A file name for what `parts` determine."""
+    return hashlib.sha256(json.dumps([VERSION, *map(str, parts)]).encode()).hexdigest()[:32]
+
+
+def read_entry(folder: Path, key: str, name: str) -> Prepared | None:
+    """The entry `key`, its data set called `name`; None if it is not there or not intact."""
+    try:
+        arrays = (folder / f"{key}.npz").read_bytes()
+        notes = json.loads((folder / f"{key}.json").read_bytes())
+        if notes.pop("checksum") != _checksum(arrays, notes):
+            return None
+    except (OSError, ValueError, LookupError, AttributeError, TypeError, RecursionError):
+        return None
+    return _prepared(arrays, notes, name)
+
+
+def write_entry(folder: Path, key: str, prepared: Prepared) -> None:
+    """Writes the entry; a folder that cannot be written to costs time on the next load, nothing else."""
+    dataset = prepared.dataset
+    buffer = io.BytesIO()
+    np.savez(buffer, allow_pickle=False, **_named_arrays(dataset.splits))
+    notes: dict[str, Any] = {
+        "fingerprint": dataset.fingerprint,
+        "class_names": dataset.class_names,
+        "vocabulary": dataset.vocabulary,
+        "findings": asdict(prepared.findings),
+    }
+    notes["checksum"] = _checksum(buffer.getvalue(), notes)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        _replace(folder / f"{key}.npz", buffer.getvalue())
+        _replace(folder / f"{key}.json", json.dumps(notes).encode())
+    except OSError as error:
+        _logger.warning("the data cache %s cannot be written: %s", folder, error)
+
+
+def fingerprint(
+    class_names: tuple[str, ...],
+    vocabulary: tuple[str, ...],
+    splits: Mapping[Split, EncodedSequences],
+) -> str:
+    """SHA-256 in hex of everything that a model can see of a data set."""
+    digest = hashlib.sha256(json.dumps([class_names, vocabulary]).encode())
+    for name, values in _named_arrays(splits).items():
+        digest.update(f"{name} {values.shape}".encode())
+        digest.update(np.ascontiguousarray(values).astype(values.dtype.newbyteorder("<")).data)
+    return digest.hexdigest()
+
+
+def _named_arrays(splits: Mapping[Split, EncodedSequences]) -> dict[str, NDArray[Any]]:
+    return {
+        f"{split}_{array}": getattr(splits[split], array) for split in Split for array in _ARRAYS
+    }
+
+
+def _prepared(arrays: bytes, notes: dict[str, Any], name: str) -> Prepared:
+    with np.load(io.BytesIO(arrays), allow_pickle=False) as stored:
+        splits = {
+            split: EncodedSequences(*(stored[f"{split}_{array}"] for array in _ARRAYS))
+            for split in Split
+        }
+    found = notes["findings"]
+    samples = tuple(SampleRow(**row) for row in found.pop("samples"))
+    dataset = Dataset(
+        name, notes["fingerprint"], tuple(notes["class_names"]), tuple(notes["vocabulary"]), splits
+    )
+    return Prepared(dataset, Findings(**found, samples=samples))
+
+
+def _checksum(arrays: bytes, notes: dict[str, Any]) -> str:
+    digest = hashlib.sha256(arrays)
+    digest.update(json.dumps(notes, sort_keys=True).encode())
+    return digest.hexdigest()
+
+
+def _replace(path: Path, content: bytes) -> None:
+    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+        os.replace(temporary, path)
+    except BaseException:
+        os.unlink(temporary)
+        raise

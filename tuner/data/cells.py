@@ -1,0 +1,113 @@
+"""Cells of the chosen columns to texts, labels and splits; what is neither is refused with its row."""
+
+import re
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+
+from tuner.config import DataConfig, TokenMode
+from tuner.data.columns import choose_columns
+from tuner.data.dataset import Split
+from tuner.data.refusal import excerpt, refusal
+from tuner.data.rows import Rows
+from tuner.data.table import Table
+from tuner.errors import DataError
+
+_INTEGER = re.compile(r"[+-]?[0-9]{1,18}")
+_SPLIT_WORDS: Mapping[str, Split] = MappingProxyType(
+    {
+        **{split.value: split for split in Split},
+        "training": Split.TRAIN,
+        "val": Split.VALIDATION,
+        "valid": Split.VALIDATION,
+        "dev": Split.VALIDATION,
+    }
+)
+
+
+def labelled_rows(table: Table, config: DataConfig) -> Rows:
+    """The table's rows: text or list of integers, label, and split where a column gives it.
+
+    Raises:
+        DataError: a missing column, or a cell that is no text, label or split.
+    """
+    columns = choose_columns(table, config)
+    texts, are_lists = _texts(table, columns.text)
+    labels = [
+        _label(table, columns.label, row, cell)
+        for row, cell in enumerate(table.column(columns.label))
+    ]
+    given = None
+    if columns.split is not None:
+        given = [_split(table, row, cell) for row, cell in enumerate(table.column(columns.split))]
+    return Rows(
+        table.where, texts, labels, TokenMode.SYMBOLS if are_lists else config.tokens, given
+    )
+
+
+def _texts(table: Table, name: str) -> tuple[list[str], bool]:
+    cells = table.column(name)
+    are_lists = isinstance(cells[0], list)
+    texts = []
+    for row, cell in enumerate(cells):
+        if are_lists and isinstance(cell, list) and all(type(item) is int for item in cell):
+            texts.append(" ".join(map(str, cell)))
+        elif not are_lists and isinstance(cell, str):
+            texts.append(_without_lone_surrogates(cell))
+        else:
+            raise _not_a_text(table, name, row, cell, are_lists)
+    return texts, are_lists
+
+
+def _not_a_text(table: Table, name: str, row: int, cell: object, are_lists: bool) -> DataError:
+    expected = "a list of integers, as in the first row" if are_lists else "a text"
+    received = "nothing" if cell is None else excerpt(cell)
+    return refusal(
+        table.where,
+        f"{table.place(row)}: column {excerpt(name)} must be {expected}, got {received}; write texts or "
+        "lists of integers in every row, or name another column with --text-column",
+    )
+
+
+def _label(table: Table, name: str, row: int, cell: object) -> str:
+    """The label as text. Whole numbers lose their decimals: pandas writes integers with gaps as floats."""
+    label = ""
+    if isinstance(cell, bool):
+        label = str(cell).lower()
+    elif isinstance(cell, int) or (isinstance(cell, float) and cell.is_integer()):
+        label = str(int(cell))
+    elif isinstance(cell, str):
+        label = _without_lone_surrogates(cell.strip())
+    if not label:
+        received = "nothing" if cell is None or cell == "" else excerpt(cell)
+        raise refusal(
+            table.where,
+            f"{table.place(row)}: column {excerpt(name)} must be a label, a word or a whole number, got "
+            f"{received}; fill it in or remove the row",
+        )
+    return label
+
+
+def _split(table: Table, row: int, cell: object) -> Split:
+    split = _SPLIT_WORDS.get(cell.strip().lower()) if isinstance(cell, str) else None
+    if split is None:
+        raise refusal(
+            table.where,
+            f"{table.place(row)}: column 'split' must be one of {', '.join(_SPLIT_WORDS)}, got "
+            f"{excerpt(cell)}; write one of them or rename the column",
+        )
+    return split
+
+
+def _without_lone_surrogates(text: str) -> str:
+    """Half an emoji, as JSON allows, becomes U+FFFD: nothing could write or print it."""
+    if text.isascii():
+        return text
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def class_names_of(labels: Sequence[str]) -> tuple[str, ...]:
+    """The distinct labels, sorted: as numbers if all of them are integers, else as texts."""
+    distinct = set(labels)
+    if all(_INTEGER.fullmatch(label) for label in distinct):
+        return tuple(sorted(distinct, key=lambda label: (int(label), label)))
+    return tuple(sorted(distinct))

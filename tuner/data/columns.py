@@ -1,0 +1,108 @@
+"""Which columns of a table are the text, the label and the split."""
+
+from dataclasses import dataclass
+
+from tuner.config import DataConfig
+from tuner.data.refusal import excerpt, listing, refusal
+from tuner.data.table import Table
+from tuner.errors import DataError
+
+# By how plainly they say what they are: the first that a table has is taken.
+_TEXT_NAMES = (
+    "text", "review", "sentence", "sequence", "content", "tokens", "document", "body", "comment", "message",
+    "tweet", "utterance", "question", "phrase",
+)  # fmt: skip
+_LABEL_NAMES = (
+    "label", "labels", "class", "sentiment", "target", "category", "polarity", "rating", "intent", "topic", "y",
+)  # fmt: skip
+_SPLIT_NAME = "split"
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Names of the columns to read; `split` is None where the table has none."""
+
+    text: str
+    label: str
+    split: str | None
+
+
+def choose_columns(table: Table, config: DataConfig) -> Columns:
+    """The columns that `config` names, or else those whose names make it plain.
+
+    Of two columns with one plain name, the other one follows; of two without, the one with fewer distinct
+    values is the label.
+
+    Raises:
+        DataError: a column that does not exist, exists twice, or cannot be guessed.
+    """
+    for asked in (config.text_column, config.label_column):
+        if asked is not None and asked not in table.names:
+            raise _unknown(table, asked)
+    free = [name for name in table.names if _may_be_guessed(name)]
+    text = config.text_column or _guess(free, _TEXT_NAMES, config.label_column)
+    label = config.label_column or _guess(free, _LABEL_NAMES, text)
+    if len(free) == 2 and (text is None or label is None):
+        text, label = _of_two(table, free, text, label)
+    if text is None or label is None:
+        raise _not_plain(table, "label" if label is None else "text")
+    if text == label:
+        raise refusal(
+            table.where, f"the text and the label must be two columns, got {excerpt(text)} for both"
+        )
+    split = next((name for name in table.names if name.lower() == _SPLIT_NAME), None)
+    split = None if split in (text, label) else split
+    for name in (text, label, split):
+        if name is not None and table.names.count(name) > 1:
+            raise refusal(table.where, f"column {excerpt(name)} exists twice; rename one of them")
+    return Columns(text, label, split)
+
+
+def _may_be_guessed(name: str) -> bool:
+    """False for the split, and for the row numbers that pandas writes into CSV and Parquet files."""
+    return bool(name) and name.lower() != _SPLIT_NAME and not name.startswith("__index_level_")
+
+
+def _guess(names: list[str], plain: tuple[str, ...], taken: str | None) -> str | None:
+    by_lower_case = {name.lower(): name for name in reversed(names) if name != taken}
+    return next((by_lower_case[name] for name in plain if name in by_lower_case), None)
+
+
+def _of_two(
+    table: Table, names: list[str], text: str | None, label: str | None
+) -> tuple[str | None, str | None]:
+    if text is None and label is None:
+        return _by_distinct_values(table, names)
+    known = text or label
+    if known not in names:
+        return text, label
+    other = names[1] if known == names[0] else names[0]
+    return text or other, label or other
+
+
+def _by_distinct_values(table: Table, names: list[str]) -> tuple[str | None, str | None]:
+    if any(name.lstrip("+-").isdigit() or len(name) > 60 for name in names):
+        raise refusal(
+            table.where,
+            f"the first line must name the columns, got {listing(names)}; write a line such as `text,label`",
+        )
+    first, second = (len({str(cell) for cell in table.column(name)}) for name in names)
+    if first == second:
+        return None, None
+    return (names[0], names[1]) if first > second else (names[1], names[0])
+
+
+def _unknown(table: Table, asked: str) -> DataError:
+    return refusal(
+        table.where, f"there is no column {excerpt(asked)}; its columns are {listing(table.names)}"
+    )
+
+
+def _not_plain(table: Table, what: str) -> DataError:
+    only = table.names[0] if len(table.names) == 1 else ""
+    hint = "; it seems to be delimited by semicolons: save it with commas" if ";" in only else ""
+    return refusal(
+        table.where,
+        f"cannot tell which column is the {what}; its columns are {listing(table.names)}; "
+        f"name it with --{what}-column{hint}",
+    )

@@ -1,0 +1,88 @@
+"""The one form in which models see data: flat token ids, offsets, labels and a vocabulary.
+
+Encoded once by frequency rank over the training split, so that `vocabulary_size` and `max_length` are cheap
+views. Everything here pickles, because Ray puts it into its object store. Must not import pandas.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tuner.data.ragged import offsets_of, run_positions
+
+PADDING, START, UNKNOWN = 0, 1, 2
+SPECIAL_TOKENS = ("[PADDING]", "[START]", "[UNKNOWN]")  # what the ids 0, 1 and 2 are called
+
+
+class Split(StrEnum):
+    """What a part of the rows is for."""
+
+    TRAIN = "train"  # models learn from it
+    VALIDATION = "validation"  # the search ranks trials on it
+    CONFIRMATION = "confirmation"  # finalists are ranked on it
+    TEST = "test"  # opened once
+
+
+@dataclass(frozen=True, eq=False)
+class EncodedSequences:
+    """Token ids and labels of one split.
+
+    Attributes:
+        tokens: `(n_tokens,)` int32, all sequences one after the other, no padding.
+        offsets: `(n_sequences + 1,)` int64, sequence i is `tokens[offsets[i]:offsets[i + 1]]`.
+        labels: `(n_sequences,)` int32, index into the data set's `class_names`.
+    """
+
+    tokens: NDArray[np.int32]
+    offsets: NDArray[np.int64]
+    labels: NDArray[np.int32]
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    @property
+    def lengths(self) -> NDArray[np.int64]:
+        """`(n_sequences,)` int64, tokens of each sequence, its START counted."""
+        return np.diff(self.offsets)
+
+    def view(self, *, vocabulary_size: int, max_length: int) -> "EncodedSequences":
+        """The last `max_length` tokens of each sequence; ids from `vocabulary_size` on are UNKNOWN.
+
+        As in Keras: START counts as a token, so a sequence that is cut begins without it, and the
+        special ids count into `vocabulary_size`.
+        """
+        if vocabulary_size <= UNKNOWN or max_length < 1:
+            raise ValueError(
+                "vocabulary_size must be 3 or more and max_length 1 or more, "
+                f"got {vocabulary_size} and {max_length}"
+            )
+        tokens, offsets = self.tokens, self.offsets
+        lengths = np.minimum(self.lengths, max_length)
+        if lengths.sum() < len(tokens):
+            tokens = tokens[run_positions(offsets[1:] - lengths, lengths)]
+            offsets = offsets_of(lengths)
+        known = np.where(tokens < vocabulary_size, tokens, np.int32(UNKNOWN))
+        return EncodedSequences(known, offsets, self.labels)
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """Encoded sequences of every split, with what the ids and labels mean.
+
+    Attributes:
+        name: a named data set's name, or the file's name.
+        fingerprint: SHA-256 in hex of tokens, labels, splits, vocabulary and class names. Rows in
+            another order, or the same file under another name, have the same fingerprint.
+        class_names: class i is called `class_names[i]`.
+        vocabulary: token i is `vocabulary[i]`; the first three are PADDING, START and UNKNOWN.
+        splits: all four of them, none empty.
+    """
+
+    name: str
+    fingerprint: str
+    class_names: tuple[str, ...]
+    vocabulary: tuple[str, ...]
+    splits: Mapping[Split, EncodedSequences]

@@ -1,0 +1,103 @@
+"""Texts to provisional ids, and provisional ids to final ones by frequency rank over the training split."""
+
+import hashlib
+from array import array
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import count
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tuner.config import TokenMode
+from tuner.data.dataset import SPECIAL_TOKENS, START, UNKNOWN, EncodedSequences, Split
+from tuner.data.ragged import offsets_of, run_positions
+from tuner.data.tokens import TOKENIZERS
+
+
+@dataclass(frozen=True, eq=False)
+class Tokenized:
+    """Tokens of all rows, ids in order of appearance; and which rows have the same tokens.
+
+    Attributes:
+        ids: `(n_tokens,)` int32, index into `types`.
+        offsets: `(n_rows + 1,)` int64.
+        types: the distinct tokens.
+        texts: `(n_rows,)` int64, index into `digests`: equal for rows whose tokens are equal.
+        digests: a hash of each distinct token sequence.
+    """
+
+    ids: NDArray[np.int32]
+    offsets: NDArray[np.int64]
+    types: list[str]
+    texts: NDArray[np.int64]
+    digests: list[bytes]
+
+
+def tokenize(texts: Sequence[str], mode: TokenMode) -> Tokenized:
+    """Tokens of `texts`; an empty text has none."""
+    cut = TOKENIZERS[mode]
+    numbers: defaultdict[str, int] = defaultdict(count().__next__)
+    distinct: defaultdict[bytes, int] = defaultdict(count().__next__)
+    ids, lengths, rows = array("i"), array("q"), array("q")
+    for text in texts:
+        tokens = cut(text)
+        ids.extend(map(numbers.__getitem__, tokens))
+        lengths.append(len(tokens))
+        # No token holds a space, so the joined text tells sequences apart.
+        rows.append(distinct[hashlib.blake2b(" ".join(tokens).encode(), digest_size=16).digest()])
+    return Tokenized(
+        ids=np.array(ids, dtype=np.int32),
+        offsets=offsets_of(np.array(lengths, dtype=np.int64)),
+        types=list(numbers),
+        texts=np.array(rows, dtype=np.int64),
+        digests=list(distinct),
+    )
+
+
+def encode(
+    tokenized: Tokenized, labels: NDArray[np.int32], rows: Mapping[Split, NDArray[np.int64]]
+) -> tuple[tuple[str, ...], dict[Split, EncodedSequences]]:
+    """Vocabulary and encoded splits, each with its `rows` in the order given.
+
+    Id 3 is the most frequent token of the training rows, tokens of equal frequency in alphabetical order;
+    tokens that only other splits have are UNKNOWN. Every sequence begins with START.
+
+    Args:
+        labels: `(n_rows,)` int32.
+        rows: for each split `(n_sequences,)` int64, index into `tokenized`.
+    """
+    trained = tokenized.ids[_positions(tokenized, rows[Split.TRAIN])]
+    frequency = np.bincount(trained, minlength=len(tokenized.types))
+    ranked = sorted(
+        np.flatnonzero(frequency).tolist(), key=lambda i: (-frequency[i], tokenized.types[i])
+    )
+    final = np.full(len(tokenized.types), UNKNOWN, dtype=np.int32)
+    final[ranked] = np.arange(len(SPECIAL_TOKENS), len(SPECIAL_TOKENS) + len(ranked))
+    vocabulary = (*SPECIAL_TOKENS, *(tokenized.types[i] for i in ranked))
+    return vocabulary, {
+        split: _encoded(tokenized, labels, chosen, final) for split, chosen in rows.items()
+    }
+
+
+def _encoded(
+    tokenized: Tokenized,
+    labels: NDArray[np.int32],
+    rows: NDArray[np.int64],
+    final: NDArray[np.int32],
+) -> EncodedSequences:
+    offsets = offsets_of(_lengths(tokenized, rows) + 1)
+    tokens = np.full(offsets[-1], START, dtype=np.int32)
+    is_text = np.ones(len(tokens), dtype=bool)
+    is_text[offsets[:-1]] = False
+    tokens[is_text] = final[tokenized.ids[_positions(tokenized, rows)]]
+    return EncodedSequences(tokens, offsets, labels[rows])
+
+
+def _lengths(tokenized: Tokenized, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+    return tokenized.offsets[rows + 1] - tokenized.offsets[rows]
+
+
+def _positions(tokenized: Tokenized, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+    return run_positions(tokenized.offsets[rows], _lengths(tokenized, rows))

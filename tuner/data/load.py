@@ -1,0 +1,141 @@
+"""From a `DataConfig` to an encoded data set: read, number the classes, cut tokens, sample, split, encode.
+
+The result is a function of the rows' content and the seed: the order of a file's rows does not matter, not even
+for the order of the sequences.
+"""
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tuner.config import DataConfig
+from tuner.data.cache import (
+    Prepared,
+    cache_key,
+    cache_root,
+    fingerprint,
+    read_entry,
+    write_entry,
+)
+from tuner.data.cells import class_names_of
+from tuner.data.dataset import Dataset, Split
+from tuner.data.encoding import Tokenized, encode, tokenize
+from tuner.data.findings import Findings, SampleRow
+from tuner.data.refusal import excerpt, refusal
+from tuner.data.rows import Rows
+from tuner.data.sources import open_source
+from tuner.data.splits import CODES, assign_splits, hash_keys, sample_rows
+
+_SAMPLES_PER_CLASS, _LONGEST_SAMPLE = 2, 300
+
+
+def load_dataset(config: DataConfig, *, seed: int, cache_folder: Path | None = None) -> Dataset:
+    """The data set that `config` describes, from the cache if it was prepared before.
+
+    Args:
+        seed: decides which rows are sampled and which split each is in.
+        cache_folder: instead of `$TUNER_CACHE` or the user's cache folder.
+
+    Raises:
+        DataError: unknown, missing, unreadable, not downloadable, or too small to split.
+    """
+    return prepare(config, seed=seed, cache_folder=cache_folder).dataset
+
+
+def prepare(config: DataConfig, *, seed: int, cache_folder: Path | None = None) -> Prepared:
+    """As `load_dataset`, with what was seen on the way."""
+    root = cache_root(cache_folder)
+    source = open_source(config, downloads=root / "downloads")
+    asked = config.model_dump_json(exclude={"source"})
+    key = cache_key(source.identity, asked, seed)
+    prepared = read_entry(root / "data", key, source.name)
+    if prepared is None:
+        prepared = _prepare(source.read(), source.name, config.sample, seed)
+        write_entry(root / "data", key, prepared)
+    return prepared
+
+
+def _prepare(rows: Rows, name: str, sample: int | None, seed: int) -> Prepared:
+    class_names, labels = _numbered(rows)
+    given = _given_codes(rows)
+    tokenized = tokenize(rows.texts, rows.tokens)
+    keys = hash_keys(tokenized.digests, seed)
+    row_keys = keys[tokenized.texts]
+
+    used = np.arange(len(labels))
+    if sample is not None:
+        used = sample_rows(labels.astype(np.int64) * len(CODES) + given, row_keys, sample)
+    used = used[np.lexsort((labels[used], row_keys[used]))]  # forget the order of the file
+    split = assign_splits(
+        tokenized.texts[used], labels[used], given[used], keys, class_names, rows.where
+    )
+    chosen = {part: used[split == code] for part, code in CODES.items()}
+    vocabulary, splits = encode(tokenized, labels, chosen)
+    digest = fingerprint(class_names, vocabulary, splits)
+    dataset = Dataset(name, digest, class_names, vocabulary, splits)
+    return Prepared(dataset, _findings(rows, labels, tokenized, chosen))
+
+
+def _numbered(rows: Rows) -> tuple[tuple[str, ...], NDArray[np.int32]]:
+    """Class names, and the class of each row: `(n_rows,)` int32."""
+    names = class_names_of(rows.labels)
+    if len(names) == 1:
+        raise refusal(
+            rows.where,
+            f"there must be two classes or more, got only {excerpt(names[0])} in every row; add others",
+        )
+    if len(names) > 2 and len(names) > len(rows.labels) / 2:
+        raise refusal(
+            rows.where,
+            f"{len(names)} classes in {len(rows.labels)} rows, such as {excerpt(names[0])}: this is probably "
+            "not the label's column; name it with --label-column",
+        )
+    numbers = {name: number for number, name in enumerate(names)}
+    return names, np.array([numbers[label] for label in rows.labels], dtype=np.int32)
+
+
+def _given_codes(rows: Rows) -> NDArray[np.int8]:
+    """The source's own splits, `(n_rows,)` int8; all TRAIN if it has none."""
+    if rows.given is None:
+        return np.full(len(rows.texts), CODES[Split.TRAIN], dtype=np.int8)
+    if Split.TRAIN not in rows.given:
+        raise refusal(rows.where, "column 'split' has no row 'train'; mark the rows to learn from")
+    return np.array([CODES[split] for split in rows.given], dtype=np.int8)
+
+
+def _findings(
+    rows: Rows,
+    labels: NDArray[np.int32],
+    tokenized: Tokenized,
+    chosen: dict[Split, NDArray[np.int64]],
+) -> Findings:
+    used = np.concatenate(list(chosen.values()))
+    texts = tokenized.texts[used]
+    distinct = len(np.unique(texts))
+    labelled = len(np.unique(np.stack((texts, labels[used])), axis=1).T)
+    trained = tokenized.texts[chosen[Split.TRAIN]]
+    others = np.concatenate([chosen[split] for split in Split if split != Split.TRAIN])
+    return Findings(
+        rows_available=len(rows.texts),
+        duplicates=len(used) - distinct,
+        conflicting=labelled - distinct,
+        leaked=int(np.isin(tokenized.texts[others], trained).sum()),
+        samples=_samples(rows, labels, chosen[Split.TRAIN]),
+    )
+
+
+def _samples(
+    rows: Rows, labels: NDArray[np.int32], trained: NDArray[np.int64]
+) -> tuple[SampleRow, ...]:
+    shown = [
+        int(row)
+        for label in np.unique(labels[trained])[:10]
+        for row in trained[labels[trained] == label][:_SAMPLES_PER_CLASS]
+    ]
+    return tuple(SampleRow(_shortened(rows.texts[row]), rows.labels[row]) for row in shown)
+
+
+def _shortened(text: str) -> str:
+    one_line = " ".join(text.split())
+    return one_line if len(one_line) <= _LONGEST_SAMPLE else f"{one_line[:_LONGEST_SAMPLE]}…"

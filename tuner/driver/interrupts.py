@@ -1,0 +1,48 @@
+"""Ctrl-C and SIGTERM during a search: noted when they come, acted on between two of Tune's steps."""
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+
+class Interrupted(BaseException):
+    """The search was asked to end. Not an Exception: nothing of Tune's may catch it."""
+
+    def __init__(self, signal_number: int) -> None:
+        super().__init__(signal.Signals(signal_number).name)
+        self.signal_number = signal_number
+
+
+class InterruptFlag:
+    """Remembers the first signal that came."""
+
+    def __init__(self) -> None:
+        self._signal_number: int | None = None
+
+    def check(self) -> None:
+        """Raises Interrupted if a signal came; called where everything is in order."""
+        if self._signal_number is not None:
+            raise Interrupted(self._signal_number)
+
+    @contextmanager
+    def listening(self) -> Iterator[None]:
+        """Takes SIGINT and SIGTERM for the time being (in the main thread; elsewhere Python allows it not).
+
+        Enter it after `ray.init`, which sets a handler of its own for SIGTERM.
+        """
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        previous = {
+            number: signal.signal(number, self._note) for number in (signal.SIGINT, signal.SIGTERM)
+        }
+        try:
+            yield
+        finally:
+            for number, handler in previous.items():
+                signal.signal(number, handler)
+
+    def _note(self, signal_number: int, frame: FrameType | None) -> None:
+        self._signal_number = self._signal_number or signal_number

@@ -1,0 +1,89 @@
+"""What a running search tells whoever watches it: its state as one immutable picture, and events as they happen.
+
+The live table and the plain log both draw from this; neither knows Ray or Optuna.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Protocol
+
+from tuner.study import TrialStatus
+
+
+@dataclass(frozen=True)
+class LiveTrial:
+    """A trial in progress."""
+
+    number: int
+    architecture: str
+    parameters: Mapping[str, object]
+    started: float  # on the search's clock, seconds
+    max_epochs: int
+    epoch: int = 0  # epochs finished
+    score: float | None = None  # best so far
+    baseline: bool = False
+
+
+@dataclass(frozen=True)
+class BestTrial:
+    """The best trial so far."""
+
+    number: int
+    architecture: str
+    score: float
+
+
+@dataclass(frozen=True)
+class SearchState:
+    """All that a person wants to see of a running search."""
+
+    name: str
+    metric: str
+    seconds_before: float  # searched in earlier sessions
+    started: float  # of this session, on the search's clock
+    trial_budget: int | None
+    time_budget_s: float | None
+    running: tuple[LiveTrial, ...] = ()
+    counts: Mapping[TrialStatus, int] = field(default_factory=dict)
+    best: BestTrial | None = None
+
+    @property
+    def finished(self) -> int:
+        """Trials that count toward the budget."""
+        return sum(self.counts.values())
+
+
+class EventKind(StrEnum):
+    """What happened."""
+
+    SEARCH_STARTED = "search started"
+    TRIAL_STARTED = "trial started"
+    EPOCH_ENDED = "epoch ended"
+    TRIAL_ENDED = "trial ended"
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something that happened to a search or to one of its trials."""
+
+    kind: EventKind
+    trial: LiveTrial | None = None
+    status: TrialStatus | None = None
+    error: str | None = None
+    score: float | None = None
+    seconds: float = 0.0
+
+
+class SearchListener(Protocol):
+    """Watches a search."""
+
+    def on_event(self, event: Event, state: SearchState) -> None:
+        """Called in the search's own thread after every event; must be quick."""
+
+
+class SilentListener:
+    """Watches and says nothing."""
+
+    def on_event(self, event: Event, state: SearchState) -> None:
+        """Ignores the event."""

@@ -1,0 +1,133 @@
+"""The one place where Ray Tune's vocabulary meets ours: a thin searcher and a thin scheduler over a SearchSession.
+
+What Tune 2.60 calls (measured): `suggest`, then for every result the scheduler's `on_trial_result`, but not for one
+that says done, then the searcher's `on_trial_complete` with the last result, or with `error=True` when the actor
+died. It logs what is raised in these and goes on, so `Heartbeat` raises it again.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from ray import tune
+from ray.tune.experiment import Trial
+from ray.tune.schedulers import FIFOScheduler, TrialScheduler
+from ray.tune.search import Searcher
+
+from tuner.driver.files import LeaderboardFiles
+from tuner.driver.interrupts import InterruptFlag
+from tuner.driver.session import SearchSession
+from tuner.driver.trainable import Report, to_ray_config
+from tuner.study import TrialStatus
+
+ACTOR_DIED = "its process died (killed, or out of memory); see the run's logs"
+
+
+class _Adapter:
+    """Tune pickles its searcher, scheduler and callbacks to restore them; ours are disposable, so it gets nothing."""
+
+    _session: SearchSession
+
+    def __reduce__(self) -> tuple[type[object], tuple[()]]:
+        return object, ()
+
+    @contextmanager
+    def _keeping_errors(self) -> Iterator[None]:
+        """Keeps what is raised for `Heartbeat`."""
+        try:
+            yield
+        except Exception as error:
+            self._session.error = self._session.error or error
+            raise
+
+    def _note(self, number: int, report: Report) -> bool:
+        """Passes a report on, once; True when the trial should stop."""
+        if report.facts is not None:
+            self._session.note_facts(number, report.facts)
+        if report.epoch is None:
+            return False
+        return self._session.end_epoch(number, report.epoch)
+
+
+class StudySearcher(_Adapter, Searcher):  # type: ignore[misc]
+    """Suggest = ask the study, complete = tell it."""
+
+    def __init__(self, session: SearchSession) -> None:
+        super().__init__()
+        self._session = session
+        self._numbers: dict[str, int] = {}  # Tune's trial id -> the study's trial number
+
+    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
+        """The next trial; None while as many run as may, FINISHED when the budget is used up."""
+        with self._keeping_errors():
+            if not self._session.has_budget:
+                return str(Searcher.FINISHED)
+            if not self._session.has_room:
+                return None
+            spec = self._session.start_trial()
+            self._numbers[trial_id] = spec.number
+            return to_ray_config(spec)
+
+    def on_trial_complete(
+        self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
+    ) -> None:
+        """The trial ended by itself, was stopped by the scheduler, or its process died."""
+        with self._keeping_errors():
+            number = self._numbers.pop(trial_id, None)
+            if number is None:
+                return
+            if error or result is None:
+                self._session.end_trial(number, TrialStatus.FAILED, ACTOR_DIED)
+                return
+            report = Report.from_result(result)
+            if report.status is None:  # the scheduler's decision; the epoch is noted already
+                self._session.end_trial(number, TrialStatus.PRUNED)
+            else:
+                self._note(number, report)
+                self._session.end_trial(number, report.status, report.error)
+
+    def save(self, checkpoint_path: str) -> None:
+        """Nothing: the study is the memory."""
+
+    def restore(self, checkpoint_path: str) -> None:
+        """Never called: a search is resumed by opening its study."""
+        raise NotImplementedError("open the study instead")
+
+    def save_to_dir(self, checkpoint_dir: str, session_str: str = "default") -> None:
+        """Nothing, see `save`."""
+
+
+class StudyScheduler(_Adapter, FIFOScheduler):  # type: ignore[misc]
+    """Result = report to the study, which says whether to stop."""
+
+    def __init__(self, session: SearchSession) -> None:
+        super().__init__()
+        self._session = session
+
+    def on_trial_result(self, tune_controller: object, trial: Trial, result: dict[str, Any]) -> str:
+        """Notes the epoch; STOP when the pruner or the time budget says so."""
+        with self._keeping_errors():
+            should_stop = self._note(trial.config["number"], Report.from_result(result))
+            return str(TrialScheduler.STOP if should_stop else TrialScheduler.CONTINUE)
+
+
+class Heartbeat(_Adapter, tune.Callback):  # type: ignore[misc]
+    """Between two of Tune's steps (at most 0.1 s each): acts on Ctrl-C, keeps the files in step."""
+
+    def __init__(
+        self, session: SearchSession, flag: InterruptFlag, files: LeaderboardFiles
+    ) -> None:
+        self._session = session
+        self._flag = flag
+        self._files = files
+
+    def on_step_begin(self, iteration: int, trials: list[Trial], **info: object) -> None:
+        """Raises Interrupted if a signal came."""
+        self._flag.check()
+
+    def on_step_end(self, iteration: int, trials: list[Trial], **info: object) -> None:
+        """Raises what Tune swallowed, acts on a signal, and writes the leaderboard if it is due."""
+        if self._session.error is not None:
+            raise self._session.error
+        self._flag.check()
+        self._files.write_if_due()

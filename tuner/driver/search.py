@@ -1,0 +1,187 @@
+"""A search from beginning to end: check, open or continue the study, run trials until the budget is used up."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from enum import StrEnum
+
+from tuner.config import SearchConfig, TrainerName
+from tuner.data import Dataset, Split, load_dataset
+from tuner.driver.cluster import Capacity, make_current_folder_importable, ray_cluster
+from tuner.driver.files import LeaderboardFiles
+from tuner.driver.interrupts import Interrupted, InterruptFlag
+from tuner.driver.output import output_to
+from tuner.driver.progress import Event, SearchListener, SearchState, SilentListener
+from tuner.driver.session import SearchSession
+from tuner.errors import SearchError
+from tuner.hyperparameters import is_custom
+from tuner.model.custom import check_importable
+from tuner.run import Run
+from tuner.run_folder import RunFolder
+from tuner.study import SearchStudy, StudyReader, create_or_open_study
+
+
+class EndReason(StrEnum):
+    """Why a search ended."""
+
+    BUDGET_USED = "budget used"
+    BUDGET_WAS_USED = "budget was used before"
+    INTERRUPTED = "interrupted"
+
+
+@dataclass(frozen=True)
+class SearchOutcome:
+    """What a search came to."""
+
+    run: Run
+    reason: EndReason
+    signal_number: int | None = None  # of an interrupted one
+
+
+def run_search(config: SearchConfig, listener: SearchListener | None = None) -> SearchOutcome:
+    """Runs trials until the budget is used up; the same call again goes on where it stopped.
+
+    Raises:
+        UsageError: the request cannot be met; nothing was started and no new run folder is left.
+        SearchError: every trial fails in the same way.
+    """
+    listener = listener or SilentListener()
+    make_current_folder_importable()
+    for architecture in config.space.architectures:
+        if is_custom(architecture):
+            check_importable(architecture)
+    dataset = load_dataset(config.data, seed=config.seed)
+    folder = RunFolder(config.folder)
+    folder.check_same_search(config, dataset.fingerprint)
+    with folder.claimed(), output_to(folder.logs / "driver.log"):
+        if _is_budget_used(folder, config):
+            return SearchOutcome(Run(folder.path), EndReason.BUDGET_WAS_USED)
+        with ray_cluster(config) as capacity:
+            folder.write_run_file(config, dataset.fingerprint)
+            study = _open(folder, config, capacity.workers)
+            return _search(config, folder, dataset, study, capacity, listener)
+
+
+def _search(
+    config: SearchConfig,
+    folder: RunFolder,
+    dataset: Dataset,
+    study: SearchStudy,
+    capacity: Capacity,
+    listener: SearchListener,
+) -> SearchOutcome:
+    files = LeaderboardFiles(folder, StudyReader(study.study), time.monotonic)
+    session = SearchSession(
+        study,
+        config,
+        workers=capacity.workers,
+        listener=_Both(listener, files),
+        clock=time.monotonic,
+    )
+    flag = InterruptFlag()
+    try:
+        with _closing(session, files), flag.listening():
+            _fit(config, folder, dataset, session, capacity, files, flag)
+    except Interrupted as interrupted:
+        return SearchOutcome(Run(folder.path), EndReason.INTERRUPTED, interrupted.signal_number)
+    if session.doomed is not None:
+        raise SearchError(
+            f"{folder.path}: every trial failed in the same way, so the search stopped: {session.doomed}"
+        )
+    return SearchOutcome(Run(folder.path), EndReason.BUDGET_USED)
+
+
+def _fit(
+    config: SearchConfig,
+    folder: RunFolder,
+    dataset: Dataset,
+    session: SearchSession,
+    capacity: Capacity,
+    files: LeaderboardFiles,
+    flag: InterruptFlag,
+) -> None:
+    """Has Ray Tune run the session's trials."""
+    from ray import tune
+
+    from tuner.driver.ray_tune import Heartbeat, StudyScheduler, StudySearcher
+    from tuner.driver.trainable import Task, TrialActor
+
+    task = Task(
+        train=dataset.splits[Split.TRAIN],
+        validation=dataset.splits[Split.VALIDATION],
+        n_classes=len(dataset.class_names),
+        trainer=config.trainer,
+        cpus=config.cpus_per_trial,
+        gpu_memory_mb=None,
+        logs=str(folder.logs.resolve()),
+    )
+    if config.trainer is TrainerName.TOY:
+        task = task.without_data()
+    tuner = tune.Tuner(
+        tune.with_resources(
+            tune.with_parameters(TrialActor, task=task),
+            {"cpu": config.cpus_per_trial, "gpu": config.gpus_per_trial},
+        ),
+        tune_config=tune.TuneConfig(
+            search_alg=StudySearcher(session),
+            scheduler=StudyScheduler(session),
+            num_samples=-1,
+            reuse_actors=True,
+            trial_name_creator=lambda trial: f"trial-{trial.config.get('number', trial.trial_id)}",
+            trial_dirname_creator=lambda trial: str(trial.trial_id),
+        ),
+        run_config=tune.RunConfig(
+            name="tune",
+            storage_path=str(capacity.scratch / "tune"),
+            verbose=0,
+            callbacks=[Heartbeat(session, flag, files)],
+            checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
+        ),
+    )
+    tuner.fit()
+
+
+@contextmanager
+def _closing(session: SearchSession, files: LeaderboardFiles) -> Iterator[None]:
+    """Leaves study and files whole, however the search ends."""
+    try:
+        yield
+    finally:
+        session.close()
+        files.write()
+
+
+def _open(folder: RunFolder, config: SearchConfig, workers: int) -> SearchStudy:
+    return create_or_open_study(
+        folder.journal,
+        config.space,
+        seed=config.seed,
+        sampler=config.sampler,
+        pruner=config.pruner,
+        max_epochs=config.epochs,
+        workers=workers,
+    )
+
+
+def _is_budget_used(folder: RunFolder, config: SearchConfig) -> bool:
+    """Whether an earlier sitting used the budget up, so that Ray need not start."""
+    if not folder.journal.is_file():
+        return False
+    study = _open(folder, config, workers=1)
+    used = len(study.finished_trials())
+    if config.trial_budget is not None and used >= config.trial_budget:
+        return True
+    return config.time_budget is not None and study.seconds_before >= config.time_budget
+
+
+class _Both:
+    """Tells the listener, and the files that there is news."""
+
+    def __init__(self, listener: SearchListener, files: LeaderboardFiles) -> None:
+        self._listener = listener
+        self._files = files
+
+    def on_event(self, event: Event, state: SearchState) -> None:
+        self._files.mark_stale()
+        self._listener.on_event(event, state)

@@ -1,0 +1,217 @@
+"""Decides for a running search: what to try next, which trial stops, when all is done. Knows no Ray.
+
+Between Ray's callbacks and the study: every call is made by the driver's one thread.
+"""
+
+import dataclasses
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import optuna
+
+from tuner.config import SearchConfig
+from tuner.driver.progress import (
+    BestTrial,
+    Event,
+    EventKind,
+    LiveTrial,
+    SearchListener,
+    SearchState,
+)
+from tuner.space import Mode
+from tuner.study import (
+    SearchStudy,
+    StudyReader,
+    TrialFacts,
+    TrialStatus,
+    derive_seed,
+    is_baseline,
+    ranked,
+)
+from tuner.trial import EpochResult, TrialSpec
+
+_SAME_FAILURES = 3
+
+
+@dataclass
+class _Running:
+    optuna_trial: optuna.Trial
+    live: LiveTrial
+    note: str | None = None  # why it was stopped, if not by the pruner
+
+
+class SearchSession:
+    """One sitting of a search, from opening the study to its budget's end.
+
+    Args:
+        study: the open study; what an earlier sitting cut off is taken up again here.
+        config: what was asked.
+        workers: trials that run at once.
+        listener: told of every event.
+        clock: seconds, from any start.
+    """
+
+    def __init__(
+        self,
+        study: SearchStudy,
+        config: SearchConfig,
+        *,
+        workers: int,
+        listener: SearchListener,
+        clock: Callable[[], float],
+    ) -> None:
+        self._study = study
+        self._config = config
+        self._workers = workers
+        self._listener = listener
+        self._clock = clock
+        self._running: dict[int, _Running] = {}
+        self._failures: list[str] = []
+        self.error: Exception | None = None  # raised in one of Ray's callbacks
+        study.requeue_cut_off_trials()
+        self._finished = len(study.finished_trials())
+        self.state = self._first_state()
+        self._tell(Event(EventKind.SEARCH_STARTED))
+
+    # -- what to do ---------------------------------------------------------------------------
+
+    @property
+    def has_budget(self) -> bool:
+        """Whether another trial may be started, now or once one of those running has ended."""
+        if self.doomed is not None or self._is_out_of_time:
+            return False
+        budget = self._config.trial_budget
+        return budget is None or self._finished + len(self._running) < budget
+
+    @property
+    def has_room(self) -> bool:
+        """Whether fewer trials run than may run at once."""
+        return len(self._running) < self._workers
+
+    @property
+    def doomed(self) -> str | None:
+        """Why going on is pointless: no trial ever worked and the last ones failed in the same way."""
+        same = max(_SAME_FAILURES, self._workers)
+        recent = self._failures[-same:]
+        worked = self.state.counts.get(TrialStatus.COMPLETE, 0) + self.state.counts.get(
+            TrialStatus.PRUNED, 0
+        )
+        if worked or len(recent) < same or len(set(recent)) > 1:
+            return None
+        return recent[-1]
+
+    def start_trial(self) -> TrialSpec:
+        """Asks the study for the next trial."""
+        trial = self._study.ask()
+        hyperparameters = self._study.space.suggest(trial)
+        spec = TrialSpec(
+            number=trial.number,
+            hyperparameters=hyperparameters,
+            seed=derive_seed(self._config.seed, f"trial {trial.number}"),
+            max_epochs=self._config.epochs,
+        )
+        live = LiveTrial(
+            number=trial.number,
+            architecture=hyperparameters.architecture,
+            parameters=self._study.space.values(trial.params),
+            started=self._clock(),
+            max_epochs=self._config.epochs,
+            baseline=is_baseline(self._study.study._storage.get_trial(trial._trial_id)),
+        )
+        self._running[trial.number] = _Running(trial, live)
+        self._tell(Event(EventKind.TRIAL_STARTED, live))
+        return spec
+
+    def note_facts(self, number: int, facts: TrialFacts) -> None:
+        """A worker has begun the trial."""
+        self._study.record_facts(self._running[number].optuna_trial, facts)
+
+    def end_epoch(self, number: int, result: EpochResult) -> bool:
+        """Notes an epoch's figures; True when the trial should stop here."""
+        running = self._running[number]
+        metrics = {name: value for name, value in vars(result).items() if name != "epoch"}
+        is_pruned = self._study.report(running.optuna_trial, result.epoch, metrics)
+        value = metrics[self._study.space.metric.name]
+        running.live = dataclasses.replace(
+            running.live, epoch=result.epoch, score=self._better(running.live.score, value)
+        )
+        self._tell(Event(EventKind.EPOCH_ENDED, running.live, score=value))
+        if not is_pruned and self._is_out_of_time:
+            running.note = f"stopped after epoch {result.epoch}: the time budget is used up"
+            return True
+        return is_pruned
+
+    def end_trial(self, number: int, status: TrialStatus, error: str | None = None) -> None:
+        """Ends a trial and records how."""
+        running = self._running.pop(number)
+        error = error or running.note
+        self._study.finish(running.optuna_trial, status, error)
+        self._finished += 1
+        self._failures = (
+            [*self._failures, error or ""][-100:] if status is TrialStatus.FAILED else []
+        )
+        live = running.live
+        best = self.state.best
+        if live.score is not None and status.is_ranked:
+            if best is None or self._better(best.score, live.score) != best.score:
+                best = BestTrial(live.number, live.architecture, live.score)
+        counts = Counter(self.state.counts)
+        counts[status] += 1
+        self.state = dataclasses.replace(self.state, counts=dict(counts), best=best)
+        self._study.record_seconds(self.seconds)
+        self._tell(
+            Event(
+                EventKind.TRIAL_ENDED,
+                live,
+                status=status,
+                error=error,
+                score=live.score,
+                seconds=self._clock() - live.started,
+            )
+        )
+
+    def close(self) -> None:
+        """Notes the time searched; trials still running are taken up again by the next sitting."""
+        self._study.record_seconds(self.seconds)
+
+    @property
+    def seconds(self) -> float:
+        """Seconds searched, earlier sittings included."""
+        return self.state.seconds_before + self._clock() - self.state.started
+
+    # -- inside -------------------------------------------------------------------------------
+
+    @property
+    def _is_out_of_time(self) -> bool:
+        limit = self._config.time_budget
+        return limit is not None and self.seconds >= limit
+
+    def _better(self, old: float | None, new: float) -> float:
+        if old is None:
+            return new
+        return max(old, new) if self._study.space.metric.mode is Mode.MAX else min(old, new)
+
+    def _first_state(self) -> SearchState:
+        metric = self._study.space.metric
+        reader = StudyReader(self._study.study)
+        records = [reader.record(trial) for trial in self._study.finished_trials()]
+        best = next((r for r in ranked(records, metric.mode) if r.score is not None), None)
+        return SearchState(
+            name=self._config.run_name,
+            metric=str(metric.name),
+            seconds_before=self._study.seconds_before,
+            started=self._clock(),
+            trial_budget=self._config.trial_budget,
+            time_budget_s=self._config.time_budget,
+            counts=dict(Counter(record.status for record in records)),
+            best=BestTrial(best.number, best.architecture, best.score)
+            if best is not None and best.score is not None
+            else None,
+        )
+
+    def _tell(self, event: Event) -> None:
+        self.state = dataclasses.replace(
+            self.state, running=tuple(running.live for running in self._running.values())
+        )
+        self._listener.on_event(event, self.state)

@@ -1,0 +1,176 @@
+"""The process that trains: a Ray Tune trainable that lives on from trial to trial.
+
+Starting a process and importing TensorFlow costs seconds, a reused one nothing (FACTS), so a trial's failure is
+caught here and reported as a result: an exception would end the process. What is imported at module level is
+imported by every worker; Keras comes with the first real trial.
+"""
+
+import json
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from ray import tune
+
+from tuner.config import TrainerName
+from tuner.data import EncodedSequences
+from tuner.errors import TrialDiverged, TrialError, TrialOutOfMemory
+from tuner.hyperparameters import Hyperparameters
+from tuner.study import TrialFacts, TrialStatus
+from tuner.trial import EpochResult, TrainsByEpoch, TrialSpec
+
+
+@dataclass(frozen=True)
+class Task:
+    """What every trial of a search shares. The arrays lie once a node, in Ray's object store, read-only."""
+
+    train: EncodedSequences
+    validation: EncodedSequences
+    n_classes: int
+    trainer: TrainerName
+    cpus: float
+    gpu_memory_mb: int | None
+    logs: str
+
+    def without_data(self) -> "Task":
+        """The same task for trials that look at no data."""
+        nothing = EncodedSequences(
+            tokens=np.zeros(0, np.int32),
+            offsets=np.zeros(1, np.int64),
+            labels=np.zeros(0, np.int32),
+        )
+        return replace(self, train=nothing, validation=nothing)
+
+
+def to_ray_config(spec: TrialSpec) -> dict[str, Any]:
+    """A trial's spec as Tune carries it: one string, so that Tune has nothing to expand or to name trials after."""
+    content = {**asdict(spec), "hyperparameters": spec.hyperparameters.model_dump(mode="json")}
+    return {"number": spec.number, "spec": json.dumps(content)}
+
+
+def from_ray_config(config: dict[str, Any]) -> TrialSpec:
+    """The inverse of `to_ray_config`."""
+    content = json.loads(config["spec"])
+    hyperparameters = Hyperparameters.model_validate(content.pop("hyperparameters"))
+    return TrialSpec(hyperparameters=hyperparameters, **content)
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a worker says of its trial, once an epoch."""
+
+    epoch: EpochResult | None = None
+    facts: TrialFacts | None = None  # with the first epoch
+    status: TrialStatus | None = None  # with the last one
+    error: str | None = None
+
+    def to_result(self) -> dict[str, Any]:
+        """As Tune carries it: one string, because Tune flattens and renames what is nested."""
+        return {"report": json.dumps(asdict(self)), "done": self.status is not None}
+
+    @classmethod
+    def from_result(cls, result: dict[str, Any]) -> "Report":
+        """The inverse of `to_result`."""
+        content = json.loads(result["report"])
+        return cls(
+            epoch=EpochResult(**content["epoch"]) if content["epoch"] else None,
+            facts=TrialFacts(**content["facts"]) if content["facts"] else None,
+            status=TrialStatus(content["status"]) if content["status"] else None,
+            error=content["error"],
+        )
+
+
+class TrialActor(tune.Trainable):  # type: ignore[misc]
+    """Runs one trial after the other; a `step` is an epoch."""
+
+    def setup(self, config: dict[str, Any], *, task: Task) -> None:
+        """Prepares the process, once."""
+        _redirect_output(Path(task.logs))
+        self._task = task
+        self._begin(config)
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        """Takes up the next trial."""
+        self._begin(new_config)
+        return True
+
+    def step(self) -> dict[str, Any]:
+        """Trains one epoch and reports it."""
+        return self._next_report().to_result()
+
+    def _next_report(self) -> Report:
+        try:
+            result = next(self._results)
+        except StopIteration:
+            return Report(status=TrialStatus.COMPLETE)
+        except TrialError as error:
+            return Report(status=_status(error), error=one_line(error))
+        facts = TrialFacts(
+            seed=self._spec.seed,
+            host=socket.gethostname(),
+            device=self._training.device,
+            weights=self._training.weights,
+        )
+        return Report(
+            epoch=result,
+            facts=facts if result.epoch == 1 else None,
+            status=TrialStatus.COMPLETE if result.epoch >= self._spec.max_epochs else None,
+        )
+
+    def save_checkpoint(self, checkpoint_dir: str) -> None:
+        """Nothing: a trial that is cut off starts again from its first epoch."""
+
+    def load_checkpoint(self, checkpoint: object) -> None:
+        """Nothing, see `save_checkpoint`."""
+
+    def _begin(self, config: dict[str, Any]) -> None:
+        self._spec = from_ray_config(config)
+        self._results = self._train()
+
+    def _train(self) -> Iterator[EpochResult]:
+        self._training = _make_training(self._spec, self._task)
+        yield from self._training.epochs()
+
+
+def one_line(error: BaseException) -> str:
+    """An error as a leaderboard's cell shows it."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text if len(text) <= 300 else f"{text[:297]}..."
+
+
+def _make_training(spec: TrialSpec, task: Task) -> TrainsByEpoch:
+    if task.trainer is TrainerName.TOY:
+        from tuner.trial.toy import ToyTraining
+
+        return ToyTraining(spec)
+    from tuner.trial.devices import configure_device
+
+    configure_device(cpus=task.cpus, gpu_memory_mb=task.gpu_memory_mb)
+    from tuner.trial.training import Training
+
+    return Training(spec, train=task.train, validation=task.validation, n_classes=task.n_classes)
+
+
+def _status(error: TrialError) -> TrialStatus:
+    if isinstance(error, TrialDiverged):
+        return TrialStatus.DIVERGED
+    if isinstance(error, TrialOutOfMemory):
+        return TrialStatus.OUT_OF_MEMORY
+    return TrialStatus.FAILED
+
+
+def _redirect_output(logs: Path) -> None:
+    """Sends this process's output to the run's logs, where the run folder can be reached from this node."""
+    if not logs.is_dir():
+        return
+    with suppress(OSError):
+        path = logs / f"worker-{socket.gethostname()}-{os.getpid()}.log"
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+        os.dup2(handle, 1)
+        os.dup2(handle, 2)
+        os.close(handle)

@@ -1,0 +1,60 @@
+"""Every error that this package raises on purpose, and what a search does on each.
+
+    TunerError
+    ├── UsageError            refused before anything starts: one line on stderr, exit code 2
+    │   ├── SpaceError        a search space that cannot be searched
+    │   ├── ConfigError       settings that contradict each other or make no sense
+    │   ├── DataError         data that cannot be read, split or downloaded
+    │   └── RunFolderError    a run folder that is missing, in use, damaged or of another search
+    ├── TrialError            this trial ends as a row with its status and reason; the search goes on
+    │   ├── TrialFailed       its model could not be built or trained
+    │   ├── TrialDiverged     its loss became NaN or infinite
+    │   └── TrialOutOfMemory  it asked for more memory than its share
+    └── SearchError           the search stops, keeps what is finished and says why: exit code 1
+
+A message names where, the rule, what was given, and what to write instead.
+"""
+
+
+class TunerError(Exception):
+    """Root of every error raised on purpose; anything else that escapes is a bug of ours."""
+
+
+class UsageError(TunerError):
+    """The request cannot be met as it was written; nothing was started and nothing was left behind."""
+
+
+class SpaceError(UsageError):
+    """A search space is not valid; the message names file, field and rule."""
+
+
+class ConfigError(UsageError):
+    """A setting of the search is out of range, unknown, or contradicts another one."""
+
+
+class DataError(UsageError):
+    """A data set is missing, unreadable, or cannot be split as asked."""
+
+
+class RunFolderError(UsageError):
+    """A run folder does not exist, is in use, is damaged, or belongs to another search."""
+
+
+class TrialError(TunerError):
+    """One trial cannot go on; it is recorded with its reason and the search goes on."""
+
+
+class TrialFailed(TrialError):
+    """A trial's model could not be built or trained."""
+
+
+class TrialDiverged(TrialError):
+    """A trial's loss became NaN or infinite."""
+
+
+class TrialOutOfMemory(TrialError):
+    """A trial asked for more memory than its share."""
+
+
+class SearchError(TunerError):
+    """The search itself cannot go on; finished trials are kept."""

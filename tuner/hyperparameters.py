@@ -1,0 +1,203 @@
+"""What a trial may vary: every hyperparameter with its type, bounds and meaning, and the named architectures.
+
+This is the vocabulary that search spaces are written in and models are built from, so it must stay free of Keras,
+Ray and Optuna: `tuner spaces` reads it.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from tuner.errors import SpaceError
+
+Scalar = bool | int | float | str
+
+
+class Pooling(StrEnum):
+    """How the outputs of the last LSTM layer become one vector; all of them ignore padding."""
+
+    LAST = "last"
+    MAX = "max"
+    MEAN = "mean"
+    MAX_MEAN = "max_mean"
+
+
+class Optimizer(StrEnum):
+    """Keras' optimizers that a trial may use."""
+
+    ADAM = "adam"
+    ADAMW = "adamw"
+    RMSPROP = "rmsprop"
+    SGD = "sgd"
+
+
+class Schedule(StrEnum):
+    """How the learning rate moves over the trial's epochs."""
+
+    CONSTANT = "constant"
+    COSINE = "cosine"
+
+
+class Hyperparameters(BaseModel):
+    """One trial's complete settings. The defaults are those of the reference tutorial's plain LSTM."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    architecture: str = Field(description="a named architecture, or package.module:function")
+
+    vocabulary_size: int = Field(
+        5000,
+        ge=4,
+        description="ids kept, rarer words become unknown; counts padding, start and unknown",
+    )
+    max_length: int = Field(500, ge=1, description="last tokens of a sequence that are read")
+
+    embedding_size: int = Field(32, ge=1, description="units of the embedding")
+    embedding_dropout: float = Field(
+        0.0, ge=0, lt=1, description="share of embedding values dropped"
+    )
+    spatial_dropout: float = Field(
+        0.0, ge=0, lt=1, description="share of embedding channels dropped"
+    )
+
+    filters: int = Field(32, ge=1, description="filters of the convolution (cnn_ architectures)")
+    kernel_size: int = Field(3, ge=1, description="tokens a filter sees (cnn_ architectures)")
+    pool_size: int = Field(
+        2, ge=1, description="steps pooled into one after the convolution (cnn_ architectures)"
+    )
+
+    lstm_units: int = Field(100, ge=1, description="units of an LSTM layer, in each direction")
+    lstm_layers: int = Field(1, ge=1, le=2, description="LSTM layers on top of each other")
+    input_dropout: float = Field(
+        0.0, ge=0, lt=1, description="dropout on an LSTM's input (Keras: dropout)"
+    )
+    recurrent_dropout: float = Field(
+        0.0, ge=0, lt=1, description="dropout on an LSTM's state; leaves cuDNN on a GPU"
+    )
+    pooling: Pooling = Field(
+        Pooling.LAST, description="how LSTM outputs become one vector: last, max, mean, max_mean"
+    )
+    output_dropout: float = Field(0.0, ge=0, lt=1, description="dropout before the classifier")
+
+    optimizer: Optimizer = Field(Optimizer.ADAM, description="adam, adamw, rmsprop or sgd")
+    learning_rate: float = Field(1e-3, gt=0, description="peak learning rate")
+    schedule: Schedule = Field(
+        Schedule.CONSTANT, description="constant, or cosine decay over the trial's epochs"
+    )
+    warmup: float = Field(
+        0.0, ge=0, lt=1, description="share of all steps in which the learning rate rises from 0"
+    )
+    weight_decay: float = Field(0.0, ge=0, description="decoupled weight decay (adamw)")
+    clipnorm: float = Field(
+        0.0, ge=0, description="largest norm of a variable's gradient; 0 does not clip"
+    )
+    batch_size: int = Field(64, ge=1, description="sequences a step")
+
+    custom: Mapping[str, Scalar] = Field(
+        default_factory=dict,
+        description="parameters of a user's own architecture, passed to its function",
+    )
+
+
+MODEL_PARAMETERS = frozenset(Hyperparameters.model_fields) - {"architecture", "custom"}
+_CONVOLUTION = frozenset({"filters", "kernel_size", "pool_size"})
+# What stays ours when the model is the user's: how sequences are cut and how the model is trained.
+_TRAINING = frozenset(
+    {
+        "vocabulary_size",
+        "max_length",
+        "optimizer",
+        "learning_rate",
+        "schedule",
+        "warmup",
+        "weight_decay",
+        "clipnorm",
+        "batch_size",
+    }
+)
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """A named setting of the one model builder."""
+
+    name: str
+    summary: str
+    convolution: bool = False
+    bidirectional: bool = False
+    defaults: Mapping[str, Scalar] = field(default_factory=lambda: MappingProxyType({}))
+
+    @property
+    def parameters(self) -> frozenset[str]:
+        """Names of the hyperparameters that have a meaning for this architecture."""
+        return MODEL_PARAMETERS if self.convolution else MODEL_PARAMETERS - _CONVOLUTION
+
+
+ARCHITECTURES: Mapping[str, Architecture] = MappingProxyType(
+    {
+        architecture.name: architecture
+        for architecture in (
+            Architecture("lstm", "Embedding, LSTM"),
+            Architecture(
+                "lstm_dropout",
+                "Embedding, Dropout, LSTM, Dropout",
+                defaults=MappingProxyType({"embedding_dropout": 0.2, "output_dropout": 0.2}),
+            ),
+            Architecture(
+                "lstm_recurrent_dropout",
+                "Embedding, LSTM with dropout on its inputs and state",
+                defaults=MappingProxyType({"input_dropout": 0.2, "recurrent_dropout": 0.2}),
+            ),
+            Architecture("cnn_lstm", "Embedding, Conv1D, MaxPooling1D, LSTM", convolution=True),
+            Architecture(
+                "cnn_lstm_dropout",
+                "Embedding, Dropout, Conv1D, MaxPooling1D, LSTM, Dropout",
+                convolution=True,
+                defaults=MappingProxyType({"embedding_dropout": 0.2, "output_dropout": 0.2}),
+            ),
+            Architecture(
+                "bilstm",
+                "Embedding, bidirectional LSTM, pooling over time",
+                bidirectional=True,
+                defaults=MappingProxyType({"pooling": Pooling.MAX}),
+            ),
+            Architecture(
+                "cnn_bilstm",
+                "Embedding, Conv1D, MaxPooling1D, bidirectional LSTM, pooling over time",
+                convolution=True,
+                bidirectional=True,
+                defaults=MappingProxyType({"pooling": Pooling.MAX}),
+            ),
+        )
+    }
+)
+
+
+def is_custom(architecture: str) -> bool:
+    """True for a user's own architecture, written `package.module:function`."""
+    return ":" in architecture
+
+
+def resolve(architecture: str, parameters: Mapping[str, Any]) -> Hyperparameters:
+    """The complete hyperparameters of `architecture` with `parameters` in place of its defaults.
+
+    Raises:
+        SpaceError: an unknown architecture, a parameter it does not take, or a value out of bounds.
+    """
+    if is_custom(architecture):
+        ours = {name: value for name, value in parameters.items() if name in _TRAINING}
+        custom = {name: value for name, value in parameters.items() if name not in _TRAINING}
+        return Hyperparameters(architecture=architecture, custom=custom, **ours)
+    if architecture not in ARCHITECTURES:
+        raise SpaceError(
+            f"architecture {architecture!r} is unknown; write one of {', '.join(ARCHITECTURES)}"
+        )
+    known = ARCHITECTURES[architecture]
+    foreign = sorted(set(parameters) - known.parameters)
+    if foreign:
+        raise SpaceError(f"{architecture} takes no parameter {foreign[0]!r}; remove it")
+    return Hyperparameters(architecture=architecture, **{**known.defaults, **parameters})

@@ -1,0 +1,215 @@
+"""What this machine has for trials: CPUs, memory, shared memory, GPUs, disk.
+
+A container's limits count, not the host's. Must not import Ray, Keras or TensorFlow: whoever asks may
+be about to configure them, so TensorFlow is asked in a process of its own.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+TENSORFLOW_TIMEOUT_S = 180.0  # importing it takes 6 s, on a cold network disk a minute and more
+NVIDIA_SMI_TIMEOUT_S = 30.0
+
+_ROOT = Path("/")
+# What a cgroup says when it sets no limit of memory: "max" in version 2, close to 2**63 in version 1.
+_UNLIMITED = 2**60
+
+_LIST_GPUS = """
+import json, tensorflow
+config = tensorflow.config
+gpus = config.list_physical_devices("GPU")
+names = [config.experimental.get_device_details(gpu).get("device_name", gpu.name) for gpu in gpus]
+print("GPUS " + json.dumps(names))
+"""
+
+
+@dataclass(frozen=True)
+class Memory:
+    """Bytes of memory that processes here may use, and how many of them are free now."""
+
+    total: int
+    available: int
+
+
+@dataclass(frozen=True)
+class Disk:
+    """A folder that will be written to, made or not yet, and its file system in bytes."""
+
+    folder: Path
+    total: int
+    free: int
+    is_writable: bool
+
+
+class TensorFlowState(StrEnum):
+    """How asking TensorFlow for its GPUs ended."""
+
+    WORKS = "works"
+    BROKEN = "broken"
+    SLOW = "slow"
+
+
+@dataclass(frozen=True)
+class TensorFlowGPUs:
+    """The GPUs that TensorFlow lists, or the last line of what it said when it could not."""
+
+    state: TensorFlowState
+    names: tuple[str, ...] = ()
+    message: str = ""
+
+
+def installed_cpus() -> int:
+    """CPUs of the machine, whoever may use them."""
+    return os.cpu_count() or 1
+
+
+def usable_cpus(root: Path = _ROOT) -> int:
+    """CPUs that this process may use: by its affinity and its cgroup's quota, at least 1."""
+    affinity = (
+        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else installed_cpus()
+    )
+    quota = min(_cpu_quotas(root), default=float(affinity))
+    return max(1, min(affinity, int(quota)))
+
+
+def memory(root: Path = _ROOT) -> Memory:
+    """Memory of the machine, or of this process' cgroup where that is less."""
+    total, available = _system_memory(root)
+    for limit, used in _memory_limits(root):
+        total = min(total, limit)
+        available = min(available, max(0, limit - used))
+    return Memory(total, available)
+
+
+def shared_memory(folder: Path = Path("/dev/shm")) -> Disk | None:
+    """Where Ray keeps its objects on Linux; None on systems that have no such place."""
+    return disk(folder) if folder.is_dir() else None
+
+
+def disk(folder: Path) -> Disk:
+    """The file system that `folder` lies on, or would lie on once it is made."""
+    folder = folder.absolute()
+    there = next(path for path in (folder, *folder.parents) if path.exists())
+    usage = shutil.disk_usage(there)
+    return Disk(folder, usage.total, usage.free, there.is_dir() and os.access(there, os.W_OK))
+
+
+def gpus_of_driver() -> tuple[str, ...]:
+    """Names of the GPUs that NVIDIA's driver lists; empty where there is no driver."""
+    program = shutil.which("nvidia-smi")
+    if program is None:
+        return ()
+    try:
+        listing = subprocess.run(
+            [program, "-L"], capture_output=True, text=True, timeout=NVIDIA_SMI_TIMEOUT_S
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return ()
+    return parse_gpu_list(listing.stdout) if listing.returncode == 0 else ()
+
+
+def parse_gpu_list(listing: str) -> tuple[str, ...]:
+    """Names in the output of `nvidia-smi -L`: `GPU 0: NVIDIA H200 (UUID: GPU-…)`, a line each."""
+    lines = [line for line in listing.splitlines() if line.startswith("GPU ")]
+    return tuple(line.partition(": ")[2].partition(" (UUID")[0] for line in lines)
+
+
+def gpus_of_tensorflow(
+    timeout_s: float = TENSORFLOW_TIMEOUT_S, program: str = _LIST_GPUS
+) -> TensorFlowGPUs:
+    """The GPUs that TensorFlow sees, asked in a process of its own."""
+    quiet = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "2"}
+    try:
+        asked = subprocess.run(
+            [sys.executable, "-P", "-c", program],
+            capture_output=True,
+            text=True,
+            errors="replace",
+            stdin=subprocess.DEVNULL,
+            timeout=timeout_s,
+            env=quiet,
+        )
+    except subprocess.TimeoutExpired:
+        return TensorFlowGPUs(TensorFlowState.SLOW, message=f"no answer in {timeout_s:.0f} s")
+    answer = [line for line in asked.stdout.splitlines() if line.startswith("GPUS ")]
+    if asked.returncode == 0 and answer:
+        names = json.loads(answer[-1].removeprefix("GPUS "))
+        return TensorFlowGPUs(TensorFlowState.WORKS, tuple(names))
+    said = asked.stderr.strip().splitlines() or [f"ended with exit code {asked.returncode}"]
+    return TensorFlowGPUs(TensorFlowState.BROKEN, message=said[-1].strip())
+
+
+def _system_memory(root: Path) -> tuple[int, int]:
+    """Total and available bytes of the whole machine."""
+    try:
+        lines = (root / "proc/meminfo").read_text().splitlines()
+    except OSError:  # not Linux: there is no portable figure for what is available
+        total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+        return total, total
+    kibibytes = {name: int(rest.split()[0]) for name, _, rest in (x.partition(":") for x in lines)}
+    total = kibibytes["MemTotal"] * 1024
+    return total, kibibytes.get("MemAvailable", kibibytes["MemFree"]) * 1024
+
+
+def _cpu_quotas(root: Path) -> Iterator[float]:
+    """Every limit in CPUs that a cgroup of this process sets."""
+    for group in _cgroups(root, "cpu"):
+        text = _read(group / "cpu.max")  # version 2: "200000 100000" or "max 100000"
+        if text is None:
+            quota, period = _read(group / "cpu.cfs_quota_us"), _read(group / "cpu.cfs_period_us")
+            text = f"{quota} {period}" if quota and period else ""
+        quota, _, period = text.partition(" ")
+        if quota.isdecimal() and period.isdecimal() and int(period) > 0:
+            yield int(quota) / int(period)
+
+
+def _memory_limits(root: Path) -> Iterator[tuple[int, int]]:
+    """Limit and use in bytes of every cgroup of this process that has a limit."""
+    for group in _cgroups(root, "memory"):
+        limit = _read(group / "memory.max") or _read(group / "memory.limit_in_bytes")
+        used = _read(group / "memory.current") or _read(group / "memory.usage_in_bytes") or "0"
+        if limit is not None and limit.isdecimal() and int(limit) < _UNLIMITED:
+            yield int(limit), max(0, int(used) - _file_cache(group))
+
+
+def _file_cache(group: Path) -> int:
+    """Bytes that count as used although the kernel gives them up when asked: read files."""
+    fields = [line.split() for line in (_read(group / "memory.stat") or "").splitlines()]
+    statistics = {name: int(value) for name, value in (x for x in fields if len(x) == 2)}
+    return statistics.get("total_inactive_file", statistics.get("inactive_file", 0))
+
+
+def _cgroups(root: Path, controller: str) -> Iterator[Path]:
+    """This process' cgroup folders for `controller` and the ones around them, innermost first.
+
+    Within a container /proc/self/cgroup may name the host's path, which is not there: then only the
+    outermost folder is found, which is the container's own.
+    """
+    mount = root / "sys/fs/cgroup"
+    for line in (_read(root / "proc/self/cgroup") or "").splitlines():
+        _, controllers, path = line.split(":", 2)
+        if controllers and controller not in controllers.split(","):
+            continue
+        # Version 2 has no controller names; beside version 1 it may be mounted in "unified".
+        for base in [mount / controller] if controllers else [mount, mount / "unified"]:
+            inner = base / path.lstrip("/")
+            for folder in (inner, *inner.parents):
+                if folder.is_dir():
+                    yield folder
+                if folder == base:
+                    break
+
+
+def _read(file: Path) -> str | None:
+    """The file's text without its line end, or None when it is not there."""
+    try:
+        return file.read_text().strip()
+    except OSError:
+        return None

@@ -1,0 +1,79 @@
+"""A run as Python sees it: its folder, leaderboard, best trial and study."""
+
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tuner.run_folder import RunFolder
+
+if TYPE_CHECKING:
+    import optuna
+    import pandas as pd
+
+    from tuner.space import SearchSpace
+    from tuner.study import StudyReader, TrialRecord
+
+
+class Run:
+    """One search's outcome, read from its run folder; also while the search still goes on.
+
+    Args:
+        path: the run folder.
+
+    Raises:
+        RunFolderError: no run folder there.
+    """
+
+    def __init__(self, path: Path | str) -> None:
+        self._folder = RunFolder.existing(path)
+
+    @property
+    def folder(self) -> Path:
+        """Where the run's files lie."""
+        return self._folder.path
+
+    @property
+    def name(self) -> str:
+        """The run's name."""
+        return self._folder.name
+
+    @cached_property
+    def study(self) -> "optuna.Study":
+        """The Optuna study itself; it reads the journal anew whenever it is asked for its trials."""
+        from tuner.study import load_study
+
+        return load_study(self._folder.journal)
+
+    @cached_property
+    def _reader(self) -> "StudyReader":
+        from tuner.study import StudyReader
+
+        return StudyReader(self.study)
+
+    @property
+    def space(self) -> "SearchSpace":
+        """The space that was searched."""
+        return self._reader.space
+
+    def leaderboard(self) -> "pd.DataFrame":
+        """Every trial, best first: the columns of `leaderboard.csv`."""
+        from tuner.leaderboard import leaderboard
+
+        return leaderboard(self._reader)
+
+    def curves(self) -> "pd.DataFrame":
+        """Every epoch of every trial: the columns of `curves.csv`."""
+        from tuner.leaderboard import curves
+
+        return curves(self._reader)
+
+    @property
+    def best(self) -> "TrialRecord | None":
+        """The trial at the top of the leaderboard; None before any has a score."""
+        from tuner.study import ranked
+
+        first = next(iter(ranked(self._reader.records(), self.space.metric.mode)), None)
+        return first if first is not None and first.score is not None else None
+
+    def __repr__(self) -> str:
+        return f"Run({str(self.folder)!r})"

@@ -1,0 +1,191 @@
+"""The run folder: its file names, atomic writes, its lock, and what makes two searches the same.
+
+Must not import Ray, Keras or Optuna.
+"""
+
+import fcntl
+import hashlib
+import json
+import os
+import platform
+import shutil
+import socket
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from tuner.config import SearchConfig
+from tuner.errors import RunFolderError
+from tuner.yaml_files import read_yaml, to_yaml
+
+_RECORDED_PACKAGES = ("sequence-tuner", "ray", "optuna", "keras", "tensorflow", "numpy", "pandas")
+
+
+class RunFolder:
+    """Paths and safe writing of one run's files."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @property
+    def name(self) -> str:
+        return self.path.name
+
+    @property
+    def run_file(self) -> Path:
+        return self.path / "run.yaml"
+
+    @property
+    def journal(self) -> Path:
+        return self.path / "study.journal"
+
+    @property
+    def leaderboard(self) -> Path:
+        return self.path / "leaderboard.csv"
+
+    @property
+    def curves(self) -> Path:
+        return self.path / "curves.csv"
+
+    @property
+    def logs(self) -> Path:
+        return self.path / "logs"
+
+    @classmethod
+    def existing(cls, path: Path | str) -> "RunFolder":
+        """The run folder at `path`.
+
+        Raises:
+            RunFolderError: there is none.
+        """
+        folder = cls(Path(path).expanduser())
+        if not folder.path.is_dir():
+            raise RunFolderError(f"{path}: no such run folder; {runs_near(folder.path)}")
+        if not folder.journal.is_file():
+            raise RunFolderError(f"{path}: not a run folder (no {folder.journal.name} in it)")
+        return folder
+
+    @contextmanager
+    def claimed(self) -> Iterator[None]:
+        """`locked`, and a folder that was made for nothing is removed again: no study in it, no trace of it."""
+        made = [path for path in (self.path, *self.path.parents) if not path.exists()]
+        try:
+            with self.locked():
+                yield
+        finally:
+            if self.path in made and not self.journal.exists():
+                shutil.rmtree(self.path, ignore_errors=True)
+                for parent in made[1:]:
+                    with suppress(OSError):  # something else lies in it by now
+                        parent.rmdir()
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Holds the folder for one search; the operating system lets go of it when the process dies.
+
+        Raises:
+            RunFolderError: another search holds it; the message names its host and process.
+        """
+        self.logs.mkdir(parents=True, exist_ok=True)
+        with open(self.logs / "lock", "a+", encoding="utf-8") as handle:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                handle.seek(0)
+                owner = handle.read().strip() or "another process"
+                raise RunFolderError(
+                    f"{self.path}: a search is running in it ({owner}); wait for it, or end it"
+                ) from None
+            handle.truncate(0)
+            handle.write(f"process {os.getpid()} on {socket.gethostname()}")
+            handle.flush()
+            yield
+
+    def write_run_file(self, config: SearchConfig, data_fingerprint: str) -> None:
+        """Records what was asked, resolved, so that `--config run.yaml` asks for it again."""
+        content = config.model_dump(mode="json", exclude_none=True, exclude={"space"})
+        created = (
+            read_yaml(self.run_file, RunFolderError).get("created")
+            if self.run_file.is_file()
+            else None
+        )
+        record = {
+            "space": config.space.to_mapping(),
+            **content,
+            "name": config.run_name,
+            "created": created or datetime.now(UTC).isoformat(timespec="seconds"),
+            "versions": _versions(),
+            "fingerprint": fingerprint(config, data_fingerprint),
+        }
+        write_atomically(self.run_file, to_yaml(record))
+
+    def check_same_search(self, config: SearchConfig, data_fingerprint: str) -> None:
+        """Refuses to continue another search under this name.
+
+        Raises:
+            RunFolderError: the folder's space, data, epochs or seed are not those asked for.
+        """
+        if not self.run_file.is_file():
+            return
+        recorded = read_yaml(self.run_file, RunFolderError).get("fingerprint")
+        if not isinstance(recorded, dict):
+            raise RunFolderError(f"{self.run_file}: no fingerprint in it; choose another --name")
+        asked = fingerprint(config, data_fingerprint)
+        for part, value in asked.items():
+            if recorded.get(part) != value:
+                shown = "" if part in {"space", "data"} else f" ({recorded.get(part)}, not {value})"
+                raise RunFolderError(
+                    f"{self.path}: belongs to a search with another {part.replace('_', ' ')}{shown}; "
+                    "choose another --name, or ask for the same to continue it"
+                )
+
+
+def fingerprint(config: SearchConfig, data_fingerprint: str) -> dict[str, str | int]:
+    """What must stay the same for trials to be comparable; budget and resources may change."""
+    space = json.dumps(config.space.to_mapping(), sort_keys=True)
+    return {
+        "space": hashlib.sha256(space.encode()).hexdigest()[:16],
+        "data": data_fingerprint,
+        "max_epochs": config.epochs,
+        "seed": config.seed,
+        "trainer": str(config.trainer),
+    }
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Writes `text` so that a reader sees the old file or the new one, never half of it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def _versions() -> Mapping[str, Any]:
+    versions = {"python": platform.python_version()}
+    for package in _RECORDED_PACKAGES:
+        try:
+            versions[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return versions
+
+
+def runs_near(path: Path) -> str:
+    """What to write instead of `path`, which is no run folder: the runs beside it and those in `runs`."""
+    for folder in dict.fromkeys((Path("runs"), path.parent)):
+        names = sorted(str(journal.parent) for journal in folder.glob("*/study.journal"))
+        if names:
+            return f"write one of {', '.join(names[:5])}"
+    return "`tuner search` makes one"

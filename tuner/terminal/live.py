@@ -1,0 +1,203 @@
+"""What a person sees while a search runs: a live table on a terminal, otherwise a line an event."""
+
+import sys
+import time
+from collections.abc import Callable
+from types import TracebackType
+from typing import IO, Self
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from tuner.config import format_duration
+from tuner.driver.progress import Event, EventKind, LiveTrial, SearchState
+from tuner.study import TrialStatus
+from tuner.terminal.tables import number_text, printable, score_text
+
+_SHOWN_PARAMETERS = 4
+
+
+class Lines:
+    """One line an event: for logs, pipes and notebooks."""
+
+    def __init__(self, out: IO[str], clock: Callable[[], float] = time.monotonic) -> None:
+        self._out = out
+        self._clock = clock
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """Nothing to put back."""
+
+    def say(self, text: str) -> None:
+        """A line of its own."""
+        print(text, file=self._out, flush=True)
+
+    def on_event(self, event: Event, state: SearchState) -> None:
+        """Prints the event."""
+        elapsed = state.seconds_before + self._clock() - state.started
+        self.say(f"[{format_duration(elapsed):>6}] {printable(event_line(event, state))}")
+
+
+class LiveTable:
+    """A table that follows the search, drawn anew four times a second."""
+
+    def __init__(self, console: Console, clock: Callable[[], float] = time.monotonic) -> None:
+        self._console = console
+        self._clock = clock
+        self._state: SearchState | None = None
+        self._message = ""
+        self._live = Live(
+            console=console,
+            get_renderable=self.render,
+            refresh_per_second=4,
+            transient=True,
+            redirect_stdout=False,
+            redirect_stderr=False,
+        )
+
+    def __enter__(self) -> Self:
+        self._live.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._live.stop()
+
+    def say(self, text: str) -> None:
+        """Shown until the search has something to show."""
+        self._message = text
+
+    def on_event(self, event: Event, state: SearchState) -> None:
+        """Remembers what to draw; a failure also stays on the screen."""
+        self._state = state
+        if event.kind is EventKind.TRIAL_ENDED and event.status is not None:
+            if event.status not in {TrialStatus.COMPLETE, TrialStatus.PRUNED}:
+                self._live.console.print(printable(event_line(event, state)), style="red")
+
+    def render(self) -> RenderableType:
+        """The table now."""
+        if self._state is None:
+            return Text(self._message, style="dim")
+        return draw(self._state, self._clock())
+
+
+def draw(state: SearchState, now: float) -> RenderableType:
+    """A picture of `state` at `now`, on the search's clock."""
+    elapsed = state.seconds_before + now - state.started
+    head = Table.grid(padding=(0, 2))
+    head.add_row(
+        Text(state.name, style="bold"),
+        ProgressBar(total=1.0, completed=_share_done(state, elapsed), width=30),
+        Text(_budget_text(state, elapsed)),
+    )
+    trials = Table(box=None, pad_edge=False, header_style="dim")
+    for name in ("trial", "architecture", "epoch", state.metric, "time"):
+        trials.add_column(name, justify="left" if name == "architecture" else "right", no_wrap=True)
+    trials.add_column("parameters", no_wrap=True, overflow="ellipsis")
+    for trial in state.running:
+        trials.add_row(
+            str(trial.number),
+            printable(trial.architecture),
+            f"{trial.epoch}/{trial.max_epochs}",
+            score_text(trial.score) or "…",
+            format_duration(now - trial.started),
+            printable(_parameters_text(trial)),
+        )
+    return Group(head, Text(), trials, Text(), _summary(state))
+
+
+def event_line(event: Event, state: SearchState) -> str:
+    """An event in words."""
+    trial = event.trial
+    if event.kind is EventKind.SEARCH_STARTED:
+        before = f", {state.finished} trials done before" if state.finished else ""
+        return f"searching {state.name}: {_budget_text(state, 0.0, elapsed_shown=False)}{before}"
+    assert trial is not None
+    where = f"trial {trial.number} {trial.architecture}"
+    if event.kind is EventKind.TRIAL_STARTED:
+        kind = " (baseline)" if trial.baseline else ""
+        return f"{where}{kind} started: {_parameters_text(trial, shown=99)}"
+    if event.kind is EventKind.EPOCH_ENDED:
+        return f"{where} epoch {trial.epoch}/{trial.max_epochs}: {state.metric} {score_text(event.score)}"
+    score = f", best {state.metric} {score_text(event.score)}" if event.score is not None else ""
+    reason = f": {event.error}" if event.error else ""
+    best = f"; best of all: {_best_text(state)}" if state.best is not None else ""
+    return f"{where} {event.status}{score} in {format_duration(event.seconds)}{reason}{best}"
+
+
+def make_listener(terminal: IO[str]) -> "Lines | LiveTable":
+    """A live table where there is a terminal, otherwise lines."""
+    console = Console(file=terminal, highlight=False)
+    return LiveTable(console) if console.is_terminal else Lines(terminal)
+
+
+def terminal_stream() -> IO[str]:
+    """A stream to where standard output goes now, which later redirections do not touch."""
+    import os
+
+    try:
+        return os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8", errors="replace")
+    except (OSError, ValueError, AttributeError):  # a notebook's or a test's stand-in
+        return sys.stdout
+
+
+def _share_done(state: SearchState, elapsed: float) -> float:
+    shares = [0.0]
+    if state.trial_budget is not None:
+        shares.append(state.finished / state.trial_budget)
+    if state.time_budget_s is not None:
+        shares.append(elapsed / state.time_budget_s)
+    return min(1.0, max(shares))
+
+
+def _budget_text(state: SearchState, elapsed: float, *, elapsed_shown: bool = True) -> str:
+    parts = []
+    if state.trial_budget is not None:
+        done = f"{state.finished} of " if elapsed_shown else ""
+        parts.append(f"{done}{state.trial_budget} trials")
+    elif elapsed_shown:
+        parts.append(f"{state.finished} trials")
+    if state.time_budget_s is not None:
+        done = f"{format_duration(elapsed)} of " if elapsed_shown else "at most "
+        parts.append(f"{done}{format_duration(state.time_budget_s)}")
+    elif elapsed_shown:
+        parts.append(format_duration(elapsed))
+    return ", ".join(parts)
+
+
+def _summary(state: SearchState) -> Text:
+    text = Text()
+    for status, style in (
+        (TrialStatus.COMPLETE, "green"),
+        (TrialStatus.PRUNED, "dim"),
+        (TrialStatus.FAILED, "red"),
+        (TrialStatus.DIVERGED, "red"),
+        (TrialStatus.OUT_OF_MEMORY, "red"),
+    ):
+        count = state.counts.get(status, 0)
+        if count or status in {TrialStatus.COMPLETE, TrialStatus.PRUNED}:
+            text.append(f"{count} {str(status).replace('_', ' ')}  ", style=style)
+    if state.best is not None:
+        text.append(f"  best {_best_text(state)}", style="bold")
+    return text
+
+
+def _best_text(state: SearchState) -> str:
+    best = state.best
+    return (
+        f"{score_text(best.score)} (trial {best.number}, {best.architecture})" if best else "none"
+    )
+
+
+def _parameters_text(trial: LiveTrial, shown: int = _SHOWN_PARAMETERS) -> str:
+    parts = [f"{name}={number_text(value)}" for name, value in trial.parameters.items()]
+    return "  ".join(parts[:shown])

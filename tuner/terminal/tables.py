@@ -1,0 +1,115 @@
+"""How things look on the screen: tables of leaderboards, scores, durations; nothing that a terminal would obey."""
+
+import re
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+# C0 and C1 control characters: from a label or an error text they could move the cursor or worse.
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+_STATUS_STYLES = {
+    "complete": "green",
+    "pruned": "dim",
+    "running": "cyan",
+    "failed": "red",
+    "diverged": "red",
+    "out_of_memory": "red",
+}
+_RIGHT = {"rank", "trial", "score", "val_accuracy", "val_loss", "best_epoch", "epochs", "seconds"}
+
+
+def printable(text: object) -> Text:
+    """`text` with control characters made visible; brackets in it are no markup."""
+    return Text(_CONTROL.sub("�", str(text)))
+
+
+def score_text(score: float | None) -> str:
+    """A score with as many digits as a validation set of a few thousand rows carries."""
+    return "" if score is None else f"{score:.4f}"
+
+
+def number_text(value: Any) -> str:
+    """A number as short as it can be without losing what matters."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return str(value)
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def leaderboard_table(board: "pd.DataFrame", parameters: Sequence[str], title: str = "") -> Table:
+    """The columns of a leaderboard that fit a screen; a row's parameters in one column."""
+    import pandas as pd
+
+    table = Table(title=title or None, title_justify="left", box=None, pad_edge=False)
+    columns = [
+        "rank",
+        "trial",
+        "status",
+        "architecture",
+        "score",
+        "best_epoch",
+        "epochs",
+        "seconds",
+    ]
+    if "run" in board:
+        columns.insert(1, "run")
+    for name in columns:
+        table.add_column(
+            name.replace("best_epoch", "best epoch"),
+            justify="right" if name in _RIGHT else "left",
+            no_wrap=True,
+        )
+    table.add_column("parameters")
+    for row in board.to_dict(orient="records"):
+        cells: list[Text] = []
+        for name in columns:
+            value = row[name]
+            if pd.isna(value):
+                cells.append(Text(""))
+            elif name == "status":
+                cells.append(Text(str(value), style=_STATUS_STYLES.get(str(value), "")))
+            elif name == "score":
+                cells.append(Text(score_text(float(value)), style="bold"))
+            elif name == "seconds":
+                cells.append(Text(f"{float(value):.0f}"))
+            else:
+                cells.append(printable(value))
+        shown = {name: row.get(name) for name in parameters}
+        settings = "  ".join(
+            f"{name}={number_text(value)}" for name, value in shown.items() if not pd.isna(value)
+        )
+        note = "  (baseline)" if row["baseline"] is True or str(row["baseline"]) == "True" else ""
+        error = "" if pd.isna(row["error"]) else f"  {row['error']}"
+        cells.append(printable(settings + note + error))
+        table.add_row(*cells)
+    return table
+
+
+def markdown_table(board: "pd.DataFrame") -> str:
+    """A leaderboard for a pull request."""
+    import pandas as pd
+
+    def cell(value: object) -> str:
+        text = "" if pd.isna(value) else number_text(value)  # type: ignore[call-overload]
+        return _CONTROL.sub(" ", text).replace("|", "\\|")
+
+    lines = [
+        "| " + " | ".join(str(name) for name in board.columns) + " |",
+        "|" + "|".join(" --- " for _ in board.columns) + "|",
+    ]
+    lines += [
+        "| " + " | ".join(cell(value) for value in row) + " |"
+        for row in board.itertuples(index=False)
+    ]
+    return "\n".join(lines)
+
+
+def plain_console() -> Console:
+    """A console on standard output; wide enough for a table where there is no terminal."""
+    console = Console(highlight=False)
+    return console if console.is_terminal else Console(highlight=False, width=160)

@@ -1,0 +1,149 @@
+"""A trial without a model: a closed learning curve, so that a whole search runs in milliseconds.
+
+The curve is smooth in the hyperparameters that matter most (learning rate, units, dropout,
+architecture), rises and then over-fits, and carries a little noise from the trial's seed: what a
+sampler and a pruner need to show whether they work.
+
+Tests make a toy trial misbehave, one of `Fault`, either through parameters of a custom architecture
+(`fault`, `fault_epoch`, `seconds`) or, for any architecture, through the environment:
+
+    TUNER_TOY_FAULTS="3:diverge,7:fail"   by trial number
+    TUNER_TOY_SECONDS=0.05                an epoch's length
+"""
+
+import math
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping
+from enum import StrEnum
+
+import numpy as np
+
+from tuner.data import EncodedSequences
+from tuner.errors import TrialDiverged
+from tuner.hyperparameters import ARCHITECTURES, Hyperparameters
+from tuner.trial.failures import trial_errors
+from tuner.trial.spec import EpochResult, TrialSpec, never
+
+_POLL_S = 0.01
+_BEST_LEARNING_RATE = 2e-3
+_BEST_UNITS = 96
+_BEST_DROPOUT = 0.4
+_NOISE = 0.003
+
+
+class Fault(StrEnum):
+    """How a toy trial goes wrong, in its epoch `fault_epoch` (the first unless told)."""
+
+    NONE = "none"
+    FAIL = "fail"  # raises an error as Keras would
+    DIVERGE = "diverge"
+    MEMORY = "memory"
+    HANG = "hang"  # until it is asked to stop
+    CRASH = "crash"  # ends the process
+
+
+class ToyTraining:
+    """A toy trial in progress, with the interface of `Training`; the data is not looked at."""
+
+    def __init__(
+        self,
+        spec: TrialSpec,
+        *,
+        train: EncodedSequences | None = None,
+        validation: EncodedSequences | None = None,
+        n_classes: int = 2,
+        should_stop: Callable[[], bool] = never,
+        environment: Mapping[str, str] = os.environ,
+    ) -> None:
+        """Reads what the trial is to do from `spec` and `environment`."""
+        custom = spec.hyperparameters.custom
+        self._spec = spec
+        self._n_classes = n_classes
+        self._should_stop = should_stop
+        faults = _faults(environment.get("TUNER_TOY_FAULTS", ""))
+        self._fault = Fault(faults.get(spec.number, str(custom.get("fault", Fault.NONE))))
+        self._fault_epoch = int(custom.get("fault_epoch", 1))
+        self._seconds = float(custom.get("seconds", environment.get("TUNER_TOY_SECONDS", 0)))
+        self.weights = _count_weights(spec.hyperparameters)
+        self.device = "cpu"
+
+    def epochs(self) -> Iterator[EpochResult]:
+        """The curve's points; see `TrainsByEpoch.epochs`."""
+        for epoch in range(1, self._spec.max_epochs + 1):
+            started = time.perf_counter()
+            with trial_errors():
+                if epoch == self._fault_epoch:
+                    self._misbehave(epoch)
+                if self._is_stopped_within(self._seconds):
+                    return
+            yield self._result(epoch, time.perf_counter() - started)
+
+    def _misbehave(self, epoch: int) -> None:
+        match self._fault:
+            case Fault.FAIL:
+                raise ValueError("this toy trial was told to fail")
+            case Fault.DIVERGE:
+                raise TrialDiverged(f"loss became nan in epoch {epoch}; lower learning_rate")
+            case Fault.MEMORY:
+                raise MemoryError("this toy trial was told to run out of memory")
+            case Fault.HANG:
+                self._is_stopped_within(math.inf)
+            case Fault.CRASH:
+                os._exit(1)
+
+    def _is_stopped_within(self, seconds: float) -> bool:
+        """Waits for `seconds`, or less when asked to stop."""
+        end = time.monotonic() + seconds
+        while not self._should_stop():
+            left = end - time.monotonic()
+            if left <= 0:
+                return False
+            time.sleep(min(_POLL_S, left))
+        return True
+
+    def _result(self, epoch: int, seconds: float) -> EpochResult:
+        rng = np.random.default_rng((self._spec.seed, epoch))
+        quality = _quality(self._spec.hyperparameters)
+        learned = 1 - math.exp(-epoch * (0.4 + quality))
+        overfitted = 0.004 * max(0, epoch - 4) * (1.5 - quality)
+        chance = 1 / self._n_classes
+        reached = chance + (0.92 - chance) * (0.4 + 0.6 * quality) * learned
+        val_accuracy = float(np.clip(reached - overfitted + rng.normal(0, _NOISE), 0, 1))
+        accuracy = float(np.clip(reached + 0.01 * epoch, 0, 0.999))
+        return EpochResult(
+            epoch=epoch,
+            loss=-math.log(accuracy),
+            accuracy=accuracy,
+            val_loss=-math.log(max(val_accuracy, 1e-7)),
+            val_accuracy=val_accuracy,
+            val_f1=val_accuracy,
+            seconds=seconds,
+        )
+
+
+def curve(*, vocabulary_size: int, n_classes: int, **parameters: object) -> None:
+    """Stands as a custom architecture, `tuner.trial.toy:curve`, in the spaces that toy trials search."""
+
+
+def _quality(hyperparameters: Hyperparameters) -> float:
+    """Between 0 and 1; 1 at the best settings, falling smoothly on every side."""
+    rate = math.log10(hyperparameters.learning_rate / _BEST_LEARNING_RATE)
+    units = math.log2(hyperparameters.lstm_units / _BEST_UNITS)
+    dropout = hyperparameters.output_dropout + hyperparameters.embedding_dropout - _BEST_DROPOUT
+    quality = math.exp(-(rate**2) - 0.1 * units**2 - 0.5 * dropout**2)
+    known = ARCHITECTURES.get(hyperparameters.architecture)
+    return quality * (1.0 if known is not None and known.convolution else 0.95)
+
+
+def _count_weights(hyperparameters: Hyperparameters) -> int:
+    """As many as the plain LSTM has."""
+    units, inputs = hyperparameters.lstm_units, hyperparameters.embedding_size
+    embedding = hyperparameters.vocabulary_size * inputs
+    return embedding + 4 * units * (inputs + units + 1) + units + 1
+
+
+def _faults(text: str) -> dict[int, str]:
+    """`"3:diverge,7:fail"` -> `{3: "diverge", 7: "fail"}`."""
+    pairs = (pair.split(":") for pair in text.split(",") if pair)
+    return {int(number): fault for number, fault in pairs}

@@ -1,0 +1,121 @@
+"""One real trial: a model built, compiled and trained with Keras, an epoch at a time.
+
+Only a worker imports this module: it loads Keras.
+"""
+
+import math
+import time
+from collections.abc import Callable, Iterator
+
+import keras
+import numpy as np
+
+from tuner.data import EncodedSequences, bucketed_batches, pad
+from tuner.errors import TrialDiverged
+from tuner.model import build_model, compile_model, uses_cudnn
+from tuner.trial.devices import device_name
+from tuner.trial.evaluation import Evaluation, evaluate
+from tuner.trial.failures import trial_errors
+from tuner.trial.spec import EpochResult, TrialSpec, never
+from tuner.trial.steps import make_train_step
+
+
+class Training:
+    """A trial in progress. Its figures depend on `spec` and the data alone, not on what ran before it (on a CPU)."""
+
+    def __init__(
+        self,
+        spec: TrialSpec,
+        *,
+        train: EncodedSequences,
+        validation: EncodedSequences,
+        n_classes: int,
+        should_stop: Callable[[], bool] = never,
+    ) -> None:
+        """Cuts the data to the trial's vocabulary and length, builds the model and compiles it.
+
+        Raises:
+            TrialFailed: the model cannot be built.
+            TrialOutOfMemory: it does not fit into memory.
+        """
+        hyperparameters = spec.hyperparameters
+        self._spec = spec
+        self._n_classes = n_classes
+        self._should_stop = should_stop
+        keras.backend.clear_session()  # frees the model of the trial before
+        keras.utils.set_random_seed(spec.seed)
+        with trial_errors():
+            self._train = _cut(train, spec)
+            self._validation = _cut(validation, spec)
+            self._model = build_model(hyperparameters, n_classes=n_classes)
+            steps_per_epoch = math.ceil(len(train) / hyperparameters.batch_size)
+            compile_model(
+                self._model,
+                hyperparameters,
+                n_classes=n_classes,
+                total_steps=steps_per_epoch * spec.max_epochs,
+            )
+        self.weights = int(self._model.count_params())
+        self.device = device_name(cudnn=uses_cudnn(hyperparameters))
+
+    @property
+    def model(self) -> keras.Model:
+        """The model, as trained so far."""
+        return self._model
+
+    def epochs(self) -> Iterator[EpochResult]:
+        """Trains up to `max_epochs`; see `TrainsByEpoch.epochs`."""
+        with trial_errors():
+            largest = min(self._spec.hyperparameters.batch_size, len(self._train))
+            self._step = make_train_step(self._model, batch_size=largest)
+        for epoch in range(1, self._spec.max_epochs + 1):
+            started = time.perf_counter()
+            with trial_errors():
+                figures = self._train_epoch(epoch)
+                if figures is None:
+                    return
+                evaluation = self._evaluate(epoch)
+            loss, accuracy = figures
+            yield EpochResult(
+                epoch=epoch,
+                loss=loss,
+                accuracy=accuracy,
+                val_loss=evaluation.loss,
+                val_accuracy=evaluation.accuracy,
+                val_f1=evaluation.f1,
+                seconds=time.perf_counter() - started,
+            )
+
+    def _train_epoch(self, epoch: int) -> tuple[float, float] | None:
+        """Mean loss and accuracy over the epoch's sequences; None when asked to stop within it."""
+        sums = np.zeros(2)
+        rng = np.random.default_rng((self._spec.seed, epoch))
+        batch_size = self._spec.hyperparameters.batch_size
+        widest = self._spec.hyperparameters.max_length
+        for indices in bucketed_batches(self._train.lengths, batch_size=batch_size, rng=rng):
+            if self._should_stop():
+                return None
+            ids = pad(self._train, indices, max_width=widest)
+            loss, accuracy = self._step(ids, self._train.labels[indices])
+            if not math.isfinite(loss):
+                raise TrialDiverged(f"loss became {loss} in epoch {epoch}; lower learning_rate")
+            sums += len(indices) * np.array([loss, accuracy])
+        if self._should_stop():
+            return None
+        loss, accuracy = sums / len(self._train)
+        return float(loss), float(accuracy)
+
+    def _evaluate(self, epoch: int) -> Evaluation:
+        evaluation = evaluate(self._model, self._validation, n_classes=self._n_classes)
+        if not math.isfinite(evaluation.loss):
+            raise TrialDiverged(
+                f"validation loss became {evaluation.loss} in epoch {epoch}; lower learning_rate"
+            )
+        return evaluation
+
+
+def _cut(sequences: EncodedSequences, spec: TrialSpec) -> EncodedSequences:
+    return sequences.view(
+        vocabulary_size=spec.hyperparameters.vocabulary_size,
+        max_length=spec.hyperparameters.max_length,
+    )

@@ -1,0 +1,58 @@
+"""Turns pydantic's report into one line: where, rule, what was given."""
+
+import difflib
+from collections.abc import Iterable
+from typing import Any
+
+from pydantic import ValidationError
+
+# A parameter's form stands in pydantic's locations (discriminated union) but nowhere in the user's file:
+# its place below each section.
+_FORM_AT = {"shared": 2, "architectures": 3}
+
+
+def first_problem(error: ValidationError, *, field: bool = True, known: Iterable[str] = ()) -> str:
+    """The first problem of `error`, as `field: rule, got value`.
+
+    Args:
+        field: whether to begin with the field's name.
+        known: keys to choose a suggestion from when a top-level key is unknown.
+    """
+    problem = error.errors(include_url=False)[0]
+    location = problem["loc"]
+    where = _where(location) if field else ""
+    if problem["type"] == "value_error":  # raised by our own validators: says everything but where
+        rule = str(problem["ctx"]["error"])
+    elif problem["type"] == "extra_forbidden":
+        near = (
+            difflib.get_close_matches(str(location[-1]), known, n=1) if len(location) == 1 else []
+        )
+        rule = f"unknown key; did you mean {near[0]}?" if near else "unknown key; remove it"
+    elif problem["type"] == "missing":
+        rule = "is missing; add it"
+    elif problem["type"] == "string_pattern_mismatch":
+        rule = f"must be letters, digits, '.', '_' or '-', got {_short(problem.get('input'))}"
+    elif problem["type"] == "too_short":
+        rule = f"needs at least {problem['ctx']['min_length']}, got {_short(problem.get('input'))}"
+    elif problem["type"] == "parameter":
+        rule = f"{problem['msg']}, got {_short(problem.get('input'))}"
+    else:
+        message = problem["msg"].replace("Input should", "must")
+        rule = f"{message[:1].lower()}{message[1:]}, got {_short(problem.get('input'))}"
+    return f"{where}: {rule}" if where else rule
+
+
+def _where(location: tuple[int | str, ...]) -> str:
+    form_at = _FORM_AT.get(str(location[0])) if location else None
+    text = ""
+    for position, part in enumerate(location):
+        if isinstance(part, int):
+            text += f"[{part}]"
+        elif position != form_at:
+            text += f".{part}" if text else part
+    return text
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
