@@ -73,7 +73,8 @@ def search(
         },
         config_file=None if config is None else Path(config),
     )
-    from tuner.driver import EndReason, SilentListener, run_search
+    from tuner.driver.progress import SilentListener
+    from tuner.driver.search import EndReason, run_search
 
     if progress:
         from tuner.terminal.live import Lines, terminal_stream

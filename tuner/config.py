@@ -3,6 +3,7 @@
 Flags, keywords and `run.yaml` all become these models. Must not import Ray, Keras or Optuna.
 """
 
+import os
 import re
 from collections.abc import Mapping
 from enum import StrEnum
@@ -84,11 +85,18 @@ def format_duration(seconds: float) -> str:
     return f"{rest}s"
 
 
-Duration = Annotated[float, BeforeValidator(parse_duration)]
+def _exact_duration(seconds: float) -> str | float:
+    """As a person writes it where that loses nothing; `parse_duration` of it is `seconds` again."""
+    text = format_duration(seconds)
+    whole = round(seconds)
+    return text if seconds == whole > 0 and parse_duration(text) == whole else seconds
+
+
+Duration = Annotated[float, BeforeValidator(parse_duration), PlainSerializer(_exact_duration)]
 
 
 class _Strict(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class DataConfig(_Strict):
@@ -109,7 +117,7 @@ class SearchConfig(_Strict):
     name: str | None = Field(None, pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=100)
     out: str = "runs"
     trials: int | None = Field(None, ge=1)
-    time_budget: Annotated[Duration, PlainSerializer(format_duration)] | None = None
+    time_budget: Duration | None = None
     max_epochs: int | None = Field(None, ge=1)
     cpus_per_trial: float = Field(1.0, gt=0)
     gpus_per_trial: float = Field(0.0, ge=0)
@@ -127,12 +135,12 @@ class SearchConfig(_Strict):
             return self.name
         source = Path(self.data.source)
         data = source.name.split(".")[0] if source.suffix else self.data.source
-        return f"{self.space.name}-{re.sub(r'[^A-Za-z0-9_.-]+', '-', data) or 'data'}"
+        return f"{self.space.name}-{re.sub(r'[^A-Za-z0-9_.-]+', '-', data).strip('-') or 'data'}"
 
     @property
     def folder(self) -> Path:
         """The run folder."""
-        return Path(self.out).expanduser() / self.run_name
+        return Path(os.path.expanduser(self.out)) / self.run_name
 
     @property
     def epochs(self) -> int:
@@ -171,7 +179,7 @@ def make_config(
     for key, value in settings.items():
         if key == "data":
             given = {name: part for name, part in value.items() if part is not None}
-            merged["data"] = {**merged.get("data", {}), **given}
+            merged["data"] = {**(merged.get("data") or {}), **given}
         elif value is not None:
             merged[key] = value
     where = str(config_file) if config_file is not None else ""
@@ -186,8 +194,9 @@ def make_config(
         return SearchConfig.model_validate(merged)
     except ValidationError as cause:
         problem = first_problem(cause, known=SearchConfig.model_fields)
-        field = str(cause.errors()[0]["loc"][-1])
-        if settings.get(field) is not None or field in settings.get("data", {}):
+        *parents, field = (str(part) for part in cause.errors()[0]["loc"])
+        given_here = (settings.get("data") or {}) if parents else settings
+        if given_here.get(field) is not None:
             where = ""
             if names == "flags":
                 flag = "--data" if field == "source" else "--" + field.replace("_", "-")
@@ -201,14 +210,14 @@ def _read_settings(path: Path) -> dict[str, Any]:
         key: value for key, value in read_yaml(path, ConfigError).items() if key not in RECORDED
     }
     space = settings.get("space")
-    if isinstance(space, str) and (path.parent / space).is_file():
+    if isinstance(space, str) and os.path.isfile(path.parent / space):
         settings["space"] = str(path.parent / space)
     data = settings.get("data")
     if isinstance(data, str):
         settings["data"] = data = {"source": data}
     if isinstance(data, dict) and isinstance(data.get("source"), str):
         source = path.parent / data["source"]
-        if source.is_file():
+        if os.path.isfile(source):
             settings["data"] = {**data, "source": str(source)}
     elif data is not None and not isinstance(data, dict):
         raise ConfigError(f"{path}: data: must be a name, a path or a mapping, got {data!r}")

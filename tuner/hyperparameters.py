@@ -10,7 +10,7 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from tuner.errors import SpaceError
 
@@ -45,7 +45,7 @@ class Schedule(StrEnum):
 class Hyperparameters(BaseModel):
     """One trial's complete settings. The defaults are those of the reference tutorial's plain LSTM."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     architecture: str = Field(description="a named architecture, or package.module:function")
 
@@ -191,7 +191,7 @@ def resolve(architecture: str, parameters: Mapping[str, Any]) -> Hyperparameters
     if is_custom(architecture):
         ours = {name: value for name, value in parameters.items() if name in _TRAINING}
         custom = {name: value for name, value in parameters.items() if name not in _TRAINING}
-        return Hyperparameters(architecture=architecture, custom=custom, **ours)
+        return _valid(architecture, {**ours, "custom": custom})
     if architecture not in ARCHITECTURES:
         raise SpaceError(
             f"architecture {architecture!r} is unknown; write one of {', '.join(ARCHITECTURES)}"
@@ -200,4 +200,15 @@ def resolve(architecture: str, parameters: Mapping[str, Any]) -> Hyperparameters
     foreign = sorted(set(parameters) - known.parameters)
     if foreign:
         raise SpaceError(f"{architecture} takes no parameter {foreign[0]!r}; remove it")
-    return Hyperparameters(architecture=architecture, **{**known.defaults, **parameters})
+    return _valid(architecture, {**known.defaults, **parameters})
+
+
+def _valid(architecture: str, values: Mapping[str, Any]) -> Hyperparameters:
+    try:
+        return Hyperparameters(architecture=architecture, **values)
+    except ValidationError as cause:
+        problem = cause.errors(include_url=False)[0]
+        rule = problem["msg"].replace("Input should", "must")
+        raise SpaceError(
+            f"{architecture}: {problem['loc'][0]}: {rule}, got {problem['input']!r}"
+        ) from cause

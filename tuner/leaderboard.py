@@ -3,6 +3,8 @@
 Must not import Ray, Keras or TensorFlow.
 """
 
+import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,7 @@ import pandas as pd
 from tuner.errors import UsageError
 from tuner.run_folder import write_atomically
 from tuner.space import Mode
+from tuner.status import TrialStatus
 from tuner.study import StudyReader, TrialRecord, ranked
 
 _BEFORE_PARAMETERS = (
@@ -36,6 +39,15 @@ _DIGITS = {
     "seconds": 3,
     "seconds_per_epoch": 3,
 }
+# The columns' types where no cell is filled yet, so that they sort and merge as they will later.
+_EMPTY_TYPES = {
+    **dict.fromkeys(("rank", "trial", "best_epoch", "epochs", "weights", "seed", "epoch"), "Int64"),
+    **dict.fromkeys(("score", "val_accuracy", "val_loss", "seconds"), "Float64"),
+    **dict.fromkeys(("seconds_per_epoch", "loss", "accuracy", "val_f1"), "Float64"),
+    "baseline": "boolean",
+}
+# Escape sequences in an error's text would be obeyed by the terminal that shows the file. Tabs and line ends stay.
+_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 # Characters that make a spreadsheet run a cell as a formula (CWE-1236).
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
@@ -63,17 +75,21 @@ def curves(reader: StudyReader) -> pd.DataFrame:
 
 def merge(boards: Mapping[str, pd.DataFrame], mode: Mode) -> pd.DataFrame:
     """One leaderboard of several runs, ranked anew, with a first column `run`."""
-    frames = [board.assign(run=name) for name, board in boards.items()]
-    merged = pd.concat(frames, ignore_index=True)
-    broken = ~merged["status"].isin(["complete", "pruned", "running"]) | merged["score"].isna()
-    order = merged.assign(
-        _broken=broken, _score=merged["score"] * (-1 if mode is Mode.MAX else 1)
-    ).sort_values(["_broken", "_score", "run", "trial"], kind="stable", na_position="last")
-    merged = merged.loc[order.index].reset_index(drop=True)
-    merged["rank"] = pd.array(range(1, len(merged) + 1), dtype="Int64")
-    ends = [name for name in _AFTER_PARAMETERS if name in merged]
-    middle = [c for c in merged.columns if c not in {*_BEFORE_PARAMETERS, *ends, "run"}]
-    return merged[["run", *_BEFORE_PARAMETERS, *middle, *ends]]
+    sign = -1.0 if mode is Mode.MAX else 1.0
+
+    def key(row: Mapping[str, Any]) -> tuple[bool, float, str, int]:
+        counts = TrialStatus(row["status"]).is_ranked and row["score"] is not None
+        return (not counts, sign * row["score"] if counts else 0.0, row["run"], row["rank"])
+
+    rows = [{"run": name, **row} for name, board in boards.items() for row in _rows(board)]
+    rows.sort(key=key)
+    names = dict.fromkeys(name for board in boards.values() for name in board.columns)
+    fixed = {*_BEFORE_PARAMETERS, *_AFTER_PARAMETERS}
+    parameters = [name for name in names if name not in fixed]
+    return _typed(
+        [{**row, "rank": rank} for rank, row in enumerate(rows, start=1)],
+        ["run", *_BEFORE_PARAMETERS, *parameters, *_AFTER_PARAMETERS],
+    )
 
 
 def sort_by(board: pd.DataFrame, column: str) -> pd.DataFrame:
@@ -102,6 +118,11 @@ def to_csv(frame: pd.DataFrame) -> str:
     safe.columns = pd.Index([_neutral(str(name)) for name in safe.columns])
     text: str = safe.to_csv(index=False, lineterminator="\r\n")
     return text
+
+
+def to_json(frame: pd.DataFrame) -> str:
+    """A list of objects, every number with all its digits (pandas would round to ten places)."""
+    return json.dumps(_rows(frame), indent=2, ensure_ascii=False, allow_nan=False)
 
 
 def write_csv(frame: pd.DataFrame, path: Path) -> None:
@@ -134,6 +155,13 @@ def _row(rank: int, record: TrialRecord, names: Sequence[str]) -> dict[str, Any]
     }
 
 
+def _rows(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    """The cells as plain Python values; None where empty."""
+    cells = frame.astype("object")
+    records = cells.where(frame.notna(), None).to_dict(orient="records")
+    return [{str(name): cell for name, cell in row.items()} for row in records]
+
+
 def _typed(rows: Sequence[Mapping[str, Any]], columns: Iterable[str]) -> pd.DataFrame:
     """A frame whose integers stay integers where cells are empty."""
     frame = {}
@@ -141,7 +169,7 @@ def _typed(rows: Sequence[Mapping[str, Any]], columns: Iterable[str]) -> pd.Data
         cells = [row.get(name) for row in rows]
         present = [cell for cell in cells if cell is not None]
         if not present:
-            dtype = "object"
+            dtype = _EMPTY_TYPES.get(name, "object")
         elif all(isinstance(cell, bool) for cell in present):
             dtype = "boolean"
         elif all(isinstance(cell, int) and not isinstance(cell, bool) for cell in present):
@@ -158,6 +186,7 @@ def _typed(rows: Sequence[Mapping[str, Any]], columns: Iterable[str]) -> pd.Data
 
 
 def _neutral(cell: object) -> object:
-    if isinstance(cell, str) and cell.startswith(_FORMULA_STARTS):
-        return f"'{cell}"
-    return cell
+    if not isinstance(cell, str):
+        return cell
+    shown = _CONTROL.sub("�", cell)
+    return f"'{shown}" if shown.startswith(_FORMULA_STARTS) else shown

@@ -73,7 +73,9 @@ class Run:
         from tuner.study import ranked
 
         first = next(iter(ranked(self._reader.records(), self.space.metric.mode)), None)
-        return first if first is not None and first.score is not None else None
+        if first is None or first.score is None or not first.status.is_ranked:
+            return None
+        return first
 
     def __repr__(self) -> str:
         return f"Run({str(self.folder)!r})"

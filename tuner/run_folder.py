@@ -62,8 +62,8 @@ class RunFolder:
         Raises:
             RunFolderError: there is none.
         """
-        folder = cls(Path(path).expanduser())
-        if not folder.path.is_dir():
+        folder = cls(Path(os.path.expanduser(path)))
+        if not os.path.isdir(folder.path):
             raise RunFolderError(f"{path}: no such run folder; {runs_near(folder.path)}")
         if not folder.journal.is_file():
             raise RunFolderError(f"{path}: not a run folder (no {folder.journal.name} in it)")
@@ -72,26 +72,36 @@ class RunFolder:
     @contextmanager
     def claimed(self) -> Iterator[None]:
         """`locked`, and a folder that was made for nothing is removed again: no study in it, no trace of it."""
-        made = [path for path in (self.path, *self.path.parents) if not path.exists()]
+        made = [path for path in (self.path, *self.path.parents) if not os.path.exists(path)]
         try:
             with self.locked():
-                yield
+                try:
+                    yield
+                finally:
+                    # Still locked: another search that began meanwhile finds no half of a folder.
+                    if self.path in made and not self.journal.exists():
+                        shutil.rmtree(self.logs, ignore_errors=True)
+                        self.run_file.unlink(missing_ok=True)
         finally:
-            if self.path in made and not self.journal.exists():
-                shutil.rmtree(self.path, ignore_errors=True)
-                for parent in made[1:]:
-                    with suppress(OSError):  # something else lies in it by now
-                        parent.rmdir()
+            for path in made:
+                with suppress(OSError):  # something else lies in it by now
+                    path.rmdir()
 
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Holds the folder for one search; the operating system lets go of it when the process dies.
 
         Raises:
-            RunFolderError: another search holds it; the message names its host and process.
+            RunFolderError: another search holds it (the message names its host and process), or it cannot be made.
         """
-        self.logs.mkdir(parents=True, exist_ok=True)
-        with open(self.logs / "lock", "a+", encoding="utf-8") as handle:
+        try:
+            self.logs.mkdir(parents=True, exist_ok=True)
+            lock = open(self.logs / "lock", "a+", encoding="utf-8")  # noqa: SIM115 - closed below
+        except OSError as cause:
+            raise RunFolderError(
+                f"{self.path}: cannot be made or written to ({cause.strerror}); choose another --out"
+            ) from cause
+        with lock as handle:
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
@@ -146,7 +156,9 @@ class RunFolder:
 
 def fingerprint(config: SearchConfig, data_fingerprint: str) -> dict[str, str | int]:
     """What must stay the same for trials to be comparable; budget and resources may change."""
-    space = json.dumps(config.space.to_mapping(), sort_keys=True)
+    # Optuna refuses another order of choices, so that of the architectures counts; the description is but words.
+    content = {**config.space.to_mapping(), "description": ""}
+    space = json.dumps([list(config.space.architectures), content], sort_keys=True)
     return {
         "space": hashlib.sha256(space.encode()).hexdigest()[:16],
         "data": data_fingerprint,
@@ -161,7 +173,9 @@ def write_atomically(path: Path, text: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
     try:
-        with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:
+        with os.fdopen(
+            handle, "w", encoding="utf-8", errors="backslashreplace", newline=""
+        ) as file:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())

@@ -5,6 +5,8 @@ A space is what Optuna samples from, yet this module knows Optuna only through t
 """
 
 import difflib
+import keyword
+import os
 from collections.abc import Iterator, Mapping
 from enum import StrEnum
 from functools import cached_property
@@ -31,12 +33,24 @@ from tuner.hyperparameters import (
     is_custom,
     resolve,
 )
-from tuner.validation import first_problem
+from tuner.validation import first_problem, one_line
 from tuner.yaml_files import parse_yaml, read_yaml, to_yaml
 
 _WHOLE_NUMBERS = frozenset(
     name for name, field in Hyperparameters.model_fields.items() if field.annotation is int
 )
+_NUMBERS = _WHOLE_NUMBERS | {
+    name for name, field in Hyperparameters.model_fields.items() if field.annotation is float
+}
+# A custom architecture's parameters become columns of the leaderboard and arguments of its function, beside these.
+RESERVED_NAMES = frozenset(
+    {
+        *("architecture", "baseline", "best_epoch", "custom", "device", "epochs", "error", "host"),
+        *("n_classes", "rank", "run", "score", "seconds", "seconds_per_epoch", "seed", "started"),
+        *("status", "trial", "val_accuracy", "val_loss", "weights"),
+    }
+)
+_LARGEST = 1e15  # floats are whole numbers' equals up to here; samplers calculate in floats
 
 
 class SuggestsValues(Protocol):
@@ -54,7 +68,9 @@ class SuggestsValues(Protocol):
 
 
 class _Strict(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", populate_by_name=True, allow_inf_nan=False
+    )
 
 
 class FloatRange(_Strict):
@@ -381,12 +397,13 @@ def find_space(name_or_path: str, *, relative_to: Path | None = None) -> SearchS
     Raises:
         SpaceError: neither exists, or the space is not valid.
     """
-    path = Path(name_or_path).expanduser()
+    # os.path, because pathlib raises on `~nobody` and on names too long for the file system.
+    path = Path(os.path.expanduser(name_or_path))
     if relative_to is not None and not path.is_absolute():
         path = relative_to / path
-    if path.suffix in {".yaml", ".yml"} or path.is_file():
-        if not path.is_file():
-            raise SpaceError(f"{name_or_path}: no such file; {_what_exists(path.stem)}")
+    if path.suffix in {".yaml", ".yml"} or os.path.isfile(path):
+        if not os.path.exists(path):
+            raise SpaceError(f"{one_line(name_or_path)}: no such file; {_what_exists(path.stem)}")
         return SearchSpace.from_file(path)
     if name_or_path in builtin_space_names():
         return SearchSpace.from_file(_builtin_folder() / f"{name_or_path}.yaml")
@@ -415,18 +432,21 @@ def _what_exists(wanted: str) -> str:
 
 
 def _check_bounds(low: float, high: float, *, log: bool, step: float | None) -> None:
-    if not (abs(low) < float("inf") and abs(high) < float("inf")):
-        raise ValueError(f"bounds must be finite numbers, got {low} and {high}")
+    if max(abs(low), abs(high)) > _LARGEST:
+        raise ValueError(f"bounds must lie between -{_LARGEST:g} and {_LARGEST:g}")
     if low > high:
-        raise ValueError(f"low must be below high, got {low:g} and {high:g}; swap them")
+        raise ValueError(f"low must be below high, got {low} and {high}; swap them")
     if low == high:
-        raise ValueError(
-            f"low must be below high, got {low:g} twice; write the value alone: {low:g}"
-        )
+        raise ValueError(f"low must be below high, got {low} twice; write the value alone: {low}")
     if log and low <= 0:
-        raise ValueError(f"low must be above 0 with log: true, got {low:g}")
+        raise ValueError(f"low must be above 0 with log: true, got {low}")
     if log and step is not None:
         raise ValueError("log and step exclude each other; remove one")
+    if not _on_step(high, low, step):
+        # Optuna would lower `high` and warn at every trial.
+        raise ValueError(
+            f"high must be low and some whole steps, got {low}, {high} and step {step}"
+        )
 
 
 def _on_step(value: float, low: float, step: float | None) -> bool:
@@ -457,6 +477,14 @@ def _check_parameter(where: str, architecture: str, name: str, parameter: Parame
     """Refuses a parameter that the architecture does not take, or values out of its bounds."""
     custom = is_custom(architecture)
     if custom and name not in MODEL_PARAMETERS:
+        if name in RESERVED_NAMES:
+            raise ValueError(
+                f"{where}: the name is taken (columns of every leaderboard); choose another"
+            )
+        if not name.isidentifier() or keyword.iskeyword(name):
+            raise ValueError(
+                f"{where}: must be a Python name, it is passed to a function; choose another"
+            )
         return
     if name not in MODEL_PARAMETERS:
         near = difflib.get_close_matches(name, MODEL_PARAMETERS, n=1)
@@ -469,6 +497,8 @@ def _check_parameter(where: str, architecture: str, name: str, parameter: Parame
     if name in _WHOLE_NUMBERS and isinstance(parameter, FloatRange):
         raise ValueError(f"{where}: {name} is a whole number; write int instead of float")
     for value in parameter.extremes() if isinstance(parameter, Range) else (parameter,):
+        if name in _NUMBERS and isinstance(value, bool | str):
+            raise ValueError(f"{where}: must be a number, got {value!r}")
         try:
             # Validated beside the custom ones, so that one field at a time is looked at.
             Hyperparameters.model_validate({"architecture": architecture, name: value})

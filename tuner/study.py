@@ -11,7 +11,6 @@ import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -25,6 +24,7 @@ from tuner.config import PrunerName, SamplerName
 from tuner.errors import RunFolderError
 from tuner.hyperparameters import Scalar
 from tuner.space import Mode, SearchSpace
+from tuner.status import TrialFacts, TrialStatus
 
 STUDY_NAME = "tuner"
 _SPACE = "space"  # of the study: the space as plain data
@@ -35,22 +35,6 @@ _ERROR = "error"
 _FACTS = "facts"  # of a trial: seed, host, device, weights
 _EPOCH = "epoch:"  # of a trial, followed by the epoch's number: its metrics
 _RETRY_OF = "retry_of"  # of a trial: the cut-off trial whose parameters it runs again
-
-
-class TrialStatus(StrEnum):
-    """What became of a trial."""
-
-    COMPLETE = "complete"
-    PRUNED = "pruned"
-    RUNNING = "running"
-    FAILED = "failed"
-    DIVERGED = "diverged"
-    OUT_OF_MEMORY = "out_of_memory"
-
-    @property
-    def is_ranked(self) -> bool:
-        """Whether the trial's score says something about its configuration."""
-        return self in {TrialStatus.COMPLETE, TrialStatus.PRUNED, TrialStatus.RUNNING}
 
 
 @dataclass(frozen=True)
@@ -89,16 +73,6 @@ class TrialRecord:
             return None
         middle = len(times) // 2
         return times[middle] if len(times) % 2 else (times[middle - 1] + times[middle]) / 2
-
-
-@dataclass(frozen=True)
-class TrialFacts:
-    """What a worker says of a trial that it has begun."""
-
-    seed: int
-    host: str
-    device: str
-    weights: int
 
 
 def create_or_open_study(

@@ -9,6 +9,12 @@ from pydantic import ValidationError
 # A parameter's form stands in pydantic's locations (discriminated union) but nowhere in the user's file:
 # its place below each section.
 _FORM_AT = {"shared": 2, "architectures": 3}
+_FORMS = {
+    "tuple_type": "a list",
+    "dict_type": "a mapping",
+    "one_value": "one finite number, text, true or false",
+}
+_ONE_VALUE = {"bool_type", "bool_parsing"}
 
 
 def first_problem(error: ValidationError, *, field: bool = True, known: Iterable[str] = ()) -> str:
@@ -18,7 +24,7 @@ def first_problem(error: ValidationError, *, field: bool = True, known: Iterable
         field: whether to begin with the field's name.
         known: keys to choose a suggestion from when a top-level key is unknown.
     """
-    problem = error.errors(include_url=False)[0]
+    problem = _first(error)
     location = problem["loc"]
     where = _where(location) if field else ""
     if problem["type"] == "value_error":  # raised by our own validators: says everything but where
@@ -34,12 +40,36 @@ def first_problem(error: ValidationError, *, field: bool = True, known: Iterable
         rule = f"must be letters, digits, '.', '_' or '-', got {_short(problem.get('input'))}"
     elif problem["type"] == "too_short":
         rule = f"needs at least {problem['ctx']['min_length']}, got {_short(problem.get('input'))}"
+    elif problem["type"] == "too_long":
+        rule = f"takes at most {problem['ctx']['max_length']}, got {_short(problem.get('input'))}"
+    elif problem["type"] in _FORMS:
+        rule = f"must be {_FORMS[problem['type']]}, got {_short(problem.get('input'))}"
     elif problem["type"] == "parameter":
         rule = f"{problem['msg']}, got {_short(problem.get('input'))}"
     else:
         message = problem["msg"].replace("Input should", "must")
         rule = f"{message[:1].lower()}{message[1:]}, got {_short(problem.get('input'))}"
-    return f"{where}: {rule}" if where else rule
+    return one_line(f"{where}: {rule}" if where else rule)
+
+
+def one_line(text: str) -> str:
+    """`text` without line ends or anything that a terminal would obey: a name in a file may hold either."""
+    return "".join(
+        character if character.isprintable() else "�" for character in " ".join(text.split())
+    )
+
+
+def _first(error: ValidationError) -> Any:
+    """The problem to tell: an unknown key before a missing one, which it may be a misspelling of."""
+    problems = error.errors(include_url=False)
+    first = problems[0]
+    if first["type"] == "missing":
+        unknown = (p for p in problems if p["type"] == "extra_forbidden" and len(p["loc"]) == 1)
+        first = next(unknown, first)
+    if first["type"] in _ONE_VALUE and first["loc"] and first["loc"][-1] == "bool":
+        # The first of the types that one value may have; nobody wrote that.
+        return {**first, "type": "one_value", "loc": first["loc"][:-1]}
+    return first
 
 
 def _where(location: tuple[int | str, ...]) -> str:

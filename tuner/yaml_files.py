@@ -1,7 +1,8 @@
 """Reads YAML that strangers may have written: no tags, no duplicate keys, no bombs, `1e-3` is a number.
 
 Plain `yaml.safe_load` already refuses to build objects; this adds what it lets through: a size limit, a limit on what
-aliases expand to, and keys given twice (where the last one would silently win).
+aliases expand to, endless numbers, tags that it crashes on (`!!int ''`), keys that are not text, and keys given twice
+(where the last one would silently win).
 """
 
 import re
@@ -15,12 +16,30 @@ from tuner.errors import UsageError
 
 _MAX_BYTES = 1_000_000
 _MAX_NODES = 100_000
+_MAX_DIGITS = 100  # Python refuses to print an int of more than 4,300
+_TEXT_TAGS = {"tag:yaml.org,2002:str", "tag:yaml.org,2002:merge"}
+_INT_TAG = "tag:yaml.org,2002:int"
 
 
 class _Loader(yaml.SafeLoader):
-    """SafeLoader that reads `1e-3` as YAML 1.2 does: as a number (YAML 1.1 wants `1.0e-3`)."""
+    """SafeLoader without tags that reads `1e-3` as YAML 1.2 does: as a number (YAML 1.1 wants `1.0e-3`)."""
+
+    def fetch_tag(self) -> None:
+        """Called where a tag begins."""
+        problem = "tags (!name) are not read; remove it"
+        raise yaml.scanner.ScannerError(None, None, problem, self.get_mark())
 
 
+class _Dumper(yaml.SafeDumper):
+    """SafeDumper that escapes what is not printable; in single quotes U+0085 would be read back as a space."""
+
+
+def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    style = None if text.isprintable() else '"'
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+
+_Dumper.add_representer(str, _represent_text)
 _Loader.add_implicit_resolver(
     "tag:yaml.org,2002:float",
     re.compile(r"^[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+$"),
@@ -36,9 +55,11 @@ def read_yaml(path: Path, error: Callable[[str], UsageError]) -> dict[str, Any]:
         error: makes the error to raise, from its message.
     """
     try:
-        if path.stat().st_size > _MAX_BYTES:
+        with open(path, "rb") as file:
+            content = file.read(_MAX_BYTES + 1)  # no size is known of a pipe: --config <(…)
+        if len(content) > _MAX_BYTES:
             raise error(f"{path}: a file of at most {_MAX_BYTES:,} bytes is read; shorten it")
-        text = path.read_text(encoding="utf-8")
+        text = content.decode("utf-8")
     except UnicodeDecodeError as cause:
         raise error(f"{path}: not UTF-8 text (byte {cause.start}); save it as UTF-8") from cause
     except OSError as cause:
@@ -79,7 +100,8 @@ def parse_yaml(text: str, where: str, error: Callable[[str], UsageError]) -> dic
 
 def to_yaml(content: dict[str, Any]) -> str:
     """YAML text of plain data, keys in the order given."""
-    return yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=100)
+    text: str = yaml.dump(content, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100)
+    return text
 
 
 def _check_size(root: yaml.Node, where: str, error: Callable[[str], UsageError]) -> None:
@@ -111,7 +133,7 @@ def _check_size(root: yaml.Node, where: str, error: Callable[[str], UsageError])
 
 
 def _check_keys(root: yaml.Node, where: str, error: Callable[[str], UsageError]) -> None:
-    """Refuses keys given twice and keys that are not text."""
+    """Refuses keys given twice, keys that are not text, and numbers that nobody means."""
     seen: set[int] = set()
     pending = [root]
     while pending:
@@ -119,7 +141,13 @@ def _check_keys(root: yaml.Node, where: str, error: Callable[[str], UsageError])
         if id(node) in seen:
             continue
         seen.add(id(node))
-        if isinstance(node, yaml.SequenceNode):
+        if isinstance(node, yaml.ScalarNode):
+            if node.tag == _INT_TAG and len(node.value) > _MAX_DIGITS:
+                line = node.start_mark.line + 1
+                raise error(
+                    f"{where}: line {line}: a number of more than {_MAX_DIGITS} digits; shorten it"
+                )
+        elif isinstance(node, yaml.SequenceNode):
             pending.extend(node.value)
         elif isinstance(node, yaml.MappingNode):
             keys: set[str] = set()
@@ -127,6 +155,10 @@ def _check_keys(root: yaml.Node, where: str, error: Callable[[str], UsageError])
                 line = key.start_mark.line + 1
                 if not isinstance(key, yaml.ScalarNode):
                     raise error(f"{where}: line {line}: a key must be text")
+                if key.tag not in _TEXT_TAGS:
+                    raise error(
+                        f"{where}: line {line}: a key must be text, got {key.value}; quote it"
+                    )
                 if key.value in keys:
                     raise error(f"{where}: line {line}: {key.value!r} is given twice; remove one")
                 keys.add(key.value)

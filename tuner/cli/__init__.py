@@ -2,11 +2,13 @@
 
 import os
 import sys
+from typing import NoReturn
 
 import typer
 
 from tuner.cli import data, doctor, leaderboard, search, spaces
 from tuner.errors import SearchError, TunerError
+from tuner.validation import one_line
 
 app = typer.Typer(
     name="tuner",
@@ -52,8 +54,7 @@ def main() -> None:
     except typer.Abort:
         sys.exit(130)
     except SearchError as error:
-        print(f"tuner: {error}", file=sys.stderr)
-        sys.exit(1)
+        _refuse(str(error), code=1)
     except TunerError as error:
         _refuse(str(error))
     except KeyboardInterrupt:
@@ -64,6 +65,6 @@ def main() -> None:
     sys.exit(code if isinstance(code, int) else 0)
 
 
-def _refuse(message: str) -> None:
-    print(f"tuner: {' '.join(message.split())}", file=sys.stderr)
-    sys.exit(2)
+def _refuse(message: str, code: int = 2) -> NoReturn:
+    print(f"tuner: {one_line(message)}", file=sys.stderr)
+    sys.exit(code)

@@ -31,7 +31,7 @@ def leaderboard(
     ] = None,
 ) -> None:
     """Show the trials of one or several runs, best first."""
-    from tuner.leaderboard import merge, sort_by, to_csv
+    from tuner.leaderboard import merge, sort_by, to_csv, to_json
     from tuner.run import Run
     from tuner.run_folder import runs_near
     from tuner.terminal.tables import leaderboard_table, markdown_table, plain_console
@@ -57,7 +57,7 @@ def leaderboard(
     if format is Format.CSV:
         print(to_csv(board), end="")
     elif format is Format.JSON:
-        print(board.to_json(orient="records", indent=2, force_ascii=False))
+        print(to_json(board))
     elif format is Format.MARKDOWN:
         print(markdown_table(board))
     else:

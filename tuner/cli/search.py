@@ -98,7 +98,7 @@ def search(
     )
     with make_listener(terminal_stream()) as listener:
         listener.say("reading the data and starting Ray …")
-        from tuner.driver import run_search
+        from tuner.driver.search import run_search
 
         outcome = run_search(settings, listener)
     from tuner.terminal.outcome import print_outcome

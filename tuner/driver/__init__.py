@@ -1,23 +1,5 @@
-"""Runs a search: Optuna decides, Ray Tune executes. The only package that imports Ray."""
+"""Runs a search: Optuna decides, Ray Tune executes. The only package that imports Ray.
 
-from tuner.driver.progress import (
-    Event,
-    EventKind,
-    LiveTrial,
-    SearchListener,
-    SearchState,
-    SilentListener,
-)
-from tuner.driver.search import EndReason, SearchOutcome, run_search
-
-__all__ = [
-    "EndReason",
-    "Event",
-    "EventKind",
-    "LiveTrial",
-    "SearchListener",
-    "SearchOutcome",
-    "SearchState",
-    "SilentListener",
-    "run_search",
-]
+`tuner.driver.search.run_search` is the way in. Nothing is imported here: a worker needs `trainable` alone, and pays
+for every import.
+"""

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
 
-from tuner.study import TrialStatus
+from tuner.status import TrialStatus
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from tuner.driver.files import LeaderboardFiles
 from tuner.driver.interrupts import InterruptFlag
 from tuner.driver.session import SearchSession
 from tuner.driver.trainable import Report, to_ray_config
-from tuner.study import TrialStatus
+from tuner.status import TrialStatus
 
 ACTOR_DIED = "its process died (killed, or out of memory); see the run's logs"
 

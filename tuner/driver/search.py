@@ -1,5 +1,6 @@
 """A search from beginning to end: check, open or continue the study, run trials until the budget is used up."""
 
+import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -102,6 +103,8 @@ def _fit(
     flag: InterruptFlag,
 ) -> None:
     """Has Ray Tune run the session's trials."""
+    # With a searcher of one's own, Tune starts actors one after the other unless told otherwise.
+    os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(capacity.workers)
     from ray import tune
 
     from tuner.driver.ray_tune import Heartbeat, StudyScheduler, StudySearcher
@@ -136,7 +139,9 @@ def _fit(
             storage_path=str(capacity.scratch / "tune"),
             verbose=0,
             callbacks=[Heartbeat(session, flag, files)],
-            checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
+            checkpoint_config=tune.CheckpointConfig(
+                checkpoint_frequency=0, checkpoint_at_end=False
+            ),
         ),
     )
     tuner.fit()

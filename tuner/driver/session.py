@@ -20,15 +20,8 @@ from tuner.driver.progress import (
     SearchState,
 )
 from tuner.space import Mode
-from tuner.study import (
-    SearchStudy,
-    StudyReader,
-    TrialFacts,
-    TrialStatus,
-    derive_seed,
-    is_baseline,
-    ranked,
-)
+from tuner.status import TrialFacts, TrialStatus
+from tuner.study import SearchStudy, StudyReader, derive_seed, is_baseline, ranked
 from tuner.trial import EpochResult, TrialSpec
 
 _SAME_FAILURES = 3

@@ -8,6 +8,7 @@ imported by every worker; Keras comes with the first real trial.
 import json
 import os
 import socket
+import traceback
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
@@ -21,7 +22,7 @@ from tuner.config import TrainerName
 from tuner.data import EncodedSequences
 from tuner.errors import TrialDiverged, TrialError, TrialOutOfMemory
 from tuner.hyperparameters import Hyperparameters
-from tuner.study import TrialFacts, TrialStatus
+from tuner.status import TrialFacts, TrialStatus
 from tuner.trial import EpochResult, TrainsByEpoch, TrialSpec
 
 
@@ -109,16 +110,11 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
         except StopIteration:
             return Report(status=TrialStatus.COMPLETE)
         except TrialError as error:
+            traceback.print_exception(error)  # to the worker's log, for whoever wants the details
             return Report(status=_status(error), error=one_line(error))
-        facts = TrialFacts(
-            seed=self._spec.seed,
-            host=socket.gethostname(),
-            device=self._training.device,
-            weights=self._training.weights,
-        )
         return Report(
             epoch=result,
-            facts=facts if result.epoch == 1 else None,
+            facts=self._facts if result.epoch == 1 else None,
             status=TrialStatus.COMPLETE if result.epoch >= self._spec.max_epochs else None,
         )
 
@@ -130,11 +126,17 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
 
     def _begin(self, config: dict[str, Any]) -> None:
         self._spec = from_ray_config(config)
-        self._results = self._train()
+        self._results = self._train(self._spec)  # and the last trial's model is free to go
 
-    def _train(self) -> Iterator[EpochResult]:
-        self._training = _make_training(self._spec, self._task)
-        yield from self._training.epochs()
+    def _train(self, spec: TrialSpec) -> Iterator[EpochResult]:
+        training = _make_training(spec, self._task)
+        self._facts = TrialFacts(
+            seed=spec.seed,
+            host=socket.gethostname(),
+            device=training.device,
+            weights=training.weights,
+        )
+        yield from training.epochs()
 
 
 def one_line(error: BaseException) -> str:
@@ -147,7 +149,7 @@ def _make_training(spec: TrialSpec, task: Task) -> TrainsByEpoch:
     if task.trainer is TrainerName.TOY:
         from tuner.trial.toy import ToyTraining
 
-        return ToyTraining(spec)
+        return ToyTraining(spec, n_classes=task.n_classes)
     from tuner.trial.devices import configure_device
 
     configure_device(cpus=task.cpus, gpu_memory_mb=task.gpu_memory_mb)

@@ -14,7 +14,7 @@ from rich.text import Text
 
 from tuner.config import format_duration
 from tuner.driver.progress import Event, EventKind, LiveTrial, SearchState
-from tuner.study import TrialStatus
+from tuner.status import TrialStatus
 from tuner.terminal.tables import number_text, printable, score_text
 
 _SHOWN_PARAMETERS = 4
@@ -136,7 +136,7 @@ def event_line(event: Event, state: SearchState) -> str:
 
 def make_listener(terminal: IO[str]) -> "Lines | LiveTable":
     """A live table where there is a terminal, otherwise lines."""
-    console = Console(file=terminal, highlight=False)
+    console = Console(file=terminal, highlight=False, markup=False, emoji=False)
     return LiveTable(console) if console.is_terminal else Lines(terminal)
 
 

@@ -2,9 +2,11 @@
 
 import shlex
 
+from rich.console import Console
+
 from tuner.config import SearchConfig
-from tuner.driver import EndReason, SearchOutcome
-from tuner.terminal.tables import leaderboard_table, plain_console
+from tuner.driver.search import EndReason, SearchOutcome
+from tuner.terminal.tables import leaderboard_table, plain_console, printable
 
 _SHOWN_ROWS = 10
 
@@ -21,20 +23,25 @@ def print_outcome(outcome: SearchOutcome, config: SearchConfig) -> int:
     folder = shlex.quote(str(run.folder))
     finished = int((board["status"] != "running").sum()) if len(board) else 0
     if outcome.reason is EndReason.INTERRUPTED:
-        console.print(
+        _say(
+            console,
             f"Stopped. {finished} finished trials are kept in {folder}; "
             "type the same command again to continue.",
-            soft_wrap=True,
         )
         return 128 + (outcome.signal_number or 2)
     if outcome.reason is EndReason.BUDGET_WAS_USED:
-        console.print(f"The budget of {folder} was used up before; a larger one continues it.")
-    console.print(f"Leaderboard: {run.folder / 'leaderboard.csv'}", soft_wrap=True)
-    console.print(f"Next:        tuner leaderboard {folder}", soft_wrap=True)
+        _say(console, f"The budget of {folder} was used up before; a larger one continues it.")
+    _say(console, f"Leaderboard: {run.folder / 'leaderboard.csv'}")
+    _say(console, f"Next:        tuner leaderboard {folder}")
     more_trials = 2 * max(finished, config.trial_budget or 0)
-    console.print(
+    _say(
+        console,
         f"             tuner search --config {shlex.quote(str(run.folder / 'run.yaml'))} "
         f"--trials {more_trials}   (continues it)",
-        soft_wrap=True,
     )
     return 0
+
+
+def _say(console: Console, text: str) -> None:
+    """A line to copy from: never broken, its brackets no markup."""
+    console.print(printable(text), soft_wrap=True)

@@ -11,8 +11,9 @@ from rich.text import Text
 if TYPE_CHECKING:
     import pandas as pd
 
-# C0 and C1 control characters: from a label or an error text they could move the cursor or worse.
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+# From a label or an error text these could move the cursor, turn the writing direction or break the encoding:
+# C0 and C1 control characters, line separators and bidirectional controls, lone surrogates.
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 _STATUS_STYLES = {
     "complete": "green",
     "pruned": "dim",
@@ -111,5 +112,7 @@ def markdown_table(board: "pd.DataFrame") -> str:
 
 def plain_console() -> Console:
     """A console on standard output; wide enough for a table where there is no terminal."""
-    console = Console(highlight=False)
-    return console if console.is_terminal else Console(highlight=False, width=160)
+    console = Console(highlight=False, markup=False, emoji=False)
+    if not console.is_terminal:
+        console.width = 160
+    return console

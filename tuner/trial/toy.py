@@ -5,7 +5,7 @@ architecture), rises and then over-fits, and carries a little noise from the tri
 sampler and a pruner need to show whether they work.
 
 Tests make a toy trial misbehave, one of `Fault`, either through parameters of a custom architecture
-(`fault`, `fault_epoch`, `seconds`) or, for any architecture, through the environment:
+(`fault`, `fault_epoch`, `epoch_seconds`) or, for any architecture, through the environment:
 
     TUNER_TOY_FAULTS="3:diverge,7:fail"   by trial number
     TUNER_TOY_SECONDS=0.05                an epoch's length
@@ -64,7 +64,7 @@ class ToyTraining:
         faults = _faults(environment.get("TUNER_TOY_FAULTS", ""))
         self._fault = Fault(faults.get(spec.number, str(custom.get("fault", Fault.NONE))))
         self._fault_epoch = int(custom.get("fault_epoch", 1))
-        self._seconds = float(custom.get("seconds", environment.get("TUNER_TOY_SECONDS", 0)))
+        self._seconds = float(custom.get("epoch_seconds", environment.get("TUNER_TOY_SECONDS", 0)))
         self.weights = _count_weights(spec.hyperparameters)
         self.device = "cpu"
 

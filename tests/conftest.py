@@ -1,0 +1,56 @@
+"""What several folders of tests share. No test touches the user's own cache, runs or Ray."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tuner.space import SearchSpace
+
+
+@pytest.fixture
+def space() -> SearchSpace:
+    """A small conditional space with one baseline."""
+    return SearchSpace.from_mapping(
+        {
+            "name": "small",
+            "max_epochs": 9,
+            "shared": {
+                "learning_rate": {"float": [1e-4, 1e-2], "log": True},
+                "lstm_units": {"int": [8, 64]},
+            },
+            "architectures": {
+                "lstm": {},
+                "cnn_lstm": {"filters": {"int": [8, 32]}},
+            },
+            "baselines": [{"architecture": "lstm", "learning_rate": 1e-3, "lstm_units": 32}],
+        },
+        "small.yaml",
+    )
+
+
+@pytest.fixture(scope="session")
+def shared_ray(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """One Ray for all tests that need one: starting it takes seconds."""
+    ray = pytest.importorskip("ray")
+    ray.init(
+        num_cpus=2,
+        include_dashboard=False,
+        log_to_driver=False,
+        logging_level="ERROR",
+        _temp_dir=str(tmp_path_factory.mktemp("r")),
+    )
+    yield
+    ray.shutdown()
+
+
+@pytest.fixture
+def sentences(tmp_path: Path) -> Path:
+    """A CSV of two easily told classes: 60 short texts each."""
+    rows = ["text,label"]
+    for number in range(60):
+        rows.append(f"good fine great film number {number},positive")
+        rows.append(f"bad poor awful film number {number},negative")
+    path = tmp_path / "sentences.csv"
+    path.write_text("\n".join(rows) + "\n", encoding="utf-8")
+    return path

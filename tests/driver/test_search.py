@@ -1,0 +1,276 @@
+"""Whole searches through a real Ray Tune."""
+
+import csv
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from tuner.config import SearchConfig, make_config
+from tuner.driver.progress import Event, EventKind, SearchState
+from tuner.driver.search import EndReason, run_search
+from tuner.errors import ConfigError, DataError, RunFolderError, SearchError, SpaceError
+from tuner.run import Run
+from tuner.space import SearchSpace
+from tuner.status import TrialStatus
+
+pytestmark = pytest.mark.ray
+
+
+class Events:
+    """Remembers what the search told."""
+
+    def __init__(self) -> None:
+        self.events: list[Event] = []
+
+    def on_event(self, event: Event, state: SearchState) -> None:
+        self.events.append(event)
+
+
+def make(space: SearchSpace, source: Path, out: Path, **settings: Any) -> SearchConfig:
+    return make_config(
+        {
+            "space": space,
+            "data": {"source": str(source)},
+            "out": str(out),
+            "trainer": "toy",
+            "trials": 8,
+            **settings,
+        }
+    )
+
+
+def toy_space(**parameters: Any) -> SearchSpace:
+    return SearchSpace.from_mapping(
+        {
+            "name": "toy",
+            "max_epochs": 9,
+            "shared": {"learning_rate": {"float": [1e-4, 1e-2], "log": True}},
+            "architectures": {"tuner.trial.toy:curve": parameters},
+        },
+        "toy.yaml",
+    )
+
+
+def test_a_search_ends_with_its_budget_and_every_trial_is_a_row(
+    shared_ray: None, space: SearchSpace, sentences: Path, tmp_path: Path
+) -> None:
+    events = Events()
+    outcome = run_search(make(space, sentences, tmp_path / "runs", trials=20), events)
+    board = outcome.run.leaderboard()
+    assert outcome.reason is EndReason.BUDGET_USED
+    assert sorted(board["trial"]) == list(range(20))
+    assert set(board["status"]) == {"complete", "pruned"}
+    baseline = board[board["baseline"]]
+    assert list(baseline["status"]) == ["complete"]
+    assert list(baseline["epochs"]) == [9]
+    ended = [event for event in events.events if event.kind is EventKind.TRIAL_ENDED]
+    assert len(ended) == 20
+    with open(outcome.run.folder / "leaderboard.csv", newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert [int(row["trial"]) for row in rows] == list(board["trial"])
+    with open(outcome.run.folder / "curves.csv", newline="", encoding="utf-8") as file:
+        curves = list(csv.DictReader(file))
+    assert len(curves) == board["epochs"].sum()
+
+
+def test_the_same_search_again_continues_toward_a_larger_budget(
+    shared_ray: None, space: SearchSpace, sentences: Path, tmp_path: Path
+) -> None:
+    first = run_search(make(space, sentences, tmp_path, trials=4))
+    before = first.run.leaderboard().set_index("trial")["score"]
+    assert (
+        run_search(make(space, sentences, tmp_path, trials=4)).reason is EndReason.BUDGET_WAS_USED
+    )
+    second = run_search(make(space, sentences, tmp_path, trials=7))
+    after = second.run.leaderboard().set_index("trial")["score"]
+    assert sorted(after.index) == list(range(7))
+    assert after.loc[before.index].equals(before)
+
+
+def test_another_space_or_data_under_the_same_name_is_refused_and_nothing_is_touched(
+    shared_ray: None, space: SearchSpace, sentences: Path, tmp_path: Path
+) -> None:
+    config = make(space, sentences, tmp_path, name="mine", trials=2)
+    run_search(config)
+    files = {path: path.stat().st_mtime_ns for path in (tmp_path / "mine").iterdir()}
+    other = SearchSpace.from_mapping({**space.to_mapping(), "max_epochs": 5}, "other.yaml")
+    with pytest.raises(RunFolderError, match="belongs to a search with another space"):
+        run_search(make(other, sentences, tmp_path, name="mine", trials=2))
+    sample = config.data.model_copy(update={"sample": 100})
+    with pytest.raises(RunFolderError, match="belongs to a search with another data"):
+        run_search(config.model_copy(update={"data": sample}))
+    assert {path: path.stat().st_mtime_ns for path in (tmp_path / "mine").iterdir()} == files
+
+
+def test_a_trial_that_breaks_is_a_row_with_its_reason_and_the_search_goes_on(
+    shared_ray: None, sentences: Path, tmp_path: Path
+) -> None:
+    expected = {
+        "fail": ("failed", "ValueError: this toy trial"),
+        "diverge": ("diverged", "loss became nan"),
+        "memory": ("out_of_memory", "MemoryError"),
+    }
+    space = toy_space(fault={"choice": ["none", *expected]}, fault_epoch=2)
+    board = run_search(make(space, sentences, tmp_path, trials=30, pruner="none")).run.leaderboard()
+    assert len(board) == 30
+    assert set(board["fault"]) == {"none", *expected}
+    for row in board.itertuples():
+        status, reason = expected.get(row.fault, ("complete", ""))
+        assert row.status == status
+        assert reason in ("" if pd.isna(row.error) else row.error)
+    worked = board["status"] == "complete"
+    assert not worked[worked.sum() :].any()  # what broke ranks last
+
+
+def test_a_search_whose_every_trial_fails_alike_stops_early_and_says_why(
+    shared_ray: None, sentences: Path, tmp_path: Path
+) -> None:
+    config = make(toy_space(fault="fail"), sentences, tmp_path, trials=50)
+    with pytest.raises(SearchError, match="every trial failed in the same way"):
+        run_search(config)
+    board = Run(config.folder).leaderboard()
+    assert 3 <= len(board) < 10
+    assert set(board["status"]) == {"failed"}
+
+
+def test_a_dying_process_fails_its_trial_only(
+    shared_ray: None, sentences: Path, tmp_path: Path
+) -> None:
+    space = toy_space(fault={"choice": ["none", "crash"]}, fault_epoch=2)
+    board = run_search(make(space, sentences, tmp_path, trials=5, pruner="none")).run.leaderboard()
+    crashed = board[board["fault"] == "crash"]
+    assert len(crashed) > 0
+    assert set(crashed["status"]) == {"failed"}
+    assert all("process died" in error for error in crashed["error"])
+    assert set(board[board["fault"] == "none"]["status"]) == {"complete"}
+
+
+def test_the_time_budget_ends_a_search(shared_ray: None, sentences: Path, tmp_path: Path) -> None:
+    config = make(
+        toy_space(epoch_seconds=0.2),
+        sentences,
+        tmp_path,
+        trials=None,
+        time_budget="3s",
+        pruner="none",
+    )
+    began = time.monotonic()
+    outcome = run_search(config)
+    assert time.monotonic() - began < 30
+    board = outcome.run.leaderboard()
+    assert "running" not in set(board["status"])
+    stopped = board[board["status"] == "pruned"]
+    assert all("time budget" in error for error in stopped["error"])
+    assert len(stopped) > 0
+
+
+@pytest.mark.parametrize(
+    ("settings", "error", "message"),
+    [
+        ({"data": {"source": "nothing.csv"}}, DataError, "no such file|no data set or file"),
+        ({"cpus_per_trial": 1000}, ConfigError, "--cpus-per-trial: .* got 1000"),
+        ({"gpus_per_trial": 1000}, ConfigError, "--gpus-per-trial: .* got 1000"),
+        ({"address": "127.0.0.1:1"}, ConfigError, "no Ray cluster answers there"),
+    ],
+)
+def test_what_cannot_be_met_leaves_no_run_folder(
+    space: SearchSpace,
+    sentences: Path,
+    tmp_path: Path,
+    settings: dict[str, Any],
+    error: type[Exception],
+    message: str,
+) -> None:
+    config = make(space, sentences, tmp_path / "runs", **settings)
+    with pytest.raises(error, match=message):
+        run_search(config)
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_users_architecture_that_does_not_exist_is_refused(
+    sentences: Path, tmp_path: Path
+) -> None:
+    space = SearchSpace.from_mapping(
+        {"name": "x", "architectures": {"nowhere.models:build": {"units": 3}}}, "x.yaml"
+    )
+    with pytest.raises(SpaceError, match=r"nowhere\.models"):
+        run_search(make(space, sentences, tmp_path / "runs"))
+    assert not (tmp_path / "runs").exists()
+
+
+def test_real_models_are_trained_and_ranked(
+    shared_ray: None, sentences: Path, tmp_path: Path
+) -> None:
+    space = SearchSpace.from_mapping(
+        {
+            "name": "real",
+            "max_epochs": 2,
+            "shared": {
+                "learning_rate": {"float": [1e-3, 1e-2], "log": True},
+                "lstm_units": 4,
+                "embedding_size": 4,
+                "max_length": 10,
+                "batch_size": 16,
+            },
+            "architectures": {"lstm": {}, "cnn_lstm": {"filters": {"int": [2, 4]}}},
+        },
+        "real.yaml",
+    )
+    outcome = run_search(make(space, sentences, tmp_path, trials=4, trainer="keras"))
+    board = outcome.run.leaderboard()
+    assert set(board["status"]) <= {"complete", "pruned"}
+    assert board["score"].between(0, 1).all()
+    assert (board["weights"] > 0).all()
+    assert set(board["device"]) == {"cpu"}
+    assert list(board["lstm_units"]) == [4] * 4
+    best = outcome.run.best
+    assert best is not None
+    assert best.score == board["score"].max()
+    assert best.status in {TrialStatus.COMPLETE, TrialStatus.PRUNED}
+
+
+_SEARCH = [sys.executable, "-c", "from tuner.cli import main; main()", "search"]
+
+
+@pytest.mark.parametrize(("signal_number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_an_interrupted_search_ends_at_once_keeps_what_is_finished_and_continues(
+    sentences: Path, tmp_path: Path, signal_number: signal.Signals, code: int
+) -> None:
+    space = toy_space(epoch_seconds=0.1)
+    (tmp_path / "toy.yaml").write_text(space.to_yaml(), encoding="utf-8")
+    command = [*_SEARCH, "toy.yaml", "--data", str(sentences), "--trainer", "toy", "--name", "x"]
+    search = subprocess.Popen(
+        [*command, "--trials", "500"],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        env={**os.environ, "TUNER_CACHE": str(tmp_path / "cache")},
+    )
+    assert search.stdout is not None
+    for line in search.stdout:
+        if "trial 2 " in line and "started" in line:
+            break
+    os.killpg(search.pid, signal_number)  # as a terminal's Ctrl-C does
+    began = time.monotonic()
+    out, error = search.communicate(timeout=60)
+    assert time.monotonic() - began < 20
+    assert search.returncode == code, error
+    assert "type the same command again to continue" in out
+    assert error == ""
+    run = Run(tmp_path / "runs" / "x")
+    finished = len(run._reader.records()) - 2
+    again = run_search(
+        make(space, sentences, tmp_path / "runs", name="x", trials=finished + 3, max_concurrent=2)
+    )
+    board = again.run.leaderboard()
+    assert (board["status"].isin(["complete", "pruned"])).sum() == finished + 3
+    assert "running" not in set(board["status"])

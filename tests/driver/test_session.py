@@ -1,0 +1,227 @@
+"""The search's decisions, without Ray."""
+
+from pathlib import Path
+
+import pytest
+
+from tuner.config import PrunerName, SamplerName, SearchConfig
+from tuner.driver.progress import Event, EventKind, SearchState
+from tuner.driver.session import SearchSession
+from tuner.space import SearchSpace
+from tuner.status import TrialStatus
+from tuner.study import StudyReader, create_or_open_study
+from tuner.trial import EpochResult
+
+
+class Clock:
+    """A clock that only moves when told."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class Recorder:
+    """Remembers events."""
+
+    def __init__(self) -> None:
+        self.events: list[Event] = []
+        self.state: SearchState | None = None
+
+    def on_event(self, event: Event, state: SearchState) -> None:
+        self.events.append(event)
+        self.state = state
+
+    @property
+    def kinds(self) -> list[EventKind]:
+        return [event.kind for event in self.events]
+
+
+class Search:
+    """Sessions over one journal, as the driver would open them."""
+
+    def __init__(self, folder: Path, space: SearchSpace) -> None:
+        self.folder = folder
+        self.space = space
+        self.clock = Clock()
+        self.recorder = Recorder()
+
+    def open(self, workers: int = 2, **settings: object) -> SearchSession:
+        config = SearchConfig.model_validate({"space": self.space, "trials": 5, **settings})
+        study = create_or_open_study(
+            self.folder / "study.journal",
+            self.space,
+            seed=config.seed,
+            sampler=SamplerName.RANDOM,
+            pruner=PrunerName.HALVING,
+            max_epochs=config.epochs,
+            workers=workers,
+        )
+        return SearchSession(
+            study, config, workers=workers, listener=self.recorder, clock=self.clock
+        )
+
+
+@pytest.fixture
+def search(tmp_path: Path, space: SearchSpace) -> Search:
+    return Search(tmp_path, space)
+
+
+def epoch(number: int, accuracy: float = 0.8) -> EpochResult:
+    return EpochResult(
+        epoch=number,
+        loss=0.5,
+        accuracy=accuracy,
+        val_loss=0.5,
+        val_accuracy=accuracy,
+        val_f1=accuracy,
+        seconds=1.0,
+    )
+
+
+def complete(session: SearchSession, accuracy: float = 0.8) -> int:
+    number = session.start_trial().number
+    session.end_epoch(number, epoch(1, accuracy))
+    session.end_trial(number, TrialStatus.COMPLETE)
+    return number
+
+
+def test_running_trials_count_toward_the_budget(search: Search) -> None:
+    session = search.open(trials=2)
+    session.start_trial()
+    assert session.has_budget
+    session.start_trial()
+    assert not session.has_budget
+
+
+def test_no_more_trials_run_than_may(search: Search) -> None:
+    session = search.open(workers=2)
+    numbers = [session.start_trial().number for _ in range(2)]
+    assert not session.has_room
+    session.end_epoch(numbers[0], epoch(1))
+    session.end_trial(numbers[0], TrialStatus.COMPLETE)
+    assert session.has_room
+
+
+def test_a_second_sitting_goes_on_toward_the_same_budget(search: Search) -> None:
+    first = search.open(trials=3)
+    complete(first, 0.9)
+    complete(first, 0.7)
+    first.close()
+    second = search.open(trials=3)
+    assert second.state.finished == 2
+    assert second.state.best is not None
+    assert second.state.best.score == 0.9
+    complete(second)
+    assert not second.has_budget
+
+
+def test_a_trial_cut_off_by_the_first_sitting_runs_again_in_the_second(search: Search) -> None:
+    first = search.open(trials=2)
+    cut_off = first.start_trial()
+    second = search.open(trials=2)
+    again = second.start_trial()
+    assert again.hyperparameters == cut_off.hyperparameters
+    assert again.number != cut_off.number
+    second.end_epoch(again.number, epoch(1))
+    second.end_trial(again.number, TrialStatus.COMPLETE)
+    assert second.has_budget
+
+
+def test_time_counts_over_all_sittings(search: Search) -> None:
+    first = search.open(trials=None, time_budget=60)
+    search.clock.now += 40
+    complete(first)
+    first.close()
+    search.clock.now += 1000  # nobody searched
+    second = search.open(trials=None, time_budget=60)
+    assert second.seconds == 40
+    assert second.has_budget
+    search.clock.now += 21
+    assert not second.has_budget
+
+
+def test_at_the_end_of_the_time_a_trial_stops_after_its_epoch_and_says_why(search: Search) -> None:
+    session = search.open(trials=None, time_budget=60)
+    number = session.start_trial().number
+    assert not session.end_epoch(number, epoch(1))
+    search.clock.now += 61
+    assert session.end_epoch(number, epoch(2))
+    session.end_trial(number, TrialStatus.PRUNED)
+    assert search.recorder.events[-1].error == "stopped after epoch 2: the time budget is used up"
+
+
+def test_trials_get_their_own_seeds_and_the_same_ones_again(
+    search: Search, tmp_path: Path, space: SearchSpace
+) -> None:
+    session = search.open()
+    seeds = [session.start_trial().seed for _ in range(2)]
+    other = tmp_path / "other"
+    other.mkdir()
+    again = Search(other, space).open()
+    assert [again.start_trial().seed for _ in range(2)] == seeds
+    assert len(set(seeds)) == 2
+
+
+def test_the_state_shows_what_runs_and_what_is_best(search: Search) -> None:
+    session = search.open()
+    complete(session, 0.7)
+    number = session.start_trial().number
+    session.end_epoch(number, epoch(1, 0.6))
+    state = search.recorder.state
+    assert state is not None
+    assert [(trial.number, trial.epoch, trial.score) for trial in state.running] == [(1, 1, 0.6)]
+    assert state.best is not None
+    assert (state.best.number, state.best.score) == (0, 0.7)
+    assert state.counts == {TrialStatus.COMPLETE: 1}
+
+
+def test_every_event_is_told_in_order(search: Search) -> None:
+    complete(search.open())
+    assert search.recorder.kinds == [
+        EventKind.SEARCH_STARTED,
+        EventKind.TRIAL_STARTED,
+        EventKind.EPOCH_ENDED,
+        EventKind.TRIAL_ENDED,
+    ]
+    assert search.recorder.events[1].trial is not None
+    assert search.recorder.events[1].trial.baseline
+
+
+def test_the_same_failure_again_and_again_dooms_the_search(search: Search) -> None:
+    session = search.open(trials=10)
+    for _ in range(3):
+        assert session.doomed is None
+        session.end_trial(session.start_trial().number, TrialStatus.FAILED, "no module named x")
+    assert session.doomed == "no module named x"
+    assert not session.has_budget
+
+
+@pytest.mark.parametrize("other", [None, "something else"])
+def test_different_failures_or_one_success_do_not_doom_it(
+    search: Search, other: str | None
+) -> None:
+    session = search.open(trials=10)
+    for error in ("a", other, "a", "a"):
+        if error is None:
+            complete(session)
+        else:
+            session.end_trial(session.start_trial().number, TrialStatus.FAILED, error)
+    assert session.doomed is None
+
+
+def test_the_best_of_a_minimized_metric_is_the_smallest(tmp_path: Path, space: SearchSpace) -> None:
+    content = {**space.to_mapping(), "metric": {"name": "val_loss", "mode": "min"}}
+    search = Search(tmp_path, SearchSpace.from_mapping(content, "min.yaml"))
+    session = search.open()
+    for loss in (0.5, 0.3, 0.4):
+        number = session.start_trial().number
+        result = EpochResult(1, 0.5, 0.8, loss, 0.8, 0.8, 1.0)
+        session.end_epoch(number, result)
+        session.end_trial(number, TrialStatus.COMPLETE)
+    assert session.state.best is not None
+    assert session.state.best.score == 0.3
+    records = StudyReader(session._study.study).records()
+    assert [record.score for record in records] == [0.5, 0.3, 0.4]

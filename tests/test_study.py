@@ -1,0 +1,249 @@
+"""The study as the only memory of a search."""
+
+from pathlib import Path
+
+import optuna
+import pytest
+from optuna.trial import TrialState
+
+from tuner.config import PrunerName, SamplerName
+from tuner.errors import RunFolderError
+from tuner.space import SearchSpace
+from tuner.status import TrialFacts, TrialStatus
+from tuner.study import (
+    STUDY_NAME,
+    SearchStudy,
+    StudyReader,
+    create_or_open_study,
+    derive_seed,
+    load_study,
+    ranked,
+    trim_torn_line,
+)
+
+
+def open_study(
+    journal: Path,
+    space: SearchSpace,
+    *,
+    seed: int = 0,
+    sampler: SamplerName = SamplerName.TPE,
+    pruner: PrunerName = PrunerName.HALVING,
+) -> SearchStudy:
+    return create_or_open_study(
+        journal, space, seed=seed, sampler=sampler, pruner=pruner, max_epochs=9, workers=2
+    )
+
+
+def metrics(accuracy: float) -> dict[str, float]:
+    return {
+        "loss": 0.5,
+        "accuracy": 0.8,
+        "val_loss": 1 - accuracy,
+        "val_accuracy": accuracy,
+        "val_f1": accuracy,
+        "seconds": 2.0,
+    }
+
+
+def run_trial(study: SearchStudy, *accuracies: float) -> optuna.Trial:
+    """A complete trial with these epochs."""
+    trial = study.ask()
+    study.space.suggest(trial)
+    for epoch, accuracy in enumerate(accuracies, start=1):
+        study.report(trial, epoch, metrics(accuracy))
+    study.finish(trial, TrialStatus.COMPLETE)
+    return trial
+
+
+@pytest.fixture
+def journal(tmp_path: Path) -> Path:
+    return tmp_path / "study.journal"
+
+
+def test_baselines_run_first_and_once(journal: Path, space: SearchSpace) -> None:
+    open_study(journal, space)
+    study = open_study(journal, space)
+    trial = study.ask()
+    assert space.suggest(trial).learning_rate == 1e-3
+    assert study.study.get_trials(states=(TrialState.WAITING,)) == []
+
+
+def test_a_start_killed_between_two_baselines_enqueues_only_the_others(
+    journal: Path, space: SearchSpace
+) -> None:
+    half = optuna.create_study(
+        storage=optuna.storages.JournalStorage(
+            optuna.storages.journal.JournalFileBackend(str(journal))
+        ),
+        study_name=STUDY_NAME,
+        direction="maximize",
+    )
+    half.enqueue_trial(next(space.baseline_parameters()), user_attrs={"baseline": True})
+    study = open_study(journal, space)
+    assert len(study.study.get_trials(states=(TrialState.WAITING,))) == 1
+
+
+def test_a_trials_score_is_its_best_epochs_value(journal: Path, space: SearchSpace) -> None:
+    study = open_study(journal, space)
+    run_trial(study, 0.7, 0.9, 0.8)
+    record = StudyReader(study.study).records()[0]
+    assert (record.score, record.best_epoch, len(record.curve)) == (0.9, 2, 3)
+    assert study.study.trials[0].value == 0.9
+
+
+def test_of_equal_epochs_the_earliest_is_the_best(journal: Path, space: SearchSpace) -> None:
+    study = open_study(journal, space)
+    run_trial(study, 0.7, 0.9, 0.9)
+    assert StudyReader(study.study).records()[0].best_epoch == 2
+
+
+def test_a_baseline_is_never_pruned_and_others_are(journal: Path, space: SearchSpace) -> None:
+    study = open_study(journal, space)
+    baseline = study.ask()
+    space.suggest(baseline)
+    assert not study.report(baseline, 1, metrics(0.5))
+    for accuracy in (0.8, 0.9, 0.85):
+        run_trial(study, accuracy)
+    worst = study.ask()
+    space.suggest(worst)
+    assert study.report(worst, 1, metrics(0.1))
+    assert not study.report(baseline, 3, metrics(0.5))
+
+
+def test_everything_known_of_a_trial_comes_back_from_the_journal(
+    journal: Path, space: SearchSpace
+) -> None:
+    study = open_study(journal, space)
+    trial = study.ask()
+    space.suggest(trial)
+    study.record_facts(trial, TrialFacts(seed=7, host="h", device="cpu", weights=123))
+    study.report(trial, 1, metrics(0.8))
+    study.finish(trial, TrialStatus.FAILED, "ValueError: no")
+    study.record_seconds(12.5)
+    reader = StudyReader(load_study(journal))
+    record = reader.records()[0]
+    assert (record.seed, record.host, record.device, record.weights) == (7, "h", "cpu", 123)
+    assert (record.status, record.error) == (TrialStatus.FAILED, "ValueError: no")
+    assert record.parameters == {"learning_rate": 1e-3, "lstm_units": 32}
+    assert record.baseline
+    assert reader.seconds == 12.5
+    assert reader.space == space
+
+
+@pytest.mark.parametrize("status", [TrialStatus.DIVERGED, TrialStatus.OUT_OF_MEMORY])
+def test_the_sampler_is_told_of_what_broke(
+    journal: Path, space: SearchSpace, status: TrialStatus
+) -> None:
+    study = open_study(journal, space)
+    trial = study.ask()
+    space.suggest(trial)
+    study.finish(trial, status, "why")
+    # TPE ignores failed trials; pruned ones without a value are among its worst.
+    assert study.study.trials[0].state is TrialState.PRUNED
+    assert StudyReader(study.study).records()[0].status is status
+
+
+def test_a_resumed_search_suggests_what_it_would_have_suggested(
+    tmp_path: Path, space: SearchSpace
+) -> None:
+    without_pause = open_study(tmp_path / "a.journal", space, sampler=SamplerName.RANDOM)
+    for accuracy in (0.7, 0.8, 0.9):
+        run_trial(without_pause, accuracy)
+    for accuracy in (0.7, 0.8, 0.9):
+        resumed = open_study(tmp_path / "b.journal", space, sampler=SamplerName.RANDOM)
+        run_trial(resumed, accuracy)
+    expected = [trial.params for trial in without_pause.study.trials]
+    assert [trial.params for trial in resumed.study.trials] == expected
+    assert expected[1] != expected[2]
+
+
+def test_tpe_takes_over_after_its_startup_trials(journal: Path, space: SearchSpace) -> None:
+    study = open_study(journal, space)
+    for number in range(14):
+        trial = study.ask()
+        units = space.suggest(trial).lstm_units
+        study.report(trial, 1, metrics(0.5 + units / 1000))
+        study.finish(trial, TrialStatus.COMPLETE)
+        relative = set(trial.relative_params)
+        assert bool(relative) == (number >= 10), f"trial {number}: {relative}"
+
+
+def test_what_was_cut_off_runs_once_more_with_its_parameters(
+    journal: Path, space: SearchSpace
+) -> None:
+    first = open_study(journal, space)
+    cut_off = first.ask()
+    space.suggest(cut_off)
+    second = open_study(journal, space)
+    assert second.requeue_cut_off_trials() == [cut_off.number]
+    third = open_study(journal, space)
+    assert third.requeue_cut_off_trials() == []
+    retry = third.ask()
+    space.suggest(retry)
+    third.finish(retry, TrialStatus.FAILED, "x")
+    records = StudyReader(third.study).records()
+    assert retry.params == cut_off.params
+    assert [(record.retry_of, record.baseline) for record in records] == [(None, True), (0, True)]
+    assert len(third.finished_trials()) == 1
+
+
+def test_a_torn_last_line_is_cut_off_and_nothing_else(journal: Path, space: SearchSpace) -> None:
+    study = open_study(journal, space)
+    run_trial(study, 0.8)
+    whole = journal.read_bytes()
+    torn_line = b'{"op_code": 6, "worker_id": "x'
+    journal.write_bytes(whole + torn_line)
+    assert trim_torn_line(journal) == len(torn_line)
+    assert journal.read_bytes() == whole
+    assert trim_torn_line(journal) == 0
+    run_trial(open_study(journal, space), 0.9)
+    assert len(load_study(journal).trials) == 2
+
+
+def test_a_lock_that_a_dead_writer_left_does_not_block(journal: Path, space: SearchSpace) -> None:
+    open_study(journal, space)
+    Path(f"{journal}.lock").symlink_to(journal)
+    run_trial(open_study(journal, space), 0.8)
+
+
+def test_the_journal_opens_as_any_optuna_study(journal: Path, space: SearchSpace) -> None:
+    run_trial(open_study(journal, space), 0.8)
+    storage = optuna.storages.JournalStorage(
+        optuna.storages.journal.JournalFileBackend(str(journal))
+    )
+    assert optuna.load_study(study_name=STUDY_NAME, storage=storage).best_value == 0.8
+
+
+def test_a_file_that_is_no_journal_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "study.journal"
+    path.write_text("nonsense\n")
+    with pytest.raises(RunFolderError, match=r"study\.journal: .*"):
+        load_study(path)
+    with pytest.raises(RunFolderError, match="no such file"):
+        load_study(tmp_path / "missing")
+
+
+def test_a_study_of_somebody_else_is_refused() -> None:
+    reader = StudyReader(optuna.create_study())
+    with pytest.raises(RunFolderError, match="not made by tuner"):
+        _ = reader.space
+
+
+def test_broken_trials_rank_last_whatever_they_scored(journal: Path, space: SearchSpace) -> None:
+    study = open_study(journal, space)
+    run_trial(study, 0.6)
+    broken = study.ask()
+    space.suggest(broken)
+    study.report(broken, 1, metrics(0.99))
+    study.finish(broken, TrialStatus.DIVERGED, "loss became nan")
+    run_trial(study, 0.7)
+    reader = StudyReader(study.study)
+    order = [record.number for record in ranked(reader.records(), space.metric.mode)]
+    assert order == [2, 0, 1]
+
+
+def test_seeds_of_different_purposes_differ() -> None:
+    seeds = {derive_seed(seed, f"trial {number}") for seed in range(3) for number in range(100)}
+    assert len(seeds) == 300
+    assert all(0 <= seed < 2**31 for seed in seeds)
