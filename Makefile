@@ -25,7 +25,7 @@ help: ## say what there is
 	@sed -n 's/^\([a-z]*\):.*## /  \1	/p' Makefile | expand -t 12
 
 search: environment ## install, then search the tutorial's four models on real reviews (5 minutes)
-	@"$(BIN)/tuner" search quickstart
+	@"$(BIN)/tuner" search quickstart --sample 10000 --trials 16
 
 test: test-environment ## install, then check format, lint, types and layers, and run every test
 	@echo "ruff check";   "$(BIN)/ruff" check --quiet .

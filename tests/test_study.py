@@ -8,16 +8,15 @@ from optuna.trial import TrialState
 
 from tuner.config import PrunerName, SamplerName
 from tuner.errors import RunFolderError
+from tuner.records import StudyReader, ranked
 from tuner.space import SearchSpace
 from tuner.status import TrialFacts, TrialStatus
 from tuner.study import (
     STUDY_NAME,
     SearchStudy,
-    StudyReader,
     create_or_open_study,
     derive_seed,
     load_study,
-    ranked,
     trim_torn_line,
 )
 
@@ -186,6 +185,32 @@ def test_what_was_cut_off_runs_once_more_with_its_parameters(
     assert retry.params == cut_off.params
     assert [(record.retry_of, record.baseline) for record in records] == [(None, True), (0, True)]
     assert len(third.finished_trials()) == 1
+
+
+def test_a_baseline_cut_off_before_it_was_sampled_still_runs(
+    journal: Path, space: SearchSpace
+) -> None:
+    open_study(journal, space).ask()
+    study = open_study(journal, space)
+    study.requeue_cut_off_trials()
+    assert study.finished_trials() == []
+    retry = study.ask()
+    assert space.suggest(retry).learning_rate == 1e-3
+    assert not study.report(retry, 1, metrics(0.1))
+
+
+def test_a_trial_cut_off_while_it_was_sampled_keeps_what_was_drawn(
+    journal: Path, space: SearchSpace
+) -> None:
+    first = open_study(journal, space)
+    space.suggest(first.ask())
+    cut_off = first.ask()
+    architecture = cut_off.suggest_categorical("architecture", ["lstm", "cnn_lstm"])
+    second = open_study(journal, space)
+    second.requeue_cut_off_trials()
+    second.ask()
+    retry = second.ask()
+    assert space.suggest(retry).architecture == architecture
 
 
 def test_a_torn_last_line_is_cut_off_and_nothing_else(journal: Path, space: SearchSpace) -> None:

@@ -79,7 +79,8 @@ def search(
     if progress:
         from tuner.terminal.live import Lines, terminal_stream
 
-        outcome = run_search(settings, Lines(terminal_stream()))
+        with terminal_stream() as terminal:
+            outcome = run_search(settings, Lines(terminal))
     else:
         outcome = run_search(settings, SilentListener())
     if outcome.reason is EndReason.INTERRUPTED:

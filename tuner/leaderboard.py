@@ -12,10 +12,10 @@ from typing import Any
 import pandas as pd
 
 from tuner.errors import UsageError
+from tuner.records import StudyReader, TrialRecord, ranked
 from tuner.run_folder import write_atomically
 from tuner.space import Mode
 from tuner.status import TrialStatus
-from tuner.study import StudyReader, TrialRecord, ranked
 
 _BEFORE_PARAMETERS = (
     "rank",

@@ -10,8 +10,8 @@ if TYPE_CHECKING:
     import optuna
     import pandas as pd
 
+    from tuner.records import StudyReader, TrialRecord
     from tuner.space import SearchSpace
-    from tuner.study import StudyReader, TrialRecord
 
 
 class Run:
@@ -46,7 +46,7 @@ class Run:
 
     @cached_property
     def _reader(self) -> "StudyReader":
-        from tuner.study import StudyReader
+        from tuner.records import StudyReader
 
         return StudyReader(self.study)
 
@@ -70,7 +70,7 @@ class Run:
     @property
     def best(self) -> "TrialRecord | None":
         """The trial at the top of the leaderboard; None before any has a score."""
-        from tuner.study import ranked
+        from tuner.records import ranked
 
         first = next(iter(ranked(self._reader.records(), self.space.metric.mode)), None)
         if first is None or first.score is None or not first.status.is_ranked:

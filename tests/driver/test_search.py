@@ -236,6 +236,42 @@ def test_real_models_are_trained_and_ranked(
     assert best.status in {TrialStatus.COMPLETE, TrialStatus.PRUNED}
 
 
+def test_three_classes_in_chinese_are_searched_by_characters(
+    shared_ray: None, tmp_path: Path
+) -> None:
+    words = {"体育": "球队赢得比赛冠军", "财经": "股市上涨银行利率", "美食": "餐厅菜肴味道鲜美"}
+    path = tmp_path / "新闻.csv"
+    with open(path, "w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["标题", "类别"])
+        for number in range(40):
+            for label, text in words.items():
+                writer.writerow([f"{text[number % 5 :]}{text}{number}", label])
+    space = SearchSpace.from_mapping(
+        {
+            "name": "zh",
+            "max_epochs": 6,
+            "shared": {
+                "learning_rate": {"float": [1e-2, 3e-2]},
+                "lstm_units": 8,
+                "embedding_size": 8,
+                "max_length": 20,
+                "batch_size": 16,
+            },
+            "architectures": {"bilstm": {}},
+        },
+        "zh.yaml",
+    )
+    data = {"text_column": "标题", "label_column": "类别", "tokens": "characters"}
+    config = make(space, path, tmp_path / "runs", trials=2, trainer="keras", pruner="none")
+    config = config.model_copy(
+        update={"data": config.data.model_validate({"source": str(path), **data})}
+    )
+    board = run_search(config).run.leaderboard()
+    assert list(board["status"]) == ["complete", "complete"]
+    assert board["score"].max() > 0.8  # chance is a third
+
+
 _SEARCH = [sys.executable, "-c", "from tuner.cli import main; main()", "search"]
 
 

@@ -7,9 +7,10 @@ import pytest
 from tuner.config import PrunerName, SamplerName, SearchConfig
 from tuner.driver.progress import Event, EventKind, SearchState
 from tuner.driver.session import SearchSession
+from tuner.records import StudyReader
 from tuner.space import SearchSpace
 from tuner.status import TrialStatus
-from tuner.study import StudyReader, create_or_open_study
+from tuner.study import create_or_open_study
 from tuner.trial import EpochResult
 
 

@@ -96,7 +96,7 @@ def search(
         config_file=config,
         names="flags",
     )
-    with make_listener(terminal_stream()) as listener:
+    with terminal_stream() as terminal, make_listener(terminal) as listener:
         listener.say("reading the data and starting Ray …")
         from tuner.driver.search import run_search
 

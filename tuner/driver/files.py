@@ -3,8 +3,8 @@
 from collections.abc import Callable
 
 from tuner.leaderboard import curves, leaderboard, write_csv
+from tuner.records import StudyReader
 from tuner.run_folder import RunFolder
-from tuner.study import StudyReader
 
 _EVERY_S = 2.0
 _SHARE = (

@@ -18,9 +18,10 @@ from tuner.driver.session import SearchSession
 from tuner.errors import SearchError
 from tuner.hyperparameters import is_custom
 from tuner.model.custom import check_importable
+from tuner.records import StudyReader
 from tuner.run import Run
 from tuner.run_folder import RunFolder
-from tuner.study import SearchStudy, StudyReader, create_or_open_study
+from tuner.study import SearchStudy, create_or_open_study
 
 
 class EndReason(StrEnum):

@@ -19,9 +19,10 @@ from tuner.driver.progress import (
     SearchListener,
     SearchState,
 )
+from tuner.records import StudyReader, is_baseline, ranked
 from tuner.space import Mode
 from tuner.status import TrialFacts, TrialStatus
-from tuner.study import SearchStudy, StudyReader, derive_seed, is_baseline, ranked
+from tuner.study import SearchStudy, derive_seed
 from tuner.trial import EpochResult, TrialSpec
 
 _SAME_FAILURES = 3

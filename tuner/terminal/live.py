@@ -1,8 +1,10 @@
 """What a person sees while a search runs: a live table on a terminal, otherwise a line an event."""
 
+import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import TracebackType
 from typing import IO, Self
 
@@ -95,7 +97,7 @@ def draw(state: SearchState, now: float) -> RenderableType:
     elapsed = state.seconds_before + now - state.started
     head = Table.grid(padding=(0, 2))
     head.add_row(
-        Text(state.name, style="bold"),
+        Text(printable(state.name).plain, style="bold"),
         ProgressBar(total=1.0, completed=_share_done(state, elapsed), width=30),
         Text(_budget_text(state, elapsed)),
     )
@@ -140,14 +142,17 @@ def make_listener(terminal: IO[str]) -> "Lines | LiveTable":
     return LiveTable(console) if console.is_terminal else Lines(terminal)
 
 
-def terminal_stream() -> IO[str]:
+@contextmanager
+def terminal_stream() -> Iterator[IO[str]]:
     """A stream to where standard output goes now, which later redirections do not touch."""
-    import os
-
     try:
-        return os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8", errors="replace")
-    except (OSError, ValueError, AttributeError):  # a notebook's or a test's stand-in
-        return sys.stdout
+        copy = os.dup(sys.stdout.fileno())
+    except (OSError, ValueError, AttributeError):  # a notebook's stand-in has no file behind it
+        yield sys.stdout
+        return
+    sys.stdout.flush()
+    with open(copy, "w", encoding="utf-8", errors="replace") as stream:
+        yield stream
 
 
 def _share_done(state: SearchState, elapsed: float) -> float:

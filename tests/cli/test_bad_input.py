@@ -1,0 +1,148 @@
+"""Whatever is asked wrongly: one line on standard error, exit code 2, nothing left behind."""
+
+import re
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tuner.cli import main
+
+GOOD_SPACE = """
+name: good
+architectures:
+  lstm:
+    lstm_units: {int: [8, 32]}
+"""
+
+
+def rows(count: int = 40, label: Callable[[int], str] = lambda n: "ab"[n % 2]) -> str:
+    return "text,label\n" + "".join(f"text number {n},{label(n)}\n" for n in range(count))
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("TUNER_CACHE", str(tmp_path / "cache"))
+    work = tmp_path / "work"
+    work.mkdir()
+    monkeypatch.chdir(work)
+    (work / "good.yaml").write_text(GOOD_SPACE, encoding="utf-8")
+    (work / "good.csv").write_text(rows(), encoding="utf-8")
+    return work
+
+
+def refusal(
+    arguments: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> str:
+    """What `tuner search …` says on standard error; it must be one line, and exit code 2."""
+    monkeypatch.setattr(sys, "argv", ["tuner", "search", *arguments.split()])
+    with pytest.raises(SystemExit, match=r"^2$"):
+        main()
+    _, error = capfd.readouterr()
+    assert error.count("\n") == 1, error
+    return error
+
+
+@pytest.mark.parametrize(
+    ("content", "arguments", "message"),
+    [
+        (rows(), "--label-column nothing", "no column 'nothing'; its columns are 'text', 'label'"),
+        (rows(), "--text-column nothing", "no column 'nothing'; its columns are 'text', 'label'"),
+        ("a,b,c\n1,2,3\n", "", "bad.csv.*column"),
+        ("", "", "bad.csv: the file has no rows"),
+        ("text,label\n", "", "bad.csv: the file has no rows"),
+        (rows(label=lambda n: "a"), "", "there must be two classes or more"),
+        (rows(label=lambda n: "rare" if n == 0 else "ab"[n % 2]), "", "rare"),
+        (rows().encode("utf-16")[2:], "", "bad.csv.*UTF-8"),
+        ('text,label\n"open,a\n', "", "bad.csv"),
+        (rows(), "--sample 0", "--sample: must be greater"),
+    ],
+)
+def test_data_that_cannot_be_used(
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    content: str | bytes,
+    arguments: str,
+    message: str,
+) -> None:
+    data = content if isinstance(content, bytes) else content.encode()
+    (folder / "bad.csv").write_bytes(data)
+    error = refusal(f"good.yaml --data bad.csv {arguments}", monkeypatch, capfd)
+
+    assert re.search(message, error), error
+    assert not (folder / "runs").exists()
+
+
+@pytest.mark.parametrize(
+    ("space", "message"),
+    [
+        ("name: x\narchitectures: {lstm: {lstm_units: {int: [32, 8]}}}", "low must be below high"),
+        ("name: x\narchitecturs: {lstm: {}}", "architectur"),
+        ("name: x\narchitectures: {lstn: {}}", "did you mean lstm"),
+        ("name: x\narchitectures: {lstm: {units: 3}}", "no such parameter"),
+        (GOOD_SPACE + "baselines: [{architecture: lstm, lstm_units: 64}]", "must lie inside"),
+        ("name: !!python/object:os.system x", "line 1"),
+        (
+            "a: &a [1,1,1,1,1,1,1,1,1]\n"
+            + "".join(
+                f"{new}: &{new} [{','.join([f'*{old}'] * 9)}]\n"
+                for old, new in zip("abcdefgh", "bcdefghi", strict=True)
+            ),
+            "aliases expand",
+        ),
+        ("name: [", "not valid YAML"),
+    ],
+)
+def test_spaces_that_cannot_be_searched(
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    space: str,
+    message: str,
+) -> None:
+    (folder / "bad.yaml").write_text(space, encoding="utf-8")
+    assert message in refusal("bad.yaml --data good.csv", monkeypatch, capfd)
+    assert not (folder / "runs").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("", "a search needs a space"),
+        ("nothing.yaml", "no such file"),
+        ("sead", "did you mean seed"),
+        ("good.yaml --data nothing", "no data set or file"),
+        ("good.yaml --data good.csv --trials 0", "--trials: must be"),
+        ("good.yaml --data good.csv --trials many", "--trials"),
+        ("good.yaml --data good.csv --time-budget 0s", "--time-budget: must be above zero"),
+        ("good.yaml --data good.csv --time-budget soon", "--time-budget: must be a duration"),
+        ("good.yaml --data good.csv --max-epochs 0", "--max-epochs: must be"),
+        ("good.yaml --data good.csv --name ../x", "--name: must be"),
+        ("good.yaml --data good.csv --name x/y", "--name: must be"),
+        ("good.yaml --data good.csv --sampler magic", "--sampler: must be 'tpe' or 'random'"),
+        ("good.yaml --data good.csv --cpus-per-trial 0", "--cpus-per-trial: must be"),
+        ("good.yaml --data good.csv --cpus-per-trial 999", "got 999"),
+        ("good.yaml --data good.csv --trails 3", "--trials"),
+        ("good.yaml --data good.csv --address 127.0.0.1:1", "no Ray cluster answers"),
+        ("good.yaml --data good.csv --config nothing.yaml", "nothing.yaml"),
+    ],
+)
+def test_requests_that_cannot_be_met(
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    arguments: str,
+    message: str,
+) -> None:
+    assert message in refusal(arguments, monkeypatch, capfd)
+    assert not (folder / "runs").exists()
+
+
+def test_an_architecture_that_cannot_be_imported(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "own.yaml").write_text("name: x\narchitectures: {nowhere:build: {}}", "utf-8")
+    assert "nowhere" in refusal("own.yaml --data good.csv", monkeypatch, capfd)
+    assert not (folder / "runs").exists()

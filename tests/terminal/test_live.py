@@ -1,0 +1,210 @@
+"""What a person sees while a search runs."""
+
+import io
+import os
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from tuner.driver.progress import BestTrial, Event, EventKind, LiveTrial, SearchState
+from tuner.status import TrialStatus
+from tuner.terminal.live import Lines, LiveTable, draw, event_line, make_listener, terminal_stream
+
+EVIL = "[red]x[/red]\x1b[2J\x07"
+HARMLESS = "[red]x[/red]�[2J�"
+
+
+def trial(**changes: Any) -> LiveTrial:
+    fields: dict[str, Any] = {
+        "number": 7,
+        "architecture": "lstm",
+        "parameters": {"learning_rate": 0.00123456, "lstm_units": 64},
+        "started": 95.0,
+        "max_epochs": 9,
+        **changes,
+    }
+    return LiveTrial(**fields)
+
+
+def state(**changes: Any) -> SearchState:
+    fields: dict[str, Any] = {
+        "name": "seed-imdb-train",
+        "metric": "val_accuracy",
+        "seconds_before": 0.0,
+        "started": 0.0,
+        "trial_budget": 30,
+        "time_budget_s": None,
+        **changes,
+    }
+    return SearchState(**fields)
+
+
+def picture(of: SearchState, now: float = 100.0) -> str:
+    """The live table as plain text."""
+    console = Console(
+        file=io.StringIO(), record=True, width=160, force_terminal=True, color_system=None
+    )
+    console.print(draw(of, now))
+    return console.export_text()
+
+
+# -- lines ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("event", "changes", "line"),
+    [
+        (Event(EventKind.SEARCH_STARTED), {}, "searching seed-imdb-train: 30 trials"),
+        (
+            Event(EventKind.SEARCH_STARTED),
+            {"time_budget_s": 5400.0, "counts": {TrialStatus.COMPLETE: 4}},
+            "searching seed-imdb-train: 30 trials, at most 1h30m, 4 trials done before",
+        ),
+        (
+            Event(EventKind.SEARCH_STARTED),
+            {"trial_budget": None, "time_budget_s": 60.0},
+            "searching seed-imdb-train: at most 1m",
+        ),
+        (
+            Event(EventKind.TRIAL_STARTED, trial(baseline=True)),
+            {},
+            "trial 7 lstm (baseline) started: learning_rate=0.001235  lstm_units=64",
+        ),
+        (
+            Event(EventKind.EPOCH_ENDED, trial(epoch=2), score=0.81234),
+            {},
+            "trial 7 lstm epoch 2/9: val_accuracy 0.8123",
+        ),
+        (
+            Event(EventKind.TRIAL_ENDED, trial(), TrialStatus.COMPLETE, score=0.9, seconds=61),
+            {"best": BestTrial(3, "cnn_lstm", 0.91)},
+            "trial 7 lstm complete, best val_accuracy 0.9000 in 1m01s; "
+            "best of all: 0.9100 (trial 3, cnn_lstm)",
+        ),
+        (
+            Event(EventKind.TRIAL_ENDED, trial(), TrialStatus.FAILED, "ValueError: no", seconds=1),
+            {},
+            "trial 7 lstm failed in 1s: ValueError: no",
+        ),
+    ],
+)
+def test_an_event_is_a_line(event: Event, changes: Mapping[str, Any], line: str) -> None:
+    assert event_line(event, state(**changes)) == line
+
+
+def test_lines_begin_with_the_time_searched_in_all_sessions() -> None:
+    out = io.StringIO()
+    with Lines(out, clock=lambda: 130.0) as lines:
+        lines.say("reading the data")
+        event = Event(EventKind.EPOCH_ENDED, trial(epoch=1), score=0.5)
+        lines.on_event(event, state(started=100.0, seconds_before=60.0))
+    assert out.getvalue() == (
+        "reading the data\n[ 1m30s] trial 7 lstm epoch 1/9: val_accuracy 0.5000\n"
+    )
+
+
+def test_a_line_stays_one_line_whatever_an_error_says() -> None:
+    out = io.StringIO()
+    ended = Event(EventKind.TRIAL_ENDED, trial(), TrialStatus.FAILED, f"{EVIL}\r\nmore")
+    Lines(out, clock=lambda: 0.0).on_event(ended, state())
+    assert out.getvalue().count("\n") == 1
+    assert HARMLESS in out.getvalue()
+    assert out.getvalue()[:-1].isprintable()
+
+
+# -- the live table -------------------------------------------------------------------------------
+
+
+def test_the_table_shows_running_trials_the_best_and_what_is_left() -> None:
+    text = picture(
+        state(
+            time_budget_s=600.0,
+            seconds_before=20.0,
+            running=(trial(epoch=2, score=0.8), trial(number=8, architecture="cnn_lstm")),
+            counts={TrialStatus.COMPLETE: 3, TrialStatus.PRUNED: 2, TrialStatus.OUT_OF_MEMORY: 1},
+            best=BestTrial(3, "lstm", 0.85),
+        )
+    )
+    lines = [" ".join(line.split()) for line in text.splitlines()]
+    assert lines[0].startswith("seed-imdb-train ")
+    assert lines[0].endswith(" 6 of 30 trials, 2m of 10m")
+    assert lines[2] == "trial architecture epoch val_accuracy time parameters"
+    assert lines[3] == "7 lstm 2/9 0.8000 5s learning_rate=0.001235 lstm_units=64"
+    assert lines[4].startswith("8 cnn_lstm 0/9 … 5s ")
+    assert lines[-1] == "3 complete 2 pruned 1 out of memory best 0.8500 (trial 3, lstm)"
+
+
+def test_the_table_of_a_search_without_a_trial_budget_counts_trials() -> None:
+    text = picture(state(trial_budget=None, time_budget_s=60.0), now=30.0)
+    assert "0 trials, 30s of 1m" in text
+    assert "0 complete  0 pruned" in text
+
+
+def test_text_of_strangers_in_the_table_stays_text() -> None:
+    text = picture(
+        state(
+            name=EVIL,
+            running=(trial(architecture=EVIL, parameters={"depth": EVIL}),),
+            best=BestTrial(3, "lstm", 0.85),
+        )
+    )
+    assert text.count(HARMLESS) >= 2
+    assert not {"\x1b", "\x07"} & set(text)
+
+
+def test_the_table_draws_what_it_was_told_last_and_keeps_failures() -> None:
+    console = Console(file=io.StringIO(), width=160, force_terminal=True, color_system=None)
+    table = LiveTable(console, clock=lambda: 100.0)
+    with table:
+        table.say("starting Ray …")
+        console.print(table.render())
+        failed = Event(EventKind.TRIAL_ENDED, trial(), TrialStatus.FAILED, f"why {EVIL}")
+        table.on_event(failed, state(counts={TrialStatus.FAILED: 1}))
+        complete = Event(EventKind.TRIAL_ENDED, trial(number=8), TrialStatus.COMPLETE, score=0.5)
+        table.on_event(complete, state(counts={TrialStatus.FAILED: 1, TrialStatus.COMPLETE: 1}))
+        console.print(table.render())
+    assert isinstance(console.file, io.StringIO)
+    text = console.file.getvalue()
+    assert "starting Ray …" in text
+    assert f"trial 7 lstm failed in 0s: why {HARMLESS}" in text
+    assert "trial 8 lstm complete" not in text
+    assert "1 complete  0 pruned  1 failed" in text
+    assert "\x07" not in text
+
+
+def test_without_a_terminal_there_are_lines(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE"):
+        monkeypatch.delenv(name, raising=False)
+    assert isinstance(make_listener(io.StringIO()), Lines)
+
+
+def test_on_a_terminal_there_is_a_table() -> None:
+    ours, theirs = os.openpty()
+    with open(ours, "rb"), open(theirs, "w", encoding="utf-8") as terminal:
+        assert isinstance(make_listener(terminal), LiveTable)
+
+
+def test_the_stream_to_the_terminal_outlives_a_redirection(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    with terminal_stream() as stream:
+        saved, sink = os.dup(1), os.open(os.devnull, os.O_WRONLY)
+        os.dup2(sink, 1)
+        print("seen", file=stream, flush=True)
+        os.dup2(saved, 1)
+        os.close(saved)
+        os.close(sink)
+    assert capfd.readouterr().out == "seen\n"
+
+
+def test_where_standard_output_is_no_file_it_is_used_and_left_open(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    notebook = io.StringIO()
+    monkeypatch.setattr(sys, "stdout", notebook)
+    with terminal_stream() as stream:
+        print("seen", file=stream)
+    assert notebook.getvalue() == "seen\n"

@@ -1,0 +1,77 @@
+"""What a person reads when a search has ended: lines to copy from."""
+
+from pathlib import Path
+
+import pytest
+
+from tuner.config import PrunerName, SamplerName, SearchConfig
+from tuner.driver.search import EndReason, SearchOutcome
+from tuner.run import Run
+from tuner.space import SearchSpace
+from tuner.status import TrialStatus
+from tuner.study import SearchStudy, create_or_open_study
+from tuner.terminal.outcome import print_outcome
+
+
+@pytest.fixture
+def study(tmp_path: Path, space: SearchSpace) -> SearchStudy:
+    """The study of a run whose path has brackets, a space and is long."""
+    return create_or_open_study(
+        tmp_path / f"my [red]runs[{'x' * 150}]" / "a" / "study.journal",
+        space,
+        seed=0,
+        sampler=SamplerName.RANDOM,
+        pruner=PrunerName.NONE,
+        max_epochs=9,
+        workers=1,
+    )
+
+
+def outcome(tmp_path: Path, reason: EndReason, signal: int | None = None) -> SearchOutcome:
+    return SearchOutcome(Run(next(tmp_path.glob("*/a"))), reason, signal)
+
+
+def finish(study: SearchStudy, status: TrialStatus, score: float) -> None:
+    trial = study.ask()
+    study.space.suggest(trial)
+    names = ("loss", "accuracy", "val_loss", "val_accuracy", "val_f1", "seconds")
+    study.report(trial, 1, dict.fromkeys(names, score))
+    study.finish(trial, status, "its loss is nan" if status is TrialStatus.DIVERGED else None)
+
+
+def test_paths_can_be_copied_whatever_is_in_them(
+    tmp_path: Path, study: SearchStudy, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for number in range(12):
+        finish(study, TrialStatus.COMPLETE, number / 20)
+    ended = outcome(tmp_path, EndReason.BUDGET_USED)
+    assert print_outcome(ended, SearchConfig(space=study.space, trials=12)) == 0
+    lines = capsys.readouterr().out.splitlines()
+    folder = ended.run.folder
+    assert f"Leaderboard: {folder}/leaderboard.csv" in lines
+    assert f"Next:        tuner leaderboard '{folder}'" in lines
+    assert any(line.endswith("/run.yaml' --trials 24   (continues it)") for line in lines)
+    assert "… and 2 more" in lines
+
+
+def test_an_interrupted_search_says_how_to_continue(
+    tmp_path: Path, study: SearchStudy, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ended = outcome(tmp_path, EndReason.INTERRUPTED, signal=15)
+    assert print_outcome(ended, SearchConfig(space=study.space)) == 143
+    (line,) = capsys.readouterr().out.splitlines()
+    assert line == (
+        f"Stopped. 0 finished trials are kept in '{ended.run.folder}'; "
+        "type the same command again to continue."
+    )
+
+
+def test_a_trial_that_broke_is_never_the_best_of_a_run(tmp_path: Path, study: SearchStudy) -> None:
+    run = outcome(tmp_path, EndReason.BUDGET_USED).run
+    assert run.best is None
+    finish(study, TrialStatus.DIVERGED, 0.99)
+    assert run.best is None
+    finish(study, TrialStatus.COMPLETE, 0.5)
+    best = run.best
+    assert best is not None
+    assert (best.number, best.score) == (1, 0.5)

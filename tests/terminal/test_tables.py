@@ -1,0 +1,131 @@
+"""What is shown on a screen: short, and nothing that a terminal would obey."""
+
+import io
+
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.console import Console, RenderableType
+
+from tuner.terminal.tables import (
+    leaderboard_table,
+    markdown_table,
+    number_text,
+    plain_console,
+    printable,
+    score_text,
+)
+
+
+def shown(content: RenderableType) -> str:
+    """What a terminal without colours would get."""
+    console = Console(file=io.StringIO(), width=200, force_terminal=True, color_system=None)
+    console.print(content)
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue()
+
+
+def board(**cells: object) -> pd.DataFrame:
+    row = {
+        "rank": 1,
+        "trial": 3,
+        "status": "complete",
+        "architecture": "lstm",
+        "score": 0.87654321,
+        "val_accuracy": 0.8765,
+        "val_loss": 0.3,
+        "best_epoch": 2,
+        "epochs": 3,
+        "seconds": 61.7,
+        "weights": 1000,
+        "learning_rate": 0.00123456,
+        "filters": None,
+        "baseline": False,
+        "error": None,
+        **cells,
+    }
+    return pd.DataFrame([row])
+
+
+@given(text=st.text(max_size=30))
+def test_no_control_character_is_ever_printable(text: str) -> None:
+    assert len(printable(text).plain) == len(text)
+    assert all(
+        ord(character) >= 32 and not 127 <= ord(character) < 160
+        for character in printable(text).plain
+    )
+
+
+@pytest.mark.parametrize(
+    "text", ["\x1b[2J", "\x9b2J", "\x07", "a\rb", "a\nb", "\u202egnp.exe", "\u2028", "\udc80"]
+)
+def test_what_a_terminal_would_obey_is_made_visible(text: str) -> None:
+    plain = printable(text).plain
+    assert plain.count("�") == 1
+    plain.encode("utf-8")
+
+
+@pytest.mark.parametrize("text", ["[red]x[/red]", "[/]", "[link=http://a]b[/link]", ":smile:"])
+def test_brackets_are_no_markup(text: str) -> None:
+    assert shown(printable(text)) == f"{text}\n"
+
+
+def test_other_scripts_stay_as_they_are() -> None:
+    assert printable("非常好 ñ 🙂").plain == "非常好 ñ 🙂"
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(0.00123456, "0.001235"), (100, "100"), (1e-7, "1e-07"), (True, "True"), ("max", "max")],
+)
+def test_a_number_is_as_short_as_it_can_be(value: object, text: str) -> None:
+    assert number_text(value) == text
+
+
+def test_a_score_has_four_digits_and_none_is_empty() -> None:
+    assert (score_text(0.86789), score_text(1), score_text(None)) == ("0.8679", "1.0000", "")
+
+
+def test_a_row_shows_the_parameters_that_its_trial_has() -> None:
+    text = shown(leaderboard_table(board(), ["learning_rate", "filters"]))
+    header, row = text.splitlines()
+    assert header.split()[:6] == ["rank", "trial", "status", "architecture", "score", "best"]
+    assert row.split() == [
+        *("1", "3", "complete", "lstm", "0.8765", "2", "3", "62", "learning_rate=0.001235")
+    ]
+
+
+def test_a_row_notes_baselines_and_errors() -> None:
+    broken = board(
+        status="failed", score=None, best_epoch=None, baseline=True, error="why [b]x[/b]"
+    )
+    text = shown(leaderboard_table(broken, ["learning_rate"]))
+    assert "learning_rate=0.001235  (baseline)  why [b]x[/b]" in text
+
+
+@pytest.mark.parametrize("column", ["architecture", "error", "run"])
+def test_text_of_strangers_in_a_table_stays_text(column: str) -> None:
+    text = shown(leaderboard_table(board(**{column: "[red]x\x1b[2J\x07"}), []))
+    assert "[red]x�[2J�" in text
+
+
+def test_several_runs_have_a_column_for_the_run() -> None:
+    text = shown(leaderboard_table(board(run="runs/a"), []))
+    assert text.split()[:3] == ["rank", "run", "trial"]
+    assert "runs/a" in text
+
+
+def test_markdown_has_a_cell_a_column_whatever_is_in_it() -> None:
+    frame = pd.DataFrame({"trial": pd.array([1, None], dtype="Int64"), "error": ["a|b\nc", None]})
+    assert markdown_table(frame).splitlines() == [
+        "| trial | error |",
+        "| --- | --- |",
+        r"| 1 | a\|b c |",
+        "|  |  |",
+    ]
+
+
+def test_text_that_is_printed_plainly_is_no_markup(capsys: pytest.CaptureFixture[str]) -> None:
+    plain_console().print("runs[old]/a :smile: [/x]")
+    assert capsys.readouterr().out == "runs[old]/a :smile: [/x]\n"

@@ -1,0 +1,54 @@
+"""The Python call and the run it returns."""
+
+import inspect
+from pathlib import Path
+
+import optuna
+import pytest
+from typer.main import get_command
+
+import tuner
+from tuner.cli import app
+from tuner.errors import ConfigError, SpaceError
+
+
+def test_the_public_names_are_few() -> None:
+    assert sorted(tuner.__all__) == ["Run", "search"]
+
+
+def test_the_call_takes_what_the_command_takes() -> None:
+    command = get_command(app).commands["search"]  # type: ignore[attr-defined]
+    options = {parameter.name for parameter in command.params} - {"help", "trainer"}
+    keywords = set(inspect.signature(tuner.search).parameters) - {"progress"}
+    assert keywords == options
+
+
+def test_a_mistake_is_told_with_the_keywords_name() -> None:
+    with pytest.raises(
+        ConfigError, match=r"^max_epochs: must be greater than or equal to 1, got 0"
+    ):
+        tuner.search("seed", max_epochs=0)
+    with pytest.raises(SpaceError, match="did you mean seed"):
+        tuner.search("sead")
+
+
+@pytest.mark.ray
+def test_a_search_from_python_gives_a_run(
+    shared_ray: None, sentences: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    settings = tmp_path / "settings.yaml"
+    settings.write_text("trainer: toy\n", encoding="utf-8")
+    run = tuner.search(
+        "seed", data=sentences, trials=6, out=tmp_path / "runs", config=settings, progress=True
+    )
+    assert run.folder == tmp_path / "runs" / "seed-sentences"
+    assert len(run.leaderboard()) == 6
+    assert isinstance(run.study, optuna.Study)
+    assert run.best is not None
+    assert run.best.score == run.leaderboard()["score"].max()
+    out, error = capfd.readouterr()
+    assert "searching seed-sentences: 6 trials" in out
+    assert error == ""
+    again = tuner.Run(run.folder)
+    assert again.best == run.best
+    assert repr(again) == f"Run({str(run.folder)!r})"

@@ -1,0 +1,170 @@
+"""Reads a study: its trials in this package's words, and their order.
+
+Leaderboard, report, live table and resume all read trials through here. Must not import Ray or Keras.
+"""
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from functools import cached_property
+
+import optuna
+from optuna.trial import FrozenTrial, TrialState
+
+from tuner.errors import RunFolderError
+from tuner.hyperparameters import Scalar
+from tuner.space import Mode, SearchSpace
+from tuner.status import TrialStatus
+
+
+class Attribute(StrEnum):
+    """Names of the user attributes that we add to a study and to its trials: part of the journal's format."""
+
+    SPACE = "space"  # of the study: the space as plain data
+    SECONDS = "seconds"  # of the study: seconds searched so far, over all sittings
+    BASELINE = "baseline"  # of a trial: ran because the space names it
+    STATUS = "status"  # of a trial: its TrialStatus where Optuna's state does not tell
+    ERROR = "error"  # of a trial: why it failed, or was stopped
+    FACTS = "facts"  # of a trial: seed, host, device, weights
+    EPOCH = "epoch:"  # of a trial, followed by the epoch's number: its metrics
+    CUT_OFF = "cut_off"  # of a trial: the search ended before it did
+    RETRY_OF = "retry_of"  # of a trial: the cut-off trial whose parameters it runs again
+
+
+@dataclass(frozen=True)
+class TrialRecord:
+    """All that the study knows of one trial."""
+
+    number: int
+    status: TrialStatus
+    architecture: str
+    parameters: Mapping[str, Scalar]
+    curve: Mapping[int, Mapping[str, float]]  # epoch (1-based) -> metric -> value
+    best_epoch: int | None
+    score: float | None  # the metric at the best epoch
+    baseline: bool
+    retry_of: int | None
+    seed: int | None
+    host: str | None
+    device: str | None
+    weights: int | None
+    started: datetime | None
+    ended: datetime | None
+    error: str | None
+
+    @property
+    def seconds(self) -> float | None:
+        """Wall-clock from start to end; None while it runs."""
+        if self.started is None or self.ended is None:
+            return None
+        return (self.ended - self.started).total_seconds()
+
+    @property
+    def seconds_per_epoch(self) -> float | None:
+        """Median over the epochs, training and validation together."""
+        times = sorted(metrics["seconds"] for metrics in self.curve.values())
+        if not times:
+            return None
+        middle = len(times) // 2
+        return times[middle] if len(times) % 2 else (times[middle - 1] + times[middle]) / 2
+
+
+class StudyReader:
+    """A finished or running study, read as trial records."""
+
+    def __init__(self, study: optuna.Study) -> None:
+        self.study = study
+
+    @cached_property
+    def space(self) -> SearchSpace:
+        """The space that was searched.
+
+        Raises:
+            RunFolderError: the study is not one of ours.
+        """
+        content = self.study.user_attrs.get(Attribute.SPACE)
+        if not isinstance(content, dict):
+            raise RunFolderError(
+                f"study {self.study.study_name}: not made by tuner (no space in it)"
+            )
+        return SearchSpace.from_mapping(content, "study.journal: space")
+
+    @property
+    def seconds(self) -> float:
+        """Seconds searched so far."""
+        return float(self.study.user_attrs.get(Attribute.SECONDS, 0.0))
+
+    def records(self) -> list[TrialRecord]:
+        """Every trial that was started, in the order of their numbers."""
+        trials = self.study.get_trials(deepcopy=False)
+        return [self.record(trial) for trial in trials if trial.state is not TrialState.WAITING]
+
+    def record(self, trial: FrozenTrial) -> TrialRecord:
+        """One trial in this package's words."""
+        curve = {
+            int(key.removeprefix(Attribute.EPOCH)): value
+            for key, value in trial.user_attrs.items()
+            if key.startswith(Attribute.EPOCH)
+        }
+        name = self.space.metric.name
+        values = {
+            epoch: metrics[name] for epoch, metrics in curve.items() if math.isfinite(metrics[name])
+        }
+        best = self.space.metric.best(values) if values else None
+        facts = trial.user_attrs.get(Attribute.FACTS, {})
+        return TrialRecord(
+            number=trial.number,
+            status=_status(trial),
+            architecture=str(trial.params.get("architecture", "")),
+            parameters=self.space.values(trial.params),
+            curve=dict(sorted(curve.items())),
+            best_epoch=best,
+            score=values[best] if best is not None else None,
+            baseline=is_baseline(trial),
+            retry_of=trial.user_attrs.get(Attribute.RETRY_OF),
+            seed=facts.get("seed"),
+            host=facts.get("host"),
+            device=facts.get("device"),
+            weights=facts.get("weights"),
+            started=trial.datetime_start,
+            ended=trial.datetime_complete,
+            error=trial.user_attrs.get(Attribute.ERROR),
+        )
+
+
+def ranked(records: Iterable[TrialRecord], mode: Mode) -> list[TrialRecord]:
+    """Best first, in an order that two readers always agree on.
+
+    Scores of trials that broke (diverged, failed, out of memory) say nothing of the configuration, so these come
+    last; equal scores go to the earlier trial.
+    """
+    sign = -1.0 if mode is Mode.MAX else 1.0
+
+    def key(record: TrialRecord) -> tuple[bool, float, int]:
+        counts = record.status.is_ranked and record.score is not None
+        return (not counts, sign * (record.score or 0.0) if counts else 0.0, record.number)
+
+    return sorted(records, key=key)
+
+
+def counts_as_finished(trial: FrozenTrial) -> bool:
+    """Whether a trial used up one of the budget's."""
+    return trial.state.is_finished() and not trial.user_attrs.get(Attribute.CUT_OFF, False)
+
+
+def is_baseline(trial: FrozenTrial) -> bool:
+    """Whether a trial ran because the space names it as a baseline."""
+    return bool(trial.user_attrs.get(Attribute.BASELINE, False))
+
+
+def _status(trial: FrozenTrial) -> TrialStatus:
+    noted = trial.user_attrs.get(Attribute.STATUS)
+    if noted is not None:
+        return TrialStatus(noted)
+    return {
+        TrialState.COMPLETE: TrialStatus.COMPLETE,
+        TrialState.PRUNED: TrialStatus.PRUNED,
+        TrialState.FAIL: TrialStatus.FAILED,
+    }.get(trial.state, TrialStatus.RUNNING)
