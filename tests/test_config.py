@@ -19,7 +19,8 @@ from tuner.config import (
 )
 from tuner.errors import ConfigError, SpaceError, UsageError
 from tuner.run_folder import RunFolder
-from tuner.space import SearchSpace, find_space
+from tuner.space import SearchSpace
+from tuner.space_files import find_space
 
 WriteFile = Callable[[str], Path]
 

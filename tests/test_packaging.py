@@ -51,7 +51,9 @@ def test_installed_wheel_finds_its_spaces_from_any_folder(wheel: Path, tmp_path:
     site, empty = tmp_path / "site", tmp_path / "empty"
     empty.mkdir()
     zipfile.ZipFile(wheel).extractall(site)
-    program = "import tuner, tuner.space as s; print(tuner.__file__, *s.builtin_space_names())"
+    program = (
+        "import tuner, tuner.space_files as s; print(tuner.__file__, *s.builtin_space_names())"
+    )
     ended = subprocess.run(
         [sys.executable, "-P", "-c", program],
         cwd=empty,

@@ -11,7 +11,8 @@ from typer.main import get_command
 
 from tuner.cli import app
 from tuner.leaderboard import _AFTER_PARAMETERS, _BEFORE_PARAMETERS
-from tuner.space import SearchSpace, builtin_space_names
+from tuner.space import SearchSpace
+from tuner.space_files import builtin_space_names
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")

@@ -13,7 +13,9 @@ from hypothesis import strategies as st
 
 from tuner.errors import SpaceError
 from tuner.hyperparameters import ARCHITECTURES, Hyperparameters
-from tuner.space import Choice, FloatRange, IntRange, Metric, SearchSpace, find_space
+from tuner.parameters import Choice, FloatRange, IntRange
+from tuner.space import Metric, SearchSpace
+from tuner.space_files import find_space
 
 FLOATS = ("embedding_dropout", "spatial_dropout", "input_dropout", "output_dropout", "warmup")
 INTS = ("embedding_size", "lstm_units", "batch_size", "max_length")

@@ -13,7 +13,8 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, ValidationError
 
 from tuner.errors import ConfigError
-from tuner.space import SearchSpace, find_space
+from tuner.space import SearchSpace
+from tuner.space_files import find_space
 from tuner.validation import first_problem
 from tuner.yaml_files import read_yaml
 

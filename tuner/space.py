@@ -6,20 +6,14 @@ A space is what Optuna samples from, yet this module knows Optuna only through t
 
 import difflib
 import keyword
-import os
 from collections.abc import Iterator, Mapping
 from enum import StrEnum
 from functools import cached_property
-from importlib import resources
 from pathlib import Path
-from typing import Annotated, Any, Protocol
+from typing import Any
 
 from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Discriminator,
     Field,
-    Tag,
     ValidationError,
     model_validator,
 )
@@ -33,7 +27,8 @@ from tuner.hyperparameters import (
     is_custom,
     resolve,
 )
-from tuner.validation import first_problem, one_line
+from tuner.parameters import FloatRange, Parameter, Parameters, Range, Strict, SuggestsValues
+from tuner.validation import first_problem
 from tuner.yaml_files import parse_yaml, read_yaml, to_yaml
 
 _WHOLE_NUMBERS = frozenset(
@@ -50,138 +45,6 @@ RESERVED_NAMES = frozenset(
         *("status", "trial", "val_accuracy", "val_loss", "weights"),
     }
 )
-_LARGEST = 1e15  # floats are whole numbers' equals up to here; samplers calculate in floats
-
-
-class SuggestsValues(Protocol):
-    """The part of `optuna.Trial` that sampling a space needs."""
-
-    def suggest_float(
-        self, name: str, low: float, high: float, *, step: float | None = None, log: bool = False
-    ) -> float: ...
-
-    def suggest_int(
-        self, name: str, low: int, high: int, *, step: int = 1, log: bool = False
-    ) -> int: ...
-
-    def suggest_categorical(self, name: str, choices: Any) -> Any: ...
-
-
-class _Strict(BaseModel):
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", populate_by_name=True, allow_inf_nan=False
-    )
-
-
-class FloatRange(_Strict):
-    """A real number between two bounds, both included."""
-
-    bounds: tuple[float, float] = Field(alias="float")
-    log: bool = False
-    step: float | None = Field(None, gt=0)
-
-    @model_validator(mode="after")
-    def _check(self) -> "FloatRange":
-        _check_bounds(*self.bounds, log=self.log, step=self.step)
-        return self
-
-    def suggest(self, trial: SuggestsValues, name: str) -> float:
-        low, high = self.bounds
-        return trial.suggest_float(name, low, high, step=self.step, log=self.log)
-
-    def contains(self, value: object) -> bool:
-        low, high = self.bounds
-        number = isinstance(value, int | float) and not isinstance(value, bool)
-        return number and low <= value <= high and _on_step(value, low, self.step)  # type: ignore[operator, arg-type]
-
-    def extremes(self) -> tuple[Scalar, ...]:
-        return self.bounds
-
-    def __str__(self) -> str:
-        return f"{self.bounds[0]:g} … {self.bounds[1]:g}{_suffix(self.log, self.step)}"
-
-
-class IntRange(_Strict):
-    """A whole number between two bounds, both included."""
-
-    bounds: tuple[int, int] = Field(alias="int")
-    log: bool = False
-    step: int | None = Field(None, ge=1)
-
-    @model_validator(mode="after")
-    def _check(self) -> "IntRange":
-        _check_bounds(*self.bounds, log=self.log, step=self.step)
-        return self
-
-    def suggest(self, trial: SuggestsValues, name: str) -> int:
-        low, high = self.bounds
-        return trial.suggest_int(name, low, high, step=self.step or 1, log=self.log)
-
-    def contains(self, value: object) -> bool:
-        low, high = self.bounds
-        whole = isinstance(value, int) and not isinstance(value, bool)
-        return whole and low <= value <= high and _on_step(value, low, self.step)  # type: ignore[operator, arg-type]
-
-    def extremes(self) -> tuple[Scalar, ...]:
-        return self.bounds
-
-    def __str__(self) -> str:
-        return f"{self.bounds[0]} … {self.bounds[1]}{_suffix(self.log, self.step)}"
-
-
-class Choice(_Strict):
-    """One of a few values."""
-
-    options: tuple[Scalar, ...] = Field(alias="choice", min_length=1)
-
-    @model_validator(mode="after")
-    def _check(self) -> "Choice":
-        for index, option in enumerate(self.options):
-            if any(option == other for other in self.options[:index]):
-                raise ValueError(f"{option!r} is given twice; remove one")
-        return self
-
-    def suggest(self, trial: SuggestsValues, name: str) -> Scalar:
-        value: Scalar = trial.suggest_categorical(name, list(self.options))
-        return value
-
-    def contains(self, value: object) -> bool:
-        return any(option == value for option in self.options)
-
-    def extremes(self) -> tuple[Scalar, ...]:
-        return self.options
-
-    def __str__(self) -> str:
-        return " | ".join(str(option) for option in self.options)
-
-
-def _kind(raw: Any) -> str | None:
-    """Which of the forms a parameter is written in."""
-    if isinstance(raw, FloatRange | IntRange | Choice):
-        return {FloatRange: "float", IntRange: "int", Choice: "choice"}[type(raw)]
-    if isinstance(raw, bool | int | float | str):
-        return "constant"
-    if isinstance(raw, Mapping):
-        kinds = [kind for kind in ("float", "int", "choice") if kind in raw]
-        return kinds[0] if len(kinds) == 1 else None
-    return None
-
-
-Parameter = Annotated[
-    Annotated[FloatRange, Tag("float")]
-    | Annotated[IntRange, Tag("int")]
-    | Annotated[Choice, Tag("choice")]
-    | Annotated[Scalar, Tag("constant")],
-    Discriminator(
-        _kind,
-        custom_error_type="parameter",
-        custom_error_message=(
-            "must be {float: [low, high]}, {int: [low, high]}, {choice: [a, b]} or one value"
-        ),
-    ),
-]
-Range = FloatRange | IntRange | Choice
-Parameters = dict[str, Parameter]
 
 
 class Mode(StrEnum):
@@ -199,7 +62,7 @@ class MetricName(StrEnum):
     VAL_LOSS = "val_loss"
 
 
-class Metric(_Strict):
+class Metric(Strict):
     """What makes one trial better than another."""
 
     name: MetricName = MetricName.VAL_ACCURACY
@@ -218,7 +81,7 @@ class Metric(_Strict):
         return min(values, key=lambda epoch: (sign * values[epoch], epoch))
 
 
-class SearchSpace(_Strict):
+class SearchSpace(Strict):
     """What a search may vary, the epochs a trial may take, and the baselines that run first."""
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=60)
@@ -381,83 +244,6 @@ class SearchSpace(_Strict):
         ]
         if missing:
             raise ValueError(f"{where}: {missing[0]} is missing; a baseline gives every parameter")
-
-
-# -- built-in spaces --------------------------------------------------------------------------
-
-
-def builtin_space_names() -> list[str]:
-    """Names of the spaces that come with the package."""
-    return sorted(path.stem for path in _builtin_folder().glob("*.yaml"))
-
-
-def find_space(name_or_path: str, *, relative_to: Path | None = None) -> SearchSpace:
-    """The space in a file, or a built-in one by its name.
-
-    Raises:
-        SpaceError: neither exists, or the space is not valid.
-    """
-    # os.path, because pathlib raises on `~nobody` and on names too long for the file system.
-    path = Path(os.path.expanduser(name_or_path))
-    if relative_to is not None and not path.is_absolute():
-        path = relative_to / path
-    if path.suffix in {".yaml", ".yml"} or os.path.isfile(path):
-        if not os.path.exists(path):
-            raise SpaceError(f"{one_line(name_or_path)}: no such file; {_what_exists(path.stem)}")
-        return SearchSpace.from_file(path)
-    if name_or_path in builtin_space_names():
-        return SearchSpace.from_file(_builtin_folder() / f"{name_or_path}.yaml")
-    raise SpaceError(
-        f"{name_or_path!r} is neither a file nor a built-in space; {_what_exists(name_or_path)}"
-    )
-
-
-def _builtin_folder() -> Path:
-    # A checkout comes first: an editable install leaves a stale copy behind (measured).
-    checkout = Path(__file__).resolve().parent.parent / "search_spaces"
-    if checkout.is_dir() and (checkout.parent / "pyproject.toml").is_file():
-        return checkout
-    return Path(str(resources.files("tuner") / "_builtin" / "search_spaces"))
-
-
-def _what_exists(wanted: str) -> str:
-    names = builtin_space_names()
-    near = difflib.get_close_matches(wanted, names, n=1)
-    if near:
-        return f"did you mean {near[0]}?"
-    return f"write a YAML file's path or one of {', '.join(names)}"
-
-
-# -- checks -----------------------------------------------------------------------------------
-
-
-def _check_bounds(low: float, high: float, *, log: bool, step: float | None) -> None:
-    if max(abs(low), abs(high)) > _LARGEST:
-        raise ValueError(f"bounds must lie between -{_LARGEST:g} and {_LARGEST:g}")
-    if low > high:
-        raise ValueError(f"low must be below high, got {low} and {high}; swap them")
-    if low == high:
-        raise ValueError(f"low must be below high, got {low} twice; write the value alone: {low}")
-    if log and low <= 0:
-        raise ValueError(f"low must be above 0 with log: true, got {low}")
-    if log and step is not None:
-        raise ValueError("log and step exclude each other; remove one")
-    if not _on_step(high, low, step):
-        # Optuna would lower `high` and warn at every trial.
-        raise ValueError(
-            f"high must be low and some whole steps, got {low}, {high} and step {step}"
-        )
-
-
-def _on_step(value: float, low: float, step: float | None) -> bool:
-    if step is None:
-        return True
-    steps = (value - low) / step
-    return abs(steps - round(steps)) < 1e-8
-
-
-def _suffix(log: bool, step: float | None) -> str:
-    return (" (log)" if log else "") + (f" (step {step:g})" if step is not None else "")
 
 
 def _check_architecture(architecture: str) -> None:

@@ -19,7 +19,7 @@ def spaces(
     """List the built-in search spaces, show one, or check one of your own."""
     from rich.table import Table
 
-    from tuner.space import builtin_space_names, find_space
+    from tuner.space_files import builtin_space_names, find_space
     from tuner.terminal.tables import plain_console, printable
 
     console = plain_console()
