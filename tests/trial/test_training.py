@@ -209,6 +209,12 @@ def test_filled_batch_keeps_the_mean_of_what_is_there() -> None:
     assert not weights[3:].any()
 
 
+def test_embedding_has_no_rows_for_words_that_the_data_lacks(make_training) -> None:
+    small, large = make_training(vocabulary_size=20), make_training(vocabulary_size=5000)
+    assert large.weights == small.weights
+    assert len(list(large.epochs())) == 1
+
+
 def test_model_is_freed_when_the_next_trial_starts(make_training) -> None:
     training = make_training()
     list(training.epochs())

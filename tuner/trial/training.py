@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 import keras
 import numpy as np
 
-from tuner.data import EncodedSequences, bucketed_batches, pad
+from tuner.data import UNKNOWN, EncodedSequences, bucketed_batches, pad
 from tuner.errors import TrialDiverged
 from tuner.model import build_model, compile_model, uses_cudnn
 from tuner.trial.devices import device_name
@@ -45,9 +45,18 @@ class Training:
         keras.backend.clear_session()  # frees the model of the trial before
         keras.utils.set_random_seed(spec.seed)
         with trial_errors():
-            self._train = _cut(train, spec)
-            self._validation = _cut(validation, spec)
-            self._model = build_model(hyperparameters, n_classes=n_classes)
+            self._train = train.view(
+                vocabulary_size=hyperparameters.vocabulary_size,
+                max_length=hyperparameters.max_length,
+            )
+            # Ids that no training sequence has would be rows of weights that each step moves for nothing.
+            known = max(UNKNOWN, int(self._train.tokens.max())) + 1
+            self._validation = validation.view(
+                vocabulary_size=known, max_length=hyperparameters.max_length
+            )
+            self._model = build_model(
+                hyperparameters.model_copy(update={"vocabulary_size": known}), n_classes=n_classes
+            )
             steps_per_epoch = math.ceil(len(train) / hyperparameters.batch_size)
             compile_model(
                 self._model,
@@ -112,10 +121,3 @@ class Training:
                 f"validation loss became {evaluation.loss} in epoch {epoch}; lower learning_rate"
             )
         return evaluation
-
-
-def _cut(sequences: EncodedSequences, spec: TrialSpec) -> EncodedSequences:
-    return sequences.view(
-        vocabulary_size=spec.hyperparameters.vocabulary_size,
-        max_length=spec.hyperparameters.max_length,
-    )
