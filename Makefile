@@ -12,7 +12,7 @@ SHELL := /bin/sh
 CHECKOUT := $(CURDIR)
 VENV := $(abspath $(or $(TUNER_VENV),.venv))
 BIN := $(VENV)/bin
-UV := "$(BIN)/python" -m uv pip install --quiet --python "$(BIN)/python"
+UV := "$(BIN)/python" -m uv pip install --quiet --compile-bytecode --python "$(BIN)/python"
 
 # What the environment was made from. It is right as long as these say what is so now.
 MADE_FROM := $(VENV)/made-from
