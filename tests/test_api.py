@@ -45,7 +45,7 @@ def test_a_search_from_python_gives_a_run(
     assert len(run.leaderboard()) == 6
     assert isinstance(run.study, optuna.Study)
     assert run.best is not None
-    assert run.best.score == run.leaderboard()["score"].max()
+    assert round(run.best.score, 6) == run.leaderboard()["score"].max()
     out, error = capfd.readouterr()
     assert "searching seed-sentences: 6 trials" in out
     assert error == ""

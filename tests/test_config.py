@@ -321,9 +321,42 @@ def test_run_yaml_asks_for_the_same_search_again(tmp_path: Path, asked: dict[str
     folder = RunFolder(tmp_path)
     folder.write_run_file(config, "fingerprint")
     again = make_config({"data": {"source": None}}, config_file=folder.run_file)
-    assert again == config.model_copy(update={"name": config.run_name})
-    assert again.folder == config.folder
+    resolved = {"name": config.run_name, "out": str(tmp_path.parent)}
+    assert again == config.model_copy(update=resolved)
     folder.check_same_search(again, "fingerprint")
+
+
+def test_run_yaml_finds_its_data_and_its_folder_from_anywhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("rows.csv").write_text("text,label\n", encoding="utf-8")
+    config = make_config({"space": "seed", "data": {"source": "rows.csv"}})
+    folder = RunFolder(config.folder)
+    folder.write_run_file(config, "fingerprint")
+    monkeypatch.chdir("/")
+    again = make_config({}, config_file=tmp_path / "runs" / "seed-rows" / "run.yaml")
+    assert again.folder == tmp_path / "runs" / "seed-rows"
+    assert again.data.source == str(tmp_path / "rows.csv")
+
+
+def test_a_budget_asked_for_now_is_the_whole_budget(tmp_path: Path) -> None:
+    used = make_config({"space": "seed", "trials": 60, "time_budget": "30m"})
+    folder = RunFolder(tmp_path)
+    folder.write_run_file(used, "fingerprint")
+    by_time = make_config({"time_budget": "2h"}, config_file=folder.run_file)
+    by_trials = make_config({"trials": 90}, config_file=folder.run_file)
+    neither = make_config({"seed": 0}, config_file=folder.run_file)
+    assert (by_time.trials, by_time.time_budget) == (None, 7200)
+    assert (by_trials.trials, by_trials.time_budget) == (90, None)
+    assert (neither.trials, neither.time_budget) == (60, 1800)
+
+
+def test_gpus_above_one_are_whole() -> None:
+    with pytest.raises(
+        ConfigError, match=r"gpus_per_trial: must be a whole number above 1, got 1\.5"
+    ):
+        make_config({"space": "seed", "gpus_per_trial": 1.5})
 
 
 def test_run_yaml_keeps_the_order_of_a_space(tmp_path: Path, space: SearchSpace) -> None:

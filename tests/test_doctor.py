@@ -75,28 +75,6 @@ def test_backend_that_cannot_train_is_a_problem(
     assert advice in found.advice
 
 
-@pytest.mark.parametrize(
-    ("variables", "settings", "backend"),
-    [
-        ({}, None, "tensorflow"),
-        ({}, '{"backend": "jax"}', "jax"),
-        ({}, '{"floatx": "float32"}', "tensorflow"),
-        ({"KERAS_BACKEND": "torch"}, '{"backend": "jax"}', "torch"),
-        ({"KERAS_BACKEND": ""}, '{"backend": "jax"}', "jax"),
-        ({}, "[]", None),
-        ({}, "{", None),
-    ],
-)
-def test_backend_is_found_as_keras_finds_it(
-    tmp_path: Path, variables: dict[str, str], settings: str | None, backend: str | None
-) -> None:
-    file = tmp_path / ".keras" / "keras.json"
-    if settings is not None:
-        file.parent.mkdir()
-        file.write_text(settings)
-    assert doctor._keras_backend(variables, tmp_path) == (backend, file)
-
-
 def test_cpus_name_the_limit() -> None:
     assert doctor.check_cpus(2, 64).found == "2 of 64, by this process' limits"
     assert doctor.check_cpus(4, 4).found == "4"

@@ -111,6 +111,79 @@ def test_gpu_list_counts_cards_not_their_slices() -> None:
     assert machine.parse_gpu_list(listing) == ("NVIDIA H200", "NVIDIA RTX A4000")
 
 
+@pytest.mark.parametrize(
+    ("variables", "asked_for"),
+    [
+        ({}, "0"),
+        ({"CUDA_VISIBLE_DEVICES": "3,1"}, "3"),
+        ({"CUDA_VISIBLE_DEVICES": " GPU-8f2c , GPU-1"}, "GPU-8f2c"),
+    ],
+)
+def test_memory_is_that_of_the_first_visible_gpu(variables: dict[str, str], asked_for: str) -> None:
+    asked: list[tuple[str, ...]] = []
+
+    def nvidia_smi(*arguments: str) -> str:
+        asked.append(arguments)
+        return "143771\n"
+
+    assert machine.first_gpu_memory_mb(variables, nvidia_smi) == 143771
+    assert asked == [("--query-gpu=memory.total", "--format=csv,noheader,nounits", "-i", asked_for)]
+
+
+@pytest.mark.parametrize(
+    "answer", [None, "", "[N/A]\n", "No devices were found\n", "0\n", "16\n16\n"]
+)
+def test_memory_of_a_gpu_that_nobody_can_tell_is_none(answer: str | None) -> None:
+    assert machine.first_gpu_memory_mb({}, lambda *_: answer) is None
+
+
+@pytest.mark.parametrize("hidden", ["", "-1"])
+def test_hidden_gpus_have_no_memory(hidden: str) -> None:
+    assert machine.first_gpu_memory_mb({"CUDA_VISIBLE_DEVICES": hidden}, lambda *_: "16") is None
+
+
+@pytest.mark.parametrize(
+    ("script", "answer"), [("echo 16384", "16384\n"), ("echo no driver; exit 9", None)]
+)
+def test_nvidia_smi_counts_only_when_it_works(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str, answer: str | None
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert machine.nvidia_smi("-L") is None
+    program = tmp_path / "nvidia-smi"
+    program.write_text(f"#!/bin/sh\n{script}\n")
+    program.chmod(0o755)
+    assert machine.nvidia_smi("-L") == answer
+
+
+@pytest.mark.parametrize(
+    ("variables", "settings", "backend"),
+    [
+        ({}, None, "tensorflow"),
+        ({}, '{"backend": "jax"}', "jax"),
+        ({}, '{"floatx": "float32"}', "tensorflow"),
+        ({"KERAS_BACKEND": "torch"}, '{"backend": "jax"}', "torch"),
+        ({"KERAS_BACKEND": ""}, '{"backend": "jax"}', "jax"),
+        ({}, "[]", None),
+        ({}, "{", None),
+    ],
+)
+def test_backend_is_found_as_keras_finds_it(
+    tmp_path: Path, variables: dict[str, str], settings: str | None, backend: str | None
+) -> None:
+    file = tmp_path / ".keras" / "keras.json"
+    if settings is not None:
+        file.parent.mkdir()
+        file.write_text(settings)
+    assert machine.keras_backend(variables, tmp_path) == (backend, file)
+
+
+def test_settings_of_keras_may_lie_in_a_folder_of_their_own(tmp_path: Path) -> None:
+    (tmp_path / "keras.json").write_text('{"backend": "jax"}')
+    found = machine.keras_backend({"KERAS_HOME": str(tmp_path)}, Path("/home/somebody"))
+    assert found == ("jax", tmp_path / "keras.json")
+
+
 def test_tensorflow_answers_among_other_output() -> None:
     found = machine.gpus_of_tensorflow(program="""print('hello\\nGPUS ["Tesla T4"]\\nbye')""")
     assert (found.state, found.names) == (TensorFlowState.WORKS, ("Tesla T4",))

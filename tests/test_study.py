@@ -110,6 +110,16 @@ def test_a_baseline_is_never_pruned_and_others_are(journal: Path, space: SearchS
     assert not study.report(baseline, 3, metrics(0.5))
 
 
+def test_trials_are_measured_against_the_baselines_too(journal: Path, space: SearchSpace) -> None:
+    study = open_study(journal, space)
+    baseline = study.ask()
+    space.suggest(baseline)
+    study.report(baseline, 1, metrics(0.9))
+    worse = study.ask()
+    space.suggest(worse)
+    assert study.report(worse, 1, metrics(0.5))
+
+
 def test_everything_known_of_a_trial_comes_back_from_the_journal(
     journal: Path, space: SearchSpace
 ) -> None:

@@ -10,9 +10,16 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, ValidationError
+from pydantic import (
+    BeforeValidator,
+    Field,
+    PlainSerializer,
+    ValidationError,
+    field_validator,
+)
 
 from tuner.errors import ConfigError
+from tuner.parameters import Strict
 from tuner.space import SearchSpace
 from tuner.space_files import find_space
 from tuner.validation import first_problem
@@ -96,11 +103,7 @@ def _exact_duration(seconds: float) -> str | float:
 Duration = Annotated[float, BeforeValidator(parse_duration), PlainSerializer(_exact_duration)]
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class DataConfig(_Strict):
+class DataConfig(Strict):
     """Which sequences to learn from. Lists of integers (JSON lines, Parquet) need no token mode."""
 
     source: str = Field("imdb-train", description="a data set's name or a file's path")
@@ -110,7 +113,7 @@ class DataConfig(_Strict):
     sample: int | None = Field(None, ge=1, description="rows to use, drawn per class; default all")
 
 
-class SearchConfig(_Strict):
+class SearchConfig(Strict):
     """Everything that a search is asked to do."""
 
     space: SearchSpace
@@ -128,6 +131,13 @@ class SearchConfig(_Strict):
     pruner: PrunerName = PrunerName.HALVING
     address: str | None = None
     trainer: TrainerName = TrainerName.KERAS
+
+    @field_validator("gpus_per_trial")
+    @classmethod
+    def _check_gpus(cls, gpus: float) -> float:
+        if gpus > 1 and gpus != int(gpus):
+            raise ValueError(f"must be a whole number above 1, got {gpus:g}; write {int(gpus)}")
+        return gpus
 
     @property
     def run_name(self) -> str:
@@ -155,9 +165,16 @@ class SearchConfig(_Strict):
             return DEFAULT_TRIALS
         return self.trials
 
+    def is_budget_used(self, *, trials: int, seconds: float) -> bool:
+        """Whether so many trials, or so long a search, use the budget up."""
+        if self.trial_budget is not None and trials >= self.trial_budget:
+            return True
+        return self.time_budget is not None and seconds >= self.time_budget
+
 
 # What `run.yaml` records beside the settings; ignored when it is read back as settings.
 RECORDED = ("versions", "fingerprint", "created")
+_BUDGETS = ("trials", "time_budget")
 
 
 def make_config(
@@ -177,6 +194,9 @@ def make_config(
         ConfigError, SpaceError: in one line, which setting breaks which rule.
     """
     merged = _read_settings(config_file) if config_file is not None else {}
+    if any(settings.get(budget) is not None for budget in _BUDGETS):
+        # A budget asked for now is the whole budget: what an earlier search used up must not end this one.
+        merged = {key: value for key, value in merged.items() if key not in _BUDGETS}
     for key, value in settings.items():
         if key == "data":
             given = {name: part for name, part in value.items() if part is not None}

@@ -5,7 +5,6 @@ is the one place that looks. Uses no network. Must not import Ray, Keras or Tens
 is among the things to report.
 """
 
-import json
 import os
 import shlex
 import sys
@@ -22,15 +21,20 @@ from packaging.version import Version
 from tuner import machine
 from tuner.data import imdb
 from tuner.data.cache import cache_root
-from tuner.machine import Disk, Memory, TensorFlowGPUs, TensorFlowState
+from tuner.machine import (
+    DEFAULT_BACKEND,
+    MEMORY_PER_TRIAL_GB,
+    Disk,
+    Memory,
+    TensorFlowGPUs,
+    TensorFlowState,
+)
 
 DISTRIBUTION = "sequence-tuner"
 PACKAGES = ("ray", "tensorflow", "keras", "optuna", "numpy", "pandas")
-BACKENDS = ("tensorflow", "jax", "torch")
+BACKENDS = (DEFAULT_BACKEND, "jax", "torch")
 OLDEST_PYTHON = (3, 11)
 
-# A worker with TensorFlow and the reference reviews stays below this; larger models need more.
-TRIAL_MEMORY_GB = 1.5
 # Ray sizes its object store as this share of the available memory; above so many GB it shrinks the
 # store to what shared memory holds, below it rather uses a disk (`resolve_object_store_memory`).
 OBJECT_STORE_SHARE = 0.3
@@ -71,7 +75,7 @@ def examine(runs: Path = Path("runs"), cache: Path | None = None) -> list[Check]
     versions = {name: _installed(name) for name in PACKAGES}
     available = machine.memory()
     cpus = machine.usable_cpus()
-    backend, settings = _keras_backend(os.environ, Path.home())
+    backend, settings = machine.keras_backend(os.environ, Path.home())
     return [
         check_python(sys.version_info[:3]),
         check_tuner(_installed(DISTRIBUTION)),
@@ -126,10 +130,10 @@ def check_backend(backend: str | None, settings: Path, *, is_installed: bool) ->
         advice = f"rm {shlex.quote(str(settings))}"
         return Check(name, Status.PROBLEM, f"{settings} is not a JSON object", advice)
     if backend not in BACKENDS:
-        advice = f"export KERAS_BACKEND={BACKENDS[0]}"
+        advice = f"export KERAS_BACKEND={DEFAULT_BACKEND}"
         return Check(name, Status.PROBLEM, f"{backend}, which cannot train here", advice)
     if not is_installed:
-        advice = f"{_pip(backend)}, or export KERAS_BACKEND={BACKENDS[0]}"
+        advice = f"{_pip(backend)}, or export KERAS_BACKEND={DEFAULT_BACKEND}"
         return Check(name, Status.PROBLEM, f"{backend}, not installed", advice)
     return Check(name, Status.OK, backend)
 
@@ -143,11 +147,11 @@ def check_cpus(usable: int, installed: int) -> Check:
 
 def check_memory(memory: Memory, cpus: int) -> Check:
     """How many trials fit into memory at once."""
-    fit = int(memory.available / (TRIAL_MEMORY_GB * _GB))
+    fit = int(memory.available / (MEMORY_PER_TRIAL_GB * _GB))
     found = f"{_gb(memory.available)} of {_gb(memory.total)} free: room for {fit} trials at once"
     if fit == 0:
         found = f"{_gb(memory.available)} of {_gb(memory.total)} free, less than a trial may need"
-        advice = f"close other programs until {TRIAL_MEMORY_GB} GB are free"
+        advice = f"close other programs until {MEMORY_PER_TRIAL_GB} GB are free"
         return Check("memory", Status.PROBLEM, found, advice)
     if fit < cpus:
         advice = f"tuner search SPACE --max-concurrent {fit}"
@@ -260,23 +264,6 @@ def _requirements() -> dict[str, Requirement]:
 def _is_importable(name: str) -> bool:
     """True when a package of this name can be found; it is not imported."""
     return name.isidentifier() and util.find_spec(name) is not None
-
-
-def _keras_backend(environment: Mapping[str, str], home: Path) -> tuple[str | None, Path]:
-    """The backend that Keras will choose, as Keras does (variable, file, TensorFlow), and the file.
-
-    No backend when the file is no JSON object.
-    """
-    settings = Path(environment.get("KERAS_HOME") or home / ".keras") / "keras.json"
-    if environment.get("KERAS_BACKEND"):
-        return environment["KERAS_BACKEND"], settings
-    try:
-        chosen = json.loads(settings.read_text())
-    except OSError:
-        return BACKENDS[0], settings
-    except ValueError:
-        return None, settings
-    return (chosen.get("backend", BACKENDS[0]) if isinstance(chosen, dict) else None), settings
 
 
 def _ray_folder(environment: Mapping[str, str]) -> Path:

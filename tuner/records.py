@@ -160,6 +160,8 @@ def is_baseline(trial: FrozenTrial) -> bool:
 
 
 def _status(trial: FrozenTrial) -> TrialStatus:
+    if trial.user_attrs.get(Attribute.CUT_OFF, False) and trial.intermediate_values:
+        return TrialStatus.PRUNED  # what it reached until then counts
     noted = trial.user_attrs.get(Attribute.STATUS)
     if noted is not None:
         return TrialStatus(noted)

@@ -118,6 +118,10 @@ class RunFolder:
     def write_run_file(self, config: SearchConfig, data_fingerprint: str) -> None:
         """Records what was asked, resolved, so that `--config run.yaml` asks for it again."""
         content = config.model_dump(mode="json", exclude_none=True, exclude={"space"})
+        # Absolute, so that `--config` continues the run from any folder.
+        content["out"] = os.path.abspath(self.path.parent)
+        if os.path.isfile(os.path.expanduser(config.data.source)):
+            content["data"]["source"] = os.path.abspath(os.path.expanduser(config.data.source))
         created = (
             read_yaml(self.run_file, RunFolderError).get("created")
             if self.run_file.is_file()

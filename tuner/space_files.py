@@ -15,7 +15,7 @@ def builtin_space_names() -> list[str]:
     return sorted(path.stem for path in _builtin_folder().glob("*.yaml"))
 
 
-def find_space(name_or_path: str, *, relative_to: Path | None = None) -> SearchSpace:
+def find_space(name_or_path: str) -> SearchSpace:
     """The space in a file, or a built-in one by its name.
 
     Raises:
@@ -23,8 +23,6 @@ def find_space(name_or_path: str, *, relative_to: Path | None = None) -> SearchS
     """
     # os.path, because pathlib raises on `~nobody` and on names too long for the file system.
     path = Path(os.path.expanduser(name_or_path))
-    if relative_to is not None and not path.is_absolute():
-        path = relative_to / path
     if path.suffix in {".yaml", ".yml"} or os.path.isfile(path):
         if not os.path.exists(path):
             raise SpaceError(f"{one_line(name_or_path)}: no such file; {_what_exists(path.stem)}")

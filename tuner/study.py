@@ -7,7 +7,8 @@ attributes that `tuner.records` names and reads. Must not import Ray or Keras.
 import hashlib
 import os
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -44,14 +45,14 @@ def create_or_open_study(
         trim_torn_line(journal)
         Path(f"{journal}.lock").unlink(missing_ok=True)
     journal.parent.mkdir(parents=True, exist_ok=True)
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    study = optuna.create_study(
-        storage=JournalStorage(JournalFileBackend(str(journal))),
-        study_name=STUDY_NAME,
-        direction="maximize" if space.metric.mode is Mode.MAX else "minimize",
-        pruner=_make_pruner(pruner, max_epochs),
-        load_if_exists=True,
-    )
+    with _readable(journal) as storage:
+        study = optuna.create_study(
+            storage=storage,
+            study_name=STUDY_NAME,
+            direction="maximize" if space.metric.mode is Mode.MAX else "minimize",
+            pruner=_make_pruner(pruner, max_epochs),
+            load_if_exists=True,
+        )
     if Attribute.SPACE not in study.user_attrs:
         for parameters in space.baseline_parameters():
             if not _is_known(study, parameters):
@@ -68,11 +69,16 @@ def load_study(journal: Path) -> optuna.Study:
     """
     if not journal.is_file():
         raise RunFolderError(f"{journal}: no such file; `tuner search` makes one")
+    with _readable(journal) as storage:
+        return optuna.load_study(study_name=STUDY_NAME, storage=storage)
+
+
+@contextmanager
+def _readable(journal: Path) -> Iterator[JournalStorage]:
+    """The journal's storage; what Optuna raises on a file that it cannot read becomes one line."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     try:
-        return optuna.load_study(
-            study_name=STUDY_NAME, storage=JournalStorage(JournalFileBackend(str(journal)))
-        )
+        yield JournalStorage(JournalFileBackend(str(journal)))
     except KeyError as cause:
         raise RunFolderError(f"{journal}: holds no study named {STUDY_NAME}") from cause
     except (ValueError, TypeError) as cause:
@@ -120,7 +126,7 @@ class SearchStudy:
         self._workers = workers
 
     def requeue_cut_off_trials(self) -> list[int]:
-        """Fails what a dead search left running and enqueues it once more; returns those trials' numbers."""
+        """Fails what an ended search left running and enqueues it once more; returns those trials' numbers."""
         numbers = []
         for trial in self.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
             # What was sampled before the end, or what the trial was enqueued with: a baseline's all.
@@ -140,7 +146,7 @@ class SearchStudy:
         # By way of the storage: Optuna offers it for trials that this process asked for only.
         for name, value in (
             (Attribute.CUT_OFF, True),
-            (Attribute.ERROR, "cut off when the search ended; run again under another number"),
+            (Attribute.ERROR, "cut off by the end of the search; runs again when it is continued"),
         ):
             self.study._storage.set_trial_user_attr(trial._trial_id, name, value)
 
@@ -163,18 +169,20 @@ class SearchStudy:
         """Notes one epoch; True when the trial should stop here. Baselines never should."""
         trial.set_user_attr(f"{Attribute.EPOCH}{epoch}", dict(metrics))
         trial.report(metrics[self.space.metric.name], step=epoch)
-        return not trial.user_attrs.get(Attribute.BASELINE, False) and trial.should_prune()
+        # Asked for baselines too: the pruner notes their rungs, which others are measured against.
+        is_behind = trial.should_prune()
+        return is_behind and not trial.user_attrs.get(Attribute.BASELINE, False)
 
     def finish(self, trial: optuna.Trial, status: TrialStatus, error: str | None = None) -> None:
         """Ends the trial.
 
-        Diverged trials and those out of memory are told as pruned: Optuna's TPE ignores failed trials and
-        would suggest the like again, but counts pruned ones without a value among the worst.
+        Diverged trials and those out of memory are told as pruned, not as failed: Optuna's TPE ignores failed
+        trials and would suggest the like again. It takes pruned ones by their last epoch, without one as the worst.
         """
         if error is not None:
             trial.set_user_attr(Attribute.ERROR, error)
         if status is TrialStatus.COMPLETE:
-            values = self.study._storage.get_trial(trial._trial_id).intermediate_values
+            values = self.study.get_trials(deepcopy=False)[trial.number].intermediate_values
             best = self.space.metric.best(values)
             self.study.tell(trial, values[best])
             return

@@ -16,6 +16,7 @@ from tuner.config import SearchConfig, make_config
 from tuner.driver.progress import Event, EventKind, SearchState
 from tuner.driver.search import EndReason, run_search
 from tuner.errors import ConfigError, DataError, RunFolderError, SearchError, SpaceError
+from tuner.records import counts_as_finished
 from tuner.run import Run
 from tuner.space import SearchSpace
 from tuner.status import TrialStatus
@@ -152,23 +153,33 @@ def test_a_dying_process_fails_its_trial_only(
     assert set(board[board["fault"] == "none"]["status"]) == {"complete"}
 
 
-def test_the_time_budget_ends_a_search(shared_ray: None, sentences: Path, tmp_path: Path) -> None:
-    config = make(
-        toy_space(epoch_seconds=0.2),
-        sentences,
-        tmp_path,
-        trials=None,
-        time_budget="3s",
-        pruner="none",
-    )
+def test_the_time_budget_ends_a_search_in_the_middle_of_an_epoch(
+    shared_ray: None, sentences: Path, tmp_path: Path
+) -> None:
+    settings: dict[str, Any] = {"trials": None, "pruner": "none", "max_concurrent": 2}
+    space = toy_space(epoch_seconds=60)
+    config = make(space, sentences, tmp_path, time_budget="12s", **settings)
     began = time.monotonic()
     outcome = run_search(config)
-    assert time.monotonic() - began < 30
+    assert time.monotonic() - began < 40
+    assert outcome.reason is EndReason.BUDGET_USED
     board = outcome.run.leaderboard()
-    assert "running" not in set(board["status"])
-    stopped = board[board["status"] == "pruned"]
-    assert all("time budget" in error for error in stopped["error"])
-    assert len(stopped) > 0
+    assert list(board["status"]) == ["failed", "failed"]
+    assert all("cut off by the end of the search" in error for error in board["error"])
+    assert run_search(config).reason is EndReason.BUDGET_WAS_USED
+
+
+def test_a_used_up_time_budget_can_be_continued_with_a_number_of_trials(
+    shared_ray: None, space: SearchSpace, sentences: Path, tmp_path: Path
+) -> None:
+    first = run_search(make(space, sentences, tmp_path, trials=None, time_budget="1s"))
+    assert first.run.study is not None
+    again = make_config({"trials": 3}, config_file=first.run.folder / "run.yaml")
+    outcome = run_search(again)
+    assert outcome.run.folder == first.run.folder
+    board = outcome.run.leaderboard()
+    counted = [not str(error).startswith("cut off") for error in board["error"]]
+    assert sum(counted) >= 3
 
 
 @pytest.mark.parametrize(
@@ -177,7 +188,7 @@ def test_the_time_budget_ends_a_search(shared_ray: None, sentences: Path, tmp_pa
         ({"data": {"source": "nothing.csv"}}, DataError, "no such file|no data set or file"),
         ({"cpus_per_trial": 1000}, ConfigError, "--cpus-per-trial: .* got 1000"),
         ({"gpus_per_trial": 1000}, ConfigError, "--gpus-per-trial: .* got 1000"),
-        ({"address": "127.0.0.1:1"}, ConfigError, "no Ray cluster answers there"),
+        ({"address": "ray://127.0.0.1:1"}, ConfigError, "Ray Client|Ray runs in this process"),
     ],
 )
 def test_what_cannot_be_met_leaves_no_run_folder(
@@ -303,10 +314,12 @@ def test_an_interrupted_search_ends_at_once_keeps_what_is_finished_and_continues
     assert "type the same command again to continue" in out
     assert error == ""
     run = Run(tmp_path / "runs" / "x")
-    finished = len(run._reader.records()) - 2
-    again = run_search(
-        make(space, sentences, tmp_path / "runs", name="x", trials=finished + 3, max_concurrent=2)
-    )
-    board = again.run.leaderboard()
-    assert (board["status"].isin(["complete", "pruned"])).sum() == finished + 3
-    assert "running" not in set(board["status"])
+    assert "running" not in set(run.leaderboard()["status"])
+    kept = {trial.number for trial in run.study.trials if counts_as_finished(trial)}
+    again = run_search(make(space, sentences, tmp_path / "runs", name="x", trials=len(kept) + 3))
+    trials = again.run.study.trials
+    counted = {trial.number for trial in trials if counts_as_finished(trial)}
+    assert kept <= counted
+    assert len(counted) == len(kept) + 3
+    retried = {trial.user_attrs["retry_of"] for trial in trials if "retry_of" in trial.user_attrs}
+    assert retried == {trial.number for trial in trials} - counted

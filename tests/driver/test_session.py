@@ -144,14 +144,23 @@ def test_time_counts_over_all_sittings(search: Search) -> None:
     assert not second.has_budget
 
 
-def test_at_the_end_of_the_time_a_trial_stops_after_its_epoch_and_says_why(search: Search) -> None:
+def test_what_runs_at_the_end_of_the_time_is_cut_off_keeps_its_score_and_goes_on_later(
+    search: Search,
+) -> None:
     session = search.open(trials=None, time_budget=60)
-    number = session.start_trial().number
-    assert not session.end_epoch(number, epoch(1))
+    begun, barely_begun = session.start_trial(), session.start_trial()
+    session.end_epoch(begun.number, epoch(1, 0.8))
     search.clock.now += 61
-    assert session.end_epoch(number, epoch(2))
-    session.end_trial(number, TrialStatus.PRUNED)
-    assert search.recorder.events[-1].error == "stopped after epoch 2: the time budget is used up"
+    assert session.is_out_of_time
+    session.close()
+    records = StudyReader(session._study.study).records()
+    assert [record.status for record in records] == [TrialStatus.PRUNED, TrialStatus.FAILED]
+    assert records[0].score == 0.8
+    assert "runs again when it is continued" in (records[0].error or "")
+    second = search.open(trials=None, time_budget=600)
+    assert second.state.finished == 0
+    again = [second.start_trial().hyperparameters for _ in range(2)]
+    assert again == [begun.hyperparameters, barely_begun.hyperparameters]
 
 
 def test_trials_get_their_own_seeds_and_the_same_ones_again(
@@ -211,6 +220,15 @@ def test_different_failures_or_one_success_do_not_doom_it(
         else:
             session.end_trial(session.start_trial().number, TrialStatus.FAILED, error)
     assert session.doomed is None
+
+
+def test_nothing_but_diverging_dooms_it_too_though_the_figures_differ(search: Search) -> None:
+    session = search.open(trials=20)
+    for number in range(8):
+        assert session.doomed is None
+        trial = session.start_trial().number
+        session.end_trial(trial, TrialStatus.DIVERGED, f"loss became nan in epoch {number}")
+    assert session.doomed is not None
 
 
 def test_the_best_of_a_minimized_metric_is_the_smallest(tmp_path: Path, space: SearchSpace) -> None:

@@ -4,7 +4,8 @@ import io
 import os
 import sys
 from collections.abc import Mapping
-from typing import Any
+from pathlib import Path
+from typing import IO, Any
 
 import pytest
 from rich.console import Console
@@ -42,12 +43,12 @@ def state(**changes: Any) -> SearchState:
     return SearchState(**fields)
 
 
-def picture(of: SearchState, now: float = 100.0) -> str:
+def picture(of: SearchState, now: float = 100.0, *, height: int = 40, width: int = 160) -> str:
     """The live table as plain text."""
     console = Console(
-        file=io.StringIO(), record=True, width=160, force_terminal=True, color_system=None
+        file=io.StringIO(), record=True, width=width, force_terminal=True, color_system=None
     )
-    console.print(draw(of, now))
+    console.print(draw(of, now, height))
     return console.export_text()
 
 
@@ -131,10 +132,44 @@ def test_the_table_shows_running_trials_the_best_and_what_is_left() -> None:
     lines = [" ".join(line.split()) for line in text.splitlines()]
     assert lines[0].startswith("seed-imdb-train ")
     assert lines[0].endswith(" 6 of 30 trials, 2m of 10m")
-    assert lines[2] == "trial architecture epoch val_accuracy time parameters"
-    assert lines[3] == "7 lstm 2/9 0.8000 5s learning_rate=0.001235 lstm_units=64"
-    assert lines[4].startswith("8 cnn_lstm 0/9 … 5s ")
-    assert lines[-1] == "3 complete 2 pruned 1 out of memory best 0.8500 (trial 3, lstm)"
+    assert lines[1] == "3 complete 2 pruned 1 out of memory best 0.8500 (trial 3, lstm)"
+    assert lines[3] == "trial architecture epoch val_accuracy time parameters"
+    assert lines[4] == "7 lstm 2/9 0.8000 5s learning_rate=0.001235 lstm_units=64"
+    assert lines[5].startswith("8 cnn_lstm 0/9 … 5s ")
+    assert len(lines) == 6
+
+
+@pytest.mark.parametrize(
+    ("running", "height", "rows", "rest"),
+    [
+        (7, 12, 7, None),
+        (8, 12, 6, "… and 2 more running"),
+        (64, 24, 18, "… and 46 more running"),
+        (3, 5, 1, "… and 2 more running"),
+        (1, 5, 1, None),
+    ],
+)
+def test_the_table_is_no_taller_than_the_terminal(
+    running: int, height: int, rows: int, rest: str | None
+) -> None:
+    trials = tuple(trial(number=number) for number in range(running))
+    for width in (160, 80, 60):
+        lines = picture(state(running=trials), height=height, width=width).splitlines()
+        numbers = [line.split()[0] for line in lines[4 : 4 + rows]]
+        assert lines[3].split()[:5] == ["trial", "architecture", "epoch", "val_accuracy", "time"]
+        assert numbers == [str(number) for number in range(rows)]
+        assert [line.rstrip() for line in lines[4 + rows :]] == ([rest] if rest else [])
+        assert len(lines) < max(height, 7)
+
+
+def test_the_live_table_keeps_to_the_height_of_its_terminal() -> None:
+    console = Console(file=io.StringIO(), width=160, height=10, force_terminal=True)
+    table = LiveTable(console, clock=lambda: 100.0)
+    trials = tuple(trial(number=number) for number in range(30))
+    table.on_event(Event(EventKind.SEARCH_STARTED), state(running=trials))
+    lines = console.render_lines(table.render())
+    assert len(lines) == 9
+    assert "… and 26 more running" in "".join(segment.text for segment in lines[-1])
 
 
 def test_the_table_of_a_search_without_a_trial_budget_counts_trials() -> None:
@@ -188,23 +223,53 @@ def test_on_a_terminal_there_is_a_table() -> None:
 
 
 def test_the_stream_to_the_terminal_outlives_a_redirection(
-    capfd: pytest.CaptureFixture[str],
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with terminal_stream() as stream:
-        saved, sink = os.dup(1), os.open(os.devnull, os.O_WRONLY)
-        os.dup2(sink, 1)
-        print("seen", file=stream, flush=True)
-        os.dup2(saved, 1)
-        os.close(saved)
-        os.close(sink)
+    with open(1, "w", encoding="utf-8", closefd=False) as stdout:
+        monkeypatch.setattr(sys, "stdout", stdout)
+        monkeypatch.setattr(sys, "__stdout__", stdout)
+        with terminal_stream() as stream:
+            _print_while_redirected(stream)
+        monkeypatch.undo()
     assert capfd.readouterr().out == "seen\n"
 
 
-def test_where_standard_output_is_no_file_it_is_used_and_left_open(
-    monkeypatch: pytest.MonkeyPatch,
+def _print_while_redirected(stream: IO[str]) -> None:
+    saved, sink = os.dup(1), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(sink, 1)
+    print("seen", file=stream, flush=True)
+    os.dup2(saved, 1)
+    os.close(saved)
+    os.close(sink)
+
+
+class Notebook(io.StringIO):
+    """A stand-in for standard output as ipykernel's is: its file is not where its text goes."""
+
+    def __init__(self, log: int) -> None:
+        super().__init__()
+        self._log = log
+
+    def fileno(self) -> int:
+        return self._log
+
+
+def test_a_stand_in_for_standard_output_is_used_and_left_open(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    notebook = io.StringIO()
-    monkeypatch.setattr(sys, "stdout", notebook)
+    with (tmp_path / "server.log").open("w") as log:
+        for notebook in (io.StringIO(), Notebook(log.fileno())):
+            monkeypatch.setattr(sys, "stdout", notebook)
+            with terminal_stream() as stream:
+                print("seen", file=stream)
+            assert notebook.getvalue() == "seen\n"
+    assert (tmp_path / "server.log").read_text() == ""
+
+
+def test_where_standard_output_has_no_file_it_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    embedded = io.StringIO()
+    monkeypatch.setattr(sys, "stdout", embedded)
+    monkeypatch.setattr(sys, "__stdout__", embedded)
     with terminal_stream() as stream:
         print("seen", file=stream)
-    assert notebook.getvalue() == "seen\n"
+    assert embedded.getvalue() == "seen\n"

@@ -3,23 +3,24 @@
 The settings that Ray and Tune read from the environment are made here, before Ray is first imported.
 """
 
+import gc
 import os
 import secrets
 import shutil
 import socket
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 
 from tuner.config import SearchConfig
-from tuner.errors import ConfigError
-from tuner.machine import memory, usable_cpus
+from tuner.errors import ConfigError, SearchError
+from tuner.machine import MEMORY_PER_TRIAL_GB, memory, usable_cpus
+from tuner.validation import one_line
 
-# A process with TensorFlow, a model and its batches in it (measured: 0.9 to 1.2 GB).
-MEMORY_PER_TRIAL = 1.5e9
 _CONNECT_TIMEOUT_S = 10.0
 
 _SETTINGS = {
@@ -40,8 +41,6 @@ class Capacity:
     """What the cluster can run."""
 
     workers: int  # trials at once
-    cpus: float
-    gpus: float
     scratch: Path  # for what Tune insists on writing
 
 
@@ -51,30 +50,41 @@ def ray_cluster(config: SearchConfig) -> Iterator[Capacity]:
 
     Raises:
         ConfigError: the cluster cannot be reached, or not even one trial fits into it.
+        SearchError: Ray does not start on this machine.
     """
-    if config.address is None:
-        _check_fits("this machine", config, cpus=usable_cpus(), gpus=None)
-    os.environ.update(_SETTINGS)
-    if config.address is None:
+    was_running = "ray" in sys.modules and sys.modules["ray"].is_initialized()
+    is_ours = config.address is None and not was_running
+    if was_running and config.address is not None:
+        raise ConfigError(
+            f"--address {config.address}: Ray runs in this process already; leave the address out, "
+            "or call ray.shutdown() before"
+        )
+    if is_ours:
+        _check_fits("this machine", config, [{"CPU": float(usable_cpus())}], gpus_known=False)
         _lock_local_ray()
-    else:
+    elif config.address is not None:
         _check_answers(config.address)
+    before = dict(os.environ)
+    os.environ.update(_SETTINGS)
     import ray
 
-    was_running = ray.is_initialized()
-    scratch = Path(tempfile.mkdtemp(prefix="tuner-"))  # short: Unix sockets live below it
-    python_path = os.environ.get("PYTHONPATH")
+    # Unix sockets lie below it, and their paths may have 103 bytes: TMPDIR is often too deep.
+    scratch = Path(tempfile.mkdtemp(prefix="tuner-", dir=os.environ.get("RAY_TMPDIR", "/tmp")))
     try:
-        if not was_running:
-            if config.address is None:
-                _start(ray, scratch)
-            else:
-                _join(ray, config.address)
-        yield _capacity(ray, config, scratch)
+        if is_ours:
+            _start(ray, scratch)
+        elif config.address is not None:
+            _join(ray, config.address)
+        workers = _workers(ray, config, is_ours=is_ours)
+        # With a searcher of one's own, Tune starts actors one after the other unless told otherwise.
+        os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(workers)
+        yield Capacity(workers=workers, scratch=scratch)
     finally:
         if not was_running and ray.is_initialized():
             ray.shutdown()
-        _restore("PYTHONPATH", python_path)
+        for name in _SETTINGS:
+            _restore(name, before.get(name))
+        gc.collect()  # an interrupted search's actors end with their last handle where Ray goes on
         shutil.rmtree(scratch, ignore_errors=True)
 
 
@@ -99,17 +109,19 @@ def _restore(name: str, value: str | None) -> None:
         os.environ[name] = value
 
 
-def _start(ray: object, scratch: Path) -> None:
-    os.environ["PYTHONPATH"] = _python_path()
-    with _daemons_in_their_own_process_group():
-        ray.init(  # type: ignore[attr-defined]
-            address="local",
-            num_cpus=usable_cpus(),
-            include_dashboard=False,
-            log_to_driver=False,
-            logging_level="ERROR",
-            _temp_dir=str(scratch / "ray"),
-        )
+def _start(ray: ModuleType, scratch: Path) -> None:
+    try:
+        with _daemons_in_their_own_process_group():
+            ray.init(
+                address="local",
+                num_cpus=usable_cpus(),
+                include_dashboard=False,
+                log_to_driver=False,
+                logging_level="ERROR",
+                _temp_dir=str(scratch),
+            )
+    except (OSError, RuntimeError, ValueError) as cause:
+        raise SearchError(f"Ray does not start on this machine: {one_line(str(cause))}") from cause
 
 
 @contextmanager
@@ -133,22 +145,22 @@ def _daemons_in_their_own_process_group() -> Iterator[None]:
         services.ConsolePopen = original
 
 
-def _join(ray: object, address: str) -> None:
+def _join(ray: ModuleType, address: str) -> None:
     try:
-        ray.init(  # type: ignore[attr-defined]
-            address=address,
-            log_to_driver=False,
-            logging_level="ERROR",
-            runtime_env={"env_vars": {"PYTHONPATH": _python_path()}},
-        )
+        ray.init(address=address, log_to_driver=False, logging_level="ERROR")
     except (ConnectionError, ValueError, RuntimeError) as cause:
-        reason = " ".join(str(cause).split())[:200]
+        reason = one_line(str(cause))[:200]
         raise ConfigError(f"--address {address}: no Ray cluster answers there: {reason}") from cause
 
 
 def _check_answers(address: str) -> None:
     """Ray itself tries for a minute before it says that nobody is there."""
-    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if address.startswith("ray://"):
+        raise ConfigError(
+            f"--address {address}: a search cannot run through Ray Client; run it on a node of the cluster "
+            "with --address auto, or write the head's host:6379"
+        )
+    host, _, port = address.rpartition(":")
     if not host or not port.isdigit():
         return  # "auto" and the like: Ray's to resolve
     try:
@@ -157,41 +169,44 @@ def _check_answers(address: str) -> None:
         raise ConfigError(f"--address {address}: no Ray cluster answers there: {cause}") from cause
 
 
-def _python_path() -> str:
-    """Where workers look for modules: the current folder first, as `python -m` does."""
-    inherited = os.environ.get("PYTHONPATH", "")
-    parts = [os.getcwd(), *(path for path in inherited.split(os.pathsep) if path)]
-    return os.pathsep.join(dict.fromkeys(parts))
+def _workers(ray: ModuleType, config: SearchConfig, *, is_ours: bool) -> int:
+    """How many trials run at once."""
+    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    where = "this machine" if is_ours else "the cluster"
+    _check_fits(where, config, nodes, gpus_known=True)
+    workers = sum(_fit_on(node, config) for node in nodes)
+    if is_ours:
+        workers = min(workers, int(memory().available / 1e9 / MEMORY_PER_TRIAL_GB))
+    return max(1, min(workers, config.max_concurrent or workers))
 
 
-def _capacity(ray: object, config: SearchConfig, scratch: Path) -> Capacity:
-    resources = ray.cluster_resources()  # type: ignore[attr-defined]
-    cpus, gpus = resources.get("CPU", 0.0), resources.get("GPU", 0.0)
-    where = "this machine" if config.address is None else f"the cluster at {config.address}"
-    _check_fits(where, config, cpus=cpus, gpus=gpus)
-    limits = [int(cpus / config.cpus_per_trial + 1e-9)]
+def _fit_on(node: Mapping[str, float], config: SearchConfig) -> int:
+    """Trials that one node has room for: a trial never spans two."""
+    fit = node.get("CPU", 0.0) / config.cpus_per_trial
     if config.gpus_per_trial:
-        limits.append(int(gpus / config.gpus_per_trial + 1e-9))
-    if config.address is None:
-        limits.append(max(1, int(memory().available / MEMORY_PER_TRIAL)))
-    if config.max_concurrent is not None:
-        limits.append(config.max_concurrent)
-    return Capacity(workers=max(1, min(limits)), cpus=cpus, gpus=gpus, scratch=scratch)
+        fit = min(fit, node.get("GPU", 0.0) / config.gpus_per_trial)
+    return int(fit + 1e-9)
 
 
-def _check_fits(where: str, config: SearchConfig, *, cpus: float, gpus: float | None) -> None:
+def _check_fits(
+    where: str, config: SearchConfig, nodes: Sequence[Mapping[str, float]], *, gpus_known: bool
+) -> None:
+    cpus = max((node.get("CPU", 0.0) for node in nodes), default=0.0)
+    gpus = max((node.get("GPU", 0.0) for node in nodes), default=0.0)
+    on_one_node = "" if where == "this machine" else " on its largest node"
     if config.cpus_per_trial > cpus:
         raise ConfigError(
-            f"--cpus-per-trial: {where} has {cpus:g} CPUs, got {config.cpus_per_trial:g}; ask for fewer"
+            f"--cpus-per-trial: {where} has {cpus:g} CPUs{on_one_node}, got {config.cpus_per_trial:g}; "
+            "ask for fewer"
         )
-    if gpus is not None and config.gpus_per_trial > gpus:
+    if gpus_known and config.gpus_per_trial > gpus:
         raise ConfigError(
-            f"--gpus-per-trial: {where} has {gpus:g} GPUs, got {config.gpus_per_trial:g}; "
+            f"--gpus-per-trial: {where} has {gpus:g} GPUs{on_one_node}, got {config.gpus_per_trial:g}; "
             "ask for fewer (`tuner doctor` shows what is seen)"
         )
 
 
 def make_current_folder_importable() -> None:
-    """Lets the driver find a user's own architecture beside the space, as `python -m` would."""
+    """Lets the driver find a user's own architecture beside the space, as `python -m` would; Ray tells its workers."""
     if "" not in sys.path and os.getcwd() not in sys.path:
-        sys.path.insert(0, os.getcwd())
+        sys.path.append(os.getcwd())

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM during a search: noted when they come, acted on between two of Tune's steps."""
+"""What ends a search from outside: Ctrl-C, SIGTERM, the time budget. Acted on between two of Tune's steps."""
 
 import signal
 import threading
@@ -13,6 +13,10 @@ class Interrupted(BaseException):
     def __init__(self, signal_number: int) -> None:
         super().__init__(signal.Signals(signal_number).name)
         self.signal_number = signal_number
+
+
+class TimeIsUp(BaseException):
+    """The time budget is used up. Not an Exception, as above."""
 
 
 class InterruptFlag:

@@ -15,7 +15,7 @@ from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
 from tuner.driver.files import LeaderboardFiles
-from tuner.driver.interrupts import InterruptFlag
+from tuner.driver.interrupts import InterruptFlag, TimeIsUp
 from tuner.driver.session import SearchSession
 from tuner.driver.trainable import Report, to_ray_config
 from tuner.status import TrialStatus
@@ -105,7 +105,7 @@ class StudyScheduler(_Adapter, FIFOScheduler):  # type: ignore[misc]
         self._session = session
 
     def on_trial_result(self, tune_controller: object, trial: Trial, result: dict[str, Any]) -> str:
-        """Notes the epoch; STOP when the pruner or the time budget says so."""
+        """Notes the epoch; STOP when the pruner says so."""
         with self._keeping_errors():
             should_stop = self._note(trial.config["number"], Report.from_result(result))
             return str(TrialScheduler.STOP if should_stop else TrialScheduler.CONTINUE)
@@ -126,8 +126,10 @@ class Heartbeat(_Adapter, tune.Callback):  # type: ignore[misc]
         self._flag.check()
 
     def on_step_end(self, iteration: int, trials: list[Trial], **info: object) -> None:
-        """Raises what Tune swallowed, acts on a signal, and writes the leaderboard if it is due."""
+        """Raises what Tune swallowed, acts on a signal or the clock, and writes the leaderboard if it is due."""
         if self._session.error is not None:
             raise self._session.error
         self._flag.check()
+        if self._session.is_out_of_time:
+            raise TimeIsUp
         self._files.write_if_due()

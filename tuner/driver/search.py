@@ -1,17 +1,17 @@
 """A search from beginning to end: check, open or continue the study, run trials until the budget is used up."""
 
-import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
 from tuner.config import SearchConfig, TrainerName
 from tuner.data import Dataset, Split, load_dataset
 from tuner.driver.cluster import Capacity, make_current_folder_importable, ray_cluster
 from tuner.driver.files import LeaderboardFiles
-from tuner.driver.interrupts import Interrupted, InterruptFlag
+from tuner.driver.interrupts import Interrupted, InterruptFlag, TimeIsUp
 from tuner.driver.output import output_to
 from tuner.driver.progress import Event, SearchListener, SearchState, SilentListener
 from tuner.driver.session import SearchSession
@@ -22,6 +22,9 @@ from tuner.records import StudyReader
 from tuner.run import Run
 from tuner.run_folder import RunFolder
 from tuner.study import SearchStudy, create_or_open_study
+
+if TYPE_CHECKING:
+    from tuner.driver.trainable import Task
 
 
 class EndReason(StrEnum):
@@ -48,21 +51,25 @@ def run_search(config: SearchConfig, listener: SearchListener | None = None) -> 
         UsageError: the request cannot be met; nothing was started and no new run folder is left.
         SearchError: every trial fails in the same way.
     """
-    listener = listener or SilentListener()
     make_current_folder_importable()
-    for architecture in config.space.architectures:
-        if is_custom(architecture):
-            check_importable(architecture)
     dataset = load_dataset(config.data, seed=config.seed)
     folder = RunFolder(config.folder)
     folder.check_same_search(config, dataset.fingerprint)
     with folder.claimed(), output_to(folder.logs / "driver.log"):
+        for architecture in config.space.architectures:
+            if is_custom(architecture):
+                check_importable(architecture)
         if _is_budget_used(folder, config):
             return SearchOutcome(Run(folder.path), EndReason.BUDGET_WAS_USED)
         with ray_cluster(config) as capacity:
             folder.write_run_file(config, dataset.fingerprint)
             study = _open(folder, config, capacity.workers)
-            return _search(config, folder, dataset, study, capacity, listener)
+            try:
+                return _search(
+                    config, folder, dataset, study, capacity, listener or SilentListener()
+                )
+            except OSError as cause:  # most often a full disk
+                raise SearchError(f"{folder.path}: cannot be written: {cause}") from cause
 
 
 def _search(
@@ -84,9 +91,11 @@ def _search(
     flag = InterruptFlag()
     try:
         with _closing(session, files), flag.listening():
-            _fit(config, folder, dataset, session, capacity, files, flag)
+            _fit(config, _task(config, folder, dataset), capacity, session, files, flag)
     except Interrupted as interrupted:
         return SearchOutcome(Run(folder.path), EndReason.INTERRUPTED, interrupted.signal_number)
+    except TimeIsUp:
+        return SearchOutcome(Run(folder.path), EndReason.BUDGET_USED)
     if session.doomed is not None:
         raise SearchError(
             f"{folder.path}: every trial failed in the same way, so the search stopped: {session.doomed}"
@@ -94,22 +103,8 @@ def _search(
     return SearchOutcome(Run(folder.path), EndReason.BUDGET_USED)
 
 
-def _fit(
-    config: SearchConfig,
-    folder: RunFolder,
-    dataset: Dataset,
-    session: SearchSession,
-    capacity: Capacity,
-    files: LeaderboardFiles,
-    flag: InterruptFlag,
-) -> None:
-    """Has Ray Tune run the session's trials."""
-    # With a searcher of one's own, Tune starts actors one after the other unless told otherwise.
-    os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(capacity.workers)
-    from ray import tune
-
-    from tuner.driver.ray_tune import Heartbeat, StudyScheduler, StudySearcher
-    from tuner.driver.trainable import Task, TrialActor
+def _task(config: SearchConfig, folder: RunFolder, dataset: Dataset) -> "Task":
+    from tuner.driver.trainable import Task
 
     task = Task(
         train=dataset.splits[Split.TRAIN],
@@ -117,11 +112,26 @@ def _fit(
         n_classes=len(dataset.class_names),
         trainer=config.trainer,
         cpus=config.cpus_per_trial,
-        gpu_memory_mb=None,
+        gpus=config.gpus_per_trial,
         logs=str(folder.logs.resolve()),
     )
-    if config.trainer is TrainerName.TOY:
-        task = task.without_data()
+    return task.without_data() if config.trainer is TrainerName.TOY else task
+
+
+def _fit(
+    config: SearchConfig,
+    task: "Task",
+    capacity: Capacity,
+    session: SearchSession,
+    files: LeaderboardFiles,
+    flag: InterruptFlag,
+) -> None:
+    """Has Ray Tune run the session's trials."""
+    from ray import tune
+
+    from tuner.driver.ray_tune import Heartbeat, StudyScheduler, StudySearcher
+    from tuner.driver.trainable import TrialActor
+
     tuner = tune.Tuner(
         tune.with_resources(
             tune.with_parameters(TrialActor, task=task),
@@ -171,14 +181,16 @@ def _open(folder: RunFolder, config: SearchConfig, workers: int) -> SearchStudy:
 
 
 def _is_budget_used(folder: RunFolder, config: SearchConfig) -> bool:
-    """Whether an earlier sitting used the budget up, so that Ray need not start."""
+    """Whether an earlier sitting used the budget up, so that Ray need not start; its files are brought up to date."""
     if not folder.journal.is_file():
         return False
     study = _open(folder, config, workers=1)
-    used = len(study.finished_trials())
-    if config.trial_budget is not None and used >= config.trial_budget:
-        return True
-    return config.time_budget is not None and study.seconds_before >= config.time_budget
+    finished = len(study.finished_trials())
+    if not config.is_budget_used(trials=finished, seconds=study.seconds_before):
+        return False
+    study.requeue_cut_off_trials()
+    LeaderboardFiles(folder, StudyReader(study.study), time.monotonic).write()
+    return True
 
 
 class _Both:

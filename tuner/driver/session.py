@@ -19,20 +19,25 @@ from tuner.driver.progress import (
     SearchListener,
     SearchState,
 )
-from tuner.records import StudyReader, is_baseline, ranked
+from tuner.records import Attribute, StudyReader, ranked
 from tuner.space import Mode
 from tuner.status import TrialFacts, TrialStatus
 from tuner.study import SearchStudy, derive_seed
 from tuner.trial import EpochResult, TrialSpec
 
-_SAME_FAILURES = 3
+_WORKED = (TrialStatus.COMPLETE, TrialStatus.PRUNED)
+# So many alike and nothing else: an error repeats itself, bad luck in sampling takes longer to rule out.
+_SAME_FAILURES = {
+    TrialStatus.FAILED: 3,
+    TrialStatus.DIVERGED: 8,
+    TrialStatus.OUT_OF_MEMORY: 8,
+}
 
 
 @dataclass
 class _Running:
     optuna_trial: optuna.Trial
     live: LiveTrial
-    note: str | None = None  # why it was stopped, if not by the pruner
 
 
 class SearchSession:
@@ -61,10 +66,9 @@ class SearchSession:
         self._listener = listener
         self._clock = clock
         self._running: dict[int, _Running] = {}
-        self._failures: list[str] = []
+        self._failures: list[tuple[TrialStatus, str]] = []  # the latest ones
         self.error: Exception | None = None  # raised in one of Ray's callbacks
         study.requeue_cut_off_trials()
-        self._finished = len(study.finished_trials())
         self.state = self._first_state()
         self._tell(Event(EventKind.SEARCH_STARTED))
 
@@ -73,10 +77,10 @@ class SearchSession:
     @property
     def has_budget(self) -> bool:
         """Whether another trial may be started, now or once one of those running has ended."""
-        if self.doomed is not None or self._is_out_of_time:
-            return False
-        budget = self._config.trial_budget
-        return budget is None or self._finished + len(self._running) < budget
+        trials = self.state.finished + len(self._running)
+        return self.doomed is None and not self._config.is_budget_used(
+            trials=trials, seconds=self.seconds
+        )
 
     @property
     def has_room(self) -> bool:
@@ -84,16 +88,21 @@ class SearchSession:
         return len(self._running) < self._workers
 
     @property
+    def is_out_of_time(self) -> bool:
+        """Whether the time budget is used up, over all sittings."""
+        return self._config.is_budget_used(trials=-1, seconds=self.seconds)
+
+    @property
     def doomed(self) -> str | None:
         """Why going on is pointless: no trial ever worked and the last ones failed in the same way."""
-        same = max(_SAME_FAILURES, self._workers)
-        recent = self._failures[-same:]
-        worked = self.state.counts.get(TrialStatus.COMPLETE, 0) + self.state.counts.get(
-            TrialStatus.PRUNED, 0
-        )
-        if worked or len(recent) < same or len(set(recent)) > 1:
+        if any(self.state.counts.get(status) for status in _WORKED) or not self._failures:
             return None
-        return recent[-1]
+        kind, error = self._failures[-1]
+        same = max(_SAME_FAILURES[kind], self._workers)
+        recent = self._failures[-same:]
+        # Diverged and out-of-memory trials name figures that differ from one to the next.
+        alike = {(status, text if status is TrialStatus.FAILED else "") for status, text in recent}
+        return error if len(recent) == same and len(alike) == 1 else None
 
     def start_trial(self) -> TrialSpec:
         """Asks the study for the next trial."""
@@ -111,7 +120,7 @@ class SearchSession:
             parameters=self._study.space.values(trial.params),
             started=self._clock(),
             max_epochs=self._config.epochs,
-            baseline=is_baseline(self._study.study._storage.get_trial(trial._trial_id)),
+            baseline=bool(trial.user_attrs.get(Attribute.BASELINE, False)),
         )
         self._running[trial.number] = _Running(trial, live)
         self._tell(Event(EventKind.TRIAL_STARTED, live))
@@ -131,20 +140,14 @@ class SearchSession:
             running.live, epoch=result.epoch, score=self._better(running.live.score, value)
         )
         self._tell(Event(EventKind.EPOCH_ENDED, running.live, score=value))
-        if not is_pruned and self._is_out_of_time:
-            running.note = f"stopped after epoch {result.epoch}: the time budget is used up"
-            return True
         return is_pruned
 
     def end_trial(self, number: int, status: TrialStatus, error: str | None = None) -> None:
         """Ends a trial and records how."""
         running = self._running.pop(number)
-        error = error or running.note
         self._study.finish(running.optuna_trial, status, error)
-        self._finished += 1
-        self._failures = (
-            [*self._failures, error or ""][-100:] if status is TrialStatus.FAILED else []
-        )
+        if status in _SAME_FAILURES:
+            self._failures.append((status, error or ""))
         live = running.live
         best = self.state.best
         if live.score is not None and status.is_ranked:
@@ -166,8 +169,9 @@ class SearchSession:
         )
 
     def close(self) -> None:
-        """Notes the time searched; trials still running are taken up again by the next sitting."""
+        """Notes the time searched; trials still running are cut off and taken up again by the next sitting."""
         self._study.record_seconds(self.seconds)
+        self._study.requeue_cut_off_trials()
 
     @property
     def seconds(self) -> float:
@@ -175,11 +179,6 @@ class SearchSession:
         return self.state.seconds_before + self._clock() - self.state.started
 
     # -- inside -------------------------------------------------------------------------------
-
-    @property
-    def _is_out_of_time(self) -> bool:
-        limit = self._config.time_budget
-        return limit is not None and self.seconds >= limit
 
     def _better(self, old: float | None, new: float) -> float:
         if old is None:

@@ -20,10 +20,13 @@ from ray import tune
 
 from tuner.config import TrainerName
 from tuner.data import EncodedSequences
-from tuner.errors import TrialDiverged, TrialError, TrialOutOfMemory
+from tuner.errors import TrialDiverged, TrialOutOfMemory, TunerError
 from tuner.hyperparameters import Hyperparameters
 from tuner.status import TrialFacts, TrialStatus
 from tuner.trial import EpochResult, TrainsByEpoch, TrialSpec
+from tuner.validation import one_line
+
+_REASON_LENGTH = 300
 
 
 @dataclass(frozen=True)
@@ -35,7 +38,7 @@ class Task:
     n_classes: int
     trainer: TrainerName
     cpus: float
-    gpu_memory_mb: int | None
+    gpus: float
     logs: str
 
     def without_data(self) -> "Task":
@@ -109,9 +112,9 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
             result = next(self._results)
         except StopIteration:
             return Report(status=TrialStatus.COMPLETE)
-        except TrialError as error:
+        except Exception as error:  # ends the trial, not the process: the next one needs it
             traceback.print_exception(error)  # to the worker's log, for whoever wants the details
-            return Report(status=_status(error), error=one_line(error))
+            return Report(status=_status(error), error=_reason(error))
         return Report(
             epoch=result,
             facts=self._facts if result.epoch == 1 else None,
@@ -139,12 +142,6 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
         yield from training.epochs()
 
 
-def one_line(error: BaseException) -> str:
-    """An error as a leaderboard's cell shows it."""
-    text = " ".join(str(error).split()) or type(error).__name__
-    return text if len(text) <= 300 else f"{text[:297]}..."
-
-
 def _make_training(spec: TrialSpec, task: Task) -> TrainsByEpoch:
     if task.trainer is TrainerName.TOY:
         from tuner.trial.toy import ToyTraining
@@ -152,18 +149,26 @@ def _make_training(spec: TrialSpec, task: Task) -> TrainsByEpoch:
         return ToyTraining(spec, n_classes=task.n_classes)
     from tuner.trial.devices import configure_device
 
-    configure_device(cpus=task.cpus, gpu_memory_mb=task.gpu_memory_mb)
+    configure_device(cpus=task.cpus, gpus=task.gpus)
     from tuner.trial.training import Training
 
     return Training(spec, train=task.train, validation=task.validation, n_classes=task.n_classes)
 
 
-def _status(error: TrialError) -> TrialStatus:
+def _status(error: Exception) -> TrialStatus:
     if isinstance(error, TrialDiverged):
         return TrialStatus.DIVERGED
     if isinstance(error, TrialOutOfMemory):
         return TrialStatus.OUT_OF_MEMORY
     return TrialStatus.FAILED
+
+
+def _reason(error: Exception) -> str:
+    """An error as a leaderboard's cell shows it; ours say everything, others need their type."""
+    text = one_line(str(error))
+    if not isinstance(error, TunerError):
+        text = f"{type(error).__name__}: {text}"
+    return text if len(text) <= _REASON_LENGTH else f"{text[: _REASON_LENGTH - 1]}…"
 
 
 def _redirect_output(logs: Path) -> None:

@@ -17,9 +17,10 @@ from rich.text import Text
 from tuner.config import format_duration
 from tuner.driver.progress import Event, EventKind, LiveTrial, SearchState
 from tuner.status import TrialStatus
-from tuner.terminal.tables import number_text, printable, score_text
+from tuner.terminal.tables import number_text, on_one_line, printable, score_text
 
 _SHOWN_PARAMETERS = 4
+_BAR_WIDTH = 30
 
 
 class Lines:
@@ -89,32 +90,39 @@ class LiveTable:
         """The table now."""
         if self._state is None:
             return Text(self._message, style="dim")
-        return draw(self._state, self._clock())
+        return draw(self._state, self._clock(), self._console.height)
 
 
-def draw(state: SearchState, now: float) -> RenderableType:
-    """A picture of `state` at `now`, on the search's clock."""
+def draw(state: SearchState, now: float, height: int) -> RenderableType:
+    """A picture of `state` at `now`, on the search's clock, in less than `height` lines where that is possible."""
     elapsed = state.seconds_before + now - state.started
+    # Where a screen is narrow, Rich narrows the columns that may wrap first: the bar, the parameters.
     head = Table.grid(padding=(0, 2))
+    head.add_column(no_wrap=True)
+    head.add_column(max_width=_BAR_WIDTH)
+    head.add_column(no_wrap=True)
     head.add_row(
         Text(printable(state.name).plain, style="bold"),
-        ProgressBar(total=1.0, completed=_share_done(state, elapsed), width=30),
+        ProgressBar(total=1.0, completed=_share_done(state, elapsed)),
         Text(_budget_text(state, elapsed)),
     )
     trials = Table(box=None, pad_edge=False, header_style="dim")
     for name in ("trial", "architecture", "epoch", state.metric, "time"):
         trials.add_column(name, justify="left" if name == "architecture" else "right", no_wrap=True)
-    trials.add_column("parameters", no_wrap=True, overflow="ellipsis")
-    for trial in state.running:
+    trials.add_column("parameters")
+    shown = _shown_trials(len(state.running), height)
+    for trial in state.running[:shown]:
         trials.add_row(
             str(trial.number),
             printable(trial.architecture),
             f"{trial.epoch}/{trial.max_epochs}",
             score_text(trial.score) or "…",
             format_duration(now - trial.started),
-            printable(_parameters_text(trial)),
+            on_one_line(_parameters_text(trial)),
         )
-    return Group(head, Text(), trials, Text(), _summary(state))
+    hidden = len(state.running) - shown
+    rest = [Text(f"… and {hidden} more running", style="dim")] if hidden else []
+    return Group(head, _summary(state), Text(), trials, *rest)
 
 
 def event_line(event: Event, state: SearchState) -> str:
@@ -144,15 +152,27 @@ def make_listener(terminal: IO[str]) -> "Lines | LiveTable":
 
 @contextmanager
 def terminal_stream() -> Iterator[IO[str]]:
-    """A stream to where standard output goes now, which later redirections do not touch."""
+    """A stream to where standard output goes now, which later redirections of its file do not touch."""
+    is_stand_in = sys.stdout is not sys.__stdout__
+    if is_stand_in:  # a notebook's (ipykernel 6) names a file too, but that is its server's log
+        yield sys.stdout
+        return
     try:
         copy = os.dup(sys.stdout.fileno())
-    except (OSError, ValueError, AttributeError):  # a notebook's stand-in has no file behind it
+    except (OSError, ValueError, AttributeError):  # closed, or no file behind it
         yield sys.stdout
         return
     sys.stdout.flush()
     with open(copy, "w", encoding="utf-8", errors="replace") as stream:
         yield stream
+
+
+def _shown_trials(running: int, height: int) -> int:
+    """How many rows fit below head, summary, blank line and headings, a line left free at the end."""
+    room = height - 5
+    return (
+        running if running <= room else max(1, room - 1)
+    )  # the last one says how many are not shown
 
 
 def _share_done(state: SearchState, elapsed: float) -> float:
@@ -180,7 +200,7 @@ def _budget_text(state: SearchState, elapsed: float, *, elapsed_shown: bool = Tr
 
 
 def _summary(state: SearchState) -> Text:
-    text = Text()
+    text = Text(no_wrap=True, overflow="ellipsis")
     for status, style in (
         (TrialStatus.COMPLETE, "green"),
         (TrialStatus.PRUNED, "dim"),

@@ -4,8 +4,9 @@ import shlex
 
 from rich.console import Console
 
-from tuner.config import SearchConfig
+from tuner.config import SearchConfig, format_duration
 from tuner.driver.search import EndReason, SearchOutcome
+from tuner.records import counts_as_finished
 from tuner.terminal.tables import leaderboard_table, plain_console, printable
 
 _SHOWN_ROWS = 10
@@ -21,7 +22,7 @@ def print_outcome(outcome: SearchOutcome, config: SearchConfig) -> int:
         more = len(board) - _SHOWN_ROWS
         console.print(f"… and {more} more" if more > 0 else "")
     folder = shlex.quote(str(run.folder))
-    finished = int((board["status"] != "running").sum()) if len(board) else 0
+    finished = sum(counts_as_finished(trial) for trial in run.study.get_trials(deepcopy=False))
     if outcome.reason is EndReason.INTERRUPTED:
         _say(
             console,
@@ -33,13 +34,18 @@ def print_outcome(outcome: SearchOutcome, config: SearchConfig) -> int:
         _say(console, f"The budget of {folder} was used up before; a larger one continues it.")
     _say(console, f"Leaderboard: {run.folder / 'leaderboard.csv'}")
     _say(console, f"Next:        tuner leaderboard {folder}")
-    more_trials = 2 * max(finished, config.trial_budget or 0)
+    settings = shlex.quote(str(run.folder / "run.yaml"))
     _say(
-        console,
-        f"             tuner search --config {shlex.quote(str(run.folder / 'run.yaml'))} "
-        f"--trials {more_trials}   (continues it)",
+        console, f"             tuner search --config {settings} {_twice(config)}   (continues it)"
     )
     return 0
+
+
+def _twice(config: SearchConfig) -> str:
+    """The flag for twice the budget, of the kind that was asked for."""
+    if config.time_budget is not None:
+        return f"--time-budget {format_duration(2 * config.time_budget)}"
+    return f"--trials {2 * (config.trial_budget or 0)}"
 
 
 def _say(console: Console, text: str) -> None:

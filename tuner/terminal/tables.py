@@ -30,6 +30,13 @@ def printable(text: object) -> Text:
     return Text(_CONTROL.sub("�", str(text)))
 
 
+def on_one_line(text: object) -> Text:
+    """`text` as `printable` makes it, cut off where the line or the column ends."""
+    line = printable(text)
+    line.no_wrap, line.overflow = True, "ellipsis"
+    return line
+
+
 def score_text(score: float | None) -> str:
     """A score with as many digits as a validation set of a few thousand rows carries."""
     return "" if score is None else f"{score:.4f}"
@@ -42,11 +49,11 @@ def number_text(value: Any) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
-def leaderboard_table(board: "pd.DataFrame", parameters: Sequence[str], title: str = "") -> Table:
+def leaderboard_table(board: "pd.DataFrame", parameters: Sequence[str]) -> Table:
     """The columns of a leaderboard that fit a screen; a row's parameters in one column."""
     import pandas as pd
 
-    table = Table(title=title or None, title_justify="left", box=None, pad_edge=False)
+    table = Table(box=None, pad_edge=False)
     columns = [
         "rank",
         "trial",
@@ -108,6 +115,14 @@ def markdown_table(board: "pd.DataFrame") -> str:
         for row in board.itertuples(index=False)
     ]
     return "\n".join(lines)
+
+
+def listing(*columns: str) -> Table:
+    """An empty table with faint headings and no frame."""
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for column in columns:
+        table.add_column(column)
+    return table
 
 
 def plain_console() -> Console:

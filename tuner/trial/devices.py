@@ -1,40 +1,47 @@
 """A worker's share of its machine: how many threads, how much of a GPU. TensorFlow is imported inside only."""
 
 import os
+import sys
+from pathlib import Path
+from typing import Any
 
 from tuner.errors import ConfigError
+from tuner.machine import first_gpu_memory_mb, keras_backend
 
+# Of a fraction of a GPU: every process also needs a CUDA context, some hundred MB, which no backend counts.
+GPU_MEMORY_SHARE = 0.95
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
-_configured: tuple[int, int | None] | None = None
+_configured: tuple[int, float] | None = None
 
 
-def configure_device(*, cpus: float, gpu_memory_mb: int | None) -> None:
-    """Sizes the thread pools to `cpus` and limits TensorFlow to `gpu_memory_mb` of the first GPU (None: as it needs).
+def configure_device(*, cpus: float, gpus: float) -> None:
+    """Sizes the thread pools to `cpus` and gives Keras' backend its share of the GPUs.
 
-    Call it once a process, before anything runs on Keras' backend; called again with the same share
-    it does nothing.
+    No GPU is touched for `gpus` 0. Below 1 the memory is limited to that share of the first visible GPU;
+    from 1 on it grows as it is needed. Call it once a process, before anything runs on Keras' backend;
+    called again with the same share it does nothing.
 
     Raises:
         ConfigError: this process was configured for another share, or its backend runs already.
     """
     global _configured
-    share = (max(1, int(cpus)), gpu_memory_mb)
+    share = (max(1, int(cpus)), gpus)
     if _configured == share:
         return
     if _configured is not None:
         raise ConfigError(
-            f"this process is configured for {_configured}, not {share} (threads, GPU MB); use a new process"
+            f"this process is configured for {_configured}, not {share} (threads, GPUs); use a new process"
         )
     threads = share[0]
     for variable in _THREAD_VARIABLES:
         os.environ[variable] = str(threads)
-    match os.environ.get("KERAS_BACKEND", "tensorflow"):
-        case "tensorflow":
-            _configure_tensorflow(threads, gpu_memory_mb)
+    match keras_backend(os.environ, Path.home())[0]:
+        case "tensorflow" | None:  # None: Keras falls back on it when its settings cannot be read
+            _configure_tensorflow(threads, gpus)
         case "jax":
-            _configure_jax(threads)
+            _configure_jax(threads, gpus)
         case "torch":
-            _configure_torch(threads, gpu_memory_mb)
+            _configure_torch(threads, gpus)
     _configured = share
 
 
@@ -56,45 +63,74 @@ def device_name(*, cudnn: bool) -> str:
     return name if cudnn else f"{name} (no cuDNN)"
 
 
-def _configure_tensorflow(threads: int, gpu_memory_mb: int | None) -> None:
+def _configure_tensorflow(threads: int, gpus: float) -> None:
+    # nvidia-smi and Ray number GPUs by their slot, CUDA by their speed unless it is told otherwise.
+    os.environ.setdefault("CUDA_DEVICE_ORDER", "PCI_BUS_ID")
     import tensorflow as tf
 
     try:
         tf.config.threading.set_intra_op_parallelism_threads(threads)
         tf.config.threading.set_inter_op_parallelism_threads(1)
-        for gpu in tf.config.list_physical_devices("GPU")[:1]:
-            if gpu_memory_mb is None:
-                tf.config.experimental.set_memory_growth(gpu, True)
-            else:
-                limit = tf.config.LogicalDeviceConfiguration(memory_limit=gpu_memory_mb)
-                tf.config.set_logical_device_configuration(gpu, [limit])
+        _share_tensorflow_gpus(tf.config, gpus)
     except RuntimeError as error:
         raise ConfigError(
             f"TensorFlow runs already; configure the device before it: {error}"
         ) from error
 
 
-def _configure_jax(threads: int) -> None:
+def _share_tensorflow_gpus(config: Any, gpus: float) -> None:
+    cards = config.list_physical_devices("GPU")
+    if gpus < 1:
+        cards = cards[:1] if gpus else []
+    config.set_visible_devices(cards, "GPU")
+    limit_mb = _memory_limit_mb(gpus) if cards and gpus < 1 else None
+    for card in cards:  # all alike: TensorFlow refuses growth on one of several
+        if limit_mb is None:
+            config.experimental.set_memory_growth(card, True)
+        else:
+            limit = config.LogicalDeviceConfiguration(memory_limit=limit_mb)
+            config.set_logical_device_configuration(card, [limit])
+
+
+def _memory_limit_mb(gpus: float) -> int | None:
+    total_mb = first_gpu_memory_mb(os.environ)
+    if total_mb is None:
+        sys.stderr.write(
+            f"nvidia-smi does not tell the GPU's memory: a trial with {gpus:g} of it takes what it needs\n"
+        )
+        return None
+    return max(1, int(total_mb * gpus * GPU_MEMORY_SHARE))
+
+
+def _configure_jax(threads: int, gpus: float) -> None:
     flags = os.environ.get("XLA_FLAGS", "")
     if threads == 1:
         flags += " --xla_cpu_multi_thread_eigen=false"
     os.environ["XLA_FLAGS"] = flags.strip()
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
+    if gpus == 0:
+        os.environ["JAX_PLATFORMS"] = "cpu"
+    elif gpus < 1:
+        # An upper limit where nothing is allocated in advance. Its newer name excludes this one, which all know.
+        os.environ.pop("XLA_CLIENT_MEM_FRACTION", None)
+        os.environ["XLA_PYTHON_CLIENT_MEM_FRACTION"] = f"{gpus * GPU_MEMORY_SHARE:.4f}"
 
 
-def _configure_torch(threads: int, gpu_memory_mb: int | None) -> None:
+def _configure_torch(threads: int, gpus: float) -> None:
+    if gpus == 0:
+        os.environ["CUDA_VISIBLE_DEVICES"] = ""
+        os.environ["KERAS_TORCH_DEVICE"] = "cpu"  # Keras would take Apple's GPU
     import torch
 
     torch.set_num_threads(threads)
-    if gpu_memory_mb is not None and torch.cuda.is_available():
-        total_bytes = torch.cuda.get_device_properties(0).total_memory
-        torch.cuda.set_per_process_memory_fraction(min(1.0, gpu_memory_mb * 2**20 / total_bytes))
+    if 0 < gpus < 1 and torch.cuda.is_available():
+        torch.cuda.set_per_process_memory_fraction(gpus * GPU_MEMORY_SHARE)
 
 
 def _tensorflow_gpu() -> str | None:
     import tensorflow as tf
 
-    gpus = tf.config.list_physical_devices("GPU")
+    gpus = tf.config.get_visible_devices("GPU")
     if not gpus:
         return None
     return str(tf.config.experimental.get_device_details(gpus[0]).get("device_name", "GPU"))

@@ -1,0 +1,59 @@
+"""What `tuner spaces` shows: the built-in spaces, one space, and all that a space may vary."""
+
+from collections.abc import Iterable
+
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from tuner.hyperparameters import ARCHITECTURES, MODEL_PARAMETERS, Hyperparameters
+from tuner.space import SearchSpace
+from tuner.terminal.tables import listing, printable
+
+
+def builtin_spaces(spaces: Iterable[SearchSpace]) -> RenderableType:
+    """The built-in spaces, a row each, and how to see more of one."""
+    table = listing("space", "architectures", "parameters", "epochs", "")
+    for space in spaces:
+        table.add_row(
+            space.name,
+            str(len(space.architectures)),
+            str(len(space.parameter_names)),
+            str(space.max_epochs),
+            printable(space.description),
+        )
+    more = "`tuner spaces NAME` shows one, `tuner spaces NAME --yaml` prints it to edit."
+    return Group(table, Text(), Text(more))
+
+
+def space_ranges(space: SearchSpace) -> RenderableType:
+    """A space: its metric and every range, the shared ones first."""
+    table = listing("architecture", "parameter", "range")
+    for section, ranges in {"(all)": space.shared, **space.architectures}.items():
+        for row, (parameter, content) in enumerate((ranges or {}).items()):
+            table.add_row(
+                printable(section if row == 0 else ""), printable(parameter), printable(content)
+            )
+        if not ranges and section != "(all)":
+            table.add_row(printable(section), "-", "nothing of its own")
+    return Group(
+        printable(f"{space.name}: {space.description}" if space.description else space.name),
+        printable(
+            f"metric {space.metric.name} ({space.metric.mode}), at most {space.max_epochs} epochs a trial, "
+            f"{len(space.baselines)} baselines"
+        ),
+        Text(),
+        table,
+    )
+
+
+def variable_parameters() -> RenderableType:
+    """Every parameter that a space may vary, and the architectures it may choose from."""
+    parameters = listing("parameter", "default", "meaning")
+    for name, field in Hyperparameters.model_fields.items():
+        if name in MODEL_PARAMETERS:
+            parameters.add_row(name, str(field.default), printable(field.description or ""))
+    architectures = listing("architecture", "layers", "differs in")
+    for architecture in ARCHITECTURES.values():
+        defaults = ", ".join(f"{name} {value}" for name, value in architecture.defaults.items())
+        architectures.add_row(architecture.name, architecture.summary, defaults)
+    return Group(parameters, Text(), architectures)
