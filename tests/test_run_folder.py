@@ -272,10 +272,10 @@ def test_the_same_search_with_another_budget_continues(tmp_path: Path, space: Se
 @pytest.mark.parametrize(
     ("asked", "data", "message"),
     [
-        ({}, "other", "another data; choose another --name"),
-        ({"seed": 1}, "data", r"another seed \(0, not 1\); choose"),
-        ({"max_epochs": 3}, "data", r"another max epochs \(9, not 3\); choose"),
-        ({"trainer": "toy"}, "data", r"another trainer \(keras, not toy\); choose"),
+        ({}, "other", "other data, or another sample of them; choose another --name"),
+        ({"seed": 1}, "data", "seed 0, not 1; choose"),
+        ({"max_epochs": 3}, "data", "max_epochs 9, not 3; choose"),
+        ({"trainer": "toy"}, "data", "trainer keras, not toy; choose"),
     ],
 )
 def test_another_search_under_the_same_name_is_refused_and_touches_nothing(

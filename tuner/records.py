@@ -87,7 +87,8 @@ class StudyReader:
         content = self.study.user_attrs.get(Attribute.SPACE)
         if not isinstance(content, dict):
             raise RunFolderError(
-                f"study {self.study.study_name}: not made by tuner (no space in it)"
+                f"study {self.study.study_name}: not made by tuner, or cut short (no space in it); "
+                "search again under another --name"
             )
         return SearchSpace.from_mapping(content, "study.journal: space")
 

@@ -3,6 +3,7 @@
 Must not import Ray, Keras or Optuna.
 """
 
+import difflib
 import fcntl
 import hashlib
 import json
@@ -151,9 +152,12 @@ class RunFolder:
         asked = fingerprint(config, data_fingerprint)
         for part, value in asked.items():
             if recorded.get(part) != value:
-                shown = "" if part in {"space", "data"} else f" ({recorded.get(part)}, not {value})"
+                other = {
+                    "space": "another space",
+                    "data": "other data, or another sample of them",
+                }.get(part, f"{part} {recorded.get(part)}, not {value}")
                 raise RunFolderError(
-                    f"{self.path}: belongs to a search with another {part.replace('_', ' ')}{shown}; "
+                    f"{self.path}: belongs to a search with {other}; "
                     "choose another --name, or ask for the same to continue it"
                 )
 
@@ -164,11 +168,11 @@ def fingerprint(config: SearchConfig, data_fingerprint: str) -> dict[str, str | 
     content = {**config.space.to_mapping(), "description": ""}
     space = json.dumps([list(config.space.architectures), content], sort_keys=True)
     return {
+        "seed": config.seed,  # before the data: it also draws the splits
+        "max_epochs": config.epochs,
+        "trainer": str(config.trainer),
         "space": hashlib.sha256(space.encode()).hexdigest()[:16],
         "data": data_fingerprint,
-        "max_epochs": config.epochs,
-        "seed": config.seed,
-        "trainer": str(config.trainer),
     }
 
 
@@ -202,8 +206,13 @@ def _versions() -> Mapping[str, Any]:
 
 def runs_near(path: Path) -> str:
     """What to write instead of `path`, which is no run folder: the runs beside it and those in `runs`."""
-    for folder in dict.fromkeys((Path("runs"), path.parent)):
-        names = sorted(str(journal.parent) for journal in folder.glob("*/study.journal"))
-        if names:
-            return f"write one of {', '.join(names[:5])}"
+    for folder in dict.fromkeys((Path("runs"), path.parent, path)):
+        if not os.path.isdir(folder):
+            continue
+        runs = {journal.parent.name: journal.parent for journal in folder.glob("*/study.journal")}
+        near = difflib.get_close_matches(path.name, runs, n=1)
+        if near:
+            return f"did you mean {runs[near[0]]}?"
+        if runs:
+            return f"write one of {', '.join(str(runs[name]) for name in sorted(runs)[:5])}"
     return "`tuner search` makes one"

@@ -34,6 +34,18 @@ def find_space(name_or_path: str) -> SearchSpace:
     )
 
 
+def space_text(name_or_path: str) -> str:
+    """A space as it was written, comments included, once it is known to be valid.
+
+    Raises:
+        SpaceError: as `find_space`.
+    """
+    space = find_space(name_or_path)
+    if name_or_path in builtin_space_names() and not os.path.isfile(name_or_path):
+        return (_builtin_folder() / f"{name_or_path}.yaml").read_text(encoding="utf-8")
+    return space.to_yaml()
+
+
 def _builtin_folder() -> Path:
     # A checkout comes first: an editable install leaves a stale copy behind (measured).
     checkout = Path(__file__).resolve().parent.parent / "search_spaces"

@@ -80,7 +80,9 @@ def _readable(journal: Path) -> Iterator[JournalStorage]:
     try:
         yield JournalStorage(JournalFileBackend(str(journal)))
     except KeyError as cause:
-        raise RunFolderError(f"{journal}: holds no study named {STUDY_NAME}") from cause
+        raise RunFolderError(
+            f"{journal}: holds no study of tuner; search again under another --name"
+        ) from cause
     except (ValueError, TypeError) as cause:
         raise RunFolderError(f"{journal}: not an Optuna journal, or damaged: {cause}") from cause
 

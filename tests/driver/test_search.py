@@ -105,7 +105,7 @@ def test_another_space_or_data_under_the_same_name_is_refused_and_nothing_is_tou
     with pytest.raises(RunFolderError, match="belongs to a search with another space"):
         run_search(make(other, sentences, tmp_path, name="mine", trials=2))
     sample = config.data.model_copy(update={"sample": 100})
-    with pytest.raises(RunFolderError, match="belongs to a search with another data"):
+    with pytest.raises(RunFolderError, match="belongs to a search with other data"):
         run_search(config.model_copy(update={"data": sample}))
     assert {path: path.stat().st_mtime_ns for path in (tmp_path / "mine").iterdir()} == files
 

@@ -222,6 +222,24 @@ def test_different_failures_or_one_success_do_not_doom_it(
     assert session.doomed is None
 
 
+def test_a_search_whose_few_trials_all_failed_knows_it(search: Search) -> None:
+    session = search.open(trials=1)
+    assert session.only_failure is None
+    session.end_trial(session.start_trial().number, TrialStatus.FAILED, "no such keyword")
+    assert session.doomed is None
+    assert session.only_failure == "no such keyword"
+
+
+def test_of_equal_scores_the_earlier_trial_is_the_best(search: Search) -> None:
+    session = search.open()
+    first, second = (session.start_trial().number for _ in range(2))
+    for number in (second, first):
+        session.end_epoch(number, epoch(1, 0.8))
+        session.end_trial(number, TrialStatus.COMPLETE)
+    assert session.state.best is not None
+    assert session.state.best.number == first
+
+
 def test_nothing_but_diverging_dooms_it_too_though_the_figures_differ(search: Search) -> None:
     session = search.open(trials=20)
     for number in range(8):

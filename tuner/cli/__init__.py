@@ -58,6 +58,7 @@ def main() -> None:
     except TunerError as error:
         _refuse(str(error))
     except KeyboardInterrupt:
+        print("tuner: interrupted", file=sys.stderr)
         sys.exit(130)
     except BrokenPipeError:  # `tuner leaderboard … | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)

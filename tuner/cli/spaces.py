@@ -17,7 +17,7 @@ def spaces(
     ] = False,
 ) -> None:
     """List the built-in search spaces, show one, or check one of your own."""
-    from tuner.space_files import builtin_space_names, find_space
+    from tuner.space_files import builtin_space_names, find_space, space_text
     from tuner.terminal.spaces import builtin_spaces, space_ranges, variable_parameters
     from tuner.terminal.tables import plain_console
 
@@ -27,6 +27,6 @@ def spaces(
     elif name is None:
         console.print(builtin_spaces(find_space(builtin) for builtin in builtin_space_names()))
     elif yaml:
-        print(find_space(name).to_yaml(), end="")
+        print(space_text(name), end="")
     else:
         console.print(space_ranges(find_space(name)))

@@ -118,7 +118,9 @@ def _start(ray: ModuleType, scratch: Path) -> None:
                 include_dashboard=False,
                 log_to_driver=False,
                 logging_level="ERROR",
-                _temp_dir=str(scratch),
+                _temp_dir=str(
+                    scratch / "r"
+                ),  # Ray opens its folder to everybody, ours above it is not
             )
     except (OSError, RuntimeError, ValueError) as cause:
         raise SearchError(f"Ray does not start on this machine: {one_line(str(cause))}") from cause

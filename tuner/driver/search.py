@@ -60,6 +60,8 @@ def run_search(config: SearchConfig, listener: SearchListener | None = None) -> 
             if is_custom(architecture):
                 check_importable(architecture)
         if _is_budget_used(folder, config):
+            if not folder.run_file.is_file():
+                folder.write_run_file(config, dataset.fingerprint)
             return SearchOutcome(Run(folder.path), EndReason.BUDGET_WAS_USED)
         with ray_cluster(config) as capacity:
             folder.write_run_file(config, dataset.fingerprint)
@@ -99,6 +101,10 @@ def _search(
     if session.doomed is not None:
         raise SearchError(
             f"{folder.path}: every trial failed in the same way, so the search stopped: {session.doomed}"
+        )
+    if session.only_failure is not None:
+        raise SearchError(
+            f"{folder.path}: every trial failed, the last one so: {session.only_failure}"
         )
     return SearchOutcome(Run(folder.path), EndReason.BUDGET_USED)
 

@@ -104,6 +104,13 @@ class SearchSession:
         alike = {(status, text if status is TrialStatus.FAILED else "") for status, text in recent}
         return error if len(recent) == same and len(alike) == 1 else None
 
+    @property
+    def only_failure(self) -> str | None:
+        """The last trial's error when not one trial worked."""
+        if any(self.state.counts.get(status) for status in _WORKED) or not self._failures:
+            return None
+        return self._failures[-1][1]
+
     def start_trial(self) -> TrialSpec:
         """Asks the study for the next trial."""
         trial = self._study.ask()
@@ -151,7 +158,11 @@ class SearchSession:
         live = running.live
         best = self.state.best
         if live.score is not None and status.is_ranked:
-            if best is None or self._better(best.score, live.score) != best.score:
+            if best is None or (
+                best.number > live.number
+                if best.score == live.score
+                else self._better(best.score, live.score) == live.score
+            ):
                 best = BestTrial(live.number, live.architecture, live.score)
         counts = Counter(self.state.counts)
         counts[status] += 1

@@ -76,7 +76,7 @@ def _function(architecture: str) -> Callable[..., Any]:
     except Exception as error:  # a user's module may raise anything while it is imported
         raise _NotFound(
             f"architecture {architecture!r}: module {module_name} cannot be imported "
-            f"({type(error).__name__}: {error}); install it, or put its folder on PYTHONPATH"
+            f"({type(error).__name__}: {error}); search from the folder that it lies in, or install it"
         ) from error
     function = getattr(module, function_name, None)
     if not callable(function):
