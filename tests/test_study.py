@@ -99,15 +99,12 @@ def test_of_equal_epochs_the_earliest_is_the_best(journal: Path, space: SearchSp
 
 def test_a_baseline_is_never_pruned_and_others_are(journal: Path, space: SearchSpace) -> None:
     study = open_study(journal, space)
-    baseline = study.ask()
-    space.suggest(baseline)
-    assert not study.report(baseline, 1, metrics(0.5))
-    for accuracy in (0.8, 0.9, 0.85):
-        run_trial(study, accuracy)
-    worst = study.ask()
-    space.suggest(worst)
-    assert study.report(worst, 1, metrics(0.1))
-    assert not study.report(baseline, 3, metrics(0.5))
+    baseline, leader, laggard = study.ask(), study.ask(), study.ask()
+    for trial in (baseline, leader, laggard):
+        space.suggest(trial)
+    assert not study.report(leader, 1, metrics(0.9))
+    assert not study.report(baseline, 1, metrics(0.1))
+    assert study.report(laggard, 1, metrics(0.1))
 
 
 def test_trials_are_measured_against_the_baselines_too(journal: Path, space: SearchSpace) -> None:
@@ -234,6 +231,14 @@ def test_a_torn_last_line_is_cut_off_and_nothing_else(journal: Path, space: Sear
     assert trim_torn_line(journal) == 0
     run_trial(open_study(journal, space), 0.9)
     assert len(load_study(journal).trials) == 2
+
+
+def test_a_torn_journal_is_continued_as_if_it_were_whole(journal: Path, space: SearchSpace) -> None:
+    run_trial(open_study(journal, space), 0.8)
+    with open(journal, "ab") as file:
+        file.write(b'{"op_code": 6, "worker_id": "x')
+    run_trial(open_study(journal, space), 0.9)
+    assert [trial.value for trial in load_study(journal).trials] == [0.8, 0.9]
 
 
 def test_a_lock_that_a_dead_writer_left_does_not_block(journal: Path, space: SearchSpace) -> None:

