@@ -180,6 +180,20 @@ def test_a_used_up_time_budget_can_be_continued_with_a_number_of_trials(
     assert sum(counted) >= 3
 
 
+def test_a_file_that_cannot_be_written_stops_the_search_with_the_reason(
+    shared_ray: None, space: SearchSpace, sentences: Path, tmp_path: Path
+) -> None:
+    config = make(space, sentences, tmp_path, name="x", trials=3)
+    (config.folder / "leaderboard.csv").mkdir(parents=True)
+    with pytest.raises(
+        SearchError, match=r"the search cannot go on: .*directory.*; finished trials are kept"
+    ):
+        run_search(config)
+    (config.folder / "leaderboard.csv").rmdir()
+    board = run_search(config).run.leaderboard()
+    assert (board["status"].isin(["complete", "pruned"])).sum() >= 3
+
+
 @pytest.mark.parametrize(
     ("settings", "error", "message"),
     [

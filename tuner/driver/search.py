@@ -22,6 +22,7 @@ from tuner.records import StudyReader
 from tuner.run import Run
 from tuner.run_folder import RunFolder
 from tuner.study import SearchStudy, create_or_open_study
+from tuner.validation import one_line
 
 if TYPE_CHECKING:
     from tuner.driver.trainable import Task
@@ -49,7 +50,7 @@ def run_search(config: SearchConfig, listener: SearchListener | None = None) -> 
 
     Raises:
         UsageError: the request cannot be met; nothing was started and no new run folder is left.
-        SearchError: every trial fails in the same way.
+        SearchError: every trial failed, Ray does not start, or a file cannot be written.
     """
     make_current_folder_importable()
     dataset = load_dataset(config.data, seed=config.seed)
@@ -71,7 +72,10 @@ def run_search(config: SearchConfig, listener: SearchListener | None = None) -> 
                     config, folder, dataset, study, capacity, listener or SilentListener()
                 )
             except OSError as cause:  # most often a full disk
-                raise SearchError(f"{folder.path}: cannot be written: {cause}") from cause
+                raise SearchError(
+                    f"{folder.path}: the search cannot go on: {one_line(str(cause))}; "
+                    "finished trials are kept, the same command continues"
+                ) from cause
 
 
 def _search(

@@ -90,7 +90,8 @@ class SearchSession:
     @property
     def is_out_of_time(self) -> bool:
         """Whether the time budget is used up, over all sittings."""
-        return self._config.is_budget_used(trials=-1, seconds=self.seconds)
+        limit = self._config.time_budget
+        return limit is not None and self.seconds >= limit
 
     @property
     def doomed(self) -> str | None:
