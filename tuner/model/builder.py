@@ -12,6 +12,7 @@ import keras
 from tuner.hyperparameters import ARCHITECTURES, Architecture, Hyperparameters, Pooling, is_custom
 from tuner.model import layers
 from tuner.model.custom import build_custom_model
+from tuner.model.lstm import LSTM
 
 
 def build_model(hyperparameters: Hyperparameters, *, n_classes: int) -> keras.Model:
@@ -93,9 +94,9 @@ def _recurrent(
     return _joined([_pooled(half, lengths, hyperparameters.pooling) for half in halves])
 
 
-def _lstm(name: str, hyperparameters: Hyperparameters) -> keras.layers.LSTM:
+def _lstm(name: str, hyperparameters: Hyperparameters) -> LSTM:
     """An LSTM layer in the form that cuDNN runs, unless it has recurrent dropout."""
-    return keras.layers.LSTM(
+    return LSTM(
         hyperparameters.lstm_units,
         dropout=hyperparameters.input_dropout,
         recurrent_dropout=hyperparameters.recurrent_dropout,

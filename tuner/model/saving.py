@@ -4,7 +4,7 @@ from pathlib import Path
 
 import keras
 
-from tuner.model import layers  # noqa: F401  (registers the layers that a saved model names)
+from tuner.model import layers, lstm  # noqa: F401  (registers the layers that a saved model names)
 
 
 def load_model(path: Path) -> keras.Model:
