@@ -152,7 +152,12 @@ def ranked(records: Iterable[TrialRecord], mode: Mode) -> list[TrialRecord]:
 
 def counts_as_finished(trial: FrozenTrial) -> bool:
     """Whether a trial used up one of the budget's."""
-    return trial.state.is_finished() and not trial.user_attrs.get(Attribute.CUT_OFF, False)
+    return trial.state.is_finished() and not is_cut_off(trial)
+
+
+def is_cut_off(trial: FrozenTrial) -> bool:
+    """Whether a search ended before the trial did; its parameters run again."""
+    return bool(trial.user_attrs.get(Attribute.CUT_OFF, False))
 
 
 def is_baseline(trial: FrozenTrial) -> bool:
@@ -161,7 +166,7 @@ def is_baseline(trial: FrozenTrial) -> bool:
 
 
 def _status(trial: FrozenTrial) -> TrialStatus:
-    if trial.user_attrs.get(Attribute.CUT_OFF, False) and trial.intermediate_values:
+    if is_cut_off(trial) and trial.intermediate_values:
         return TrialStatus.PRUNED  # what it reached until then counts
     noted = trial.user_attrs.get(Attribute.STATUS)
     if noted is not None:

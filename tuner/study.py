@@ -6,7 +6,6 @@ attributes that `tuner.records` names and reads. Must not import Ray or Keras.
 
 import hashlib
 import os
-import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,7 +18,9 @@ from optuna.trial import FrozenTrial, TrialState
 
 from tuner.config import PrunerName, SamplerName
 from tuner.errors import RunFolderError
+from tuner.pruning import make_pruner
 from tuner.records import Attribute, counts_as_finished, is_baseline
+from tuner.sampling import make_sampler
 from tuner.space import Mode, SearchSpace
 from tuner.status import TrialFacts, TrialStatus
 
@@ -50,7 +51,7 @@ def create_or_open_study(
             storage=storage,
             study_name=STUDY_NAME,
             direction="maximize" if space.metric.mode is Mode.MAX else "minimize",
-            pruner=_make_pruner(pruner, max_epochs),
+            pruner=make_pruner(pruner, max_epochs),
             load_if_exists=True,
         )
     if Attribute.SPACE not in study.user_attrs:
@@ -153,15 +154,15 @@ class SearchStudy:
             self.study._storage.set_trial_user_attr(trial._trial_id, name, value)
 
     def ask(self) -> optuna.Trial:
-        """A new trial, its sampler seeded by the study's seed and the trial's number.
+        """A new trial, with a sampler of its own, seeded by the study's seed and the trial's number.
 
         A sampler that carried its random state along would draw the same values again after a resume.
+        Optuna asks it for values when the first parameter is suggested, so here is early enough.
         """
-        number = len(self.study.get_trials(deepcopy=False))
-        self.study.sampler = _make_sampler(
-            self._sampler, seed=derive_seed(self.seed, f"sampler {number}"), workers=self._workers
-        )
-        return self.study.ask()
+        trial = self.study.ask()
+        seed = derive_seed(self.seed, f"sampler {trial.number}")
+        self.study.sampler = make_sampler(self._sampler, seed=seed, workers=self._workers)
+        return trial
 
     def record_facts(self, trial: optuna.Trial, facts: TrialFacts) -> None:
         """Notes where the trial runs and how large its model is."""
@@ -184,7 +185,7 @@ class SearchStudy:
         if error is not None:
             trial.set_user_attr(Attribute.ERROR, error)
         if status is TrialStatus.COMPLETE:
-            values = self.study.get_trials(deepcopy=False)[trial.number].intermediate_values
+            values = self.study._storage.get_trial(trial._trial_id).intermediate_values
             best = self.space.metric.best(values)
             self.study.tell(trial, values[best])
             return
@@ -211,31 +212,6 @@ def derive_seed(seed: int, purpose: str) -> int:
     """A seed of 31 bits for one purpose, independent of those for others."""
     digest = hashlib.sha256(f"{seed}/{purpose}".encode()).digest()
     return int.from_bytes(digest[:4], "big") >> 1
-
-
-def _make_sampler(name: SamplerName, *, seed: int, workers: int) -> optuna.samplers.BaseSampler:
-    if name is SamplerName.RANDOM:
-        return optuna.samplers.RandomSampler(seed=seed)
-    with warnings.catch_warnings():
-        # `group`, without which conditional parameters are sampled one by one, is still called experimental.
-        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        return optuna.samplers.TPESampler(
-            n_startup_trials=max(10, 2 * workers),
-            multivariate=True,
-            group=True,
-            constant_liar=True,
-            seed=seed,
-        )
-
-
-def _make_pruner(name: PrunerName, max_epochs: int) -> optuna.pruners.BasePruner:
-    if name is PrunerName.HALVING:
-        return optuna.pruners.SuccessiveHalvingPruner(min_resource=1, reduction_factor=3)
-    if name is PrunerName.HYPERBAND:
-        return optuna.pruners.HyperbandPruner(
-            min_resource=1, max_resource=max_epochs, reduction_factor=3
-        )
-    return optuna.pruners.NopPruner()
 
 
 def _is_known(study: optuna.Study, parameters: Mapping[str, Any]) -> bool:

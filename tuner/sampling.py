@@ -1,0 +1,107 @@
+"""What chooses the next configuration: Optuna's samplers, at a cost that does not grow with the study.
+
+TPE weighs every finished trial at every suggestion: 19 ms after 100 trials, 150 ms after 1,500, and while it
+thinks no other trial starts. But its model of the good ones holds 25 of them at most, and of the rest the older
+ones count less and less. So it is shown the best and the latest only.
+"""
+
+import heapq
+import warnings
+from collections.abc import Container, Sequence
+from typing import Any
+
+import optuna
+from optuna.distributions import BaseDistribution
+from optuna.study import StudyDirection
+from optuna.trial import FrozenTrial, TrialState
+
+from tuner.config import SamplerName
+
+_BEST = 25  # as many as TPE's own rule for the good ones ever takes
+_LATEST = 200
+
+
+def make_sampler(name: SamplerName, *, seed: int, workers: int) -> optuna.samplers.BaseSampler:
+    """The sampler of one trial."""
+    if name is SamplerName.RANDOM:
+        return optuna.samplers.RandomSampler(seed=seed)
+    with warnings.catch_warnings():
+        # `group`, without which conditional parameters are sampled one by one, is still called experimental.
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        return BoundedTPESampler(
+            n_startup_trials=max(10, 2 * workers),
+            multivariate=True,
+            group=True,
+            constant_liar=True,
+            seed=seed,
+        )
+
+
+class BoundedTPESampler(optuna.samplers.TPESampler):
+    """TPE (Bergstra et al., 2011) that looks at the running trials, the 25 best and the latest 200. For one trial."""
+
+    _seen: "_PartOfStudy | None" = None
+
+    def infer_relative_search_space(
+        self, study: optuna.Study, trial: FrozenTrial
+    ) -> dict[str, BaseDistribution]:
+        """The parameters that the trials looked at have, by groups that occur together."""
+        return super().infer_relative_search_space(self._part_of(study), trial)
+
+    def sample_relative(
+        self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
+    ) -> dict[str, Any]:
+        """Values for these parameters."""
+        return super().sample_relative(self._part_of(study), trial, search_space)
+
+    def sample_independent(
+        self,
+        study: optuna.Study,
+        trial: FrozenTrial,
+        param_name: str,
+        param_distribution: BaseDistribution,
+    ) -> Any:
+        """A value for a parameter that none of these trials has."""
+        part = self._part_of(study)
+        return super().sample_independent(part, trial, param_name, param_distribution)
+
+    def _part_of(self, study: optuna.Study) -> Any:
+        if self._seen is None:
+            self._seen = _PartOfStudy(study)
+        return self._seen
+
+
+class _PartOfStudy:
+    """A study to whoever asks, but for the trials that it shows."""
+
+    def __init__(self, study: optuna.Study) -> None:
+        self._study = study
+        self._trials = best_and_latest(study.get_trials(deepcopy=False), study.direction)
+
+    def _get_trials(
+        self,
+        deepcopy: bool = True,
+        states: Container[TrialState] | None = None,
+        use_cache: bool = False,
+    ) -> list[FrozenTrial]:
+        """As Optuna's samplers ask for them; they only read."""
+        return [trial for trial in self._trials if states is None or trial.state in states]
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._study, name)
+
+
+def best_and_latest(trials: Sequence[FrozenTrial], direction: StudyDirection) -> list[FrozenTrial]:
+    """Those that run, the best complete ones, and the latest finished ones with a score, by number."""
+    sign = -1.0 if direction is StudyDirection.MAXIMIZE else 1.0
+    running = [trial for trial in trials if trial.state is TrialState.RUNNING]
+    complete = [trial for trial in trials if trial.state is TrialState.COMPLETE]
+    best = heapq.nsmallest(_BEST, complete, key=lambda trial: sign * (trial.value or 0.0))
+    latest: list[FrozenTrial] = []
+    for trial in reversed(trials):
+        if len(latest) == _LATEST:
+            break
+        if trial.state in (TrialState.COMPLETE, TrialState.PRUNED):
+            latest.append(trial)
+    chosen = {trial.number: trial for trial in (*running, *best, *latest)}
+    return [chosen[number] for number in sorted(chosen)]
