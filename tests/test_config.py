@@ -174,6 +174,11 @@ def test_a_file_with_an_empty_data_section_is_filled_by_flags(write_file: WriteF
         ({"space": "seed", "cpus_per_trial": float("inf")}, "^--cpus-per-trial: must be a finite"),
         ({"space": "seed", "gpus_per_trial": float("nan")}, "^--gpus-per-trial: must be a finite"),
         (
+            {"space": "seed", "gpus_per_trial": "all"},
+            "^--gpus-per-trial: must be a number or auto, got 'all'",
+        ),
+        ({"space": "seed", "gpus_per_trial": "-1"}, "^--gpus-per-trial: must be 0 or more, got -1"),
+        (
             {"space": "seed", "sampler": "grid"},
             "^--sampler: must be 'tpe' or 'random', got 'grid'$",
         ),
@@ -294,7 +299,7 @@ def test_any_file_makes_a_search_or_is_refused_in_one_line(
         optional={
             "trials": st.integers(1, 10**6),
             "time_budget": st.floats(0.1, 10**6) | st.integers(1, 10**6),
-            "gpus_per_trial": st.sampled_from([0.0, 0.25, 1 / 3, 1.0, 2]),
+            "gpus_per_trial": st.sampled_from([0.0, 0.25, 1 / 3, 1.0, 2, "auto"]),
             "cpus_per_trial": st.sampled_from([0.5, 1, 2.5]),
             "max_epochs": st.integers(1, 100),
             "max_concurrent": st.integers(1, 100),

@@ -598,3 +598,23 @@ def test_steps_of_a_float_range_are_met_in_spite_of_rounding() -> None:
     assert warmup.contains(0.1 + 0.2 - 1e-12)
     assert not warmup.contains(0.15)
     assert not warmup.contains(math.nan)
+
+
+def test_largest_configuration_has_every_size_at_its_upper_bound() -> None:
+    space = SearchSpace.from_mapping(
+        {
+            "name": "s",
+            "shared": {
+                "lstm_units": {"int": [8, 64]},
+                "batch_size": {"choice": [128, 32]},
+                "pooling": {"choice": ["last", "max_mean", "max"]},
+                "optimizer": {"choice": ["sgd", "adam"]},
+                "embedding_size": 7,
+            },
+            "architectures": {"lstm": {}, "cnn_lstm": {"pool_size": {"int": [2, 5]}}},
+        },
+        "s.yaml",
+    )
+    largest = space.largest("cnn_lstm")
+    assert (largest.lstm_units, largest.batch_size, largest.embedding_size) == (64, 128, 7)
+    assert (largest.pool_size, largest.pooling, largest.optimizer) == (2, "max_mean", "sgd")

@@ -22,7 +22,7 @@ def search(
     max_epochs: int | None = None,
     sample: int | None = None,
     cpus_per_trial: float | None = None,
-    gpus_per_trial: float | None = None,
+    gpus_per_trial: float | str | None = None,
     max_concurrent: int | None = None,
     seed: int | None = None,
     sampler: str | None = None,

@@ -3,6 +3,7 @@
 Flags, keywords and `run.yaml` all become these models. Must not import Ray, Keras or Optuna.
 """
 
+import math
 import os
 import re
 from collections.abc import Mapping
@@ -15,7 +16,6 @@ from pydantic import (
     Field,
     PlainSerializer,
     ValidationError,
-    field_validator,
 )
 
 from tuner.errors import ConfigError
@@ -100,6 +100,28 @@ def _exact_duration(seconds: float) -> str | float:
     return text if seconds == whole > 0 and parse_duration(text) == whole else seconds
 
 
+def parse_gpus(given: object) -> float | Literal["auto"]:
+    """GPUs a trial: any share of one, a whole number above, or `auto`.
+
+    Raises:
+        ValueError: something else.
+    """
+    if given == "auto":
+        return "auto"
+    try:
+        gpus = float(given)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        raise ValueError(f"must be a number or auto, got {given!r}") from None
+    if not math.isfinite(gpus):
+        raise ValueError(f"must be a finite number, got {gpus}")
+    if gpus < 0:
+        raise ValueError(f"must be 0 or more, got {gpus:g}")
+    if gpus > 1 and gpus != int(gpus):
+        raise ValueError(f"must be a whole number above 1, got {gpus:g}; write {int(gpus)}")
+    return gpus
+
+
+GpusPerTrial = Annotated[float | Literal["auto"], BeforeValidator(parse_gpus)]
 Duration = Annotated[float, BeforeValidator(parse_duration), PlainSerializer(_exact_duration)]
 
 
@@ -124,7 +146,7 @@ class SearchConfig(Strict):
     time_budget: Duration | None = None
     max_epochs: int | None = Field(None, ge=1)
     cpus_per_trial: float = Field(1.0, gt=0)
-    gpus_per_trial: float = Field(0.0, ge=0)
+    gpus_per_trial: GpusPerTrial = 0.0
     max_concurrent: int | None = Field(None, ge=1)
     seed: int = Field(0, ge=0, lt=2**31)
     sampler: SamplerName = SamplerName.TPE
@@ -132,12 +154,11 @@ class SearchConfig(Strict):
     address: str | None = None
     trainer: TrainerName = TrainerName.KERAS
 
-    @field_validator("gpus_per_trial")
-    @classmethod
-    def _check_gpus(cls, gpus: float) -> float:
-        if gpus > 1 and gpus != int(gpus):
-            raise ValueError(f"must be a whole number above 1, got {gpus:g}; write {int(gpus)}")
-        return gpus
+    @property
+    def gpus(self) -> float:
+        """GPUs a trial, once it is known: `auto` asks for some, measured when Ray runs."""
+        assert self.gpus_per_trial != "auto", "not measured yet"
+        return self.gpus_per_trial
 
     @property
     def run_name(self) -> str:

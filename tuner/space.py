@@ -177,6 +177,20 @@ class SearchSpace(Strict):
                 values[name] = parameter
         return resolve(architecture, values)
 
+    def largest(self, architecture: str) -> Hyperparameters:
+        """The architecture's configuration that takes the most memory: every size at its upper bound."""
+        values: dict[str, Scalar] = {}
+        for name, parameter in self.parameters(architecture).items():
+            if not isinstance(parameter, Range):
+                values[name] = parameter
+                continue
+            extremes = parameter.extremes()
+            if any(isinstance(value, bool | str) for value in extremes):
+                values[name] = extremes[0] if name != "pooling" else _widest_pooling(extremes)
+            else:
+                values[name] = min(extremes) if name == "pool_size" else max(extremes)
+        return resolve(architecture, values)
+
     def values(self, study_parameters: Mapping[str, Any]) -> dict[str, Scalar]:
         """A trial's parameters by their own names, with the space's constants, from the study's names.
 
@@ -244,6 +258,11 @@ class SearchSpace(Strict):
         ]
         if missing:
             raise ValueError(f"{where}: {missing[0]} is missing; a baseline gives every parameter")
+
+
+def _widest_pooling(options: tuple[Scalar, ...]) -> Scalar:
+    """Of the ways of pooling, the one with the most features."""
+    return max(options, key=lambda option: len(str(option)))  # max_mean is both
 
 
 def _check_architecture(architecture: str) -> None:

@@ -200,6 +200,7 @@ def test_a_file_that_cannot_be_written_stops_the_search_with_the_reason(
         ({"data": {"source": "nothing.csv"}}, DataError, "no such file|no data set or file"),
         ({"cpus_per_trial": 1000}, ConfigError, "--cpus-per-trial: .* got 1000"),
         ({"gpus_per_trial": 1000}, ConfigError, "--gpus-per-trial: .* got 1000"),
+        ({"gpus_per_trial": "auto"}, ConfigError, "--gpus-per-trial auto: no GPU is seen"),
         ({"address": "ray://127.0.0.1:1"}, ConfigError, "Ray Client|Ray runs in this process"),
     ],
 )

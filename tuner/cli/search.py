@@ -43,7 +43,10 @@ def search(
     ] = None,
     cpus_per_trial: Annotated[float | None, typer.Option(help="CPUs a trial; default 1.")] = None,
     gpus_per_trial: Annotated[
-        float | None, typer.Option(help="GPUs a trial, fractions allowed; default 0.")
+        str | None,
+        typer.Option(
+            help="GPUs a trial, fractions allowed, or auto: as many trials as fit; default 0."
+        ),
     ] = None,
     max_concurrent: Annotated[
         int | None, typer.Option(help="Most trials at once; default as many as fit.")

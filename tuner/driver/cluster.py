@@ -37,19 +37,41 @@ _SETTINGS = {
 
 
 @dataclass(frozen=True)
-class Capacity:
-    """What the cluster can run."""
+class Cluster:
+    """A running Ray."""
 
-    workers: int  # trials at once
+    ray: ModuleType
     scratch: Path  # for what Tune insists on writing
+    is_ours: bool  # this machine alone
+
+    @property
+    def nodes(self) -> list[Mapping[str, float]]:
+        """What each living node has, CPUs and GPUs among it."""
+        return [node["Resources"] for node in self.ray.nodes() if node["Alive"]]
+
+    def capacity(self, config: SearchConfig) -> int:
+        """How many trials run at once.
+
+        Raises:
+            ConfigError: not even one fits.
+        """
+        where = "this machine" if self.is_ours else "the cluster"
+        _check_fits(where, config, self.nodes, gpus_known=True)
+        workers = sum(_fit_on(node, config) for node in self.nodes)
+        if self.is_ours:
+            workers = min(workers, int(memory().available / 1e9 / MEMORY_PER_TRIAL_GB))
+        workers = max(1, min(workers, config.max_concurrent or workers))
+        # With a searcher of one's own, Tune starts actors one after the other unless told otherwise.
+        os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(workers)
+        return workers
 
 
 @contextmanager
-def ray_cluster(config: SearchConfig) -> Iterator[Capacity]:
+def ray_cluster(config: SearchConfig) -> Iterator[Cluster]:
     """Ray for as long as the search needs it; a Ray that the caller started already is used and left running.
 
     Raises:
-        ConfigError: the cluster cannot be reached, or not even one trial fits into it.
+        ConfigError: the cluster cannot be reached, or this machine has too few CPUs for one trial.
         SearchError: Ray does not start on this machine.
     """
     was_running = "ray" in sys.modules and sys.modules["ray"].is_initialized()
@@ -75,10 +97,7 @@ def ray_cluster(config: SearchConfig) -> Iterator[Capacity]:
             _start(ray, scratch)
         elif config.address is not None:
             _join(ray, config.address)
-        workers = _workers(ray, config, is_ours=is_ours)
-        # With a searcher of one's own, Tune starts actors one after the other unless told otherwise.
-        os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(workers)
-        yield Capacity(workers=workers, scratch=scratch)
+        yield Cluster(ray, scratch, is_ours)
     finally:
         if not was_running and ray.is_initialized():
             ray.shutdown()
@@ -171,22 +190,11 @@ def _check_answers(address: str) -> None:
         raise ConfigError(f"--address {address}: no Ray cluster answers there: {cause}") from cause
 
 
-def _workers(ray: ModuleType, config: SearchConfig, *, is_ours: bool) -> int:
-    """How many trials run at once."""
-    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-    where = "this machine" if is_ours else "the cluster"
-    _check_fits(where, config, nodes, gpus_known=True)
-    workers = sum(_fit_on(node, config) for node in nodes)
-    if is_ours:
-        workers = min(workers, int(memory().available / 1e9 / MEMORY_PER_TRIAL_GB))
-    return max(1, min(workers, config.max_concurrent or workers))
-
-
 def _fit_on(node: Mapping[str, float], config: SearchConfig) -> int:
     """Trials that one node has room for: a trial never spans two."""
     fit = node.get("CPU", 0.0) / config.cpus_per_trial
-    if config.gpus_per_trial:
-        fit = min(fit, node.get("GPU", 0.0) / config.gpus_per_trial)
+    if config.gpus:
+        fit = min(fit, node.get("GPU", 0.0) / config.gpus)
     return int(fit + 1e-9)
 
 
@@ -201,9 +209,9 @@ def _check_fits(
             f"--cpus-per-trial: {where} has {cpus:g} CPUs{on_one_node}, got {config.cpus_per_trial:g}; "
             "ask for fewer"
         )
-    if gpus_known and config.gpus_per_trial > gpus:
+    if gpus_known and config.gpus > gpus:
         raise ConfigError(
-            f"--gpus-per-trial: {where} has {gpus:g} GPUs{on_one_node}, got {config.gpus_per_trial:g}; "
+            f"--gpus-per-trial: {where} has {gpus:g} GPUs{on_one_node}, got {config.gpus:g}; "
             "ask for fewer (`tuner doctor` shows what is seen)"
         )
 

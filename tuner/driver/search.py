@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 from tuner.config import SearchConfig, TrainerName
 from tuner.data import Dataset, Split, load_dataset
-from tuner.driver.cluster import Capacity, make_current_folder_importable, ray_cluster
+from tuner.driver.cluster import Cluster, make_current_folder_importable, ray_cluster
 from tuner.driver.files import LeaderboardFiles
+from tuner.driver.gpu_share import with_measured_share
 from tuner.driver.interrupts import Interrupted, InterruptFlag, TimeIsUp
 from tuner.driver.output import output_to
 from tuner.driver.progress import Event, SearchListener, SearchState, SilentListener
@@ -64,12 +65,14 @@ def run_search(config: SearchConfig, listener: SearchListener | None = None) -> 
             if not folder.run_file.is_file():
                 folder.write_run_file(config, dataset.fingerprint)
             return SearchOutcome(Run(folder.path), EndReason.BUDGET_WAS_USED)
-        with ray_cluster(config) as capacity:
+        with ray_cluster(config) as cluster:
+            measured = with_measured_share(config, cluster, dataset)
+            workers = cluster.capacity(measured)
             folder.write_run_file(config, dataset.fingerprint)
-            study = _open(folder, config, capacity.workers)
+            study = _open(folder, config, workers)
             try:
                 return _search(
-                    config, folder, dataset, study, capacity, listener or SilentListener()
+                    measured, folder, dataset, study, cluster, workers, listener or SilentListener()
                 )
             except OSError as cause:  # most often a full disk
                 raise SearchError(
@@ -83,21 +86,22 @@ def _search(
     folder: RunFolder,
     dataset: Dataset,
     study: SearchStudy,
-    capacity: Capacity,
+    cluster: Cluster,
+    workers: int,
     listener: SearchListener,
 ) -> SearchOutcome:
     files = LeaderboardFiles(folder, StudyReader(study.study), time.monotonic)
     session = SearchSession(
         study,
         config,
-        workers=capacity.workers,
+        workers=workers,
         listener=_Both(listener, files),
         clock=time.monotonic,
     )
     flag = InterruptFlag()
     try:
         with _closing(session, files), flag.listening():
-            _fit(config, _task(config, folder, dataset), capacity, session, files, flag)
+            _fit(config, _task(config, folder, dataset), cluster, session, files, flag)
     except Interrupted as interrupted:
         return SearchOutcome(Run(folder.path), EndReason.INTERRUPTED, interrupted.signal_number)
     except TimeIsUp:
@@ -122,7 +126,7 @@ def _task(config: SearchConfig, folder: RunFolder, dataset: Dataset) -> "Task":
         n_classes=len(dataset.class_names),
         trainer=config.trainer,
         cpus=config.cpus_per_trial,
-        gpus=config.gpus_per_trial,
+        gpus=config.gpus,
         logs=str(folder.logs.resolve()),
     )
     return task.without_data() if config.trainer is TrainerName.TOY else task
@@ -131,7 +135,7 @@ def _task(config: SearchConfig, folder: RunFolder, dataset: Dataset) -> "Task":
 def _fit(
     config: SearchConfig,
     task: "Task",
-    capacity: Capacity,
+    cluster: Cluster,
     session: SearchSession,
     files: LeaderboardFiles,
     flag: InterruptFlag,
@@ -145,7 +149,7 @@ def _fit(
     tuner = tune.Tuner(
         tune.with_resources(
             tune.with_parameters(TrialActor, task=task),
-            {"cpu": config.cpus_per_trial, "gpu": config.gpus_per_trial},
+            {"cpu": config.cpus_per_trial, "gpu": config.gpus},
         ),
         tune_config=tune.TuneConfig(
             search_alg=StudySearcher(session),
@@ -157,7 +161,7 @@ def _fit(
         ),
         run_config=tune.RunConfig(
             name="tune",
-            storage_path=str(capacity.scratch / "tune"),
+            storage_path=str(cluster.scratch / "tune"),
             verbose=0,
             callbacks=[Heartbeat(session, flag, files)],
             checkpoint_config=tune.CheckpointConfig(
