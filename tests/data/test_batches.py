@@ -132,3 +132,37 @@ def test_batches_of_nothing_are_refused() -> None:
         bucketed_batches([1], batch_size=0, rng=np.random.default_rng(0))
     with pytest.raises(ValueError, match="tokens_per_batch and round_to must be 1 or more, got 0"):
         evaluation_batches([1], tokens_per_batch=0)
+
+
+@given(st.lists(st.integers(1, 500), max_size=300), st.integers(1, 20), st.integers(0, 30))
+def test_mixed_batches_come_first_and_nothing_is_lost(
+    lengths: list[int], batch_size: int, mixed: int
+) -> None:
+    def batches(mixed_batches: int) -> list[np.ndarray]:
+        return bucketed_batches(
+            lengths,
+            batch_size=batch_size,
+            rng=np.random.default_rng(3),
+            mixed_batches=mixed_batches,
+        )
+
+    order = np.random.default_rng(3).permutation(len(lengths))
+    cut = batches(mixed)
+
+    assert sorted(i for batch in cut for i in batch) == list(range(len(lengths)))
+    np.testing.assert_array_equal(np.concatenate([*cut[:mixed], []]), order[: mixed * batch_size])
+    assert all(len(batch) == batch_size for batch in cut[: min(mixed, len(lengths) // batch_size)])
+
+
+def test_batches_after_the_mixed_ones_are_of_similar_lengths() -> None:
+    lengths = np.random.default_rng(1).integers(1, 500, 64 * 60)
+
+    def spread(batches: list[np.ndarray]) -> float:
+        return float(np.mean([np.ptp(lengths[batch]) for batch in batches]))
+
+    batches = bucketed_batches(
+        lengths, batch_size=64, rng=np.random.default_rng(0), mixed_batches=10
+    )
+
+    assert spread(batches[:10]) > 400
+    assert spread(batches[10:]) < 40

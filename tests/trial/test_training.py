@@ -11,6 +11,7 @@ import pytest
 from tuner.errors import TrialDiverged, TrialFailed
 from tuner.hyperparameters import ARCHITECTURES, resolve
 from tuner.trial import TrialSpec
+from tuner.trial import training as training_module
 from tuner.trial.evaluation import evaluate
 from tuner.trial.steps import fill_batch, make_train_step
 from tuner.trial.training import Training
@@ -225,3 +226,21 @@ def test_model_is_freed_when_the_next_trial_starts(make_training) -> None:
     gc.collect()
 
     assert model() is None
+
+
+def test_first_steps_take_mixed_batches_later_ones_sorted(
+    make_training, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+    original = training_module.bucketed_batches
+
+    def batches(lengths, **more):
+        asked.append(more["mixed_batches"])
+        return original(lengths, **more)
+
+    monkeypatch.setattr(training_module, "bucketed_batches", batches)
+    monkeypatch.setattr(training_module, "_MIXED_STEPS", 7)
+
+    list(make_training(n=80, epochs=3).epochs())  # 5 steps an epoch
+
+    assert asked == [7, 2, 0]

@@ -11,7 +11,12 @@ from tuner.data.ragged import run_positions
 
 
 def bucketed_batches(
-    lengths: ArrayLike, *, batch_size: int, rng: np.random.Generator, window_batches: int = 50
+    lengths: ArrayLike,
+    *,
+    batch_size: int,
+    rng: np.random.Generator,
+    window_batches: int = 50,
+    mixed_batches: int = 0,
 ) -> list[NDArray[np.int64]]:
     """Random batches of sequences of similar lengths, in random order, for one training epoch.
 
@@ -20,6 +25,7 @@ def bucketed_batches(
 
     Args:
         lengths: `(n_sequences,)` integers.
+        mixed_batches: so many batches come first and are not sorted: all lengths are in each of them.
     """
     if batch_size < 1 or window_batches < 1:
         raise ValueError(
@@ -27,13 +33,18 @@ def bucketed_batches(
         )
     sizes = np.asarray(lengths)
     shuffled = rng.permutation(len(sizes))
+    n_mixed = mixed_batches * batch_size
+    mixed, shuffled = _cut(shuffled[:n_mixed], batch_size), shuffled[n_mixed:]
     window = batch_size * window_batches
     batches: list[NDArray[np.int64]] = []
     for first in range(0, len(shuffled), window):
         indices = shuffled[first : first + window]
-        indices = indices[np.argsort(sizes[indices], kind="stable")]
-        batches += [indices[at : at + batch_size] for at in range(0, len(indices), batch_size)]
-    return [batches[i] for i in rng.permutation(len(batches))]
+        batches += _cut(indices[np.argsort(sizes[indices], kind="stable")], batch_size)
+    return mixed + [batches[i] for i in rng.permutation(len(batches))]
+
+
+def _cut(indices: NDArray[np.int64], batch_size: int) -> list[NDArray[np.int64]]:
+    return [indices[at : at + batch_size] for at in range(0, len(indices), batch_size)]
 
 
 def evaluation_batches(

@@ -19,6 +19,11 @@ from tuner.trial.failures import trial_errors
 from tuner.trial.spec import EpochResult, TrialSpec, never
 from tuner.trial.steps import make_train_step
 
+# A trial's first steps take batches of mixed lengths: with batches of similar lengths, which are faster, a model
+# learns slower at first. Best validation accuracy of 3 epochs of 109 steps (7,000 reviews) of `cnn_lstm`, mean of 4
+# seeds: 85.2 % sorted throughout, 86.2 % with the first epoch mixed, 86.3 % mixed throughout.
+_MIXED_STEPS = 100
+
 
 class Training:
     """A trial in progress. Its figures depend on `spec` and the data alone, not on what ran before it (on a CPU)."""
@@ -64,6 +69,7 @@ class Training:
                 n_classes=n_classes,
                 total_steps=steps_per_epoch * spec.max_epochs,
             )
+        self._steps = 0
         self.weights = int(self._model.count_params())
         self.device = device_name(cudnn=uses_cudnn(hyperparameters))
 
@@ -101,7 +107,13 @@ class Training:
         rng = np.random.default_rng((self._spec.seed, epoch))
         batch_size = self._spec.hyperparameters.batch_size
         widest = self._spec.hyperparameters.max_length
-        for indices in bucketed_batches(self._train.lengths, batch_size=batch_size, rng=rng):
+        batches = bucketed_batches(
+            self._train.lengths,
+            batch_size=batch_size,
+            rng=rng,
+            mixed_batches=max(0, _MIXED_STEPS - self._steps),
+        )
+        for indices in batches:
             if self._should_stop():
                 return None
             ids = pad(self._train, indices, max_width=widest)
@@ -109,6 +121,7 @@ class Training:
             if not math.isfinite(loss):
                 raise TrialDiverged(f"loss became {loss} in epoch {epoch}; lower learning_rate")
             sums += len(indices) * np.array([loss, accuracy])
+            self._steps += 1
         if self._should_stop():
             return None
         loss, accuracy = sums / len(self._train)
