@@ -17,8 +17,12 @@ UV := "$(BIN)/python" -m uv pip install --quiet --compile-bytecode --python "$(B
 # What the environment was made from. It is right as long as these say what is so now.
 MADE_FROM := $(VENV)/made-from
 HAS_TESTS := $(MADE_FROM)/has-tests
+HAS_PEERS := $(MADE_FROM)/has-peers
 
-.PHONY: help search test wheel clean environment test-environment
+# In the order of the README's table.
+BENCHMARKS := between_trials throughput time_to_accuracy driver_growth bucketing_accuracy
+
+.PHONY: help search test benchmark wheel clean environment test-environment benchmark-environment
 
 help: ## say what there is
 	@echo "make TARGET, where TARGET is one of:"
@@ -34,6 +38,9 @@ test: test-environment ## install, then check format, lint, types and layers, an
 	@echo "lint-imports"; out=$$("$(BIN)/lint-imports" --no-cache 2>&1) || { echo "$$out"; exit 1; }
 	@echo "pytest";       "$(BIN)/python" -m pytest $(PYTEST_ARGS)
 	@echo "Format, lint, types, layers and tests: all green."
+
+benchmark: benchmark-environment ## install, then measure against what one would pick instead (30 minutes; leave the machine alone)
+	@for name in $(BENCHMARKS); do "$(BIN)/python" "tests/benchmarks/$$name.py" $(BENCHMARK_ARGS) || exit 1; done
 
 wheel: test-environment ## build the wheel into dist/
 	@"$(BIN)/python" -m hatchling build -t wheel -d dist
@@ -67,6 +74,13 @@ test-environment: environment
 	    echo "Installing what the tests need" && \
 	    $(UV) --requirement pyproject.toml --extra test && \
 	    touch "$(HAS_TESTS)"; \
+	fi
+
+benchmark-environment: environment
+	@if [ ! -e "$(HAS_PEERS)" ]; then \
+	    echo "Installing the tuners to measure against" && \
+	    $(UV) --requirement pyproject.toml --extra benchmark && \
+	    touch "$(HAS_PEERS)"; \
 	fi
 
 # An empty environment at $(VENV), from $(PYTHON) or else the first Python here that will do.

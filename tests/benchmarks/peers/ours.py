@@ -1,0 +1,38 @@
+"""Not a peer: tuner itself, started as `tuner search` starts it, with a listener that writes the peers' log."""
+
+from task import SPACE, Job
+
+from tuner.config import make_config
+from tuner.driver.progress import Event, EventKind, SearchState
+from tuner.driver.search import run_search
+
+
+class Log:
+    """Notes every epoch that ends."""
+
+    def __init__(self, job: Job) -> None:
+        self._job = job
+
+    def on_event(self, event: Event, state: SearchState) -> None:
+        """Called by the search."""
+        if event.kind is EventKind.EPOCH_ENDED and event.trial is not None:
+            self._job.log_epoch(event.trial.number, event.trial.epoch, event.score or 0.0)
+
+
+def main() -> None:
+    """Searches until it is ended."""
+    job = Job.from_command_line()
+    config = make_config(
+        {
+            "space": str(SPACE),
+            "data": {"source": "imdb-train", "sample": job.sample},
+            "out": job.scratch,
+            "time_budget": job.limit_s,
+            "seed": job.seed,
+        }
+    )
+    run_search(config, Log(job))
+
+
+if __name__ == "__main__":
+    main()
