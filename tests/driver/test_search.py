@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 
 from tuner.config import SearchConfig, make_config
+from tuner.driver import ray_tune
 from tuner.driver.progress import Event, EventKind, SearchState
 from tuner.driver.search import EndReason, run_search
 from tuner.errors import ConfigError, DataError, RunFolderError, SearchError, SpaceError
@@ -78,6 +79,25 @@ def test_a_search_ends_with_its_budget_and_every_trial_is_a_row(
     with open(outcome.run.folder / "curves.csv", newline="", encoding="utf-8") as file:
         curves = list(csv.DictReader(file))
     assert len(curves) == board["epochs"].sum()
+
+
+def test_tune_forgets_trials_that_ended(
+    shared_ray: None,
+    space: SearchSpace,
+    sentences: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    known = []
+    original = ray_tune.Heartbeat.on_step_end
+
+    def on_step_end(self: ray_tune.Heartbeat, iteration: int, trials: list, **info: object) -> None:
+        known.append(len(trials))
+        original(self, iteration, trials, **info)
+
+    monkeypatch.setattr(ray_tune.Heartbeat, "on_step_end", on_step_end)
+    run_search(make(space, sentences, tmp_path, trials=20))
+    assert 1 <= max(known) <= 6  # two run, two wait for their actor, two have just ended
 
 
 def test_the_same_search_again_continues_toward_a_larger_budget(
