@@ -4,7 +4,7 @@ import warnings
 
 import optuna
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState, create_trial
@@ -12,6 +12,7 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 from tuner import sampling
 from tuner.config import SamplerName
 from tuner.sampling import best_and_latest, make_sampler
+from tuner.space import ARCHITECTURE
 
 
 def objective(trial: optuna.Trial) -> float:
@@ -57,6 +58,29 @@ def test_a_parameter_that_no_remembered_trial_has_can_be_suggested(
 
     assert {"plain", "wide"} == {trial["kind"] for trial in parameters}
     assert all("width" in trial for trial in parameters if trial["kind"] == "wide")
+
+
+@given(st.integers(0, 1000))
+@settings(max_examples=20, deadline=None)
+def test_the_first_trials_see_every_architecture_equally_often(seed: int) -> None:
+    study = optuna.create_study()
+    names = ["a", "b", "c", "d"]
+    for number in range(8):
+        study.sampler = bounded(1000 * seed + number)
+        study.ask().suggest_categorical(ARCHITECTURE, names)  # as many running as there are
+
+    tried = [trial.params[ARCHITECTURE] for trial in study.get_trials()]
+    assert sorted(tried) == sorted(2 * names)
+
+
+def test_architectures_that_were_enqueued_count_as_tried() -> None:
+    study = optuna.create_study()
+    study.enqueue_trial({ARCHITECTURE: "a"})
+    for number in range(2):
+        study.sampler = bounded(number)
+        study.ask().suggest_categorical(ARCHITECTURE, ["a", "b"])
+
+    assert [trial.params[ARCHITECTURE] for trial in study.get_trials()] == ["a", "b"]
 
 
 def test_random_sampler_follows_its_seed() -> None:

@@ -31,6 +31,7 @@ from tuner.parameters import FloatRange, Parameter, Parameters, Range, Strict, S
 from tuner.validation import first_problem
 from tuner.yaml_files import parse_yaml, read_yaml, to_yaml
 
+ARCHITECTURE = "architecture"  # the study's parameter that decides which others a trial has
 _WHOLE_NUMBERS = frozenset(
     name for name, field in Hyperparameters.model_fields.items() if field.annotation is int
 )
@@ -168,7 +169,7 @@ class SearchSpace(Strict):
 
     def suggest(self, trial: SuggestsValues) -> Hyperparameters:
         """Samples one configuration: the architecture first, then the parameters that it has."""
-        architecture = trial.suggest_categorical("architecture", list(self.architectures))
+        architecture = trial.suggest_categorical(ARCHITECTURE, list(self.architectures))
         values: dict[str, Scalar] = {}
         for name, parameter in self.parameters(architecture).items():
             if isinstance(parameter, Range):
@@ -196,7 +197,7 @@ class SearchSpace(Strict):
 
         Parameters that were not sampled yet are absent.
         """
-        architecture = study_parameters.get("architecture")
+        architecture = study_parameters.get(ARCHITECTURE)
         if architecture not in self.architectures:
             return {}
         values: dict[str, Scalar] = {}
