@@ -8,6 +8,7 @@ import keras
 import numpy as np
 import pytest
 
+from tuner.data import bucketed_batches, pad
 from tuner.errors import TrialDiverged, TrialFailed
 from tuner.hyperparameters import ARCHITECTURES, resolve
 from tuner.trial import TrialSpec
@@ -228,19 +229,25 @@ def test_model_is_freed_when_the_next_trial_starts(make_training) -> None:
     assert model() is None
 
 
-def test_first_steps_take_mixed_batches_later_ones_sorted(
+def test_first_steps_see_the_last_tokens_of_mixed_batches_later_ones_sorted_whole_sequences(
     make_training, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked = []
-    original = training_module.bucketed_batches
+    mixed, widths = [], []
 
-    def batches(lengths, **more):
-        asked.append(more["mixed_batches"])
-        return original(lengths, **more)
+    def batches(lengths, **options):
+        mixed.append(options["mixed_batches"])
+        return bucketed_batches(lengths, **options)
+
+    def padded(sequences, indices, **options):
+        widths.append(options["max_width"])
+        return pad(sequences, indices, **options)
 
     monkeypatch.setattr(training_module, "bucketed_batches", batches)
-    monkeypatch.setattr(training_module, "_MIXED_STEPS", 7)
+    monkeypatch.setattr(training_module, "pad", padded)
+    monkeypatch.setattr(training_module, "WARM_UP_STEPS", 7)
+    monkeypatch.setattr(training_module, "_WARM_UP_LENGTH", 4)
 
     list(make_training(n=80, epochs=3).epochs())  # 5 steps an epoch
 
-    assert asked == [7, 2, 0]
+    assert mixed == [7, 2, 0]
+    assert widths == [4] * 7 + [SMALL["max_length"]] * 8

@@ -19,10 +19,13 @@ from tuner.trial.failures import trial_errors
 from tuner.trial.spec import EpochResult, TrialSpec, never
 from tuner.trial.steps import make_train_step
 
-# A trial's first steps take batches of mixed lengths: with batches of similar lengths, which are faster, a model
-# learns slower at first. Best validation accuracy of 3 epochs of 109 steps (7,000 reviews) of `cnn_lstm`, mean of 4
-# seeds: 85.2 % sorted throughout, 86.2 % with the first epoch mixed, 86.3 % mixed throughout.
-_MIXED_STEPS = 100
+# A trial's first steps take batches of mixed lengths, of whose sequences they see the last tokens only: sequence length
+# warm-up (Li, Zhang & He, 2022). Batches of similar lengths are faster but slow learning at first, and an LSTM learns
+# sooner from words that are near its last step. Best validation accuracy of 3 epochs of 109 steps (7,000 reviews), mean
+# of 4 seeds, and their seconds: `lstm` 84.9 % in 18 s, with 100 mixed steps of full length 82.2 % in 34 s; `cnn_lstm`
+# 85.6 % in 11 s and 86.1 % in 21 s (one standard error of a mean: 0.6 %).
+WARM_UP_STEPS = 200
+_WARM_UP_LENGTH = 100  # tokens
 
 
 class Training:
@@ -106,16 +109,18 @@ class Training:
         sums = np.zeros(2)
         rng = np.random.default_rng((self._spec.seed, epoch))
         batch_size = self._spec.hyperparameters.batch_size
-        widest = self._spec.hyperparameters.max_length
+        max_length = self._spec.hyperparameters.max_length
         batches = bucketed_batches(
             self._train.lengths,
             batch_size=batch_size,
             rng=rng,
-            mixed_batches=max(0, _MIXED_STEPS - self._steps),
+            mixed_batches=max(0, WARM_UP_STEPS - self._steps),
         )
         for indices in batches:
             if self._should_stop():
                 return None
+            warms_up = self._steps < WARM_UP_STEPS
+            widest = min(_WARM_UP_LENGTH, max_length) if warms_up else max_length
             ids = pad(self._train, indices, max_width=widest)
             loss, accuracy = self._step(ids, self._train.labels[indices])
             if not math.isfinite(loss):
