@@ -148,6 +148,8 @@ class SearchConfig(Strict):
     cpus_per_trial: float = Field(1.0, gt=0)
     gpus_per_trial: GpusPerTrial = 0.0
     max_concurrent: int | None = Field(None, ge=1)
+    retries: int = Field(2, ge=0, le=100)
+    epoch_timeout: Duration | None = None
     seed: int = Field(0, ge=0, lt=2**31)
     sampler: SamplerName = SamplerName.TPE
     pruner: PrunerName = PrunerName.HALVING

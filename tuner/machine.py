@@ -92,6 +92,16 @@ def memory(root: Path = _ROOT) -> Memory:
     return Memory(total, available)
 
 
+def oom_kills(root: Path = _ROOT) -> int:
+    """How many processes the kernel has killed since it started because memory ran out; 0 where it does not tell."""
+    try:
+        lines = (root / "proc/vmstat").read_text(encoding="ascii").splitlines()
+    except OSError:
+        return 0
+    counts = dict(line.split(" ", 1) for line in lines if " " in line)
+    return int(counts.get("oom_kill", 0))
+
+
 def shared_memory(folder: Path = Path("/dev/shm")) -> Disk | None:
     """Where Ray keeps its objects on Linux; None on systems that have no such place."""
     return disk(folder) if folder.is_dir() else None

@@ -40,6 +40,10 @@ class HalvingPruner(optuna.pruners.BasePruner):
     def __init__(self) -> None:
         self._scores: dict[int, list[float]] | None = None  # by rung, ascending, higher is better
 
+    def forget(self) -> None:
+        """Has the next question read the rungs from the study again."""
+        self._scores = None
+
     def prune(self, study: optuna.Study, trial: FrozenTrial) -> bool:
         """Notes the trial's score at the rungs that it has reached; True when it should stop there."""
         step = trial.last_step

@@ -29,8 +29,9 @@ class Attribute(StrEnum):
     ERROR = "error"  # of a trial: why it failed, or was stopped
     FACTS = "facts"  # of a trial: seed, host, device, weights
     EPOCH = "epoch:"  # of a trial, followed by the epoch's number: its metrics
-    CUT_OFF = "cut_off"  # of a trial: the search ended before it did
+    CUT_OFF = "cut_off"  # of a trial: it ended, without its doing, before its result; it runs again
     RETRY_OF = "retry_of"  # of a trial: the cut-off trial whose parameters it runs again
+    DEATHS = "deaths"  # of a trial: how often these parameters' process died before it
 
 
 @dataclass(frozen=True)
@@ -156,8 +157,13 @@ def counts_as_finished(trial: FrozenTrial) -> bool:
 
 
 def is_cut_off(trial: FrozenTrial) -> bool:
-    """Whether a search ended before the trial did; its parameters run again."""
+    """Whether the search's end or its process' death came before the trial's result; its parameters run again."""
     return bool(trial.user_attrs.get(Attribute.CUT_OFF, False))
+
+
+def deaths_before(trial: FrozenTrial) -> int:
+    """How often the process that trained these parameters died before this trial."""
+    return int(trial.user_attrs.get(Attribute.DEATHS, 0))
 
 
 def is_baseline(trial: FrozenTrial) -> bool:

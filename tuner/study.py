@@ -18,13 +18,14 @@ from optuna.trial import FrozenTrial, TrialState
 
 from tuner.config import PrunerName, SamplerName
 from tuner.errors import RunFolderError
-from tuner.pruning import make_pruner
-from tuner.records import Attribute, counts_as_finished, is_baseline
+from tuner.pruning import HalvingPruner, make_pruner
+from tuner.records import Attribute, counts_as_finished, deaths_before, is_baseline
 from tuner.sampling import make_sampler
 from tuner.space import Mode, SearchSpace
 from tuner.status import TrialFacts, TrialStatus
 
 STUDY_NAME = "tuner"
+CUT_OFF = "cut off by the end of the search; runs again when it is continued"
 
 
 def create_or_open_study(
@@ -132,26 +133,34 @@ class SearchStudy:
         """Fails what an ended search left running and enqueues it once more; returns those trials' numbers."""
         numbers = []
         for trial in self.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
-            # What was sampled before the end, or what the trial was enqueued with: a baseline's all.
-            parameters = {**_enqueued_with(trial), **trial.params}
-            attributes = {Attribute.RETRY_OF: trial.number, Attribute.BASELINE: is_baseline(trial)}
-            # Enqueued before the old one is failed: killed in between, the next start sees it and goes on.
-            if parameters and not _has_retry(self.study, trial.number):
-                self.study.enqueue_trial(
-                    parameters, user_attrs={str(name): value for name, value in attributes.items()}
-                )
-            self._mark_cut_off(trial)
-            self.study.tell(trial.number, state=TrialState.FAIL)
+            self._requeue(trial, CUT_OFF, deaths=deaths_before(trial))
             numbers.append(trial.number)
         return numbers
 
-    def _mark_cut_off(self, trial: FrozenTrial) -> None:
+    def requeue_lost_trial(self, trial: optuna.Trial, reason: str) -> None:
+        """Fails a trial whose process died and enqueues it once more, the next to be asked for."""
+        lost = self.study._storage.get_trial(trial._trial_id)
+        self._requeue(lost, f"{reason}; runs again", deaths=deaths_before(lost) + 1)
+
+    def _requeue(self, trial: FrozenTrial, reason: str, *, deaths: int) -> None:
+        # What was sampled before the end, or what the trial was enqueued with: a baseline's all.
+        parameters = {**_enqueued_with(trial), **trial.params}
+        attributes: dict[str, Any] = {
+            Attribute.RETRY_OF: trial.number,
+            Attribute.BASELINE: is_baseline(trial),
+            **({Attribute.DEATHS: deaths} if deaths else {}),
+        }
+        # Enqueued before the old one is failed: killed in between, the next start sees it and goes on.
+        if parameters and not _has_retry(self.study, trial.number):
+            self.study.enqueue_trial(
+                parameters, user_attrs={str(name): value for name, value in attributes.items()}
+            )
         # By way of the storage: Optuna offers it for trials that this process asked for only.
-        for name, value in (
-            (Attribute.CUT_OFF, True),
-            (Attribute.ERROR, "cut off by the end of the search; runs again when it is continued"),
-        ):
+        for name, value in ((Attribute.CUT_OFF, True), (Attribute.ERROR, reason)):
             self.study._storage.set_trial_user_attr(trial._trial_id, name, value)
+        self.study.tell(trial.number, state=TrialState.FAIL)
+        if isinstance(self.study.pruner, HalvingPruner):
+            self.study.pruner.forget()  # the rungs that this trial reached count no more
 
     def ask(self) -> optuna.Trial:
         """A new trial, with a sampler of its own, seeded by the study's seed and the trial's number.
@@ -163,6 +172,14 @@ class SearchStudy:
         seed = derive_seed(self.seed, f"sampler {trial.number}")
         self.study.sampler = make_sampler(self._sampler, seed=seed, workers=self._workers)
         return trial
+
+    def first_try_of(self, trial: optuna.Trial) -> int:
+        """The number of the trial that `trial` runs again, the first of them, or its own."""
+        number = trial.number
+        trials = self.study.get_trials(deepcopy=False)
+        while (earlier := trials[number].user_attrs.get(Attribute.RETRY_OF)) is not None:
+            number = earlier
+        return number
 
     def record_facts(self, trial: optuna.Trial, facts: TrialFacts) -> None:
         """Notes where the trial runs and how large its model is."""

@@ -160,15 +160,19 @@ def test_a_search_whose_every_trial_fails_alike_stops_early_and_says_why(
     assert set(board["status"]) == {"failed"}
 
 
-def test_a_dying_process_fails_its_trial_only(
+def test_a_trial_whose_process_always_dies_has_failed_and_others_go_on(
     shared_ray: None, sentences: Path, tmp_path: Path
 ) -> None:
     space = toy_space(fault={"choice": ["none", "crash"]}, fault_epoch=2)
-    board = run_search(make(space, sentences, tmp_path, trials=5, pruner="none")).run.leaderboard()
+    config = make(space, sentences, tmp_path, trials=5, pruner="none", retries=1)
+    run = run_search(config).run
+    counted = [t for t in run.study.trials if counts_as_finished(t)]
+    assert len(counted) == 5
+    board = run.leaderboard().set_index("trial").loc[[trial.number for trial in counted]]
     crashed = board[board["fault"] == "crash"]
     assert len(crashed) > 0
     assert set(crashed["status"]) == {"failed"}
-    assert all("process died" in error for error in crashed["error"])
+    assert all("process died" in error and "(2 times)" in error for error in crashed["error"])
     assert set(board[board["fault"] == "none"]["status"]) == {"complete"}
 
 
@@ -354,3 +358,38 @@ def test_an_interrupted_search_ends_at_once_keeps_what_is_finished_and_continues
     assert len(counted) == len(kept) + 3
     retried = {trial.user_attrs["retry_of"] for trial in trials if "retry_of" in trial.user_attrs}
     assert retried == {trial.number for trial in trials} - counted
+
+
+def test_trials_whose_process_dies_or_hangs_run_again(sentences: Path, tmp_path: Path) -> None:
+    (tmp_path / "toy.yaml").write_text(toy_space().to_yaml(), encoding="utf-8")
+    settings = ["--trials", "5", "--pruner", "none", "--max-concurrent", "1", "--epoch-timeout=3s"]
+    ended = subprocess.run(
+        [*_SEARCH, "toy.yaml", "--data", str(sentences), "--trainer=toy", "--name=x", *settings],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        env={
+            **os.environ,
+            "TUNER_CACHE": str(tmp_path / "cache"),
+            "TUNER_TOY_FAULTS": "1:crash,3:hang",
+        },
+    )
+    assert ended.returncode == 0, ended.stderr
+    trials = Run(tmp_path / "runs" / "x").study.trials
+    assert [trial.user_attrs.get("retry_of") for trial in trials] == [
+        None,
+        None,
+        1,
+        None,
+        3,
+        None,
+        None,
+    ]
+    assert [counts_as_finished(trial) for trial in trials].count(True) == 5
+    assert trials[1].user_attrs["error"] == "its process died; see the run's logs; runs again"
+    assert (
+        trials[3].user_attrs["error"] == "no epoch within 3s, so its process was ended; runs again"
+    )
+    for lost in (1, 3):
+        assert trials[lost + 1].params == trials[lost].params

@@ -262,3 +262,106 @@ def test_the_best_of_a_minimized_metric_is_the_smallest(tmp_path: Path, space: S
     assert session.state.best.score == 0.3
     records = StudyReader(session._study.study).records()
     assert [record.score for record in records] == [0.5, 0.3, 0.4]
+
+
+# -- processes that die or hang -------------------------------------------------------------------
+
+
+def test_a_trial_whose_process_died_runs_next_with_its_parameters_and_seed(search: Search) -> None:
+    session = search.open(trials=3)
+    complete(session)
+    lost = session.start_trial()
+    session.end_epoch(lost.number, epoch(1, 0.6))
+    session.lose_trial(lost.number, "its process died")
+
+    again = session.start_trial()
+
+    assert again.number != lost.number
+    assert (again.hyperparameters, again.seed) == (lost.hyperparameters, lost.seed)
+    record = StudyReader(session._study.study).records()[lost.number]
+    assert record.error == "its process died; runs again"
+    assert session.state.counts == {TrialStatus.COMPLETE: 1}  # it uses up no budget
+
+
+def test_a_baseline_that_runs_again_is_a_baseline(search: Search) -> None:
+    session = search.open()
+    session.lose_trial(session.start_trial().number, "its process died")
+    session.start_trial()
+    records = StudyReader(session._study.study).records()
+    assert [(record.baseline, record.retry_of) for record in records] == [(True, None), (True, 0)]
+
+
+def test_a_trial_whose_process_dies_too_often_has_failed(search: Search) -> None:
+    session = search.open(trials=3, retries=2)
+    complete(session)
+    for _ in range(3):
+        assert TrialStatus.FAILED not in session.state.counts
+        session.lose_trial(session.start_trial().number, "its process died")
+    assert session.state.counts == {TrialStatus.COMPLETE: 1, TrialStatus.FAILED: 1}
+    error = StudyReader(session._study.study).records()[-1].error
+    assert error == "its process died (3 times)"
+    fresh = session.start_trial().hyperparameters
+    assert fresh != StudyReader(session._study.study).records()[1].parameters
+
+
+def test_deaths_are_counted_over_sittings(search: Search) -> None:
+    first = search.open(trials=3, retries=1)
+    first.lose_trial(first.start_trial().number, "its process died")
+    first.start_trial()
+    first.close()  # cuts it off: not a death
+    second = search.open(trials=3, retries=1)
+    second.lose_trial(second.start_trial().number, "its process died")
+    assert second.state.counts == {TrialStatus.FAILED: 1}
+
+
+def test_the_pruner_forgets_the_rungs_of_a_trial_that_runs_again(search: Search) -> None:
+    session = search.open(trials=9)
+    complete(session, 0.5)  # the baseline
+    lost = session.start_trial().number
+    assert not session.end_epoch(lost, epoch(1, 0.9))
+    session.lose_trial(lost, "its process died")
+
+    again = session.start_trial().number
+
+    assert not session.end_epoch(again, epoch(1, 0.8))  # ahead of all that count
+
+
+def test_a_search_is_not_done_while_a_running_trial_may_have_to_run_again(search: Search) -> None:
+    session = search.open(trials=1)
+    number = session.start_trial().number
+    assert not session.has_budget
+    assert not session.is_done
+    session.lose_trial(number, "its process died")
+    assert session.has_budget
+    complete(session)
+    assert session.is_done
+
+
+def test_a_trial_hangs_when_its_epoch_takes_ten_times_the_slowest_so_far(search: Search) -> None:
+    session = search.open(trials=3)
+    number = session.start_trial().number
+    search.clock.now += 10_000
+    assert session.hanging == []  # it has no process yet
+    session.begin_trial(number)
+    search.clock.now += 100
+    session.end_epoch(number, epoch(1))
+    search.clock.now += 999
+    assert session.hanging == []
+    search.clock.now += 2
+    assert session.hanging == [number]
+    session.give_up(number)
+    assert session.hanging == []  # once is enough
+    session.lose_trial(number, "its process died")
+    error = StudyReader(session._study.study).records()[0].error
+    assert error == "no epoch within 16m40s, so its process was ended; runs again"
+
+
+def test_quick_epochs_get_five_minutes_and_the_first_an_hour(search: Search) -> None:
+    session = search.open()
+    assert session.epoch_timeout_s == 3600
+    number = session.start_trial().number
+    session.begin_trial(number)
+    search.clock.now += 1
+    session.end_epoch(number, epoch(1))
+    assert session.epoch_timeout_s == 300
+    assert search.open(epoch_timeout=7).epoch_timeout_s == 7

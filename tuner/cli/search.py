@@ -51,6 +51,15 @@ def search(
     max_concurrent: Annotated[
         int | None, typer.Option(help="Most trials at once; default as many as fit.")
     ] = None,
+    retries: Annotated[
+        int | None, typer.Option(help="Runs a trial again whose process died, so often; default 2.")
+    ] = None,
+    epoch_timeout: Annotated[
+        str | None,
+        typer.Option(
+            help="Ends a trial whose epoch takes so long, e.g. 30m; default ten times the slowest so far."
+        ),
+    ] = None,
     seed: Annotated[
         int | None, typer.Option(help="Seed of splits, sampler and trials; default 0.")
     ] = None,
@@ -90,6 +99,8 @@ def search(
             "cpus_per_trial": cpus_per_trial,
             "gpus_per_trial": gpus_per_trial,
             "max_concurrent": max_concurrent,
+            "retries": retries,
+            "epoch_timeout": epoch_timeout,
             "seed": seed,
             "sampler": sampler,
             "pruner": pruner,

@@ -7,20 +7,21 @@ died. It logs what is raised in these and goes on, so `Heartbeat` raises it agai
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
+import ray
 from ray import tune
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
+from tuner.driver.deaths import Inquest
 from tuner.driver.files import LeaderboardFiles
 from tuner.driver.interrupts import InterruptFlag, TimeIsUp
 from tuner.driver.session import SearchSession
 from tuner.driver.trainable import Report, to_ray_config
 from tuner.status import TrialStatus
-
-ACTOR_DIED = "its process died (killed, or out of memory); see the run's logs"
 
 
 class _Adapter:
@@ -61,7 +62,8 @@ class StudySearcher(_Adapter, Searcher):  # type: ignore[misc]
         """The next trial; None while as many run as may, FINISHED when the budget is used up."""
         with self._keeping_errors():
             if not self._session.has_budget:
-                return str(Searcher.FINISHED)
+                # Told so once, Tune never asks again, but a trial that still runs may have to run again.
+                return str(Searcher.FINISHED) if self._session.is_done else None
             if not self._session.has_room:
                 return None
             spec = self._session.start_trial()
@@ -71,13 +73,10 @@ class StudySearcher(_Adapter, Searcher):  # type: ignore[misc]
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
     ) -> None:
-        """The trial ended by itself, was stopped by the scheduler, or its process died."""
+        """The trial ended by itself or was stopped by the scheduler, which alone learns why a process died."""
         with self._keeping_errors():
             number = self._numbers.pop(trial_id, None)
-            if number is None:
-                return
-            if error or result is None:
-                self._session.end_trial(number, TrialStatus.FAILED, ACTOR_DIED)
+            if number is None or error or result is None:
                 return
             report = Report.from_result(result)
             if report.status is None:  # the scheduler's decision; the epoch is noted already
@@ -103,6 +102,17 @@ class StudyScheduler(_Adapter, FIFOScheduler):  # type: ignore[misc]
     def __init__(self, session: SearchSession) -> None:
         super().__init__()
         self._session = session
+        self._inquest = Inquest()
+
+    def on_trial_error(self, tune_controller: object, trial: Trial) -> None:
+        """The trial's process died: the trial runs again, unless it took more memory than there is."""
+        with self._keeping_errors():
+            number = trial.config["number"]
+            death = self._inquest.why(_error_text(trial))
+            if death.is_out_of_memory:
+                self._session.end_trial(number, TrialStatus.OUT_OF_MEMORY, death.reason)
+            else:
+                self._session.lose_trial(number, death.reason)
 
     def on_trial_result(self, tune_controller: object, trial: Trial, result: dict[str, Any]) -> str:
         """Notes the epoch; STOP when the pruner says so."""
@@ -115,6 +125,14 @@ class StudyScheduler(_Adapter, FIFOScheduler):  # type: ignore[misc]
         _forget_ended_trials(tune_controller)
         chosen: Trial | None = super().choose_trial_to_run(tune_controller)
         return chosen
+
+
+def _error_text(trial: Trial) -> str:
+    """What Ray said of the error that ended the trial: Tune has written it down just before."""
+    try:
+        return Path(trial.error_file or "").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
 
 
 def _forget_ended_trials(tune_controller: Any) -> None:
@@ -140,6 +158,12 @@ class Heartbeat(_Adapter, tune.Callback):  # type: ignore[misc]
         self._flag = flag
         self._files = files
 
+    def on_trial_start(
+        self, iteration: int, trials: list[Trial], trial: Trial, **info: object
+    ) -> None:
+        """The trial has got its process."""
+        self._session.begin_trial(trial.config["number"])
+
     def on_step_begin(self, iteration: int, trials: list[Trial], **info: object) -> None:
         """Raises Interrupted if a signal came."""
         self._flag.check()
@@ -151,4 +175,14 @@ class Heartbeat(_Adapter, tune.Callback):  # type: ignore[misc]
         self._flag.check()
         if self._session.is_out_of_time:
             raise TimeIsUp
+        for number in self._session.hanging:
+            self._session.give_up(number)
+            _end_process([trial for trial in trials if trial.config["number"] == number])
         self._files.write_if_due()
+
+
+def _end_process(trials: list[Trial]) -> None:
+    """Ends the processes of these trials; Tune then learns that they died."""
+    for trial in trials:
+        if trial.temporary_state.ray_actor is not None:
+            ray.kill(trial.temporary_state.ray_actor)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import optuna
 
-from tuner.config import SearchConfig
+from tuner.config import SearchConfig, format_duration
 from tuner.driver.progress import (
     BestTrial,
     Event,
@@ -34,10 +34,19 @@ _SAME_FAILURES = {
 }
 
 
+# An epoch may take ten times as long as the slowest one so far: configurations differ in size. Before there is one,
+# and for quick ones, no less than this: the machine may be busy, a GPU's driver compiling.
+_TIMES_SLOWEST_EPOCH = 10
+_FIRST_EPOCH_S = 3600.0
+_SHORTEST_TIMEOUT_S = 300.0
+
+
 @dataclass
 class _Running:
     optuna_trial: optuna.Trial
     live: LiveTrial
+    epoch_began: float | None = None  # None while its process is waited for
+    given_up: str | None = None  # why, once its process is to be ended
 
 
 class SearchSession:
@@ -67,6 +76,7 @@ class SearchSession:
         self._clock = clock
         self._running: dict[int, _Running] = {}
         self._failures: list[tuple[TrialStatus, str]] = []  # the latest ones
+        self._slowest_epoch_s = 0.0
         self.error: Exception | None = None  # raised in one of Ray's callbacks
         study.requeue_cut_off_trials()
         self.state = self._first_state()
@@ -76,11 +86,16 @@ class SearchSession:
 
     @property
     def has_budget(self) -> bool:
-        """Whether another trial may be started, now or once one of those running has ended."""
+        """Whether another trial may be started now."""
         trials = self.state.finished + len(self._running)
         return self.doomed is None and not self._config.is_budget_used(
             trials=trials, seconds=self.seconds
         )
+
+    @property
+    def is_done(self) -> bool:
+        """Whether no trial will ever be started again: of one that runs, the process may still die."""
+        return not self.has_budget and not self._running
 
     @property
     def has_room(self) -> bool:
@@ -119,7 +134,7 @@ class SearchSession:
         spec = TrialSpec(
             number=trial.number,
             hyperparameters=hyperparameters,
-            seed=derive_seed(self._config.seed, f"trial {trial.number}"),
+            seed=derive_seed(self._config.seed, f"trial {self._study.first_try_of(trial)}"),
             max_epochs=self._config.epochs,
         )
         live = LiveTrial(
@@ -134,13 +149,47 @@ class SearchSession:
         self._tell(Event(EventKind.TRIAL_STARTED, live))
         return spec
 
+    def begin_trial(self, number: int) -> None:
+        """The trial has its process, which begins now."""
+        self._running[number].epoch_began = self._clock()
+
+    @property
+    def epoch_timeout_s(self) -> float:
+        """How long an epoch may take, the model's building included, until its trial counts as hanging."""
+        if self._config.epoch_timeout is not None:
+            return self._config.epoch_timeout
+        if not self._slowest_epoch_s:
+            return _FIRST_EPOCH_S
+        return max(_SHORTEST_TIMEOUT_S, _TIMES_SLOWEST_EPOCH * self._slowest_epoch_s)
+
+    @property
+    def hanging(self) -> list[int]:
+        """The trials whose epoch takes too long."""
+        latest = self._clock() - self.epoch_timeout_s
+        return [
+            number
+            for number, running in self._running.items()
+            if running.epoch_began is not None
+            and running.epoch_began < latest
+            and running.given_up is None
+        ]
+
+    def give_up(self, number: int) -> None:
+        """The trial hangs, and its process is about to be ended."""
+        limit = format_duration(self.epoch_timeout_s)
+        self._running[number].given_up = f"no epoch within {limit}, so its process was ended"
+
     def note_facts(self, number: int, facts: TrialFacts) -> None:
-        """A worker has begun the trial."""
+        """What a worker says of the trial that it has begun."""
         self._study.record_facts(self._running[number].optuna_trial, facts)
 
     def end_epoch(self, number: int, result: EpochResult) -> bool:
         """Notes an epoch's figures; True when the trial should stop here."""
         running = self._running[number]
+        now = self._clock()
+        if running.epoch_began is not None:
+            self._slowest_epoch_s = max(self._slowest_epoch_s, now - running.epoch_began)
+        running.epoch_began = now
         metrics = {name: value for name, value in vars(result).items() if name != "epoch"}
         is_pruned = self._study.report(running.optuna_trial, result.epoch, metrics)
         value = metrics[self._study.space.metric.name]
@@ -177,6 +226,28 @@ class SearchSession:
                 error=error,
                 score=live.score,
                 seconds=self._clock() - live.started,
+            )
+        )
+
+    def lose_trial(self, number: int, reason: str) -> None:
+        """The trial's process died or was ended: runs it again, unless that happened too often."""
+        running = self._running[number]
+        reason = running.given_up or reason
+        deaths = 1 + int(running.optuna_trial.user_attrs.get(Attribute.DEATHS, 0))
+        if deaths > self._config.retries:
+            times = f" ({deaths} times)" if deaths > 1 else ""
+            self.end_trial(number, TrialStatus.FAILED, f"{reason}{times}")
+            return
+        del self._running[number]
+        self._study.requeue_lost_trial(running.optuna_trial, reason)
+        self._tell(
+            Event(
+                EventKind.TRIAL_ENDED,
+                running.live,
+                status=TrialStatus.FAILED,
+                error=f"{reason}; runs again",
+                score=running.live.score,
+                seconds=self._clock() - running.live.started,
             )
         )
 
