@@ -1,5 +1,6 @@
 """Whole searches through a real Ray Tune."""
 
+import contextlib
 import csv
 import os
 import signal
@@ -393,3 +394,96 @@ def test_trials_whose_process_dies_or_hangs_run_again(sentences: Path, tmp_path:
     )
     for lost in (1, 3):
         assert trials[lost + 1].params == trials[lost].params
+
+
+_FULL_DISK = """
+import resource, sys
+from pathlib import Path
+from tuner.config import make_config
+from tuner.driver.progress import EventKind
+from tuner.driver.search import run_search
+
+config = make_config({"trials": 50, "out": sys.argv[3], "name": "x", "space": sys.argv[1],
+                      "data": {"source": sys.argv[2]}, "trainer": "toy", "max_concurrent": 2})
+journal = config.folder / "study.journal"
+
+class FillsTheDisk:
+    def on_event(self, event, state):
+        if event.kind is EventKind.TRIAL_ENDED and state.finished == 4:
+            size = journal.stat().st_size + 300
+            resource.setrlimit(resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
+
+run_search(config, FillsTheDisk())
+"""
+
+
+def test_a_disk_that_is_full_stops_the_search_and_the_journal_stays_whole(
+    shared_ray: None, space: SearchSpace, sentences: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "space.yaml").write_text(space.to_yaml(), encoding="utf-8")
+    arguments = [str(tmp_path / "space.yaml"), str(sentences), str(tmp_path / "runs")]
+    ended = subprocess.run(
+        [sys.executable, "-c", _FULL_DISK, *arguments],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        env={**os.environ, "TUNER_CACHE": str(tmp_path / "cache")},
+    )
+    assert "SearchError" in ended.stderr
+    assert "the search cannot go on: [Errno 27] File too large" in ended.stderr
+    run = Run(tmp_path / "runs" / "x")
+    with open(run.folder / "leaderboard.csv", newline="", encoding="utf-8") as file:
+        assert {None} not in [set(row) for row in csv.DictReader(file)]
+    kept = {trial.number for trial in run.study.trials if counts_as_finished(trial)}
+    assert len(kept) >= 4
+    config = make(space, sentences, tmp_path / "runs", name="x", trials=len(kept) + 2)
+    trials = run_search(config).run.study.trials
+    counted = {trial.number for trial in trials if counts_as_finished(trial)}
+    assert kept <= counted
+    assert len(counted) == len(kept) + 2
+
+
+def test_a_raylet_that_dies_ends_the_search_with_a_word_and_it_continues(
+    space: SearchSpace, sentences: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "toy.yaml").write_text(toy_space(epoch_seconds=0.1).to_yaml(), encoding="utf-8")
+    command = [*_SEARCH, "toy.yaml", "--data", str(sentences), "--trainer", "toy", "--name", "x"]
+    environment = {**os.environ, "TUNER_CACHE": str(tmp_path / "cache")}
+    search = subprocess.Popen(
+        [*command, "--trials", "500"],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment,
+    )
+    assert search.stdout is not None
+    for line in search.stdout:
+        if "trial 2 " in line and "started" in line:
+            break
+    (raylet,) = (pid for pid, name in children(search.pid) if name == "raylet")
+    os.kill(raylet, signal.SIGKILL)
+    _, error = search.communicate(timeout=60)
+    assert search.returncode == 1
+    assert error == (
+        "tuner: Ray died (its raylet was killed); finished trials are kept, the same command continues\n"
+    )
+    kept = sum(counts_as_finished(trial) for trial in Run(tmp_path / "runs" / "x").study.trials)
+    again = subprocess.run(
+        [*command, "--trials", str(kept + 2)], cwd=tmp_path, env=environment, timeout=120
+    )
+    assert again.returncode == 0
+    trials = Run(tmp_path / "runs" / "x").study.trials
+    assert sum(counts_as_finished(trial) for trial in trials) == kept + 2
+
+
+def children(parent: int) -> list[tuple[int, str]]:
+    """Pids and names of a process' children (Linux)."""
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            pid, rest = stat.read_text().split(" (", 1)
+            name, fields = rest.rsplit(") ", 1)
+            if int(fields.split()[1]) == parent:
+                found.append((int(pid), name))
+    return found

@@ -6,10 +6,8 @@ The settings that Ray and Tune read from the environment are made here, before R
 import gc
 import os
 import secrets
-import shutil
 import socket
 import sys
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,6 +15,7 @@ from pathlib import Path
 from types import ModuleType
 
 from tuner.config import SearchConfig
+from tuner.driver.scratch import scratch_folder
 from tuner.errors import ConfigError, SearchError
 from tuner.machine import MEMORY_PER_TRIAL_GB, memory, usable_cpus
 from tuner.validation import one_line
@@ -43,6 +42,20 @@ class Cluster:
     ray: ModuleType
     scratch: Path  # for what Tune insists on writing
     is_ours: bool  # this machine alone
+
+    def check_alive(self) -> None:
+        """Raises SearchError when a daemon of the Ray that we started has died: nothing can run any more.
+
+        Ray itself notices after 10 to 20 s, in which trials seem to die, and then ends this process without a word.
+        """
+        node = self.ray._private.worker._global_node if self.is_ours else None
+        if node is None:
+            return
+        for kind in ("raylet", "gcs_server"):
+            if any(each.process.poll() is not None for each in node.all_processes.get(kind, ())):
+                raise SearchError(
+                    f"Ray died (its {kind} was killed); finished trials are kept, the same command continues"
+                )
 
     @property
     def nodes(self) -> list[Mapping[str, float]]:
@@ -90,21 +103,23 @@ def ray_cluster(config: SearchConfig) -> Iterator[Cluster]:
     os.environ.update(_SETTINGS)
     import ray
 
-    # Unix sockets lie below it, and their paths may have 103 bytes: TMPDIR is often too deep.
-    scratch = Path(tempfile.mkdtemp(prefix="tuner-", dir=os.environ.get("RAY_TMPDIR", "/tmp")))
     try:
-        if is_ours:
-            _start(ray, scratch)
-        elif config.address is not None:
-            _join(ray, config.address)
-        yield Cluster(ray, scratch, is_ours)
+        # Unix sockets lie below it, and their paths may have 103 bytes: TMPDIR is often too deep.
+        with scratch_folder(Path(os.environ.get("RAY_TMPDIR", "/tmp"))) as scratch:
+            try:
+                if is_ours:
+                    _start(ray, scratch)
+                elif config.address is not None:
+                    _join(ray, config.address)
+                yield Cluster(ray, scratch, is_ours)
+            finally:
+                if not was_running and ray.is_initialized():
+                    ray.shutdown()
+                # An interrupted search's actors end with their last handle where Ray goes on.
+                gc.collect()
     finally:
-        if not was_running and ray.is_initialized():
-            ray.shutdown()
         for name in _SETTINGS:
             _restore(name, before.get(name))
-        gc.collect()  # an interrupted search's actors end with their last handle where Ray goes on
-        shutil.rmtree(scratch, ignore_errors=True)
 
 
 def _lock_local_ray() -> None:

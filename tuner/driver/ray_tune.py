@@ -16,6 +16,7 @@ from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
+from tuner.driver.cluster import Cluster
 from tuner.driver.deaths import Inquest
 from tuner.driver.files import LeaderboardFiles
 from tuner.driver.interrupts import InterruptFlag, TimeIsUp
@@ -34,7 +35,9 @@ class _Adapter:
 
     @contextmanager
     def _keeping_errors(self) -> Iterator[None]:
-        """Keeps what is raised for `Heartbeat`."""
+        """Keeps what is raised for `Heartbeat`; until then nothing else is done, or the study might be damaged."""
+        if self._session.error is not None:
+            raise self._session.error
         try:
             yield
         except Exception as error:
@@ -152,9 +155,14 @@ class Heartbeat(_Adapter, tune.Callback):  # type: ignore[misc]
     """Between two of Tune's steps (at most 0.1 s each): acts on Ctrl-C, keeps the files in step."""
 
     def __init__(
-        self, session: SearchSession, flag: InterruptFlag, files: LeaderboardFiles
+        self,
+        session: SearchSession,
+        cluster: Cluster,
+        flag: InterruptFlag,
+        files: LeaderboardFiles,
     ) -> None:
         self._session = session
+        self._cluster = cluster
         self._flag = flag
         self._files = files
 
@@ -165,8 +173,9 @@ class Heartbeat(_Adapter, tune.Callback):  # type: ignore[misc]
         self._session.begin_trial(trial.config["number"])
 
     def on_step_begin(self, iteration: int, trials: list[Trial], **info: object) -> None:
-        """Raises Interrupted if a signal came."""
+        """Raises Interrupted if a signal came, SearchError if Ray died."""
         self._flag.check()
+        self._cluster.check_alive()
 
     def on_step_end(self, iteration: int, trials: list[Trial], **info: object) -> None:
         """Raises what Tune swallowed, acts on a signal or the clock, and writes the leaderboard if it is due."""

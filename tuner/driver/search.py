@@ -163,7 +163,7 @@ def _fit(
             name="tune",
             storage_path=str(cluster.scratch / "tune"),
             verbose=0,
-            callbacks=[Heartbeat(session, flag, files)],
+            callbacks=[Heartbeat(session, cluster, flag, files)],
             checkpoint_config=tune.CheckpointConfig(
                 checkpoint_frequency=0, checkpoint_at_end=False
             ),
@@ -174,12 +174,24 @@ def _fit(
 
 @contextmanager
 def _closing(session: SearchSession, files: LeaderboardFiles) -> Iterator[None]:
-    """Leaves study and files whole, however the search ends."""
+    """Leaves study and files whole, however the search ends.
+
+    After an OSError nothing is written any more: the journal may end in half a line, which the next search cuts off,
+    but not if another line follows.
+    """
     try:
         yield
-    finally:
-        session.close()
-        files.write()
+    except OSError:
+        raise
+    except BaseException:
+        _close(session, files)
+        raise
+    _close(session, files)
+
+
+def _close(session: SearchSession, files: LeaderboardFiles) -> None:
+    session.close()
+    files.write()
 
 
 def _open(folder: RunFolder, config: SearchConfig, workers: int) -> SearchStudy:
