@@ -17,7 +17,6 @@ from tuner.study import (
     create_or_open_study,
     derive_seed,
     load_study,
-    trim_torn_line,
 )
 
 
@@ -218,27 +217,6 @@ def test_a_trial_cut_off_while_it_was_sampled_keeps_what_was_drawn(
     second.ask()
     retry = second.ask()
     assert space.suggest(retry).architecture == architecture
-
-
-def test_a_torn_last_line_is_cut_off_and_nothing_else(journal: Path, space: SearchSpace) -> None:
-    study = open_study(journal, space)
-    run_trial(study, 0.8)
-    whole = journal.read_bytes()
-    torn_line = b'{"op_code": 6, "worker_id": "x'
-    journal.write_bytes(whole + torn_line)
-    assert trim_torn_line(journal) == len(torn_line)
-    assert journal.read_bytes() == whole
-    assert trim_torn_line(journal) == 0
-    run_trial(open_study(journal, space), 0.9)
-    assert len(load_study(journal).trials) == 2
-
-
-def test_a_torn_journal_is_continued_as_if_it_were_whole(journal: Path, space: SearchSpace) -> None:
-    run_trial(open_study(journal, space), 0.8)
-    with open(journal, "ab") as file:
-        file.write(b'{"op_code": 6, "worker_id": "x')
-    run_trial(open_study(journal, space), 0.9)
-    assert [trial.value for trial in load_study(journal).trials] == [0.8, 0.9]
 
 
 def test_a_lock_that_a_dead_writer_left_does_not_block(journal: Path, space: SearchSpace) -> None:

@@ -17,6 +17,7 @@ from tuner.errors import RunFolderError
 from tuner.hyperparameters import Scalar
 from tuner.space import Mode, SearchSpace
 from tuner.status import TrialStatus
+from tuner.validation import one_line
 
 
 class Attribute(StrEnum):
@@ -104,7 +105,20 @@ class StudyReader:
         return [self.record(trial) for trial in trials if trial.state is not TrialState.WAITING]
 
     def record(self, trial: FrozenTrial) -> TrialRecord:
-        """One trial in this package's words."""
+        """One trial in this package's words.
+
+        Raises:
+            RunFolderError: what the study says of it makes no sense.
+        """
+        try:
+            return self._record(trial)
+        except (AttributeError, KeyError, TypeError, ValueError) as cause:
+            raise RunFolderError(
+                f"study {self.study.study_name}: trial {trial.number} is damaged ({one_line(repr(cause))}); "
+                "restore study.journal from a backup, or search again under another --name"
+            ) from cause
+
+    def _record(self, trial: FrozenTrial) -> TrialRecord:
         curve = {
             int(key.removeprefix(Attribute.EPOCH)): value
             for key, value in trial.user_attrs.items()

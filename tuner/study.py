@@ -5,19 +5,16 @@ attributes that `tuner.records` names and reads. Must not import Ray or Keras.
 """
 
 import hashlib
-import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import optuna
-from optuna.storages import JournalStorage
-from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState
 
 from tuner.config import PrunerName, SamplerName
 from tuner.errors import RunFolderError
+from tuner.journal import mend_end, open_journal
 from tuner.pruning import HalvingPruner, make_pruner
 from tuner.records import Attribute, counts_as_finished, deaths_before, is_baseline
 from tuner.sampling import make_sampler
@@ -25,6 +22,7 @@ from tuner.space import Mode, SearchSpace
 from tuner.status import TrialFacts, TrialStatus
 
 STUDY_NAME = "tuner"
+_NO_STUDY = "holds no study of tuner; search again under another --name"
 CUT_OFF = "cut off by the end of the search; runs again when it is continued"
 
 
@@ -40,21 +38,24 @@ def create_or_open_study(
 ) -> "SearchStudy":
     """The study in `journal`, made with its baselines if it is new.
 
-    The caller holds the run folder's lock: a writer that died may have left its last line unfinished and its own
-    lock behind, and both are mended here.
+    The caller holds the run folder's lock.
+
+    Raises:
+        RunFolderError: the file is damaged, or holds no study of ours.
     """
     if journal.is_file():
-        trim_torn_line(journal)
-        Path(f"{journal}.lock").unlink(missing_ok=True)
+        mend_end(journal)
     journal.parent.mkdir(parents=True, exist_ok=True)
-    with _readable(journal) as storage:
-        study = optuna.create_study(
-            storage=storage,
-            study_name=STUDY_NAME,
-            direction="maximize" if space.metric.mode is Mode.MAX else "minimize",
-            pruner=make_pruner(pruner, max_epochs),
-            load_if_exists=True,
-        )
+    storage = open_journal(journal)
+    if journal.stat().st_size and not storage.get_all_studies():
+        raise RunFolderError(f"{journal}: {_NO_STUDY}")
+    study = optuna.create_study(
+        storage=storage,
+        study_name=STUDY_NAME,
+        direction="maximize" if space.metric.mode is Mode.MAX else "minimize",
+        pruner=make_pruner(pruner, max_epochs),
+        load_if_exists=True,
+    )
     if Attribute.SPACE not in study.user_attrs:
         for parameters in space.baseline_parameters():
             if not _is_known(study, parameters):
@@ -71,44 +72,10 @@ def load_study(journal: Path) -> optuna.Study:
     """
     if not journal.is_file():
         raise RunFolderError(f"{journal}: no such file; `tuner search` makes one")
-    with _readable(journal) as storage:
-        return optuna.load_study(study_name=STUDY_NAME, storage=storage)
-
-
-@contextmanager
-def _readable(journal: Path) -> Iterator[JournalStorage]:
-    """The journal's storage; what Optuna raises on a file that it cannot read becomes one line."""
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
     try:
-        yield JournalStorage(JournalFileBackend(str(journal)))
+        return optuna.load_study(study_name=STUDY_NAME, storage=open_journal(journal))
     except KeyError as cause:
-        raise RunFolderError(
-            f"{journal}: holds no study of tuner; search again under another --name"
-        ) from cause
-    except (ValueError, TypeError) as cause:
-        raise RunFolderError(f"{journal}: not an Optuna journal, or damaged: {cause}") from cause
-
-
-def trim_torn_line(journal: Path) -> int:
-    """Cuts off a last line that its writer did not finish, and says how many bytes it had.
-
-    Optuna opens such a journal and breaks at the next append, which continues on the torn line
-    (https://github.com/optuna/optuna/issues/5138).
-    """
-    with open(journal, "rb+") as file:
-        size = file.seek(0, os.SEEK_END)
-        position = size
-        while position > 0:
-            start = max(0, position - 65536)
-            file.seek(start)
-            newline = file.read(position - start).rfind(b"\n")
-            if newline >= 0:
-                position = start + newline + 1
-                break
-            position = start
-        if position < size:
-            file.truncate(position)
-        return size - position
+        raise RunFolderError(f"{journal}: {_NO_STUDY}") from cause
 
 
 class SearchStudy:

@@ -1,0 +1,188 @@
+"""The journal under scissors and hammers: cut anywhere it opens, hit anywhere it opens or is refused in one line."""
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tuner.config import PrunerName, SamplerName
+from tuner.errors import RunFolderError
+from tuner.journal import mend_end, open_journal, trim_torn_line
+from tuner.leaderboard import curves, leaderboard, to_csv
+from tuner.records import StudyReader
+from tuner.space import SearchSpace
+from tuner.status import TrialFacts, TrialStatus
+from tuner.study import SearchStudy, create_or_open_study, load_study
+
+SPACE = SearchSpace.from_mapping(
+    {
+        "name": "small",
+        "max_epochs": 9,
+        "shared": {"learning_rate": {"float": [1e-4, 1e-2], "log": True}},
+        "architectures": {"lstm": {}, "cnn_lstm": {"filters": {"int": [8, 32]}}},
+        "baselines": [{"architecture": "lstm", "learning_rate": 1e-3}],
+    },
+    "small.yaml",
+)
+METRICS = ("loss", "accuracy", "val_loss", "val_accuracy", "val_f1", "seconds")
+MANY = settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+
+
+def open_study(journal: Path) -> SearchStudy:
+    return create_or_open_study(
+        journal,
+        SPACE,
+        seed=0,
+        sampler=SamplerName.RANDOM,
+        pruner=PrunerName.HALVING,
+        max_epochs=9,
+        workers=2,
+    )
+
+
+def run_trial(study: SearchStudy, accuracy: float = 0.8) -> None:
+    trial = study.ask()
+    study.space.suggest(trial)
+    study.record_facts(trial, TrialFacts(seed=7, host="h", device="cpu", weights=123))
+    study.report(trial, 1, dict.fromkeys(METRICS, accuracy))
+    study.finish(trial, TrialStatus.COMPLETE)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A journal of five finished trials and one that runs."""
+    journal = tmp_path_factory.mktemp("whole") / "study.journal"
+    study = open_study(journal)
+    for accuracy in (0.5, 0.6, 0.7, 0.8, 0.9):
+        run_trial(study, accuracy)
+    study.space.suggest(study.ask())
+    return journal
+
+
+@MANY
+@given(data=st.data())
+def test_a_journal_cut_at_any_byte_loses_that_line_and_goes_on(
+    whole: Path, tmp_path: Path, data: st.DataObject
+) -> None:
+    content = whole.read_bytes()
+    end = data.draw(st.integers(0, len(content)))
+    journal = tmp_path / "study.journal"
+    journal.write_bytes(content[:end])
+
+    study = open_study(journal)  # makes what a search that was killed early had not made yet
+    study.requeue_cut_off_trials()
+    run_trial(study)
+
+    mended = journal.read_bytes()
+    assert mended.startswith(content[: content[:end].rfind(b"\n") + 1])
+    board = leaderboard(StudyReader(load_study(journal)))
+    assert (board["status"] == "complete").sum() >= content[:end].count(b'"state": 1, "values"') + 1
+
+
+def read_all(journal: Path) -> None:
+    """Everything that anybody reads of a journal."""
+    reader = StudyReader(load_study(journal))
+    to_csv(leaderboard(reader))
+    to_csv(curves(reader))
+
+
+@contextmanager
+def read_or_refused_in_one_line() -> Iterator[None]:
+    message = ""
+    try:
+        yield
+    except RunFolderError as error:
+        message = str(error)
+    assert "\n" not in message
+
+
+@MANY
+@given(data=st.data())
+def test_a_journal_hit_at_any_byte_is_read_or_refused_in_one_line(
+    whole: Path, tmp_path: Path, data: st.DataObject
+) -> None:
+    content = bytearray(whole.read_bytes())
+    for _ in range(data.draw(st.integers(1, 3))):
+        content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
+    journal = tmp_path / "study.journal"
+    journal.write_bytes(content)
+    with read_or_refused_in_one_line():
+        read_all(journal)
+    assert journal.read_bytes() == content
+
+
+@MANY
+@given(data=st.data())
+def test_a_journal_that_lost_or_doubled_lines_is_read_or_refused_in_one_line(
+    whole: Path, tmp_path: Path, data: st.DataObject
+) -> None:
+    lines = whole.read_bytes().splitlines(keepends=True)
+    at = data.draw(st.integers(0, len(lines) - 1))
+    lines[at : at + 1] = data.draw(st.sampled_from([[], [lines[at]] * 2, [b"{}\n"], [b"[]\n"]]))
+    journal = tmp_path / "study.journal"
+    journal.write_bytes(b"".join(lines))
+    with read_or_refused_in_one_line():
+        read_all(journal)
+        run_trial(open_study(journal))
+
+
+@pytest.mark.parametrize("line", [1, 7, -1])
+def test_a_damaged_line_is_named_with_what_to_do_and_left_as_it_is(
+    whole: Path, tmp_path: Path, line: int
+) -> None:
+    lines = whole.read_bytes().splitlines(keepends=True)
+    number = line if line > 0 else len(lines)
+    lines[number - 1] = lines[number - 1].replace(b"{", b"(", 1)
+    journal = tmp_path / "study.journal"
+    journal.write_bytes(b"".join(lines))
+
+    with pytest.raises(
+        RunFolderError,
+        match=rf"journal: line {number} is damaged .*restore .*head -n {number - 1} ",
+    ):
+        open_study(journal)
+
+    assert journal.read_bytes() == b"".join(lines)
+
+
+def test_a_journal_whose_study_is_gone_is_refused_not_begun_anew(
+    whole: Path, tmp_path: Path
+) -> None:
+    journal = tmp_path / "study.journal"
+    deletes = b'{"op_code": 1, "worker_id": "x", "study_id": 0}\n'
+    journal.write_bytes(whole.read_bytes() + deletes)
+    with pytest.raises(RunFolderError, match="holds no study of tuner"):
+        open_study(journal)
+
+
+def test_a_torn_last_line_is_cut_off_and_nothing_else(whole: Path, tmp_path: Path) -> None:
+    journal = Path(shutil.copy(whole, tmp_path))
+    torn_line = b'{"op_code": 6, "worker_id": "x'
+    with open(journal, "ab") as file:
+        file.write(torn_line)
+    assert trim_torn_line(journal) == len(torn_line)
+    assert journal.read_bytes() == whole.read_bytes()
+    assert trim_torn_line(journal) == 0
+
+
+def test_a_torn_journal_is_continued_as_if_it_were_whole(tmp_path: Path) -> None:
+    journal = tmp_path / "study.journal"
+    run_trial(open_study(journal), 0.8)
+    with open(journal, "ab") as file:
+        file.write(b'{"op_code": 6, "worker_id": "x')
+    run_trial(open_study(journal), 0.9)
+    assert [trial.value for trial in load_study(journal).trials] == [0.8, 0.9]
+
+
+def test_optuna_still_passes_over_a_damaged_last_line(whole: Path, tmp_path: Path) -> None:
+    """When it does no more, `mend_end` need not look at it."""
+    journal = Path(shutil.copy(whole, tmp_path))
+    with open(journal, "ab") as file:
+        file.write(b"damaged\n")
+    open_journal(journal)
+    with pytest.raises(RunFolderError, match="is damaged"):
+        mend_end(journal)
