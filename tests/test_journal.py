@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tuner.config import PrunerName, SamplerName
-from tuner.errors import RunFolderError
+from tuner.errors import RunFolderError, UsageError
 from tuner.journal import mend_end, open_journal, trim_torn_line
 from tuner.leaderboard import curves, leaderboard, to_csv
 from tuner.records import StudyReader
@@ -95,7 +95,7 @@ def read_or_refused_in_one_line() -> Iterator[None]:
     message = ""
     try:
         yield
-    except RunFolderError as error:
+    except UsageError as error:
         message = str(error)
     assert "\n" not in message
 

@@ -12,17 +12,19 @@ import platform
 import shutil
 import socket
 import tempfile
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from tuner.config import SearchConfig
 from tuner.errors import RunFolderError
 from tuner.yaml_files import read_yaml, to_yaml
 
+_LOCK_ATTEMPTS = 5
 _RECORDED_PACKAGES = ("sequence-tuner", "ray", "optuna", "keras", "tensorflow", "numpy", "pandas")
 
 
@@ -56,6 +58,28 @@ class RunFolder:
     def logs(self) -> Path:
         return self.path / "logs"
 
+    @property
+    def lock_file(self) -> Path:
+        return self.logs / "lock"
+
+    @property
+    def stop_request(self) -> Path:
+        """Being there, it asks the search that runs in this folder to end."""
+        return self.logs / "stop"
+
+    @property
+    def owner(self) -> str | None:
+        """Which search runs in this folder, `process 123 on host`; None when none does."""
+        try:
+            with open(self.lock_file, encoding="utf-8") as lock:
+                try:
+                    fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    return lock.read().strip() or "another process"
+        except FileNotFoundError:
+            pass
+        return None
+
     @classmethod
     def existing(cls, path: Path | str) -> "RunFolder":
         """The run folder at `path`.
@@ -66,6 +90,10 @@ class RunFolder:
         folder = cls(Path(os.path.expanduser(path)))
         if not os.path.isdir(folder.path):
             raise RunFolderError(f"{path}: no such run folder; {runs_near(folder.path)}")
+        if not folder.journal.is_file() and folder.owner is not None:
+            raise RunFolderError(
+                f"{path}: a search is just starting in it; ask again in some seconds"
+            )
         if not folder.journal.is_file():
             raise RunFolderError(f"{path}: not a run folder (no {folder.journal.name} in it)")
         return folder
@@ -97,20 +125,19 @@ class RunFolder:
         """
         try:
             self.logs.mkdir(parents=True, exist_ok=True)
-            lock = open(self.logs / "lock", "a+", encoding="utf-8")  # noqa: SIM115 - closed below
+            lock = open(self.lock_file, "a+", encoding="utf-8")  # noqa: SIM115 - closed below
         except OSError as cause:
             raise RunFolderError(
                 f"{self.path}: cannot be made or written to ({cause.strerror}); choose another --out"
             ) from cause
         with lock as handle:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
+            if not _lock_exclusively(handle):
                 handle.seek(0)
                 owner = handle.read().strip() or "another process"
                 raise RunFolderError(
-                    f"{self.path}: a search is running in it ({owner}); wait for it, or end it"
-                ) from None
+                    f"{self.path}: a search is running in it ({owner}); wait for it, or end it: tuner stop {self.path}"
+                )
+            self.stop_request.unlink(missing_ok=True)  # it was an earlier search's
             handle.truncate(0)
             handle.write(f"process {os.getpid()} on {socket.gethostname()}")
             handle.flush()
@@ -160,6 +187,18 @@ class RunFolder:
                     f"{self.path}: belongs to a search with {other}; "
                     "choose another --name, or ask for the same to continue it"
                 )
+
+
+def _lock_exclusively(handle: IO[str]) -> bool:
+    """Whether the file could be locked. Who only asks for the owner holds it for a moment, so it is tried again."""
+    for attempt in range(_LOCK_ATTEMPTS):
+        time.sleep(0.05 if attempt else 0.0)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            continue
+        return True
+    return False
 
 
 def fingerprint(config: SearchConfig, data_fingerprint: str) -> dict[str, str | int]:

@@ -16,6 +16,7 @@ from tuner import cli, doctor
 from tuner.config import PrunerName, SamplerName
 from tuner.doctor import Check, Status
 from tuner.errors import SearchError
+from tuner.run_folder import RunFolder
 from tuner.space import SearchSpace
 from tuner.status import TrialStatus
 from tuner.study import TrialFacts, create_or_open_study
@@ -425,3 +426,26 @@ def test_doctor_prints_what_it_found_and_what_to_do(
     assert "little [b]left[/b]�[2J" in ended.out
     assert "rm 'a [file]'" in ended.out
     assert [line.split()[0] for line in ended.out.splitlines()[:2]] == ["ok", str(status)]
+
+
+# -- status, stop ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("command", ["status", "stop"])
+def test_a_run_that_is_not_there_is_refused(call: Call, command: str) -> None:
+    assert "runs/x: no such run folder" in call(command, "runs/x").refusal
+
+
+def test_a_run_in_which_nobody_searches_cannot_be_stopped(call: Call, make_run: MakeRun) -> None:
+    run = make_run("a")
+    assert "no search is running in it" in call("stop", run).refusal
+    assert not (Path(run) / "logs" / "stop").exists()
+
+
+def test_a_search_that_does_not_end_in_time_is_said_so(call: Call, make_run: MakeRun) -> None:
+    run = make_run("a")
+    with RunFolder(Path(run)).locked():
+        assert "--timeout: must be a duration" in call("stop", run, "--timeout", "soon").refusal
+        ended = call("stop", run, "--timeout", "0.2s")
+    assert ended.code == 1
+    assert "has not ended within" in ended.err

@@ -19,6 +19,7 @@ from tuner.driver.search import EndReason, run_search
 from tuner.errors import ConfigError, DataError, RunFolderError, SearchError, SpaceError
 from tuner.records import counts_as_finished
 from tuner.run import Run
+from tuner.run_state import Activity, read_run_state
 from tuner.space import SearchSpace
 from tuner.status import TrialStatus
 
@@ -394,6 +395,33 @@ def test_trials_whose_process_dies_or_hangs_run_again(sentences: Path, tmp_path:
     )
     for lost in (1, 3):
         assert trials[lost + 1].params == trials[lost].params
+
+
+def test_another_terminal_stops_a_search_and_it_continues(sentences: Path, tmp_path: Path) -> None:
+    (tmp_path / "toy.yaml").write_text(toy_space(epoch_seconds=0.1).to_yaml(), encoding="utf-8")
+    command = [*_SEARCH, "toy.yaml", "--data", str(sentences), "--trainer", "toy", "--name", "x"]
+    search = subprocess.Popen(
+        [*command, "--trials", "500"],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "TUNER_CACHE": str(tmp_path / "cache")},
+    )
+    assert search.stdout is not None
+    for line in search.stdout:
+        if "trial 2 " in line and "started" in line:
+            break
+    stop = subprocess.run(
+        [*_SEARCH[:-1], "stop", "runs/x"], cwd=tmp_path, capture_output=True, text=True, timeout=60
+    )
+    out, error = search.communicate(timeout=60)
+    assert (search.returncode, error) == (0, "")
+    assert "type the same command again to continue" in out
+    assert stop.stdout.startswith(f"Stopped runs/x (process {search.pid} on ")
+    state = read_run_state(tmp_path / "runs" / "x")
+    assert state.activity is Activity.STOPPED
+    assert state.running == 0
 
 
 _FULL_DISK = """

@@ -6,7 +6,7 @@ from typing import NoReturn
 
 import typer
 
-from tuner.cli import data, doctor, leaderboard, search, spaces
+from tuner.cli import data, doctor, leaderboard, search, spaces, status, stop
 from tuner.errors import SearchError, TunerError
 from tuner.validation import one_line
 
@@ -19,6 +19,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command("search")(search.search)
+app.command("status")(status.status)
+app.command("stop")(stop.stop)
 app.command("leaderboard")(leaderboard.leaderboard)
 app.command("spaces")(spaces.spaces)
 app.command("data")(data.data)

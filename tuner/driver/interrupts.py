@@ -1,9 +1,13 @@
-"""What ends a search from outside: Ctrl-C, SIGTERM, the time budget. Acted on between two of Tune's steps."""
+"""What ends a search from outside: Ctrl-C, SIGTERM, `tuner stop`, the time budget.
+
+Acted on between two of Tune's steps.
+"""
 
 import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from types import FrameType
 
 
@@ -19,16 +23,27 @@ class TimeIsUp(BaseException):
     """The time budget is used up. Not an Exception, as above."""
 
 
-class InterruptFlag:
-    """Remembers the first signal that came."""
+class StopRequested(BaseException):
+    """`tuner stop` asked the search to end. Not an Exception, as above."""
 
-    def __init__(self) -> None:
+
+class InterruptFlag:
+    """Remembers the first signal that came, and looks for `tuner stop`'s request.
+
+    Args:
+        stop_request: the file by whose being there the search is asked to stop.
+    """
+
+    def __init__(self, stop_request: Path) -> None:
         self._signal_number: int | None = None
+        self._stop_request = stop_request
 
     def check(self) -> None:
-        """Raises Interrupted if a signal came; called where everything is in order."""
+        """Raises Interrupted or StopRequested if so; called where everything is in order."""
         if self._signal_number is not None:
             raise Interrupted(self._signal_number)
+        if self._stop_request.exists():
+            raise StopRequested
 
     @contextmanager
     def listening(self) -> Iterator[None]:

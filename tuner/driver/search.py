@@ -12,7 +12,7 @@ from tuner.data import Dataset, Split, load_dataset
 from tuner.driver.cluster import Cluster, make_current_folder_importable, ray_cluster
 from tuner.driver.files import LeaderboardFiles
 from tuner.driver.gpu_share import with_measured_share
-from tuner.driver.interrupts import Interrupted, InterruptFlag, TimeIsUp
+from tuner.driver.interrupts import Interrupted, InterruptFlag, StopRequested, TimeIsUp
 from tuner.driver.output import output_to
 from tuner.driver.progress import Event, SearchListener, SearchState, SilentListener
 from tuner.driver.session import SearchSession
@@ -35,6 +35,7 @@ class EndReason(StrEnum):
     BUDGET_USED = "budget used"
     BUDGET_WAS_USED = "budget was used before"
     INTERRUPTED = "interrupted"
+    STOPPED = "stopped"
 
 
 @dataclass(frozen=True)
@@ -98,12 +99,14 @@ def _search(
         listener=_Both(listener, files),
         clock=time.monotonic,
     )
-    flag = InterruptFlag()
+    flag = InterruptFlag(folder.stop_request)
     try:
         with _closing(session, files), flag.listening():
             _fit(config, _task(config, folder, dataset), cluster, session, files, flag)
     except Interrupted as interrupted:
         return SearchOutcome(Run(folder.path), EndReason.INTERRUPTED, interrupted.signal_number)
+    except StopRequested:
+        return SearchOutcome(Run(folder.path), EndReason.STOPPED)
     except TimeIsUp:
         return SearchOutcome(Run(folder.path), EndReason.BUDGET_USED)
     if session.doomed is not None:

@@ -23,13 +23,13 @@ def print_outcome(outcome: SearchOutcome, config: SearchConfig) -> int:
         console.print(f"… and {more} more" if more > 0 else "")
     folder = shlex.quote(str(run.folder))
     finished = sum(counts_as_finished(trial) for trial in run.study.get_trials(deepcopy=False))
-    if outcome.reason is EndReason.INTERRUPTED:
+    if outcome.reason in {EndReason.INTERRUPTED, EndReason.STOPPED}:
         _say(
             console,
             f"Stopped. {finished} finished trials are kept in {folder}; "
             "type the same command again to continue.",
         )
-        return 128 + (outcome.signal_number or 2)
+        return 128 + outcome.signal_number if outcome.signal_number is not None else 0
     if outcome.reason is EndReason.BUDGET_WAS_USED:
         _say(console, f"The budget of {folder} was used up before; a larger one continues it.")
     _say(console, f"Leaderboard: {run.folder / 'leaderboard.csv'}")

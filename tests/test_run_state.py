@@ -1,0 +1,119 @@
+"""What a run is doing, from its folder alone."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tuner.config import SearchConfig, make_config
+from tuner.errors import RunFolderError
+from tuner.run_folder import RunFolder
+from tuner.run_state import Activity, read_run_state
+from tuner.space import SearchSpace
+from tuner.status import TrialStatus
+from tuner.study import SearchStudy, create_or_open_study
+from tuner.terminal.run_state import state_json, state_lines
+
+METRICS = ("loss", "accuracy", "val_loss", "val_accuracy", "val_f1", "seconds")
+
+
+class Sitting:
+    """A search's hands on its run folder."""
+
+    def __init__(self, config: SearchConfig) -> None:
+        self.folder = RunFolder(config.folder)
+        self.folder.write_run_file(config, "data")
+        self.study: SearchStudy = create_or_open_study(
+            self.folder.journal,
+            config.space,
+            seed=0,
+            sampler=config.sampler,
+            pruner=config.pruner,
+            max_epochs=9,
+            workers=2,
+        )
+
+    def run_trial(self, status: TrialStatus, accuracy: float = 0.8) -> None:
+        trial = self.study.ask()
+        self.study.space.suggest(trial)
+        self.study.report(trial, 1, dict.fromkeys(METRICS, accuracy))
+        self.study.finish(trial, status, "why" if status is TrialStatus.FAILED else None)
+
+    def start_trial(self) -> None:
+        self.study.space.suggest(self.study.ask())
+
+
+@pytest.fixture
+def config(space: SearchSpace, tmp_path: Path) -> SearchConfig:
+    return make_config({"space": space, "out": str(tmp_path), "name": "x", "trials": 3})
+
+
+@pytest.fixture
+def sitting(config: SearchConfig) -> Sitting:
+    return Sitting(config)
+
+
+def test_a_run_that_searches_names_its_process_and_counts_its_trials(sitting: Sitting) -> None:
+    sitting.run_trial(TrialStatus.COMPLETE, 0.7)
+    sitting.run_trial(TrialStatus.FAILED)
+    sitting.start_trial()
+    with sitting.folder.locked():
+        state = read_run_state(sitting.folder.path)
+    assert state.activity is Activity.SEARCHING
+    assert state.owner is not None
+    assert state.owner.startswith("process ")
+    assert state.counts == {TrialStatus.COMPLETE: 1, TrialStatus.FAILED: 1}
+    assert (state.finished, state.running, state.trial_budget) == (2, 1, 3)
+    assert state.best is not None
+    assert state.best.number == 0
+    assert state.quiet_s < 60
+
+
+def test_a_run_that_nobody_holds_while_trials_run_has_died(sitting: Sitting) -> None:
+    sitting.start_trial()
+    state = read_run_state(sitting.folder.path)
+    assert state.activity is Activity.DIED
+    text = "\n".join(state_lines(state))
+    assert "state       died; to continue: tuner search --config " in text
+    assert "0 of 3: 1 cut off" in text
+
+
+def test_a_run_is_stopped_or_finished_by_its_budget(sitting: Sitting) -> None:
+    sitting.run_trial(TrialStatus.COMPLETE)
+    sitting.start_trial()
+    sitting.study.requeue_cut_off_trials()
+    assert read_run_state(sitting.folder.path).activity is Activity.STOPPED
+    for _ in range(2):
+        sitting.run_trial(TrialStatus.COMPLETE)
+    state = read_run_state(sitting.folder.path)
+    assert state.activity is Activity.FINISHED
+    assert state.finished == 3  # the one that was cut off does not count
+
+
+def test_a_program_gets_json(sitting: Sitting) -> None:
+    sitting.run_trial(TrialStatus.COMPLETE, 0.7)
+    content = json.loads(state_json(read_run_state(sitting.folder.path)))
+    assert content["state"] == "stopped"
+    assert content["trials"] == {"complete": 1}
+    assert content["best"] == {"trial": 0, "architecture": "lstm", "score": 0.7}
+
+
+def test_a_search_that_has_no_study_yet_is_said_to_start(config: SearchConfig) -> None:
+    folder = RunFolder(config.folder)
+    with folder.locked(), pytest.raises(RunFolderError, match="just starting in it"):
+        read_run_state(folder.path)
+
+
+def test_an_owner_who_died_is_no_owner_and_asking_holds_nothing(sitting: Sitting) -> None:
+    with sitting.folder.locked():
+        pass
+    assert sitting.folder.owner is None
+    with sitting.folder.locked():
+        assert sitting.folder.owner is not None
+
+
+def test_a_search_does_not_obey_an_earlier_ones_stop_request(sitting: Sitting) -> None:
+    sitting.folder.logs.mkdir(exist_ok=True)
+    sitting.folder.stop_request.touch()
+    with sitting.folder.locked():
+        assert not sitting.folder.stop_request.exists()

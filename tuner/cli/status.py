@@ -1,0 +1,33 @@
+"""`tuner status`."""
+
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+
+class Format(StrEnum):
+    """How a state is printed."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
+def status(
+    run: Annotated[str, typer.Argument(help="A run folder.")],
+    format: Annotated[
+        Format, typer.Option(help="How to print it.", show_default=True)
+    ] = Format.TEXT,
+) -> None:
+    """Say what a run is doing: alive or not, trials, budget, best, last event."""
+    from tuner.run_state import read_run_state
+    from tuner.terminal.run_state import state_json, state_lines
+    from tuner.terminal.tables import plain_console, printable
+
+    state = read_run_state(run)
+    if format is Format.JSON:
+        print(state_json(state))
+        return
+    console = plain_console()
+    for line in state_lines(state):
+        console.print(printable(line), soft_wrap=True)

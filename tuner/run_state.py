@@ -1,0 +1,88 @@
+"""What a run is doing, read from its run folder alone: alive or not, trials, budget, last sign of life.
+
+Must not import Ray or Keras.
+"""
+
+import time
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from tuner.config import SearchConfig, make_config
+from tuner.records import StudyReader, TrialRecord, counts_as_finished, ranked
+from tuner.run_folder import RunFolder
+from tuner.status import TrialStatus
+from tuner.study import load_study
+
+
+class Activity(StrEnum):
+    """Whether a search runs in a run folder, and how the last one ended."""
+
+    SEARCHING = "searching"
+    FINISHED = "finished"  # its budget is used up
+    STOPPED = "stopped"  # before its budget was used up
+    DIED = "died"  # without putting its study in order
+
+
+@dataclass(frozen=True)
+class RunState:
+    """A run at one moment."""
+
+    folder: Path
+    activity: Activity
+    owner: str | None  # `process 123 on host`, while it searches
+    counts: Mapping[TrialStatus, int]  # of the trials that count toward the budget
+    running: int  # trials
+    trial_budget: int | None
+    seconds: float  # searched until the last trial ended
+    time_budget_s: float | None
+    best: TrialRecord | None
+    quiet_s: float  # seconds since the study was last written to
+
+    @property
+    def finished(self) -> int:
+        """Trials that count toward the budget."""
+        return sum(self.counts.values())
+
+
+def read_run_state(path: Path | str) -> RunState:
+    """The state of the run in the folder at `path`.
+
+    Raises:
+        RunFolderError: no run folder there, or a damaged one.
+        ConfigError: its `run.yaml` cannot be read.
+    """
+    folder = RunFolder.existing(path)
+    owner = folder.owner  # before the study: what it tells then is no older
+    reader = StudyReader(load_study(folder.journal))
+    config = make_config({}, config_file=folder.run_file)
+    records = reader.records()
+    trials = reader.study.get_trials(deepcopy=False)
+    counted = {trial.number for trial in trials if counts_as_finished(trial)}
+    counts = Counter(record.status for record in records if record.number in counted)
+    running = sum(record.status is TrialStatus.RUNNING for record in records)
+    best = next(iter(ranked(records, reader.space.metric.mode)), None)
+    return RunState(
+        folder=folder.path,
+        activity=_activity(owner, running, len(counted), reader.seconds, config),
+        owner=owner,
+        counts=counts,
+        running=running,
+        trial_budget=config.trial_budget,
+        seconds=reader.seconds,
+        time_budget_s=config.time_budget,
+        best=best if best is not None and best.score is not None else None,
+        quiet_s=max(0.0, time.time() - folder.journal.stat().st_mtime),
+    )
+
+
+def _activity(
+    owner: str | None, running: int, finished: int, seconds: float, config: SearchConfig
+) -> Activity:
+    if owner is not None:
+        return Activity.SEARCHING
+    if config.is_budget_used(trials=finished, seconds=seconds):
+        return Activity.FINISHED
+    return Activity.DIED if running else Activity.STOPPED

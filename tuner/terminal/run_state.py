@@ -1,0 +1,67 @@
+"""What a person reads of a run's state."""
+
+import json
+import shlex
+
+from tuner.config import format_duration
+from tuner.run_state import Activity, RunState
+from tuner.terminal.tables import score_text
+
+
+def state_lines(state: RunState) -> list[str]:
+    """A run's state in words, a line a matter."""
+    shares = [f"{count} {status}" for status, count in sorted(state.counts.items())]
+    if state.running:
+        shares.append(f"{state.running} {_running_word(state)}")
+    of_trials = f" of {state.trial_budget}" if state.trial_budget is not None else ""
+    of_time = f" of {format_duration(state.time_budget_s)}" if state.time_budget_s else ""
+    lines = [
+        f"run         {state.folder}",
+        f"state       {_in_words(state)}",
+        f"trials      {state.finished}{of_trials}" + (f": {', '.join(shares)}" if shares else ""),
+        f"searched    {format_duration(state.seconds)}{of_time}",
+    ]
+    if state.best is not None:
+        best = state.best
+        lines.append(
+            f"best        {score_text(best.score)} (trial {best.number}, {best.architecture})"
+        )
+    return [*lines, f"last event  {format_duration(state.quiet_s)} ago"]
+
+
+def state_json(state: RunState) -> str:
+    """A run's state for a program."""
+    best = state.best
+    content = {
+        "run": str(state.folder),
+        "state": state.activity,
+        "owner": state.owner,
+        "trials": dict(state.counts),
+        "finished": state.finished,
+        "running": state.running,
+        "trial_budget": state.trial_budget,
+        "seconds": state.seconds,
+        "time_budget": state.time_budget_s,
+        "best": None
+        if best is None
+        else {"trial": best.number, "architecture": best.architecture, "score": best.score},
+        "seconds_since_last_event": round(state.quiet_s, 1),
+    }
+    return json.dumps(content, indent=2, ensure_ascii=False)
+
+
+def _in_words(state: RunState) -> str:
+    command = f"tuner search --config {shlex.quote(str(state.folder / 'run.yaml'))}"
+    match state.activity:
+        case Activity.SEARCHING:
+            return f"searching ({state.owner})"
+        case Activity.FINISHED:
+            return "finished: its budget is used up"
+        case Activity.STOPPED:
+            return f"stopped; to continue: {command}"
+        case Activity.DIED:
+            return f"died; to continue: {command}"
+
+
+def _running_word(state: RunState) -> str:
+    return "running" if state.activity is Activity.SEARCHING else "cut off"
