@@ -22,8 +22,10 @@ from typing import IO, Any
 
 from tuner.config import SearchConfig
 from tuner.errors import RunFolderError
+from tuner.kill_points import KillPoint, kill_point
 from tuner.yaml_files import read_yaml, to_yaml
 
+_TEMPORARY = ".tmp"
 _LOCK_ATTEMPTS = 5
 _RECORDED_PACKAGES = ("sequence-tuner", "ray", "optuna", "keras", "tensorflow", "numpy", "pandas")
 
@@ -138,6 +140,10 @@ class RunFolder:
                     f"{self.path}: a search is running in it ({owner}); wait for it, or end it: tuner stop {self.path}"
                 )
             self.stop_request.unlink(missing_ok=True)  # it was an earlier search's
+            for half_written in self.path.glob(
+                f".*{_TEMPORARY}"
+            ):  # when an earlier search was killed
+                half_written.unlink(missing_ok=True)
             handle.truncate(0)
             handle.write(f"process {os.getpid()} on {socket.gethostname()}")
             handle.flush()
@@ -218,7 +224,9 @@ def fingerprint(config: SearchConfig, data_fingerprint: str) -> dict[str, str | 
 def write_atomically(path: Path, text: str) -> None:
     """Writes `text` so that a reader sees the old file or the new one, never half of it."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+    handle, temporary = tempfile.mkstemp(
+        dir=path.parent, prefix=f".{path.name}.", suffix=_TEMPORARY
+    )
     try:
         with os.fdopen(
             handle, "w", encoding="utf-8", errors="backslashreplace", newline=""
@@ -227,6 +235,7 @@ def write_atomically(path: Path, text: str) -> None:
             file.flush()
             os.fsync(file.fileno())
         os.chmod(temporary, 0o644)
+        kill_point(KillPoint.FILE_WRITTEN)
         os.replace(temporary, path)
     except BaseException:
         Path(temporary).unlink(missing_ok=True)

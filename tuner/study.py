@@ -15,6 +15,7 @@ from optuna.trial import FrozenTrial, TrialState
 from tuner.config import PrunerName, SamplerName
 from tuner.errors import RunFolderError
 from tuner.journal import mend_end, open_journal
+from tuner.kill_points import KillPoint, kill_point
 from tuner.pruning import HalvingPruner, make_pruner
 from tuner.records import Attribute, counts_as_finished, deaths_before, is_baseline
 from tuner.sampling import make_sampler
@@ -60,6 +61,7 @@ def create_or_open_study(
         for parameters in space.baseline_parameters():
             if not _is_known(study, parameters):
                 study.enqueue_trial(parameters, user_attrs={Attribute.BASELINE: True})
+                kill_point(KillPoint.BASELINE_ENQUEUED)
         study.set_user_attr(Attribute.SPACE, space.to_mapping())
     return SearchStudy(study, space, seed=seed, sampler=sampler, workers=workers)
 
@@ -122,9 +124,11 @@ class SearchStudy:
             self.study.enqueue_trial(
                 parameters, user_attrs={str(name): value for name, value in attributes.items()}
             )
+        kill_point(KillPoint.RETRY_ENQUEUED)
         # By way of the storage: Optuna offers it for trials that this process asked for only.
         for name, value in ((Attribute.CUT_OFF, True), (Attribute.ERROR, reason)):
             self.study._storage.set_trial_user_attr(trial._trial_id, name, value)
+        kill_point(KillPoint.RETRY_MARKED)
         self.study.tell(trial.number, state=TrialState.FAIL)
         if isinstance(self.study.pruner, HalvingPruner):
             self.study.pruner.forget()  # the rungs that this trial reached count no more
@@ -155,9 +159,11 @@ class SearchStudy:
     def report(self, trial: optuna.Trial, epoch: int, metrics: Mapping[str, float]) -> bool:
         """Notes one epoch; True when the trial should stop here. Baselines never should."""
         trial.set_user_attr(f"{Attribute.EPOCH}{epoch}", dict(metrics))
+        kill_point(KillPoint.EPOCH_NOTED)
         trial.report(metrics[self.space.metric.name], step=epoch)
         # Asked for baselines too: the pruner notes their rungs, which others are measured against.
         is_behind = trial.should_prune()
+        kill_point(KillPoint.REPORTED)
         return is_behind and not trial.user_attrs.get(Attribute.BASELINE, False)
 
     def finish(self, trial: optuna.Trial, status: TrialStatus, error: str | None = None) -> None:
@@ -168,6 +174,7 @@ class SearchStudy:
         """
         if error is not None:
             trial.set_user_attr(Attribute.ERROR, error)
+        kill_point(KillPoint.STATUS_NOTED)
         if status is TrialStatus.COMPLETE:
             values = self.study._storage.get_trial(trial._trial_id).intermediate_values
             best = self.space.metric.best(values)

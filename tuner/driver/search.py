@@ -18,6 +18,7 @@ from tuner.driver.progress import Event, SearchListener, SearchState, SilentList
 from tuner.driver.session import SearchSession
 from tuner.errors import SearchError
 from tuner.hyperparameters import is_custom
+from tuner.kill_points import KillPoint, kill_point
 from tuner.model.custom import check_importable
 from tuner.records import StudyReader
 from tuner.run import Run
@@ -59,6 +60,7 @@ def run_search(config: SearchConfig, listener: SearchListener | None = None) -> 
     folder = RunFolder(config.folder)
     folder.check_same_search(config, dataset.fingerprint)
     with folder.claimed(), output_to(folder.logs / "driver.log"):
+        kill_point(KillPoint.FOLDER_CLAIMED)
         for architecture in config.space.architectures:
             if is_custom(architecture):
                 check_importable(architecture)
@@ -67,10 +69,12 @@ def run_search(config: SearchConfig, listener: SearchListener | None = None) -> 
                 folder.write_run_file(config, dataset.fingerprint)
             return SearchOutcome(Run(folder.path), EndReason.BUDGET_WAS_USED)
         with ray_cluster(config) as cluster:
+            kill_point(KillPoint.RAY_STARTED)
             measured = with_measured_share(config, cluster, dataset)
             workers = cluster.capacity(measured)
             folder.write_run_file(config, dataset.fingerprint)
             study = _open(folder, config, workers)
+            kill_point(KillPoint.STUDY_OPENED)
             try:
                 return _search(
                     measured, folder, dataset, study, cluster, workers, listener or SilentListener()
@@ -193,7 +197,9 @@ def _closing(session: SearchSession, files: LeaderboardFiles) -> Iterator[None]:
 
 
 def _close(session: SearchSession, files: LeaderboardFiles) -> None:
+    kill_point(KillPoint.CLOSING)
     session.close()
+    kill_point(KillPoint.CLOSED)
     files.write()
 
 

@@ -19,6 +19,7 @@ from tuner.driver.progress import (
     SearchListener,
     SearchState,
 )
+from tuner.kill_points import KillPoint, kill_point
 from tuner.records import Attribute, StudyReader, ranked
 from tuner.space import Mode
 from tuner.status import TrialFacts, TrialStatus
@@ -130,6 +131,7 @@ class SearchSession:
     def start_trial(self) -> TrialSpec:
         """Asks the study for the next trial."""
         trial = self._study.ask()
+        kill_point(KillPoint.ASKED)
         hyperparameters = self._study.space.suggest(trial)
         spec = TrialSpec(
             number=trial.number,
@@ -146,6 +148,7 @@ class SearchSession:
             baseline=bool(trial.user_attrs.get(Attribute.BASELINE, False)),
         )
         self._running[trial.number] = _Running(trial, live)
+        kill_point(KillPoint.SUGGESTED)
         self._tell(Event(EventKind.TRIAL_STARTED, live))
         return spec
 
@@ -203,6 +206,7 @@ class SearchSession:
         """Ends a trial and records how."""
         running = self._running.pop(number)
         self._study.finish(running.optuna_trial, status, error)
+        kill_point(KillPoint.TOLD)
         if status in _SAME_FAILURES:
             self._failures.append((status, error or ""))
         live = running.live

@@ -1,0 +1,167 @@
+"""Runs a search again and again, killed every time, until it ends, and says what must hold of its study then."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pandas as pd
+from optuna.trial import FrozenTrial
+
+from tuner.errors import RunFolderError
+from tuner.kill_points import VARIABLE
+from tuner.records import Attribute, StudyReader, counts_as_finished, is_baseline, is_cut_off
+from tuner.run import Run
+
+_COMMAND = [sys.executable, "-c", "from tuner.cli import main; main()", "search"]
+_LONGEST_S = 120.0
+
+
+@dataclass
+class Tally:
+    """What came of the kills."""
+
+    kills: int = 0
+    lost: int = 0  # finished trials that a later study no longer had
+    doubled: int = 0  # configurations that finished twice
+    problems: list[str] = field(default_factory=list)
+
+    def __str__(self) -> str:
+        return f"{self.kills} kills survived, {self.lost} trials lost, {self.doubled} doubled"
+
+
+@dataclass
+class Search:
+    """One search, as `tuner search` is typed, in a folder of its own."""
+
+    folder: Path  # where it is typed; its run lies in runs/x
+    arguments: Sequence[str]
+    trials: int  # its budget
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+    def start(self, kill_at: str | None = None) -> subprocess.Popen[str]:
+        """Types the command; the process kills itself at `kill_at`, a kill point and how often it is passed."""
+        return subprocess.Popen(
+            [*_COMMAND, *self.arguments, "--name", "x", "--trials", str(self.trials)],
+            cwd=self.folder,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**os.environ, **self.environment, VARIABLE: kill_at or ""},
+        )
+
+    @property
+    def run(self) -> Path:
+        """The run folder."""
+        return self.folder / "runs" / "x"
+
+    def finished(self) -> dict[int, tuple[object, ...]]:
+        """What is known of each trial that counts toward the budget."""
+        try:
+            trials = Run(self.run).study.get_trials(deepcopy=False)
+        except RunFolderError:  # killed before it had a study
+            return {}
+        return {t.number: _content(t) for t in trials if counts_as_finished(t)}
+
+
+def kill_at_points(search: Search, points: Sequence[str], tally: Tally) -> None:
+    """Lets the search kill itself at each point in turn, then run to its end."""
+    for point in points:
+        _one_kill(search, tally, point=point)
+    _end(search, tally)
+
+
+def kill_at_random(search: Search, kills: int, seed: int, within_s: float, tally: Tally) -> None:
+    """Kills the search `kills` times after up to `within_s` seconds, then lets it run to its end."""
+    moments = random.Random(seed)
+    for _ in range(kills):
+        _one_kill(search, tally, after_s=moments.uniform(0, within_s))
+    _end(search, tally)
+
+
+def _one_kill(
+    search: Search, tally: Tally, *, point: str | None = None, after_s: float = _LONGEST_S
+) -> None:
+    before = search.finished()
+    process = search.start(point)
+    try:
+        _, error = process.communicate(timeout=after_s)
+    except subprocess.TimeoutExpired:
+        process.send_signal(signal.SIGKILL)
+        _, error = process.communicate()
+    if process.returncode == -signal.SIGKILL:
+        tally.kills += 1
+    elif process.returncode != 0:
+        tally.problems.append(f"{point or 'random'}: ended with {process.returncode}: {error}")
+    elif point is not None:
+        tally.problems.append(f"{point}: never reached")
+    after = search.finished()
+    tally.lost += sum(after.get(number) != content for number, content in before.items())
+
+
+def _end(search: Search, tally: Tally) -> None:
+    """Lets the search end and looks at everything that must hold."""
+    before = search.finished()
+    process = search.start()
+    _, error = process.communicate(timeout=_LONGEST_S)
+    if process.returncode != 0:
+        tally.problems.append(f"the last start ended with {process.returncode}: {error}")
+    study = Run(search.run).study
+    trials = study.get_trials(deepcopy=False)
+    counted = [trial for trial in trials if counts_as_finished(trial)]
+    after = {trial.number: _content(trial) for trial in counted}
+    tally.lost += sum(after.get(number) != content for number, content in before.items())
+    tally.doubled += sum(n - 1 for n in Counter(_first_try(trials, t) for t in counted).values())
+    if len(counted) != search.trials:
+        tally.problems.append(f"{len(counted)} trials count, not {search.trials}")
+    tally.problems += _baseline_problems(study, counted)
+    tally.problems += _retry_problems(trials)
+    tally.problems += _file_problems(search.run, trials)
+
+
+def _baseline_problems(study: object, counted: Sequence[FrozenTrial]) -> list[str]:
+    wanted = len(list(StudyReader(study).space.baseline_parameters()))  # type: ignore[arg-type]
+    ran = [trial.number for trial in counted if is_baseline(trial)]
+    return [] if len(ran) == wanted else [f"baselines {ran} count, wanted {wanted}"]
+
+
+def _retry_problems(trials: Sequence[FrozenTrial]) -> list[str]:
+    """A trial that was cut off after something had been drawn runs again once, with what was drawn."""
+    problems = []
+    for trial in trials:
+        retries = [t for t in trials if t.user_attrs.get(Attribute.RETRY_OF) == trial.number]
+        drawn = {**trial.system_attrs.get("fixed_params", {}), **trial.params}
+        if len(retries) != (1 if is_cut_off(trial) and drawn else 0):
+            problems.append(f"trial {trial.number} ran again {len(retries)} times")
+        for retry in retries:
+            if retry.params and not drawn.items() <= retry.params.items():
+                problems.append(f"trial {retry.number} has not the parameters of {trial.number}")
+        if not trial.state.is_finished():
+            problems.append(f"trial {trial.number} is {trial.state.name}")
+    return problems
+
+
+def _file_problems(run: Path, trials: Sequence[FrozenTrial]) -> list[str]:
+    board = pd.read_csv(run / "leaderboard.csv")
+    problems = []
+    if sorted(board["trial"]) != [trial.number for trial in trials]:
+        problems.append("leaderboard.csv does not have every trial once")
+    expected = {"run.yaml", "study.journal", "leaderboard.csv", "curves.csv", "logs"}
+    if (left := {path.name for path in run.iterdir()}) != expected:
+        problems.append(f"in the run folder: {sorted(left)}")
+    return problems
+
+
+def _first_try(trials: Sequence[FrozenTrial], trial: FrozenTrial) -> int:
+    while (earlier := trial.user_attrs.get(Attribute.RETRY_OF)) is not None:
+        trial = trials[earlier]
+    return trial.number
+
+
+def _content(trial: FrozenTrial) -> tuple[object, ...]:
+    return (trial.state, trial.value, trial.params, trial.intermediate_values)

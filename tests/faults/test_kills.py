@@ -1,0 +1,177 @@
+"""Searches that are killed at every kind of moment: the same command again ends as if nothing had happened.
+
+Most searches join one Ray, because starting Ray takes most of a short search's time; it survives its drivers.
+"""
+
+import os
+import random
+import shutil
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from faults.killing import Search, Tally, kill_at_points, kill_at_random
+
+from tuner.kill_points import KillPoint
+from tuner.space import SearchSpace
+
+pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.timeout(600)]
+
+SEED = int(os.environ.get("TUNER_FAULT_SEED", time.time_ns() % 2**31))
+RANDOM_KILLS = int(os.environ.get("TUNER_FAULT_KILLS", 32))
+# The last ones come when the budget is used up: no trial starts after them.
+POINTS = (
+    *("folder_claimed:1", "ray_started:1", "file_written:1", "baseline_enqueued:1"),
+    *("study_opened:1", "asked:1", "suggested:1", "asked:3", "suggested:3", "retry_enqueued:1"),
+    *("retry_marked:1", "epoch_noted:4", "reported:7", "status_noted:2", "told:2", "closing:1"),
+    "file_written:1",
+)
+
+MakeSearch = Callable[..., Search]
+
+
+@pytest.fixture
+def make_search(tmp_path: Path, sentences: Path) -> MakeSearch:
+    """A search of toy trials, or of another space."""
+
+    def make(name: str, *arguments: str, trials: int, space: SearchSpace = TOY) -> Search:
+        folder = tmp_path / name
+        folder.mkdir()
+        shutil.copy(sentences, folder / "sentences.csv")
+        (folder / "space.yaml").write_text(space.to_yaml(), encoding="utf-8")
+        return Search(
+            folder,
+            ["space.yaml", "--data", "sentences.csv", *arguments],
+            trials,
+            {"TUNER_CACHE": str(tmp_path / "cache")},
+        )
+
+    return make
+
+
+TOY = SearchSpace.from_mapping(
+    {
+        "name": "toy",
+        "max_epochs": 9,
+        "shared": {"learning_rate": {"float": [1e-4, 1e-2], "log": True}},
+        "architectures": {"tuner.trial.toy:curve": {"epoch_seconds": 0.02}},
+        "baselines": [
+            {"architecture": "tuner.trial.toy:curve", "learning_rate": rate, "epoch_seconds": 0.02}
+            for rate in (1e-3, 2e-3)
+        ],
+    },
+    "toy.yaml",
+)
+TINY = SearchSpace.from_mapping(
+    {
+        "name": "tiny",
+        "max_epochs": 3,
+        "shared": {
+            "learning_rate": {"float": [1e-3, 1e-2], "log": True},
+            "lstm_units": 4,
+            "embedding_size": 4,
+            "max_length": 10,
+            "batch_size": 16,
+        },
+        "architectures": {"lstm": {}, "cnn_lstm": {"filters": {"int": [2, 4]}}},
+        "baselines": [{"architecture": "lstm", "learning_rate": 2e-3}],
+    },
+    "tiny.yaml",
+)
+
+
+def address() -> str:
+    """Of the Ray that the tests share."""
+    from ray._private.worker import _global_node
+
+    assert _global_node is not None
+    return str(_global_node.address)
+
+
+def test_every_kill_point_is_tried() -> None:
+    tried = {point.partition(":")[0] for point in (*POINTS, "closed:1")}
+    assert tried == set(KillPoint)
+
+
+def test_a_search_survives_kills_at_every_point_and_at_random_ones(
+    shared_ray: None, make_search: MakeSearch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    joined = ["--trainer", "toy", "--address", address(), "--max-concurrent", "1"]
+    by_points = make_search("points", *joined, trials=20)
+    by_chance = make_search("chance", *joined, trials=60)
+    tally, tally_of_chance = Tally(), Tally()
+    chance = threading.Thread(
+        target=kill_at_random, args=(by_chance, RANDOM_KILLS, SEED, 5.0, tally_of_chance)
+    )
+    chance.start()
+    kill_at_points(by_points, POINTS, tally)
+    kill_at_points(make_search("closed", *joined, trials=3), ["closed:1"], tally)
+    chance.join()
+    with capsys.disabled():
+        print(f"\nat points: {tally}\nat random (seed {SEED}): {tally_of_chance}")
+    assert tally.problems == []
+    assert tally_of_chance.problems == [], f"seed {SEED}"
+    assert (tally.kills, tally.lost, tally.doubled) == (len(POINTS) + 1, 0, 0)
+    assert (tally_of_chance.lost, tally_of_chance.doubled) == (0, 0), f"seed {SEED}"
+
+
+def test_a_search_survives_the_deaths_of_its_trials_processes(
+    make_search: MakeSearch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = ["--trainer", "toy", "--retries", "100"]
+    search, tally = make_search("workers", *settings, trials=100), Tally()
+    kills = kill_workers(search, random.Random(SEED), every_s=0.5)
+    kill_at_random(search, 0, SEED, 0.0, tally)
+    with capsys.disabled():
+        print(f"\ntrials' processes: {kills()} killed, {tally}")
+    assert kills() > 0
+    assert tally.problems == []
+    assert (tally.lost, tally.doubled) == (0, 0)
+
+
+def test_a_search_of_real_models_survives_kills_of_driver_and_workers(
+    make_search: MakeSearch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    search = make_search("real", "--retries", "100", trials=10, space=TINY)
+    tally = Tally()
+    kills = kill_workers(search, random.Random(SEED), every_s=4.0)
+    kill_at_random(search, 3, SEED, 15.0, tally)
+    with capsys.disabled():
+        print(f"\nreal models: {tally}, {kills()} processes of trials killed as well")
+    assert tally.problems == []
+    assert (tally.lost, tally.doubled) == (0, 0)
+
+
+def kill_workers(search: Search, chance: random.Random, every_s: float) -> Callable[[], int]:
+    """Kills a process of the search's trials every so often until its budget is used; gives how many."""
+    killed = 0
+
+    def work() -> None:
+        nonlocal killed
+        while len(search.finished()) < search.trials:
+            time.sleep(every_s)
+            if workers := _workers(search):
+                os.kill(chance.choice(workers), signal.SIGKILL)
+                killed += 1
+
+    threading.Thread(target=work, daemon=True).start()
+    return lambda: killed
+
+
+def _workers(search: Search) -> list[int]:
+    """Processes that train this search's trials: they write to its logs."""
+    listed = subprocess.run(["pgrep", "-f", "^ray::TrialActor"], capture_output=True, text=True)
+    logs = str(search.run / "logs")
+    pids = [int(pid) for pid in listed.stdout.split()]
+    return [pid for pid in pids if _output_of(pid).startswith(logs)]
+
+
+def _output_of(pid: int) -> str:
+    try:
+        return os.readlink(f"/proc/{pid}/fd/1")
+    except OSError:
+        return ""

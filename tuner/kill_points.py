@@ -1,0 +1,42 @@
+"""Moments at which the tests of faults kill the process, to see that nothing is lost; otherwise they do nothing."""
+
+import os
+import signal
+from collections import Counter
+from enum import StrEnum
+
+# "reported:3" kills the process when it comes to that point for the third time.
+VARIABLE = "TUNER_KILL_AT"
+
+
+class KillPoint(StrEnum):
+    """Between two steps of which the second must not be lost with the process."""
+
+    FOLDER_CLAIMED = "folder_claimed"
+    RAY_STARTED = "ray_started"
+    BASELINE_ENQUEUED = "baseline_enqueued"
+    STUDY_OPENED = "study_opened"
+    ASKED = "asked"
+    SUGGESTED = "suggested"
+    EPOCH_NOTED = "epoch_noted"
+    REPORTED = "reported"
+    STATUS_NOTED = "status_noted"
+    TOLD = "told"
+    RETRY_ENQUEUED = "retry_enqueued"
+    RETRY_MARKED = "retry_marked"
+    FILE_WRITTEN = "file_written"  # under its temporary name
+    CLOSING = "closing"
+    CLOSED = "closed"
+
+
+_passed: Counter[str] = Counter()
+
+
+def kill_point(point: KillPoint) -> None:
+    """Kills this process, without a last word, if it was told to die here."""
+    wanted = os.environ.get(VARIABLE)
+    if wanted is None:
+        return
+    _passed[point] += 1
+    if wanted == f"{point}:{_passed[point]}":
+        os.kill(os.getpid(), signal.SIGKILL)
