@@ -4,9 +4,11 @@ import json
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from tuner.config import SearchConfig, make_config
-from tuner.errors import RunFolderError
+from tuner.errors import RunFolderError, UsageError
 from tuner.run_folder import RunFolder
 from tuner.run_state import Activity, read_run_state
 from tuner.space import SearchSpace
@@ -117,3 +119,34 @@ def test_a_search_does_not_obey_an_earlier_ones_stop_request(sitting: Sitting) -
     sitting.folder.stop_request.touch()
     with sitting.folder.locked():
         assert not sitting.folder.stop_request.exists()
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
+@given(
+    hits=st.lists(
+        st.tuples(st.floats(0, 1), st.integers(0, 8), st.binary(max_size=2)), min_size=1, max_size=3
+    )
+)
+def test_a_run_file_hit_anywhere_is_read_or_refused_in_one_line(
+    config: SearchConfig,
+    tmp_path_factory: pytest.TempPathFactory,
+    hits: list[tuple[float, int, bytes]],
+) -> None:
+    asked = config.model_copy(update={"out": str(tmp_path_factory.mktemp("runs"))})
+    sitting = Sitting(asked)
+    content = bytearray(sitting.folder.run_file.read_bytes())
+    for place, removed, added in hits:
+        at = int(place * len(content))
+        content[at : at + removed] = added
+    sitting.folder.run_file.write_bytes(content)
+    for read in (
+        lambda: read_run_state(sitting.folder.path),
+        lambda: sitting.folder.check_same_search(asked, "data"),
+        lambda: sitting.folder.write_run_file(asked, "data"),
+    ):
+        message = ""
+        try:
+            read()
+        except UsageError as error:
+            message = str(error)
+        assert message.isprintable()
