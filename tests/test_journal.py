@@ -1,13 +1,17 @@
 """The journal under scissors and hammers: cut anywhere it opens, hit anywhere it opens or is refused in one line."""
 
 import shutil
+import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import optuna
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
 
 from tuner.config import PrunerName, SamplerName
 from tuner.errors import RunFolderError, UsageError
@@ -130,7 +134,36 @@ def test_a_journal_that_lost_or_doubled_lines_is_read_or_refused_in_one_line(
         run_trial(open_study(journal))
 
 
-@pytest.mark.parametrize("line", [1, 7, -1])
+def test_a_journal_damaged_in_its_first_line_is_not_to_be_cut_to_nothing(tmp_path: Path) -> None:
+    journal = tmp_path / "study.journal"
+    journal.write_bytes(b"no json\n{}\n")
+    with pytest.raises(RunFolderError, match=r"line 1 is damaged .* search again under another"):
+        open_study(journal)
+
+
+def test_the_remedy_for_a_damaged_journal_works(whole: Path, tmp_path: Path) -> None:
+    journal = Path(shutil.copy(whole, tmp_path))
+    lines = journal.read_bytes().splitlines(keepends=True)
+    half = len(lines) // 2
+    journal.write_bytes(b"".join([*lines[:half], b"damaged\n", *lines[half:]]))
+    with pytest.raises(RunFolderError, match="keep what stands before") as refused:
+        open_study(journal)
+    subprocess.run(str(refused.value).partition("before: ")[2], shell=True, check=True)
+    assert journal.read_bytes() == b"".join(lines[:half])
+    open_study(journal)
+
+
+def test_a_journal_of_another_study_is_refused_and_left_as_it_is(tmp_path: Path) -> None:
+    journal = tmp_path / "study.journal"
+    storage = JournalStorage(JournalFileBackend(str(journal)))
+    optuna.create_study(storage=storage, study_name="foreign")
+    before = journal.read_bytes()
+    with pytest.raises(RunFolderError, match="holds no study of tuner"):
+        open_study(journal)
+    assert journal.read_bytes() == before
+
+
+@pytest.mark.parametrize("line", [7, -1])
 def test_a_damaged_line_is_named_with_what_to_do_and_left_as_it_is(
     whole: Path, tmp_path: Path, line: int
 ) -> None:

@@ -1,11 +1,16 @@
 import os
+import subprocess
+import sys
+import uuid
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tuner import machine
-from tuner.machine import TensorFlowState
+from tuner.machine import TensorFlowState, oom_kills
 
+CGROUPS = Path("/sys/fs/cgroup/memory")
 MEMINFO = "MemTotal: 16000000 kB\nMemFree: 1000000 kB\nMemAvailable: 8000000 kB\n"
 V2 = {"proc/self/cgroup": "0::/box\n"}
 V1 = {"proc/self/cgroup": "9:cpu,cpuacct:/box\n4:memory:/box\n0::/\n"}
@@ -204,3 +209,33 @@ def test_tensorflow_that_dies_without_a_word_has_its_exit_code() -> None:
 def test_tensorflow_that_hangs_is_given_up() -> None:
     found = machine.gpus_of_tensorflow(timeout_s=0.5, program="import time; time.sleep(60)")
     assert found.state is TensorFlowState.SLOW
+
+
+@pytest.fixture
+def small_cgroup() -> Iterator[Path]:
+    """A cgroup whose processes may have 50 MB together."""
+    folder = CGROUPS / f"tuner-test-{uuid.uuid4().hex}"
+    try:
+        folder.mkdir()
+        (folder / "memory.limit_in_bytes").write_text("50000000")
+    except OSError as cause:
+        pytest.skip(f"no cgroup of memory (version 1) can be made here: {cause}")
+    yield folder
+    folder.rmdir()
+
+
+def test_the_kernels_count_grows_when_it_kills(small_cgroup: Path) -> None:
+    before = oom_kills()
+    program = (
+        "import os, sys; open(sys.argv[1], 'w').write(str(os.getpid())); bytearray(200_000_000)"
+    )
+    ended = subprocess.run([sys.executable, "-c", program, str(small_cgroup / "cgroup.procs")])
+    assert ended.returncode == -9
+    assert oom_kills() > before
+
+
+def test_where_the_kernel_does_not_tell_nobody_was_killed(tmp_path: Path) -> None:
+    assert oom_kills(tmp_path) == 0
+    (tmp_path / "proc").mkdir()
+    (tmp_path / "proc" / "vmstat").write_text("nr_free_pages 5\noom_kill 7\n")
+    assert oom_kills(tmp_path) == 7

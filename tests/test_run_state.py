@@ -71,8 +71,10 @@ def test_a_run_that_searches_names_its_process_and_counts_its_trials(sitting: Si
     assert state.quiet_s < 60
 
 
-def test_a_run_that_nobody_holds_while_trials_run_has_died(sitting: Sitting) -> None:
+def test_a_run_whose_search_left_its_name_on_the_lock_has_died(sitting: Sitting) -> None:
     sitting.start_trial()
+    sitting.folder.logs.mkdir(exist_ok=True)
+    sitting.folder.lock_file.write_text("process 1 on host")
     state = read_run_state(sitting.folder.path)
     assert state.activity is Activity.DIED
     text = "\n".join(state_lines(state))
@@ -90,6 +92,11 @@ def test_a_run_is_stopped_or_finished_by_its_budget(sitting: Sitting) -> None:
     state = read_run_state(sitting.folder.path)
     assert state.activity is Activity.FINISHED
     assert state.finished == 3  # the one that was cut off does not count
+
+
+def test_a_diverged_trial_is_not_the_best(sitting: Sitting) -> None:
+    sitting.run_trial(TrialStatus.DIVERGED, 0.9)
+    assert read_run_state(sitting.folder.path).best is None
 
 
 def test_a_program_gets_json(sitting: Sitting) -> None:

@@ -83,6 +83,20 @@ def test_architectures_that_were_enqueued_count_as_tried() -> None:
     assert [trial.params[ARCHITECTURE] for trial in study.get_trials()] == ["a", "b"]
 
 
+def test_an_architecture_that_always_fails_is_not_drawn_every_time() -> None:
+    study = optuna.create_study(direction="maximize")
+    for number in range(40):
+        study.sampler = bounded(number)
+        trial = study.ask()
+        if trial.suggest_categorical(ARCHITECTURE, ["a", "b", "bad"]) == "bad":
+            study.tell(trial, state=TrialState.FAIL)
+        else:
+            study.tell(trial, trial.suggest_float("rate", 0, 1))
+
+    tried = [trial.params[ARCHITECTURE] for trial in study.get_trials()]
+    assert tried[:15].count("bad") == 5
+
+
 def test_random_sampler_follows_its_seed() -> None:
     def random(seed: int) -> optuna.samplers.BaseSampler:
         return make_sampler(SamplerName.RANDOM, seed=seed, workers=2)

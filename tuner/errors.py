@@ -11,6 +11,7 @@
     │   ├── TrialDiverged     its loss became NaN or infinite
     │   └── TrialOutOfMemory  it asked for more memory than its share
     └── SearchError           the search stops, keeps what is finished and says why: exit code 1
+        └── JournalTorn       the study cannot be written: nothing more may be appended to it in this sitting
 
 A message names where, the rule, what was given, and what to write instead.
 """
@@ -58,3 +59,7 @@ class TrialOutOfMemory(TrialError):
 
 class SearchError(TunerError):
     """The search itself cannot go on; finished trials are kept."""
+
+
+class JournalTorn(SearchError):
+    """An entry of the study could not be written whole; another one behind it would be lost with it."""

@@ -8,14 +8,33 @@ import json
 import os
 import shlex
 from pathlib import Path
+from typing import Any
 
 import optuna
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.storages.journal._storage import JournalStorageReplayResult
 
-from tuner.errors import RunFolderError
+from tuner.errors import JournalTorn, RunFolderError
 from tuner.validation import one_line
+
+
+class _Backend(JournalFileBackend):
+    """Optuna's own, but for an append that fails: it may have left half a line."""
+
+    def append_logs(self, logs: list[dict[str, Any]]) -> None:
+        """Appends entries.
+
+        Raises:
+            JournalTorn: the disk is full, or cannot be written to any more.
+        """
+        try:
+            super().append_logs(logs)
+        except OSError as cause:
+            raise JournalTorn(
+                f"the journal cannot be written: {one_line(str(cause))}; finished trials are kept, "
+                "the same command continues"
+            ) from cause
 
 
 def open_journal(path: Path) -> JournalStorage:
@@ -28,11 +47,11 @@ def open_journal(path: Path) -> JournalStorage:
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     try:
-        return JournalStorage(JournalFileBackend(str(path)))
+        return JournalStorage(_Backend(str(path)))
     except OSError:
         raise
     except Exception as cause:  # Optuna replays whatever stands there, and stumbles in many ways
-        raise RunFolderError(_diagnosis(path) or f"{path}: not an Optuna journal") from cause
+        raise RunFolderError(_diagnosis(path)) from cause
 
 
 def mend_end(path: Path) -> None:
@@ -47,7 +66,7 @@ def mend_end(path: Path) -> None:
     trim_torn_line(path)
     Path(f"{path}.lock").unlink(missing_ok=True)
     if not _is_entry(_last_line(path)):
-        raise RunFolderError(_diagnosis(path) or f"{path}: not an Optuna journal")
+        raise RunFolderError(_diagnosis(path))
 
 
 def trim_torn_line(journal: Path) -> int:
@@ -92,7 +111,7 @@ def _is_entry(line: bytes) -> bool:
         return False
 
 
-def _diagnosis(path: Path) -> str | None:
+def _diagnosis(path: Path) -> str:
     """Which line is the first damaged one, and what to do."""
     replay = JournalStorageReplayResult("")
     with open(path, "rb") as file:
@@ -100,9 +119,19 @@ def _diagnosis(path: Path) -> str | None:
             try:
                 replay.apply_logs([json.loads(line)])
             except Exception as cause:
-                name, before = shlex.quote(str(path)), number - 1
                 return (
-                    f"{path}: line {number} is damaged ({one_line(repr(cause))[:80]}); restore the file from a "
-                    f"backup, or keep what stands before it: head -n {before} {name} > mended; mv mended {name}"
+                    f"{path}: line {number} is damaged ({one_line(repr(cause))[:80]}); "
+                    f"{_remedy(path, before=number - 1)}"
                 )
-    return None
+    return f"{path}: not an Optuna journal; {_remedy(path, before=0)}"
+
+
+def _remedy(path: Path, *, before: int) -> str:
+    """What to do about a journal of whose lines only so many are whole."""
+    if not before:
+        return "restore it from a backup, or search again under another --name"
+    name, damaged = shlex.quote(str(path)), shlex.quote(f"{path}.damaged")
+    return (
+        "restore it from a backup, or keep what stands before: "
+        f"cp {name} {damaged} && head -n {before} {damaged} > {name}"
+    )

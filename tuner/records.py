@@ -165,6 +165,12 @@ def ranked(records: Iterable[TrialRecord], mode: Mode) -> list[TrialRecord]:
     return sorted(records, key=key)
 
 
+def best_of(records: Iterable[TrialRecord], mode: Mode) -> TrialRecord | None:
+    """The first of the ranked ones; None when no score says anything yet."""
+    scored = [r for r in records if r.status.is_ranked and r.score is not None]
+    return next(iter(ranked(scored, mode)), None)
+
+
 def counts_as_finished(trial: FrozenTrial) -> bool:
     """Whether a trial used up one of the budget's."""
     return trial.state.is_finished() and not is_cut_off(trial)

@@ -70,12 +70,9 @@ class Run:
     @property
     def best(self) -> "TrialRecord | None":
         """The trial at the top of the leaderboard; None before any has a score."""
-        from tuner.records import ranked
+        from tuner.records import best_of
 
-        first = next(iter(ranked(self._reader.records(), self.space.metric.mode)), None)
-        if first is None or first.score is None or not first.status.is_ranked:
-            return None
-        return first
+        return best_of(self._reader.records(), self.space.metric.mode)
 
     def __repr__(self) -> str:
         return f"Run({str(self.folder)!r})"

@@ -9,6 +9,7 @@ import hashlib
 import json
 import os
 import platform
+import shlex
 import shutil
 import socket
 import tempfile
@@ -82,6 +83,14 @@ class RunFolder:
             pass
         return None
 
+    @property
+    def is_abandoned(self) -> bool:
+        """Whether the last search in this folder died: one that ends by itself takes its name off the lock."""
+        try:
+            return self.owner is None and bool(self.lock_file.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return False
+
     @classmethod
     def existing(cls, path: Path | str) -> "RunFolder":
         """The run folder at `path`.
@@ -137,17 +146,21 @@ class RunFolder:
                 handle.seek(0)
                 owner = handle.read().strip() or "another process"
                 raise RunFolderError(
-                    f"{self.path}: a search is running in it ({owner}); wait for it, or end it: tuner stop {self.path}"
+                    f"{self.path}: a search is running in it ({owner}); wait for it, or end it: "
+                    f"tuner stop {shlex.quote(str(self.path))}"
                 )
+            handle.truncate(0)
+            handle.write(f"process {os.getpid()} on {socket.gethostname()}")
+            handle.flush()
             self.stop_request.unlink(missing_ok=True)  # it was an earlier search's
             for half_written in self.path.glob(
                 f".*{_TEMPORARY}"
             ):  # when an earlier search was killed
                 half_written.unlink(missing_ok=True)
-            handle.truncate(0)
-            handle.write(f"process {os.getpid()} on {socket.gethostname()}")
-            handle.flush()
-            yield
+            try:
+                yield
+            finally:
+                handle.truncate(0)  # nobody's any more
 
     def write_run_file(self, config: SearchConfig, data_fingerprint: str) -> None:
         """Records what was asked, resolved, so that `--config run.yaml` asks for it again."""

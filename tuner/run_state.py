@@ -5,13 +5,13 @@ Must not import Ray or Keras.
 
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
 from tuner.config import SearchConfig, make_config
-from tuner.records import StudyReader, TrialRecord, counts_as_finished, ranked
+from tuner.records import StudyReader, TrialRecord, best_of, counts_as_finished
 from tuner.run_folder import RunFolder
 from tuner.status import TrialStatus
 from tuner.study import load_study
@@ -47,8 +47,12 @@ class RunState:
         return sum(self.counts.values())
 
 
-def read_run_state(path: Path | str) -> RunState:
+def read_run_state(path: Path | str, clock: Callable[[], float] = time.time) -> RunState:
     """The state of the run in the folder at `path`.
+
+    Args:
+        path: the run folder.
+        clock: seconds since 1970, as file systems count them.
 
     Raises:
         RunFolderError: no run folder there, or a damaged one.
@@ -63,26 +67,25 @@ def read_run_state(path: Path | str) -> RunState:
     counted = {trial.number for trial in trials if counts_as_finished(trial)}
     counts = Counter(record.status for record in records if record.number in counted)
     running = sum(record.status is TrialStatus.RUNNING for record in records)
-    best = next(iter(ranked(records, reader.space.metric.mode)), None)
     return RunState(
         folder=folder.path,
-        activity=_activity(owner, running, len(counted), reader.seconds, config),
+        activity=_activity(owner, folder.is_abandoned, len(counted), reader.seconds, config),
         owner=owner,
         counts=counts,
         running=running,
         trial_budget=config.trial_budget,
         seconds=reader.seconds,
         time_budget_s=config.time_budget,
-        best=best if best is not None and best.score is not None else None,
-        quiet_s=max(0.0, time.time() - folder.journal.stat().st_mtime),
+        best=best_of(records, reader.space.metric.mode),
+        quiet_s=max(0.0, clock() - folder.journal.stat().st_mtime),
     )
 
 
 def _activity(
-    owner: str | None, running: int, finished: int, seconds: float, config: SearchConfig
+    owner: str | None, is_abandoned: bool, finished: int, seconds: float, config: SearchConfig
 ) -> Activity:
     if owner is not None:
         return Activity.SEARCHING
     if config.is_budget_used(trials=finished, seconds=seconds):
         return Activity.FINISHED
-    return Activity.DIED if running else Activity.STOPPED
+    return Activity.DIED if is_abandoned else Activity.STOPPED

@@ -17,6 +17,7 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from tuner.config import SamplerName
+from tuner.records import is_cut_off
 from tuner.space import ARCHITECTURE
 
 _BEST = 25  # as many as TPE's own rule for the good ones ever takes
@@ -67,16 +68,18 @@ class BoundedTPESampler(optuna.samplers.TPESampler):
         """A value for a parameter that none of these trials has."""
         part = self._part_of(study)
         if param_name == ARCHITECTURE and part.n_scored < self._n_startup_trials:
-            return self._least_tried(part, param_distribution)
+            return self._least_tried(study, param_distribution)
         return super().sample_independent(part, trial, param_name, param_distribution)
 
-    def _least_tried(self, part: "_PartOfStudy", architectures: BaseDistribution) -> str:
+    def _least_tried(self, study: optuna.Study, architectures: BaseDistribution) -> str:
         """Drawn from the architectures that fewest trials have, so that the first few trials see all of them.
 
-        Drawn from all, the first eight trials leave out one of four in four searches of ten.
+        Drawn from all, the first eight trials leave out one of four in four searches of ten. Failed trials count:
+        an architecture that always fails would be drawn for ever.
         """
         assert isinstance(architectures, CategoricalDistribution)
-        tried = Counter(trial.params.get(ARCHITECTURE) for trial in part.trials)
+        trials = study.get_trials(deepcopy=False)
+        tried = Counter(t.params.get(ARCHITECTURE) for t in trials if not is_cut_off(t))
         fewest = min(tried[name] for name in architectures.choices)
         candidates = [name for name in architectures.choices if tried[name] == fewest]
         return str(candidates[self._rng.rng.randint(len(candidates))])

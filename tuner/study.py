@@ -24,7 +24,7 @@ from tuner.status import TrialFacts, TrialStatus
 
 STUDY_NAME = "tuner"
 _NO_STUDY = "holds no study of tuner; search again under another --name"
-CUT_OFF = "cut off by the end of the search; runs again when it is continued"
+_CUT_OFF_REASON = "cut off by the end of the search; runs again when it is continued"
 
 
 def create_or_open_study(
@@ -48,7 +48,8 @@ def create_or_open_study(
         mend_end(journal)
     journal.parent.mkdir(parents=True, exist_ok=True)
     storage = open_journal(journal)
-    if journal.stat().st_size and not storage.get_all_studies():
+    names = [study.study_name for study in storage.get_all_studies()]
+    if journal.stat().st_size and STUDY_NAME not in names:
         raise RunFolderError(f"{journal}: {_NO_STUDY}")
     study = optuna.create_study(
         storage=storage,
@@ -102,14 +103,20 @@ class SearchStudy:
         """Fails what an ended search left running and enqueues it once more; returns those trials' numbers."""
         numbers = []
         for trial in self.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
-            self._requeue(trial, CUT_OFF, deaths=deaths_before(trial))
+            self._requeue(trial, _CUT_OFF_REASON, deaths=deaths_before(trial))
             numbers.append(trial.number)
         return numbers
 
-    def requeue_lost_trial(self, trial: optuna.Trial, reason: str) -> None:
-        """Fails a trial whose process died and enqueues it once more, the next to be asked for."""
+    def deaths_before(self, trial: optuna.Trial) -> int:
+        """How often the process that trained these parameters died before this trial."""
+        return deaths_before(self.study._storage.get_trial(trial._trial_id))
+
+    def requeue_lost_trial(self, trial: optuna.Trial, reason: str) -> str:
+        """Fails a trial whose process died and enqueues it once more; returns what its row says."""
         lost = self.study._storage.get_trial(trial._trial_id)
-        self._requeue(lost, f"{reason}; runs again", deaths=deaths_before(lost) + 1)
+        error = f"{reason}; runs again"
+        self._requeue(lost, error, deaths=deaths_before(lost) + 1)
+        return error
 
     def _requeue(self, trial: FrozenTrial, reason: str, *, deaths: int) -> None:
         # What was sampled before the end, or what the trial was enqueued with: a baseline's all.

@@ -26,7 +26,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
 from threading import Barrier
 from typing import TypeVar
@@ -199,11 +199,12 @@ def tuner_epochs(place: int, model: str, form: Form, repetition: int) -> TunerEp
     seed = repetition * TRIALS_AT_ONCE + place
     warm_up = WARM_UP_STEPS / math.ceil(len(train) / tutorial.BATCH_SIZE)  # epochs
     n_epochs = math.ceil(warm_up) + EPOCHS_AFTER_WARM_UP
-    spec = TrialSpec(place, tutorial.tuner_settings(model), seed, n_epochs)
+    # Planned to be so long that the warm-up is no less than its 200 steps, which are a third of a trial at most.
+    spec = TrialSpec(place, tutorial.tuner_settings(model), seed, math.ceil(3 * warm_up))
     epochs = Training(spec, train=train, validation=validation, n_classes=2).epochs()
     next(epochs)
     _barrier.wait()
-    seconds = [epoch.seconds for epoch in epochs]  # without the first
+    seconds = [epoch.seconds for epoch in islice(epochs, n_epochs - 1)]
     return TunerEpochs(seconds[: math.floor(warm_up) - 1], seconds[-EPOCHS_AFTER_WARM_UP:])
 
 

@@ -10,9 +10,9 @@ from tuner.driver.scratch import scratch_folder
 def make_folder(parent: Path, name: str, *, age_s: float) -> Path:
     folder = parent / name
     folder.mkdir()
-    (folder / "lock").touch()
-    changed = os.stat(folder / "lock").st_mtime - age_s
-    os.utime(folder / "lock", (changed, changed))
+    (folder / "tuner.lock").touch()
+    changed = os.stat(folder / "tuner.lock").st_mtime - age_s
+    os.utime(folder / "tuner.lock", (changed, changed))
     return folder
 
 
@@ -30,8 +30,8 @@ def test_what_killed_searches_left_is_removed_and_nothing_else(tmp_path: Path) -
     foreign = make_folder(tmp_path, "other-dead", age_s=3600)
     mine = tmp_path / "tuner-notes"
     mine.mkdir()
-    with open(alive / "lock", "w") as lock:
+    with open(alive / "tuner.lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        os.utime(alive / "lock", (0, 0))
+        os.utime(alive / "tuner.lock", (0, 0))
         with scratch_folder(tmp_path) as folder:
             assert set(tmp_path.iterdir()) == {new, alive, foreign, mine, folder}

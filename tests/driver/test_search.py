@@ -390,9 +390,7 @@ def test_trials_whose_process_dies_or_hangs_run_again(sentences: Path, tmp_path:
     ]
     assert [counts_as_finished(trial) for trial in trials].count(True) == 5
     assert trials[1].user_attrs["error"] == "its process died; see the run's logs; runs again"
-    assert (
-        trials[3].user_attrs["error"] == "no epoch within 3s, so its process was ended; runs again"
-    )
+    assert trials[3].user_attrs["error"].startswith("no epoch within 3s, so its process was ended")
     for lost in (1, 3):
         assert trials[lost + 1].params == trials[lost].params
 
@@ -457,8 +455,7 @@ def test_a_disk_that_is_full_stops_the_search_and_the_journal_stays_whole(
         timeout=120,
         env={**os.environ, "TUNER_CACHE": str(tmp_path / "cache")},
     )
-    assert "SearchError" in ended.stderr
-    assert "the search cannot go on: [Errno 27] File too large" in ended.stderr
+    assert "JournalTorn: the journal cannot be written: [Errno 27] File too large" in ended.stderr
     run = Run(tmp_path / "runs" / "x")
     with open(run.folder / "leaderboard.csv", newline="", encoding="utf-8") as file:
         assert {None} not in [set(row) for row in csv.DictReader(file)]
@@ -471,8 +468,9 @@ def test_a_disk_that_is_full_stops_the_search_and_the_journal_stays_whole(
     assert len(counted) == len(kept) + 2
 
 
-def test_a_raylet_that_dies_ends_the_search_with_a_word_and_it_continues(
-    space: SearchSpace, sentences: Path, tmp_path: Path
+@pytest.mark.parametrize("daemon", ["raylet", "gcs_server"])
+def test_a_ray_that_dies_ends_the_search_with_a_word_and_it_continues(
+    sentences: Path, tmp_path: Path, daemon: str
 ) -> None:
     (tmp_path / "toy.yaml").write_text(toy_space(epoch_seconds=0.1).to_yaml(), encoding="utf-8")
     command = [*_SEARCH, "toy.yaml", "--data", str(sentences), "--trainer", "toy", "--name", "x"]
@@ -489,13 +487,12 @@ def test_a_raylet_that_dies_ends_the_search_with_a_word_and_it_continues(
     for line in search.stdout:
         if "trial 2 " in line and "started" in line:
             break
-    (raylet,) = (pid for pid, name in children(search.pid) if name == "raylet")
-    os.kill(raylet, signal.SIGKILL)
+    (pid,) = (pid for pid, name in children(search.pid) if name == daemon)
+    os.kill(pid, signal.SIGKILL)
     _, error = search.communicate(timeout=60)
     assert search.returncode == 1
-    assert error == (
-        "tuner: Ray died (its raylet was killed); finished trials are kept, the same command continues\n"
-    )
+    assert error.startswith("tuner: Ray died (its ")
+    assert error.endswith(" ended); finished trials are kept, the same command continues\n")
     kept = sum(counts_as_finished(trial) for trial in Run(tmp_path / "runs" / "x").study.trials)
     again = subprocess.run(
         [*command, "--trials", str(kept + 2)], cwd=tmp_path, env=environment, timeout=120

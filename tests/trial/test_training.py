@@ -247,7 +247,24 @@ def test_first_steps_see_the_last_tokens_of_mixed_batches_later_ones_sorted_whol
     monkeypatch.setattr(training_module, "WARM_UP_STEPS", 7)
     monkeypatch.setattr(training_module, "_WARM_UP_LENGTH", 4)
 
-    list(make_training(n=80, epochs=3).epochs())  # 5 steps an epoch
+    list(make_training(n=80, epochs=5).epochs())  # 5 steps an epoch
 
-    assert mixed == [7, 2, 0]
-    assert widths == [4] * 7 + [SMALL["max_length"]] * 8
+    assert mixed == [7, 2, 0, 0, 0]
+    assert widths == [4] * 7 + [SMALL["max_length"]] * 18
+
+
+def test_a_short_trial_sees_whole_sequences_in_two_thirds_of_its_steps(
+    make_training, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    widths = []
+
+    def padded(sequences, indices, **options):
+        widths.append(options["max_width"])
+        return pad(sequences, indices, **options)
+
+    monkeypatch.setattr(training_module, "pad", padded)
+    monkeypatch.setattr(training_module, "_WARM_UP_LENGTH", 4)
+
+    list(make_training(n=80, epochs=3).epochs())
+
+    assert widths == [4] * 5 + [SMALL["max_length"]] * 10

@@ -52,12 +52,15 @@ def search(
         int | None, typer.Option(help="Most trials at once; default as many as fit.")
     ] = None,
     retries: Annotated[
-        int | None, typer.Option(help="Runs a trial again whose process died, so often; default 2.")
+        int | None,
+        typer.Option(
+            help="Most times that a trial whose process dies or hangs runs again; default 2."
+        ),
     ] = None,
     epoch_timeout: Annotated[
         str | None,
         typer.Option(
-            help="Ends a trial whose epoch takes so long, e.g. 30m; default ten times the slowest so far."
+            help="Longest epoch, e.g. 30m, until a trial counts as hanging; default ten times the slowest so far."
         ),
     ] = None,
     seed: Annotated[

@@ -44,9 +44,12 @@ class Cluster:
     is_ours: bool  # this machine alone
 
     def check_alive(self) -> None:
-        """Raises SearchError when a daemon of the Ray that we started has died: nothing can run any more.
+        """Looks whether the daemons of the Ray that we started live; without them nothing can run.
 
         Ray itself notices after 10 to 20 s, in which trials seem to die, and then ends this process without a word.
+
+        Raises:
+            SearchError: one has ended.
         """
         node = self.ray._private.worker._global_node if self.is_ours else None
         if node is None:
@@ -54,7 +57,7 @@ class Cluster:
         for kind in ("raylet", "gcs_server"):
             if any(each.process.poll() is not None for each in node.all_processes.get(kind, ())):
                 raise SearchError(
-                    f"Ray died (its {kind} was killed); finished trials are kept, the same command continues"
+                    f"Ray died (its {kind} ended); finished trials are kept, the same command continues"
                 )
 
     @property

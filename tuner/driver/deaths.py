@@ -1,6 +1,6 @@
 """Why a trial's process died: of too little memory, which happens again, or of anything else, perhaps bad luck."""
 
-import re
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -8,6 +8,9 @@ from tuner.machine import oom_kills
 from tuner.validation import one_line
 
 _REASON_LENGTH = 200
+_DIED = "its process died; see the run's logs"
+# Ray tells of a death within a second; an older kill was of a process that is none of ours.
+_FRESH_S = 10.0
 
 
 @dataclass(frozen=True)
@@ -22,23 +25,39 @@ class Inquest:
     """Finds out why processes died, one death after the other.
 
     Args:
-        count_kills: how many processes the kernel has killed so far because memory ran out here.
+        count_kills: how many processes the kernel has killed so far because memory ran out where trials run.
+        clock: seconds, from any start.
     """
 
-    def __init__(self, count_kills: Callable[[], int] = oom_kills) -> None:
+    def __init__(
+        self,
+        count_kills: Callable[[], int] = oom_kills,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._count_kills = count_kills
-        self._kills = count_kills()
+        self._clock = clock
+        self._counted = count_kills()
+        self._kills: list[float] = []  # when they were seen; each explains one death
+
+    def watch(self) -> None:
+        """Looks whether the kernel has killed again; to be called every second or more often."""
+        now, counted = self._clock(), self._count_kills()
+        self._kills = [seen for seen in self._kills if now - seen < _FRESH_S]
+        self._kills += [now] * (counted - self._counted)
+        self._counted = counted
 
     def why(self, error: str) -> Death:
         """The cause of a death that just happened, from what Ray says of it."""
-        before, self._kills = self._kills, self._count_kills()
+        self.watch()
         if "OutOfMemoryError" in error or "running low on memory" in error:
             return Death("Ray ended its process: the node ran out of memory", is_out_of_memory=True)
-        if self._kills > before:
+        if self._kills:
+            self._kills.pop(0)
             return Death(
-                "the kernel killed its process: memory ran out here", is_out_of_memory=True
+                "its process died when the kernel killed one because memory ran out",
+                is_out_of_memory=True,
             )
-        if "ActorDiedError" in error or "actor died" in error or "worker process has died" in error:
-            return Death("its process died; see the run's logs")
-        last = re.split(r"\n+", error.strip())[-1]
-        return Death(f"its process could not begin: {one_line(last)[:_REASON_LENGTH]}")
+        if not error.strip() or "ActorDiedError" in error or "died" in error:
+            return Death(_DIED)
+        last = error.strip().splitlines()[-1]
+        return Death(f"its process failed: {one_line(last)[:_REASON_LENGTH]}")

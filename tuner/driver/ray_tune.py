@@ -102,10 +102,10 @@ class StudySearcher(_Adapter, Searcher):  # type: ignore[misc]
 class StudyScheduler(_Adapter, FIFOScheduler):  # type: ignore[misc]
     """Result = report to the study, which says whether to stop."""
 
-    def __init__(self, session: SearchSession) -> None:
+    def __init__(self, session: SearchSession, inquest: Inquest) -> None:
         super().__init__()
         self._session = session
-        self._inquest = Inquest()
+        self._inquest = inquest
 
     def on_trial_error(self, tune_controller: object, trial: Trial) -> None:
         """The trial's process died: the trial runs again, unless it took more memory than there is."""
@@ -148,7 +148,9 @@ def _forget_ended_trials(tune_controller: Any) -> None:
     if any(trial.is_finished() for trial in trials):
         trials[:] = [trial for trial in trials if not trial.is_finished()]
         # What a scheduler is handed hides all but a few methods of the controller.
-        tune_controller._tune_controller._trials_to_cache.intersection_update(trials)
+        controller = tune_controller._tune_controller
+        controller._trials_to_cache.intersection_update(trials)
+        controller._live_trials.intersection_update(trials)  # where it leaves those that broke
 
 
 class Heartbeat(_Adapter, tune.Callback):  # type: ignore[misc]
@@ -158,10 +160,12 @@ class Heartbeat(_Adapter, tune.Callback):  # type: ignore[misc]
         self,
         session: SearchSession,
         cluster: Cluster,
+        inquest: Inquest,
         flag: InterruptFlag,
         files: LeaderboardFiles,
     ) -> None:
         self._session = session
+        self._inquest = inquest
         self._cluster = cluster
         self._flag = flag
         self._files = files
@@ -182,10 +186,10 @@ class Heartbeat(_Adapter, tune.Callback):  # type: ignore[misc]
         if self._session.error is not None:
             raise self._session.error
         self._flag.check()
+        self._inquest.watch()
         if self._session.is_out_of_time:
             raise TimeIsUp
-        for number in self._session.hanging:
-            self._session.give_up(number)
+        for number in self._session.newly_hanging():
             _end_process([trial for trial in trials if trial.config["number"] == number])
         self._files.write_if_due()
 

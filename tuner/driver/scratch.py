@@ -9,16 +9,27 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from tuner.errors import SearchError
+
 _PREFIX = "tuner-"
-_LOCK = "lock"
+_LOCK = "tuner.lock"
 _NEW_S = 60.0
 
 
 @contextmanager
 def scratch_folder(parent: Path) -> Iterator[Path]:
-    """A new folder in `parent`, removed in the end; those that killed searches left there are removed first."""
+    """A new folder in `parent`, removed in the end; those that killed searches left there are removed first.
+
+    Raises:
+        SearchError: nothing can be written there.
+    """
     _remove_abandoned(parent)
-    folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=parent))
+    try:
+        folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=parent))
+    except OSError as cause:
+        raise SearchError(
+            f"{parent}: Ray's files cannot be written there ({cause.strerror}); make room, or set RAY_TMPDIR"
+        ) from cause
     try:
         with open(folder / _LOCK, "w", encoding="ascii") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)  # until this process ends, however it does

@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING
 from tuner.config import SearchConfig, TrainerName
 from tuner.data import Dataset, Split, load_dataset
 from tuner.driver.cluster import Cluster, make_current_folder_importable, ray_cluster
+from tuner.driver.deaths import Inquest
 from tuner.driver.files import LeaderboardFiles
 from tuner.driver.gpu_share import with_measured_share
 from tuner.driver.interrupts import Interrupted, InterruptFlag, StopRequested, TimeIsUp
 from tuner.driver.output import output_to
 from tuner.driver.progress import Event, SearchListener, SearchState, SilentListener
 from tuner.driver.session import SearchSession
-from tuner.errors import SearchError
+from tuner.errors import JournalTorn, SearchError
 from tuner.hyperparameters import is_custom
 from tuner.kill_points import KillPoint, kill_point
 from tuner.model.custom import check_importable
@@ -59,31 +60,37 @@ def run_search(config: SearchConfig, listener: SearchListener | None = None) -> 
     dataset = load_dataset(config.data, seed=config.seed)
     folder = RunFolder(config.folder)
     folder.check_same_search(config, dataset.fingerprint)
-    with folder.claimed(), output_to(folder.logs / "driver.log"):
-        kill_point(KillPoint.FOLDER_CLAIMED)
-        for architecture in config.space.architectures:
-            if is_custom(architecture):
-                check_importable(architecture)
-        if _is_budget_used(folder, config):
-            if not folder.run_file.is_file():
-                folder.write_run_file(config, dataset.fingerprint)
-            return SearchOutcome(Run(folder.path), EndReason.BUDGET_WAS_USED)
-        with ray_cluster(config) as cluster:
-            kill_point(KillPoint.RAY_STARTED)
-            measured = with_measured_share(config, cluster, dataset)
-            workers = cluster.capacity(measured)
+    try:
+        with folder.claimed(), output_to(folder.logs / "driver.log"):
+            kill_point(KillPoint.FOLDER_CLAIMED)
+            return _run_in(folder, config, dataset, listener or SilentListener())
+    except BrokenPipeError:  # whoever read the events has gone: no fault of a file's
+        raise
+    except OSError as cause:  # most often a full disk
+        raise SearchError(
+            f"{folder.path}: the search cannot go on: {one_line(str(cause))}; "
+            "finished trials are kept, the same command continues"
+        ) from cause
+
+
+def _run_in(
+    folder: RunFolder, config: SearchConfig, dataset: Dataset, listener: SearchListener
+) -> SearchOutcome:
+    for architecture in config.space.architectures:
+        if is_custom(architecture):
+            check_importable(architecture)
+    if _is_budget_used(folder, config):
+        if not folder.run_file.is_file():
             folder.write_run_file(config, dataset.fingerprint)
-            study = _open(folder, config, workers)
-            kill_point(KillPoint.STUDY_OPENED)
-            try:
-                return _search(
-                    measured, folder, dataset, study, cluster, workers, listener or SilentListener()
-                )
-            except OSError as cause:  # most often a full disk
-                raise SearchError(
-                    f"{folder.path}: the search cannot go on: {one_line(str(cause))}; "
-                    "finished trials are kept, the same command continues"
-                ) from cause
+        return SearchOutcome(Run(folder.path), EndReason.BUDGET_WAS_USED)
+    with ray_cluster(config) as cluster:
+        kill_point(KillPoint.RAY_STARTED)
+        measured = with_measured_share(config, cluster, dataset)
+        workers = cluster.capacity(measured)
+        folder.write_run_file(config, dataset.fingerprint)
+        study = _open(folder, config, workers)
+        kill_point(KillPoint.STUDY_OPENED)
+        return _search(measured, folder, dataset, study, cluster, workers, listener)
 
 
 def _search(
@@ -153,6 +160,8 @@ def _fit(
     from tuner.driver.ray_tune import Heartbeat, StudyScheduler, StudySearcher
     from tuner.driver.trainable import TrialActor
 
+    # The kernel tells of this machine alone.
+    inquest = Inquest() if cluster.is_ours else Inquest(lambda: 0)
     tuner = tune.Tuner(
         tune.with_resources(
             tune.with_parameters(TrialActor, task=task),
@@ -160,7 +169,7 @@ def _fit(
         ),
         tune_config=tune.TuneConfig(
             search_alg=StudySearcher(session),
-            scheduler=StudyScheduler(session),
+            scheduler=StudyScheduler(session, inquest),
             num_samples=-1,
             reuse_actors=True,
             trial_name_creator=lambda trial: f"trial-{trial.config.get('number', trial.trial_id)}",
@@ -170,7 +179,7 @@ def _fit(
             name="tune",
             storage_path=str(cluster.scratch / "tune"),
             verbose=0,
-            callbacks=[Heartbeat(session, cluster, flag, files)],
+            callbacks=[Heartbeat(session, cluster, inquest, flag, files)],
             checkpoint_config=tune.CheckpointConfig(
                 checkpoint_frequency=0, checkpoint_at_end=False
             ),
@@ -183,12 +192,11 @@ def _fit(
 def _closing(session: SearchSession, files: LeaderboardFiles) -> Iterator[None]:
     """Leaves study and files whole, however the search ends.
 
-    After an OSError nothing is written any more: the journal may end in half a line, which the next search cuts off,
-    but not if another line follows.
+    But for a torn journal: the next search cuts half a line off its end, which it could not if another line followed.
     """
     try:
         yield
-    except OSError:
+    except JournalTorn:
         raise
     except BaseException:
         _close(session, files)

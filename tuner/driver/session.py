@@ -5,12 +5,12 @@ Between Ray's callbacks and the study: every call is made by the driver's one th
 
 import dataclasses
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import optuna
 
-from tuner.config import SearchConfig, format_duration
+from tuner.config import SearchConfig
 from tuner.driver.progress import (
     BestTrial,
     Event,
@@ -19,8 +19,9 @@ from tuner.driver.progress import (
     SearchListener,
     SearchState,
 )
+from tuner.driver.watchdog import Watchdog
 from tuner.kill_points import KillPoint, kill_point
-from tuner.records import Attribute, StudyReader, ranked
+from tuner.records import Attribute, StudyReader, TrialRecord, best_of
 from tuner.space import Mode
 from tuner.status import TrialFacts, TrialStatus
 from tuner.study import SearchStudy, derive_seed
@@ -35,19 +36,10 @@ _SAME_FAILURES = {
 }
 
 
-# An epoch may take ten times as long as the slowest one so far: configurations differ in size. Before there is one,
-# and for quick ones, no less than this: the machine may be busy, a GPU's driver compiling.
-_TIMES_SLOWEST_EPOCH = 10
-_FIRST_EPOCH_S = 3600.0
-_SHORTEST_TIMEOUT_S = 300.0
-
-
 @dataclass
 class _Running:
     optuna_trial: optuna.Trial
     live: LiveTrial
-    epoch_began: float | None = None  # None while its process is waited for
-    given_up: str | None = None  # why, once its process is to be ended
 
 
 class SearchSession:
@@ -77,10 +69,12 @@ class SearchSession:
         self._clock = clock
         self._running: dict[int, _Running] = {}
         self._failures: list[tuple[TrialStatus, str]] = []  # the latest ones
-        self._slowest_epoch_s = 0.0
         self.error: Exception | None = None  # raised in one of Ray's callbacks
         study.requeue_cut_off_trials()
-        self.state = self._first_state()
+        reader = StudyReader(study.study)
+        records = [reader.record(trial) for trial in study.finished_trials()]
+        self.state = self._first_state(records)
+        self._watchdog = Watchdog(config.epoch_timeout, _slowest_epoch_s(records), clock)
         self._tell(Event(EventKind.SEARCH_STARTED))
 
     # -- what to do ---------------------------------------------------------------------------
@@ -154,33 +148,11 @@ class SearchSession:
 
     def begin_trial(self, number: int) -> None:
         """The trial has its process, which begins now."""
-        self._running[number].epoch_began = self._clock()
+        self._watchdog.begin(number)
 
-    @property
-    def epoch_timeout_s(self) -> float:
-        """How long an epoch may take, the model's building included, until its trial counts as hanging."""
-        if self._config.epoch_timeout is not None:
-            return self._config.epoch_timeout
-        if not self._slowest_epoch_s:
-            return _FIRST_EPOCH_S
-        return max(_SHORTEST_TIMEOUT_S, _TIMES_SLOWEST_EPOCH * self._slowest_epoch_s)
-
-    @property
-    def hanging(self) -> list[int]:
-        """The trials whose epoch takes too long."""
-        latest = self._clock() - self.epoch_timeout_s
-        return [
-            number
-            for number, running in self._running.items()
-            if running.epoch_began is not None
-            and running.epoch_began < latest
-            and running.given_up is None
-        ]
-
-    def give_up(self, number: int) -> None:
-        """The trial hangs, and its process is about to be ended."""
-        limit = format_duration(self.epoch_timeout_s)
-        self._running[number].given_up = f"no epoch within {limit}, so its process was ended"
+    def newly_hanging(self) -> list[int]:
+        """The trials whose epoch takes too long: their processes are to be ended, and are lost then."""
+        return self._watchdog.newly_hanging()
 
     def note_facts(self, number: int, facts: TrialFacts) -> None:
         """What a worker says of the trial that it has begun."""
@@ -189,10 +161,7 @@ class SearchSession:
     def end_epoch(self, number: int, result: EpochResult) -> bool:
         """Notes an epoch's figures; True when the trial should stop here."""
         running = self._running[number]
-        now = self._clock()
-        if running.epoch_began is not None:
-            self._slowest_epoch_s = max(self._slowest_epoch_s, now - running.epoch_began)
-        running.epoch_began = now
+        self._watchdog.end_epoch(number)
         metrics = {name: value for name, value in vars(result).items() if name != "epoch"}
         is_pruned = self._study.report(running.optuna_trial, result.epoch, metrics)
         value = metrics[self._study.space.metric.name]
@@ -205,6 +174,7 @@ class SearchSession:
     def end_trial(self, number: int, status: TrialStatus, error: str | None = None) -> None:
         """Ends a trial and records how."""
         running = self._running.pop(number)
+        self._watchdog.forget(number)
         self._study.finish(running.optuna_trial, status, error)
         kill_point(KillPoint.TOLD)
         if status in _SAME_FAILURES:
@@ -222,38 +192,20 @@ class SearchSession:
         counts[status] += 1
         self.state = dataclasses.replace(self.state, counts=dict(counts), best=best)
         self._study.record_seconds(self.seconds)
-        self._tell(
-            Event(
-                EventKind.TRIAL_ENDED,
-                live,
-                status=status,
-                error=error,
-                score=live.score,
-                seconds=self._clock() - live.started,
-            )
-        )
+        self._tell_ended(live, status, error)
 
     def lose_trial(self, number: int, reason: str) -> None:
         """The trial's process died or was ended: runs it again, unless that happened too often."""
-        running = self._running[number]
-        reason = running.given_up or reason
-        deaths = 1 + int(running.optuna_trial.user_attrs.get(Attribute.DEATHS, 0))
+        trial = self._running[number].optuna_trial
+        reason = self._watchdog.forget(number) or reason
+        deaths = 1 + self._study.deaths_before(trial)
         if deaths > self._config.retries:
             times = f" ({deaths} times)" if deaths > 1 else ""
             self.end_trial(number, TrialStatus.FAILED, f"{reason}{times}")
             return
-        del self._running[number]
-        self._study.requeue_lost_trial(running.optuna_trial, reason)
-        self._tell(
-            Event(
-                EventKind.TRIAL_ENDED,
-                running.live,
-                status=TrialStatus.FAILED,
-                error=f"{reason}; runs again",
-                score=running.live.score,
-                seconds=self._clock() - running.live.started,
-            )
-        )
+        live = self._running.pop(number).live
+        error = self._study.requeue_lost_trial(trial, reason)
+        self._tell_ended(live, TrialStatus.FAILED, error)
 
     def close(self) -> None:
         """Notes the time searched; trials still running are cut off and taken up again by the next sitting."""
@@ -272,11 +224,9 @@ class SearchSession:
             return new
         return max(old, new) if self._study.space.metric.mode is Mode.MAX else min(old, new)
 
-    def _first_state(self) -> SearchState:
+    def _first_state(self, records: Sequence[TrialRecord]) -> SearchState:
         metric = self._study.space.metric
-        reader = StudyReader(self._study.study)
-        records = [reader.record(trial) for trial in self._study.finished_trials()]
-        best = next((r for r in ranked(records, metric.mode) if r.score is not None), None)
+        best = best_of(records, metric.mode)
         return SearchState(
             name=self._config.run_name,
             metric=str(metric.name),
@@ -290,8 +240,26 @@ class SearchSession:
             else None,
         )
 
+    def _tell_ended(self, live: LiveTrial, status: TrialStatus, error: str | None) -> None:
+        self._tell(
+            Event(
+                EventKind.TRIAL_ENDED,
+                live,
+                status=status,
+                error=error,
+                score=live.score,
+                seconds=self._clock() - live.started,
+            )
+        )
+
     def _tell(self, event: Event) -> None:
         self.state = dataclasses.replace(
             self.state, running=tuple(running.live for running in self._running.values())
         )
         self._listener.on_event(event, self.state)
+
+
+def _slowest_epoch_s(records: Sequence[TrialRecord]) -> float:
+    """Seconds of the slowest epoch of earlier sittings; 0 when there was none."""
+    epochs = (metrics["seconds"] for record in records for metrics in record.curve.values())
+    return max(epochs, default=0.0)

@@ -40,12 +40,12 @@ def state_json(state: RunState) -> str:
         "finished": state.finished,
         "running": state.running,
         "trial_budget": state.trial_budget,
-        "seconds": state.seconds,
-        "time_budget": state.time_budget_s,
+        "searched_s": state.seconds,
+        "time_budget_s": state.time_budget_s,
         "best": None
         if best is None
         else {"trial": best.number, "architecture": best.architecture, "score": best.score},
-        "seconds_since_last_event": round(state.quiet_s, 1),
+        "quiet_s": round(state.quiet_s, 1),
     }
     return json.dumps(content, indent=2, ensure_ascii=False)
 
