@@ -170,14 +170,20 @@ def test_a_file_with_an_empty_data_section_is_filled_by_flags(write_file: WriteF
         ({"space": "seed", "name": "a\n"}, r"^--name: must be letters, .*, got 'a\\n'$"),
         ({"space": "seed", "seed": -1}, "^--seed: must be greater .*, got -1$"),
         ({"space": "seed", "seed": 2**31}, "^--seed: must be less than 2147483648"),
-        ({"space": "seed", "cpus_per_trial": 0.0}, "^--cpus-per-trial: must be greater than 0"),
+        (
+            {"space": "seed", "cpus_per_trial": 0.0},
+            "^--cpus-per-trial: must be greater than or equal to 0.001",
+        ),
         ({"space": "seed", "cpus_per_trial": float("inf")}, "^--cpus-per-trial: must be a finite"),
         ({"space": "seed", "gpus_per_trial": float("nan")}, "^--gpus-per-trial: must be a finite"),
         (
             {"space": "seed", "gpus_per_trial": "all"},
             "^--gpus-per-trial: must be a number or auto, got 'all'",
         ),
-        ({"space": "seed", "gpus_per_trial": "-1"}, "^--gpus-per-trial: must be 0 or more, got -1"),
+        (
+            {"space": "seed", "gpus_per_trial": "-1"},
+            "^--gpus-per-trial: must be 0, or 0.001 or more, got -1",
+        ),
         (
             {"space": "seed", "sampler": "grid"},
             "^--sampler: must be 'tpe' or 'random', got 'grid'$",

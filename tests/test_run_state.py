@@ -157,3 +157,22 @@ def test_a_run_file_hit_anywhere_is_read_or_refused_in_one_line(
         except UsageError as error:
             message = str(error)
         assert message.isprintable()
+
+
+def test_a_lock_that_is_a_folder_is_nobodys(sitting: Sitting) -> None:
+    sitting.folder.lock_file.mkdir(parents=True)
+    assert read_run_state(sitting.folder.path).activity is Activity.STOPPED
+
+
+def test_of_a_trial_that_runs_again_only_the_next_try_is_ranked(sitting: Sitting) -> None:
+    trial = sitting.study.ask()
+    sitting.study.space.suggest(trial)
+    sitting.study.report(trial, 1, dict.fromkeys(METRICS, 0.9))
+    sitting.study.requeue_lost_trial(trial, "its process died", deaths=1)
+    first = read_run_state(sitting.folder.path).best
+    assert first is not None
+    assert first.number == 0  # until the next try has begun, it is all that is known
+    sitting.run_trial(TrialStatus.COMPLETE, 0.7)
+    best = read_run_state(sitting.folder.path).best
+    assert best is not None
+    assert (best.number, best.retry_of) == (1, 0)

@@ -7,7 +7,7 @@ import pytest
 from optuna.trial import TrialState
 
 from tuner.config import PrunerName, SamplerName
-from tuner.errors import RunFolderError
+from tuner.errors import JournalTorn, RunFolderError
 from tuner.records import StudyReader, ranked
 from tuner.space import SearchSpace
 from tuner.status import TrialFacts, TrialStatus
@@ -265,3 +265,62 @@ def test_seeds_of_different_purposes_differ() -> None:
     seeds = {derive_seed(seed, f"trial {number}") for seed in range(3) for number in range(100)}
     assert len(seeds) == 300
     assert all(0 <= seed < 2**31 for seed in seeds)
+
+
+def test_another_space_is_refused_also_where_only_the_journal_is_left(
+    journal: Path, space: SearchSpace
+) -> None:
+    run_trial(open_study(journal, space), 0.8)
+    other = SearchSpace.from_mapping({**space.to_mapping(), "shared": {}, "baselines": []}, "o")
+    before = journal.read_bytes()
+    with pytest.raises(RunFolderError, match="belongs to a search with another space"):
+        open_study(journal, other)
+    assert journal.read_bytes() == before
+
+
+def test_a_new_study_appears_with_its_space_and_baselines_or_not_at_all(
+    journal: Path, space: SearchSpace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*arguments: object) -> None:
+        raise RuntimeError("killed")
+
+    monkeypatch.setattr("tuner.study.os.replace", fail)
+    with pytest.raises(RuntimeError, match="killed"):
+        open_study(journal, space)
+    assert not journal.exists()
+
+
+def test_a_journal_that_was_removed_is_not_begun_anew_by_an_append(
+    journal: Path, space: SearchSpace
+) -> None:
+    study = open_study(journal, space)
+    journal.unlink()
+    with pytest.raises(JournalTorn, match="was removed or replaced"):
+        run_trial(study, 0.8)
+    assert not journal.exists()
+
+
+@pytest.mark.parametrize("name", ["seconds", "deaths", "passed", "completed_rung_0"])
+def test_a_number_that_is_none_is_refused_in_one_line(
+    journal: Path, space: SearchSpace, name: str
+) -> None:
+    study = open_study(journal, space)
+    trial = study.ask()
+    space.suggest(trial)
+    storage = study.study._storage
+    if name == "seconds":
+        study.study.set_user_attr(name, "abc")
+    elif name.startswith("completed"):
+        storage.set_trial_system_attr(trial._trial_id, name, "abc")
+        study.report(trial, 1, metrics(0.8))  # noted over
+        storage.set_trial_system_attr(trial._trial_id, name, "abc")
+    else:
+        trial.set_user_attr(name, "abc")
+    again = open_study(journal, space)
+    with pytest.raises(RunFolderError, match=f"{name} must be a number, got 'abc'"):
+        if name == "seconds":
+            assert again.seconds_before
+        elif name.startswith("completed"):
+            again.report(again.ask(), 1, metrics(0.8))
+        else:
+            again.requeue_cut_off_trials()

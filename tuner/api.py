@@ -77,16 +77,20 @@ def search(
         },
         config_file=None if config is None else Path(config),
     )
+    from tuner.driver.interrupts import Interrupted, StopRequested
     from tuner.driver.progress import SilentListener
     from tuner.driver.search import EndReason, run_search
 
-    if progress:
-        from tuner.terminal.live import Lines, terminal_stream
+    try:
+        if progress:
+            from tuner.terminal.live import Lines, terminal_stream
 
-        with terminal_stream() as terminal:
-            outcome = run_search(settings, Lines(terminal))
-    else:
-        outcome = run_search(settings, SilentListener())
+            with terminal_stream() as terminal:
+                outcome = run_search(settings, Lines(terminal))
+        else:
+            outcome = run_search(settings, SilentListener())
+    except (Interrupted, StopRequested) as cause:
+        raise KeyboardInterrupt("before the first trial") from cause
     if outcome.reason is EndReason.INTERRUPTED:
         raise KeyboardInterrupt(f"{outcome.run.folder}: call the same again to continue")
     return outcome.run

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import (
+    AfterValidator,
     BeforeValidator,
     Field,
     PlainSerializer,
@@ -114,11 +115,20 @@ def parse_gpus(given: object) -> float | Literal["auto"]:
         raise ValueError(f"must be a number or auto, got {given!r}") from None
     if not math.isfinite(gpus):
         raise ValueError(f"must be a finite number, got {gpus}")
-    if gpus < 0:
-        raise ValueError(f"must be 0 or more, got {gpus:g}")
+    if gpus < 0 or 0 < gpus < 0.001:
+        raise ValueError(f"must be 0, or 0.001 or more, got {gpus:g}")
     if gpus > 1 and gpus != int(gpus):
         raise ValueError(f"must be a whole number above 1, got {gpus:g}; write {int(gpus)}")
     return gpus
+
+
+def _utf8(path: str) -> str:
+    """Ray can handle no other paths."""
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        raise ValueError(f"must be UTF-8, got {path!r}") from None
+    return path
 
 
 GpusPerTrial = Annotated[float | Literal["auto"], BeforeValidator(parse_gpus)]
@@ -141,11 +151,11 @@ class SearchConfig(Strict):
     space: SearchSpace
     data: DataConfig = DataConfig()
     name: str | None = Field(None, pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=100)
-    out: str = "runs"
+    out: Annotated[str, AfterValidator(_utf8)] = "runs"
     trials: int | None = Field(None, ge=1)
     time_budget: Duration | None = None
     max_epochs: int | None = Field(None, ge=1)
-    cpus_per_trial: float = Field(1.0, gt=0)
+    cpus_per_trial: float = Field(1.0, ge=0.001)  # Ray counts ten-thousandths
     gpus_per_trial: GpusPerTrial = 0.0
     max_concurrent: int | None = Field(None, ge=1)
     retries: int = Field(2, ge=0, le=100)

@@ -20,14 +20,26 @@ from tuner.validation import one_line
 
 
 class _Backend(JournalFileBackend):
-    """Optuna's own, but for an append that fails: it may have left half a line."""
+    """Optuna's own, but for an append that fails, because it may leave half a line, or would begin a new file."""
+
+    def __init__(self, file_path: str) -> None:
+        super().__init__(file_path)
+        self._inode = os.stat(file_path).st_ino
+
+    def _is_gone(self) -> bool:
+        try:
+            return os.stat(self._file_path).st_ino != self._inode
+        except FileNotFoundError:
+            return True
 
     def append_logs(self, logs: list[dict[str, Any]]) -> None:
         """Appends entries.
 
         Raises:
-            JournalTorn: the disk is full, or cannot be written to any more.
+            JournalTorn: the disk is full, or the file is gone.
         """
+        if self._is_gone():
+            raise JournalTorn(f"{self._file_path}: was removed or replaced while the search ran")
         try:
             super().append_logs(logs)
         except OSError as cause:

@@ -13,7 +13,7 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial
 
 from tuner.config import PrunerName
-from tuner.records import is_cut_off
+from tuner.records import is_cut_off, number_in
 
 _REDUCTION_FACTOR = 3
 
@@ -75,7 +75,7 @@ def _scores_of(study: optuna.Study) -> dict[int, list[float]]:
     for trial in study.get_trials(deepcopy=False):
         if not is_cut_off(trial):
             for rung in range(_rungs_reached(trial)):
-                scores.setdefault(rung, []).append(sign * trial.system_attrs[_key(rung)])
+                scores.setdefault(rung, []).append(sign * number_in(trial.system_attrs, _key(rung)))
     return {rung: sorted(values) for rung, values in scores.items()}
 
 

@@ -5,7 +5,7 @@ Leaderboard, report, live table and resume all read trials through here. Must no
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from functools import cached_property
@@ -32,6 +32,7 @@ class Attribute(StrEnum):
     EPOCH = "epoch:"  # of a trial, followed by the epoch's number: its metrics
     CUT_OFF = "cut_off"  # of a trial: it ended, without its doing, before its result; it runs again
     RETRY_OF = "retry_of"  # of a trial: the cut-off trial whose parameters it runs again
+    PASSED = "passed"  # of a trial that runs again: the last epoch after which its first try had not been stopped
     DEATHS = "deaths"  # of a trial: how often these parameters' process died before it
 
 
@@ -55,10 +56,19 @@ class TrialRecord:
     started: datetime | None
     ended: datetime | None
     error: str | None
+    cut_off: bool = False  # its parameters run again
+    superseded: bool = False  # they have begun to
+
+    @property
+    def is_ranked(self) -> bool:
+        """Whether the trial's score, if it has one, says something about its configuration."""
+        return self.status.is_ranked and not self.superseded
 
     @property
     def seconds(self) -> float | None:
-        """Wall-clock from start to end; None while it runs."""
+        """Wall-clock from start to end, of a cut-off trial its epochs' only: nobody saw its end; None while it runs."""
+        if self.cut_off:
+            return sum(metrics["seconds"] for metrics in self.curve.values())
         if self.started is None or self.ended is None:
             return None
         return (self.ended - self.started).total_seconds()
@@ -96,13 +106,22 @@ class StudyReader:
 
     @property
     def seconds(self) -> float:
-        """Seconds searched so far."""
-        return float(self.study.user_attrs.get(Attribute.SECONDS, 0.0))
+        """Seconds searched so far.
+
+        Raises:
+            RunFolderError: the study says something else.
+        """
+        return number_in(self.study.user_attrs, Attribute.SECONDS)
 
     def records(self) -> list[TrialRecord]:
         """Every trial that was started, in the order of their numbers."""
         trials = self.study.get_trials(deepcopy=False)
-        return [self.record(trial) for trial in trials if trial.state is not TrialState.WAITING]
+        begun = [trial for trial in trials if trial.state is not TrialState.WAITING]
+        run_again = {trial.user_attrs.get(Attribute.RETRY_OF) for trial in begun}
+        return [
+            replace(record, superseded=record.number in run_again)
+            for record in map(self.record, begun)
+        ]
 
     def record(self, trial: FrozenTrial) -> TrialRecord:
         """One trial in this package's words.
@@ -147,27 +166,43 @@ class StudyReader:
             started=trial.datetime_start,
             ended=trial.datetime_complete,
             error=trial.user_attrs.get(Attribute.ERROR),
+            cut_off=is_cut_off(trial),
         )
 
 
 def ranked(records: Iterable[TrialRecord], mode: Mode) -> list[TrialRecord]:
     """Best first, in an order that two readers always agree on.
 
-    Scores of trials that broke (diverged, failed, out of memory) say nothing of the configuration, so these come
-    last; equal scores go to the earlier trial.
+    Scores of trials that broke (diverged, failed, out of memory) say nothing of the configuration, and what runs
+    again is told by its next try, so these come last; equal scores go to the earlier trial.
     """
     sign = -1.0 if mode is Mode.MAX else 1.0
 
     def key(record: TrialRecord) -> tuple[bool, float, int]:
-        counts = record.status.is_ranked and record.score is not None
+        counts = record.is_ranked and record.score is not None
         return (not counts, sign * (record.score or 0.0) if counts else 0.0, record.number)
 
     return sorted(records, key=key)
 
 
+def number_in(attributes: Mapping[str, object], name: str) -> float:
+    """An attribute that is a number; 0 where there is none.
+
+    Raises:
+        RunFolderError: it is something else.
+    """
+    value = attributes.get(name, 0)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise RunFolderError(
+            f"study.journal: damaged ({name} must be a number, got {one_line(repr(value))[:80]}); "
+            "restore it from a backup, or search again under another --name"
+        )
+    return value
+
+
 def best_of(records: Iterable[TrialRecord], mode: Mode) -> TrialRecord | None:
     """The first of the ranked ones; None when no score says anything yet."""
-    scored = [r for r in records if r.status.is_ranked and r.score is not None]
+    scored = [r for r in records if r.is_ranked and r.score is not None]
     return next(iter(ranked(scored, mode)), None)
 
 
@@ -183,7 +218,7 @@ def is_cut_off(trial: FrozenTrial) -> bool:
 
 def deaths_before(trial: FrozenTrial) -> int:
     """How often the process that trained these parameters died before this trial."""
-    return int(trial.user_attrs.get(Attribute.DEATHS, 0))
+    return int(number_in(trial.user_attrs, Attribute.DEATHS))
 
 
 def is_baseline(trial: FrozenTrial) -> bool:

@@ -74,12 +74,12 @@ class RunFolder:
     def owner(self) -> str | None:
         """Which search runs in this folder, `process 123 on host`; None when none does."""
         try:
-            with open(self.lock_file, encoding="utf-8") as lock:
+            with open(self.lock_file, encoding="utf-8", errors="replace") as lock:
                 try:
                     fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
                 except BlockingIOError:
                     return lock.read().strip() or "another process"
-        except FileNotFoundError:
+        except OSError:  # no search ever ran here, or its lock is none
             pass
         return None
 
@@ -87,8 +87,8 @@ class RunFolder:
     def is_abandoned(self) -> bool:
         """Whether the last search in this folder died: one that ends by itself takes its name off the lock."""
         try:
-            return self.owner is None and bool(self.lock_file.read_text(encoding="utf-8"))
-        except FileNotFoundError:
+            return self.owner is None and self.lock_file.stat().st_size > 0
+        except OSError:
             return False
 
     @classmethod
@@ -112,7 +112,8 @@ class RunFolder:
     @contextmanager
     def claimed(self) -> Iterator[None]:
         """`locked`, and a folder that was made for nothing is removed again: no study in it, no trace of it."""
-        made = [path for path in (self.path, *self.path.parents) if not os.path.exists(path)]
+        folders = (self.logs, self.path, *self.path.parents)
+        made = [path for path in folders if not os.path.exists(path)]
         try:
             with self.locked():
                 try:
@@ -136,7 +137,7 @@ class RunFolder:
         """
         try:
             self.logs.mkdir(parents=True, exist_ok=True)
-            lock = open(self.lock_file, "a+", encoding="utf-8")  # noqa: SIM115 - closed below
+            lock = open(self.lock_file, "a+", encoding="utf-8", errors="replace")  # noqa: SIM115 - closed below
         except OSError as cause:
             raise RunFolderError(
                 f"{self.path}: cannot be made or written to ({cause.strerror}); choose another --out"
@@ -149,13 +150,17 @@ class RunFolder:
                     f"{self.path}: a search is running in it ({owner}); wait for it, or end it: "
                     f"tuner stop {shlex.quote(str(self.path))}"
                 )
-            handle.truncate(0)
-            handle.write(f"process {os.getpid()} on {socket.gethostname()}")
-            handle.flush()
+            try:
+                handle.truncate(0)
+                handle.write(f"process {os.getpid()} on {socket.gethostname()}")
+                handle.flush()
+            except OSError as cause:
+                self.lock_file.unlink(missing_ok=True)
+                raise RunFolderError(
+                    f"{self.path}: cannot be written to ({cause.strerror}); make room, or choose another --out"
+                ) from cause
             self.stop_request.unlink(missing_ok=True)  # it was an earlier search's
-            for half_written in self.path.glob(
-                f".*{_TEMPORARY}"
-            ):  # when an earlier search was killed
+            for half_written in self.path.glob(f".*{_TEMPORARY}*"):  # by a search that was killed
                 half_written.unlink(missing_ok=True)
             try:
                 yield

@@ -36,7 +36,7 @@ class RunState:
     counts: Mapping[TrialStatus, int]  # of the trials that count toward the budget
     running: int  # trials
     trial_budget: int | None
-    seconds: float  # searched until the last trial ended
+    seconds: float  # searched so far, to some seconds
     time_budget_s: float | None
     best: TrialRecord | None
     quiet_s: float  # seconds since the study was last written to
@@ -67,6 +67,7 @@ def read_run_state(path: Path | str, clock: Callable[[], float] = time.time) -> 
     counted = {trial.number for trial in trials if counts_as_finished(trial)}
     counts = Counter(record.status for record in records if record.number in counted)
     running = sum(record.status is TrialStatus.RUNNING for record in records)
+    quiet_s = max(0.0, clock() - folder.journal.stat().st_mtime)
     return RunState(
         folder=folder.path,
         activity=_activity(owner, folder.is_abandoned, len(counted), reader.seconds, config),
@@ -74,10 +75,10 @@ def read_run_state(path: Path | str, clock: Callable[[], float] = time.time) -> 
         counts=counts,
         running=running,
         trial_budget=config.trial_budget,
-        seconds=reader.seconds,
+        seconds=reader.seconds + (quiet_s if owner is not None else 0.0),
         time_budget_s=config.time_budget,
         best=best_of(records, reader.space.metric.mode),
-        quiet_s=max(0.0, clock() - folder.journal.stat().st_mtime),
+        quiet_s=quiet_s,
     )
 
 

@@ -24,7 +24,8 @@ def stop_search(
     """
     searcher = folder.owner
     if searcher is None:
-        raise RunFolderError(f"{folder.path}: no search is running in it; `tuner status` says more")
+        state = "its search has died" if folder.is_abandoned else "no search is running in it"
+        raise RunFolderError(f"{folder.path}: {state}; `tuner status` says more")
     until = clock() + timeout_s
     while folder.owner is not None:
         try:

@@ -5,6 +5,7 @@ attributes that `tuner.records` names and reads. Must not import Ray or Keras.
 """
 
 import hashlib
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,13 @@ from tuner.errors import RunFolderError
 from tuner.journal import mend_end, open_journal
 from tuner.kill_points import KillPoint, kill_point
 from tuner.pruning import HalvingPruner, make_pruner
-from tuner.records import Attribute, counts_as_finished, deaths_before, is_baseline
+from tuner.records import (
+    Attribute,
+    counts_as_finished,
+    deaths_before,
+    is_baseline,
+    number_in,
+)
 from tuner.sampling import make_sampler
 from tuner.space import Mode, SearchSpace
 from tuner.status import TrialFacts, TrialStatus
@@ -44,27 +51,52 @@ def create_or_open_study(
     Raises:
         RunFolderError: the file is damaged, or holds no study of ours.
     """
-    if journal.is_file():
-        mend_end(journal)
     journal.parent.mkdir(parents=True, exist_ok=True)
+    if journal.is_file() and journal.stat().st_size:
+        mend_end(journal)
+    else:
+        # Made under another name, so that no reader sees a study without its space.
+        fresh = journal.with_name(f".{journal.name}.tmp")
+        fresh.unlink(missing_ok=True)
+        _fill(_create_study(fresh, space), space)
+        os.replace(fresh, journal)
+    study = _create_study(journal, space)
+    study.pruner = make_pruner(pruner, max_epochs)
+    if Attribute.SPACE not in study.user_attrs:  # all that was left of a torn one
+        _fill(study, space)
+    elif _searched(study.user_attrs[Attribute.SPACE]) != _searched(space.to_mapping()):
+        raise RunFolderError(
+            f"{journal}: belongs to a search with another space; choose another --name, or ask for the same"
+        )
+    return SearchStudy(study, space, seed=seed, sampler=sampler, workers=workers)
+
+
+def _create_study(journal: Path, space: SearchSpace) -> optuna.Study:
     storage = open_journal(journal)
     names = [study.study_name for study in storage.get_all_studies()]
     if journal.stat().st_size and STUDY_NAME not in names:
         raise RunFolderError(f"{journal}: {_NO_STUDY}")
-    study = optuna.create_study(
+    return optuna.create_study(
         storage=storage,
         study_name=STUDY_NAME,
         direction="maximize" if space.metric.mode is Mode.MAX else "minimize",
-        pruner=make_pruner(pruner, max_epochs),
         load_if_exists=True,
     )
-    if Attribute.SPACE not in study.user_attrs:
-        for parameters in space.baseline_parameters():
-            if not _is_known(study, parameters):
-                study.enqueue_trial(parameters, user_attrs={Attribute.BASELINE: True})
-                kill_point(KillPoint.BASELINE_ENQUEUED)
-        study.set_user_attr(Attribute.SPACE, space.to_mapping())
-    return SearchStudy(study, space, seed=seed, sampler=sampler, workers=workers)
+
+
+def _fill(study: optuna.Study, space: SearchSpace) -> None:
+    for parameters in space.baseline_parameters():
+        if not _is_known(study, parameters):
+            study.enqueue_trial(parameters, user_attrs={Attribute.BASELINE: True})
+            kill_point(KillPoint.BASELINE_ENQUEUED)
+    study.set_user_attr(Attribute.SPACE, space.to_mapping())
+
+
+def _searched(space: object) -> object:
+    """What a recorded space says of the search, in an order that counts where Optuna's does."""
+    if not isinstance(space, dict) or not isinstance(space.get("architectures"), dict):
+        return space
+    return list(space["architectures"]), {**space, "description": ""}
 
 
 def load_study(journal: Path) -> optuna.Study:
@@ -111,20 +143,28 @@ class SearchStudy:
         """How often the process that trained these parameters died before this trial."""
         return deaths_before(self.study._storage.get_trial(trial._trial_id))
 
-    def requeue_lost_trial(self, trial: optuna.Trial, reason: str) -> str:
-        """Fails a trial whose process died and enqueues it once more; returns what its row says."""
+    def requeue_lost_trial(self, trial: optuna.Trial, reason: str, *, deaths: int) -> str:
+        """Fails a trial whose process died and enqueues it once more; returns what its row says.
+
+        Args:
+            trial: the one whose process died.
+            reason: why.
+            deaths: how often these parameters' process has died by now.
+        """
         lost = self.study._storage.get_trial(trial._trial_id)
         error = f"{reason}; runs again"
-        self._requeue(lost, error, deaths=deaths_before(lost) + 1)
+        self._requeue(lost, error, deaths=deaths)
         return error
 
     def _requeue(self, trial: FrozenTrial, reason: str, *, deaths: int) -> None:
         # What was sampled before the end, or what the trial was enqueued with: a baseline's all.
         parameters = {**_enqueued_with(trial), **trial.params}
+        passed = max(trial.last_step or 0, int(number_in(trial.user_attrs, Attribute.PASSED)))
         attributes: dict[str, Any] = {
             Attribute.RETRY_OF: trial.number,
             Attribute.BASELINE: is_baseline(trial),
             **({Attribute.DEATHS: deaths} if deaths else {}),
+            **({Attribute.PASSED: passed} if passed else {}),
         }
         # Enqueued before the old one is failed: killed in between, the next start sees it and goes on.
         if parameters and not _has_retry(self.study, trial.number):
@@ -164,14 +204,22 @@ class SearchStudy:
         trial.set_user_attr(Attribute.FACTS, dict(vars(facts)))
 
     def report(self, trial: optuna.Trial, epoch: int, metrics: Mapping[str, float]) -> bool:
-        """Notes one epoch; True when the trial should stop here. Baselines never should."""
+        """Notes one epoch; True when the trial should stop here.
+
+        Baselines never should, nor a trial that runs again where its first try went on: it might be measured against
+        trials that came later.
+        """
         trial.set_user_attr(f"{Attribute.EPOCH}{epoch}", dict(metrics))
         kill_point(KillPoint.EPOCH_NOTED)
         trial.report(metrics[self.space.metric.name], step=epoch)
         # Asked for baselines too: the pruner notes their rungs, which others are measured against.
         is_behind = trial.should_prune()
         kill_point(KillPoint.REPORTED)
-        return is_behind and not trial.user_attrs.get(Attribute.BASELINE, False)
+        attributes = trial.user_attrs
+        is_spared = attributes.get(Attribute.BASELINE) or epoch <= attributes.get(
+            Attribute.PASSED, 0
+        )
+        return is_behind and not is_spared
 
     def finish(self, trial: optuna.Trial, status: TrialStatus, error: str | None = None) -> None:
         """Ends the trial.
@@ -199,7 +247,7 @@ class SearchStudy:
     @property
     def seconds_before(self) -> float:
         """Seconds searched in earlier sessions."""
-        return float(self.study.user_attrs.get(Attribute.SECONDS, 0.0))
+        return number_in(self.study.user_attrs, Attribute.SECONDS)
 
     def record_seconds(self, seconds: float) -> None:
         """Notes the seconds searched so far, earlier sessions included."""

@@ -53,7 +53,9 @@ class Watch:
 
 def workers_of_this_session() -> list[int]:
     """The processes that train, in the session that this process leads."""
-    listed = subprocess.run(["pgrep", "-f", "^ray::TrialActor"], capture_output=True, text=True)
+    listed = subprocess.run(
+        ["pgrep", "-f", "^ray::(TrialActor|ResourceTrainable)"], capture_output=True, text=True
+    )
     pids = [int(pid) for pid in listed.stdout.split()]
     return [pid for pid in pids if os.getsid(pid) == os.getsid(0)]
 

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -393,6 +394,29 @@ def test_trials_whose_process_dies_or_hangs_run_again(sentences: Path, tmp_path:
     assert trials[3].user_attrs["error"].startswith("no epoch within 3s, so its process was ended")
     for lost in (1, 3):
         assert trials[lost + 1].params == trials[lost].params
+
+
+@pytest.mark.parametrize("after_s", [0.7, 2.0, 3.0])
+def test_a_sigterm_while_ray_starts_ends_the_search_with_143_and_leaves_nothing(
+    sentences: Path, tmp_path: Path, after_s: float
+) -> None:
+    (tmp_path / "toy.yaml").write_text(toy_space(epoch_seconds=0.5).to_yaml(), encoding="utf-8")
+    search = subprocess.Popen(
+        [*_SEARCH, "toy.yaml", "--data", str(sentences), "--trainer", "toy", "--name", "x"],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "TUNER_CACHE": str(tmp_path / "cache")},
+    )
+    assert search.stdout is not None
+    assert search.stdout.readline().startswith("reading the data and starting Ray")
+    time.sleep(after_s)
+    search.terminate()
+    out, error = search.communicate(timeout=60)
+    assert search.returncode == 143, error
+    assert error == "tuner: stopped before the first trial\n" or "Stopped." in out
+    assert (tmp_path / "runs" / "x").exists() == ("Stopped." in out)
 
 
 def test_another_terminal_stops_a_search_and_it_continues(sentences: Path, tmp_path: Path) -> None:

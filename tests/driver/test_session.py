@@ -49,6 +49,14 @@ class Search:
         self.clock = Clock()
         self.recorder = Recorder()
 
+    def watch(self, session: SearchSession, seconds: int) -> list[int]:
+        """Looks every second for so long; gives which trials were told to hang."""
+        told = []
+        for _ in range(seconds):
+            self.clock.now += 1
+            told += session.newly_hanging()
+        return told
+
     def open(self, workers: int = 2, **settings: object) -> SearchSession:
         config = SearchConfig.model_validate({"space": self.space, "trials": 5, **settings})
         study = create_or_open_study(
@@ -341,8 +349,8 @@ def test_a_trial_that_hung_says_so_and_runs_again(search: Search) -> None:
     session = search.open(trials=3, epoch_timeout=60)
     number = session.start_trial().number
     session.begin_trial(number)
-    search.clock.now += 61
-    assert session.newly_hanging() == [number]
+    assert search.watch(session, 59) == []
+    assert search.watch(session, 2) == [number]
     session.lose_trial(number, "its process died")  # as it does when it is ended
     error = StudyReader(session._study.study).records()[0].error or ""
     assert error.startswith("no epoch within 1m, so its process was ended")
@@ -358,7 +366,33 @@ def test_earlier_sittings_epochs_tell_what_is_slow(search: Search) -> None:
     second = search.open(trials=9)
     number = second.start_trial().number
     second.begin_trial(number)
-    search.clock.now += 999
-    assert second.newly_hanging() == []
-    search.clock.now += 2
-    assert second.newly_hanging() == [number]
+    assert search.watch(second, 999) == []
+    assert search.watch(second, 2) == [number]
+
+
+def test_a_trial_that_got_the_process_of_a_hanging_one_is_not_charged(search: Search) -> None:
+    session = search.open(trials=5, retries=0, epoch_timeout=5)
+    hanging = session.start_trial().number
+    session.begin_trial(hanging)
+    assert search.watch(session, 7) == [hanging]
+    session.end_epoch(hanging, epoch(1))  # its end was on the way
+    session.end_trial(hanging, TrialStatus.COMPLETE)
+    session.lose_trial(session.start_trial().number, "its process died")
+    assert session.state.counts == {TrialStatus.COMPLETE: 1}
+    session.lose_trial(session.start_trial().number, "its process died")
+    assert session.state.counts[TrialStatus.FAILED] == 1
+
+
+def test_a_trial_that_runs_again_is_not_pruned_where_its_first_try_went_on(search: Search) -> None:
+    session = search.open(trials=9)
+    lost = session.start_trial().number  # the baseline, which nobody prunes, was asked first
+    session.end_trial(lost, TrialStatus.FAILED, "x")
+    lost = session.start_trial().number
+    assert not session.end_epoch(lost, epoch(1, 0.6))
+    for _ in range(3):
+        complete(session, 0.9)
+    session.lose_trial(lost, "its process died")
+    again = session.start_trial().number
+    assert not session.end_epoch(again, epoch(1, 0.6))
+    other = session.start_trial().number
+    assert session.end_epoch(other, epoch(1, 0.6))  # anyone else is

@@ -169,7 +169,9 @@ def kill_workers(search: Search, chance: random.Random, every_s: float) -> Calla
 
 def _workers(search: Search) -> list[int]:
     """Processes that train this search's trials: they write to its logs."""
-    listed = subprocess.run(["pgrep", "-f", "^ray::TrialActor"], capture_output=True, text=True)
+    listed = subprocess.run(
+        ["pgrep", "-f", "^ray::(TrialActor|ResourceTrainable)"], capture_output=True, text=True
+    )
     logs = str(search.run / "logs")
     pids = [int(pid) for pid in listed.stdout.split()]
     return [pid for pid in pids if _output_of(pid).startswith(logs)]

@@ -273,3 +273,11 @@ def test_where_standard_output_has_no_file_it_is_used(monkeypatch: pytest.Monkey
     with terminal_stream() as stream:
         print("seen", file=stream)
     assert embedded.getvalue() == "seen\n"
+
+
+def test_lines_that_nobody_reads_any_more_end_no_search() -> None:
+    class Closed(io.StringIO):
+        def write(self, text: str) -> int:
+            raise BrokenPipeError
+
+    Lines(Closed()).say("trial 1 started")

@@ -7,6 +7,7 @@ from typing import NoReturn
 import typer
 
 from tuner.cli import data, doctor, leaderboard, search, spaces, status, stop
+from tuner.driver.interrupts import Interrupted, StopRequested
 from tuner.errors import SearchError, TunerError
 from tuner.validation import one_line
 
@@ -62,9 +63,17 @@ def main() -> None:
     except KeyboardInterrupt:
         print("tuner: interrupted", file=sys.stderr)
         sys.exit(130)
+    except Interrupted as interrupted:
+        print("tuner: stopped before the first trial", file=sys.stderr)
+        sys.exit(128 + interrupted.signal_number)
+    except StopRequested:
+        print("tuner: stopped before the first trial", file=sys.stderr)
+        sys.exit(0)
     except BrokenPipeError:  # `tuner leaderboard … | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         sys.exit(0)
+    except OSError as error:  # a full disk under standard output, say
+        _refuse(str(error), code=1)
     sys.exit(code if isinstance(code, int) else 0)
 
 

@@ -82,6 +82,7 @@ def search(
 ) -> int:
     """Search SPACE for the best classifier of DATA. The same command again continues toward the budget."""
     from tuner.config import make_config
+    from tuner.driver.interrupts import only_the_main_thread_hears
     from tuner.terminal.live import make_listener, terminal_stream
 
     settings = make_config(
@@ -115,7 +116,8 @@ def search(
     )
     with terminal_stream() as terminal, make_listener(terminal) as listener:
         listener.say("reading the data and starting Ray …")
-        from tuner.driver.search import run_search
+        with only_the_main_thread_hears():
+            from tuner.driver.search import run_search
 
         outcome = run_search(settings, listener)
     from tuner.terminal.outcome import print_outcome

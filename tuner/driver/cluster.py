@@ -13,8 +13,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 from tuner.config import SearchConfig
+from tuner.driver.interrupts import InterruptFlag, receive_signals
 from tuner.driver.scratch import scratch_folder
 from tuner.errors import ConfigError, SearchError
 from tuner.machine import MEMORY_PER_TRIAL_GB, memory, usable_cpus
@@ -26,6 +28,7 @@ _SETTINGS = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_TRAIN_ENABLE_V2_MIGRATION_WARNINGS": "0",
     "RAY_AIR_NEW_OUTPUT": "0",
+    "RAY_gcs_rpc_server_reconnect_timeout_s": "5",
     "RAY_CHDIR_TO_TRIAL_DIR": "0",  # a user's relative paths and modules stay where they are
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # the study is the record
     "TUNE_DISABLE_SIGINT_HANDLER": "1",  # ours stops at once, Tune's waits for the epoch's end
@@ -83,7 +86,7 @@ class Cluster:
 
 
 @contextmanager
-def ray_cluster(config: SearchConfig) -> Iterator[Cluster]:
+def ray_cluster(config: SearchConfig, flag: InterruptFlag) -> Iterator[Cluster]:
     """Ray for as long as the search needs it; a Ray that the caller started already is used and left running.
 
     Raises:
@@ -110,10 +113,11 @@ def ray_cluster(config: SearchConfig) -> Iterator[Cluster]:
         # Unix sockets lie below it, and their paths may have 103 bytes: TMPDIR is often too deep.
         with scratch_folder(Path(os.environ.get("RAY_TMPDIR", "/tmp"))) as scratch:
             try:
-                if is_ours:
-                    _start(ray, scratch)
-                elif config.address is not None:
-                    _join(ray, config.address)
+                with flag.held():
+                    if is_ours:
+                        _start(ray, scratch)
+                    elif config.address is not None:
+                        _join(ray, config.address)
                 yield Cluster(ray, scratch, is_ours)
             finally:
                 if not was_running and ray.is_initialized():
@@ -148,7 +152,7 @@ def _restore(name: str, value: str | None) -> None:
 
 def _start(ray: ModuleType, scratch: Path) -> None:
     try:
-        with _daemons_in_their_own_process_group():
+        with _daemons_shielded_from_signals():
             ray.init(
                 address="local",
                 num_cpus=usable_cpus(),
@@ -164,24 +168,35 @@ def _start(ray: ModuleType, scratch: Path) -> None:
 
 
 @contextmanager
-def _daemons_in_their_own_process_group() -> Iterator[None]:
+def _daemons_shielded_from_signals() -> Iterator[None]:
     """Keeps a SIGTERM for the whole process group (as `timeout` sends it) away from Ray's daemons.
 
     Ray shields them from SIGINT only; ended before the driver, they make `ray.shutdown` wait for a minute (measured).
+    A SIGTERM to one of them alone still ends it.
     """
-    from ray._private import services
+    from ray._private import services, utils
 
-    original = services.ConsolePopen
+    original, original_setter = services.ConsolePopen, utils.set_sigterm_handler
 
     class OwnGroup(original):  # type: ignore[misc, valid-type]
-        def __init__(self, *arguments: object, **options: object) -> None:
-            super().__init__(*arguments, **{"process_group": 0, **options})
+        def __init__(self, *arguments: object, **options: Any) -> None:
+            prepare = options.pop("preexec_fn", None)
+
+            def prepare_and_receive() -> None:
+                receive_signals()
+                if prepare is not None:
+                    prepare()
+
+            super().__init__(
+                *arguments, **{"process_group": 0, "preexec_fn": prepare_and_receive, **options}
+            )
 
     services.ConsolePopen = OwnGroup
+    utils.set_sigterm_handler = lambda handler: None  # Ray's exits with 15; we have our own
     try:
         yield
     finally:
-        services.ConsolePopen = original
+        services.ConsolePopen, utils.set_sigterm_handler = original, original_setter
 
 
 def _join(ray: ModuleType, address: str) -> None:

@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
 
 class Interrupted(BaseException):
     """The search was asked to end. Not an Exception: nothing of Tune's may catch it."""
@@ -47,21 +49,48 @@ class InterruptFlag:
 
     @contextmanager
     def listening(self) -> Iterator[None]:
-        """Takes SIGINT and SIGTERM for the time being (in the main thread; elsewhere Python allows it not).
-
-        Enter it after `ray.init`, which sets a handler of its own for SIGTERM.
-        """
+        """Takes SIGINT and SIGTERM for the time being (in the main thread; elsewhere Python allows it not)."""
         if threading.current_thread() is not threading.main_thread():
             yield
             return
-        previous = {
-            number: signal.signal(number, self._note) for number in (signal.SIGINT, signal.SIGTERM)
-        }
+        previous = {number: signal.signal(number, self._note) for number in _SIGNALS}
         try:
             yield
         finally:
             for number, handler in previous.items():
                 signal.signal(number, handler)
 
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Has signals wait while somebody else sets handlers, then takes them again.
+
+        `ray.init` has SIGTERM abort this process.
+        """
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+        try:
+            yield
+        finally:
+            for number in _SIGNALS:
+                signal.signal(number, self._note)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
+
     def _note(self, signal_number: int, frame: FrameType | None) -> None:
         self._signal_number = self._signal_number or signal_number
+
+
+@contextmanager
+def only_the_main_thread_hears() -> Iterator[None]:
+    """Threads that are started inside, such as NumPy's, are never handed a signal; see `InterruptFlag.held`."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def receive_signals() -> None:
+    """Undoes `InterruptFlag.held` in a process that was started meanwhile: it inherits the mask."""
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)

@@ -13,6 +13,7 @@ from tuner.errors import SearchError
 
 _PREFIX = "tuner-"
 _LOCK = "tuner.lock"
+_RAY = "r"  # Ray's own folder within; short, because paths of sockets have 103 bytes
 _NEW_S = 60.0
 
 
@@ -39,10 +40,21 @@ def scratch_folder(parent: Path) -> Iterator[Path]:
 
 
 def _remove_abandoned(parent: Path) -> None:
-    for lock_file in parent.glob(f"{_PREFIX}*/{_LOCK}"):
-        # Somebody else's, in use, or just removed by another search.
-        with suppress(OSError), open(lock_file, "r+", encoding="ascii") as lock:
+    for folder in parent.glob(f"{_PREFIX}*"):
+        with suppress(OSError):  # somebody else's, or just removed by another search
+            if _is_abandoned(folder):
+                shutil.rmtree(folder, ignore_errors=True)
+
+
+def _is_abandoned(folder: Path) -> bool:
+    """Whether it is a scratch folder that no living process holds."""
+    try:
+        with open(folder / _LOCK, "r+", encoding="ascii") as lock:
             if time.time() - os.fstat(lock.fileno()).st_mtime < _NEW_S:
-                continue  # perhaps made, but not locked yet
+                return False  # perhaps made, but not locked yet
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            shutil.rmtree(lock_file.parent, ignore_errors=True)
+    except FileNotFoundError:
+        # One that was removed, but then a dying daemon of Ray's wrote into it once more.
+        made_s = time.time() - folder.stat().st_mtime
+        return [path.name for path in folder.iterdir()] == [_RAY] and made_s > _NEW_S
+    return True

@@ -55,15 +55,17 @@ def run_search(config: SearchConfig, listener: SearchListener | None = None) -> 
     Raises:
         UsageError: the request cannot be met; nothing was started and no new run folder is left.
         SearchError: every trial failed, Ray does not start, or a file cannot be written.
+        Interrupted, StopRequested: it was asked to end before its first trial.
     """
     make_current_folder_importable()
     dataset = load_dataset(config.data, seed=config.seed)
     folder = RunFolder(config.folder)
     folder.check_same_search(config, dataset.fingerprint)
+    flag = InterruptFlag(folder.stop_request)
     try:
-        with folder.claimed(), output_to(folder.logs / "driver.log"):
+        with flag.listening(), folder.claimed(), output_to(folder.logs / "driver.log"):
             kill_point(KillPoint.FOLDER_CLAIMED)
-            return _run_in(folder, config, dataset, listener or SilentListener())
+            return _run_in(folder, config, dataset, listener or SilentListener(), flag)
     except BrokenPipeError:  # whoever read the events has gone: no fault of a file's
         raise
     except OSError as cause:  # most often a full disk
@@ -74,7 +76,11 @@ def run_search(config: SearchConfig, listener: SearchListener | None = None) -> 
 
 
 def _run_in(
-    folder: RunFolder, config: SearchConfig, dataset: Dataset, listener: SearchListener
+    folder: RunFolder,
+    config: SearchConfig,
+    dataset: Dataset,
+    listener: SearchListener,
+    flag: InterruptFlag,
 ) -> SearchOutcome:
     for architecture in config.space.architectures:
         if is_custom(architecture):
@@ -83,14 +89,16 @@ def _run_in(
         if not folder.run_file.is_file():
             folder.write_run_file(config, dataset.fingerprint)
         return SearchOutcome(Run(folder.path), EndReason.BUDGET_WAS_USED)
-    with ray_cluster(config) as cluster:
+    flag.check()
+    with ray_cluster(config, flag) as cluster:
         kill_point(KillPoint.RAY_STARTED)
+        flag.check()
         measured = with_measured_share(config, cluster, dataset)
         workers = cluster.capacity(measured)
         folder.write_run_file(config, dataset.fingerprint)
         study = _open(folder, config, workers)
         kill_point(KillPoint.STUDY_OPENED)
-        return _search(measured, folder, dataset, study, cluster, workers, listener)
+        return _search(measured, folder, dataset, study, cluster, workers, listener, flag)
 
 
 def _search(
@@ -101,6 +109,7 @@ def _search(
     cluster: Cluster,
     workers: int,
     listener: SearchListener,
+    flag: InterruptFlag,
 ) -> SearchOutcome:
     files = LeaderboardFiles(folder, StudyReader(study.study), time.monotonic)
     session = SearchSession(
@@ -110,9 +119,8 @@ def _search(
         listener=_Both(listener, files),
         clock=time.monotonic,
     )
-    flag = InterruptFlag(folder.stop_request)
     try:
-        with _closing(session, files), flag.listening():
+        with _closing(session, files):
             _fit(config, _task(config, folder, dataset), cluster, session, files, flag)
     except Interrupted as interrupted:
         return SearchOutcome(Run(folder.path), EndReason.INTERRUPTED, interrupted.signal_number)

@@ -36,6 +36,9 @@ _SAME_FAILURES = {
 }
 
 
+_NOTE_SECONDS_EVERY_S = 5.0  # a search that is killed forgets no more than this and an epoch
+
+
 @dataclass
 class _Running:
     optuna_trial: optuna.Trial
@@ -69,6 +72,10 @@ class SearchSession:
         self._clock = clock
         self._running: dict[int, _Running] = {}
         self._failures: list[tuple[TrialStatus, str]] = []  # the latest ones
+        self._seconds_noted_at = clock()
+        self._ended_too_late = (
+            0  # trials that ended by themselves while their process was being ended
+        )
         self.error: Exception | None = None  # raised in one of Ray's callbacks
         study.requeue_cut_off_trials()
         reader = StudyReader(study.study)
@@ -168,13 +175,16 @@ class SearchSession:
         running.live = dataclasses.replace(
             running.live, epoch=result.epoch, score=self._better(running.live.score, value)
         )
+        if self._clock() - self._seconds_noted_at >= _NOTE_SECONDS_EVERY_S:
+            self._note_seconds()
         self._tell(Event(EventKind.EPOCH_ENDED, running.live, score=value))
         return is_pruned
 
     def end_trial(self, number: int, status: TrialStatus, error: str | None = None) -> None:
         """Ends a trial and records how."""
         running = self._running.pop(number)
-        self._watchdog.forget(number)
+        if self._watchdog.forget(number) is not None:
+            self._ended_too_late += 1
         self._study.finish(running.optuna_trial, status, error)
         kill_point(KillPoint.TOLD)
         if status in _SAME_FAILURES:
@@ -191,25 +201,30 @@ class SearchSession:
         counts = Counter(self.state.counts)
         counts[status] += 1
         self.state = dataclasses.replace(self.state, counts=dict(counts), best=best)
-        self._study.record_seconds(self.seconds)
+        self._note_seconds()
         self._tell_ended(live, status, error)
 
     def lose_trial(self, number: int, reason: str) -> None:
         """The trial's process died or was ended: runs it again, unless that happened too often."""
         trial = self._running[number].optuna_trial
         reason = self._watchdog.forget(number) or reason
-        deaths = 1 + self._study.deaths_before(trial)
+        deaths = self._study.deaths_before(trial) + 1
+        if (
+            self._ended_too_late
+        ):  # it got the process of a hanging trial whose end came all the same
+            self._ended_too_late -= 1
+            deaths -= 1
         if deaths > self._config.retries:
             times = f" ({deaths} times)" if deaths > 1 else ""
             self.end_trial(number, TrialStatus.FAILED, f"{reason}{times}")
             return
         live = self._running.pop(number).live
-        error = self._study.requeue_lost_trial(trial, reason)
+        error = self._study.requeue_lost_trial(trial, reason, deaths=deaths)
         self._tell_ended(live, TrialStatus.FAILED, error)
 
     def close(self) -> None:
         """Notes the time searched; trials still running are cut off and taken up again by the next sitting."""
-        self._study.record_seconds(self.seconds)
+        self._note_seconds()
         self._study.requeue_cut_off_trials()
 
     @property
@@ -239,6 +254,10 @@ class SearchSession:
             if best is not None and best.score is not None
             else None,
         )
+
+    def _note_seconds(self) -> None:
+        self._study.record_seconds(self.seconds)
+        self._seconds_noted_at = self._clock()
 
     def _tell_ended(self, live: LiveTrial, status: TrialStatus, error: str | None) -> None:
         self._tell(

@@ -8,6 +8,7 @@ from tuner.config import format_duration
 # than five minutes, because the machine may be busy or a GPU's driver compiling.
 _TIMES_SLOWEST = 10
 _SHORTEST_S = 300.0
+_LOOKS_EVERY_S = 1.0
 _VERY_FIRST_S = 3 * 3600.0  # before any epoch has ended, nobody knows how long one takes
 
 
@@ -26,6 +27,7 @@ class Watchdog:
         self._given_timeout_s = timeout_s
         self._slowest_epoch_s = slowest_epoch_s
         self._clock = clock
+        self._looked_at = clock()
         self._began: dict[int, float] = {}  # trial -> when its epoch began
         self._verdicts: dict[int, str] = {}  # trial -> why it is to be ended
 
@@ -55,7 +57,15 @@ class Watchdog:
         return self._verdicts.pop(number, None)
 
     def newly_hanging(self) -> list[int]:
-        """The trials whose epoch takes too long, each told once: their processes are to be ended."""
+        """The trials whose epoch takes too long, each told once: their processes are to be ended.
+
+        To be called every second or more often: time in which nobody looked does not count, because this process
+        may have been stopped meanwhile (Ctrl-Z, a sleeping laptop) and the epochs' ends wait to be read.
+        """
+        unseen_s = self._clock() - self._looked_at - _LOOKS_EVERY_S
+        self._looked_at = self._clock()
+        if unseen_s > 0:
+            self._began = {number: began + unseen_s for number, began in self._began.items()}
         latest = self._clock() - self.timeout_s
         numbers = [n for n, began in self._began.items() if began < latest]
         for number in numbers:

@@ -4,7 +4,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import TracebackType
 from typing import IO, Self
 
@@ -37,8 +37,9 @@ class Lines:
         """Nothing to put back."""
 
     def say(self, text: str) -> None:
-        """A line of its own."""
-        print(text, file=self._out, flush=True)
+        """A line of its own; none any more once nobody reads them (`tuner search … | head`): the search goes on."""
+        with suppress(BrokenPipeError):
+            print(text, file=self._out, flush=True)
 
     def on_event(self, event: Event, state: SearchState) -> None:
         """Prints the event."""

@@ -6,7 +6,7 @@ from rich.console import Console
 
 from tuner.config import SearchConfig, format_duration
 from tuner.driver.search import EndReason, SearchOutcome
-from tuner.records import counts_as_finished
+from tuner.records import StudyReader, counts_as_finished
 from tuner.terminal.tables import leaderboard_table, plain_console, printable
 
 _SHOWN_ROWS = 10
@@ -35,17 +35,16 @@ def print_outcome(outcome: SearchOutcome, config: SearchConfig) -> int:
     _say(console, f"Leaderboard: {run.folder / 'leaderboard.csv'}")
     _say(console, f"Next:        tuner leaderboard {folder}")
     settings = shlex.quote(str(run.folder / "run.yaml"))
-    _say(
-        console, f"             tuner search --config {settings} {_twice(config)}   (continues it)"
-    )
+    twice = _twice(config, finished, StudyReader(run.study).seconds)
+    _say(console, f"             tuner search --config {settings} {twice}   (continues it)")
     return 0
 
 
-def _twice(config: SearchConfig) -> str:
-    """The flag for twice the budget, of the kind that was asked for."""
+def _twice(config: SearchConfig, finished: int, seconds: float) -> str:
+    """The flag for twice the budget of the kind that was asked for, or twice what was used of it if that is more."""
     if config.time_budget is not None:
-        return f"--time-budget {format_duration(2 * config.time_budget)}"
-    return f"--trials {2 * (config.trial_budget or 0)}"
+        return f"--time-budget {format_duration(2 * max(config.time_budget, seconds))}"
+    return f"--trials {2 * max(config.trial_budget or 0, finished)}"
 
 
 def _say(console: Console, text: str) -> None:
