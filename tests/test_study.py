@@ -312,15 +312,12 @@ def test_a_number_that_is_none_is_refused_in_one_line(
         study.study.set_user_attr(name, "abc")
     elif name.startswith("completed"):
         storage.set_trial_system_attr(trial._trial_id, name, "abc")
-        study.report(trial, 1, metrics(0.8))  # noted over
-        storage.set_trial_system_attr(trial._trial_id, name, "abc")
     else:
         trial.set_user_attr(name, "abc")
     again = open_study(journal, space)
+    asks = {
+        "seconds": lambda: again.seconds_before,
+        "completed_rung_0": lambda: again.report(again.ask(), 1, metrics(0.8)),
+    }.get(name, again.requeue_cut_off_trials)
     with pytest.raises(RunFolderError, match=f"{name} must be a number, got 'abc'"):
-        if name == "seconds":
-            assert again.seconds_before
-        elif name.startswith("completed"):
-            again.report(again.ask(), 1, metrics(0.8))
-        else:
-            again.requeue_cut_off_trials()
+        asks()

@@ -7,6 +7,7 @@ import io
 import json
 import os
 import shlex
+from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
@@ -26,11 +27,22 @@ class _Backend(JournalFileBackend):
         super().__init__(file_path)
         self._inode = os.stat(file_path).st_ino
 
-    def _is_gone(self) -> bool:
+    def read_logs(self, log_number_from: int) -> Generator[dict[str, Any], None, None]:
+        """The entries from one on.
+
+        Raises:
+            JournalTorn: the file is gone.
+        """
+        self._check_is_there()
+        return super().read_logs(log_number_from)
+
+    def _check_is_there(self) -> None:
         try:
-            return os.stat(self._file_path).st_ino != self._inode
+            is_same = os.stat(self._file_path).st_ino == self._inode
         except FileNotFoundError:
-            return True
+            is_same = False
+        if not is_same:
+            raise JournalTorn(f"{self._file_path}: was removed or replaced while it was in use")
 
     def append_logs(self, logs: list[dict[str, Any]]) -> None:
         """Appends entries.
@@ -38,8 +50,7 @@ class _Backend(JournalFileBackend):
         Raises:
             JournalTorn: the disk is full, or the file is gone.
         """
-        if self._is_gone():
-            raise JournalTorn(f"{self._file_path}: was removed or replaced while the search ran")
+        self._check_is_there()
         try:
             super().append_logs(logs)
         except OSError as cause:

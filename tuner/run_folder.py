@@ -87,7 +87,8 @@ class RunFolder:
     def is_abandoned(self) -> bool:
         """Whether the last search in this folder died: one that ends by itself takes its name off the lock."""
         try:
-            return self.owner is None and self.lock_file.stat().st_size > 0
+            is_named = self.lock_file.is_file() and self.lock_file.stat().st_size > 0
+            return is_named and self.owner is None
         except OSError:
             return False
 

@@ -58,9 +58,9 @@ def create_or_open_study(
         # Made under another name, so that no reader sees a study without its space.
         fresh = journal.with_name(f".{journal.name}.tmp")
         fresh.unlink(missing_ok=True)
-        _fill(_create_study(fresh, space), space)
+        _fill(_open_or_create(fresh, space), space)
         os.replace(fresh, journal)
-    study = _create_study(journal, space)
+    study = _open_or_create(journal, space)
     study.pruner = make_pruner(pruner, max_epochs)
     if Attribute.SPACE not in study.user_attrs:  # all that was left of a torn one
         _fill(study, space)
@@ -71,16 +71,17 @@ def create_or_open_study(
     return SearchStudy(study, space, seed=seed, sampler=sampler, workers=workers)
 
 
-def _create_study(journal: Path, space: SearchSpace) -> optuna.Study:
+def _open_or_create(journal: Path, space: SearchSpace) -> optuna.Study:
     storage = open_journal(journal)
     names = [study.study_name for study in storage.get_all_studies()]
     if journal.stat().st_size and STUDY_NAME not in names:
         raise RunFolderError(f"{journal}: {_NO_STUDY}")
+    if STUDY_NAME in names:
+        return optuna.load_study(study_name=STUDY_NAME, storage=storage)
     return optuna.create_study(
         storage=storage,
         study_name=STUDY_NAME,
         direction="maximize" if space.metric.mode is Mode.MAX else "minimize",
-        load_if_exists=True,
     )
 
 

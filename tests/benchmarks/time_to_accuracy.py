@@ -57,7 +57,7 @@ class Form:
 
 
 SHORT = Form(sample=6_000, seeds=1, limit_s=140)
-FULL = Form(sample=12_000, seeds=3, limit_s=400)
+FULL = Form(sample=8_000, seeds=3, limit_s=180)
 
 
 def main() -> None:

@@ -8,7 +8,8 @@ import os
 import secrets
 import socket
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,12 +24,14 @@ from tuner.machine import MEMORY_PER_TRIAL_GB, memory, usable_cpus
 from tuner.validation import one_line
 
 _CONNECT_TIMEOUT_S = 10.0
+_LOOKS_EVERY_S = 0.3
+_GRACE_S = 3.0  # less than Ray's, see the settings
 
 _SETTINGS = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_TRAIN_ENABLE_V2_MIGRATION_WARNINGS": "0",
     "RAY_AIR_NEW_OUTPUT": "0",
-    "RAY_gcs_rpc_server_reconnect_timeout_s": "5",
+    "RAY_gcs_rpc_server_reconnect_timeout_s": "5",  # not a minute: on this machine a GCS that is gone stays so
     "RAY_CHDIR_TO_TRIAL_DIR": "0",  # a user's relative paths and modules stay where they are
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # the study is the record
     "TUNE_DISABLE_SIGINT_HANDLER": "1",  # ours stops at once, Tune's waits for the epoch's end
@@ -86,8 +89,15 @@ class Cluster:
 
 
 @contextmanager
-def ray_cluster(config: SearchConfig, flag: InterruptFlag) -> Iterator[Cluster]:
+def ray_cluster(
+    config: SearchConfig, flag: InterruptFlag, *, last_words: Callable[[str], None]
+) -> Iterator[Cluster]:
     """Ray for as long as the search needs it; a Ray that the caller started already is used and left running.
+
+    Args:
+        config: which Ray, and what its processes are for.
+        flag: what signals are kept for while Ray starts.
+        last_words: says a line to the person when Ray is about to end this process.
 
     Raises:
         ConfigError: the cluster cannot be reached, or this machine has too few CPUs for one trial.
@@ -118,7 +128,9 @@ def ray_cluster(config: SearchConfig, flag: InterruptFlag) -> Iterator[Cluster]:
                         _start(ray, scratch)
                     elif config.address is not None:
                         _join(ray, config.address)
-                yield Cluster(ray, scratch, is_ours)
+                cluster = Cluster(ray, scratch, is_ours)
+                with _watched(cluster, last_words):
+                    yield cluster
             finally:
                 if not was_running and ray.is_initialized():
                     ray.shutdown()
@@ -127,6 +139,32 @@ def ray_cluster(config: SearchConfig, flag: InterruptFlag) -> Iterator[Cluster]:
     finally:
         for name in _SETTINGS:
             _restore(name, before.get(name))
+
+
+@contextmanager
+def _watched(cluster: Cluster, last_words: Callable[[str], None]) -> Iterator[None]:
+    """Ends this process with a word where Ray's death has left its main thread waiting for Ray.
+
+    `Heartbeat` looks as well, and ends the search in good order. But without its GCS, calls of Ray's do not return,
+    and after some seconds Ray ends this process.
+    """
+    is_over = threading.Event()
+
+    def watch() -> None:
+        while not is_over.wait(_LOOKS_EVERY_S):
+            try:
+                cluster.check_alive()
+            except SearchError as error:
+                if not is_over.wait(_GRACE_S):
+                    last_words(f"tuner: {error}")
+                    os._exit(1)
+
+    if cluster.is_ours:
+        threading.Thread(target=watch, daemon=True).start()
+    try:
+        yield
+    finally:
+        is_over.set()
 
 
 def _lock_local_ray() -> None:

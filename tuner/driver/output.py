@@ -2,16 +2,17 @@
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 
 @contextmanager
-def output_to(log: Path) -> Iterator[None]:
+def output_to(log: Path) -> Iterator[Callable[[str], None]]:
     """Appends what this process and its children write to their standard output and error to `log`.
 
-    Whoever wants to speak meanwhile holds a duplicate of the terminal made before.
+    Whoever wants to speak meanwhile holds a duplicate of the terminal made before, or calls what this gives: it writes
+    a line to the former standard error.
     """
     _flush()
     saved = [(number, os.dup(number)) for number in (1, 2)]
@@ -19,13 +20,18 @@ def output_to(log: Path) -> Iterator[None]:
     try:
         for number, _ in saved:
             os.dup2(target, number)
-        yield
+        yield lambda line: _write_line(saved[1][1], line)
     finally:
         _flush()
         for number, copy in saved:
             os.dup2(copy, number)
             os.close(copy)
         os.close(target)
+
+
+def _write_line(handle: int, line: str) -> None:
+    with suppress(OSError):
+        os.write(handle, f"{line}\n".encode(errors="backslashreplace"))
 
 
 def _flush() -> None:

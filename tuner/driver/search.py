@@ -63,9 +63,18 @@ def run_search(config: SearchConfig, listener: SearchListener | None = None) -> 
     folder.check_same_search(config, dataset.fingerprint)
     flag = InterruptFlag(folder.stop_request)
     try:
-        with flag.listening(), folder.claimed(), output_to(folder.logs / "driver.log"):
+        with flag.listening(), folder.claimed(), output_to(folder.logs / "driver.log") as say:
             kill_point(KillPoint.FOLDER_CLAIMED)
-            return _run_in(folder, config, dataset, listener or SilentListener(), flag)
+            _refuse_unknown_architectures(config)
+            if _is_budget_used(folder, config):
+                if not folder.run_file.is_file():
+                    folder.write_run_file(config, dataset.fingerprint)
+                return SearchOutcome(Run(folder.path), EndReason.BUDGET_WAS_USED)
+            flag.check()
+            with ray_cluster(config, flag, last_words=say) as cluster:
+                kill_point(KillPoint.RAY_STARTED)
+                flag.check()
+                return _run_on(cluster, folder, config, dataset, listener or SilentListener(), flag)
     except BrokenPipeError:  # whoever read the events has gone: no fault of a file's
         raise
     except OSError as cause:  # most often a full disk
@@ -75,30 +84,26 @@ def run_search(config: SearchConfig, listener: SearchListener | None = None) -> 
         ) from cause
 
 
-def _run_in(
+def _refuse_unknown_architectures(config: SearchConfig) -> None:
+    for architecture in config.space.architectures:
+        if is_custom(architecture):
+            check_importable(architecture)
+
+
+def _run_on(
+    cluster: Cluster,
     folder: RunFolder,
     config: SearchConfig,
     dataset: Dataset,
     listener: SearchListener,
     flag: InterruptFlag,
 ) -> SearchOutcome:
-    for architecture in config.space.architectures:
-        if is_custom(architecture):
-            check_importable(architecture)
-    if _is_budget_used(folder, config):
-        if not folder.run_file.is_file():
-            folder.write_run_file(config, dataset.fingerprint)
-        return SearchOutcome(Run(folder.path), EndReason.BUDGET_WAS_USED)
-    flag.check()
-    with ray_cluster(config, flag) as cluster:
-        kill_point(KillPoint.RAY_STARTED)
-        flag.check()
-        measured = with_measured_share(config, cluster, dataset)
-        workers = cluster.capacity(measured)
-        folder.write_run_file(config, dataset.fingerprint)
-        study = _open(folder, config, workers)
-        kill_point(KillPoint.STUDY_OPENED)
-        return _search(measured, folder, dataset, study, cluster, workers, listener, flag)
+    measured = with_measured_share(config, cluster, dataset)
+    workers = cluster.capacity(measured)
+    folder.write_run_file(config, dataset.fingerprint)
+    study = _open(folder, config, workers)
+    kill_point(KillPoint.STUDY_OPENED)
+    return _search(measured, folder, dataset, study, cluster, workers, listener, flag)
 
 
 def _search(
