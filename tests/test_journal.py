@@ -12,15 +12,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
+from studies import open_study, run_trial
 
-from tuner.config import PrunerName, SamplerName
 from tuner.errors import RunFolderError, UsageError
 from tuner.journal import mend_end, open_journal, trim_torn_line
 from tuner.leaderboard import curves, leaderboard, to_csv
 from tuner.records import StudyReader
 from tuner.space import SearchSpace
-from tuner.status import TrialFacts, TrialStatus
-from tuner.study import SearchStudy, create_or_open_study, load_study
+from tuner.study import load_study
 
 SPACE = SearchSpace.from_mapping(
     {
@@ -32,35 +31,14 @@ SPACE = SearchSpace.from_mapping(
     },
     "small.yaml",
 )
-METRICS = ("loss", "accuracy", "val_loss", "val_accuracy", "val_f1", "seconds")
 MANY = settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
-
-
-def open_study(journal: Path) -> SearchStudy:
-    return create_or_open_study(
-        journal,
-        SPACE,
-        seed=0,
-        sampler=SamplerName.RANDOM,
-        pruner=PrunerName.HALVING,
-        max_epochs=9,
-        workers=2,
-    )
-
-
-def run_trial(study: SearchStudy, accuracy: float = 0.8) -> None:
-    trial = study.ask()
-    study.space.suggest(trial)
-    study.record_facts(trial, TrialFacts(seed=7, host="h", device="cpu", weights=123))
-    study.report(trial, 1, dict.fromkeys(METRICS, accuracy))
-    study.finish(trial, TrialStatus.COMPLETE)
 
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A journal of five finished trials and one that runs."""
     journal = tmp_path_factory.mktemp("whole") / "study.journal"
-    study = open_study(journal)
+    study = open_study(journal, SPACE)
     for accuracy in (0.5, 0.6, 0.7, 0.8, 0.9):
         run_trial(study, accuracy)
     study.space.suggest(study.ask())
@@ -77,9 +55,9 @@ def test_a_journal_cut_at_any_byte_loses_that_line_and_goes_on(
     journal = tmp_path / "study.journal"
     journal.write_bytes(content[:end])
 
-    study = open_study(journal)  # makes what a search that was killed early had not made yet
+    study = open_study(journal, SPACE)  # makes what a search that was killed early had not made yet
     study.requeue_cut_off_trials()
-    run_trial(study)
+    run_trial(study, 0.8)
 
     mended = journal.read_bytes()
     assert mended.startswith(content[: content[:end].rfind(b"\n") + 1])
@@ -131,14 +109,14 @@ def test_a_journal_that_lost_or_doubled_lines_is_read_or_refused_in_one_line(
     journal.write_bytes(b"".join(lines))
     with read_or_refused_in_one_line():
         read_all(journal)
-        run_trial(open_study(journal))
+        run_trial(open_study(journal, SPACE), 0.8)
 
 
 def test_a_journal_damaged_in_its_first_line_is_not_to_be_cut_to_nothing(tmp_path: Path) -> None:
     journal = tmp_path / "study.journal"
     journal.write_bytes(b"no json\n{}\n")
     with pytest.raises(RunFolderError, match=r"line 1 is damaged .* search again under another"):
-        open_study(journal)
+        open_study(journal, SPACE)
 
 
 def test_the_remedy_for_a_damaged_journal_works(whole: Path, tmp_path: Path) -> None:
@@ -147,10 +125,10 @@ def test_the_remedy_for_a_damaged_journal_works(whole: Path, tmp_path: Path) -> 
     half = len(lines) // 2
     journal.write_bytes(b"".join([*lines[:half], b"damaged\n", *lines[half:]]))
     with pytest.raises(RunFolderError, match="keep what stands before") as refused:
-        open_study(journal)
+        open_study(journal, SPACE)
     subprocess.run(str(refused.value).partition("before: ")[2], shell=True, check=True)
     assert journal.read_bytes() == b"".join(lines[:half])
-    open_study(journal)
+    open_study(journal, SPACE)
 
 
 def test_a_journal_of_another_study_is_refused_and_left_as_it_is(tmp_path: Path) -> None:
@@ -159,7 +137,7 @@ def test_a_journal_of_another_study_is_refused_and_left_as_it_is(tmp_path: Path)
     optuna.create_study(storage=storage, study_name="foreign")
     before = journal.read_bytes()
     with pytest.raises(RunFolderError, match="holds no study of tuner"):
-        open_study(journal)
+        open_study(journal, SPACE)
     assert journal.read_bytes() == before
 
 
@@ -177,7 +155,7 @@ def test_a_damaged_line_is_named_with_what_to_do_and_left_as_it_is(
         RunFolderError,
         match=rf"journal: line {number} is damaged .*restore .*head -n {number - 1} ",
     ):
-        open_study(journal)
+        open_study(journal, SPACE)
 
     assert journal.read_bytes() == b"".join(lines)
 
@@ -189,7 +167,7 @@ def test_a_journal_whose_study_is_gone_is_refused_not_begun_anew(
     deletes = b'{"op_code": 1, "worker_id": "x", "study_id": 0}\n'
     journal.write_bytes(whole.read_bytes() + deletes)
     with pytest.raises(RunFolderError, match="holds no study of tuner"):
-        open_study(journal)
+        open_study(journal, SPACE)
 
 
 def test_a_torn_last_line_is_cut_off_and_nothing_else(whole: Path, tmp_path: Path) -> None:
@@ -204,10 +182,10 @@ def test_a_torn_last_line_is_cut_off_and_nothing_else(whole: Path, tmp_path: Pat
 
 def test_a_torn_journal_is_continued_as_if_it_were_whole(tmp_path: Path) -> None:
     journal = tmp_path / "study.journal"
-    run_trial(open_study(journal), 0.8)
+    run_trial(open_study(journal, SPACE), 0.8)
     with open(journal, "ab") as file:
         file.write(b'{"op_code": 6, "worker_id": "x')
-    run_trial(open_study(journal), 0.9)
+    run_trial(open_study(journal, SPACE), 0.9)
     assert [trial.value for trial in load_study(journal).trials] == [0.8, 0.9]
 
 

@@ -55,6 +55,20 @@ def test_a_swing_at_the_rung_is_forgiven() -> None:
     assert stops(study, [0.7, 0.9, 0.5, 0.5]) is None
 
 
+@pytest.mark.parametrize(("second", "is_stopped"), [(0.7, True), (0.9, False)])
+def test_who_came_first_is_measured_against_who_came_later(second: float, is_stopped: bool) -> None:
+    study = new_study(HalvingPruner())
+    first, later = study.ask(), study.ask()
+    first.report(0.6, step=1)
+    assert not first.should_prune()
+    later.report(0.8, step=1)
+    assert not later.should_prune()
+
+    first.report(second, step=2)
+
+    assert first.should_prune() is is_stopped
+
+
 def test_what_never_had_a_value_stops() -> None:
     assert stops(new_study(HalvingPruner()), [float("nan"), 0.9]) == 1
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from studies import metrics, open_study, run_trial
 
 from tuner.config import SearchConfig, make_config
 from tuner.errors import RunFolderError, UsageError
@@ -13,10 +14,7 @@ from tuner.run_folder import RunFolder
 from tuner.run_state import Activity, read_run_state
 from tuner.space import SearchSpace
 from tuner.status import TrialStatus
-from tuner.study import SearchStudy, create_or_open_study
 from tuner.terminal.run_state import state_json, state_lines
-
-METRICS = ("loss", "accuracy", "val_loss", "val_accuracy", "val_f1", "seconds")
 
 
 class Sitting:
@@ -25,21 +23,10 @@ class Sitting:
     def __init__(self, config: SearchConfig) -> None:
         self.folder = RunFolder(config.folder)
         self.folder.write_run_file(config, "data")
-        self.study: SearchStudy = create_or_open_study(
-            self.folder.journal,
-            config.space,
-            seed=0,
-            sampler=config.sampler,
-            pruner=config.pruner,
-            max_epochs=9,
-            workers=2,
-        )
+        self.study = open_study(self.folder.journal, config.space)
 
     def run_trial(self, status: TrialStatus, accuracy: float = 0.8) -> None:
-        trial = self.study.ask()
-        self.study.space.suggest(trial)
-        self.study.report(trial, 1, dict.fromkeys(METRICS, accuracy))
-        self.study.finish(trial, status, "why" if status is TrialStatus.FAILED else None)
+        run_trial(self.study, accuracy, status=status)
 
     def start_trial(self) -> None:
         self.study.space.suggest(self.study.ask())
@@ -167,7 +154,7 @@ def test_a_lock_that_is_a_folder_is_nobodys(sitting: Sitting) -> None:
 def test_of_a_trial_that_runs_again_only_the_next_try_is_ranked(sitting: Sitting) -> None:
     trial = sitting.study.ask()
     sitting.study.space.suggest(trial)
-    sitting.study.report(trial, 1, dict.fromkeys(METRICS, 0.9))
+    sitting.study.report(trial, 1, metrics(0.9))
     sitting.study.requeue_lost_trial(trial, "its process died", deaths=1)
     first = read_run_state(sitting.folder.path).best
     assert first is not None

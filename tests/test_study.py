@@ -5,53 +5,14 @@ from pathlib import Path
 import optuna
 import pytest
 from optuna.trial import TrialState
+from studies import metrics, open_study, run_trial
 
-from tuner.config import PrunerName, SamplerName
+from tuner.config import SamplerName
 from tuner.errors import JournalTorn, RunFolderError
 from tuner.records import StudyReader, ranked
 from tuner.space import SearchSpace
 from tuner.status import TrialFacts, TrialStatus
-from tuner.study import (
-    STUDY_NAME,
-    SearchStudy,
-    create_or_open_study,
-    derive_seed,
-    load_study,
-)
-
-
-def open_study(
-    journal: Path,
-    space: SearchSpace,
-    *,
-    seed: int = 0,
-    sampler: SamplerName = SamplerName.TPE,
-    pruner: PrunerName = PrunerName.HALVING,
-) -> SearchStudy:
-    return create_or_open_study(
-        journal, space, seed=seed, sampler=sampler, pruner=pruner, max_epochs=9, workers=2
-    )
-
-
-def metrics(accuracy: float) -> dict[str, float]:
-    return {
-        "loss": 0.5,
-        "accuracy": 0.8,
-        "val_loss": 1 - accuracy,
-        "val_accuracy": accuracy,
-        "val_f1": accuracy,
-        "seconds": 2.0,
-    }
-
-
-def run_trial(study: SearchStudy, *accuracies: float) -> optuna.Trial:
-    """A complete trial with these epochs."""
-    trial = study.ask()
-    study.space.suggest(trial)
-    for epoch, accuracy in enumerate(accuracies, start=1):
-        study.report(trial, epoch, metrics(accuracy))
-    study.finish(trial, TrialStatus.COMPLETE)
-    return trial
+from tuner.study import STUDY_NAME, derive_seed, load_study
 
 
 @pytest.fixture

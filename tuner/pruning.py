@@ -33,8 +33,13 @@ class HalvingPruner(optuna.pruners.BasePruner):
     """Asynchronous successive halving (Li et al., 2020, "ASHA"), with r = 1 epoch and eta = 3.
 
     Rung k lies at epoch 3^k. Whoever reaches it goes on if fewer than a third of all that ever reached it
-    have a better score; while they are not yet three, if none has. For one study and one process: what other
-    processes add is not seen.
+    have a better score; while they are not yet three, if none has.
+
+    Between two rungs it is asked the same of the last one, with its best score so far. The paper does not ask again.
+    But a search's first trials come to a rung before anybody whom to measure them against, and would all train to the
+    end. Who comes behind somebody who trained for fewer epochs has had more than a fair chance.
+
+    For one study and one process: what other processes add is not seen.
     """
 
     def __init__(self) -> None:
@@ -59,13 +64,17 @@ class HalvingPruner(optuna.pruners.BasePruner):
         rung = _rungs_reached(trial)
         while step >= _REDUCTION_FACTOR**rung:
             study._storage.set_trial_system_attr(trial._trial_id, _key(rung), sign * score)
-            scores = self._scores.setdefault(rung, [])
-            insort(scores, score)
-            better = len(scores) - bisect_right(scores, score)
-            if better >= max(1, len(scores) // _REDUCTION_FACTOR):
+            insort(self._scores.setdefault(rung, []), score)
+            if _is_behind(score, self._scores[rung]):
                 return True
             rung += 1
-        return False
+        return rung > 0 and _is_behind(score, self._scores[rung - 1])
+
+
+def _is_behind(score: float, scores: list[float]) -> bool:
+    """Whether a third of `scores`, ascending, or of less than three anyone, is better."""
+    better = len(scores) - bisect_right(scores, score)
+    return better >= max(1, len(scores) // _REDUCTION_FACTOR)
 
 
 def _scores_of(study: optuna.Study) -> dict[int, list[float]]:

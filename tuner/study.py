@@ -49,7 +49,7 @@ def create_or_open_study(
     The caller holds the run folder's lock.
 
     Raises:
-        RunFolderError: the file is damaged, or holds no study of ours.
+        RunFolderError: the file is damaged, holds no study of ours, or one of another space.
     """
     journal.parent.mkdir(parents=True, exist_ok=True)
     if journal.is_file() and journal.stat().st_size:
@@ -194,6 +194,8 @@ class SearchStudy:
 
     def first_try_of(self, trial: optuna.Trial) -> int:
         """The number of the trial that `trial` runs again, the first of them, or its own."""
+        if Attribute.RETRY_OF not in trial.user_attrs:
+            return trial.number
         number = trial.number
         trials = self.study.get_trials(deepcopy=False)
         while (earlier := trials[number].user_attrs.get(Attribute.RETRY_OF)) is not None:

@@ -73,9 +73,7 @@ class SearchSession:
         self._running: dict[int, _Running] = {}
         self._failures: list[tuple[TrialStatus, str]] = []  # the latest ones
         self._seconds_noted_at = clock()
-        self._ended_too_late = (
-            0  # trials that ended by themselves while their process was being ended
-        )
+        self._doomed_processes = 0  # ended for a hang whose trial ended well just before
         self.error: Exception | None = None  # raised in one of Ray's callbacks
         study.requeue_cut_off_trials()
         reader = StudyReader(study.study)
@@ -184,7 +182,7 @@ class SearchSession:
         """Ends a trial and records how."""
         running = self._running.pop(number)
         if self._watchdog.forget(number) is not None:
-            self._ended_too_late += 1
+            self._doomed_processes += 1
         self._study.finish(running.optuna_trial, status, error)
         kill_point(KillPoint.TOLD)
         if status in _SAME_FAILURES:
@@ -209,10 +207,8 @@ class SearchSession:
         trial = self._running[number].optuna_trial
         reason = self._watchdog.forget(number) or reason
         deaths = self._study.deaths_before(trial) + 1
-        if (
-            self._ended_too_late
-        ):  # it got the process of a hanging trial whose end came all the same
-            self._ended_too_late -= 1
+        if self._doomed_processes:  # the trial was handed one of them
+            self._doomed_processes -= 1
             deaths -= 1
         if deaths > self._config.retries:
             times = f" ({deaths} times)" if deaths > 1 else ""

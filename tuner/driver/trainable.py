@@ -5,6 +5,8 @@ caught here and reported as a result: an exception would end the process. What i
 imported by every worker; Keras comes with the first real trial.
 """
 
+import functools
+import gc
 import json
 import os
 import socket
@@ -152,7 +154,18 @@ def _make_training(spec: TrialSpec, task: Task) -> TrainsByEpoch:
     configure_device(cpus=task.cpus, gpus=task.gpus)
     from tuner.trial.training import Training
 
+    _spare_the_collector()
     return Training(spec, train=task.train, validation=task.validation, n_classes=task.n_classes)
+
+
+@functools.cache
+def _spare_the_collector() -> None:
+    """Has Python's garbage collector pass over all that the imports made, once and for all.
+
+    Keras' `clear_session` has it walk over everything between two trials, and TensorFlow is a million objects.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 def _status(error: Exception) -> TrialStatus:
