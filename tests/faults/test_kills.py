@@ -59,9 +59,9 @@ TOY = SearchSpace.from_mapping(
         "name": "toy",
         "max_epochs": 9,
         "shared": {"learning_rate": {"float": [1e-4, 1e-2], "log": True}},
-        "architectures": {"tuner.trial.toy:curve": {"epoch_seconds": 0.02}},
+        "architectures": {"tuner.trial.toy:curve": {"epoch_seconds": 0.05}},
         "baselines": [
-            {"architecture": "tuner.trial.toy:curve", "learning_rate": rate, "epoch_seconds": 0.02}
+            {"architecture": "tuner.trial.toy:curve", "learning_rate": rate, "epoch_seconds": 0.05}
             for rate in (1e-3, 2e-3)
         ],
     },
@@ -117,7 +117,7 @@ def test_a_search_survives_kills_at_every_point_and_at_random_ones(
     assert tally.problems == []
     assert tally_of_chance.problems == [], f"seed {SEED}"
     assert (tally.kills, tally.lost, tally.doubled) == (len(POINTS) + 1, 0, 0)
-    assert tally_of_chance.kills > RANDOM_KILLS / 2, f"seed {SEED}"
+    assert tally_of_chance.kills == RANDOM_KILLS
     assert (tally_of_chance.lost, tally_of_chance.doubled) == (0, 0), f"seed {SEED}"
 
 
@@ -125,8 +125,8 @@ def test_a_search_survives_the_deaths_of_its_trials_processes(
     make_search: MakeSearch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     settings = ["--trainer", "toy", "--retries", "100"]
-    search, tally = make_search("workers", *settings, trials=100), Tally()
-    kills = kill_workers(search, random.Random(SEED), every_s=0.5)
+    search, tally = make_search("workers", *settings, trials=40), Tally()
+    kills = kill_workers(search, random.Random(SEED), every_s=2.0)
     kill_at_random(search, 0, SEED, 0.0, tally)
     with capsys.disabled():
         print(f"\ntrials' processes: {kills()} killed, {tally}")
@@ -145,7 +145,7 @@ def test_a_search_of_real_models_survives_kills_of_driver_and_workers(
     with capsys.disabled():
         print(f"\nreal models: {tally}, {kills()} processes of trials killed as well")
     assert tally.problems == []
-    assert tally.kills + kills() > 0
+    assert tally.kills == 3
     assert (tally.lost, tally.doubled) == (0, 0)
 
 
