@@ -57,7 +57,7 @@ class Form:
 
 
 SHORT = Form(sample=6_000, seeds=1, limit_s=140)
-FULL = Form(sample=8_000, seeds=3, limit_s=120)
+FULL = Form(sample=8_000, seeds=3, limit_s=80)
 
 
 def main() -> None:
