@@ -103,6 +103,14 @@ def test_tune_forgets_trials_that_ended(
     assert 1 <= max(known) <= 6  # two run, two wait for their actor, two have just ended
 
 
+def test_trials_take_the_processes_that_ray_starts_with_itself(shared_ray: None) -> None:
+    original = ray_tune.class_cache._ActorClassCache.get
+    with ray_tune.workers_at_hand():
+        actor = ray_tune.class_cache._ActorClassCache().get(Events)
+    assert actor._default_options.get("runtime_env") is None  # any other wants processes of its own
+    assert ray_tune.class_cache._ActorClassCache.get is original
+
+
 def test_the_same_search_again_continues_toward_a_larger_budget(
     shared_ray: None, space: SearchSpace, sentences: Path, tmp_path: Path
 ) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 
 import ray
 from ray import tune
+from ray.tune.execution import class_cache
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
@@ -192,6 +193,25 @@ class Heartbeat(_Adapter, tune.Callback):  # type: ignore[misc]
         for number in self._session.newly_hanging():
             _end_process([trial for trial in trials if trial.config["number"] == number])
         self._files.write_if_due()
+
+
+@contextmanager
+def workers_at_hand() -> Iterator[None]:
+    """Has trials take the processes that Ray starts while it starts itself, instead of new ones: 2 s less to wait.
+
+    Tune gives its actors an environment of their own, the variables of this process, which keeps these from them. Only
+    for a Ray that this process started: there every process has inherited them.
+    """
+    original = class_cache._ActorClassCache.get
+
+    def get(cache: Any, trainable: type[object]) -> Any:
+        return cache._cache.setdefault(trainable, ray.remote(trainable))
+
+    class_cache._ActorClassCache.get = get
+    try:
+        yield
+    finally:
+        class_cache._ActorClassCache.get = original
 
 
 def _end_process(trials: list[Trial]) -> None:

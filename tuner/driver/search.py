@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
@@ -170,7 +170,7 @@ def _fit(
     """Has Ray Tune run the session's trials."""
     from ray import tune
 
-    from tuner.driver.ray_tune import Heartbeat, StudyScheduler, StudySearcher
+    from tuner.driver.ray_tune import Heartbeat, StudyScheduler, StudySearcher, workers_at_hand
     from tuner.driver.trainable import TrialActor
 
     # The kernel tells of this machine alone.
@@ -198,7 +198,8 @@ def _fit(
             ),
         ),
     )
-    tuner.fit()
+    with workers_at_hand() if cluster.is_ours else nullcontext():
+        tuner.fit()
 
 
 @contextmanager
