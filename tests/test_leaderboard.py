@@ -27,7 +27,7 @@ CONTRACT_BEFORE = (
     *("rank", "trial", "status", "architecture", "score", "val_accuracy", "val_loss"),
     *("best_epoch", "epochs", "seconds", "seconds_per_epoch", "weights"),
 )
-CONTRACT_AFTER = ("baseline", "seed", "host", "device", "started", "error")
+CONTRACT_AFTER = ("baseline", "tries", "seed", "host", "device", "started", "error")
 
 
 @pytest.fixture
@@ -127,6 +127,7 @@ def test_a_row_tells_the_best_epoch(study: SearchStudy) -> None:
         "lstm_units": "32",
         "filters": "16",
         "baseline": "False",
+        "tries": "1",
         "seed": "7",
         "host": "node",
         "device": "cpu",

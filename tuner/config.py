@@ -3,6 +3,7 @@
 Flags, keywords and `run.yaml` all become these models. Must not import Ray, Keras or Optuna.
 """
 
+import hashlib
 import math
 import os
 import re
@@ -23,6 +24,8 @@ from tuner.errors import ConfigError
 from tuner.parameters import Strict
 from tuner.space import SearchSpace
 from tuner.space_files import find_space
+from tuner.storage import is_url
+from tuner.user_cache import cache_root
 from tuner.validation import first_problem
 from tuner.yaml_files import read_yaml
 
@@ -131,6 +134,11 @@ def _utf8(path: str) -> str:
     return path
 
 
+def _absolute(place: str) -> str:
+    """A path as other processes see it; URLs as they are."""
+    return place if is_url(place) else os.path.abspath(os.path.expanduser(place))
+
+
 GpusPerTrial = Annotated[float | Literal["auto"], BeforeValidator(parse_gpus)]
 Duration = Annotated[float, BeforeValidator(parse_duration), PlainSerializer(_exact_duration)]
 
@@ -158,6 +166,7 @@ class SearchConfig(Strict):
     cpus_per_trial: float = Field(1.0, ge=0.001)  # Ray counts ten-thousandths
     gpus_per_trial: GpusPerTrial = 0.0
     max_concurrent: int | None = Field(None, ge=1)
+    storage_path: Annotated[str, AfterValidator(_utf8), AfterValidator(_absolute)] | None = None
     retries: int = Field(2, ge=0, le=100)
     epoch_timeout: Duration | None = None
     seed: int = Field(0, ge=0, lt=2**31)
@@ -182,9 +191,17 @@ class SearchConfig(Strict):
         return f"{self.space.name}-{re.sub(r'[^A-Za-z0-9_.-]+', '-', data).strip('-') or 'data'}"
 
     @property
+    def is_mirrored(self) -> bool:
+        """Whether the run folder is a working copy of one behind a URL."""
+        return is_url(self.out)
+
+    @property
     def folder(self) -> Path:
-        """The run folder."""
-        return Path(os.path.expanduser(self.out)) / self.run_name
+        """The run folder, on this machine."""
+        if not self.is_mirrored:
+            return Path(os.path.expanduser(self.out)) / self.run_name
+        digest = hashlib.sha256(self.out.rstrip("/").encode()).hexdigest()[:12]
+        return cache_root() / "runs" / digest / self.run_name
 
     @property
     def epochs(self) -> int:

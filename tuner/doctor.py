@@ -20,7 +20,6 @@ from packaging.version import Version
 
 from tuner import machine
 from tuner.data import imdb
-from tuner.data.cache import cache_root
 from tuner.machine import (
     DEFAULT_BACKEND,
     MEMORY_PER_TRIAL_GB,
@@ -29,6 +28,7 @@ from tuner.machine import (
     TensorFlowGPUs,
     TensorFlowState,
 )
+from tuner.user_cache import cache_root
 
 DISTRIBUTION = "sequence-tuner"
 PACKAGES = ("ray", "tensorflow", "keras", "optuna", "numpy", "pandas")

@@ -31,7 +31,7 @@ _BEFORE_PARAMETERS = (
     "seconds_per_epoch",
     "weights",
 )
-_AFTER_PARAMETERS = ("baseline", "seed", "host", "device", "started", "error")
+_AFTER_PARAMETERS = ("baseline", "tries", "seed", "host", "device", "started", "error")
 _DIGITS = {
     "score": 6,
     "val_accuracy": 6,
@@ -41,7 +41,9 @@ _DIGITS = {
 }
 # The columns' types where no cell is filled yet, so that they sort and merge as they will later.
 _EMPTY_TYPES = {
-    **dict.fromkeys(("rank", "trial", "best_epoch", "epochs", "weights", "seed", "epoch"), "Int64"),
+    **dict.fromkeys(
+        ("rank", "trial", "best_epoch", "epochs", "weights", "tries", "seed", "epoch"), "Int64"
+    ),
     **dict.fromkeys(("score", "val_accuracy", "val_loss", "seconds"), "Float64"),
     **dict.fromkeys(("seconds_per_epoch", "loss", "accuracy", "val_f1"), "Float64"),
     "baseline": "boolean",
@@ -147,6 +149,7 @@ def _row(rank: int, record: TrialRecord, names: Sequence[str]) -> dict[str, Any]
         "weights": record.weights,
         **{name: record.parameters.get(name) for name in names},
         "baseline": record.baseline,
+        "tries": record.tries,
         "seed": record.seed,
         "host": record.host,
         "device": record.device,

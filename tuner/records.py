@@ -56,6 +56,7 @@ class TrialRecord:
     started: datetime | None
     ended: datetime | None
     error: str | None
+    tries: int = 1  # how often these parameters have run, with this trial
     cut_off: bool = False  # its parameters run again
     superseded: bool = False  # they have begun to
 
@@ -118,10 +119,13 @@ class StudyReader:
         trials = self.study.get_trials(deepcopy=False)
         begun = [trial for trial in trials if trial.state is not TrialState.WAITING]
         run_again = {trial.user_attrs.get(Attribute.RETRY_OF) for trial in begun}
-        return [
-            replace(record, superseded=record.number in run_again)
-            for record in map(self.record, begun)
-        ]
+        tries: dict[int | None, int] = {}  # by trial; the one that runs again has the larger number
+        records = []
+        for record in map(self.record, begun):
+            tries[record.number] = 1 + tries.get(record.retry_of, 0)
+            is_superseded = record.number in run_again
+            records.append(replace(record, superseded=is_superseded, tries=tries[record.number]))
+        return records
 
     def record(self, trial: FrozenTrial) -> TrialRecord:
         """One trial in this package's words.

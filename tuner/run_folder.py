@@ -58,6 +58,11 @@ class RunFolder:
         return self.path / "curves.csv"
 
     @property
+    def result_files(self) -> tuple[Path, ...]:
+        """What the run is, without its logs; the journal last: whoever sees it copied finds the others, too."""
+        return self.run_file, self.leaderboard, self.curves, self.journal
+
+    @property
     def logs(self) -> Path:
         return self.path / "logs"
 
@@ -168,11 +173,31 @@ class RunFolder:
             finally:
                 handle.truncate(0)  # nobody's any more
 
+    def adopt(self, fetched: Path) -> None:
+        """Takes over the files of a copy of this run that was fetched from elsewhere.
+
+        Raises:
+            RunFolderError: `fetched` holds no run, or this folder another one, or one that went further.
+        """
+        theirs = RunFolder(fetched).journal
+        if not theirs.is_file():
+            raise RunFolderError(f"{fetched}: no run in it (no {theirs.name})")
+        if self.journal.is_file() and not theirs.read_bytes().startswith(self.journal.read_bytes()):
+            raise RunFolderError(
+                f"{self.path}: holds another run, or went on by itself; fetch into another --out"
+            )
+        with self.locked():
+            for source in sorted(fetched.rglob("*")):
+                target = self.path / source.relative_to(fetched)
+                if source.is_file() and target != self.lock_file:
+                    target.parent.mkdir(parents=True, exist_ok=True)
+                    os.replace(source, target)
+
     def write_run_file(self, config: SearchConfig, data_fingerprint: str) -> None:
         """Records what was asked, resolved, so that `--config run.yaml` asks for it again."""
         content = config.model_dump(mode="json", exclude_none=True, exclude={"space"})
         # Absolute, so that `--config` continues the run from any folder.
-        content["out"] = os.path.abspath(self.path.parent)
+        content["out"] = config.out if config.is_mirrored else os.path.abspath(self.path.parent)
         if os.path.isfile(os.path.expanduser(config.data.source)):
             content["data"]["source"] = os.path.abspath(os.path.expanduser(config.data.source))
         created = (
@@ -242,15 +267,18 @@ def fingerprint(config: SearchConfig, data_fingerprint: str) -> dict[str, str | 
 
 def write_atomically(path: Path, text: str) -> None:
     """Writes `text` so that a reader sees the old file or the new one, never half of it."""
+    write_bytes_atomically(path, text.encode("utf-8", errors="backslashreplace"))
+
+
+def write_bytes_atomically(path: Path, content: bytes) -> None:
+    """Writes `content` likewise."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(
         dir=path.parent, prefix=f".{path.name}.", suffix=_TEMPORARY
     )
     try:
-        with os.fdopen(
-            handle, "w", encoding="utf-8", errors="backslashreplace", newline=""
-        ) as file:
-            file.write(text)
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
             file.flush()
             os.fsync(file.fileno())
         os.chmod(temporary, 0o644)

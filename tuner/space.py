@@ -43,7 +43,7 @@ RESERVED_NAMES = frozenset(
     {
         *("architecture", "baseline", "best_epoch", "custom", "device", "epochs", "error", "host"),
         *("n_classes", "rank", "run", "score", "seconds", "seconds_per_epoch", "seed", "started"),
-        *("status", "trial", "val_accuracy", "val_loss", "weights"),
+        *("status", "trial", "tries", "val_accuracy", "val_loss", "weights"),
     }
 )
 

@@ -192,15 +192,14 @@ class SearchStudy:
         self.study.sampler = make_sampler(self._sampler, seed=seed, workers=self._workers)
         return trial
 
-    def first_try_of(self, trial: optuna.Trial) -> int:
-        """The number of the trial that `trial` runs again, the first of them, or its own."""
-        if Attribute.RETRY_OF not in trial.user_attrs:
-            return trial.number
-        number = trial.number
-        trials = self.study.get_trials(deepcopy=False)
-        while (earlier := trials[number].user_attrs.get(Attribute.RETRY_OF)) is not None:
-            number = earlier
-        return number
+    def tries_of(self, trial: optuna.Trial) -> list[int]:
+        """The numbers of the trials with these parameters that ran one after the other, `trial` the last of them."""
+        numbers = [trial.number]
+        if Attribute.RETRY_OF in trial.user_attrs:
+            trials = self.study.get_trials(deepcopy=False)
+            while (earlier := trials[numbers[0]].user_attrs.get(Attribute.RETRY_OF)) is not None:
+                numbers.insert(0, earlier)
+        return numbers
 
     def record_facts(self, trial: optuna.Trial, facts: TrialFacts) -> None:
         """Notes where the trial runs and how large its model is."""

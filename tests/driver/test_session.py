@@ -58,6 +58,7 @@ class Search:
         return told
 
     def open(self, workers: int = 2, **settings: object) -> SearchSession:
+        self.workers = workers
         config = SearchConfig.model_validate({"space": self.space, "trials": 5, **settings})
         study = create_or_open_study(
             self.folder / "study.journal",
@@ -69,7 +70,7 @@ class Search:
             workers=workers,
         )
         return SearchSession(
-            study, config, workers=workers, listener=self.recorder, clock=self.clock
+            study, config, workers=lambda: self.workers, listener=self.recorder, clock=self.clock
         )
 
 
@@ -310,6 +311,35 @@ def test_a_trial_whose_process_dies_too_often_has_failed(search: Search) -> None
     assert error == "its process died (3 times)"
     session.start_trial()
     assert StudyReader(session._study.study).records()[-1].retry_of is None
+
+
+def test_the_death_of_its_node_is_not_counted_against_a_trial(search: Search) -> None:
+    session = search.open(trials=3, retries=0)
+    for tries in (1, 2, 3):
+        number = session.start_trial().number
+        assert StudyReader(session._study.study).records()[-1].tries == tries
+        session.lose_trial(number, "its node died", is_charged=False)
+    assert session.state.counts == {}
+
+
+def test_a_trial_whose_nodes_die_again_and_again_has_failed(search: Search) -> None:
+    session = search.open(trials=3, retries=0)
+    for _ in range(20):
+        assert session.state.counts == {}
+        session.lose_trial(session.start_trial().number, "its node died", is_charged=False)
+    assert session.state.counts == {TrialStatus.FAILED: 1}
+    assert StudyReader(session._study.study).records()[-1].error == "its node died (20 times)"
+
+
+def test_more_trials_run_when_there_is_more_room(search: Search) -> None:
+    session = search.open(workers=1)
+    session.start_trial()
+    assert not session.has_room
+    search.workers = 2  # a node has joined
+    assert session.has_room
+    session.start_trial()
+    search.workers = 1
+    assert not session.has_room
 
 
 def test_deaths_are_counted_over_sittings(search: Search) -> None:

@@ -6,7 +6,18 @@ from typing import NoReturn
 
 import typer
 
-from tuner.cli import data, doctor, leaderboard, search, spaces, status, stop
+from tuner.cli import (
+    data,
+    doctor,
+    fetch,
+    leaderboard,
+    pack,
+    search,
+    spaces,
+    status,
+    stop,
+    submit,
+)
 from tuner.driver.interrupts import Interrupted, StopRequested
 from tuner.errors import SearchError, TunerError
 from tuner.validation import one_line
@@ -22,6 +33,9 @@ app = typer.Typer(
 app.command("search")(search.search)
 app.command("status")(status.status)
 app.command("stop")(stop.stop)
+app.command("submit")(submit.submit)
+app.command("fetch")(fetch.fetch)
+app.command("pack", hidden=True)(pack.pack)
 app.command("leaderboard")(leaderboard.leaderboard)
 app.command("spaces")(spaces.spaces)
 app.command("data")(data.data)

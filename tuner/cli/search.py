@@ -51,6 +51,12 @@ def search(
     max_concurrent: Annotated[
         int | None, typer.Option(help="Most trials at once; default as many as fit.")
     ] = None,
+    storage_path: Annotated[
+        str | None,
+        typer.Option(
+            help="Folder or URL that all nodes share: trials that are cut off go on from their last epoch."
+        ),
+    ] = None,
     retries: Annotated[
         int | None,
         typer.Option(
@@ -103,6 +109,7 @@ def search(
             "cpus_per_trial": cpus_per_trial,
             "gpus_per_trial": gpus_per_trial,
             "max_concurrent": max_concurrent,
+            "storage_path": storage_path,
             "retries": retries,
             "epoch_timeout": epoch_timeout,
             "seed": seed,

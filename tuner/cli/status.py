@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from tuner.cli import on_head
+
 
 class Format(StrEnum):
     """How a state is printed."""
@@ -14,12 +16,19 @@ class Format(StrEnum):
 
 
 def status(
-    run: Annotated[str, typer.Argument(help="A run folder.")],
+    run: Annotated[str, typer.Argument(help="A run folder; on a cluster, a run's name.")],
     format: Annotated[
         Format, typer.Option(help="How to print it.", show_default=True)
     ] = Format.TEXT,
-) -> None:
+    cluster: on_head.Cluster = None,
+    address: on_head.Address = None,
+) -> int:
     """Say what a run is doing: alive or not, trials, budget, best, last event."""
+    if on_head.is_elsewhere(cluster, address):
+        from tuner.remote import run_on_head
+
+        arguments = ["status", run_on_head(run), "--format", format]
+        return on_head.call(arguments, cluster=cluster, address=address)
     from tuner.run_state import read_run_state
     from tuner.terminal.run_state import state_json, state_lines
     from tuner.terminal.tables import plain_console, printable
@@ -27,7 +36,8 @@ def status(
     state = read_run_state(run)
     if format is Format.JSON:
         print(state_json(state))
-        return
+        return 0
     console = plain_console()
     for line in state_lines(state):
         console.print(printable(line), soft_wrap=True)
+    return 0

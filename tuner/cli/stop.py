@@ -4,14 +4,22 @@ from typing import Annotated
 
 import typer
 
+from tuner.cli import on_head
 from tuner.errors import ConfigError
 
 
 def stop(
-    run: Annotated[str, typer.Argument(help="A run folder.")],
+    run: Annotated[str, typer.Argument(help="A run folder; on a cluster, a run's name.")],
     timeout: Annotated[str, typer.Option(help="Wait so long for the search to end.")] = "60s",
-) -> None:
+    cluster: on_head.Cluster = None,
+    address: on_head.Address = None,
+) -> int:
     """End a running search from another terminal; it keeps what is finished and can be continued."""
+    if on_head.is_elsewhere(cluster, address):
+        from tuner.remote import run_on_head
+
+        arguments = ["stop", run_on_head(run), "--timeout", timeout]
+        return on_head.call(arguments, cluster=cluster, address=address)
     from tuner.config import parse_duration
     from tuner.run_folder import RunFolder
     from tuner.stopping import stop_search
@@ -22,3 +30,4 @@ def stop(
         raise ConfigError(f"--timeout: {cause}") from cause
     searcher = stop_search(RunFolder.existing(run), timeout_s=timeout_s)
     print(f"Stopped {run} ({searcher}); the same search command continues it.")
+    return 0

@@ -33,17 +33,6 @@ class Prepared:
     findings: Findings
 
 
-def cache_root(folder: Path | None) -> Path:
-    """`folder`, or else `$TUNER_CACHE`, or else the user's cache folder."""
-    if folder is not None:
-        return folder
-    if named := os.environ.get("TUNER_CACHE"):
-        return Path(named).expanduser()
-    import platformdirs
-
-    return platformdirs.user_cache_path("tuner")
-
-
 def cache_key(*parts: object) -> str:
     """A file name for what `parts` determine."""
     return hashlib.sha256(json.dumps([VERSION, *map(str, parts)]).encode()).hexdigest()[:32]

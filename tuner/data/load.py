@@ -13,7 +13,6 @@ from tuner.config import DataConfig
 from tuner.data.cache import (
     Prepared,
     cache_key,
-    cache_root,
     fingerprint,
     read_entry,
     write_entry,
@@ -26,6 +25,7 @@ from tuner.data.refusal import excerpt, refusal
 from tuner.data.rows import Rows
 from tuner.data.sources import open_source
 from tuner.data.splits import CODES, assign_splits, hash_keys, sample_rows
+from tuner.user_cache import cache_root
 
 _SAMPLES_PER_CLASS, _LONGEST_SAMPLE = 2, 300
 

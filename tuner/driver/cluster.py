@@ -1,4 +1,4 @@
-"""Starts Ray on this machine, or joins a running cluster, and says how many trials fit at once.
+"""Starts Ray on this machine, or joins a running cluster.
 
 The settings that Ray and Tune read from the environment are made here, before Ray is first imported.
 """
@@ -9,7 +9,7 @@ import secrets
 import socket
 import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +17,7 @@ from types import ModuleType
 from typing import Any
 
 from tuner.config import SearchConfig
+from tuner.driver.capacity import Capacity, Resources, check_fits, read_growth
 from tuner.driver.interrupts import InterruptFlag, receive_signals
 from tuner.driver.scratch import scratch_folder
 from tuner.errors import ConfigError, SearchError
@@ -26,6 +27,10 @@ from tuner.validation import one_line
 _CONNECT_TIMEOUT_S = 10.0
 _LOOKS_EVERY_S = 0.3
 _GRACE_S = 3.0  # less than Ray's, see the settings
+_BOOTSTRAP = (
+    "ray_bootstrap_config.yaml"  # what `ray up` calls the cluster's description on its head
+)
+_NO_LIMIT = 1_000_000
 
 _SETTINGS = {
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -67,25 +72,31 @@ class Cluster:
                 )
 
     @property
-    def nodes(self) -> list[Mapping[str, float]]:
-        """What each living node has, CPUs and GPUs among it."""
+    def nodes(self) -> list[Resources]:
+        """What each living node has."""
         return [node["Resources"] for node in self.ray.nodes() if node["Alive"]]
 
-    def capacity(self, config: SearchConfig) -> int:
-        """How many trials run at once.
+    def capacity(self, config: SearchConfig) -> Capacity:
+        """How many trials may run at once.
 
         Raises:
-            ConfigError: not even one fits.
+            ConfigError: not even one fits, nor ever will.
         """
-        where = "this machine" if self.is_ours else "the cluster"
-        _check_fits(where, config, self.nodes, gpus_known=True)
-        workers = sum(_fit_on(node, config) for node in self.nodes)
+        # With a searcher of one's own, Tune keeps one trial waiting unless told otherwise; the session's limit counts.
+        os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(_NO_LIMIT)
         if self.is_ours:
-            workers = min(workers, int(memory().available / 1e9 / MEMORY_PER_TRIAL_GB))
-        workers = max(1, min(workers, config.max_concurrent or workers))
-        # With a searcher of one's own, Tune starts actors one after the other unless told otherwise.
-        os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(workers)
-        return workers
+            check_fits("this machine", config, self.nodes)
+            most = max(1, int(memory().available / 1e9 / MEMORY_PER_TRIAL_GB))
+            return Capacity(config, lambda: self.nodes, most=most)
+        growth = read_growth(Path.home() / _BOOTSTRAP)
+        nodes = self.nodes
+        if growth is None:
+            check_fits("the cluster", config, nodes)
+        elif all(kind.resources for kind in growth.node_types):
+            check_fits("the cluster", config, [kind.resources for kind in growth.node_types])
+        elif any(node.get("CPU") for node in nodes):  # what will come is like what is there
+            check_fits("the cluster", config, nodes)
+        return Capacity(config, lambda: self.nodes, growth=growth)
 
 
 @contextmanager
@@ -111,7 +122,7 @@ def ray_cluster(
             "or call ray.shutdown() before"
         )
     if is_ours:
-        _check_fits("this machine", config, [{"CPU": float(usable_cpus())}], gpus_known=False)
+        check_fits("this machine", config, [{"CPU": float(usable_cpus())}], gpus_known=False)
         _lock_local_ray()
     elif config.address is not None:
         _check_answers(config.address)
@@ -259,32 +270,6 @@ def _check_answers(address: str) -> None:
         socket.create_connection((host, int(port)), timeout=_CONNECT_TIMEOUT_S).close()
     except OSError as cause:
         raise ConfigError(f"--address {address}: no Ray cluster answers there: {cause}") from cause
-
-
-def _fit_on(node: Mapping[str, float], config: SearchConfig) -> int:
-    """Trials that one node has room for: a trial never spans two."""
-    fit = node.get("CPU", 0.0) / config.cpus_per_trial
-    if config.gpus:
-        fit = min(fit, node.get("GPU", 0.0) / config.gpus)
-    return int(fit + 1e-9)
-
-
-def _check_fits(
-    where: str, config: SearchConfig, nodes: Sequence[Mapping[str, float]], *, gpus_known: bool
-) -> None:
-    cpus = max((node.get("CPU", 0.0) for node in nodes), default=0.0)
-    gpus = max((node.get("GPU", 0.0) for node in nodes), default=0.0)
-    on_one_node = "" if where == "this machine" else " on its largest node"
-    if config.cpus_per_trial > cpus:
-        raise ConfigError(
-            f"--cpus-per-trial: {where} has {cpus:g} CPUs{on_one_node}, got {config.cpus_per_trial:g}; "
-            "ask for fewer"
-        )
-    if gpus_known and config.gpus > gpus:
-        raise ConfigError(
-            f"--gpus-per-trial: {where} has {gpus:g} GPUs{on_one_node}, got {config.gpus:g}; "
-            "ask for fewer (`tuner doctor` shows what is seen)"
-        )
 
 
 def make_current_folder_importable() -> None:

@@ -21,6 +21,7 @@ from tuner.driver.cluster import Cluster
 from tuner.driver.deaths import Inquest
 from tuner.driver.files import LeaderboardFiles
 from tuner.driver.interrupts import InterruptFlag, TimeIsUp
+from tuner.driver.mirror import NoMirror
 from tuner.driver.session import SearchSession
 from tuner.driver.trainable import Report, to_ray_config
 from tuner.status import TrialStatus
@@ -116,7 +117,7 @@ class StudyScheduler(_Adapter, FIFOScheduler):  # type: ignore[misc]
             if death.is_out_of_memory:
                 self._session.end_trial(number, TrialStatus.OUT_OF_MEMORY, death.reason)
             else:
-                self._session.lose_trial(number, death.reason)
+                self._session.lose_trial(number, death.reason, is_charged=not death.is_the_nodes)
 
     def on_trial_result(self, tune_controller: object, trial: Trial, result: dict[str, Any]) -> str:
         """Notes the epoch; STOP when the pruner says so."""
@@ -164,12 +165,14 @@ class Heartbeat(_Adapter, tune.Callback):  # type: ignore[misc]
         inquest: Inquest,
         flag: InterruptFlag,
         files: LeaderboardFiles,
+        mirror: NoMirror,
     ) -> None:
         self._session = session
         self._inquest = inquest
         self._cluster = cluster
         self._flag = flag
         self._files = files
+        self._mirror = mirror
 
     def on_trial_start(
         self, iteration: int, trials: list[Trial], trial: Trial, **info: object
@@ -193,6 +196,7 @@ class Heartbeat(_Adapter, tune.Callback):  # type: ignore[misc]
         for number in self._session.newly_hanging():
             _end_process([trial for trial in trials if trial.config["number"] == number])
         self._files.write_if_due()
+        self._mirror.copy_if_due()
 
 
 @contextmanager

@@ -1,19 +1,21 @@
 """A search from beginning to end: check, open or continue the study, run trials until the budget is used up."""
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from tuner.config import SearchConfig, TrainerName
 from tuner.data import Dataset, Split, load_dataset
+from tuner.driver.capacity import Capacity
 from tuner.driver.cluster import Cluster, make_current_folder_importable, ray_cluster
 from tuner.driver.deaths import Inquest
 from tuner.driver.files import LeaderboardFiles
 from tuner.driver.gpu_share import with_measured_share
 from tuner.driver.interrupts import Interrupted, InterruptFlag, StopRequested, TimeIsUp
+from tuner.driver.mirror import NoMirror, mirror_of
 from tuner.driver.output import output_to
 from tuner.driver.progress import Event, SearchListener, SearchState, SilentListener
 from tuner.driver.session import SearchSession
@@ -24,6 +26,7 @@ from tuner.model.custom import check_importable
 from tuner.records import StudyReader
 from tuner.run import Run
 from tuner.run_folder import RunFolder
+from tuner.storage import Storage
 from tuner.study import SearchStudy, create_or_open_study
 from tuner.validation import one_line
 
@@ -49,6 +52,18 @@ class SearchOutcome:
     signal_number: int | None = None  # of an interrupted one
 
 
+@dataclass(frozen=True)
+class _Sitting:
+    """What one call of `run_search` works with."""
+
+    config: SearchConfig
+    dataset: Dataset
+    folder: RunFolder
+    mirror: NoMirror
+    listener: SearchListener
+    flag: InterruptFlag
+
+
 def run_search(config: SearchConfig, listener: SearchListener | None = None) -> SearchOutcome:
     """Runs trials until the budget is used up; the same call again goes on where it stopped.
 
@@ -62,19 +77,16 @@ def run_search(config: SearchConfig, listener: SearchListener | None = None) -> 
     folder = RunFolder(config.folder)
     folder.check_same_search(config, dataset.fingerprint)
     flag = InterruptFlag(folder.stop_request)
+    mirror = mirror_of(config, folder)
+    sitting = _Sitting(config, dataset, folder, mirror, listener or SilentListener(), flag)
     try:
         with flag.listening(), folder.claimed(), output_to(folder.logs / "driver.log") as say:
             kill_point(KillPoint.FOLDER_CLAIMED)
             _refuse_unknown_architectures(config)
-            if _is_budget_used(folder, config):
-                if not folder.run_file.is_file():
-                    folder.write_run_file(config, dataset.fingerprint)
-                return SearchOutcome(Run(folder.path), EndReason.BUDGET_WAS_USED)
-            flag.check()
-            with ray_cluster(config, flag, last_words=say) as cluster:
-                kill_point(KillPoint.RAY_STARTED)
-                flag.check()
-                return _run_on(cluster, folder, config, dataset, listener or SilentListener(), flag)
+            mirror.take_up()
+            folder.check_same_search(config, dataset.fingerprint)
+            with mirror.holding():
+                return _search(sitting, say)
     except BrokenPipeError:  # whoever read the events has gone: no fault of a file's
         raise
     except OSError as cause:  # most often a full disk
@@ -90,43 +102,45 @@ def _refuse_unknown_architectures(config: SearchConfig) -> None:
             check_importable(architecture)
 
 
-def _run_on(
+def _search(sitting: _Sitting, say: Callable[[str], None]) -> SearchOutcome:
+    config, folder = sitting.config, sitting.folder
+    if _is_budget_used(folder, config):
+        if not folder.run_file.is_file():
+            folder.write_run_file(config, sitting.dataset.fingerprint)
+        return SearchOutcome(Run(folder.path), EndReason.BUDGET_WAS_USED)
+    sitting.flag.check()
+    with ray_cluster(config, sitting.flag, last_words=say) as cluster:
+        kill_point(KillPoint.RAY_STARTED)
+        sitting.flag.check()
+        measured = with_measured_share(config, cluster, sitting.dataset)
+        capacity = cluster.capacity(measured)
+        folder.write_run_file(config, sitting.dataset.fingerprint)
+        study = _open(folder, config, capacity())
+        kill_point(KillPoint.STUDY_OPENED)
+        return _search_on(cluster, sitting, measured, study, capacity)
+
+
+def _search_on(
     cluster: Cluster,
-    folder: RunFolder,
+    sitting: _Sitting,
     config: SearchConfig,
-    dataset: Dataset,
-    listener: SearchListener,
-    flag: InterruptFlag,
-) -> SearchOutcome:
-    measured = with_measured_share(config, cluster, dataset)
-    workers = cluster.capacity(measured)
-    folder.write_run_file(config, dataset.fingerprint)
-    study = _open(folder, config, workers)
-    kill_point(KillPoint.STUDY_OPENED)
-    return _search(measured, folder, dataset, study, cluster, workers, listener, flag)
-
-
-def _search(
-    config: SearchConfig,
-    folder: RunFolder,
-    dataset: Dataset,
     study: SearchStudy,
-    cluster: Cluster,
-    workers: int,
-    listener: SearchListener,
-    flag: InterruptFlag,
+    capacity: Capacity,
 ) -> SearchOutcome:
+    """Runs the trials; `config` is the sitting's, with figures in the place of `auto`."""
+    folder = sitting.folder
     files = LeaderboardFiles(folder, StudyReader(study.study), time.monotonic)
     session = SearchSession(
         study,
         config,
-        workers=workers,
-        listener=_Both(listener, files),
+        workers=capacity,
+        listener=_Both(sitting.listener, files),
         clock=time.monotonic,
     )
     try:
         with _closing(session, files):
-            _fit(config, _task(config, folder, dataset), cluster, session, files, flag)
+            _fit(cluster, sitting, config, session, files)
+        _remove_checkpoints(config)  # of an interrupted search they stay, to go on from
     except Interrupted as interrupted:
         return SearchOutcome(Run(folder.path), EndReason.INTERRUPTED, interrupted.signal_number)
     except StopRequested:
@@ -155,17 +169,29 @@ def _task(config: SearchConfig, folder: RunFolder, dataset: Dataset) -> "Task":
         cpus=config.cpus_per_trial,
         gpus=config.gpus,
         logs=str(folder.logs.resolve()),
+        checkpoints=_checkpoints(config),
+        fingerprint=dataset.fingerprint,
     )
     return task.without_data() if config.trainer is TrainerName.TOY else task
 
 
+def _checkpoints(config: SearchConfig) -> str | None:
+    return f"{config.storage_path}/{config.run_name}" if config.storage_path is not None else None
+
+
+def _remove_checkpoints(config: SearchConfig) -> None:
+    place = _checkpoints(config)
+    if place is not None:
+        with suppress(OSError):
+            Storage(place).remove_all()
+
+
 def _fit(
-    config: SearchConfig,
-    task: "Task",
     cluster: Cluster,
+    sitting: _Sitting,
+    config: SearchConfig,
     session: SearchSession,
     files: LeaderboardFiles,
-    flag: InterruptFlag,
 ) -> None:
     """Has Ray Tune run the session's trials."""
     from ray import tune
@@ -173,8 +199,9 @@ def _fit(
     from tuner.driver.ray_tune import Heartbeat, StudyScheduler, StudySearcher, workers_at_hand
     from tuner.driver.trainable import TrialActor
 
-    # The kernel tells of this machine alone.
-    inquest = Inquest() if cluster.is_ours else Inquest(lambda: 0)
+    inquest = Inquest(is_cluster=not cluster.is_ours)
+    task = _task(config, sitting.folder, sitting.dataset)
+    heartbeat = Heartbeat(session, cluster, inquest, sitting.flag, files, sitting.mirror)
     tuner = tune.Tuner(
         tune.with_resources(
             tune.with_parameters(TrialActor, task=task),
@@ -192,7 +219,7 @@ def _fit(
             name="tune",
             storage_path=str(cluster.scratch / "tune"),
             verbose=0,
-            callbacks=[Heartbeat(session, cluster, inquest, flag, files)],
+            callbacks=[heartbeat],
             checkpoint_config=tune.CheckpointConfig(
                 checkpoint_frequency=0, checkpoint_at_end=False
             ),

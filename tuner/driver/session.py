@@ -36,6 +36,8 @@ _SAME_FAILURES = {
 }
 
 
+# A trial whose nodes die, again and again, is perhaps what they die of.
+_MOST_TRIES = 20
 _NOTE_SECONDS_EVERY_S = 5.0  # a search that is killed forgets no more than this and an epoch
 
 
@@ -51,7 +53,7 @@ class SearchSession:
     Args:
         study: the open study; what an earlier sitting cut off is taken up again here.
         config: what was asked.
-        workers: trials that run at once.
+        workers: how many trials may run at once, for now.
         listener: told of every event.
         clock: seconds, from any start.
     """
@@ -61,7 +63,7 @@ class SearchSession:
         study: SearchStudy,
         config: SearchConfig,
         *,
-        workers: int,
+        workers: Callable[[], int],
         listener: SearchListener,
         clock: Callable[[], float],
     ) -> None:
@@ -100,7 +102,7 @@ class SearchSession:
     @property
     def has_room(self) -> bool:
         """Whether fewer trials run than may run at once."""
-        return len(self._running) < self._workers
+        return len(self._running) < self._workers()
 
     @property
     def is_out_of_time(self) -> bool:
@@ -114,7 +116,7 @@ class SearchSession:
         if any(self.state.counts.get(status) for status in _WORKED) or not self._failures:
             return None
         kind, error = self._failures[-1]
-        same = max(_SAME_FAILURES[kind], self._workers)
+        same = max(_SAME_FAILURES[kind], self._workers())
         recent = self._failures[-same:]
         # Diverged and out-of-memory trials name figures that differ from one to the next.
         alike = {(status, text if status is TrialStatus.FAILED else "") for status, text in recent}
@@ -135,7 +137,7 @@ class SearchSession:
         spec = TrialSpec(
             number=trial.number,
             hyperparameters=hyperparameters,
-            seed=derive_seed(self._config.seed, f"trial {self._study.first_try_of(trial)}"),
+            seed=derive_seed(self._config.seed, f"trial {self._study.tries_of(trial)[0]}"),
             max_epochs=self._config.epochs,
         )
         live = LiveTrial(
@@ -202,16 +204,22 @@ class SearchSession:
         self._note_seconds()
         self._tell_ended(live, status, error)
 
-    def lose_trial(self, number: int, reason: str) -> None:
-        """The trial's process died or was ended: runs it again, unless that happened too often."""
+    def lose_trial(self, number: int, reason: str, *, is_charged: bool = True) -> None:
+        """The trial's process died or was ended: runs it again, unless that happened too often.
+
+        Args:
+            is_charged: whether it may have been the trial's doing. A node's death is not, so it does not count.
+        """
         trial = self._running[number].optuna_trial
         reason = self._watchdog.forget(number) or reason
-        deaths = self._study.deaths_before(trial) + 1
-        if self._doomed_processes:  # the trial was handed one of them
+        deaths = self._study.deaths_before(trial)
+        if is_charged and self._doomed_processes:  # the trial was handed one of them
             self._doomed_processes -= 1
-            deaths -= 1
-        if deaths > self._config.retries:
-            times = f" ({deaths} times)" if deaths > 1 else ""
+        elif is_charged:
+            deaths += 1
+        is_hopeless = len(self._study.tries_of(trial)) >= _MOST_TRIES
+        if deaths > self._config.retries or is_hopeless:
+            times = f" ({_MOST_TRIES if is_hopeless else deaths} times)" if deaths != 1 else ""
             self.end_trial(number, TrialStatus.FAILED, f"{reason}{times}")
             return
         live = self._running.pop(number).live

@@ -25,7 +25,9 @@ from tuner.data import EncodedSequences
 from tuner.errors import TrialDiverged, TrialOutOfMemory, TunerError
 from tuner.hyperparameters import Hyperparameters
 from tuner.status import TrialFacts, TrialStatus
+from tuner.storage import Storage
 from tuner.trial import EpochResult, TrainsByEpoch, TrialSpec
+from tuner.trial.checkpoint import Checkpoint
 from tuner.validation import one_line
 
 _REASON_LENGTH = 300
@@ -42,6 +44,8 @@ class Task:
     cpus: float
     gpus: float
     logs: str
+    checkpoints: str | None = None  # a path or URL
+    fingerprint: str = ""  # of the data
 
     def without_data(self) -> "Task":
         """The same task for trials that look at no data."""
@@ -98,6 +102,7 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
         """Prepares the process, once."""
         _redirect_output(Path(task.logs))
         self._task = task
+        self._checkpoint: Checkpoint | None = None
         self._begin(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
@@ -124,17 +129,20 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
         )
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
-        """Nothing: a trial that is cut off starts again from its first epoch."""
+        """Nothing: trials keep their own, see `tuner.trial.checkpoint`."""
 
     def load_checkpoint(self, checkpoint: object) -> None:
         """Nothing, see `save_checkpoint`."""
 
     def _begin(self, config: dict[str, Any]) -> None:
+        if self._checkpoint is not None:
+            self._checkpoint.remove()  # the last trial's, which was stopped
         self._spec = from_ray_config(config)
+        self._checkpoint = _make_checkpoint(self._spec, self._task)
         self._results = self._train(self._spec)  # and the last trial's model is free to go
 
     def _train(self, spec: TrialSpec) -> Iterator[EpochResult]:
-        training = _make_training(spec, self._task)
+        training = _make_training(spec, self._task, self._checkpoint)
         self._facts = TrialFacts(
             seed=spec.seed,
             host=socket.gethostname(),
@@ -144,18 +152,30 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
         yield from training.epochs()
 
 
-def _make_training(spec: TrialSpec, task: Task) -> TrainsByEpoch:
+def _make_checkpoint(spec: TrialSpec, task: Task) -> Checkpoint | None:
+    if task.checkpoints is None:
+        return None
+    return Checkpoint(Storage(task.checkpoints), spec, task.fingerprint)
+
+
+def _make_training(spec: TrialSpec, task: Task, checkpoint: Checkpoint | None) -> TrainsByEpoch:
     if task.trainer is TrainerName.TOY:
         from tuner.trial.toy import ToyTraining
 
-        return ToyTraining(spec, n_classes=task.n_classes)
+        return ToyTraining(spec, n_classes=task.n_classes, checkpoint=checkpoint)
     from tuner.trial.devices import configure_device
 
     configure_device(cpus=task.cpus, gpus=task.gpus)
     from tuner.trial.training import Training
 
     _spare_the_collector()
-    return Training(spec, train=task.train, validation=task.validation, n_classes=task.n_classes)
+    return Training(
+        spec,
+        train=task.train,
+        validation=task.validation,
+        n_classes=task.n_classes,
+        checkpoint=checkpoint,
+    )
 
 
 @functools.cache

@@ -22,6 +22,7 @@ import numpy as np
 from tuner.data import EncodedSequences
 from tuner.errors import TrialDiverged
 from tuner.hyperparameters import ARCHITECTURES, Hyperparameters
+from tuner.trial.checkpoint import Checkpoint
 from tuner.trial.failures import trial_errors
 from tuner.trial.spec import EpochResult, TrialSpec, never
 
@@ -54,6 +55,7 @@ class ToyTraining:
         validation: EncodedSequences | None = None,
         n_classes: int = 2,
         should_stop: Callable[[], bool] = never,
+        checkpoint: Checkpoint | None = None,
         environment: Mapping[str, str] = os.environ,
     ) -> None:
         """Reads what the trial is to do from `spec` and `environment`."""
@@ -61,23 +63,33 @@ class ToyTraining:
         self._spec = spec
         self._n_classes = n_classes
         self._should_stop = should_stop
+        self._checkpoint = checkpoint
         faults = _faults(environment.get("TUNER_TOY_FAULTS", ""))
         self._fault = Fault(faults.get(spec.number, str(custom.get("fault", Fault.NONE))))
         self._fault_epoch = int(custom.get("fault_epoch", 1))
         self._seconds = float(custom.get("epoch_seconds", environment.get("TUNER_TOY_SECONDS", 0)))
         self.weights = _count_weights(spec.hyperparameters)
-        self.device = "cpu"
+        given = environment.get(
+            "CUDA_VISIBLE_DEVICES", ""
+        )  # as Ray sets it for a trial that asks for GPUs
+        self.device = f"gpu {given}" if given and given != "-1" else "cpu"
 
     def epochs(self) -> Iterator[EpochResult]:
         """The curve's points; see `TrainsByEpoch.epochs`."""
-        for epoch in range(1, self._spec.max_epochs + 1):
+        progress = self._checkpoint.load() if self._checkpoint is not None else None
+        done = list(progress.epochs) if progress is not None else []
+        yield from done
+        for epoch in range(len(done) + 1, self._spec.max_epochs + 1):
             started = time.perf_counter()
             with trial_errors():
                 if epoch == self._fault_epoch:
                     self._misbehave(epoch)
                 if self._is_stopped_within(self._seconds):
                     return
-            yield self._result(epoch, time.perf_counter() - started)
+            done.append(self._result(epoch, time.perf_counter() - started))
+            if self._checkpoint is not None and epoch < self._spec.max_epochs:
+                self._checkpoint.save(done, ())
+            yield done[-1]
 
     def _misbehave(self, epoch: int) -> None:
         match self._fault:

@@ -13,6 +13,7 @@ import numpy as np
 from tuner.data import UNKNOWN, EncodedSequences, bucketed_batches, pad
 from tuner.errors import TrialDiverged
 from tuner.model import build_model, compile_model, uses_cudnn
+from tuner.trial.checkpoint import Checkpoint
 from tuner.trial.devices import device_name
 from tuner.trial.evaluation import Evaluation, evaluate
 from tuner.trial.failures import trial_errors
@@ -39,8 +40,12 @@ class Training:
         validation: EncodedSequences,
         n_classes: int,
         should_stop: Callable[[], bool] = never,
+        checkpoint: Checkpoint | None = None,
     ) -> None:
         """Cuts the data to the trial's vocabulary and length, builds the model and compiles it.
+
+        Args:
+            checkpoint: where the trial's state is kept after every epoch, and taken up from.
 
         Raises:
             TrialFailed: the model cannot be built.
@@ -50,6 +55,7 @@ class Training:
         self._spec = spec
         self._n_classes = n_classes
         self._should_stop = should_stop
+        self._checkpoint = checkpoint
         keras.backend.clear_session()  # frees the model of the trial before
         keras.utils.set_random_seed(spec.seed)
         with trial_errors():
@@ -81,7 +87,9 @@ class Training:
         with trial_errors():
             largest = min(self._spec.hyperparameters.batch_size, len(self._train))
             self._step = make_train_step(self._model, batch_size=largest)
-        for epoch in range(1, self._spec.max_epochs + 1):
+        done = self._take_up()
+        yield from done
+        for epoch in range(len(done) + 1, self._spec.max_epochs + 1):
             started = time.perf_counter()
             with trial_errors():
                 figures = self._train_epoch(epoch)
@@ -89,15 +97,40 @@ class Training:
                     return
                 evaluation = self._evaluate(epoch)
             loss, accuracy = figures
-            yield EpochResult(
-                epoch=epoch,
-                loss=loss,
-                accuracy=accuracy,
-                val_loss=evaluation.loss,
-                val_accuracy=evaluation.accuracy,
-                val_f1=evaluation.f1,
-                seconds=time.perf_counter() - started,
+            done.append(
+                EpochResult(
+                    epoch=epoch,
+                    loss=loss,
+                    accuracy=accuracy,
+                    val_loss=evaluation.loss,
+                    val_accuracy=evaluation.accuracy,
+                    val_f1=evaluation.f1,
+                    seconds=time.perf_counter() - started,
+                )
             )
+            if self._checkpoint is not None and epoch < self._spec.max_epochs:
+                self._checkpoint.save(done, [keras.ops.convert_to_numpy(v) for v in self._state()])
+            yield done[-1]
+
+    def _take_up(self) -> list[EpochResult]:
+        """Goes on from the checkpoint, where there is one that fits; returns the epochs that are done."""
+        progress = self._checkpoint.load() if self._checkpoint is not None else None
+        if progress is None:
+            return []
+        state = self._state()
+        shapes = [tuple(variable.shape) for variable in state]
+        if [array.shape for array in progress.arrays] != shapes:  # made by another version
+            return []
+        for variable, array in zip(state, progress.arrays, strict=True):
+            variable.assign(array)
+        steps = math.ceil(len(self._train) / self._spec.hyperparameters.batch_size)
+        self._warm_up_left = max(0, self._warm_up_left - steps * len(progress.epochs))
+        return list(progress.epochs)
+
+    def _state(self) -> list[keras.Variable]:
+        """All that training changes: weights, random states, the optimizer's moments and its count of steps."""
+        self._model.optimizer.build(self._model.trainable_variables)
+        return [*self._model.variables, *self._model.optimizer.variables]
 
     def _train_epoch(self, epoch: int) -> tuple[float, float] | None:
         """Mean loss and accuracy over the epoch's sequences; None when asked to stop within it."""

@@ -1,0 +1,256 @@
+"""The copy of a run folder behind a URL."""
+
+import json
+import os
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import boto3
+import pytest
+from moto.server import ThreadedMotoServer
+
+from tuner.config import SearchConfig
+from tuner.driver.mirror import LEASE, Mirror, NoMirror, mirror_of
+from tuner.driver.search import EndReason, run_search
+from tuner.errors import RunFolderError, SearchError
+from tuner.run_folder import RunFolder
+from tuner.space import SearchSpace
+from tuner.storage import Storage
+
+
+class Machine:
+    """A host with its run folder, the copy, and a clock."""
+
+    def __init__(self, path: Path, place: str) -> None:
+        self.folder = RunFolder(path)
+        self.place = place
+        self.now = 1_000_000.0
+        path.mkdir(exist_ok=True)
+
+    def mirror(self) -> Mirror:
+        return Mirror(self.folder, Storage(self.place), lambda: self.now)
+
+    def write(self, journal: str) -> None:
+        self.folder.journal.write_text(journal)
+        self.folder.run_file.write_text(f"run of {len(journal)}")
+
+
+@pytest.fixture
+def copy(tmp_path: Path) -> Path:
+    return tmp_path / "copy"
+
+
+@pytest.fixture
+def old(tmp_path: Path, copy: Path) -> Machine:
+    return Machine(tmp_path / "old", f"file://{copy}")
+
+
+@pytest.fixture
+def new(tmp_path: Path, copy: Path) -> Machine:
+    return Machine(tmp_path / "new", f"file://{copy}")
+
+
+def test_another_machine_goes_on_from_the_copy(old: Machine, new: Machine) -> None:
+    old.write("1\n2\n")
+    with old.mirror().holding():
+        pass
+    new.mirror().take_up()
+    assert new.folder.journal.read_text() == "1\n2\n"
+    assert new.folder.run_file.read_text() == "run of 4"
+
+
+def test_only_what_changed_is_copied_and_not_all_the_time(
+    old: Machine, copy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written = []
+    original = Storage.write
+
+    def write(self: Storage, name: str, content: bytes) -> None:
+        written.append(name)
+        original(self, name, content)
+
+    monkeypatch.setattr(Storage, "write", write)
+    old.write("1\n")
+    mirror = old.mirror()
+    with mirror.holding():
+        mirror.copy_if_due()
+        mirror._copying.result()
+        assert written == ["run.yaml", "study.journal", LEASE]  # the journal after the others
+        old.now += 1
+        old.write("1\n2\n")
+        mirror.copy_if_due()
+        assert (copy / "study.journal").read_text() == "1\n"
+        old.now += 30
+        old.folder.journal.write_text("1\n2\n3\n")
+        mirror.copy_if_due()
+        mirror._copying.result()
+        assert (copy / "study.journal").read_text() == "1\n2\n3\n"
+    assert not (copy / LEASE).exists()
+
+
+def test_the_last_changes_are_copied_in_the_end_also_when_the_search_breaks(
+    old: Machine, copy: Path
+) -> None:
+    def search(mirror: Mirror) -> None:
+        with mirror.holding():
+            mirror.copy_if_due()
+            old.write("1\n2\n")
+            raise ValueError("broke")
+
+    old.write("1\n")
+    with pytest.raises(ValueError, match="broke"):
+        search(old.mirror())
+    assert (copy / "study.journal").read_text() == "1\n2\n"
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "after"),
+    [
+        ("1\n2\n3\n", "1\n2\n", "1\n2\n3\n"),  # our last seconds were never copied
+        ("1\n", "1\n2\n", "1\n2\n"),  # another machine went on
+        ("1\n2", "1\n2\n3\n", "1\n2\n3\n"),
+        ("1\nhal", "1\n2\n", "1\n2\n"),  # and here the search was killed as it wrote
+    ],
+)
+def test_the_one_that_went_further_counts(
+    old: Machine, copy: Path, ours: str, theirs: str, after: str
+) -> None:
+    old.write(ours)
+    copy.mkdir()
+    (copy / "study.journal").write_text(theirs)
+    old.mirror().take_up()
+    assert old.folder.journal.read_text() == after
+
+
+def test_two_that_both_went_on_are_refused(old: Machine, copy: Path) -> None:
+    old.write("1\n2\n")
+    copy.mkdir()
+    (copy / "study.journal").write_text("1\n3\n")
+    with pytest.raises(RunFolderError, match=f"has gone on, and so has its copy in file://{copy}"):
+        old.mirror().take_up()
+    assert old.folder.journal.read_text() == "1\n2\n"
+
+
+def lease(copy: Path, owner: str, at: float) -> None:
+    copy.mkdir(exist_ok=True)
+    (copy / LEASE).write_text(json.dumps({"owner": owner, "seconds_since_1970": at}))
+
+
+def test_a_search_that_runs_on_another_machine_is_respected_until_it_is_silent(
+    old: Machine, copy: Path
+) -> None:
+    lease(copy, "process 7 on elsewhere", old.now - 20)
+    with pytest.raises(RunFolderError, match=r"process 7 on elsewhere, 20 s ago.*in 100 s"):
+        old.mirror().take_up()
+    old.now += 100
+    old.mirror().take_up()
+
+
+def test_a_search_that_died_on_this_machine_blocks_nobody(old: Machine, copy: Path) -> None:
+    process = os.fork()
+    if not process:
+        os._exit(0)
+    os.waitpid(process, 0)
+    lease(copy, f"process {process} on {socket.gethostname()}", old.now)
+    old.mirror().take_up()
+    lease(copy, f"process {os.getppid()} on {socket.gethostname()}", old.now)
+    with pytest.raises(RunFolderError, match="a search is running in it"):
+        old.mirror().take_up()
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]"])
+def test_a_lease_that_says_nothing_blocks_nobody(old: Machine, copy: Path, content: str) -> None:
+    copy.mkdir()
+    (copy / LEASE).write_text(content)
+    old.mirror().take_up()
+
+
+def test_storage_that_fails_does_not_stop_the_search_but_is_said_in_the_end(
+    old: Machine, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def refuse(self: Storage, name: str, content: bytes) -> None:
+        raise OSError("access denied")
+
+    def search(mirror: Mirror) -> None:
+        with mirror.holding():
+            mirror.copy_if_due()
+            mirror._copying.exception()
+            old.now += 60
+            mirror.copy_if_due()
+
+    monkeypatch.setattr(Storage, "write", refuse)
+    old.write("1\n")
+    reason = f"cannot be brought up to date: access denied; the run lies whole in {old.folder.path}"
+    with pytest.raises(SearchError, match=reason):
+        search(old.mirror())
+    assert "the run folder's copy is late: access denied" in capfd.readouterr().out
+
+
+def test_after_a_failure_everything_is_copied_again(
+    old: Machine, copy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(self: Storage, name: str, content: bytes) -> None:
+        raise OSError("access denied")
+
+    mirror = old.mirror()
+    old.write("1\n")
+    with mirror.holding(), monkeypatch.context() as broken:
+        broken.setattr(Storage, "write", refuse)
+        mirror.copy_if_due()
+        mirror._copying.exception()
+    assert (copy / "run.yaml").read_text() == "run of 2"
+
+
+def test_a_run_folder_on_a_path_has_no_copy(space: SearchSpace, tmp_path: Path) -> None:
+    config = SearchConfig.model_validate({"space": space, "out": str(tmp_path)})
+    assert type(mirror_of(config, RunFolder(tmp_path))) is NoMirror
+
+
+@pytest.fixture
+def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """A bucket of an S3 on this machine."""
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
+    server.start()
+    host, port = server.get_host_and_port()
+    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "nobody")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "nothing")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    boto3.client("s3").create_bucket(Bucket="tuner")
+    yield "s3://tuner/runs"
+    server.stop()
+
+
+@pytest.mark.ray
+def test_a_search_on_s3_goes_on_on_another_machine(
+    shared_ray: None,
+    space: SearchSpace,
+    sentences: Path,
+    tmp_path: Path,
+    bucket: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def search(machine: str, trials: int) -> tuple[EndReason, list[int]]:
+        monkeypatch.setenv("TUNER_CACHE", str(tmp_path / machine))
+        outcome = run_search(
+            SearchConfig.model_validate(
+                {
+                    "space": space,
+                    "data": {"source": str(sentences)},
+                    "out": bucket,
+                    "name": "mine",
+                    "trainer": "toy",
+                    "trials": trials,
+                }
+            )
+        )
+        return outcome.reason, sorted(outcome.run.leaderboard()["trial"])
+
+    assert search("first", 4) == (EndReason.BUDGET_USED, [0, 1, 2, 3])
+    assert search("second", 4)[0] is EndReason.BUDGET_WAS_USED
+    assert search("second", 6) == (EndReason.BUDGET_USED, [0, 1, 2, 3, 4, 5])
+    assert search("first", 7) == (EndReason.BUDGET_USED, [0, 1, 2, 3, 4, 5, 6])
+    copy = Storage(f"{bucket}/mine")
+    assert copy.read("leaderboard.csv").count(b"\n") == 1 + 7
+    assert copy.read(LEASE) is None

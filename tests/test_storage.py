@@ -1,0 +1,60 @@
+"""Files on a mounted folder or behind a URL."""
+
+import os
+from pathlib import Path
+
+import fsspec
+import pytest
+
+from tuner.errors import ConfigError
+from tuner.storage import Storage
+
+
+@pytest.fixture(params=["path", "url"])
+def storage(request: pytest.FixtureRequest, tmp_path: Path) -> Storage:
+    if request.param == "path":
+        return Storage(str(tmp_path / "deep" / "folder"))
+    fsspec.filesystem("memory").store.clear()
+    return Storage("memory://bucket/folder")
+
+
+def test_what_was_written_is_read(storage: Storage) -> None:
+    assert storage.read("a.csv") is None
+    storage.write("a.csv", b"1")
+    storage.write("a.csv", b"2")
+    assert storage.read("a.csv") == b"2"
+
+
+def test_what_was_removed_is_not_there_and_may_be_removed_again(storage: Storage) -> None:
+    storage.write("a.csv", b"1")
+    for _ in range(2):
+        storage.remove("a.csv")
+        assert storage.read("a.csv") is None
+    storage.write("b.csv", b"1")
+    for _ in range(2):
+        storage.remove_all()
+        assert storage.read("b.csv") is None
+
+
+def test_a_path_is_never_half_written(tmp_path: Path) -> None:
+    storage = Storage(str(tmp_path))
+    storage.write("a.csv", b"1")
+    assert os.listdir(tmp_path) == ["a.csv"]
+
+
+@pytest.mark.parametrize(
+    ("place", "reason"),
+    [
+        ("nonsense://bucket", "nonsense://bucket: cannot be reached: Protocol not known: nonsense"),
+        ("/dev/null/folder", "/dev/null/folder: cannot be reached: .*Not a directory"),
+    ],
+)
+def test_storage_that_cannot_be_is_refused(place: str, reason: str) -> None:
+    with pytest.raises(ConfigError, match=reason):
+        Storage(place)
+
+
+def test_what_cannot_be_read_is_an_os_error_with_its_place(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").mkdir()
+    with pytest.raises(OSError, match=f"{tmp_path}/a.csv: .*directory"):
+        Storage(str(tmp_path)).read("a.csv")

@@ -1,0 +1,13 @@
+"""`tuner pack`, which `tuner fetch` calls on a head."""
+
+from typing import Annotated
+
+import typer
+
+
+def pack(run: Annotated[str, typer.Argument(help="A run folder.")]) -> None:
+    """Print a run folder as text, for `tuner fetch`."""
+    from tuner.remote import pack as packed
+    from tuner.run_folder import RunFolder
+
+    print(packed(RunFolder.existing(run).path), end="")

@@ -1,0 +1,40 @@
+"""`tuner submit`."""
+
+import tempfile
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def submit(
+    config: Annotated[Path, typer.Argument(help="A YAML file of the settings of `tuner search`.")],
+    address: Annotated[
+        str, typer.Option(help="The cluster's dashboard, e.g. http://localhost:8265.")
+    ] = "http://localhost:8265",
+    detach: Annotated[
+        bool, typer.Option("--detach", help="Return at once instead of showing the search.")
+    ] = False,
+) -> int:
+    """Search on a running Ray cluster, as a job that goes on without this terminal."""
+    from tuner.config import make_config
+    from tuner.remote import JobHead
+    from tuner.submission import RUN_FILE, pack_submission
+
+    settings = make_config({}, config_file=config)
+    with tempfile.TemporaryDirectory() as folder:
+        pack_submission(settings, Path(folder))
+        head = JobHead(address)
+        job = head.submit(
+            f"tuner search --address auto --config {RUN_FILE}",
+            name=settings.run_name,
+            working_dir=Path(folder),
+            environment={"COLUMNS": "120"},
+        )
+    where = f"{settings.run_name} --address {address}"
+    print(f"Submitted as {job}. It goes on without this terminal:")
+    for command in ("status", "stop", "fetch"):
+        print(f"  tuner {command} {where}")
+    if detach:
+        return 0
+    return 0 if head.follow(job, print) else 1

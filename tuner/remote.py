@@ -1,0 +1,254 @@
+"""Commands typed here that run on a cluster's head: over ssh as `ray up` set it up, or through Ray's job server.
+
+Must not import Keras or Optuna.
+"""
+
+import base64
+import binascii
+import io
+import os
+import posixpath
+import re
+import shlex
+import subprocess
+import sys
+import tarfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+from uuid import uuid4
+
+from tuner.errors import ConfigError, RunFolderError
+from tuner.storage import is_url
+from tuner.validation import one_line
+
+_BEGIN, _END = "TUNER-BEGINS", "TUNER-ENDS"  # around what the head's command prints
+_POLL_S = 0.5
+_HOME_RUNS = "runs"  # where searches on a head keep their run folders
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a command on the head came to."""
+
+    code: int
+    output: str
+
+
+class Head(Protocol):
+    """A cluster's head."""
+
+    def call(self, arguments: Sequence[str]) -> Answer:
+        """Runs `tuner ARGUMENTS` there, in the home folder, and waits for its end."""
+
+    def fetch(self, run: str, folder: Path) -> None:
+        """Brings a run folder's files home."""
+
+
+def head_at(*, cluster: str | None, address: str | None) -> Head:
+    """The head of the cluster that is named by its file or by its job server's address.
+
+    Raises:
+        ConfigError: both or neither is given, or no such file.
+    """
+    if cluster is not None and address is not None:
+        raise ConfigError("--cluster and --address: give one of them")
+    if cluster is not None:
+        if not os.path.isfile(cluster):
+            raise ConfigError(f"--cluster {cluster}: no such file; write the one of `ray up`")
+        return SshHead(cluster)
+    if address is None:
+        raise ConfigError("--cluster or --address: which cluster? give one of them")
+    return JobHead(address)
+
+
+def run_on_head(run: str) -> str:
+    """A run's folder on the head: a bare name is one of `~/runs`."""
+    return run if "/" in run else posixpath.join(_HOME_RUNS, run)
+
+
+class SshHead:
+    """The head of a cluster that `ray up` made from `cluster`, its file."""
+
+    def __init__(self, cluster: str) -> None:
+        self._cluster = cluster
+
+    def call(self, arguments: Sequence[str]) -> Answer:
+        """See `Head`."""
+        done = self._ray("exec", self._cluster, _framed(arguments))
+        answer = _between(done.stdout)
+        if answer is None:
+            raise ConfigError(f"--cluster {self._cluster}: its head does not answer: {_last(done)}")
+        return answer
+
+    def fetch(self, run: str, folder: Path) -> None:
+        """See `Head`."""
+        answer = self.call(["status", run])
+        if answer.code:
+            raise RunFolderError(one_line(answer.output.removeprefix("tuner: ")))
+        folder.mkdir(parents=True, exist_ok=True)
+        done = self._ray("rsync-down", self._cluster, f"{run}/", f"{folder}/")
+        if done.returncode:
+            raise RunFolderError(f"{run}: cannot be fetched: {_last(done)}")
+
+    def _ray(self, *words: str) -> "subprocess.CompletedProcess[str]":
+        return subprocess.run(
+            [sys.executable, "-m", "ray.scripts.scripts", *words],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+        )
+
+
+class JobHead:
+    """The head of a running cluster, by the address of its dashboard: `http://HOST:8265`.
+
+    Whoever knows the cluster's token gets in: `~/.ray/auth_token`, or what `RAY_AUTH_TOKEN` says.
+    """
+
+    def __init__(self, address: str) -> None:
+        self._address = address
+        if "RAY_AUTH_MODE" not in os.environ and (Path.home() / ".ray" / "auth_token").is_file():
+            os.environ["RAY_AUTH_MODE"] = "token"
+        try:
+            from ray.job_submission import JobSubmissionClient
+
+            self._client: Any = JobSubmissionClient(address)
+        except ImportError as cause:
+            raise ConfigError(f'{cause}; pip install "sequence-tuner[cluster]"') from cause
+        except Exception as cause:  # unreachable, refused, not a dashboard: Ray raises many kinds
+            reason = one_line(str(cause))[:200]
+            raise ConfigError(f"--address {address}: no job server answers: {reason}") from cause
+
+    def call(self, arguments: Sequence[str]) -> Answer:
+        """See `Head`."""
+        job = self._submit(f"{_framed(arguments)}; exit 0", f"tuner-{arguments[0]}-{_unique()}")
+        self._wait(job)
+        answer = _between(self._client.get_job_logs(job))
+        if answer is None:
+            info = self._client.get_job_info(job)
+            raise ConfigError(
+                f"--address {self._address}: the command did not run: {one_line(info.message or '')[:200]}"
+            )
+        with suppress(Exception):
+            self._client.delete_job(job)
+        return answer
+
+    def fetch(self, run: str, folder: Path) -> None:
+        """See `Head`."""
+        answer = self.call(["pack", run])
+        if answer.code:
+            raise RunFolderError(one_line(answer.output.removeprefix("tuner: ")))
+        try:
+            content = base64.b64decode("".join(answer.output.split()), validate=True)
+            with tarfile.open(fileobj=io.BytesIO(content), mode="r:gz") as archive:
+                folder.mkdir(parents=True, exist_ok=True)
+                archive.extractall(folder, filter="data")
+        except (binascii.Error, tarfile.TarError, EOFError) as cause:
+            raise RunFolderError(
+                f"{run}: what came home is damaged ({one_line(str(cause))}); fetch it again"
+            ) from cause
+
+    def submit(
+        self, entrypoint: str, *, name: str, working_dir: Path, environment: Mapping[str, str]
+    ) -> str:
+        """Starts a job that goes on without us; returns its id."""
+        job = f"tuner-{name}-{_unique()}"
+        return self._submit(entrypoint, job, working_dir=str(working_dir), env_vars=environment)
+
+    def follow(self, job: str, say: Callable[[str], None]) -> bool:
+        """Passes a job's lines on until it ends; whether it succeeded.
+
+        The logs are asked for again and again: following them ends early
+        (https://github.com/ray-project/ray/issues/51601).
+        """
+        shown = 0
+        while True:
+            status = self._client.get_job_status(job)
+            logs = self._client.get_job_logs(job)
+            whole = len(logs) if status.is_terminal() else logs.rfind("\n") + 1
+            for line in logs[shown:whole].splitlines():
+                say(line)
+            shown = whole
+            if status.is_terminal():
+                return str(status) == "SUCCEEDED"
+            time.sleep(_POLL_S)
+
+    def _submit(self, entrypoint: str, job: str, **runtime_env: Any) -> str:
+        try:
+            submitted: str = self._client.submit_job(
+                entrypoint=entrypoint,
+                submission_id=job,
+                runtime_env=runtime_env,
+                entrypoint_num_cpus=0,
+            )
+        except Exception as cause:
+            reason = one_line(str(cause))[:200]
+            raise ConfigError(f"--address {self._address}: refused the job: {reason}") from cause
+        return submitted
+
+    def _wait(self, job: str) -> None:
+        while not self._client.get_job_status(job).is_terminal():
+            time.sleep(_POLL_S)
+
+
+def fetch_from_storage(place: str, folder: Path) -> None:
+    """Brings home the run folder that a search keeps behind a URL.
+
+    Raises:
+        RunFolderError: there is none.
+    """
+    from tuner.run_folder import RunFolder, write_bytes_atomically
+    from tuner.storage import Storage
+
+    assert is_url(place)
+    home = RunFolder(folder)
+    storage = Storage(place)
+    contents = {path: storage.read(path.name) for path in home.result_files}
+    if contents[home.journal] is None:
+        raise RunFolderError(f"{place}: no run there (no {home.journal.name} in it)")
+    for path, content in contents.items():
+        if content is not None:
+            write_bytes_atomically(path, content)
+
+
+def pack(folder: Path) -> str:
+    """A run folder as text: a compressed archive in base64."""
+    content = io.BytesIO()
+    with tarfile.open(fileobj=content, mode="w:gz") as archive:
+        archive.add(folder, arcname=".", filter=_without_lock)
+    return base64.encodebytes(content.getvalue()).decode()
+
+
+def _without_lock(member: tarfile.TarInfo) -> tarfile.TarInfo | None:
+    return None if member.name.endswith(("/lock", "/stop", ".tmp")) else member
+
+
+def _framed(arguments: Sequence[str]) -> str:
+    """A shell command that prints what `tuner ARGUMENTS` prints, and its exit code, between our own marks."""
+    words = shlex.join(["tuner", *arguments])
+    return f"cd; echo {_BEGIN}; {words} 2>&1; code=$?; echo; echo {_END} $code"
+
+
+def _between(output: str) -> Answer | None:
+    """What stands between the marks; around it Ray has its own say."""
+    found = re.search(
+        rf"^{_BEGIN}\r?\n(.*?)\r?\n{_END} (\d+)", output, flags=re.DOTALL | re.MULTILINE
+    )
+    if found is None:
+        return None
+    return Answer(int(found[2]), found[1].replace("\r\n", "\n").strip("\n"))
+
+
+def _last(done: "subprocess.CompletedProcess[str]") -> str:
+    lines = [line for line in done.stdout.splitlines() if line.strip()]
+    return one_line(lines[-1])[:200] if lines else f"exit code {done.returncode}"
+
+
+def _unique() -> str:
+    return f"{time.strftime('%H%M%S')}-{uuid4().hex[:4]}"

@@ -1,0 +1,97 @@
+"""Files in a folder that other machines can reach, too: a path that is mounted everywhere, or a URL that fsspec knows.
+
+Must not import Ray, Keras or Optuna.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from tuner.errors import ConfigError
+from tuner.validation import one_line
+
+_PART = ".part"
+
+
+def is_url(place: str) -> bool:
+    """Whether `place` is `s3://…` and the like, not a path."""
+    return "://" in place
+
+
+class Storage:
+    """A folder of files that are read and written whole.
+
+    Args:
+        place: a path or a URL; made if need be.
+
+    Raises:
+        ConfigError: no such kind of storage, or it cannot be reached.
+    """
+
+    def __init__(self, place: str) -> None:
+        import fsspec
+
+        self.place = place.rstrip("/")
+        try:
+            self._files, self._folder = fsspec.core.url_to_fs(self.place)
+            self._files.makedirs(self._folder, exist_ok=True)
+        except ImportError as cause:  # fsspec's text says which package to install
+            raise ConfigError(f"{place}: {one_line(str(cause))}") from cause
+        except Exception as cause:  # every kind of storage has errors of its own
+            raise ConfigError(f"{place}: cannot be reached: {one_line(str(cause))}") from cause
+
+    def read(self, name: str) -> bytes | None:
+        """A file's content; None where there is none.
+
+        Raises:
+            OSError: it cannot be read.
+        """
+        try:
+            with self._as_os_errors(name):
+                content: bytes = self._files.cat_file(f"{self._folder}/{name}")
+                return content
+        except FileNotFoundError:
+            return None
+
+    def write(self, name: str, content: bytes) -> None:
+        """Replaces a file; a reader sees the old one or the new one, never half of it.
+
+        Raises:
+            OSError: it cannot be written.
+        """
+        path = f"{self._folder}/{name}"
+        with self._as_os_errors(name):
+            if is_url(self.place):  # object stores do this by themselves
+                self._files.pipe_file(path, content)
+            else:
+                self._files.pipe_file(path + _PART, content)
+                self._files.mv(path + _PART, path)
+
+    def remove(self, name: str) -> None:
+        """Removes a file, if it is there.
+
+        Raises:
+            OSError: it cannot be removed.
+        """
+        with self._as_os_errors(name):
+            if self._files.exists(f"{self._folder}/{name}"):
+                self._files.rm_file(f"{self._folder}/{name}")
+
+    def remove_all(self) -> None:
+        """Removes the folder with all that is in it.
+
+        Raises:
+            OSError: it cannot be removed.
+        """
+        with self._as_os_errors(""):
+            if self._files.exists(self._folder):
+                self._files.rm(self._folder, recursive=True)
+
+    @contextmanager
+    def _as_os_errors(self, name: str) -> Iterator[None]:
+        try:
+            yield
+        except FileNotFoundError:
+            raise
+        except Exception as cause:
+            text = one_line(str(cause)) or type(cause).__name__
+            raise OSError(f"{self.place}/{name}: {text}") from cause
