@@ -6,14 +6,15 @@ Must not import Keras or Optuna.
 import base64
 import binascii
 import io
+import logging
 import os
 import posixpath
-import re
 import shlex
 import subprocess
 import sys
 import tarfile
 import time
+import zlib
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -25,7 +26,7 @@ from tuner.errors import ConfigError, RunFolderError
 from tuner.storage import is_url
 from tuner.validation import one_line
 
-_BEGIN, _END = "TUNER-BEGINS", "TUNER-ENDS"  # around what the head's command prints
+_MARK = "tuner> "  # before every line that the head's command prints
 _POLL_S = 0.5
 _HOME_RUNS = "runs"  # where searches on a head keep their run folders
 
@@ -79,7 +80,7 @@ class SshHead:
     def call(self, arguments: Sequence[str]) -> Answer:
         """See `Head`."""
         done = self._ray("exec", self._cluster, _framed(arguments))
-        answer = _between(done.stdout)
+        answer = _marked(done.stdout)
         if answer is None:
             raise ConfigError(f"--cluster {self._cluster}: its head does not answer: {_last(done)}")
         return answer
@@ -118,6 +119,7 @@ class JobHead:
         try:
             from ray.job_submission import JobSubmissionClient
 
+            logging.getLogger("ray").setLevel(logging.WARNING)  # what it packs is no news
             self._client: Any = JobSubmissionClient(address)
         except ImportError as cause:
             raise ConfigError(f'{cause}; pip install "sequence-tuner[cluster]"') from cause
@@ -127,9 +129,9 @@ class JobHead:
 
     def call(self, arguments: Sequence[str]) -> Answer:
         """See `Head`."""
-        job = self._submit(f"{_framed(arguments)}; exit 0", f"tuner-{arguments[0]}-{_unique()}")
+        job = self._submit(_framed(arguments), f"tuner-{arguments[0]}-{_unique()}")
         self._wait(job)
-        answer = _between(self._client.get_job_logs(job))
+        answer = _marked(self._client.get_job_logs(job))
         if answer is None:
             info = self._client.get_job_info(job)
             raise ConfigError(
@@ -144,15 +146,7 @@ class JobHead:
         answer = self.call(["pack", run])
         if answer.code:
             raise RunFolderError(one_line(answer.output.removeprefix("tuner: ")))
-        try:
-            content = base64.b64decode("".join(answer.output.split()), validate=True)
-            with tarfile.open(fileobj=io.BytesIO(content), mode="r:gz") as archive:
-                folder.mkdir(parents=True, exist_ok=True)
-                archive.extractall(folder, filter="data")
-        except (binascii.Error, tarfile.TarError, EOFError) as cause:
-            raise RunFolderError(
-                f"{run}: what came home is damaged ({one_line(str(cause))}); fetch it again"
-            ) from cause
+        unpack(answer.output, folder)
 
     def submit(
         self, entrypoint: str, *, name: str, working_dir: Path, environment: Mapping[str, str]
@@ -225,24 +219,38 @@ def pack(folder: Path) -> str:
     return base64.encodebytes(content.getvalue()).decode()
 
 
+def unpack(text: str, folder: Path) -> None:
+    """The inverse of `pack`.
+
+    Raises:
+        RunFolderError: `text` is damaged, or would write outside of `folder`.
+    """
+    try:
+        content = base64.b64decode("".join(text.split()), validate=True)
+        with tarfile.open(fileobj=io.BytesIO(content), mode="r:gz") as archive:
+            folder.mkdir(parents=True, exist_ok=True)
+            archive.extractall(folder, filter="data")
+    except (binascii.Error, tarfile.TarError, EOFError, zlib.error) as cause:
+        raise RunFolderError(
+            f"what came home is damaged ({one_line(str(cause))}); fetch it again"
+        ) from cause
+
+
 def _without_lock(member: tarfile.TarInfo) -> tarfile.TarInfo | None:
     return None if member.name.endswith(("/lock", "/stop", ".tmp")) else member
 
 
 def _framed(arguments: Sequence[str]) -> str:
-    """A shell command that prints what `tuner ARGUMENTS` prints, and its exit code, between our own marks."""
+    """A shell command that prints what `tuner ARGUMENTS` prints, then its exit code, with a mark before every line."""
     words = shlex.join(["tuner", *arguments])
-    return f"cd; echo {_BEGIN}; {words} 2>&1; code=$?; echo; echo {_END} $code"
+    return f"cd; {{ {words}; code=$?; echo; echo $code; }} 2>&1 | sed 's/^/{_MARK}/'"
 
 
-def _between(output: str) -> Answer | None:
-    """What stands between the marks; around it Ray has its own say."""
-    found = re.search(
-        rf"^{_BEGIN}\r?\n(.*?)\r?\n{_END} (\d+)", output, flags=re.DOTALL | re.MULTILINE
-    )
-    if found is None:
-        return None
-    return Answer(int(found[2]), found[1].replace("\r\n", "\n").strip("\n"))
+def _marked(output: str) -> Answer | None:
+    """What the marked lines say; among them Ray has its own say."""
+    lines = [line.rstrip("\r") for line in output.split("\n")]
+    *said, code = [line.removeprefix(_MARK) for line in lines if line.startswith(_MARK)] or [""]
+    return Answer(int(code), "\n".join(said).strip("\n")) if code.isdecimal() else None
 
 
 def _last(done: "subprocess.CompletedProcess[str]") -> str:

@@ -12,8 +12,7 @@ from tuner.hyperparameters import is_custom
 from tuner.yaml_files import to_yaml
 
 RUN_FILE = "run.yaml"
-# Ray packs at most 512 MiB (RAY_RUNTIME_ENV_... _SIZE), and a job server should not be used to carry data.
-_LARGEST_MB = 200
+_LARGEST_MB = 200  # Ray packs 512 MiB at most
 _HOME_RUNS = "~/runs"
 
 

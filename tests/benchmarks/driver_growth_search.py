@@ -61,7 +61,7 @@ class Watch:
             "wall_ms_a_trial": (now.wall_s - began.wall_s) / last * 1e3,
             "cpu_ms_a_trial": (now.cpu_s - began.cpu_s) / last * 1e3,
             "epochs_a_trial": (now.epochs - began.epochs) / last,
-            "driver_mb": _resident_mb(),
+            "driver_mb": resident_mb(),
             "journal_mb": self._journal.stat().st_size / 1e6,
         }
         self.rows.append(row)
@@ -94,7 +94,7 @@ def main() -> None:
     (folder / "rows.json").write_text(json.dumps(watch.rows), encoding="utf-8")
 
 
-def _resident_mb() -> float:
+def resident_mb() -> float:
     """This process's resident memory (Linux)."""
     for line in Path("/proc/self/status").read_text(encoding="ascii").splitlines():
         if line.startswith("VmRSS:"):

@@ -2,12 +2,13 @@
 
 A host is a network namespace on a bridge, and in it a tree of processes with its own process ids, mounts and host name.
 Killing its first process is pulling the plug; taking its cable down is cutting it off. Needs root and Debian's
-iproute2, openssh-client, openssh-server and rsync.
+curl, iproute2, openssh-client, openssh-server and rsync.
 """
 
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -16,24 +17,42 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-NEEDED = ("ip", "unshare", "nsenter", "ssh", "ssh-keygen", "/usr/sbin/sshd", "rsync", "mount")
+NEEDED = (
+    "ip",
+    "unshare",
+    "nsenter",
+    "mount",
+    "ssh",
+    "ssh-keygen",
+    "/usr/sbin/sshd",
+    "rsync",
+    "curl",
+)
 _NETWORK = "10.213.77"
 _BRIDGE = "tunerbr0"
 _START_S = 20.0
+_SSH_OPTIONS = [
+    *("-o", "BatchMode=yes"),
+    *("-o", "StrictHostKeyChecking=no"),
+    *("-o", "UserKnownHostsFile=/dev/null"),
+    *("-o", "LogLevel=ERROR"),
+]
 
-# Runs as the host's first process. Its home and temporary files are empty; the environment of the tests is there with
-# changes of its own, as ~/tuner-env, so that `pip install` finds all but the wheel in place.
+# Runs as the host's first process. Its home and temporary files are empty; the tests' Python and environment are there,
+# the latter with changes of its own and as ~/tuner-env, so that `pip install` finds all but the wheel in place.
 _FIRST_PROCESS = """
 set -e
 hostname "$NAME"
 mount -t tmpfs none /mnt
-mkdir /mnt/environment /mnt/upper /mnt/work /mnt/state
+mkdir /mnt/python /mnt/environment /mnt/upper /mnt/work /mnt/state
+mount --bind "$PYTHON" /mnt/python
 mount --bind "$ENVIRONMENT" /mnt/environment
 mount --bind "$STATE" /mnt/state
 mount -t tmpfs none /dev/shm
 mount -t tmpfs -o mode=1777 none /tmp
 mount -t tmpfs none /root
-mkdir -p "$ENVIRONMENT" /run/sshd /root/.ssh
+mkdir -p "$PYTHON" "$ENVIRONMENT" /run/sshd /root/.ssh
+mount --bind /mnt/python "$PYTHON"
 mount -t overlay -o lowerdir=/mnt/environment,upperdir=/mnt/upper,workdir=/mnt/work none "$ENVIRONMENT"
 ln -s "$ENVIRONMENT" /root/tuner-env
 cp /mnt/state/key.pub /root/.ssh/authorized_keys
@@ -63,7 +82,7 @@ def missing() -> str | None:
         return "needs root, for network namespaces"
     lacking = [name for name in NEEDED if shutil.which(name) is None]
     if lacking:
-        return f"needs {', '.join(lacking)} (Debian: iproute2 openssh-client openssh-server rsync)"
+        return f"needs {', '.join(lacking)} (Debian: curl iproute2 openssh-client openssh-server rsync)"
     made = subprocess.run(["unshare", "--mount", "--pid", "--fork", "true"], capture_output=True)
     return None if made.returncode == 0 else "needs the right to make namespaces"
 
@@ -80,7 +99,7 @@ class Host:
     def run(self, command: str, *, timeout_s: float = 60) -> str:
         """What a shell command prints in this host, without ssh; raises when it fails."""
         done = subprocess.run(
-            [*self._entered(), "bash", "-c", command],
+            [*self._entered(), "bash", "-c", f"cd; {command}"],
             capture_output=True,
             text=True,
             timeout=timeout_s,
@@ -91,7 +110,7 @@ class Host:
         return done.stdout
 
     def _entered(self) -> list[str]:
-        return ["nsenter", "--target", str(self._first_process()), "--all", "--wd=/root"]
+        return ["nsenter", "--target", str(self._first_process()), "--all"]
 
     def _first_process(self) -> int:
         """The process that is number 1 in there: the child of `unshare`."""
@@ -126,7 +145,7 @@ class Network:
     """A bridge with hosts; this machine is on it too, as the laptop that everything is typed on."""
 
     def __init__(self, state: Path) -> None:
-        self._state = state
+        self.state = state
         self.key = state / "key"
         self.hosts: list[Host] = []
         for name in ("key", "host_key"):
@@ -144,7 +163,11 @@ class Network:
         cable = f"v{namespace}"
         _call("ip", "link", "add", cable, "type", "veth", "peer", "eth0", "netns", namespace)
         _call("ip", "link", "set", cable, "master", _BRIDGE, "up")
-        for words in (f"address add {address}/24 dev eth0", "link set eth0 up"):
+        for words in (
+            f"address add {address}/24 dev eth0",
+            "link set eth0 up",
+            f"route add default via {_NETWORK}.1",  # without one Ray takes 127.0.0.1 for its own address
+        ):
             _call("ip", "-n", namespace, *words.split())
         host = Host(name, address, namespace, self._switch_on(name, namespace))
         self.hosts.append(host)
@@ -161,11 +184,12 @@ class Network:
             "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
             "HOME": "/root",
             "NAME": name,
-            "STATE": str(self._state),
+            "STATE": str(self.state),
+            "PYTHON": sys.base_prefix,
             "ENVIRONMENT": sys.prefix,
         }
         isolated = ("unshare", "--pid", "--mount", "--uts", "--ipc", "--fork", "--mount-proc")
-        with open(self._state / f"{name}.log", "ab") as log:
+        with open(self.state / f"{name}.log", "ab") as log:
             return subprocess.Popen(
                 ["ip", "netns", "exec", namespace, *isolated, "bash", "-c", _FIRST_PROCESS],
                 env=environment,
@@ -177,9 +201,28 @@ class Network:
 
     def ssh(self, host: Host, command: str) -> "subprocess.CompletedProcess[str]":
         """Logs in from this machine."""
-        options = "-o BatchMode=yes -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null"
-        words = ["ssh", *options.split(), "-i", str(self.key), f"root@{host.address}", command]
+        words = ["ssh", *_SSH_OPTIONS, "-i", str(self.key), f"root@{host.address}", command]
         return subprocess.run(words, capture_output=True, text=True, timeout=30)
+
+    @contextmanager
+    def tunnel(self, host: Host, port: int) -> Iterator[int]:
+        """The port of this machine through which a port of the host's loopback is reached."""
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            local: int = free.getsockname()[1]
+        forward = f"-N -L 127.0.0.1:{local}:127.0.0.1:{port} -o ExitOnForwardFailure=yes"
+        words = ["ssh", *_SSH_OPTIONS, "-i", str(self.key), *forward.split()]
+        process = subprocess.Popen([*words, f"root@{host.address}"], stdin=subprocess.DEVNULL)
+        try:
+            until = time.monotonic() + _START_S
+            while not _answers(local):
+                if time.monotonic() > until:
+                    raise RuntimeError(f"no tunnel to {host.name}")
+                time.sleep(0.1)
+            yield local
+        finally:
+            process.terminate()
+            process.wait(10)
 
     def _wait_for_login(self, host: Host) -> None:
         until = time.monotonic() + _START_S
@@ -224,6 +267,11 @@ def _remove_leftovers() -> None:
             _call("ip", "netns", "delete", namespace)
     if Path(f"/sys/class/net/{_BRIDGE}").exists():
         _call("ip", "link", "delete", _BRIDGE)
+
+
+def _answers(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def _call(*words: str) -> None:

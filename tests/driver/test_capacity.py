@@ -8,6 +8,7 @@ import yaml
 
 from tuner.config import SearchConfig
 from tuner.driver.capacity import Capacity, Growth, NodeType, check_fits, read_growth
+from tuner.driver.cluster import Cluster as RayCluster
 from tuner.errors import ConfigError
 from tuner.space import SearchSpace
 
@@ -72,10 +73,52 @@ def test_a_node_that_joins_is_used_and_one_that_leaves_is_not(config: Any) -> No
 
 def test_on_a_cluster_that_grows_trials_wait_for_all_that_it_may_become(config: Any) -> None:
     growth = Growth((NodeType(GPUS, 4), NodeType({"CPU": 8}, 10)), most_nodes=5)
+    assert growth.fit(config(gpus_per_trial=0.25)) == 4 * 16
+    assert growth.fit(config()) == 4 * 48 + 8
     cluster = Cluster({"CPU": 0})
-    assert cluster.capacity(config(gpus_per_trial=0.25), growth=growth)() == 4 * 16
-    assert cluster.capacity(config(), growth=growth)() == 4 * 48 + 8
-    assert cluster.capacity(config(max_concurrent=7), growth=growth)() == 7
+    assert cluster.capacity(config(), grown=64)() == 64
+    assert cluster.capacity(config(max_concurrent=7), grown=64)() == 7
+    cluster.nodes = [{"CPU": 100}]
+    assert cluster.capacity(config(), grown=64)() == 100
+
+
+class Ray:
+    """What a cluster asks Ray."""
+
+    def __init__(self, *nodes: dict[str, float]) -> None:
+        self._nodes = nodes
+
+    def nodes(self) -> list[dict[str, Any]]:
+        return [{"Alive": True, "Resources": node} for node in self._nodes]
+
+
+@pytest.fixture
+def head(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The home folder of a head; what a search sets in the environment is forgotten."""
+    monkeypatch.setattr(Path, "home", lambda: tmp_path)
+    monkeypatch.setenv("TUNE_MAX_PENDING_TRIALS_PG", "1")
+    return tmp_path
+
+
+def joined(*nodes: dict[str, float]) -> RayCluster:
+    return RayCluster(Ray(*nodes), Path(), is_ours=False)  # type: ignore[arg-type]
+
+
+def test_before_the_first_node_of_a_cluster_that_grows_has_come_trials_wait(
+    config: Any, head: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(ConfigError, match="the cluster has 0 CPUs"):
+        joined({"CPU": 0}).capacity(config())
+    with monkeypatch.context() as kuberay:
+        kuberay.setenv("RAY_USAGE_STATS_KUBERAY_IN_USE", "1")
+        assert joined({}).capacity(config(max_concurrent=32))() == 32
+        assert joined({}).capacity(config())() == 1
+        with pytest.raises(ConfigError, match="the cluster has 2 CPUs on its largest node, got 3"):
+            joined(LAPTOP).capacity(config(cpus_per_trial=3))
+    write_bootstrap(head / "ray_bootstrap_config.yaml")
+    assert joined({}).capacity(config(gpus_per_trial=0.25))() == 3 * 16
+    with pytest.raises(ConfigError, match="the cluster has 48 CPUs on its largest node, got 49"):
+        joined({}).capacity(config(cpus_per_trial=49))
 
 
 def test_memory_limits_what_runs_on_this_machine(config: Any) -> None:
@@ -96,8 +139,7 @@ def test_a_trial_that_no_node_has_room_for_is_refused(
         check_fits("the cluster", config(**settings), [LAPTOP, GPUS])
 
 
-def test_the_growth_is_what_ray_up_was_given(tmp_path: Path) -> None:
-    file = tmp_path / "ray_bootstrap_config.yaml"
+def write_bootstrap(file: Path) -> None:
     content = {
         "max_workers": 4,
         "provider": {"type": "aws"},
@@ -109,6 +151,11 @@ def test_the_growth_is_what_ray_up_was_given(tmp_path: Path) -> None:
         },
     }
     file.write_text(yaml.safe_dump(content, sort_keys=False))
+
+
+def test_the_growth_is_what_ray_up_was_given(tmp_path: Path) -> None:
+    file = tmp_path / "ray_bootstrap_config.yaml"
+    write_bootstrap(file)
     growth = read_growth(file)
     assert growth == Growth(
         (NodeType({"CPU": 48, "GPU": 4, "memory": 1e11}, 3), NodeType({"CPU": 8}, 4)), most_nodes=4

@@ -334,7 +334,10 @@ def test_three_classes_in_chinese_are_searched_by_characters(
 _SEARCH = [sys.executable, "-c", "from tuner.cli import main; main()", "search"]
 
 
-@pytest.mark.parametrize(("signal_number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(
+    ("signal_number", "code"),
+    [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)],
+)
 def test_an_interrupted_search_ends_at_once_keeps_what_is_finished_and_continues(
     sentences: Path, tmp_path: Path, signal_number: signal.Signals, code: int
 ) -> None:

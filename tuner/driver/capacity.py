@@ -48,7 +48,7 @@ class Capacity:
     Args:
         config: what a trial needs, and the most at once that was asked for.
         nodes: looks what every living node has.
-        growth: what an autoscaler may make of the cluster; then so many trials wait for it to do so.
+        grown: trials that fit once an autoscaler has started all it may; so many wait for it to do so.
         most: an upper limit from elsewhere, memory say.
         clock: seconds, from any start.
     """
@@ -58,14 +58,14 @@ class Capacity:
         config: SearchConfig,
         nodes: Callable[[], Sequence[Resources]],
         *,
-        growth: Growth | None = None,
+        grown: int = 0,
         most: int | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._config = config
         self._nodes = nodes
         self._clock = clock
-        self._grown = growth.fit(config) if growth is not None else 0
+        self._grown = grown
         self._limits = [limit for limit in (most, config.max_concurrent) if limit is not None]
         self._looked_at: float | None = None
         self._trials = 0

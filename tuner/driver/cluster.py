@@ -30,6 +30,7 @@ _GRACE_S = 3.0  # less than Ray's, see the settings
 _BOOTSTRAP = (
     "ray_bootstrap_config.yaml"  # what `ray up` calls the cluster's description on its head
 )
+_KUBERAY = "RAY_USAGE_STATS_KUBERAY_IN_USE"  # set to 1 in the containers of its clusters
 _NO_LIMIT = 1_000_000
 
 _SETTINGS = {
@@ -89,14 +90,17 @@ class Cluster:
             most = max(1, int(memory().available / 1e9 / MEMORY_PER_TRIAL_GB))
             return Capacity(config, lambda: self.nodes, most=most)
         growth = read_growth(Path.home() / _BOOTSTRAP)
-        nodes = self.nodes
-        if growth is None:
-            check_fits("the cluster", config, nodes)
-        elif all(kind.resources for kind in growth.node_types):
-            check_fits("the cluster", config, [kind.resources for kind in growth.node_types])
-        elif any(node.get("CPU") for node in nodes):  # what will come is like what is there
-            check_fits("the cluster", config, nodes)
-        return Capacity(config, lambda: self.nodes, growth=growth)
+        on_kuberay = os.environ.get(_KUBERAY) == "1"
+        expected = [kind.resources for kind in growth.node_types] if growth is not None else []
+        # Where nobody knows what will come, it is like what is there.
+        known = [node for node in expected or self.nodes if node.get("CPU")]
+        if known or not (growth is not None or on_kuberay):
+            check_fits("the cluster", config, known)
+        if growth is not None:
+            return Capacity(config, lambda: self.nodes, grown=growth.fit(config))
+        return Capacity(
+            config, lambda: self.nodes, grown=config.max_concurrent or 0 if on_kuberay else 0
+        )
 
 
 @contextmanager

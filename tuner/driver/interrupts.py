@@ -10,7 +10,16 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_SIGNALS = (
+    signal.SIGINT,
+    signal.SIGTERM,
+    signal.SIGHUP,
+)  # the last: the terminal or connection has gone
+
+
+def _heard() -> tuple[signal.Signals, ...]:
+    """Those that nobody has this process ignore, as `nohup` does."""
+    return tuple(each for each in _SIGNALS if signal.getsignal(each) is not signal.SIG_IGN)
 
 
 class Interrupted(BaseException):
@@ -49,11 +58,11 @@ class InterruptFlag:
 
     @contextmanager
     def listening(self) -> Iterator[None]:
-        """Takes SIGINT and SIGTERM for the time being (in the main thread; elsewhere Python allows it not)."""
+        """Takes SIGINT, SIGTERM and SIGHUP for the time being (in the main thread; elsewhere Python allows it not)."""
         if threading.current_thread() is not threading.main_thread():
             yield
             return
-        previous = {number: signal.signal(number, self._note) for number in _SIGNALS}
+        previous = {number: signal.signal(number, self._note) for number in _heard()}
         try:
             yield
         finally:
@@ -73,7 +82,7 @@ class InterruptFlag:
         try:
             yield
         finally:
-            for number in _SIGNALS:
+            for number in _heard():
                 signal.signal(number, self._note)
             signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
 

@@ -1,0 +1,117 @@
+"""The cluster files are valid by their platforms' own schemas, pin one Ray, and hold no secret."""
+
+import json
+import re
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import kubernetes_validate
+import pytest
+import ray
+import yaml
+
+from tuner.config import make_config
+
+ROOT = Path(__file__).parent.parent.parent
+FOLDER = ROOT / "cluster"
+RAY_FILES = ("cluster.yaml", "gcp.yaml", "on_premises.yaml")
+ALL_FILES = (*RAY_FILES, "kuberay.yaml")
+
+
+def text_of(name: str) -> str:
+    return (FOLDER / name).read_text(encoding="utf-8")
+
+
+def documents(name: str) -> list[dict[str, Any]]:
+    return list(yaml.safe_load_all(text_of(name)))
+
+
+def ray_job() -> dict[str, Any]:
+    return next(document for document in documents("kuberay.yaml") if document["kind"] == "RayJob")
+
+
+@pytest.mark.parametrize("name", RAY_FILES)
+def test_it_is_valid_by_rays_own_schema(name: str) -> None:
+    schema = Path(ray.__file__).parent / "autoscaler" / "ray-schema.json"
+    jsonschema.validate(documents(name)[0], json.loads(schema.read_text()))
+
+
+@pytest.mark.parametrize("name", ALL_FILES)
+def test_it_pins_the_ray_of_the_package(name: str) -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    (pinned,) = (each for each in project["dependencies"] if each.startswith("ray["))
+    version = pinned.partition("==")[2]
+    versions = re.findall(r"\bray(?:\[default\]==|:|Version: \"?)(\d+\.\d+\.\d+)", text_of(name))
+    assert versions
+    assert set(versions) == {version}
+
+
+@pytest.mark.parametrize("name", ALL_FILES)
+def test_the_head_runs_no_trials_and_its_dashboard_is_on_loopback(name: str) -> None:
+    text = text_of(name)
+    assert "0.0.0.0" not in text
+    assert re.search(r"dashboard-host[=: ]+127\.0\.0\.1", text)
+    assert re.search(r'num-cpus(=0|: "0")|resources: \{"CPU": 0\}', text)
+
+
+@pytest.mark.parametrize("name", RAY_FILES)
+def test_it_asks_for_a_token_that_lies_elsewhere(name: str) -> None:
+    content = documents(name)[0]
+    starts = [*content["head_start_ray_commands"], *content["worker_start_ray_commands"]]
+    started = [command for command in starts if "ray start" in command]
+    assert len(started) == 2
+    assert all("RAY_AUTH_MODE=token" in command for command in started)
+    assert content["file_mounts"]["~/.ray/auth_token"] == "~/.ray/auth_token"
+
+
+@pytest.mark.parametrize("name", ALL_FILES)
+def test_its_commands_stand_at_the_top(name: str) -> None:
+    comment = re.match(r"(#.*\n)+", text_of(name))
+    assert comment is not None
+    wanted = ["make wheel", "tuner" if name != "kuberay.yaml" else "kubectl cp"]
+    wanted += ["kubectl apply"] if name == "kuberay.yaml" else [f"ray up cluster/{name}"]
+    assert all(command in comment[0] for command in wanted)
+
+
+def test_kubernetes_takes_every_pod() -> None:
+    specification = ray_job()["spec"]["rayClusterSpec"]
+    groups = [specification["headGroupSpec"], *specification["workerGroupSpecs"]]
+    for group in groups:
+        pod = {
+            "apiVersion": "v1",
+            "kind": "Pod",
+            "metadata": {"name": "pod", **group["template"].get("metadata", {})},
+            "spec": group["template"]["spec"],
+        }
+        kubernetes_validate.validate(pod, "1.30", strict=True)
+    for document in documents("kuberay.yaml"):
+        if document["kind"] != "RayJob":
+            kubernetes_validate.validate(document, "1.30", strict=True)
+
+
+def test_the_ray_job_has_the_fields_that_kuberay_knows() -> None:
+    job = ray_job()
+    assert job["apiVersion"] == "ray.io/v1"
+    # Of KubeRay 1.5's RayJobSpec, RayClusterSpec, HeadGroupSpec and WorkerGroupSpec, those that are used here.
+    assert set(job["spec"]) == {
+        *("entrypoint", "submissionMode", "backoffLimit", "shutdownAfterJobFinishes"),
+        *("ttlSecondsAfterFinished", "rayClusterSpec"),
+    }
+    cluster = job["spec"]["rayClusterSpec"]
+    assert set(cluster) == {
+        *("rayVersion", "authOptions", "enableInTreeAutoscaling", "autoscalerOptions"),
+        *("headGroupSpec", "workerGroupSpecs"),
+    }
+    assert cluster["authOptions"] == {"mode": "token"}
+    (group,) = cluster["workerGroupSpecs"]
+    assert group["minReplicas"] <= group["replicas"] <= group["maxReplicas"]
+    # Ray takes strings only: `num-cpus: 0` would be refused.
+    parameters = [cluster["headGroupSpec"]["rayStartParams"], group["rayStartParams"]]
+    assert all(isinstance(value, str) for each in parameters for value in each.values())
+
+
+def test_what_is_searched_is_a_search() -> None:
+    config = make_config({}, config_file=FOLDER / "run.yaml")
+    assert config.run_name == "team-imdb"

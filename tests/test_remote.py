@@ -1,0 +1,201 @@
+"""What is typed here and runs on a head: its frame, its answer, and what travels."""
+
+import os
+import subprocess
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from tuner.config import make_config
+from tuner.errors import ConfigError, RunFolderError
+from tuner.remote import (
+    Answer,
+    _framed,
+    _marked,
+    fetch_from_storage,
+    head_at,
+    pack,
+    run_on_head,
+    unpack,
+)
+from tuner.run_folder import RunFolder
+from tuner.submission import RUN_FILE, pack_submission
+
+
+@pytest.mark.parametrize(
+    ("output", "answer"),
+    [
+        (
+            "noise\ntuner> a\nRunning tuner> b\ntuner> b\ntuner> \ntuner> 0\nnoise",
+            Answer(0, "a\nb"),
+        ),
+        ("tuner> a\r\ntuner> \r\ntuner> 2\r\n", Answer(2, "a")),  # through a terminal
+        ("tuner> \ntuner> 1\n", Answer(1, "")),
+        ("tuner> a\n", None),  # cut off
+        ("command not found", None),
+    ],
+)
+def test_the_answer_is_what_the_marked_lines_say(output: str, answer: Answer | None) -> None:
+    assert _marked(output) == answer
+
+
+@pytest.mark.parametrize(
+    ("tuner", "answer"), [("echo a; echo b >&2", Answer(0, "a\nb")), ("exit 3", Answer(3, ""))]
+)
+def test_a_shell_marks_the_lines_and_the_exit_code(
+    tmp_path: Path, tuner: str, answer: Answer
+) -> None:
+    (tmp_path / "tuner").write_text(f"#!/bin/sh\n{tuner}\n")
+    (tmp_path / "tuner").chmod(0o755)
+    environment = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "HOME": str(tmp_path)}
+    done = subprocess.run(
+        ["bash", "-c", _framed(["x"])], env=environment, capture_output=True, text=True
+    )
+    assert _marked(done.stdout) == answer
+
+
+def test_words_arrive_as_they_were_typed() -> None:
+    assert "tuner status 'runs/my run'" in _framed(["status", "runs/my run"])
+
+
+def test_a_bare_name_is_a_run_of_the_heads_home() -> None:
+    assert run_on_head("mine") == "runs/mine"
+    assert run_on_head("/data/mine") == "/data/mine"
+
+
+@pytest.mark.parametrize(
+    ("cluster", "address", "problem"),
+    [
+        (None, None, "--cluster or --address: which cluster"),
+        ("a.yaml", "http://b", "--cluster and --address: give one of them"),
+        ("nowhere.yaml", None, "--cluster nowhere.yaml: no such file"),
+        (None, "http://127.0.0.1:9", "--address http://127.0.0.1:9: no job server answers"),
+        (None, "nonsense", "--address nonsense: no job server answers"),
+    ],
+)
+def test_a_cluster_that_cannot_be_reached_is_refused(
+    cluster: str | None, address: str | None, problem: str
+) -> None:
+    with pytest.raises(ConfigError, match=problem) as refusal:
+        head_at(cluster=cluster, address=address)
+    assert "\n" not in str(refusal.value)
+
+
+def make_run(folder: Path, journal: str = "1\n") -> Path:
+    (folder / "logs").mkdir(parents=True)
+    (folder / "study.journal").write_text(journal)
+    (folder / "leaderboard.csv").write_text("rank\n")
+    (folder / "logs" / "driver.log").write_text("said")
+    (folder / "logs" / "lock").write_text("process 7 on head")
+    return folder
+
+
+def test_what_was_packed_is_unpacked_without_its_lock(tmp_path: Path) -> None:
+    unpack(pack(make_run(tmp_path / "run")), tmp_path / "home")
+    files = {str(path.relative_to(tmp_path / "home")) for path in (tmp_path / "home").rglob("*")}
+    assert files == {"study.journal", "leaderboard.csv", "logs", "logs/driver.log"}
+
+
+@pytest.mark.parametrize("damage", ["", "@@@", "aGVsbG8=", "cut"])
+def test_what_was_damaged_on_its_way_is_refused(tmp_path: Path, damage: str) -> None:
+    text = pack(make_run(tmp_path / "run"))
+    with pytest.raises(RunFolderError, match="is damaged"):
+        unpack(text[:100] if damage == "cut" else damage, tmp_path / "home")
+
+
+def test_an_archive_cannot_write_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def evil(member: tarfile.TarInfo) -> tarfile.TarInfo:
+        member.name = f"../{member.name}"
+        return member
+
+    monkeypatch.setattr("tuner.remote._without_lock", evil)
+    with pytest.raises(RunFolderError, match="is damaged"):
+        unpack(pack(make_run(tmp_path / "run")), tmp_path / "home")
+
+
+def test_a_run_is_fetched_from_storage(tmp_path: Path) -> None:
+    make_run(tmp_path / "there")
+    fetch_from_storage(f"file://{tmp_path}/there", tmp_path / "home")
+    assert (tmp_path / "home" / "leaderboard.csv").read_text() == "rank\n"
+    with pytest.raises(RunFolderError, match="no run there"):
+        fetch_from_storage(f"file://{tmp_path}/nowhere", tmp_path / "other")
+
+
+def test_a_fetched_run_is_taken_over_as_it_grows(tmp_path: Path) -> None:
+    home = RunFolder(tmp_path / "home")
+    for journal in ("1\n", "1\n2\n"):
+        home.adopt(make_run(tmp_path / journal.replace("\n", "-"), journal))
+        assert home.journal.read_text() == journal
+    assert home.owner is None
+
+
+def test_another_run_of_the_same_name_is_not_overwritten(tmp_path: Path) -> None:
+    home = RunFolder(make_run(tmp_path / "home", "mine\n"))
+    with pytest.raises(RunFolderError, match="holds another run, or went on by itself"):
+        home.adopt(make_run(tmp_path / "fetched", "theirs\n"))
+    assert home.journal.read_text() == "mine\n"
+
+
+SPACE = """
+space:
+  name: small
+  architectures: {ARCHITECTURE: {}}
+data: {source: mine.csv}
+"""
+
+
+@pytest.fixture
+def typed_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = tmp_path / "typed in"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    (folder / "mine.csv").write_text("text,label\n")
+    return folder
+
+
+def packed(folder: Path, architecture: str = "lstm", more: str = "") -> Path:
+    (folder / "ask.yaml").write_text(SPACE.replace("ARCHITECTURE", architecture) + more)
+    sent = folder.parent / "sent"
+    sent.mkdir()
+    pack_submission(make_config({}, config_file=folder / "ask.yaml"), sent)
+    return sent
+
+
+def test_settings_and_data_travel_together(typed_in: Path) -> None:
+    sent = packed(typed_in, more="trials: 7\naddress: elsewhere\n")
+    config = make_config({}, config_file=sent / RUN_FILE)
+    assert config.data.source == str(sent / "mine.csv")
+    assert (config.trials, config.address, config.out) == (7, None, "~/runs")
+    assert config.run_name == "small-mine"  # as it would be called here
+
+
+def test_where_the_run_is_to_lie_is_kept(typed_in: Path) -> None:
+    sent = packed(typed_in, more="out: s3://bucket/runs\n")
+    assert make_config({}, config_file=sent / RUN_FILE).out == "s3://bucket/runs"
+
+
+def test_architectures_of_ones_own_travel_too(typed_in: Path) -> None:
+    (typed_in / "my_models.py").write_text("def build(**parameters): ...\n")
+    assert (packed(typed_in, "my_models:build") / "my_models.py").is_file()
+
+
+def test_packages_of_architectures_travel_whole(typed_in: Path) -> None:
+    (typed_in / "my_package").mkdir()
+    for name in ("__init__.py", "models.py"):
+        (typed_in / "my_package" / name).write_text("")
+    sent = packed(typed_in, "my_package.models:build")
+    assert (sent / "my_package" / "models.py").is_file()
+
+
+def test_an_architecture_that_is_nowhere_is_refused(typed_in: Path) -> None:
+    with pytest.raises(ConfigError, match=r"architecture nowhere: no nowhere\.py in this folder"):
+        packed(typed_in, "nowhere:build")
+
+
+def test_a_data_file_that_is_too_large_to_travel_is_refused(
+    typed_in: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tuner.submission._LARGEST_MB", 0.000001)
+    with pytest.raises(ConfigError, match="may travel with a job"):
+        packed(typed_in)
