@@ -1,0 +1,92 @@
+"""Intervals that hold, ties that are ties, and figures that scikit-learn would give."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tuner.finalists.statistics import (
+    accuracy_of,
+    expected_calibration_error,
+    is_tie,
+    mean_probabilities,
+    roc_auc,
+)
+
+
+def hits(rng: np.random.Generator, accuracy: float, *, seeds: int, n: int) -> np.ndarray:
+    """Seeds differ by 0.5 points; sequences are easy or hard for all of them."""
+    difficulty = rng.normal(0, 1, n)
+    reached = accuracy + rng.normal(0, 0.005, seeds)
+    chance = np.quantile(difficulty, 1 - reached)[:, None]
+    return difficulty[None] + rng.normal(0, 0.2, (seeds, n)) > chance
+
+
+def test_the_interval_holds_the_truth_as_often_as_it_says() -> None:
+    rng = np.random.default_rng(0)
+    held = 0
+    for _ in range(400):
+        difficulty = rng.random(500) < 0.88  # a sequence is easy for all seeds, or for none
+        reached = difficulty[None] & (rng.random((5, 1)) < 1.1)
+        accuracy = accuracy_of(reached)
+        held += accuracy.low <= 0.88 <= accuracy.high
+    assert 0.92 <= held / 400 <= 0.98
+
+
+def test_more_seeds_narrow_the_interval_only_down_to_what_the_sequences_leave() -> None:
+    rng = np.random.default_rng(1)
+    few, many = (hits(rng, 0.88, seeds=seeds, n=1000) for seeds in (2, 40))
+    widths = [each.high - each.low for each in map(accuracy_of, (few, many))]
+    assert widths[0] > widths[1] > 2 * 1.96 * 0.9 * (0.88 * 0.12 / 1000) ** 0.5 * 0.9
+
+
+def test_a_single_seed_has_no_deviation_but_an_interval() -> None:
+    accuracy = accuracy_of(np.array([[True] * 90 + [False] * 10]))
+    assert accuracy.deviation is None
+    assert accuracy.mean == pytest.approx(0.9)
+    assert accuracy.low == pytest.approx(0.9 - 1.96 * 0.03, abs=0.001)
+
+
+def test_equal_configurations_tie_and_clearly_different_ones_do_not() -> None:
+    ties = {0.88: 0, 0.85: 0}
+    for other in ties:
+        for seed in range(200):
+            rng = np.random.default_rng(seed)
+            ties[other] += is_tie(
+                hits(rng, 0.88, seeds=5, n=2500), hits(rng, other, seeds=5, n=2500)
+            )
+    assert ties[0.88] >= 180
+    assert ties[0.85] <= 40
+
+
+@given(st.integers(1, 5), st.integers(1, 5), st.integers(1, 30), st.integers(0, 2**31))
+def test_comparing_is_symmetric_and_everything_ties_with_itself(
+    first: int, second: int, n: int, seed: int
+) -> None:
+    rng = np.random.default_rng(seed)
+    one, two = (rng.random((seeds, n)) < 0.7 for seeds in (first, second))
+    assert is_tie(one, two) == is_tie(two, one)
+    assert is_tie(one, one)
+    accuracy = accuracy_of(one)
+    assert 0 <= accuracy.low <= accuracy.mean <= accuracy.high <= 1
+
+
+def test_a_model_that_is_as_sure_as_it_is_right_has_no_calibration_error() -> None:
+    confidence = np.full(1000, 0.9, np.float32)
+    probabilities = np.stack([1 - confidence, confidence], axis=1)
+    labels = np.array([1] * 900 + [0] * 100, np.int32)
+    assert expected_calibration_error(probabilities, labels) == pytest.approx(0, abs=1e-6)
+    assert expected_calibration_error(probabilities, labels[::-1] * 0) == pytest.approx(0.9)
+
+
+def test_the_area_under_the_curve_counts_pairs() -> None:
+    scores = np.array([0.1, 0.4, 0.4, 0.8, 0.9], np.float32)
+    positives = np.array([False, False, True, True, False])
+    pairs = [(p, n) for p in scores[positives] for n in scores[~positives]]
+    expected = np.mean([(p > n) + 0.5 * (p == n) for p, n in pairs])
+    assert roc_auc(scores, positives) == pytest.approx(expected)
+
+
+def test_an_ensemble_averages() -> None:
+    members = [np.array([[0.2, 0.8]], np.float32), np.array([[0.6, 0.4]], np.float32)]
+    assert mean_probabilities(members) == pytest.approx(np.array([[0.4, 0.6]]))
