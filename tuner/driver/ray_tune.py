@@ -19,9 +19,9 @@ from ray.tune.search import Searcher
 
 from tuner.driver.cluster import Cluster
 from tuner.driver.deaths import Inquest
-from tuner.driver.files import LeaderboardFiles
 from tuner.driver.interrupts import InterruptFlag, TimeIsUp
 from tuner.driver.mirror import NoMirror
+from tuner.driver.run_files import RunFiles
 from tuner.driver.session import SearchSession
 from tuner.driver.trainable import Report, to_ray_config
 from tuner.status import TrialStatus
@@ -164,7 +164,7 @@ class Heartbeat(_Adapter, tune.Callback):  # type: ignore[misc]
         cluster: Cluster,
         inquest: Inquest,
         flag: InterruptFlag,
-        files: LeaderboardFiles,
+        files: RunFiles,
         mirror: NoMirror,
     ) -> None:
         self._session = session

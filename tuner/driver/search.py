@@ -1,67 +1,22 @@
-"""A search from beginning to end: check, open or continue the study, run trials until the budget is used up."""
+"""A search: its study, its task and its files, to be run in a sitting."""
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from tuner.config import SearchConfig, TrainerName
 from tuner.data import Dataset, Split, load_dataset
-from tuner.driver.capacity import Capacity
-from tuner.driver.cluster import Cluster, make_current_folder_importable, ray_cluster
-from tuner.driver.deaths import Inquest
 from tuner.driver.files import LeaderboardFiles
-from tuner.driver.gpu_share import with_measured_share
-from tuner.driver.interrupts import Interrupted, InterruptFlag, StopRequested, TimeIsUp
-from tuner.driver.mirror import NoMirror, mirror_of
-from tuner.driver.output import output_to
-from tuner.driver.progress import Event, SearchListener, SearchState, SilentListener
-from tuner.driver.session import SearchSession
-from tuner.errors import JournalTorn, SearchError
-from tuner.hyperparameters import is_custom
-from tuner.kill_points import KillPoint, kill_point
-from tuner.model.custom import check_importable
+from tuner.driver.progress import SearchListener, SilentListener
+from tuner.driver.sitting import EndReason, SearchOutcome, checkpoints_of, run_plan
 from tuner.records import StudyReader
-from tuner.run import Run
 from tuner.run_folder import RunFolder
-from tuner.storage import Storage
 from tuner.study import SearchStudy, create_or_open_study
-from tuner.validation import one_line
 
 if TYPE_CHECKING:
     from tuner.driver.trainable import Task
 
-
-class EndReason(StrEnum):
-    """Why a search ended."""
-
-    BUDGET_USED = "budget used"
-    BUDGET_WAS_USED = "budget was used before"
-    INTERRUPTED = "interrupted"
-    STOPPED = "stopped"
-
-
-@dataclass(frozen=True)
-class SearchOutcome:
-    """What a search came to."""
-
-    run: Run
-    reason: EndReason
-    signal_number: int | None = None  # of an interrupted one
-
-
-@dataclass(frozen=True)
-class _Sitting:
-    """What one call of `run_search` works with."""
-
-    config: SearchConfig
-    dataset: Dataset
-    folder: RunFolder
-    mirror: NoMirror
-    listener: SearchListener
-    flag: InterruptFlag
+__all__ = ["EndReason", "SearchOutcome", "run_search"]
 
 
 def run_search(config: SearchConfig, listener: SearchListener | None = None) -> SearchOutcome:
@@ -72,93 +27,68 @@ def run_search(config: SearchConfig, listener: SearchListener | None = None) -> 
         SearchError: every trial failed, Ray does not start, or a file cannot be written.
         Interrupted, StopRequested: it was asked to end before its first trial.
     """
-    make_current_folder_importable()
     dataset = load_dataset(config.data, seed=config.seed)
-    folder = RunFolder(config.folder)
-    folder.check_same_search(config, dataset.fingerprint)
-    flag = InterruptFlag(folder.stop_request)
-    mirror = mirror_of(config, folder)
-    sitting = _Sitting(config, dataset, folder, mirror, listener or SilentListener(), flag)
-    try:
-        with flag.listening(), folder.claimed(), output_to(folder.logs / "driver.log") as say:
-            kill_point(KillPoint.FOLDER_CLAIMED)
-            _refuse_unknown_architectures(config)
-            mirror.take_up()
-            folder.check_same_search(config, dataset.fingerprint)
-            with mirror.holding():
-                return _search(sitting, say)
-    except BrokenPipeError:  # whoever read the events has gone: no fault of a file's
-        raise
-    except OSError as cause:  # most often a full disk
-        raise SearchError(
-            f"{folder.path}: the search cannot go on: {one_line(str(cause))}; "
-            "finished trials are kept, the same command continues"
-        ) from cause
+    plan = SearchPlan(config, RunFolder(config.folder), dataset)
+    return run_plan(plan, listener or SilentListener())
 
 
-def _refuse_unknown_architectures(config: SearchConfig) -> None:
-    for architecture in config.space.architectures:
-        if is_custom(architecture):
-            check_importable(architecture)
+@dataclass(frozen=True)
+class SearchPlan:
+    """See `tuner.driver.sitting.Plan`."""
 
+    config: SearchConfig
+    folder: RunFolder
+    dataset: Dataset
 
-def _search(sitting: _Sitting, say: Callable[[str], None]) -> SearchOutcome:
-    config, folder = sitting.config, sitting.folder
-    if _is_budget_used(folder, config):
-        if not folder.run_file.is_file():
-            folder.write_run_file(config, sitting.dataset.fingerprint)
-        return SearchOutcome(Run(folder.path), EndReason.BUDGET_WAS_USED)
-    sitting.flag.check()
-    with ray_cluster(config, sitting.flag, last_words=say) as cluster:
-        kill_point(KillPoint.RAY_STARTED)
-        sitting.flag.check()
-        measured = with_measured_share(config, cluster, sitting.dataset)
-        capacity = cluster.capacity(measured)
-        folder.write_run_file(config, sitting.dataset.fingerprint)
-        study = _open(folder, config, capacity())
-        kill_point(KillPoint.STUDY_OPENED)
-        return _search_on(cluster, sitting, measured, study, capacity)
+    def check(self) -> None:
+        """Refuses to continue another search under this name."""
+        self.folder.check_same_search(self.config, self.dataset.fingerprint)
 
+    def is_done(self) -> bool:
+        """Whether an earlier sitting used the budget up."""
+        if not self.folder.journal.is_file():
+            return False
+        study = self._open(workers=1)
+        finished = len(study.finished_trials())
+        if not self.config.is_budget_used(trials=finished, seconds=study.seconds_before):
+            return False
+        study.requeue_cut_off_trials()
+        self.files(study).write()
+        if not self.folder.run_file.is_file():
+            self.folder.write_run_file(self.config, self.dataset.fingerprint)
+        return True
 
-def _search_on(
-    cluster: Cluster,
-    sitting: _Sitting,
-    config: SearchConfig,
-    study: SearchStudy,
-    capacity: Capacity,
-) -> SearchOutcome:
-    """Runs the trials; `config` is the sitting's, with figures in the place of `auto`."""
-    folder = sitting.folder
-    files = LeaderboardFiles(folder, StudyReader(study.study), time.monotonic)
-    session = SearchSession(
-        study,
-        config,
-        workers=capacity,
-        listener=_Both(sitting.listener, files),
-        clock=time.monotonic,
-    )
-    try:
-        with _closing(session, files):
-            _fit(cluster, sitting, config, session, files)
-        _remove_checkpoints(config)  # of an interrupted search they stay, to go on from
-    except Interrupted as interrupted:
-        return SearchOutcome(Run(folder.path), EndReason.INTERRUPTED, interrupted.signal_number)
-    except StopRequested:
-        return SearchOutcome(Run(folder.path), EndReason.STOPPED)
-    except TimeIsUp:
-        return SearchOutcome(Run(folder.path), EndReason.BUDGET_USED)
-    if session.doomed is not None:
-        raise SearchError(
-            f"{folder.path}: every trial failed in the same way, so the search stopped: {session.doomed}"
+    def open(self, workers: int) -> SearchStudy:
+        """The study in the run folder, made with its baselines if it is new."""
+        self.folder.write_run_file(self.config, self.dataset.fingerprint)
+        return self._open(workers)
+
+    def _open(self, workers: int) -> SearchStudy:
+        return create_or_open_study(
+            self.folder.journal,
+            self.config.space,
+            seed=self.config.seed,
+            sampler=self.config.sampler,
+            pruner=self.config.pruner,
+            max_epochs=self.config.epochs,
+            workers=workers,
         )
-    if session.only_failure is not None:
-        raise SearchError(
-            f"{folder.path}: every trial failed, the last one so: {session.only_failure}"
+
+    def task(self, config: SearchConfig) -> "Task":
+        """Learn from the training split, be ranked on the validation split."""
+        return make_task(
+            config,
+            self.folder,
+            self.dataset,
         )
-    return SearchOutcome(Run(folder.path), EndReason.BUDGET_USED)
+
+    def files(self, study: SearchStudy) -> LeaderboardFiles:
+        """Leaderboard and curves."""
+        return LeaderboardFiles(self.folder, StudyReader(study.study), time.monotonic)
 
 
-def _task(config: SearchConfig, folder: RunFolder, dataset: Dataset) -> "Task":
+def make_task(config: SearchConfig, folder: RunFolder, dataset: Dataset) -> "Task":
+    """What all trials share that learn from the training split and are measured on the validation split."""
     from tuner.driver.trainable import Task
 
     task = Task(
@@ -169,121 +99,7 @@ def _task(config: SearchConfig, folder: RunFolder, dataset: Dataset) -> "Task":
         cpus=config.cpus_per_trial,
         gpus=config.gpus,
         logs=str(folder.logs.resolve()),
-        checkpoints=_checkpoints(config),
+        checkpoints=checkpoints_of(config),
         fingerprint=dataset.fingerprint,
     )
     return task.without_data() if config.trainer is TrainerName.TOY else task
-
-
-def _checkpoints(config: SearchConfig) -> str | None:
-    return f"{config.storage_path}/{config.run_name}" if config.storage_path is not None else None
-
-
-def _remove_checkpoints(config: SearchConfig) -> None:
-    place = _checkpoints(config)
-    if place is not None:
-        with suppress(OSError):
-            Storage(place).remove_all()
-
-
-def _fit(
-    cluster: Cluster,
-    sitting: _Sitting,
-    config: SearchConfig,
-    session: SearchSession,
-    files: LeaderboardFiles,
-) -> None:
-    """Has Ray Tune run the session's trials."""
-    from ray import tune
-
-    from tuner.driver.ray_tune import Heartbeat, StudyScheduler, StudySearcher, workers_at_hand
-    from tuner.driver.trainable import TrialActor
-
-    inquest = Inquest(is_cluster=not cluster.is_ours)
-    task = _task(config, sitting.folder, sitting.dataset)
-    heartbeat = Heartbeat(session, cluster, inquest, sitting.flag, files, sitting.mirror)
-    tuner = tune.Tuner(
-        tune.with_resources(
-            tune.with_parameters(TrialActor, task=task),
-            {"cpu": config.cpus_per_trial, "gpu": config.gpus},
-        ),
-        tune_config=tune.TuneConfig(
-            search_alg=StudySearcher(session),
-            scheduler=StudyScheduler(session, inquest),
-            num_samples=-1,
-            reuse_actors=True,
-            trial_name_creator=lambda trial: f"trial-{trial.config.get('number', trial.trial_id)}",
-            trial_dirname_creator=lambda trial: str(trial.trial_id),
-        ),
-        run_config=tune.RunConfig(
-            name="tune",
-            storage_path=str(cluster.scratch / "tune"),
-            verbose=0,
-            callbacks=[heartbeat],
-            checkpoint_config=tune.CheckpointConfig(
-                checkpoint_frequency=0, checkpoint_at_end=False
-            ),
-        ),
-    )
-    with workers_at_hand() if cluster.is_ours else nullcontext():
-        tuner.fit()
-
-
-@contextmanager
-def _closing(session: SearchSession, files: LeaderboardFiles) -> Iterator[None]:
-    """Leaves study and files whole, however the search ends.
-
-    But for a torn journal: the next search cuts half a line off its end, which it could not if another line followed.
-    """
-    try:
-        yield
-    except JournalTorn:
-        raise
-    except BaseException:
-        _close(session, files)
-        raise
-    _close(session, files)
-
-
-def _close(session: SearchSession, files: LeaderboardFiles) -> None:
-    kill_point(KillPoint.CLOSING)
-    session.close()
-    kill_point(KillPoint.CLOSED)
-    files.write()
-
-
-def _open(folder: RunFolder, config: SearchConfig, workers: int) -> SearchStudy:
-    return create_or_open_study(
-        folder.journal,
-        config.space,
-        seed=config.seed,
-        sampler=config.sampler,
-        pruner=config.pruner,
-        max_epochs=config.epochs,
-        workers=workers,
-    )
-
-
-def _is_budget_used(folder: RunFolder, config: SearchConfig) -> bool:
-    """Whether an earlier sitting used the budget up, so that Ray need not start; its files are brought up to date."""
-    if not folder.journal.is_file():
-        return False
-    study = _open(folder, config, workers=1)
-    finished = len(study.finished_trials())
-    if not config.is_budget_used(trials=finished, seconds=study.seconds_before):
-        return False
-    study.requeue_cut_off_trials()
-    LeaderboardFiles(folder, StudyReader(study.study), time.monotonic).write()
-    return True
-
-
-class _Both:
-    """Tells the listener, and the files that there is news."""
-
-    def __init__(self, listener: SearchListener, files: LeaderboardFiles) -> None:
-        self._listener = listener
-        self._files = files
-
-    def on_event(self, event: Event, state: SearchState) -> None:
-        self._files.mark_stale()
-        self._listener.on_event(event, state)

@@ -1,0 +1,275 @@
+"""One sitting of a search, or of the confirmation of its finalists: claim the run folder, start Ray, run the trials."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext, suppress
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Protocol
+
+from tuner.config import SearchConfig
+from tuner.data import Dataset
+from tuner.driver.capacity import Capacity
+from tuner.driver.cluster import Cluster, make_current_folder_importable, ray_cluster
+from tuner.driver.deaths import Inquest
+from tuner.driver.gpu_share import with_measured_share
+from tuner.driver.interrupts import Interrupted, InterruptFlag, StopRequested, TimeIsUp
+from tuner.driver.mirror import NoMirror, mirror_of
+from tuner.driver.output import output_to
+from tuner.driver.progress import Event, SearchListener, SearchState
+from tuner.driver.run_files import RunFiles
+from tuner.driver.session import SearchSession
+from tuner.errors import JournalTorn, SearchError
+from tuner.hyperparameters import is_custom
+from tuner.kill_points import KillPoint, kill_point
+from tuner.model.custom import check_importable
+from tuner.run import Run
+from tuner.run_folder import RunFolder
+from tuner.storage import Storage
+from tuner.study import SearchStudy
+from tuner.validation import one_line
+
+if TYPE_CHECKING:
+    from tuner.driver.trainable import Task
+
+
+class EndReason(StrEnum):
+    """Why a search ended."""
+
+    BUDGET_USED = "budget used"
+    BUDGET_WAS_USED = "budget was used before"
+    INTERRUPTED = "interrupted"
+    STOPPED = "stopped"
+
+
+@dataclass(frozen=True)
+class SearchOutcome:
+    """What a search came to."""
+
+    run: Run
+    reason: EndReason
+    signal_number: int | None = None  # of an interrupted one
+
+
+class Plan(Protocol):
+    """What is to be run in a run folder."""
+
+    @property
+    def config(self) -> SearchConfig:
+        """Budget and resources."""
+
+    @property
+    def folder(self) -> RunFolder:
+        """Where it is written down."""
+
+    @property
+    def dataset(self) -> Dataset:
+        """What is learned from."""
+
+    def check(self) -> None:
+        """Refuses what does not belong to this run folder.
+
+        Raises:
+            UsageError: in one line, why.
+        """
+
+    def is_done(self) -> bool:
+        """Whether nothing is left to do, so that Ray need not start; then the files are brought up to date."""
+
+    def open(self, workers: int) -> SearchStudy:
+        """The study, ready to ask; what is asked is written down before."""
+
+    def task(self, config: SearchConfig) -> "Task":
+        """What every trial shares; `config` is the plan's, with figures in the place of `auto`."""
+
+    def files(self, study: SearchStudy) -> RunFiles:
+        """The files that follow `study`."""
+
+
+@dataclass(frozen=True)
+class _Sitting:
+    """What one call of `run_plan` works with."""
+
+    plan: Plan
+    mirror: NoMirror
+    listener: SearchListener
+    flag: InterruptFlag
+
+
+def run_plan(plan: Plan, listener: SearchListener) -> SearchOutcome:
+    """Runs the plan's trials until its budget is used up; the same call again goes on where it stopped.
+
+    Raises:
+        UsageError: the request cannot be met; nothing was started and no new run folder is left.
+        SearchError: every trial failed, Ray does not start, or a file cannot be written.
+        Interrupted, StopRequested: it was asked to end before its first trial.
+    """
+    make_current_folder_importable()
+    folder = plan.folder
+    plan.check()
+    flag = InterruptFlag(folder.stop_request)
+    mirror = mirror_of(plan.config, folder)
+    try:
+        with flag.listening(), folder.claimed(), output_to(folder.logs / "driver.log") as say:
+            kill_point(KillPoint.FOLDER_CLAIMED)
+            _refuse_unknown_architectures(plan.config)
+            mirror.take_up()
+            plan.check()
+            with mirror.holding():
+                return _run(_Sitting(plan, mirror, listener, flag), say)
+    except BrokenPipeError:  # whoever read the events has gone: no fault of a file's
+        raise
+    except OSError as cause:  # most often a full disk
+        raise SearchError(
+            f"{folder.path}: the search cannot go on: {one_line(str(cause))}; "
+            "finished trials are kept, the same command continues"
+        ) from cause
+
+
+def _refuse_unknown_architectures(config: SearchConfig) -> None:
+    for architecture in config.space.architectures:
+        if is_custom(architecture):
+            check_importable(architecture)
+
+
+def _run(sitting: _Sitting, say: Callable[[str], None]) -> SearchOutcome:
+    plan = sitting.plan
+    if plan.is_done():
+        return SearchOutcome(Run(plan.folder.path), EndReason.BUDGET_WAS_USED)
+    sitting.flag.check()
+    with ray_cluster(plan.config, sitting.flag, last_words=say) as cluster:
+        kill_point(KillPoint.RAY_STARTED)
+        sitting.flag.check()
+        measured = with_measured_share(plan.config, cluster, plan.dataset)
+        capacity = cluster.capacity(measured)
+        study = plan.open(capacity())
+        kill_point(KillPoint.STUDY_OPENED)
+        return _run_on(cluster, sitting, measured, study, capacity)
+
+
+def _run_on(
+    cluster: Cluster,
+    sitting: _Sitting,
+    config: SearchConfig,
+    study: SearchStudy,
+    capacity: Capacity,
+) -> SearchOutcome:
+    """Runs the trials; `config` is the plan's, with figures in the place of `auto`."""
+    folder = sitting.plan.folder
+    files = sitting.plan.files(study)
+    session = SearchSession(
+        study,
+        config,
+        workers=capacity,
+        listener=_Both(sitting.listener, files),
+        clock=time.monotonic,
+    )
+    try:
+        with _closing(session, files):
+            _fit(cluster, sitting, config, session, files)
+        _removecheckpoints_of(config)  # of an interrupted search they stay, to go on from
+    except Interrupted as interrupted:
+        return SearchOutcome(Run(folder.path), EndReason.INTERRUPTED, interrupted.signal_number)
+    except StopRequested:
+        return SearchOutcome(Run(folder.path), EndReason.STOPPED)
+    except TimeIsUp:
+        return SearchOutcome(Run(folder.path), EndReason.BUDGET_USED)
+    if session.doomed is not None:
+        raise SearchError(
+            f"{folder.path}: every trial failed in the same way, so the search stopped: {session.doomed}"
+        )
+    if session.only_failure is not None:
+        raise SearchError(
+            f"{folder.path}: every trial failed, the last one so: {session.only_failure}"
+        )
+    return SearchOutcome(Run(folder.path), EndReason.BUDGET_USED)
+
+
+def checkpoints_of(config: SearchConfig) -> str | None:
+    """Where the trials' checkpoints lie: a path or URL; None where there are none."""
+    return f"{config.storage_path}/{config.run_name}" if config.storage_path is not None else None
+
+
+def _removecheckpoints_of(config: SearchConfig) -> None:
+    place = checkpoints_of(config)
+    if place is not None:
+        with suppress(OSError):
+            Storage(place).remove_all()
+
+
+def _fit(
+    cluster: Cluster,
+    sitting: _Sitting,
+    config: SearchConfig,
+    session: SearchSession,
+    files: RunFiles,
+) -> None:
+    """Has Ray Tune run the session's trials."""
+    from ray import tune
+
+    from tuner.driver.ray_tune import Heartbeat, StudyScheduler, StudySearcher, workers_at_hand
+    from tuner.driver.trainable import TrialActor
+
+    inquest = Inquest(is_cluster=not cluster.is_ours)
+    task = sitting.plan.task(config)
+    heartbeat = Heartbeat(session, cluster, inquest, sitting.flag, files, sitting.mirror)
+    tuner = tune.Tuner(
+        tune.with_resources(
+            tune.with_parameters(TrialActor, task=task),
+            {"cpu": config.cpus_per_trial, "gpu": config.gpus},
+        ),
+        tune_config=tune.TuneConfig(
+            search_alg=StudySearcher(session),
+            scheduler=StudyScheduler(session, inquest),
+            num_samples=-1,
+            reuse_actors=True,
+            trial_name_creator=lambda trial: f"trial-{trial.config.get('number', trial.trial_id)}",
+            trial_dirname_creator=lambda trial: str(trial.trial_id),
+        ),
+        run_config=tune.RunConfig(
+            name="tune",
+            storage_path=str(cluster.scratch / "tune"),
+            verbose=0,
+            callbacks=[heartbeat],
+            checkpoint_config=tune.CheckpointConfig(
+                checkpoint_frequency=0, checkpoint_at_end=False
+            ),
+        ),
+    )
+    with workers_at_hand() if cluster.is_ours else nullcontext():
+        tuner.fit()
+
+
+@contextmanager
+def _closing(session: SearchSession, files: RunFiles) -> Iterator[None]:
+    """Leaves study and files whole, however the search ends.
+
+    But for a torn journal: the next search cuts half a line off its end, which it could not if another line followed.
+    """
+    try:
+        yield
+    except JournalTorn:
+        raise
+    except BaseException:
+        _close(session, files)
+        raise
+    _close(session, files)
+
+
+def _close(session: SearchSession, files: RunFiles) -> None:
+    kill_point(KillPoint.CLOSING)
+    session.close()
+    kill_point(KillPoint.CLOSED)
+    files.write()
+
+
+class _Both:
+    """Tells the listener, and the files that there is news."""
+
+    def __init__(self, listener: SearchListener, files: RunFiles) -> None:
+        self._listener = listener
+        self._files = files
+
+    def on_event(self, event: Event, state: SearchState) -> None:
+        self._files.mark_stale()
+        self._listener.on_event(event, state)
