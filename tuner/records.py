@@ -33,7 +33,17 @@ class Attribute(StrEnum):
     CUT_OFF = "cut_off"  # of a trial: it ended, without its doing, before its result; it runs again
     RETRY_OF = "retry_of"  # of a trial: the cut-off trial whose parameters it runs again
     PASSED = "passed"  # of a trial that runs again: the last epoch after which its first try had not been stopped
+    FINALIST = "finalist"  # of a confirmation's trial: the search's trial whose parameters it has
+    SEED = "seed"  # of a confirmation's trial: its seed, which the search's trials derive from their number
+    STOP_AFTER = "stop_after"  # of a confirmation's trial: epochs, where that is decided beforehand
+    HELD_OUT = (
+        "held_out"  # of a confirmation's trial: its model's figures on the split that was held out
+    )
     DEATHS = "deaths"  # of a trial: how often these parameters' process died before it
+
+
+# What a trial that runs again takes over from its first try, beside its parameters.
+FINALISTS = (Attribute.FINALIST, Attribute.SEED, Attribute.STOP_AFTER)
 
 
 @dataclass(frozen=True)

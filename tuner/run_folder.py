@@ -58,9 +58,17 @@ class RunFolder:
         return self.path / "curves.csv"
 
     @property
+    def finalists(self) -> Path:
+        return self.path / "finalists.csv"
+
+    def finalist_model(self, trial: int, seed: int) -> Path:
+        """The model of a finalist that was trained with `seed`."""
+        return self.path / "finalists" / f"trial-{trial}-seed-{seed}.npz"
+
+    @property
     def result_files(self) -> tuple[Path, ...]:
         """What the run is, without its logs; the journal last: whoever sees it copied finds the others, too."""
-        return self.run_file, self.leaderboard, self.curves, self.journal
+        return self.run_file, self.leaderboard, self.curves, self.finalists, self.journal
 
     @property
     def logs(self) -> Path:

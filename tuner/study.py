@@ -19,6 +19,7 @@ from tuner.journal import mend_end, open_journal
 from tuner.kill_points import KillPoint, kill_point
 from tuner.pruning import HalvingPruner, make_pruner
 from tuner.records import (
+    FINALISTS,
     Attribute,
     counts_as_finished,
     deaths_before,
@@ -30,6 +31,7 @@ from tuner.space import Mode, SearchSpace
 from tuner.status import TrialFacts, TrialStatus
 
 STUDY_NAME = "tuner"
+CONFIRMATION = "confirmation"  # the name of the study of the finalists, in the same journal
 _NO_STUDY = "holds no study of tuner; search again under another --name"
 _CUT_OFF_REASON = "cut off by the end of the search; runs again when it is continued"
 
@@ -100,8 +102,8 @@ def _searched(space: object) -> object:
     return list(space["architectures"]), {**space, "description": ""}
 
 
-def load_study(journal: Path) -> optuna.Study:
-    """The study in `journal`, for reading.
+def load_study(journal: Path, name: str = STUDY_NAME) -> optuna.Study:
+    """The study called `name` in `journal`, for reading.
 
     Raises:
         RunFolderError: the file is missing, damaged or holds no study of ours.
@@ -109,7 +111,7 @@ def load_study(journal: Path) -> optuna.Study:
     if not journal.is_file():
         raise RunFolderError(f"{journal}: no such file; `tuner search` makes one")
     try:
-        return optuna.load_study(study_name=STUDY_NAME, storage=open_journal(journal))
+        return optuna.load_study(study_name=name, storage=open_journal(journal))
     except KeyError as cause:
         raise RunFolderError(f"{journal}: {_NO_STUDY}") from cause
 
@@ -162,6 +164,7 @@ class SearchStudy:
         parameters = {**_enqueued_with(trial), **trial.params}
         passed = max(trial.last_step or 0, int(number_in(trial.user_attrs, Attribute.PASSED)))
         attributes: dict[str, Any] = {
+            **{name: trial.user_attrs[name] for name in FINALISTS if name in trial.user_attrs},
             Attribute.RETRY_OF: trial.number,
             Attribute.BASELINE: is_baseline(trial),
             **({Attribute.DEATHS: deaths} if deaths else {}),
@@ -191,6 +194,17 @@ class SearchStudy:
         seed = derive_seed(self.seed, f"sampler {trial.number}")
         self.study.sampler = make_sampler(self._sampler, seed=seed, workers=self._workers)
         return trial
+
+    def seed_of(self, trial: optuna.Trial) -> int:
+        """The seed to train a trial with: that of its first try."""
+        return derive_seed(self.seed, f"trial {self.tries_of(trial)[0]}")
+
+    def stop_after(self, trial: optuna.Trial) -> int | None:
+        """Epochs after which the trial ends whatever it shows; None: as long as it may."""
+        return None
+
+    def keep_model(self, trial: optuna.Trial, model: bytes) -> None:
+        """Nothing: a search keeps no models, its finalists are trained again."""
 
     def tries_of(self, trial: optuna.Trial) -> list[int]:
         """The numbers of the trials with these parameters that ran one after the other, `trial` the last of them."""

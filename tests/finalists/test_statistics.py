@@ -6,11 +6,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tuner.finalists.statistics import (
-    accuracy_of,
     expected_calibration_error,
     is_tie,
     mean_probabilities,
     roc_auc,
+    spread_of_hits,
 )
 
 
@@ -28,7 +28,7 @@ def test_the_interval_holds_the_truth_as_often_as_it_says() -> None:
     for _ in range(400):
         difficulty = rng.random(500) < 0.88  # a sequence is easy for all seeds, or for none
         reached = difficulty[None] & (rng.random((5, 1)) < 1.1)
-        accuracy = accuracy_of(reached)
+        accuracy = spread_of_hits(reached)
         held += accuracy.low <= 0.88 <= accuracy.high
     assert 0.92 <= held / 400 <= 0.98
 
@@ -36,12 +36,12 @@ def test_the_interval_holds_the_truth_as_often_as_it_says() -> None:
 def test_more_seeds_narrow_the_interval_only_down_to_what_the_sequences_leave() -> None:
     rng = np.random.default_rng(1)
     few, many = (hits(rng, 0.88, seeds=seeds, n=1000) for seeds in (2, 40))
-    widths = [each.high - each.low for each in map(accuracy_of, (few, many))]
+    widths = [each.high - each.low for each in map(spread_of_hits, (few, many))]
     assert widths[0] > widths[1] > 2 * 1.96 * 0.9 * (0.88 * 0.12 / 1000) ** 0.5 * 0.9
 
 
 def test_a_single_seed_has_no_deviation_but_an_interval() -> None:
-    accuracy = accuracy_of(np.array([[True] * 90 + [False] * 10]))
+    accuracy = spread_of_hits(np.array([[True] * 90 + [False] * 10]))
     assert accuracy.deviation is None
     assert accuracy.mean == pytest.approx(0.9)
     assert accuracy.low == pytest.approx(0.9 - 1.96 * 0.03, abs=0.001)
@@ -67,7 +67,7 @@ def test_comparing_is_symmetric_and_everything_ties_with_itself(
     one, two = (rng.random((seeds, n)) < 0.7 for seeds in (first, second))
     assert is_tie(one, two) == is_tie(two, one)
     assert is_tie(one, one)
-    accuracy = accuracy_of(one)
+    accuracy = spread_of_hits(one)
     assert 0 <= accuracy.low <= accuracy.mean <= accuracy.high <= 1
 
 

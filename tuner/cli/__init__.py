@@ -7,6 +7,7 @@ from typing import NoReturn
 import typer
 
 from tuner.cli import (
+    confirm,
     data,
     doctor,
     fetch,
@@ -36,6 +37,7 @@ app.command("stop")(stop.stop)
 app.command("submit")(submit.submit)
 app.command("fetch")(fetch.fetch)
 app.command("pack", hidden=True)(pack.pack)
+app.command("confirm")(confirm.confirm)
 app.command("leaderboard")(leaderboard.leaderboard)
 app.command("spaces")(spaces.spaces)
 app.command("data")(data.data)

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from tuner.cli.training_resources import Address, CpusPerTrial, GpusPerTrial, MaxConcurrent
 from tuner.config import DEFAULT_TRIALS, PrunerName, SamplerName, TokenMode
 
 
@@ -41,16 +42,9 @@ def search(
     sample: Annotated[
         int | None, typer.Option(help="Use so many rows of the data, drawn per class.")
     ] = None,
-    cpus_per_trial: Annotated[float | None, typer.Option(help="CPUs a trial; default 1.")] = None,
-    gpus_per_trial: Annotated[
-        str | None,
-        typer.Option(
-            help="GPUs a trial, fractions allowed, or auto: as many trials as fit; default 0."
-        ),
-    ] = None,
-    max_concurrent: Annotated[
-        int | None, typer.Option(help="Most trials at once; default as many as fit.")
-    ] = None,
+    cpus_per_trial: CpusPerTrial = None,
+    gpus_per_trial: GpusPerTrial = None,
+    max_concurrent: MaxConcurrent = None,
     storage_path: Annotated[
         str | None,
         typer.Option(
@@ -78,9 +72,7 @@ def search(
     pruner: Annotated[
         str | None, typer.Option(help=f"{_one_of(PrunerName)}; default halving.")
     ] = None,
-    address: Annotated[
-        str | None, typer.Option(help="A running Ray cluster; default this machine alone.")
-    ] = None,
+    address: Address = None,
     config: Annotated[
         Path | None, typer.Option(help="A YAML file of these settings; flags win over it.")
     ] = None,

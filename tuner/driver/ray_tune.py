@@ -88,6 +88,8 @@ class StudySearcher(_Adapter, Searcher):  # type: ignore[misc]
                 self._session.end_trial(number, TrialStatus.PRUNED)
             else:
                 self._note(number, report)
+                if report.model is not None:
+                    self._session.keep_model(number, report.model)
                 self._session.end_trial(number, report.status, report.error)
 
     def save(self, checkpoint_path: str) -> None:

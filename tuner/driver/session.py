@@ -24,7 +24,7 @@ from tuner.kill_points import KillPoint, kill_point
 from tuner.records import Attribute, StudyReader, TrialRecord, best_of
 from tuner.space import Mode
 from tuner.status import TrialFacts, TrialStatus
-from tuner.study import SearchStudy, derive_seed
+from tuner.study import SearchStudy
 from tuner.trial import EpochResult, TrialSpec
 
 _WORKED = (TrialStatus.COMPLETE, TrialStatus.PRUNED)
@@ -137,8 +137,9 @@ class SearchSession:
         spec = TrialSpec(
             number=trial.number,
             hyperparameters=hyperparameters,
-            seed=derive_seed(self._config.seed, f"trial {self._study.tries_of(trial)[0]}"),
+            seed=self._study.seed_of(trial),
             max_epochs=self._config.epochs,
+            stop_after=self._study.stop_after(trial),
         )
         live = LiveTrial(
             number=trial.number,
@@ -179,6 +180,10 @@ class SearchSession:
             self._note_seconds()
         self._tell(Event(EventKind.EPOCH_ENDED, running.live, score=value))
         return is_pruned
+
+    def keep_model(self, number: int, model: bytes) -> None:
+        """The model of a trial that is about to end."""
+        self._study.keep_model(self._running[number].optuna_trial, model)
 
     def end_trial(self, number: int, status: TrialStatus, error: str | None = None) -> None:
         """Ends a trial and records how."""

@@ -24,10 +24,12 @@ from tuner.config import TrainerName
 from tuner.data import EncodedSequences
 from tuner.errors import TrialDiverged, TrialOutOfMemory, TunerError
 from tuner.hyperparameters import Hyperparameters
+from tuner.space import Metric
 from tuner.status import TrialFacts, TrialStatus
 from tuner.storage import Storage
 from tuner.trial import EpochResult, TrainsByEpoch, TrialSpec
 from tuner.trial.checkpoint import Checkpoint
+from tuner.trial.model_file import to_bytes
 from tuner.validation import one_line
 
 _REASON_LENGTH = 300
@@ -46,6 +48,10 @@ class Task:
     logs: str
     checkpoints: str | None = None  # a path or URL
     fingerprint: str = ""  # of the data
+    held_out: EncodedSequences | None = (
+        None  # the models of trials that end are measured on it, and kept
+    )
+    metric: Metric | None = None  # by which an epoch is the best; with `held_out`
 
     def without_data(self) -> "Task":
         """The same task for trials that look at no data."""
@@ -78,10 +84,18 @@ class Report:
     facts: TrialFacts | None = None  # with the first epoch
     status: TrialStatus | None = None  # with the last one
     error: str | None = None
+    model: bytes | None = (
+        None  # with the last one, where models are kept; see `tuner.trial.model_file`
+    )
 
     def to_result(self) -> dict[str, Any]:
         """As Tune carries it: one string, because Tune flattens and renames what is nested."""
-        return {"report": json.dumps(asdict(self)), "done": self.status is not None}
+        content = asdict(replace(self, model=None))
+        return {
+            "report": json.dumps(content),
+            "done": self.status is not None,
+            **({"model": self.model} if self.model is not None else {}),
+        }
 
     @classmethod
     def from_result(cls, result: dict[str, Any]) -> "Report":
@@ -92,6 +106,7 @@ class Report:
             facts=TrialFacts(**content["facts"]) if content["facts"] else None,
             status=TrialStatus(content["status"]) if content["status"] else None,
             error=content["error"],
+            model=result.get("model"),
         )
 
 
@@ -116,17 +131,25 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
 
     def _next_report(self) -> Report:
         try:
-            result = next(self._results)
+            return self._report(next(self._results))
         except StopIteration:
             return Report(status=TrialStatus.COMPLETE)
         except Exception as error:  # ends the trial, not the process: the next one needs it
             traceback.print_exception(error)  # to the worker's log, for whoever wants the details
             return Report(status=_status(error), error=_reason(error))
+
+    def _report(self, result: EpochResult) -> Report:
+        is_last = result.epoch >= self._spec.epochs
         return Report(
             epoch=result,
             facts=self._facts if result.epoch == 1 else None,
-            status=TrialStatus.COMPLETE if result.epoch >= self._spec.max_epochs else None,
+            status=TrialStatus.COMPLETE if is_last else None,
+            model=self._trained_model() if is_last and self._task.held_out is not None else None,
         )
+
+    def _trained_model(self) -> bytes:
+        assert self._task.held_out is not None
+        return to_bytes(self._training.finish(self._task.held_out))
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
         """Nothing: trials keep their own, see `tuner.trial.checkpoint`."""
@@ -142,7 +165,7 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
         self._results = self._train(self._spec)  # and the last trial's model is free to go
 
     def _train(self, spec: TrialSpec) -> Iterator[EpochResult]:
-        training = _make_training(spec, self._task, self._checkpoint)
+        training = self._training = _make_training(spec, self._task, self._checkpoint)
         self._facts = TrialFacts(
             seed=spec.seed,
             host=socket.gethostname(),
@@ -175,6 +198,7 @@ def _make_training(spec: TrialSpec, task: Task, checkpoint: Checkpoint | None) -
         validation=task.validation,
         n_classes=task.n_classes,
         checkpoint=checkpoint,
+        keep_best=task.metric,
     )
 
 

@@ -17,12 +17,12 @@ _NORMAL = 1.960
 
 
 @dataclass(frozen=True)
-class Accuracy:
-    """A configuration's accuracy on sequences that nothing was chosen by.
+class Spread:
+    """A configuration's score on sequences that nothing was chosen by.
 
     Attributes:
         mean: over the seeds.
-        deviation: between the seeds' accuracies, the sample's; None of a single seed.
+        deviation: between the seeds' scores, the sample's; None of a single seed.
         low, high: a 95 % interval of what further seeds would reach on further sequences on average.
     """
 
@@ -32,7 +32,7 @@ class Accuracy:
     high: float
 
 
-def accuracy_of(hits: NDArray[np.bool_]) -> Accuracy:
+def spread_of_hits(hits: NDArray[np.bool_]) -> Spread:
     """The accuracy of one configuration.
 
     The mean's variance has two parts: of the seeds, and of the sequences, which all seeds share.
@@ -51,7 +51,28 @@ def accuracy_of(hits: NDArray[np.bool_]) -> Accuracy:
         # Welch and Satterthwaite: the seeds are few, the sequences are many.
         degrees = (seeds + variance) ** 2 / (seeds**2 / (len(by_seed) - 1)) if seeds else math.inf
         width = _t_quantile(degrees) * math.sqrt(seeds + variance)
-    return Accuracy(mean, deviation, max(0.0, mean - width), min(1.0, mean + width))
+    return Spread(mean, deviation, max(0.0, mean - width), min(1.0, mean + width))
+
+
+def spread_of_values(values: Sequence[float]) -> Spread:
+    """The score of one configuration where only one number a seed is known: the interval is of the seeds alone."""
+    mean = float(np.mean(values))
+    if len(values) < 2:
+        return Spread(mean, None, mean, mean)
+    deviation = float(np.std(values, ddof=1))
+    width = _t_quantile(len(values) - 1) * deviation / math.sqrt(len(values))
+    return Spread(mean, deviation, mean - width, mean + width)
+
+
+def values_tie(first: Sequence[float], second: Sequence[float]) -> bool:
+    """Whether two configurations' means may as well be the same, at a level of 5 % (Welch's test)."""
+    parts = [(float(np.var(v, ddof=1)) / len(v), len(v) - 1) for v in (first, second) if len(v) > 1]
+    variance = sum(part for part, _ in parts)
+    if not variance:
+        return float(np.mean(first)) == float(np.mean(second)) or len(parts) < 2
+    degrees = variance**2 / sum(part**2 / count for part, count in parts)
+    gap = abs(float(np.mean(first)) - float(np.mean(second)))
+    return gap <= _t_quantile(degrees) * math.sqrt(variance)
 
 
 def is_tie(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> bool:

@@ -47,6 +47,7 @@ class Checkpoint:
             "hyperparameters": spec.hyperparameters.model_dump(mode="json"),
             "seed": spec.seed,
             "max_epochs": spec.max_epochs,
+            "stop_after": spec.stop_after,
         }
         digest = hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()
         self._storage = storage

@@ -2,8 +2,12 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
+import numpy as np
+from numpy.typing import NDArray
+
+from tuner.data import EncodedSequences
 from tuner.hyperparameters import Hyperparameters
 
 
@@ -15,6 +19,14 @@ class TrialSpec:
     hyperparameters: Hyperparameters
     seed: int
     max_epochs: int
+    stop_after: int | None = (
+        None  # epochs, where that is decided beforehand; the schedule still knows max_epochs
+    )
+
+    @property
+    def epochs(self) -> int:
+        """Epochs that it is to train."""
+        return self.max_epochs if self.stop_after is None else self.stop_after
 
 
 @dataclass(frozen=True)
@@ -28,6 +40,28 @@ class EpochResult:
     val_accuracy: float
     val_f1: float  # unweighted mean over the classes
     seconds: float
+
+
+@dataclass(frozen=True)
+class HeldOutFigures:
+    """A trained model's figures on sequences that nothing was chosen by."""
+
+    epoch: int  # whose weights the model has
+    loss: float
+    accuracy: float
+    f1: float
+
+
+@dataclass(frozen=True, eq=False)
+class TrainedModel:
+    """What is kept of a finalist: its weights, and what it says of the sequences that were held out."""
+
+    figures: HeldOutFigures
+    probabilities: NDArray[
+        np.float32
+    ]  # (n_held_out, n_classes), rows in the order of the sequences
+    weights: tuple[NDArray[Any], ...]  # in Keras' order
+    vocabulary_size: int  # ids that the model knows: no more than occur in what it learned from
 
 
 class TrainsByEpoch(Protocol):
@@ -48,6 +82,13 @@ class TrainsByEpoch(Protocol):
             TrialDiverged: the loss became NaN or infinite.
             TrialOutOfMemory: memory ran out.
             TrialFailed: anything else went wrong in training.
+        """
+
+    def finish(self, held_out: EncodedSequences) -> TrainedModel:
+        """The model of the best epoch (of the last one, where `stop_after` says so), measured on `held_out`.
+
+        Raises:
+            TrialOutOfMemory, TrialFailed: it cannot be measured.
         """
 
 

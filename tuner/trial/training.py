@@ -6,18 +6,21 @@ Only a worker imports this module: it loads Keras.
 import math
 import time
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import keras
 import numpy as np
+from numpy.typing import NDArray
 
 from tuner.data import UNKNOWN, EncodedSequences, bucketed_batches, pad
 from tuner.errors import TrialDiverged
 from tuner.model import build_model, compile_model, uses_cudnn
+from tuner.space import Metric
 from tuner.trial.checkpoint import Checkpoint
 from tuner.trial.devices import device_name
 from tuner.trial.evaluation import Evaluation, evaluate
 from tuner.trial.failures import trial_errors
-from tuner.trial.spec import EpochResult, TrialSpec, never
+from tuner.trial.spec import EpochResult, HeldOutFigures, TrainedModel, TrialSpec, never
 from tuner.trial.steps import make_train_step
 
 # A trial's first steps take batches of mixed lengths, of whose sequences they see the last tokens only: sequence length
@@ -41,11 +44,13 @@ class Training:
         n_classes: int,
         should_stop: Callable[[], bool] = never,
         checkpoint: Checkpoint | None = None,
+        keep_best: Metric | None = None,
     ) -> None:
         """Cuts the data to the trial's vocabulary and length, builds the model and compiles it.
 
         Args:
             checkpoint: where the trial's state is kept after every epoch, and taken up from.
+            keep_best: by which metric an epoch is the best, for `finish`; None where nobody will ask.
 
         Raises:
             TrialFailed: the model cannot be built.
@@ -56,6 +61,9 @@ class Training:
         self._n_classes = n_classes
         self._should_stop = should_stop
         self._checkpoint = checkpoint
+        self._keep_best = keep_best
+        self._best: list[NDArray[Any]] = []  # the weights of the best epoch so far
+        self._done: list[EpochResult] = []
         keras.backend.clear_session()  # frees the model of the trial before
         keras.utils.set_random_seed(spec.seed)
         with trial_errors():
@@ -64,7 +72,7 @@ class Training:
                 max_length=hyperparameters.max_length,
             )
             # Ids that no training sequence has would be rows of weights that each step moves for nothing.
-            known = max(UNKNOWN, int(self._train.tokens.max())) + 1
+            self._known = known = max(UNKNOWN, int(self._train.tokens.max())) + 1
             self._validation = validation.view(
                 vocabulary_size=known, max_length=hyperparameters.max_length
             )
@@ -87,9 +95,9 @@ class Training:
         with trial_errors():
             largest = min(self._spec.hyperparameters.batch_size, len(self._train))
             self._step = make_train_step(self._model, batch_size=largest)
-        done = self._take_up()
-        yield from done
-        for epoch in range(len(done) + 1, self._spec.max_epochs + 1):
+        done = self._done = self._take_up()
+        yield from list(done)
+        for epoch in range(len(done) + 1, self._spec.epochs + 1):
             started = time.perf_counter()
             with trial_errors():
                 figures = self._train_epoch(epoch)
@@ -108,9 +116,39 @@ class Training:
                     seconds=time.perf_counter() - started,
                 )
             )
-            if self._checkpoint is not None and epoch < self._spec.max_epochs:
-                self._checkpoint.save(done, [keras.ops.convert_to_numpy(v) for v in self._state()])
+            if self._keep_best is not None and self._best_epoch() == epoch:
+                self._best = self._model.get_weights()
+            if self._checkpoint is not None and epoch < self._spec.epochs:
+                state = [keras.ops.convert_to_numpy(variable) for variable in self._state()]
+                self._checkpoint.save(done, [*state, *self._best])
             yield done[-1]
+
+    def finish(self, held_out: EncodedSequences) -> TrainedModel:
+        """See `TrainsByEpoch.finish`."""
+        with trial_errors():
+            self._model.set_weights(self._best)
+            view = held_out.view(
+                vocabulary_size=self._known, max_length=self._spec.hyperparameters.max_length
+            )
+            evaluation = evaluate(self._model, view, n_classes=self._n_classes)
+        return TrainedModel(
+            HeldOutFigures(
+                epoch=self._best_epoch(),
+                loss=evaluation.loss,
+                accuracy=evaluation.accuracy,
+                f1=evaluation.f1,
+            ),
+            probabilities=evaluation.probabilities,
+            weights=tuple(self._best),
+            vocabulary_size=self._known,
+        )
+
+    def _best_epoch(self) -> int:
+        assert self._keep_best is not None, "nobody said by which metric"
+        if self._spec.stop_after is not None:
+            return self._done[-1].epoch
+        name = self._keep_best.name
+        return self._keep_best.best({each.epoch: getattr(each, name) for each in self._done})
 
     def _take_up(self) -> list[EpochResult]:
         """Goes on from the checkpoint, where there is one that fits; returns the epochs that are done."""
@@ -118,11 +156,13 @@ class Training:
         if progress is None:
             return []
         state = self._state()
-        shapes = [tuple(variable.shape) for variable in state]
+        kept = self._model.weights if self._keep_best is not None else []
+        shapes = [tuple(variable.shape) for variable in (*state, *kept)]
         if [array.shape for array in progress.arrays] != shapes:  # made by another version
             return []
-        for variable, array in zip(state, progress.arrays, strict=True):
+        for variable, array in zip(state, progress.arrays, strict=False):
             variable.assign(array)
+        self._best = list(progress.arrays[len(state) :])
         steps = math.ceil(len(self._train) / self._spec.hyperparameters.batch_size)
         self._warm_up_left = max(0, self._warm_up_left - steps * len(progress.epochs))
         return list(progress.epochs)

@@ -1,0 +1,60 @@
+"""`tuner confirm`."""
+
+from typing import Annotated
+
+import typer
+
+from tuner.cli.training_resources import (
+    Address,
+    CpusPerTrial,
+    GpusPerTrial,
+    MaxConcurrent,
+)
+from tuner.errors import ConfigError
+
+
+def confirm(
+    run: Annotated[str, typer.Argument(help="A run folder.")],
+    top: Annotated[int, typer.Option(help="Best trials to confirm.", show_default=True)] = 5,
+    seeds: Annotated[int, typer.Option(help="Fresh seeds for each.", show_default=True)] = 5,
+    train_on: Annotated[
+        str,
+        typer.Option(
+            help="train, or train+validation: with more to learn from, for as many epochs as were best.",
+            show_default=True,
+        ),
+    ] = "train",
+    cpus_per_trial: CpusPerTrial = None,
+    gpus_per_trial: GpusPerTrial = None,
+    max_concurrent: MaxConcurrent = None,
+    address: Address = None,
+) -> int:
+    """Train the best trials again with fresh seeds and rank them on a split that the search never saw."""
+    from tuner.driver.interrupts import only_the_main_thread_hears
+    from tuner.run_folder import RunFolder
+    from tuner.terminal.live import make_listener, terminal_stream
+
+    if top < 1 or seeds < 1:
+        raise ConfigError(f"--top and --seeds: must be 1 or more, got {top} and {seeds}")
+    folder = RunFolder.existing(run)
+    with terminal_stream() as terminal, make_listener(terminal) as listener:
+        listener.say("reading the data and starting Ray …")
+        with only_the_main_thread_hears():
+            from tuner.finalists.confirmation import Request, TrainOn, run_confirmation
+
+        try:
+            request = Request(top, seeds, TrainOn(train_on))
+        except ValueError as cause:
+            raise ConfigError(
+                f"--train-on: must be train or train+validation, got {train_on!r}"
+            ) from cause
+        resources = {
+            "cpus_per_trial": cpus_per_trial,
+            "gpus_per_trial": gpus_per_trial,
+            "max_concurrent": max_concurrent,
+            "address": address,
+        }
+        outcome = run_confirmation(folder, request, resources, listener)
+    from tuner.terminal.finalists import print_confirmation
+
+    return print_confirmation(folder, outcome)

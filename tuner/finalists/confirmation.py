@@ -1,0 +1,264 @@
+"""Trains the best trials again with fresh seeds and measures them on the split that the search never saw.
+
+A confirmation is a second study in the run's journal whose trials are all enqueued beforehand, so whatever holds of a
+search (retries, what was cut off, the same command again) holds of it, too. The models are kept in `finalists/`.
+"""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import optuna
+
+from tuner.config import PrunerName, SamplerName, SearchConfig, TrainerName, make_config
+from tuner.data import Dataset, EncodedSequences, Split, load_dataset
+from tuner.driver.progress import SearchListener
+from tuner.driver.run_files import RunFiles
+from tuner.driver.search import make_task
+from tuner.driver.sitting import SearchOutcome, run_plan
+from tuner.errors import UsageError
+from tuner.finalists.ranking import FinalistFiles
+from tuner.journal import mend_end, open_journal
+from tuner.pruning import make_pruner
+from tuner.records import (
+    Attribute,
+    StudyReader,
+    TrialRecord,
+    counts_as_finished,
+    is_cut_off,
+    ranked,
+)
+from tuner.run_folder import RunFolder, write_bytes_atomically
+from tuner.space import SearchSpace
+from tuner.study import CONFIRMATION, SearchStudy, derive_seed, load_study
+from tuner.trial.model_file import from_bytes
+
+if TYPE_CHECKING:
+    from tuner.driver.trainable import Task
+
+
+class TrainOn(StrEnum):
+    """What finalists learn from."""
+
+    TRAIN = "train"  # and the best epoch is chosen on the validation split, as in the search
+    BOTH = "train+validation"  # as many epochs as were best in the search
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a confirmation is asked to do."""
+
+    top: int = 5  # finalists
+    seeds: int = 5  # trials of each
+    train_on: TrainOn = TrainOn.TRAIN
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """One trial of a confirmation."""
+
+    finalist: int  # the search's trial
+    parameters: Mapping[str, Any]  # as the study names them
+    seed: int
+    stop_after: int | None
+
+
+def run_confirmation(
+    folder: RunFolder, request: Request, resources: Mapping[str, object], listener: SearchListener
+) -> SearchOutcome:
+    """Trains the finalists of the run in `folder`; the same call again goes on where it stopped.
+
+    Args:
+        resources: settings of `SearchConfig` that this machine has its own of: CPUs, GPUs, an address.
+
+    Raises:
+        UsageError: there is nothing to confirm, or its data is not here.
+        SearchError: as of a search.
+    """
+    config = _config(folder, resources)
+    dataset = load_dataset(config.data, seed=config.seed)
+    wanted = wanted_trials(StudyReader(load_study(folder.journal)), config, request)
+    plan = ConfirmationPlan(config, folder, dataset, request, tuple(wanted))
+    return run_plan(plan, listener)
+
+
+def _config(folder: RunFolder, resources: Mapping[str, object]) -> SearchConfig:
+    """The run's own settings, but for where it lies and what trains it."""
+    recorded = make_config({}, config_file=folder.run_file)
+    update = {"out": str(folder.path.parent), "name": folder.path.name, "address": None}
+    given = {name: value for name, value in resources.items() if value is not None}
+    settings = {
+        **recorded.model_dump(exclude={"space", "time_budget", "max_concurrent"}),
+        **update,
+        "space": recorded.space,
+        "pruner": PrunerName.NONE,
+        **given,
+    }
+    return make_config(settings)
+
+
+def wanted_trials(reader: StudyReader, config: SearchConfig, request: Request) -> list[Wanted]:
+    """The confirmation's trials, the first seed of every finalist before the second of any.
+
+    Raises:
+        UsageError: no trial of the search has a score.
+    """
+    finalists = best_distinct(reader.records(), reader.space, request.top)
+    if not finalists:
+        raise UsageError("no trial of this run has a score yet; search first")
+    trials = reader.study.get_trials(deepcopy=False)
+    return [
+        Wanted(
+            finalist.number,
+            trials[finalist.number].params,
+            derive_seed(config.seed, f"confirm {finalist.number} {number}"),
+            finalist.best_epoch if request.train_on is TrainOn.BOTH else None,
+        )
+        for number in range(request.seeds)
+        for finalist in finalists
+    ]
+
+
+def best_distinct(
+    records: Sequence[TrialRecord], space: SearchSpace, count: int
+) -> list[TrialRecord]:
+    """The best trials, no two with the same architecture and parameters."""
+    chosen: dict[tuple[str, str], TrialRecord] = {}
+    for record in ranked(records, space.metric.mode):
+        if record.is_ranked and record.score is not None:
+            what = (record.architecture, repr(sorted(record.parameters.items())))
+            chosen.setdefault(what, record)
+    return list(chosen.values())[:count]
+
+
+class ConfirmationStudy(SearchStudy):
+    """The study while a confirmation runs: every trial has its seed, and leaves its model."""
+
+    folder: RunFolder
+
+    def seed_of(self, trial: optuna.Trial) -> int:
+        """As it was wanted."""
+        return int(trial.user_attrs[Attribute.SEED])
+
+    def stop_after(self, trial: optuna.Trial) -> int | None:
+        """As it was wanted."""
+        epochs = trial.user_attrs.get(Attribute.STOP_AFTER)
+        return int(epochs) if epochs is not None else None
+
+    def keep_model(self, trial: optuna.Trial, model: bytes) -> None:
+        """Writes the model down, then its figures."""
+        path = self.folder.finalist_model(
+            int(trial.user_attrs[Attribute.FINALIST]), self.seed_of(trial)
+        )
+        figures = from_bytes(model, str(path)).figures
+        write_bytes_atomically(path, model)
+        trial.set_user_attr(Attribute.HELD_OUT, dataclasses.asdict(figures))
+
+
+@dataclass(frozen=True)
+class ConfirmationPlan:
+    """See `tuner.driver.sitting.Plan`."""
+
+    asked: SearchConfig
+    folder: RunFolder
+    dataset: Dataset
+    request: Request
+    wanted: tuple[Wanted, ...]
+
+    @property
+    def config(self) -> SearchConfig:
+        """As many trials as there are, one after the other ended."""
+        trials = max(1, len(self._trials()))
+        return self.asked.model_copy(update={"trials": trials, "time_budget": None})
+
+    def _trials(self) -> list[optuna.trial.FrozenTrial]:
+        """Those that use up the budget, whether they have run or not."""
+        study = self._existing()
+        if study is None:
+            return []
+        return [trial for trial in study.get_trials(deepcopy=False) if not is_cut_off(trial)]
+
+    def _existing(self) -> optuna.Study | None:
+        storage = open_journal(self.folder.journal)
+        names = [study.study_name for study in storage.get_all_studies()]
+        if CONFIRMATION not in names:
+            return None
+        return optuna.load_study(study_name=CONFIRMATION, storage=storage)
+
+    def check(self) -> None:
+        """Refuses data that is not what was searched on."""
+        self.folder.check_same_search(self.asked, self.dataset.fingerprint)
+
+    def is_done(self) -> bool:
+        """Whether every wanted trial has ended; the ones that are missing are enqueued."""
+        study = self.open(workers=1)
+        trials = self._trials()
+        if not all(counts_as_finished(trial) for trial in trials):
+            return False
+        self.files(study).write()
+        return True
+
+    def open(self, workers: int) -> ConfirmationStudy:
+        """The study with every wanted trial in it."""
+        mend_end(self.folder.journal)
+        inner = self._existing() or optuna.create_study(
+            storage=open_journal(self.folder.journal),
+            study_name=CONFIRMATION,
+            direction="maximize" if self.asked.space.metric.mode == "max" else "minimize",
+        )
+        inner.pruner = make_pruner(PrunerName.NONE, self.asked.epochs)
+        if Attribute.SPACE not in inner.user_attrs:
+            inner.set_user_attr(Attribute.SPACE, self.asked.space.to_mapping())
+        known = {
+            tuple(trial.user_attrs.get(name) for name in _IDENTITY)
+            for trial in inner.get_trials(deepcopy=False)
+        }
+        for each in self.wanted:
+            attributes = {
+                Attribute.FINALIST: each.finalist,
+                Attribute.SEED: each.seed,
+                Attribute.STOP_AFTER: each.stop_after,
+            }
+            if tuple(attributes.values()) not in known:
+                inner.enqueue_trial(
+                    dict(each.parameters),
+                    user_attrs={str(name): value for name, value in attributes.items()},
+                )
+        study = ConfirmationStudy(
+            inner,
+            self.asked.space,
+            seed=self.asked.seed,
+            sampler=SamplerName.RANDOM,
+            workers=workers,
+        )
+        study.folder = self.folder
+        return study
+
+    def task(self, config: SearchConfig) -> "Task":
+        """Learn as in the search, or from the validation split as well; be measured on the confirmation split."""
+        task = make_task(config, self.folder, self.dataset)
+        held_out = self.dataset.splits[Split.CONFIRMATION]
+        if self.request.train_on is TrainOn.BOTH and config.trainer is not TrainerName.TOY:
+            # Nothing is chosen by these figures: the number of epochs is given.
+            task = dataclasses.replace(
+                task, train=_joined(task.train, task.validation), validation=held_out
+            )
+        return dataclasses.replace(task, held_out=held_out, metric=config.space.metric)
+
+    def files(self, study: SearchStudy) -> RunFiles:
+        """`finalists.csv`."""
+        return FinalistFiles(self.folder, StudyReader(study.study), self.dataset)
+
+
+_IDENTITY = (Attribute.FINALIST, Attribute.SEED, Attribute.STOP_AFTER)
+
+
+def _joined(first: EncodedSequences, second: EncodedSequences) -> EncodedSequences:
+    return EncodedSequences(
+        np.concatenate([first.tokens, second.tokens]),
+        np.concatenate([first.offsets, first.offsets[-1] + second.offsets[1:]]),
+        np.concatenate([first.labels, second.labels]),
+    )

@@ -1,0 +1,87 @@
+"""What a person reads of finalists: the table, which differ at all, and how much of the search's score was luck."""
+
+import shlex
+
+from rich.table import Table
+
+from tuner.data import load_dataset
+from tuner.driver.sitting import EndReason, SearchOutcome
+from tuner.finalists.ranking import Finalist, optimism, read_finalists
+from tuner.run import Run
+from tuner.run_folder import RunFolder
+from tuner.space import SearchSpace
+from tuner.terminal.tables import plain_console, printable, score_text
+
+
+def print_confirmation(folder: RunFolder, outcome: SearchOutcome) -> int:
+    """Prints how a confirmation ended; returns the exit code."""
+    from tuner.config import make_config
+
+    console = plain_console()
+    config = make_config({}, config_file=folder.run_file)
+    where = shlex.quote(str(folder.path))
+    if outcome.reason in {EndReason.INTERRUPTED, EndReason.STOPPED}:
+        console.print(
+            printable(
+                f"Stopped; type the same command again to continue. So far: {folder.finalists}"
+            ),
+            soft_wrap=True,
+        )
+        return 128 + outcome.signal_number if outcome.signal_number is not None else 0
+    finalists = read_finalists(folder, load_dataset(config.data, seed=config.seed))
+    space = Run(folder.path).space
+    console.print(finalists_table(finalists))
+    for line in (*in_words(finalists, space), f"Finalists: {folder.finalists}"):
+        console.print(printable(line), soft_wrap=True)
+    console.print(printable(f"Next:      tuner test {where}"), soft_wrap=True)
+    console.print(printable(f"           tuner export {where}"), soft_wrap=True)
+    return 0
+
+
+def finalists_table(finalists: list[Finalist]) -> Table:
+    """A row a finalist, best first."""
+    table = Table(box=None, pad_edge=False)
+    for name in ("rank", "trial", "architecture", "seeds", "mean", "sd", "95 % interval", "search"):
+        table.add_column(name, justify="left" if name == "architecture" else "right")
+    for rank, each in enumerate(finalists, start=1):
+        spread = each.spread
+        table.add_row(
+            str(rank),
+            str(each.record.number),
+            each.record.architecture,
+            str(len(each.members)),
+            score_text(spread.mean),
+            "" if spread.deviation is None else score_text(spread.deviation),
+            f"{score_text(spread.low)} to {score_text(spread.high)}",
+            score_text(each.record.score),
+        )
+    return table
+
+
+def in_words(finalists: list[Finalist], space: SearchSpace) -> list[str]:
+    """Which finalists differ, and how far the search's score was off."""
+    best, *others = finalists
+    ties = [str(each.record.number) for each in others if each.ties_with(best)]
+    lines = []
+    if ties:
+        lines.append(
+            f"Trial {best.record.number} is first, but ties with {_listed(ties)}: take the cheaper one."
+        )
+    elif others:
+        lines.append(f"Trial {best.record.number} is first, and better than all others.")
+    searched = max(finalists, key=lambda each: _sign(space) * (each.record.score or 0.0))
+    gap = optimism(searched, space)
+    lines.append(
+        f"The search's best, trial {searched.record.number}, scored {score_text(searched.record.score)} there and "
+        f"{score_text(searched.spread.mean)} here: {score_text(abs(gap))} of it was "
+        + ("luck." if gap >= 0 else "bad luck.")
+    )
+    return lines
+
+
+def _sign(space: SearchSpace) -> float:
+    return 1.0 if space.metric.mode == "max" else -1.0
+
+
+def _listed(names: list[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

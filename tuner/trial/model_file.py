@@ -1,0 +1,49 @@
+"""A trained model as bytes: how it comes from its worker, and lies in the run folder. Nothing in it is unpickled."""
+
+import dataclasses
+import io
+import json
+
+import numpy as np
+
+from tuner.errors import RunFolderError
+from tuner.trial.spec import HeldOutFigures, TrainedModel
+from tuner.validation import one_line
+
+
+def to_bytes(model: TrainedModel) -> bytes:
+    """An npz archive of `model`."""
+    content = io.BytesIO()
+    facts = {**dataclasses.asdict(model.figures), "vocabulary_size": model.vocabulary_size}
+    weights = {f"weight{number}": array for number, array in enumerate(model.weights)}
+    np.savez(
+        content,
+        allow_pickle=False,
+        facts=np.array(json.dumps(facts)),
+        probabilities=model.probabilities,
+        **weights,
+    )
+    return content.getvalue()
+
+
+def from_bytes(content: bytes, where: str) -> TrainedModel:
+    """The inverse of `to_bytes`.
+
+    Args:
+        where: what holds it, for the message.
+
+    Raises:
+        RunFolderError: it is damaged.
+    """
+    try:
+        with np.load(io.BytesIO(content), allow_pickle=False) as saved:
+            facts = json.loads(str(saved["facts"]))
+            vocabulary_size = int(facts.pop("vocabulary_size"))
+            weights = tuple(saved[f"weight{number}"] for number in range(len(saved.files) - 2))
+            return TrainedModel(
+                HeldOutFigures(**facts), saved["probabilities"], weights, vocabulary_size
+            )
+    except Exception as cause:  # a damaged archive raises many kinds
+        raise RunFolderError(
+            f"{where}: damaged ({one_line(str(cause))}); remove it, `tuner confirm` trains it again"
+        ) from cause
