@@ -1,4 +1,4 @@
-"""How sure a finalist's accuracy is, over its seeds and over the reviews it was confirmed on, and which differ at all."""
+"""How sure a finalist's accuracy is, over its seeds and the sequences it was confirmed on; which finalists differ."""
 
 import math
 from collections.abc import Sequence
@@ -60,7 +60,7 @@ def is_tie(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> bool:
     They were confirmed on the same sequences, so the sequences' difficulty cancels out: a paired comparison.
 
     Args:
-        first, second: `(n_seeds, n_sequences)` each, whether a seed's model was right; the seeds may be of another number.
+        first, second: `(n_seeds, n_sequences)` each, whether a seed's model was right.
     """
     difference = first.mean(axis=0) - second.mean(axis=0)
     variance = _variance_of_mean(difference)
