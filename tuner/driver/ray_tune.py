@@ -21,7 +21,7 @@ from tuner.driver.cluster import Cluster
 from tuner.driver.deaths import Inquest
 from tuner.driver.files import LeaderboardFiles
 from tuner.driver.interrupts import InterruptFlag, TimeIsUp
-from tuner.driver.mirror import NoMirror
+from tuner.driver.mirror import Mirror
 from tuner.driver.session import SearchSession
 from tuner.driver.trainable import Report, to_ray_config
 from tuner.status import TrialStatus
@@ -165,7 +165,7 @@ class Heartbeat(_Adapter, tune.Callback):  # type: ignore[misc]
         inquest: Inquest,
         flag: InterruptFlag,
         files: LeaderboardFiles,
-        mirror: NoMirror,
+        mirror: Mirror,
     ) -> None:
         self._session = session
         self._inquest = inquest

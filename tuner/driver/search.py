@@ -1,5 +1,7 @@
 """A search from beginning to end: check, open or continue the study, run trials until the budget is used up."""
 
+import errno
+import hashlib
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
@@ -7,7 +9,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from tuner.config import SearchConfig, TrainerName
+from tuner.config import SearchConfig, TrainerName, absolute
 from tuner.data import Dataset, Split, load_dataset
 from tuner.driver.capacity import Capacity
 from tuner.driver.cluster import Cluster, make_current_folder_importable, ray_cluster
@@ -15,11 +17,11 @@ from tuner.driver.deaths import Inquest
 from tuner.driver.files import LeaderboardFiles
 from tuner.driver.gpu_share import with_measured_share
 from tuner.driver.interrupts import Interrupted, InterruptFlag, StopRequested, TimeIsUp
-from tuner.driver.mirror import NoMirror, mirror_of
+from tuner.driver.mirror import Mirror, mirror_of
 from tuner.driver.output import output_to
 from tuner.driver.progress import Event, SearchListener, SearchState, SilentListener
 from tuner.driver.session import SearchSession
-from tuner.errors import JournalTorn, SearchError
+from tuner.errors import ConfigError, JournalTorn, SearchError
 from tuner.hyperparameters import is_custom
 from tuner.kill_points import KillPoint, kill_point
 from tuner.model.custom import check_importable
@@ -59,7 +61,7 @@ class _Sitting:
     config: SearchConfig
     dataset: Dataset
     folder: RunFolder
-    mirror: NoMirror
+    mirror: Mirror
     listener: SearchListener
     flag: InterruptFlag
 
@@ -77,7 +79,8 @@ def run_search(config: SearchConfig, listener: SearchListener | None = None) -> 
     folder = RunFolder(config.folder)
     folder.check_same_search(config, dataset.fingerprint)
     flag = InterruptFlag(folder.stop_request)
-    mirror = mirror_of(config, folder)
+    _checkpoints(config, dataset)  # before Ray starts: can it be reached?
+    mirror = mirror_of(config, folder, flag.check)
     sitting = _Sitting(config, dataset, folder, mirror, listener or SilentListener(), flag)
     try:
         with flag.listening(), folder.claimed(), output_to(folder.logs / "driver.log") as say:
@@ -90,6 +93,8 @@ def run_search(config: SearchConfig, listener: SearchListener | None = None) -> 
     except BrokenPipeError:  # whoever read the events has gone: no fault of a file's
         raise
     except OSError as cause:  # most often a full disk
+        if cause.errno == errno.EIO:  # the terminal that it was shown on has gone
+            raise
         raise SearchError(
             f"{folder.path}: the search cannot go on: {one_line(str(cause))}; "
             "finished trials are kept, the same command continues"
@@ -140,7 +145,9 @@ def _search_on(
     try:
         with _closing(session, files):
             _fit(cluster, sitting, config, session, files)
-        _remove_checkpoints(config)  # of an interrupted search they stay, to go on from
+        _remove_checkpoints(
+            config, sitting.dataset
+        )  # of an interrupted search they stay, to go on from
     except Interrupted as interrupted:
         return SearchOutcome(Run(folder.path), EndReason.INTERRUPTED, interrupted.signal_number)
     except StopRequested:
@@ -161,6 +168,7 @@ def _search_on(
 def _task(config: SearchConfig, folder: RunFolder, dataset: Dataset) -> "Task":
     from tuner.driver.trainable import Task
 
+    checkpoints = _checkpoints(config, dataset)
     task = Task(
         train=dataset.splits[Split.TRAIN],
         validation=dataset.splits[Split.VALIDATION],
@@ -169,21 +177,31 @@ def _task(config: SearchConfig, folder: RunFolder, dataset: Dataset) -> "Task":
         cpus=config.cpus_per_trial,
         gpus=config.gpus,
         logs=str(folder.logs.resolve()),
-        checkpoints=_checkpoints(config),
+        checkpoints=checkpoints.place if checkpoints is not None else None,
         fingerprint=dataset.fingerprint,
     )
     return task.without_data() if config.trainer is TrainerName.TOY else task
 
 
-def _checkpoints(config: SearchConfig) -> str | None:
-    return f"{config.storage_path}/{config.run_name}" if config.storage_path is not None else None
+def _checkpoints(config: SearchConfig, dataset: Dataset) -> Storage | None:
+    """Where this run's checkpoints lie, a folder that is nothing else's.
+
+    Raises:
+        ConfigError: it cannot be reached.
+    """
+    if config.storage_path is None:
+        return None
+    run = f"{absolute(config.out)}/{config.run_name}/{dataset.fingerprint}"
+    digest = hashlib.sha256(run.encode()).hexdigest()[:12]
+    place = absolute(config.storage_path).rstrip("/")
+    return Storage(f"{place}/tuner-checkpoints/{config.run_name}-{digest}")
 
 
-def _remove_checkpoints(config: SearchConfig) -> None:
-    place = _checkpoints(config)
-    if place is not None:
-        with suppress(OSError):
-            Storage(place).remove_all()
+def _remove_checkpoints(config: SearchConfig, dataset: Dataset) -> None:
+    with suppress(OSError, ConfigError):
+        storage = _checkpoints(config, dataset)
+        if storage is not None:
+            storage.remove_all()
 
 
 def _fit(
