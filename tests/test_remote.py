@@ -1,5 +1,7 @@
 """What is typed here and runs on a head: its frame, its answer, and what travels."""
 
+import base64
+import io
 import os
 import subprocess
 import tarfile
@@ -75,8 +77,11 @@ def test_a_bare_name_is_a_run_of_the_heads_home() -> None:
     ],
 )
 def test_a_cluster_that_cannot_be_reached_is_refused(
-    cluster: str | None, address: str | None, problem: str
+    cluster: str | None, address: str | None, problem: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv(
+        "RAY_AUTH_MODE", "disabled"
+    )  # or this process would have a token from now on
     with pytest.raises(ConfigError, match=problem) as refusal:
         head_at(cluster=cluster, address=address)
     assert "\n" not in str(refusal.value)
@@ -104,14 +109,13 @@ def test_what_was_damaged_on_its_way_is_refused(tmp_path: Path, damage: str) -> 
         unpack(text[:100] if damage == "cut" else damage, tmp_path / "home")
 
 
-def test_an_archive_cannot_write_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def evil(member: tarfile.TarInfo) -> tarfile.TarInfo:
-        member.name = f"../{member.name}"
-        return member
-
-    monkeypatch.setattr("tuner.remote._without_lock", evil)
+def test_an_archive_cannot_write_elsewhere(tmp_path: Path) -> None:
+    content = io.BytesIO()
+    with tarfile.open(fileobj=content, mode="w:gz") as archive:
+        archive.addfile(tarfile.TarInfo("../evil"), io.BytesIO())
     with pytest.raises(RunFolderError, match="is damaged"):
-        unpack(pack(make_run(tmp_path / "run")), tmp_path / "home")
+        unpack(base64.encodebytes(content.getvalue()).decode(), tmp_path / "home")
+    assert not (tmp_path / "evil").exists()
 
 
 def test_a_run_is_fetched_from_storage(tmp_path: Path) -> None:
@@ -170,9 +174,24 @@ def test_settings_and_data_travel_together(typed_in: Path) -> None:
     assert config.run_name == "small-mine"  # as it would be called here
 
 
-def test_where_the_run_is_to_lie_is_kept(typed_in: Path) -> None:
-    sent = packed(typed_in, more="out: s3://bucket/runs\n")
-    assert make_config({}, config_file=sent / RUN_FILE).out == "s3://bucket/runs"
+@pytest.mark.parametrize(
+    ("asked", "sent"),
+    [
+        ("s3://bucket/runs", "s3://bucket/runs"),
+        ("/data/runs", "/data/runs"),
+        ("~/mine", "~/mine"),
+        ("results", "~/results"),  # a job's own folder goes
+    ],
+)
+def test_where_the_run_is_to_lie_is_kept(typed_in: Path, asked: str, sent: str) -> None:
+    folder = packed(typed_in, more=f"out: {asked}\nstorage_path: ~/shared\n")
+    config = make_config({}, config_file=folder / RUN_FILE)
+    assert (config.out, config.storage_path) == (sent, "~/shared")
+
+
+def test_a_storage_path_that_only_this_folder_knows_is_refused(typed_in: Path) -> None:
+    with pytest.raises(ConfigError, match="storage_path: here is of this machine"):
+        packed(typed_in, more="storage_path: here\n")
 
 
 def test_architectures_of_ones_own_travel_too(typed_in: Path) -> None:

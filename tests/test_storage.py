@@ -3,8 +3,10 @@
 import os
 from pathlib import Path
 
+import boto3
 import fsspec
 import pytest
+from moto.server import ThreadedMotoServer
 
 from tuner.errors import ConfigError
 from tuner.storage import Storage
@@ -52,6 +54,36 @@ def test_a_path_is_never_half_written(tmp_path: Path) -> None:
 def test_storage_that_cannot_be_is_refused(place: str, reason: str) -> None:
     with pytest.raises(ConfigError, match=reason):
         Storage(place)
+
+
+def test_a_bucket_that_is_not_there_is_refused_and_not_made(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
+    server.start()
+    host, port = server.get_host_and_port()
+    for name, value in {
+        "AWS_ENDPOINT_URL": f"http://{host}:{port}",
+        "AWS_ACCESS_KEY_ID": "nobody",
+        "AWS_SECRET_ACCESS_KEY": "nothing",
+        "AWS_DEFAULT_REGION": "us-east-1",
+    }.items():
+        monkeypatch.setenv(name, value)
+    s3 = boto3.client("s3")
+    with pytest.raises(ConfigError, match="no such bucket: my-buckt; make it first"):
+        Storage("s3://my-buckt/runs")
+    assert s3.list_buckets()["Buckets"] == []
+    s3.create_bucket(Bucket="my-bucket")
+    storage = Storage("s3://my-bucket/runs")
+    assert storage.read("a.csv") is None
+    storage.write("a.csv", b"1")
+    assert storage.read("a.csv") == b"1"
+    server.stop()
+
+
+def test_reading_makes_nothing(tmp_path: Path) -> None:
+    assert Storage(f"file://{tmp_path}/a/b").read("c") is None
+    assert not list(tmp_path.iterdir())
 
 
 def test_what_cannot_be_read_is_an_os_error_with_its_place(tmp_path: Path) -> None:

@@ -125,6 +125,13 @@ def parse_gpus(given: object) -> float | Literal["auto"]:
     return gpus
 
 
+def working_copy(url: str) -> Path:
+    """Where the run folder behind a URL is worked on, on this machine."""
+    parent, _, name = url.rstrip("/").rpartition("/")
+    digest = hashlib.sha256(parent.rstrip("/").encode()).hexdigest()[:12]
+    return cache_root() / "runs" / digest / name
+
+
 def _utf8(path: str) -> str:
     """Ray can handle no other paths."""
     try:
@@ -134,9 +141,18 @@ def _utf8(path: str) -> str:
     return path
 
 
-def _absolute(place: str) -> str:
+def absolute(place: str) -> str:
     """A path as other processes see it; URLs as they are."""
     return place if is_url(place) else os.path.abspath(os.path.expanduser(place))
+
+
+def _place(place: str) -> str:
+    """A path, or a URL with a bucket or host in it."""
+    if re.match(r"[A-Za-z][A-Za-z0-9+.-]*:/", place) and not re.match(
+        r"[a-z0-9+]+://[^/]|file:///[^/]", place
+    ):
+        raise ValueError(f"must be a path, or a URL such as s3://bucket/folder, got {place!r}")
+    return _utf8(place)
 
 
 GpusPerTrial = Annotated[float | Literal["auto"], BeforeValidator(parse_gpus)]
@@ -159,14 +175,14 @@ class SearchConfig(Strict):
     space: SearchSpace
     data: DataConfig = DataConfig()
     name: str | None = Field(None, pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=100)
-    out: Annotated[str, AfterValidator(_utf8)] = "runs"
+    out: Annotated[str, AfterValidator(_place)] = "runs"
     trials: int | None = Field(None, ge=1)
     time_budget: Duration | None = None
     max_epochs: int | None = Field(None, ge=1)
     cpus_per_trial: float = Field(1.0, ge=0.001)  # Ray counts ten-thousandths
     gpus_per_trial: GpusPerTrial = 0.0
     max_concurrent: int | None = Field(None, ge=1)
-    storage_path: Annotated[str, AfterValidator(_utf8), AfterValidator(_absolute)] | None = None
+    storage_path: Annotated[str, AfterValidator(_place)] | None = None
     retries: int = Field(2, ge=0, le=100)
     epoch_timeout: Duration | None = None
     seed: int = Field(0, ge=0, lt=2**31)
@@ -200,8 +216,7 @@ class SearchConfig(Strict):
         """The run folder, on this machine."""
         if not self.is_mirrored:
             return Path(os.path.expanduser(self.out)) / self.run_name
-        digest = hashlib.sha256(self.out.rstrip("/").encode()).hexdigest()[:12]
-        return cache_root() / "runs" / digest / self.run_name
+        return working_copy(f"{self.out.rstrip('/')}/{self.run_name}")
 
     @property
     def epochs(self) -> int:

@@ -28,6 +28,9 @@ from tuner.validation import one_line
 
 _MARK = "tuner> "  # before every line that the head's command prints
 _POLL_S = 0.5
+_FOLLOW_S = 2.0
+_TRIES = 5  # of a question to the job server
+_NOT_PACKED = ("lock", "stop")
 _HOME_RUNS = "runs"  # where searches on a head keep their run folders
 
 
@@ -114,12 +117,17 @@ class JobHead:
 
     def __init__(self, address: str) -> None:
         self._address = address
-        if "RAY_AUTH_MODE" not in os.environ and (Path.home() / ".ray" / "auth_token").is_file():
-            os.environ["RAY_AUTH_MODE"] = "token"
         try:
+            from ray._private.authentication import authentication_token_setup
             from ray.job_submission import JobSubmissionClient
 
-            logging.getLogger("ray").setLevel(logging.WARNING)  # what it packs is no news
+            logging.getLogger("ray").setLevel(
+                logging.ERROR
+            )  # what it packs, and how it gets in, is no news
+            # As `ray.init` does where it joins a cluster.
+            authentication_token_setup.maybe_enable_token_auth_if_token_available(
+                warn_if_disabled=False
+            )
             self._client: Any = JobSubmissionClient(address)
         except ImportError as cause:
             raise ConfigError(f'{cause}; pip install "sequence-tuner[cluster]"') from cause
@@ -131,9 +139,9 @@ class JobHead:
         """See `Head`."""
         job = self._submit(_framed(arguments), f"tuner-{arguments[0]}-{_unique()}")
         self._wait(job)
-        answer = _marked(self._client.get_job_logs(job))
+        answer = _marked(self._ask("get_job_logs", job))
         if answer is None:
-            info = self._client.get_job_info(job)
+            info = self._ask("get_job_info", job)
             raise ConfigError(
                 f"--address {self._address}: the command did not run: {one_line(info.message or '')[:200]}"
             )
@@ -163,15 +171,33 @@ class JobHead:
         """
         shown = 0
         while True:
-            status = self._client.get_job_status(job)
-            logs = self._client.get_job_logs(job)
+            status = self._ask("get_job_status", job)
+            logs = self._ask("get_job_logs", job)
             whole = len(logs) if status.is_terminal() else logs.rfind("\n") + 1
             for line in logs[shown:whole].splitlines():
                 say(line)
             shown = whole
             if status.is_terminal():
                 return str(status) == "SUCCEEDED"
-            time.sleep(_POLL_S)
+            time.sleep(_FOLLOW_S)
+
+    def _ask(self, question: str, job: str) -> Any:
+        """What the job server says of a job; it may be starting anew, or the connection be gone for a while.
+
+        Raises:
+            ConfigError: it does not answer.
+        """
+        for attempt in range(_TRIES):
+            try:
+                return getattr(self._client, question)(job)
+            except Exception as cause:
+                if attempt == _TRIES - 1:
+                    raise ConfigError(
+                        f"--address {self._address}: does not answer any more ({one_line(str(cause))[:200]}); "
+                        f"job {job} goes on"
+                    ) from cause
+                time.sleep(2.0**attempt)
+        raise AssertionError("unreachable")
 
     def _submit(self, entrypoint: str, job: str, **runtime_env: Any) -> str:
         try:
@@ -187,7 +213,7 @@ class JobHead:
         return submitted
 
     def _wait(self, job: str) -> None:
-        while not self._client.get_job_status(job).is_terminal():
+        while not self._ask("get_job_status", job).is_terminal():
             time.sleep(_POLL_S)
 
 
@@ -214,8 +240,17 @@ def fetch_from_storage(place: str, folder: Path) -> None:
 def pack(folder: Path) -> str:
     """A run folder as text: a compressed archive in base64."""
     content = io.BytesIO()
+    # The journal last: whoever has it has what the other files say, too. A search may be writing meanwhile.
+    files = sorted(folder.rglob("*"), key=lambda path: (path.name == "study.journal", path))
     with tarfile.open(fileobj=content, mode="w:gz") as archive:
-        archive.add(folder, arcname=".", filter=_without_lock)
+        for path in files:
+            with suppress(FileNotFoundError):
+                if path.is_file() and path.name not in _NOT_PACKED and path.suffix != ".tmp":
+                    read = path.read_bytes()
+                    member = tarfile.TarInfo(str(path.relative_to(folder)))
+                    member.size = len(read)
+                    member.mtime = int(path.stat().st_mtime)
+                    archive.addfile(member, io.BytesIO(read))
     return base64.encodebytes(content.getvalue()).decode()
 
 
@@ -234,10 +269,6 @@ def unpack(text: str, folder: Path) -> None:
         raise RunFolderError(
             f"what came home is damaged ({one_line(str(cause))}); fetch it again"
         ) from cause
-
-
-def _without_lock(member: tarfile.TarInfo) -> tarfile.TarInfo | None:
-    return None if member.name.endswith(("/lock", "/stop", ".tmp")) else member
 
 
 def _framed(arguments: Sequence[str]) -> str:

@@ -21,9 +21,10 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import IO, Any
 
-from tuner.config import SearchConfig
+from tuner.config import SearchConfig, absolute, working_copy
 from tuner.errors import RunFolderError
 from tuner.kill_points import KillPoint, kill_point
+from tuner.storage import is_url
 from tuner.yaml_files import read_yaml, to_yaml
 
 _TEMPORARY = ".tmp"
@@ -112,7 +113,10 @@ class RunFolder:
         Raises:
             RunFolderError: there is none.
         """
-        folder = cls(Path(os.path.expanduser(path)))
+        # Of a run behind a URL, what lies here is its working copy.
+        folder = cls(
+            working_copy(str(path)) if is_url(str(path)) else Path(os.path.expanduser(path))
+        )
         if not os.path.isdir(folder.path):
             raise RunFolderError(f"{path}: no such run folder; {runs_near(folder.path)}")
         if not folder.journal.is_file() and folder.owner is not None:
@@ -190,7 +194,8 @@ class RunFolder:
         theirs = RunFolder(fetched).journal
         if not theirs.is_file():
             raise RunFolderError(f"{fetched}: no run in it (no {theirs.name})")
-        if self.journal.is_file() and not theirs.read_bytes().startswith(self.journal.read_bytes()):
+        ours = self.journal.read_bytes() if self.journal.is_file() else b""
+        if not theirs.read_bytes().startswith(whole_lines(ours)):
             raise RunFolderError(
                 f"{self.path}: holds another run, or went on by itself; fetch into another --out"
             )
@@ -199,13 +204,15 @@ class RunFolder:
                 target = self.path / source.relative_to(fetched)
                 if source.is_file() and target != self.lock_file:
                     target.parent.mkdir(parents=True, exist_ok=True)
-                    os.replace(source, target)
+                    write_bytes_atomically(target, source.read_bytes())
 
     def write_run_file(self, config: SearchConfig, data_fingerprint: str) -> None:
         """Records what was asked, resolved, so that `--config run.yaml` asks for it again."""
         content = config.model_dump(mode="json", exclude_none=True, exclude={"space"})
         # Absolute, so that `--config` continues the run from any folder.
         content["out"] = config.out if config.is_mirrored else os.path.abspath(self.path.parent)
+        if config.storage_path is not None:
+            content["storage_path"] = absolute(config.storage_path)
         if os.path.isfile(os.path.expanduser(config.data.source)):
             content["data"]["source"] = os.path.abspath(os.path.expanduser(config.data.source))
         created = (
@@ -245,6 +252,11 @@ class RunFolder:
                     f"{self.path}: belongs to a search with {other}; "
                     "choose another --name, or ask for the same to continue it"
                 )
+
+
+def whole_lines(journal: bytes) -> bytes:
+    """A journal without the half line at its end that a killed search, or a copy of a running one, may leave."""
+    return journal[: journal.rfind(b"\n") + 1]
 
 
 def _lock_exclusively(handle: IO[str]) -> bool:

@@ -4,12 +4,14 @@ Must not import Ray, Keras or Optuna.
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from uuid import uuid4
 
 from tuner.errors import ConfigError
 from tuner.validation import one_line
 
-_PART = ".part"
+# Storage whose files appear whole by themselves, and whose topmost folders are somebody's to make.
+_OBJECT_STORES = frozenset({"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "adl", "oci", "oss"})
 
 
 def is_url(place: str) -> bool:
@@ -21,23 +23,37 @@ class Storage:
     """A folder of files that are read and written whole.
 
     Args:
-        place: a path or a URL; made if need be.
+        place: a path or a URL; made when something is written.
 
     Raises:
-        ConfigError: no such kind of storage, or it cannot be reached.
+        ConfigError: no such kind of storage or bucket, or it cannot be reached.
     """
 
     def __init__(self, place: str) -> None:
         import fsspec
 
         self.place = place.rstrip("/")
+        self._is_object_store = place.partition("://")[0] in _OBJECT_STORES and is_url(place)
         try:
             self._files, self._folder = fsspec.core.url_to_fs(self.place)
-            self._files.makedirs(self._folder, exist_ok=True)
+            if self._is_object_store:
+                bucket = self._folder.split("/")[0]
+                if not self._files.exists(bucket):
+                    raise FileNotFoundError(f"no such bucket: {bucket}; make it first")
+            else:
+                self._check_folder()
         except ImportError as cause:  # fsspec's text says which package to install
             raise ConfigError(f"{place}: {one_line(str(cause))}") from cause
         except Exception as cause:  # every kind of storage has errors of its own
             raise ConfigError(f"{place}: cannot be reached: {one_line(str(cause))}") from cause
+
+    def _check_folder(self) -> None:
+        """Looks whether the folder is one, or could be made."""
+        folder = self._folder
+        while folder and not self._files.exists(folder):
+            folder = folder.rpartition("/")[0]
+        if folder and not self._files.isdir(folder):
+            raise NotADirectoryError(f"Not a directory: {folder}")
 
     def read(self, name: str) -> bytes | None:
         """A file's content; None where there is none.
@@ -60,11 +76,18 @@ class Storage:
         """
         path = f"{self._folder}/{name}"
         with self._as_os_errors(name):
-            if is_url(self.place):  # object stores do this by themselves
+            if self._is_object_store:
                 self._files.pipe_file(path, content)
-            else:
-                self._files.pipe_file(path + _PART, content)
-                self._files.mv(path + _PART, path)
+                return
+            self._files.makedirs(self._folder, exist_ok=True)
+            part = f"{path}.{uuid4().hex}.part"
+            try:
+                self._files.pipe_file(part, content)
+                self._files.mv(part, path)
+            except BaseException:
+                with suppress(Exception):
+                    self._files.rm_file(part)
+                raise
 
     def remove(self, name: str) -> None:
         """Removes a file, if it is there.

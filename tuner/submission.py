@@ -9,11 +9,11 @@ from typing import Any
 from tuner.config import SearchConfig
 from tuner.errors import ConfigError
 from tuner.hyperparameters import is_custom
+from tuner.storage import is_url
 from tuner.yaml_files import to_yaml
 
 RUN_FILE = "run.yaml"
 _LARGEST_MB = 200  # Ray packs 512 MiB at most
-_HOME_RUNS = "~/runs"
 
 
 def pack_submission(config: SearchConfig, folder: Path) -> None:
@@ -26,8 +26,15 @@ def pack_submission(config: SearchConfig, folder: Path) -> None:
         mode="json", exclude_none=True, exclude={"space", "address"}
     )
     settings["name"] = config.run_name
-    if config.out == SearchConfig.model_fields["out"].default:
-        settings["out"] = _HOME_RUNS  # a job's own folder goes when the cluster does, or sooner
+    if not is_url(config.out) and not config.out.startswith(("/", "~")):
+        settings["out"] = (
+            f"~/{config.out}"  # a job's own folder goes when the cluster does, or sooner
+        )
+    place = config.storage_path
+    if place is not None and not is_url(place) and not place.startswith(("/", "~")):
+        raise ConfigError(
+            f"storage_path: {place} is of this machine; write a path of all nodes, or a URL"
+        )
     source = Path(os.path.expanduser(config.data.source))
     if source.is_file():
         megabytes = source.stat().st_size / 1e6

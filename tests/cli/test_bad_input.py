@@ -57,6 +57,11 @@ def refusal(
         (rows().encode("utf-16")[2:], "", "bad.csv.*UTF-8"),
         ('text,label\n"open,a\n', "", "bad.csv"),
         (rows(), "--sample 0", "--sample: must be greater"),
+        (rows(), "--out s3://", "--out: must be a path, or a URL such as s3://bucket/folder"),
+        (rows(), "--out s3:/bucket", "--out: must be a path, or a URL such as s3://bucket/folder"),
+        (rows(), "--storage-path S3://b", "--storage-path: must be a path, or a URL"),
+        (rows(), "--storage-path nonsense://x", "nonsense://x.*Protocol not known: nonsense"),
+        (rows(), "--storage-path /dev/null/x", "/dev/null/x.*Not a directory"),
     ],
 )
 def test_data_that_cannot_be_used(

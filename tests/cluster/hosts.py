@@ -13,7 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -263,7 +263,8 @@ def _remove_leftovers() -> None:
                 ["ip", "netns", "pids", namespace], capture_output=True, text=True
             )
             for pid in pids.stdout.split():
-                os.kill(int(pid), signal.SIGKILL)
+                with suppress(ProcessLookupError):  # gone with the first one
+                    os.kill(int(pid), signal.SIGKILL)
             _call("ip", "netns", "delete", namespace)
     if Path(f"/sys/class/net/{_BRIDGE}").exists():
         _call("ip", "link", "delete", _BRIDGE)

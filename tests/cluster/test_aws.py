@@ -44,7 +44,11 @@ def test_ray_up_asks_for_a_small_head_behind_a_closed_door(aws: str, tmp_path: P
     # What would follow needs machines that really start.
     content["file_mounts"] = {}
     (tmp_path / "cluster.yaml").write_text(yaml.safe_dump(content))
-    command = [sys.executable, "-m", "ray.scripts.scripts", "up", "--yes", "cluster.yaml"]
+    command = [sys.executable, "-m", "ray.scripts.scripts", "up", "--yes"]
+    command += [
+        "--no-config-cache",
+        "cluster.yaml",
+    ]  # or an earlier test's home would be looked for
     with subprocess.Popen(
         command,
         cwd=tmp_path,

@@ -49,11 +49,19 @@ def test_it_pins_the_ray_of_the_package(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ALL_FILES)
-def test_the_head_runs_no_trials_and_its_dashboard_is_on_loopback(name: str) -> None:
-    text = text_of(name)
-    assert "0.0.0.0" not in text
-    assert re.search(r"dashboard-host[=: ]+127\.0\.0\.1", text)
-    assert re.search(r'num-cpus(=0|: "0")|resources: \{"CPU": 0\}', text)
+def test_the_head_runs_no_trials(name: str) -> None:
+    assert re.search(r'num-cpus(=0|: "0")|resources: \{"CPU": 0\}', text_of(name))
+
+
+@pytest.mark.parametrize("name", RAY_FILES)
+def test_the_dashboard_is_on_loopback(name: str) -> None:
+    # On Kubernetes the operator must reach it; there a token and the cluster's network keep others out.
+    assert "dashboard-host=127.0.0.1" in text_of(name)
+
+
+def test_deleting_as_the_file_says_keeps_the_runs() -> None:
+    assert "kubectl delete rayjob tuner" in text_of("kuberay.yaml")
+    assert "kubectl delete -f" not in text_of("kuberay.yaml")
 
 
 @pytest.mark.parametrize("name", RAY_FILES)

@@ -158,8 +158,30 @@ def test_the_growth_is_what_ray_up_was_given(tmp_path: Path) -> None:
     write_bootstrap(file)
     growth = read_growth(file)
     assert growth == Growth(
-        (NodeType({"CPU": 48, "GPU": 4, "memory": 1e11}, 3), NodeType({"CPU": 8}, 4)), most_nodes=4
+        (NodeType({"CPU": 48, "GPU": 4, "memory": 1e11}, 3), NodeType({"CPU": 8}, 4)),
+        most_nodes=4,
+        head={"CPU": 0},
     )
+
+
+def test_a_head_that_may_run_trials_counts(config: Any) -> None:
+    growth = Growth((NodeType({"CPU": 2}, 4),), most_nodes=4, head={"CPU": 2})
+    assert growth.fit(config()) == 10
+
+
+def test_machines_of_ones_own_are_like_those_that_are_there(
+    config: Any, head: Path, tmp_path: Path
+) -> None:
+    content = {
+        "max_workers": 2,
+        "provider": {"type": "local"},
+        "head_node_type": "local.cluster.node",
+        "available_node_types": {"local.cluster.node": {"resources": {}, "max_workers": 2}},
+    }
+    (head / "ray_bootstrap_config.yaml").write_text(yaml.safe_dump(content))
+    assert joined({}).capacity(config(cpus_per_trial=4))() == 1  # none has come yet
+    with pytest.raises(ConfigError, match="the cluster has 2 CPUs on its largest node, got 4"):
+        joined(LAPTOP).capacity(config(cpus_per_trial=4))
 
 
 @pytest.mark.parametrize("text", [None, "", "[]", "{", "max_workers: many"])

@@ -1,9 +1,10 @@
 """The copy of a run folder behind a URL."""
 
+import contextlib
 import json
 import os
-import socket
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import boto3
@@ -11,7 +12,8 @@ import pytest
 from moto.server import ThreadedMotoServer
 
 from tuner.config import SearchConfig
-from tuner.driver.mirror import LEASE, Mirror, NoMirror, mirror_of
+from tuner.driver import mirror as mirror_module
+from tuner.driver.mirror import LEASE, NoMirror, StorageMirror, mirror_of
 from tuner.driver.search import EndReason, run_search
 from tuner.errors import RunFolderError, SearchError
 from tuner.run_folder import RunFolder
@@ -20,16 +22,24 @@ from tuner.storage import Storage
 
 
 class Machine:
-    """A host with its run folder, the copy, and a clock."""
+    """A host with its run folder, the copy, and a clock that moves when somebody sleeps."""
 
     def __init__(self, path: Path, place: str) -> None:
         self.folder = RunFolder(path)
         self.place = place
-        self.now = 1_000_000.0
+        self.now = 1000.0
+        self.while_asleep: Callable[[], object] = lambda: None
         path.mkdir(exist_ok=True)
 
-    def mirror(self) -> Mirror:
-        return Mirror(self.folder, Storage(self.place), lambda: self.now)
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+        self.while_asleep()
+
+    def mirror(self) -> StorageMirror:
+        storage = Storage(self.place)
+        return StorageMirror(
+            self.folder, storage, lambda: None, clock=lambda: self.now, sleep=self.sleep
+        )
 
     def write(self, journal: str) -> None:
         self.folder.journal.write_text(journal)
@@ -76,7 +86,7 @@ def test_only_what_changed_is_copied_and_not_all_the_time(
     with mirror.holding():
         mirror.copy_if_due()
         mirror._copying.result()
-        assert written == ["run.yaml", "study.journal", LEASE]  # the journal after the others
+        assert written == ["run.yaml", "study.journal"]  # the journal after the others
         old.now += 1
         old.write("1\n2\n")
         mirror.copy_if_due()
@@ -92,7 +102,7 @@ def test_only_what_changed_is_copied_and_not_all_the_time(
 def test_the_last_changes_are_copied_in_the_end_also_when_the_search_breaks(
     old: Machine, copy: Path
 ) -> None:
-    def search(mirror: Mirror) -> None:
+    def search(mirror: StorageMirror) -> None:
         with mirror.holding():
             mirror.copy_if_due()
             old.write("1\n2\n")
@@ -111,6 +121,7 @@ def test_the_last_changes_are_copied_in_the_end_also_when_the_search_breaks(
         ("1\n", "1\n2\n", "1\n2\n"),  # another machine went on
         ("1\n2", "1\n2\n3\n", "1\n2\n3\n"),
         ("1\nhal", "1\n2\n", "1\n2\n"),  # and here the search was killed as it wrote
+        ("1\n2\n", "1\nhal", "1\n2\n"),
     ],
 )
 def test_the_one_that_went_further_counts(
@@ -132,19 +143,81 @@ def test_two_that_both_went_on_are_refused(old: Machine, copy: Path) -> None:
     assert old.folder.journal.read_text() == "1\n2\n"
 
 
-def lease(copy: Path, owner: str, at: float) -> None:
+def lease(copy: Path, **fields: object) -> None:
     copy.mkdir(exist_ok=True)
-    (copy / LEASE).write_text(json.dumps({"owner": owner, "seconds_since_1970": at}))
+    (copy / LEASE).write_text(json.dumps({"owner": "process 7 on elsewhere", **fields}))
 
 
-def test_a_search_that_runs_on_another_machine_is_respected_until_it_is_silent(
-    old: Machine, copy: Path
-) -> None:
-    lease(copy, "process 7 on elsewhere", old.now - 20)
-    with pytest.raises(RunFolderError, match=r"process 7 on elsewhere, 20 s ago.*in 100 s"):
+def test_a_search_that_runs_on_another_machine_is_respected(old: Machine, copy: Path) -> None:
+    lease(copy, renewals=1)
+    began = old.now
+
+    def renew() -> None:
+        if old.now > began + 10:
+            lease(copy, renewals=2)
+
+    old.while_asleep = renew
+    with pytest.raises(RunFolderError, match="a search is running in it"):
         old.mirror().take_up()
-    old.now += 100
+
+
+def test_a_lease_that_nobody_renews_is_taken(old: Machine, copy: Path) -> None:
+    lease(copy, renewals=1)
+    began = old.now
     old.mirror().take_up()
+    assert 50 <= old.now - began < 60
+
+
+def test_of_two_that_take_it_in_the_same_moment_one_has_it(
+    old: Machine, new: Machine, copy: Path
+) -> None:
+    refusals = []
+
+    def take_it_too() -> None:
+        old.while_asleep = lambda: None
+        with contextlib.suppress(RunFolderError):
+            new.mirror().take_up()
+            refusals.append("none")
+
+    old.while_asleep = take_it_too  # just after the first has written its lease
+    with pytest.raises(RunFolderError, match="another search has just begun in it"):
+        old.mirror().take_up()
+    assert refusals == ["none"]
+
+
+def test_a_search_whose_lease_was_taken_writes_no_more(
+    old: Machine, new: Machine, copy: Path
+) -> None:
+    def search(mirror: StorageMirror) -> None:
+        with mirror.holding():
+            lease(copy, token="another's")  # it was silent for too long
+            (copy / "study.journal").write_text("theirs\n")
+            mirror.copy_if_due()
+            mirror._copying.exception()
+            old.now += 60
+            mirror.copy_if_due()
+
+    old.write("1\n")
+    mirror = old.mirror()
+    mirror.take_up()
+    with pytest.raises(SearchError, match="another search has taken this run over"):
+        search(mirror)
+    assert (copy / "study.journal").read_text() == "theirs\n"
+    assert "another's" in (copy / LEASE).read_text()
+
+
+def test_a_lease_is_renewed_while_the_search_runs(
+    old: Machine, copy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mirror_module, "_RENEW_S", 0.01)
+    mirror = old.mirror()
+    mirror.take_up()
+    with mirror.holding():
+        first = (copy / LEASE).read_text()
+        until = time.monotonic() + 10
+        while (copy / LEASE).read_text() == first:
+            assert time.monotonic() < until
+    assert not (copy / LEASE).exists()
 
 
 def test_a_search_that_died_on_this_machine_blocks_nobody(old: Machine, copy: Path) -> None:
@@ -152,15 +225,16 @@ def test_a_search_that_died_on_this_machine_blocks_nobody(old: Machine, copy: Pa
     if not process:
         os._exit(0)
     os.waitpid(process, 0)
-    lease(copy, f"process {process} on {socket.gethostname()}", old.now)
+    lease(copy, owner=f"process {process} on here", boot=mirror_module._boot_id())
+    began = old.now
     old.mirror().take_up()
-    lease(copy, f"process {os.getppid()} on {socket.gethostname()}", old.now)
-    with pytest.raises(RunFolderError, match="a search is running in it"):
-        old.mirror().take_up()
+    assert old.now - began < 5
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]"])
-def test_a_lease_that_says_nothing_blocks_nobody(old: Machine, copy: Path, content: str) -> None:
+def test_a_lease_that_says_nothing_blocks_nobody_for_long(
+    old: Machine, copy: Path, content: str
+) -> None:
     copy.mkdir()
     (copy / LEASE).write_text(content)
     old.mirror().take_up()
@@ -172,7 +246,7 @@ def test_storage_that_fails_does_not_stop_the_search_but_is_said_in_the_end(
     def refuse(self: Storage, name: str, content: bytes) -> None:
         raise OSError("access denied")
 
-    def search(mirror: Mirror) -> None:
+    def search(mirror: StorageMirror) -> None:
         with mirror.holding():
             mirror.copy_if_due()
             mirror._copying.exception()
@@ -204,7 +278,7 @@ def test_after_a_failure_everything_is_copied_again(
 
 def test_a_run_folder_on_a_path_has_no_copy(space: SearchSpace, tmp_path: Path) -> None:
     config = SearchConfig.model_validate({"space": space, "out": str(tmp_path)})
-    assert type(mirror_of(config, RunFolder(tmp_path))) is NoMirror
+    assert type(mirror_of(config, RunFolder(tmp_path), lambda: None)) is NoMirror
 
 
 @pytest.fixture

@@ -1,7 +1,10 @@
 """The commands: parse, call, print. No logic, and nothing heavy is imported before a command needs it."""
 
+import errno
 import os
+import signal
 import sys
+from contextlib import suppress
 from typing import NoReturn
 
 import typer
@@ -64,7 +67,7 @@ def tuner(
 def main() -> None:
     """Runs the command line; errors of ours are one line on standard error.
 
-    Exit codes: 0 done, 1 the search had to stop, 2 the request cannot be met, 130 and 143 interrupted.
+    Exit codes: 0 done, 1 the search had to stop, 2 the request cannot be met, 129, 130 and 143 interrupted.
     """
     try:
         code = app(standalone_mode=False)
@@ -88,11 +91,14 @@ def main() -> None:
     except BrokenPipeError:  # `tuner leaderboard … | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         sys.exit(0)
-    except OSError as error:  # a full disk under standard output, say
-        _refuse(str(error), code=1)
+    except OSError as error:
+        if error.errno == errno.EIO:  # the terminal has gone, and SIGHUP came with that
+            sys.exit(128 + signal.SIGHUP)
+        _refuse(str(error), code=1)  # a full disk under standard output, say
     sys.exit(code if isinstance(code, int) else 0)
 
 
 def _refuse(message: str, code: int = 2) -> NoReturn:
-    print(f"tuner: {one_line(message)}", file=sys.stderr)
+    with suppress(OSError):  # there may be nobody left to read it
+        print(f"tuner: {one_line(message)}", file=sys.stderr)
     sys.exit(code)

@@ -9,7 +9,8 @@ from typing import Annotated
 
 import typer
 
-from tuner.cli import on_head
+from tuner.cli import heads
+from tuner.errors import RunFolderError
 
 
 def fetch(
@@ -19,8 +20,8 @@ def fetch(
             help="A run's name on the head, its folder there, or an s3:// URL and the like."
         ),
     ],
-    cluster: on_head.Cluster = None,
-    address: on_head.Address = None,
+    cluster: heads.Cluster = None,
+    address: heads.Address = None,
     out: Annotated[str, typer.Option(help="Folder of the runs here.", show_default=True)] = "runs",
 ) -> None:
     """Bring a run home from a cluster: leaderboard, journal, curves, logs. Again, it brings what is new."""
@@ -28,13 +29,16 @@ def fetch(
     from tuner.run_folder import RunFolder
     from tuner.storage import is_url
 
-    folder = Path(os.path.expanduser(out)) / posixpath.basename(run.rstrip("/"))
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".fetched-") as fetched:
-        if is_url(run):
+    name = posixpath.basename(run.rstrip("/"))
+    if name in {"", ".", ".."}:
+        raise RunFolderError(f"{run}: which run? write its name")
+    head = None if is_url(run) else head_at(cluster=cluster, address=address)
+    folder = Path(os.path.expanduser(out)) / name
+    with tempfile.TemporaryDirectory(prefix="tuner-fetched-") as fetched:
+        if head is None:
             fetch_from_storage(run, Path(fetched))
         else:
-            head_at(cluster=cluster, address=address).fetch(run_on_head(run), Path(fetched))
+            head.fetch(run_on_head(run), Path(fetched))
         RunFolder(folder).adopt(Path(fetched))
     print(f"Leaderboard: {folder / 'leaderboard.csv'}")
     print(f"Next:        tuner leaderboard {shlex.quote(str(folder))}")

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from tuner.cli import on_head
+from tuner.cli import heads
 
 
 class Format(StrEnum):
@@ -20,15 +20,15 @@ def status(
     format: Annotated[
         Format, typer.Option(help="How to print it.", show_default=True)
     ] = Format.TEXT,
-    cluster: on_head.Cluster = None,
-    address: on_head.Address = None,
+    cluster: heads.Cluster = None,
+    address: heads.Address = None,
 ) -> int:
     """Say what a run is doing: alive or not, trials, budget, best, last event."""
-    if on_head.is_elsewhere(cluster, address):
+    if heads.is_elsewhere(cluster, address):
         from tuner.remote import run_on_head
 
         arguments = ["status", run_on_head(run), "--format", format]
-        return on_head.call(arguments, cluster=cluster, address=address)
+        return heads.call(arguments, cluster=cluster, address=address)
     from tuner.run_state import read_run_state
     from tuner.terminal.run_state import state_json, state_lines
     from tuner.terminal.tables import plain_console, printable

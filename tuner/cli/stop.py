@@ -4,22 +4,22 @@ from typing import Annotated
 
 import typer
 
-from tuner.cli import on_head
+from tuner.cli import heads
 from tuner.errors import ConfigError
 
 
 def stop(
     run: Annotated[str, typer.Argument(help="A run folder; on a cluster, a run's name.")],
     timeout: Annotated[str, typer.Option(help="Wait so long for the search to end.")] = "60s",
-    cluster: on_head.Cluster = None,
-    address: on_head.Address = None,
+    cluster: heads.Cluster = None,
+    address: heads.Address = None,
 ) -> int:
     """End a running search from another terminal; it keeps what is finished and can be continued."""
-    if on_head.is_elsewhere(cluster, address):
+    if heads.is_elsewhere(cluster, address):
         from tuner.remote import run_on_head
 
         arguments = ["stop", run_on_head(run), "--timeout", timeout]
-        return on_head.call(arguments, cluster=cluster, address=address)
+        return heads.call(arguments, cluster=cluster, address=address)
     from tuner.config import parse_duration
     from tuner.run_folder import RunFolder
     from tuner.stopping import stop_search

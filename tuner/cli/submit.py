@@ -1,5 +1,6 @@
 """`tuner submit`."""
 
+import shlex
 import tempfile
 from pathlib import Path
 from typing import Annotated
@@ -31,7 +32,12 @@ def submit(
             working_dir=Path(folder),
             environment={"COLUMNS": "120"},
         )
-    where = f"{settings.run_name} --address {address}"
+    run = (
+        settings.run_name
+        if settings.out == "runs"
+        else f"{settings.out.rstrip('/')}/{settings.run_name}"
+    )
+    where = f"{shlex.quote(run)} --address {address}"
     print(f"Submitted as {job}. It goes on without this terminal:")
     for command in ("status", "stop", "fetch"):
         print(f"  tuner {command} {where}")

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,7 @@ class Growth:
 
     node_types: tuple[NodeType, ...]
     most_nodes: int  # of all types together
+    head: Resources = field(default_factory=dict)  # what the head has for trials
 
     def fit(self, config: SearchConfig) -> int:
         """Trials that the fully grown cluster has room for."""
@@ -39,7 +40,7 @@ class Growth:
             (fit_on(kind.resources, config) for kind in self.node_types for _ in range(kind.most)),
             reverse=True,
         )
-        return sum(rooms[: self.most_nodes])
+        return sum(rooms[: self.most_nodes]) + fit_on(self.head, config)
 
 
 class Capacity:
@@ -124,14 +125,19 @@ def read_growth(file: Path) -> Growth | None:
     """
     try:
         content = yaml.safe_load(file.read_text(encoding="utf-8"))
-        head = content["head_node_type"]
+        types = dict(content["available_node_types"])
+        # On machines of one's own there is one type for all, and nobody knows what it has.
+        is_local = content["provider"]["type"] == "local"
+        head = (
+            types[content["head_node_type"]] if is_local else types.pop(content["head_node_type"])
+        )
         return Growth(
             tuple(
                 NodeType(_resources(kind), int(kind.get("max_workers", content["max_workers"])))
-                for name, kind in content["available_node_types"].items()
-                if name != head or content["provider"]["type"] == "local"
+                for kind in types.values()
             ),
             most_nodes=int(content["max_workers"]),
+            head=_resources(head),
         )
     except (OSError, yaml.YAMLError, KeyError, TypeError, ValueError, AttributeError):
         return None

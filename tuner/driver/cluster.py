@@ -91,16 +91,20 @@ class Cluster:
             return Capacity(config, lambda: self.nodes, most=most)
         growth = read_growth(Path.home() / _BOOTSTRAP)
         on_kuberay = os.environ.get(_KUBERAY) == "1"
-        expected = [kind.resources for kind in growth.node_types] if growth is not None else []
-        # Where nobody knows what will come, it is like what is there.
-        known = [node for node in expected or self.nodes if node.get("CPU")]
+        # Of machines that will come, some say nothing: then what is there speaks for them.
+        known = [node for node in (*self.expected, *self.nodes) if node.get("CPU")]
         if known or not (growth is not None or on_kuberay):
             check_fits("the cluster", config, known)
-        if growth is not None:
-            return Capacity(config, lambda: self.nodes, grown=growth.fit(config))
-        return Capacity(
-            config, lambda: self.nodes, grown=config.max_concurrent or 0 if on_kuberay else 0
-        )
+        grown = growth.fit(config) if growth is not None else 0
+        if on_kuberay:
+            grown = config.max_concurrent or 0
+        return Capacity(config, lambda: self.nodes, grown=grown)
+
+    @property
+    def expected(self) -> list[Resources]:
+        """What each kind of node has that an autoscaler may start, where that is known."""
+        growth = read_growth(Path.home() / _BOOTSTRAP) if not self.is_ours else None
+        return [kind.resources for kind in growth.node_types] if growth is not None else []
 
 
 @contextmanager

@@ -21,7 +21,8 @@ def with_measured_share(config: SearchConfig, cluster: Cluster, dataset: Dataset
     """
     if config.gpus_per_trial != "auto":
         return config
-    nodes = [node for node in cluster.nodes if node.get("GPU", 0.0) >= 1]
+    # Where none has come yet, the measuring itself has the autoscaler start one.
+    nodes = [node for node in (*cluster.nodes, *cluster.expected) if node.get("GPU", 0.0) >= 1]
     if not nodes:
         raise ConfigError(
             "--gpus-per-trial auto: no GPU is seen; leave it out (`tuner doctor` shows what is seen)"

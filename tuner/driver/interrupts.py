@@ -18,8 +18,9 @@ _SIGNALS = (
 
 
 def _heard() -> tuple[signal.Signals, ...]:
-    """Those that nobody has this process ignore, as `nohup` does."""
-    return tuple(each for each in _SIGNALS if signal.getsignal(each) is not signal.SIG_IGN)
+    """All of them, but for SIGHUP where it is ignored: `nohup` asks for that."""
+    is_nohup = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    return tuple(each for each in _SIGNALS if each is not signal.SIGHUP or not is_nohup)
 
 
 class Interrupted(BaseException):

@@ -2,84 +2,41 @@
 
 An Optuna journal is a file that grows, which object stores do not have: the run folder lies on this machine, and what
 changed in it is copied every few seconds. When this machine is lost, the search goes on elsewhere from the copy.
+
+Of the searches that want one copy the first holds a lease on it: a file that it renews. Whether a lease is alive is
+seen by watching whether it changes, because clocks of two machines differ. A search that lost its lease writes no more.
 """
 
 import json
 import os
 import socket
+import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from concurrent.futures import TimeoutError as StillBusy
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import Protocol
+from uuid import uuid4
 
 from tuner.config import SearchConfig
 from tuner.errors import RunFolderError, SearchError
-from tuner.run_folder import RunFolder, write_bytes_atomically
+from tuner.run_folder import RunFolder, whole_lines, write_bytes_atomically
 from tuner.storage import Storage
 from tuner.validation import one_line
 
 LEASE = "searching"  # a file in the copy that says who searches
-_EVERY_S = 10.0
+_RENEW_S = 15.0
+_WATCH_S = 50.0  # a lease that is not renewed for so long is a dead search's
+_POLL_S = 1.0
+_COPY_S = 10.0
 _SHARE = 0.1  # of the time, at most, that copying may take: a long journal is copied less often
-_LEASE_S = 120.0  # a search that has not said for so long that it lives is dead
+_LAST_COPY_S = 120.0
 
 
-@dataclass(frozen=True)
-class _Written:
-    """A file as it was copied last."""
-
-    modified_ns: int
-    size: int
-
-
-class NoMirror:
-    """Does nothing: the run folder lies where it shall."""
-
-    def take_up(self) -> None:
-        """See `Mirror`."""
-
-    @contextmanager
-    def holding(self) -> Iterator[None]:
-        """See `Mirror`."""
-        yield
-
-    def copy_if_due(self) -> None:
-        """See `Mirror`."""
-
-
-def mirror_of(config: SearchConfig, folder: RunFolder) -> NoMirror:
-    """The copy that `config` asks for.
-
-    Raises:
-        ConfigError: its storage cannot be reached.
-    """
-    if not config.is_mirrored:
-        return NoMirror()
-    return Mirror(folder, Storage(f"{config.out.rstrip('/')}/{config.run_name}"))
-
-
-class Mirror(NoMirror):
-    """Copies a run folder's files to storage, in a thread of its own.
-
-    Args:
-        folder: the run folder; whoever calls is the only one that writes to it.
-        storage: where the copy lies.
-        clock: seconds since 1970: other machines read them.
-    """
-
-    def __init__(
-        self, folder: RunFolder, storage: Storage, clock: Callable[[], float] = time.time
-    ) -> None:
-        self._folder = folder
-        self._storage = storage
-        self._clock = clock
-        self._owner = f"process {os.getpid()} on {socket.gethostname()}"
-        self._copied: dict[str, _Written] = {}
-        self._due_at = 0.0
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="mirror")
-        self._copying: Future[float] | None = None
+class Mirror(Protocol):
+    """What a search does for its run folder's copy."""
 
     def take_up(self) -> None:
         """Brings the run folder up to the copy, where a search on another machine went further.
@@ -88,15 +45,109 @@ class Mirror(NoMirror):
             RunFolderError: a search is running on another machine, or both went on, each on its own.
             OSError: the copy cannot be read.
         """
-        self._refuse_another()
+
+    def holding(self) -> AbstractContextManager[None]:
+        """Keeps the copy up to date until the end, which brings it the last changes.
+
+        Raises:
+            SearchError: in the end it could not be brought up to date.
+        """
+
+    def copy_if_due(self) -> None:
+        """Copies what has changed, if the last time was long enough ago.
+
+        Raises:
+            SearchError: another search has taken the copy.
+        """
+
+
+class NoMirror:
+    """See `Mirror`; does nothing: the run folder lies where it shall."""
+
+    def take_up(self) -> None:
+        """Nothing."""
+
+    @contextmanager
+    def holding(self) -> Iterator[None]:
+        """Nothing."""
+        yield
+
+    def copy_if_due(self) -> None:
+        """Nothing."""
+
+
+def mirror_of(config: SearchConfig, folder: RunFolder, check: Callable[[], None]) -> Mirror:
+    """The copy that `config` asks for.
+
+    Args:
+        check: raises where the search was asked to end meanwhile.
+
+    Raises:
+        ConfigError: its storage cannot be reached.
+    """
+    if not config.is_mirrored:
+        return NoMirror()
+    return StorageMirror(folder, Storage(f"{config.out.rstrip('/')}/{config.run_name}"), check)
+
+
+@dataclass(frozen=True)
+class _Copied:
+    """A file as it was copied last."""
+
+    modified_ns: int
+    size: int
+
+
+class _LeaseTaken(Exception):
+    """Another search writes to the copy by now."""
+
+
+class StorageMirror:
+    """Copies a run folder's files to storage, in a thread of its own.
+
+    Args:
+        folder: the run folder; whoever calls is the only one that writes to it.
+        storage: where the copy lies.
+        check: raises where the search was asked to end meanwhile.
+        clock: seconds, from any start.
+        sleep: waits for so many seconds.
+    """
+
+    def __init__(
+        self,
+        folder: RunFolder,
+        storage: Storage,
+        check: Callable[[], None],
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._folder = folder
+        self._storage = storage
+        self._check = check
+        self._clock = clock
+        self._sleep = sleep
+        self._token = uuid4().hex
+        self._renewals = 0
+        self._copied: dict[str, _Copied] = {}
+        self._due_at = clock()
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="mirror")
+        self._copying: Future[None] | None = None
+        self._is_over = threading.Event()
+
+    def take_up(self) -> None:
+        """See `Mirror`."""
+        self._take_lease()
         theirs = self._storage.read(self._folder.journal.name)
         if theirs is None:
             return
         ours = self._folder.journal.read_bytes() if self._folder.journal.is_file() else b""
-        if ours.startswith(theirs):  # our last seconds were never copied, or nothing is new
+        if ours.startswith(
+            whole_lines(theirs)
+        ):  # our last seconds were never copied, or nothing is new
             return
-        whole = ours[: ours.rfind(b"\n") + 1]  # a killed search may have left half a line
-        if not theirs.startswith(whole):
+        if not theirs.startswith(whole_lines(ours)):
+            self._remove_lease()
             raise RunFolderError(
                 f"{self._folder.path}: has gone on, and so has its copy in {self._storage.place}; "
                 "move one of them away, or search under another --name"
@@ -108,36 +159,39 @@ class Mirror(NoMirror):
 
     @contextmanager
     def holding(self) -> Iterator[None]:
-        """Keeps the copy up to date until the end, which brings it the last changes.
-
-        Raises:
-            SearchError: in the end it could not be brought up to date.
-        """
+        """See `Mirror`."""
+        renewing = threading.Thread(target=self._renew, daemon=True)
+        renewing.start()
         try:
             yield
-        finally:
+        except BaseException:
             self._finish()
+            raise
+        reason = self._finish()
+        if reason is not None:
+            raise SearchError(
+                f"{self._storage.place}: cannot be brought up to date: {reason}; "
+                f"the run lies whole in {self._folder.path}, the same command copies it"
+            )
 
     def copy_if_due(self) -> None:
-        """Copies what has changed, if the last time was long enough ago."""
+        """See `Mirror`."""
         if self._clock() < self._due_at or (self._copying and not self._copying.done()):
             return
         self._note_failure()
-        changed = self._changed()
-        # Until the copying has shown how long it takes.
-        self._due_at = self._clock() + _EVERY_S
-        self._copying = self._thread.submit(self._copy, changed)
+        self._due_at = self._clock() + _COPY_S
+        self._copying = self._thread.submit(self._copy, self._changed())
 
-    def _copy(self, changed: dict[str, bytes]) -> float:
-        """Seconds that it took. Runs in the thread."""
-        began = time.monotonic()
+    # -- the copy -----------------------------------------------------------------------------
+
+    def _copy(self, changed: dict[str, bytes]) -> None:
+        """Runs in the thread."""
+        began = self._clock()
+        self._check_lease()
         for name, content in changed.items():
             self._storage.write(name, content)
-        lease = {"owner": self._owner, "seconds_since_1970": self._clock()}
-        self._storage.write(LEASE, json.dumps(lease).encode())
-        took = time.monotonic() - began
-        self._due_at = max(self._due_at, self._clock() + took / _SHARE)
-        return took
+        now = self._clock()
+        self._due_at = max(self._due_at, now + (now - began) / _SHARE)
 
     def _changed(self) -> dict[str, bytes]:
         """Name and content of the files that are not as they were copied last.
@@ -148,10 +202,12 @@ class Mirror(NoMirror):
         for path in self._folder.result_files:
             with suppress(FileNotFoundError):
                 status = path.stat()
-                written = _Written(status.st_mtime_ns, status.st_size)
-                if self._copied.get(path.name) != written:
-                    changed[path.name] = path.read_bytes()
-                    self._copied[path.name] = written
+                copied = _Copied(status.st_mtime_ns, status.st_size)
+                if self._copied.get(path.name) != copied:
+                    content = path.read_bytes()
+                    is_journal = path == self._folder.journal
+                    changed[path.name] = whole_lines(content) if is_journal else content
+                    self._copied[path.name] = copied
         return changed
 
     def _note_failure(self) -> str | None:
@@ -160,56 +216,123 @@ class Mirror(NoMirror):
         self._copying = None
         if error is None:
             return None
+        if isinstance(error, _LeaseTaken):
+            raise SearchError(
+                f"{self._storage.place}: another search has taken this run over ({error}); this one stops"
+            )
         self._copied.clear()
         reason = one_line(str(error))
-        print(f"tuner: the run folder's copy is late: {reason}", flush=True)  # noqa: T201 - into the driver's log
+        print(f"tuner: the run folder's copy is late: {reason}", flush=True)  # noqa: T201 - to the driver's log
         return reason
 
-    def _finish(self) -> None:
-        if self._copying is not None:
-            self._copying.exception()  # waits for it
-        self._note_failure()
-        self._copying = self._thread.submit(self._copy, self._changed())
-        self._copying.exception()
-        reason = self._note_failure()
-        self._thread.shutdown()
-        with suppress(OSError):
-            self._storage.remove(LEASE)
-        if reason is not None:
-            raise SearchError(
-                f"{self._storage.place}: cannot be brought up to date: {reason}; "
-                f"the run lies whole in {self._folder.path}, the same command copies it"
-            )
-
-    def _refuse_another(self) -> None:
-        lease = self._lease()
-        age_s = self._clock() - float(lease.get("seconds_since_1970", 0.0))
-        if age_s < _LEASE_S and lease.get("owner") != self._owner:
-            owner = str(lease.get("owner"))
-            if not _has_died_here(owner):
-                raise RunFolderError(
-                    f"{self._storage.place}: a search is running in it ({owner}, {max(age_s, 0):.0f} s ago); "
-                    f"wait for it, or end it: if it died, in {_LEASE_S - age_s:.0f} s this is free"
-                )
-
-    def _lease(self) -> dict[str, Any]:
-        content = self._storage.read(LEASE)
+    def _finish(self) -> str | None:
+        """Brings the last changes to the copy; why that failed."""
+        self._is_over.set()
         try:
-            lease = json.loads(content or b"{}")
-        except ValueError:
-            return {}
-        return lease if isinstance(lease, dict) else {}
+            if self._copying is not None:
+                with suppress(StillBusy):
+                    self._copying.exception(timeout=_LAST_COPY_S)
+                if not self._copying.done():
+                    return "the storage does not answer"
+                self._note_failure()
+            self._copying = self._thread.submit(self._copy, self._changed())
+            with suppress(StillBusy):
+                self._copying.exception(timeout=_LAST_COPY_S)
+            if not self._copying.done():
+                return "the storage does not answer"
+            reason = self._note_failure()
+        except SearchError as error:  # the lease was taken
+            return str(error)
+        finally:
+            self._thread.shutdown(wait=False)
+        self._remove_lease()
+        return reason
 
+    # -- the lease ----------------------------------------------------------------------------
 
-def _has_died_here(owner: str) -> bool:
-    """Whether `process 123 on host` was of this machine and is no more."""
-    words = owner.split()
-    if len(words) != 4 or words[3] != socket.gethostname() or not words[1].isdecimal():
+    def _take_lease(self) -> None:
+        """Waits until no other search renews the lease, then takes it.
+
+        Raises:
+            RunFolderError: one does.
+        """
+        seen = self._storage.read(LEASE)
+        until = self._clock() + _WATCH_S
+        while seen is not None and not self._is_of_dead_process(seen) and self._clock() < until:
+            self._check()
+            self._sleep(_POLL_S)
+            now = self._storage.read(LEASE)
+            if now is not None and now != seen:
+                raise RunFolderError(
+                    f"{self._storage.place}: a search is running in it ({_owner(now)}); "
+                    "wait for it, or stop it where it runs"
+                )
+            seen = now
+        self._write_lease()
+        self._sleep(
+            _POLL_S
+        )  # whoever took it in the same moment has written by now: the last one has it
+        with suppress(_LeaseTaken):
+            self._check_lease()
+            return
+        raise RunFolderError(f"{self._storage.place}: another search has just begun in it")
+
+    def _renew(self) -> None:
+        """Runs in a thread until the end."""
+        while not self._is_over.wait(_RENEW_S):
+            with suppress(OSError, _LeaseTaken):  # the next copying says so
+                self._check_lease()
+                self._write_lease()
+
+    def _write_lease(self) -> None:
+        self._renewals += 1
+        content = {
+            "owner": f"process {os.getpid()} on {socket.gethostname()}",
+            "boot": _boot_id(),
+            "token": self._token,
+            "renewals": self._renewals,
+        }
+        self._storage.write(LEASE, json.dumps(content).encode())
+
+    def _check_lease(self) -> None:
+        content = self._storage.read(LEASE)
+        if content is not None and _field(content, "token") != self._token:
+            raise _LeaseTaken(_owner(content))
+
+    def _remove_lease(self) -> None:
+        with suppress(OSError, _LeaseTaken):
+            self._check_lease()
+            self._storage.remove(LEASE)
+
+    @staticmethod
+    def _is_of_dead_process(lease: bytes) -> bool:
+        """Whether its search ran on this machine, since its start, and is no more."""
+        words = _owner(lease).split()
+        if _field(lease, "boot") != _boot_id() or len(words) != 4 or not words[1].isdecimal():
+            return False
+        try:
+            os.kill(int(words[1]), 0)
+        except ProcessLookupError:
+            return True
+        except PermissionError:
+            pass
         return False
+
+
+def _owner(lease: bytes) -> str:
+    return str(_field(lease, "owner"))
+
+
+def _field(lease: bytes, name: str) -> object:
     try:
-        os.kill(int(words[1]), 0)
-    except ProcessLookupError:
-        return True
-    except PermissionError:
-        pass
-    return False
+        content = json.loads(lease)
+    except ValueError:
+        return None
+    return content.get(name) if isinstance(content, dict) else None
+
+
+def _boot_id() -> str:
+    """Tells one start of one machine from all others, containers by their own process ids' root."""
+    with suppress(OSError), open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
+        return f"{file.read().strip()} {os.stat('/proc/self/ns/pid').st_ino}"
+    return socket.gethostname()

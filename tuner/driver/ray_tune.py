@@ -20,7 +20,7 @@ from ray.tune.search import Searcher
 from tuner.driver.cluster import Cluster
 from tuner.driver.deaths import Inquest
 from tuner.driver.interrupts import InterruptFlag, TimeIsUp
-from tuner.driver.mirror import NoMirror
+from tuner.driver.mirror import Mirror
 from tuner.driver.run_files import RunFiles
 from tuner.driver.session import SearchSession
 from tuner.driver.trainable import Report, to_ray_config
@@ -167,7 +167,7 @@ class Heartbeat(_Adapter, tune.Callback):  # type: ignore[misc]
         inquest: Inquest,
         flag: InterruptFlag,
         files: RunFiles,
-        mirror: NoMirror,
+        mirror: Mirror,
     ) -> None:
         self._session = session
         self._inquest = inquest

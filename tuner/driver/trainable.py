@@ -10,6 +10,7 @@ import gc
 import json
 import os
 import socket
+import sys
 import traceback
 from collections.abc import Iterator
 from contextlib import suppress
@@ -22,7 +23,7 @@ from ray import tune
 
 from tuner.config import TrainerName
 from tuner.data import EncodedSequences
-from tuner.errors import TrialDiverged, TrialOutOfMemory, TunerError
+from tuner.errors import ConfigError, TrialDiverged, TrialOutOfMemory, TunerError
 from tuner.hyperparameters import Hyperparameters
 from tuner.space import Metric
 from tuner.status import TrialFacts, TrialStatus
@@ -178,7 +179,11 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
 def _make_checkpoint(spec: TrialSpec, task: Task) -> Checkpoint | None:
     if task.checkpoints is None:
         return None
-    return Checkpoint(Storage(task.checkpoints), spec, task.fingerprint)
+    try:
+        return Checkpoint(Storage(task.checkpoints), spec, task.fingerprint)
+    except ConfigError as error:  # just now, or from this node: the trial goes on without
+        print(f"no checkpoints: {error}", file=sys.stderr)  # noqa: T201 - to the worker's log
+        return None
 
 
 def _make_training(spec: TrialSpec, task: Task, checkpoint: Checkpoint | None) -> TrainsByEpoch:

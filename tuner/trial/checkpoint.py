@@ -61,7 +61,8 @@ class Checkpoint:
                 return None
             with np.load(io.BytesIO(content), allow_pickle=False) as saved:
                 epochs = json.loads(str(saved["epochs"]))
-                arrays = tuple(saved[f"array{number}"] for number in range(len(saved.files) - 1))
+                count = sum(name.startswith("array") for name in saved.files)
+                arrays = tuple(saved[f"array{number}"] for number in range(count))
             return Progress(tuple(EpochResult(**epoch) for epoch in epochs), arrays)
         except Exception as error:  # a damaged archive raises many kinds
             self._complain("read", error)
@@ -71,8 +72,8 @@ class Checkpoint:
         """Replaces what was saved. Where that fails, the trial goes on without."""
         content = io.BytesIO()
         texts = json.dumps([dataclasses.asdict(epoch) for epoch in epochs])
-        named = {f"array{number}": array for number, array in enumerate(arrays)}
-        np.savez(content, allow_pickle=False, epochs=np.array(texts), **named)
+        named: dict[str, Any] = {f"array{number}": array for number, array in enumerate(arrays)}
+        np.savez(content, epochs=np.array(texts), **named)
         try:
             self._storage.write(self._name, content.getvalue())
         except OSError as error:
