@@ -91,6 +91,7 @@ def make_task(config: SearchConfig, folder: RunFolder, dataset: Dataset) -> "Tas
     """What all trials share that learn from the training split and are measured on the validation split."""
     from tuner.driver.trainable import Task
 
+    checkpoints = checkpoints_of(config, dataset)
     task = Task(
         train=dataset.splits[Split.TRAIN],
         validation=dataset.splits[Split.VALIDATION],
@@ -99,7 +100,7 @@ def make_task(config: SearchConfig, folder: RunFolder, dataset: Dataset) -> "Tas
         cpus=config.cpus_per_trial,
         gpus=config.gpus,
         logs=str(folder.logs.resolve()),
-        checkpoints=checkpoints_of(config),
+        checkpoints=checkpoints.place if checkpoints is not None else None,
         fingerprint=dataset.fingerprint,
     )
     return task.without_data() if config.trainer is TrainerName.TOY else task

@@ -1,5 +1,7 @@
 """One sitting of a search, or of the confirmation of its finalists: claim the run folder, start Ray, run the trials."""
 
+import errno
+import hashlib
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
@@ -7,19 +9,19 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol
 
-from tuner.config import SearchConfig
+from tuner.config import SearchConfig, absolute
 from tuner.data import Dataset
 from tuner.driver.capacity import Capacity
 from tuner.driver.cluster import Cluster, make_current_folder_importable, ray_cluster
 from tuner.driver.deaths import Inquest
 from tuner.driver.gpu_share import with_measured_share
 from tuner.driver.interrupts import Interrupted, InterruptFlag, StopRequested, TimeIsUp
-from tuner.driver.mirror import NoMirror, mirror_of
+from tuner.driver.mirror import Mirror, mirror_of
 from tuner.driver.output import output_to
 from tuner.driver.progress import Event, SearchListener, SearchState
 from tuner.driver.run_files import RunFiles
 from tuner.driver.session import SearchSession
-from tuner.errors import JournalTorn, SearchError
+from tuner.errors import ConfigError, JournalTorn, SearchError
 from tuner.hyperparameters import is_custom
 from tuner.kill_points import KillPoint, kill_point
 from tuner.model.custom import check_importable
@@ -91,7 +93,7 @@ class _Sitting:
     """What one call of `run_plan` works with."""
 
     plan: Plan
-    mirror: NoMirror
+    mirror: Mirror
     listener: SearchListener
     flag: InterruptFlag
 
@@ -108,7 +110,8 @@ def run_plan(plan: Plan, listener: SearchListener) -> SearchOutcome:
     folder = plan.folder
     plan.check()
     flag = InterruptFlag(folder.stop_request)
-    mirror = mirror_of(plan.config, folder)
+    checkpoints_of(plan.config, plan.dataset)  # before Ray starts: can it be reached?
+    mirror = mirror_of(plan.config, folder, flag.check)
     try:
         with flag.listening(), folder.claimed(), output_to(folder.logs / "driver.log") as say:
             kill_point(KillPoint.FOLDER_CLAIMED)
@@ -120,6 +123,8 @@ def run_plan(plan: Plan, listener: SearchListener) -> SearchOutcome:
     except BrokenPipeError:  # whoever read the events has gone: no fault of a file's
         raise
     except OSError as cause:  # most often a full disk
+        if cause.errno == errno.EIO:  # the terminal that it was shown on has gone
+            raise
         raise SearchError(
             f"{folder.path}: the search cannot go on: {one_line(str(cause))}; "
             "finished trials are kept, the same command continues"
@@ -167,7 +172,9 @@ def _run_on(
     try:
         with _closing(session, files):
             _fit(cluster, sitting, config, session, files)
-        _removecheckpoints_of(config)  # of an interrupted search they stay, to go on from
+        _remove_checkpoints(
+            config, sitting.plan.dataset
+        )  # of an interrupted search they stay, to go on from
     except Interrupted as interrupted:
         return SearchOutcome(Run(folder.path), EndReason.INTERRUPTED, interrupted.signal_number)
     except StopRequested:
@@ -185,16 +192,25 @@ def _run_on(
     return SearchOutcome(Run(folder.path), EndReason.BUDGET_USED)
 
 
-def checkpoints_of(config: SearchConfig) -> str | None:
-    """Where the trials' checkpoints lie: a path or URL; None where there are none."""
-    return f"{config.storage_path}/{config.run_name}" if config.storage_path is not None else None
+def checkpoints_of(config: SearchConfig, dataset: Dataset) -> Storage | None:
+    """Where this run's checkpoints lie, a folder that is nothing else's; None where there are none.
+
+    Raises:
+        ConfigError: it cannot be reached.
+    """
+    if config.storage_path is None:
+        return None
+    run = f"{absolute(config.out)}/{config.run_name}/{dataset.fingerprint}"
+    digest = hashlib.sha256(run.encode()).hexdigest()[:12]
+    place = absolute(config.storage_path).rstrip("/")
+    return Storage(f"{place}/tuner-checkpoints/{config.run_name}-{digest}")
 
 
-def _removecheckpoints_of(config: SearchConfig) -> None:
-    place = checkpoints_of(config)
-    if place is not None:
-        with suppress(OSError):
-            Storage(place).remove_all()
+def _remove_checkpoints(config: SearchConfig, dataset: Dataset) -> None:
+    with suppress(OSError, ConfigError):
+        storage = checkpoints_of(config, dataset)
+        if storage is not None:
+            storage.remove_all()
 
 
 def _fit(
