@@ -21,7 +21,7 @@ DATASET = Dataset("d", "f", ("no", "yes"), (), dict.fromkeys(Split, SEQUENCES))
 
 
 def cluster(*nodes: dict[str, float]) -> SimpleNamespace:
-    return SimpleNamespace(nodes=list(nodes), ray=None)
+    return SimpleNamespace(nodes=list(nodes), expected=[], ray=None)
 
 
 def auto(space: SearchSpace, **settings: object) -> SearchConfig:
@@ -88,7 +88,7 @@ def test_a_gpu_that_nobody_can_measure_is_refused(shared_ray, space: SearchSpace
     import ray
 
     ray.experimental  # noqa: B018  (Ray is up)
-    declared = SimpleNamespace(nodes=[{"CPU": 1.0, "GPU": 1.0}], ray=_WithoutGpus(ray))
+    declared = SimpleNamespace(nodes=[{"CPU": 1.0, "GPU": 1.0}], expected=[], ray=_WithoutGpus(ray))
     with pytest.raises(ConfigError, match="nobody tells the GPU's memory"):
         with_measured_share(auto(space), declared, DATASET)
 
