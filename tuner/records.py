@@ -36,14 +36,20 @@ class Attribute(StrEnum):
     FINALIST = "finalist"  # of a confirmation's trial: the search's trial whose parameters it has
     SEED = "seed"  # of a confirmation's trial: its seed, which the search's trials derive from their number
     STOP_AFTER = "stop_after"  # of a confirmation's trial: epochs, where that is decided beforehand
+    TRAIN_ON = "train_on"  # of a confirmation's trial: what it learns from; of the study: as asked for last
     HELD_OUT = (
-        "held_out"  # of a confirmation's trial: its model's figures on the split that was held out
+        "held_out"  # of a confirmation's trial: its model's figures on the confirmation split
     )
     DEATHS = "deaths"  # of a trial: how often these parameters' process died before it
 
 
 # What a trial that runs again takes over from its first try, beside its parameters.
-FINALISTS = (Attribute.FINALIST, Attribute.SEED, Attribute.STOP_AFTER)
+FINALISTS = (
+    Attribute.FINALIST,
+    Attribute.SEED,
+    Attribute.STOP_AFTER,
+    Attribute.TRAIN_ON,
+)
 
 
 @dataclass(frozen=True)

@@ -114,7 +114,7 @@ def wanted_trials(reader: StudyReader, config: SearchConfig, request: Request) -
         Wanted(
             finalist.number,
             trials[finalist.number].params,
-            derive_seed(config.seed, f"confirm {finalist.number} {number}"),
+            derive_seed(config.seed, f"confirm {request.train_on} {finalist.number} {number}"),
             finalist.best_epoch if request.train_on is TrainOn.BOTH else None,
         )
         for number in range(request.seeds)
@@ -212,6 +212,8 @@ class ConfirmationPlan:
         inner.pruner = make_pruner(PrunerName.NONE, self.asked.epochs)
         if Attribute.SPACE not in inner.user_attrs:
             inner.set_user_attr(Attribute.SPACE, self.asked.space.to_mapping())
+        if inner.user_attrs.get(Attribute.TRAIN_ON) != self.request.train_on:
+            inner.set_user_attr(Attribute.TRAIN_ON, str(self.request.train_on))
         known = {
             tuple(trial.user_attrs.get(name) for name in _IDENTITY)
             for trial in inner.get_trials(deepcopy=False)
@@ -221,6 +223,7 @@ class ConfirmationPlan:
                 Attribute.FINALIST: each.finalist,
                 Attribute.SEED: each.seed,
                 Attribute.STOP_AFTER: each.stop_after,
+                Attribute.TRAIN_ON: str(self.request.train_on),
             }
             if tuple(attributes.values()) not in known:
                 inner.enqueue_trial(
@@ -253,7 +256,7 @@ class ConfirmationPlan:
         return FinalistFiles(self.folder, StudyReader(study.study), self.dataset)
 
 
-_IDENTITY = (Attribute.FINALIST, Attribute.SEED, Attribute.STOP_AFTER)
+_IDENTITY = (Attribute.FINALIST, Attribute.SEED, Attribute.STOP_AFTER, Attribute.TRAIN_ON)
 
 
 def _joined(first: EncodedSequences, second: EncodedSequences) -> EncodedSequences:

@@ -93,8 +93,12 @@ def read_finalists(folder: RunFolder, dataset: Dataset) -> list[Finalist]:
 def ranked_finalists(
     search: StudyReader, confirmation: StudyReader, folder: RunFolder, dataset: Dataset
 ) -> list[Finalist]:
-    """Best first, by the mean over their seeds; equal ones by the search's order."""
+    """Best first, by the mean over their seeds; equal ones by the search's order.
+
+    Of a run that was confirmed in two ways, those that were asked for last.
+    """
     metric = search.space.metric
+    train_on = confirmation.study.user_attrs.get(Attribute.TRAIN_ON)
     members: dict[int, list[Member]] = defaultdict(list)
     ended = {
         record.number
@@ -102,7 +106,8 @@ def ranked_finalists(
         if record.status is TrialStatus.COMPLETE and not record.cut_off
     }
     for trial in confirmation.study.get_trials(deepcopy=False):
-        if trial.number in ended and Attribute.HELD_OUT in trial.user_attrs:
+        is_asked = trial.user_attrs.get(Attribute.TRAIN_ON) == train_on
+        if is_asked and trial.number in ended and Attribute.HELD_OUT in trial.user_attrs:
             number, seed = (int(trial.user_attrs[a]) for a in (Attribute.FINALIST, Attribute.SEED))
             score = trial.user_attrs[Attribute.HELD_OUT][metric.name.removeprefix("val_")]
             members[number].append(Member(seed, folder.finalist_model(number, seed), score))
