@@ -220,6 +220,7 @@ def test_a_lease_is_renewed_while_the_search_runs(
     assert not (copy / LEASE).exists()
 
 
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")  # of Python 3.12, with threads
 def test_a_search_that_died_on_this_machine_blocks_nobody(old: Machine, copy: Path) -> None:
     process = os.fork()
     if not process:

@@ -3,6 +3,7 @@
 import contextlib
 import csv
 import os
+import pty
 import signal
 import subprocess
 import sys
@@ -372,6 +373,26 @@ def test_an_interrupted_search_ends_at_once_keeps_what_is_finished_and_continues
     assert len(counted) == len(kept) + 3
     retried = {trial.user_attrs["retry_of"] for trial in trials if "retry_of" in trial.user_attrs}
     assert retried == {trial.number for trial in trials} - counted
+
+
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")  # of Python 3.12, with threads
+def test_a_terminal_that_goes_ends_the_search_in_good_order(
+    sentences: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "toy.yaml").write_text(toy_space(epoch_seconds=0.1).to_yaml(), encoding="utf-8")
+    command = [*_SEARCH, "toy.yaml", "--data", str(sentences), "--trainer", "toy", "--name", "x"]
+    process, terminal = pty.fork()
+    if not process:
+        os.chdir(tmp_path)
+        os.environ["TUNER_CACHE"] = str(tmp_path / "cache")
+        os.execv(command[0], [*command, "--trials", "500"])
+    seen = b""
+    while b"3 complete" not in seen:  # the live table
+        seen += os.read(terminal, 65536)
+    os.close(terminal)
+    _, status = os.waitpid(process, 0)
+    assert os.waitstatus_to_exitcode(status) == 128 + signal.SIGHUP
+    assert read_run_state(tmp_path / "runs" / "x").activity is Activity.STOPPED
 
 
 def test_trials_whose_process_dies_or_hangs_run_again(sentences: Path, tmp_path: Path) -> None:
