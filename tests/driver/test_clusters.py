@@ -49,7 +49,7 @@ class Nodes:
 
 @pytest.fixture
 def nodes() -> Iterator[Nodes]:
-    cluster = Nodes(epoch_s=2)
+    cluster = Nodes(epoch_s=1.2)
     yield cluster
     cluster.shutdown()
 
@@ -130,7 +130,7 @@ def test_nodes_that_join_are_used_and_trials_of_one_that_dies_run_again_elsewher
     nodes: Nodes, start: Start, run: Path
 ) -> None:
     first = nodes.add(num_cpus=2)
-    search = start(trials=6, retries=0)
+    search = start(trials=5, retries=0)
     wait_for(lambda: len(training(run)) == 2, search)
     nodes.add(num_cpus=2)
     wait_for(lambda: len(training(run)) == 4, search)
@@ -138,7 +138,7 @@ def test_nodes_that_join_are_used_and_trials_of_one_that_dies_run_again_elsewher
     _, error = search.communicate(timeout=_WAIT_S)
     assert search.returncode == 0, error
     trials = Run(run).study.get_trials()
-    assert sum(map(counts_as_finished, trials)) == 6
+    assert sum(map(counts_as_finished, trials)) == 5
     rows = board(run)
     lost = rows[rows["error"].notna()]
     assert set(lost["error"]) <= {
