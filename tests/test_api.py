@@ -13,7 +13,7 @@ from tuner.errors import ConfigError, SpaceError
 
 
 def test_the_public_names_are_few() -> None:
-    assert sorted(tuner.__all__) == ["Run", "search"]
+    assert sorted(tuner.__all__) == ["Run", "load_model", "search"]
 
 
 def test_the_call_takes_what_the_command_takes() -> None:

@@ -1,11 +1,25 @@
 """The Python call that does what `tuner search` does."""
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tuner.config import make_config
 from tuner.run import Run
 from tuner.space import SearchSpace
+
+if TYPE_CHECKING:
+    from tuner.finalists.classifier import Classifier
+
+
+def load_model(path: str | Path) -> "Classifier":
+    """The model in a folder that `tuner export` made: raw text in, class probabilities out.
+
+    Raises:
+        RunFolderError: there is none, or it is damaged.
+    """
+    from tuner.finalists.classifier import Classifier
+
+    return Classifier(path)
 
 
 def search(

@@ -62,6 +62,11 @@ class RunFolder:
     def finalists(self) -> Path:
         return self.path / "finalists.csv"
 
+    @property
+    def tests(self) -> Path:
+        """Every opening of the test split, with what came of it."""
+        return self.path / "tests.yaml"
+
     def finalist_model(self, trial: int, seed: int) -> Path:
         """The model of a finalist that was trained with `seed`."""
         return self.path / "finalists" / f"trial-{trial}-seed-{seed}.npz"
@@ -69,7 +74,14 @@ class RunFolder:
     @property
     def result_files(self) -> tuple[Path, ...]:
         """What the run is, without its logs; the journal last: whoever sees it copied finds the others, too."""
-        return self.run_file, self.leaderboard, self.curves, self.finalists, self.journal
+        return (
+            self.run_file,
+            self.leaderboard,
+            self.curves,
+            self.finalists,
+            self.tests,
+            self.journal,
+        )
 
     @property
     def logs(self) -> Path:

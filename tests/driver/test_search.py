@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -335,6 +336,15 @@ def test_three_classes_in_chinese_are_searched_by_characters(
 _SEARCH = [sys.executable, "-c", "from tuner.cli import main; main()", "search"]
 
 
+@pytest.fixture
+def hangups_are_heard() -> Iterator[None]:
+    """Also where the tests run under `nohup`: a process inherits what its parent ignores."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
+@pytest.mark.usefixtures("hangups_are_heard")
 @pytest.mark.parametrize(
     ("signal_number", "code"),
     [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)],
@@ -376,6 +386,7 @@ def test_an_interrupted_search_ends_at_once_keeps_what_is_finished_and_continues
 
 
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")  # of Python 3.12, with threads
+@pytest.mark.usefixtures("hangups_are_heard")
 def test_a_terminal_that_goes_ends_the_search_in_good_order(
     sentences: Path, tmp_path: Path
 ) -> None:

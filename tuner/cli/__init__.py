@@ -13,14 +13,17 @@ from tuner.cli import (
     confirm,
     data,
     doctor,
+    export,
     fetch,
     leaderboard,
     pack,
+    predict,
     search,
     spaces,
     status,
     stop,
     submit,
+    test,
 )
 from tuner.driver.interrupts import Interrupted, StopRequested
 from tuner.errors import SearchError, TunerError
@@ -41,6 +44,9 @@ app.command("submit")(submit.submit)
 app.command("fetch")(fetch.fetch)
 app.command("pack", hidden=True)(pack.pack)
 app.command("confirm")(confirm.confirm)
+app.command("test")(test.open_test_split)
+app.command("export")(export.export)
+app.command("predict")(predict.predict)
 app.command("leaderboard")(leaderboard.leaderboard)
 app.command("spaces")(spaces.spaces)
 app.command("data")(data.data)

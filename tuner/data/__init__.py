@@ -14,7 +14,7 @@ from tuner.data.dataset import (
     Split,
 )
 from tuner.data.findings import Findings, SampleRow
-from tuner.data.load import load_dataset
+from tuner.data.load import load_dataset, read_rows
 from tuner.data.sources import SOURCES, Source
 from tuner.data.summary import DataSummary, Lengths, SplitBalance, summarize
 
@@ -37,5 +37,6 @@ __all__ = [
     "evaluation_batches",
     "load_dataset",
     "pad",
+    "read_rows",
     "summarize",
 ]

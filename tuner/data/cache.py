@@ -17,10 +17,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tuner.config import TokenMode
 from tuner.data.dataset import Dataset, EncodedSequences, Split
 from tuner.data.findings import Findings, SampleRow
 
-VERSION = 1  # raise it whenever the same source would be encoded differently
+VERSION = 2  # raise it whenever the same source would be encoded differently
 _ARRAYS = ("tokens", "offsets", "labels")
 _logger = logging.getLogger(__name__)
 
@@ -54,11 +55,13 @@ def write_entry(folder: Path, key: str, prepared: Prepared) -> None:
     """Writes the entry; a folder that cannot be written to costs time on the next load, nothing else."""
     dataset = prepared.dataset
     buffer = io.BytesIO()
-    np.savez(buffer, allow_pickle=False, **_named_arrays(dataset.splits))
+    arrays: dict[str, Any] = _named_arrays(dataset.splits)
+    np.savez(buffer, **arrays)
     notes: dict[str, Any] = {
         "fingerprint": dataset.fingerprint,
         "class_names": dataset.class_names,
         "vocabulary": dataset.vocabulary,
+        "token_mode": dataset.token_mode,
         "findings": asdict(prepared.findings),
     }
     notes["checksum"] = _checksum(buffer.getvalue(), notes)
@@ -98,7 +101,12 @@ def _prepared(arrays: bytes, notes: dict[str, Any], name: str) -> Prepared:
     found = notes["findings"]
     samples = tuple(SampleRow(**row) for row in found.pop("samples"))
     dataset = Dataset(
-        name, notes["fingerprint"], tuple(notes["class_names"]), tuple(notes["vocabulary"]), splits
+        name,
+        notes["fingerprint"],
+        tuple(notes["class_names"]),
+        tuple(notes["vocabulary"]),
+        splits,
+        TokenMode(notes["token_mode"]),
     )
     return Prepared(dataset, Findings(**found, samples=samples))
 

@@ -11,6 +11,7 @@ from enum import StrEnum
 import numpy as np
 from numpy.typing import NDArray
 
+from tuner.config import TokenMode
 from tuner.data.ragged import offsets_of, run_positions
 
 PADDING, START, UNKNOWN = 0, 1, 2
@@ -79,6 +80,7 @@ class Dataset:
         class_names: class i is called `class_names[i]`.
         vocabulary: token i is `vocabulary[i]`; the first three are PADDING, START and UNKNOWN.
         splits: all four of them, none empty.
+        token_mode: how a text becomes tokens.
     """
 
     name: str
@@ -86,3 +88,4 @@ class Dataset:
     class_names: tuple[str, ...]
     vocabulary: tuple[str, ...]
     splits: Mapping[Split, EncodedSequences]
+    token_mode: TokenMode = TokenMode.WORDS

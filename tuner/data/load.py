@@ -43,6 +43,16 @@ def load_dataset(config: DataConfig, *, seed: int, cache_folder: Path | None = N
     return prepare(config, seed=seed, cache_folder=cache_folder).dataset
 
 
+def read_rows(config: DataConfig, *, cache_folder: Path | None = None) -> Rows:
+    """The labelled rows of a source as they are, not encoded.
+
+    Raises:
+        DataError: unknown, missing or unreadable.
+    """
+    downloads = cache_root(cache_folder) / "downloads"
+    return open_source(config, downloads=downloads).read()
+
+
 def prepare(config: DataConfig, *, seed: int, cache_folder: Path | None = None) -> Prepared:
     """As `load_dataset`, with what was seen on the way."""
     root = cache_root(cache_folder)
@@ -73,7 +83,7 @@ def _prepare(rows: Rows, name: str, sample: int | None, seed: int) -> Prepared:
     chosen = {part: used[split == code] for part, code in CODES.items()}
     vocabulary, splits = encode(tokenized, labels, chosen)
     digest = fingerprint(class_names, vocabulary, splits)
-    dataset = Dataset(name, digest, class_names, vocabulary, splits)
+    dataset = Dataset(name, digest, class_names, vocabulary, splits, rows.tokens)
     return Prepared(dataset, _findings(rows, labels, tokenized, chosen))
 
 

@@ -29,6 +29,13 @@ def output_to(log: Path) -> Iterator[Callable[[str], None]]:
         os.close(target)
 
 
+def import_keras_quietly() -> None:
+    """Loads Keras with its backend; what these find on this machine is no news."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    with output_to(Path(os.devnull)):  # some of it is written before TensorFlow knows its level
+        import tuner.trial.steps  # noqa: F401
+
+
 def _write_line(handle: int, line: str) -> None:
     with suppress(OSError):
         os.write(handle, f"{line}\n".encode(errors="backslashreplace"))

@@ -7,6 +7,7 @@ from rich.table import Table
 from tuner.data import load_dataset
 from tuner.driver.sitting import EndReason, SearchOutcome
 from tuner.finalists.ranking import Finalist, optimism, read_finalists
+from tuner.finalists.testing import Opening
 from tuner.run import Run
 from tuner.run_folder import RunFolder
 from tuner.space import SearchSpace
@@ -85,3 +86,34 @@ def _sign(space: SearchSpace) -> float:
 
 def _listed(names: list[str]) -> str:
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def test_lines(opening: Opening) -> list[str]:
+    """An opening of a test, a line a matter."""
+    figures = opening.figures
+    auc = [] if figures.roc_auc is None else [f"ROC AUC    {score_text(figures.roc_auc)}"]
+    lines = [
+        f"model      {'; '.join(opening.members)}",
+        f"data       {opening.data}, {figures.sequences:,} sequences",
+        f"accuracy   {score_text(figures.accuracy)} "
+        f"(95 % interval {score_text(figures.low)} to {score_text(figures.high)})",
+        f"loss       {score_text(figures.loss)}",
+        *auc,
+        f"off        {score_text(figures.calibration_error)} (expected calibration error)",
+    ]
+    for number, (name, each) in enumerate(figures.classes.items()):
+        called = ", ".join(
+            f"{count} {other}"
+            for other, count in zip(figures.classes, figures.confusion[number], strict=True)
+        )
+        lines.append(
+            f"{name}: precision {score_text(each.precision)}, recall {score_text(each.recall)}, "
+            f"F1 {score_text(each.f1)}; of {each.count} called {called}"
+        )
+    if opening.before:
+        times = "once" if len(opening.before) == 1 else f"{len(opening.before)} times"
+        lines.append(
+            f"It was opened {times} before, first on {opening.before[0]}: what was chosen by its figures since "
+            "is no longer tested by them."
+        )
+    return lines

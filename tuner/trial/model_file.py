@@ -3,6 +3,7 @@
 import dataclasses
 import io
 import json
+from typing import Any
 
 import numpy as np
 
@@ -15,10 +16,11 @@ def to_bytes(model: TrainedModel) -> bytes:
     """An npz archive of `model`."""
     content = io.BytesIO()
     facts = {**dataclasses.asdict(model.figures), "vocabulary_size": model.vocabulary_size}
-    weights = {f"weight{number}": array for number, array in enumerate(model.weights)}
+    weights: dict[str, Any] = {
+        f"weight{number}": array for number, array in enumerate(model.weights)
+    }
     np.savez(
         content,
-        allow_pickle=False,
         facts=np.array(json.dumps(facts)),
         probabilities=model.probabilities,
         **weights,
@@ -39,7 +41,8 @@ def from_bytes(content: bytes, where: str) -> TrainedModel:
         with np.load(io.BytesIO(content), allow_pickle=False) as saved:
             facts = json.loads(str(saved["facts"]))
             vocabulary_size = int(facts.pop("vocabulary_size"))
-            weights = tuple(saved[f"weight{number}"] for number in range(len(saved.files) - 2))
+            count = sum(name.startswith("weight") for name in saved.files)
+            weights = tuple(saved[f"weight{number}"] for number in range(count))
             return TrainedModel(
                 HeldOutFigures(**facts), saved["probabilities"], weights, vocabulary_size
             )

@@ -76,9 +76,18 @@ def _tensorflow_step(model: keras.Model, batch_size: int) -> _FilledStep:
         loss, accuracy = compiled(ids, labels, weights).numpy()
         return float(loss), float(accuracy)
 
+    trace_prediction(model)
+    return learn
+
+
+def trace_prediction(model: keras.Model) -> None:
+    """Has `predict_on_batch` trace once for all widths and sizes, where it is TensorFlow's."""
+    if keras.backend.backend() != "tensorflow":
+        return
+    import tensorflow as tf
+
     model.make_predict_function()
     model.predict_function.get_concrete_function([(tf.TensorSpec((None, None), tf.int32),)])
-    return learn
 
 
 def _make_variables(model: keras.Model, batch_size: int) -> None:

@@ -1,0 +1,37 @@
+"""`tuner export`."""
+
+import os
+import shlex
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def export(
+    run: Annotated[str, typer.Argument(help="A run folder that was confirmed.")],
+    finalist: Annotated[
+        int, typer.Option(help="Its rank in finalists.csv.", show_default=True)
+    ] = 1,
+    ensemble: Annotated[
+        int, typer.Option(help="Average so many finalists, from there on.", show_default=True)
+    ] = 1,
+    out: Annotated[str | None, typer.Option(help="Folder to write; default RUN/model.")] = None,
+) -> None:
+    """Write a finalist as a model: Keras file, vocabulary, classes, and a card that says how good it is."""
+    from tuner.config import make_config
+    from tuner.data import load_dataset
+    from tuner.finalists.export import Choice, chosen_finalists, export_model
+    from tuner.finalists.ranking import read_finalists
+    from tuner.run_folder import RunFolder
+
+    folder = RunFolder.existing(run)
+    config = make_config({}, config_file=folder.run_file)
+    dataset = load_dataset(config.data, seed=config.seed)
+    chosen = chosen_finalists(read_finalists(folder, dataset), Choice(finalist, ensemble))
+    place = Path(os.path.expanduser(out)) if out is not None else folder.path / "model"
+    made = export_model(folder, config, dataset, chosen, place)
+    where = shlex.quote(str(made))
+    print(f"Model: {made} (its card: {made / 'README.md'})")
+    print(f'Next:  tuner predict {where} "a text"')
+    print(f"       tuner predict {where} --input texts.csv --output predictions.csv")

@@ -1,0 +1,167 @@
+"""An exported model: raw text in, class probabilities out. What `tuner export` writes and `tuner.load_model` reads."""
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from tuner.config import TokenMode
+from tuner.data import SPECIAL_TOKENS, START, UNKNOWN, EncodedSequences
+from tuner.data.tokens import TOKENIZERS
+from tuner.driver.output import import_keras_quietly
+from tuner.errors import RunFolderError
+from tuner.finalists.statistics import mean_probabilities
+from tuner.validation import one_line
+
+FORMAT = 1
+DESCRIPTION = "model.json"
+
+
+@dataclass(frozen=True)
+class Member:
+    """One of the models whose probabilities are averaged."""
+
+    file: str  # beside the description
+    trial: int
+    seed: int
+    max_length: int  # last tokens that it reads
+    vocabulary_size: int  # ids that it knows
+
+
+@dataclass(frozen=True)
+class Description:
+    """All that predicting needs beside the weights."""
+
+    run: str
+    class_names: tuple[str, ...]
+    token_mode: TokenMode
+    vocabulary: tuple[str, ...]  # token i is called so; the first three are special
+    members: tuple[Member, ...]
+
+    def to_json(self) -> str:
+        """As it lies in `model.json`."""
+        return json.dumps({"format": FORMAT, **asdict(self)}, ensure_ascii=False)
+
+    @classmethod
+    def from_json(cls, text: str, where: str) -> "Description":
+        """The inverse of `to_json`.
+
+        Raises:
+            RunFolderError: it is something else.
+        """
+        try:
+            content = json.loads(text)
+            if content.pop("format") != FORMAT:
+                raise ValueError("made by another version of tuner")
+            members = tuple(Member(**member) for member in content.pop("members"))
+            return cls(
+                run=str(content["run"]),
+                class_names=tuple(content["class_names"]),
+                token_mode=TokenMode(content["token_mode"]),
+                vocabulary=tuple(content["vocabulary"]),
+                members=members,
+            )
+        except (KeyError, TypeError, ValueError, AttributeError) as cause:
+            raise RunFolderError(f"{where}: no exported model ({one_line(repr(cause))})") from cause
+
+
+class Classifier:
+    """An exported model.
+
+    Args:
+        path: the folder that `tuner export` made.
+
+    Raises:
+        RunFolderError: there is none, or it is damaged.
+    """
+
+    def __init__(self, path: Path | str) -> None:
+        import_keras_quietly()
+        from tuner.model import load_model
+        from tuner.trial.steps import trace_prediction
+
+        folder = Path(path).expanduser()
+        where = folder / DESCRIPTION
+        try:
+            text = where.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as cause:
+            raise RunFolderError(
+                f"{path}: no exported model (no {DESCRIPTION} in it); `tuner export` makes one"
+            ) from cause
+        self.description = Description.from_json(text, str(where))
+        self._cut = TOKENIZERS[self.description.token_mode]
+        self._ids = {
+            token: number
+            for number, token in enumerate(self.description.vocabulary)
+            if number >= len(SPECIAL_TOKENS)
+        }
+        self._models: list[tuple[Member, Any]] = []  # Keras models
+        for member in self.description.members:
+            try:
+                model = load_model(folder / member.file)
+                trace_prediction(model)
+                self._models.append((member, model))
+            except Exception as cause:  # a damaged archive raises many kinds
+                raise RunFolderError(
+                    f"{folder / member.file}: cannot be loaded ({one_line(str(cause))[:200]}); export it again"
+                ) from cause
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """What the columns of the probabilities are called."""
+        return self.description.class_names
+
+    def probabilities(self, texts: Sequence[str | Iterable[int]]) -> NDArray[np.float32]:
+        """`(len(texts), n_classes)` float32, a row sums to 1.
+
+        Args:
+            texts: each a text, or a list of integers where the model learned from such.
+        """
+        if not len(texts):
+            return np.zeros((0, len(self.class_names)), np.float32)
+        return self.probabilities_of(self._encoded(texts))
+
+    def probabilities_of(self, sequences: EncodedSequences) -> NDArray[np.float32]:
+        """Likewise, of sequences that are encoded with the vocabulary already."""
+        from tuner.trial.evaluation import predict
+
+        return mean_probabilities(
+            [
+                predict(
+                    model,
+                    sequences.view(
+                        vocabulary_size=member.vocabulary_size, max_length=member.max_length
+                    ),
+                    n_classes=len(self.class_names),
+                )
+                for member, model in self._models
+            ]
+        )
+
+    def predict(self, texts: Sequence[str | Iterable[int]]) -> pd.DataFrame:
+        """A row a text: `label`, the likeliest class, then the probability of every class under its name."""
+        probabilities = self.probabilities(texts)
+        labels = [self.class_names[best] for best in probabilities.argmax(axis=1)]
+        columns: dict[str, Any] = {
+            f"p({name})": probabilities[:, number] for number, name in enumerate(self.class_names)
+        }
+        return pd.DataFrame({"label": labels, **columns})
+
+    def _encoded(self, texts: Sequence[str | Iterable[int]]) -> EncodedSequences:
+        tokens: list[int] = []
+        offsets = [0]
+        for text in texts:
+            words = self._cut(text if isinstance(text, str) else " ".join(map(str, text)))
+            tokens.append(START)
+            tokens.extend(self._ids.get(word, UNKNOWN) for word in words)
+            offsets.append(len(tokens))
+        return EncodedSequences(
+            np.array(tokens, np.int32),
+            np.array(offsets, np.int64),
+            np.zeros(len(texts), np.int32),  # nobody knows them
+        )

@@ -1,0 +1,169 @@
+"""The test split, opened: what a finalist is worth on sequences that no part of the run has seen.
+
+Every opening is written down in the run folder, because what is chosen by a split's figures is not tested by it.
+"""
+
+import dataclasses
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tuner.config import DataConfig, SearchConfig
+from tuner.data import Dataset, Split, read_rows
+from tuner.errors import DataError, RunFolderError
+from tuner.finalists.classifier import Classifier
+from tuner.finalists.export import export_model
+from tuner.finalists.ranking import Finalist
+from tuner.finalists.statistics import (
+    expected_calibration_error,
+    roc_auc,
+    spread_of_hits,
+)
+from tuner.run_folder import RunFolder, write_atomically
+from tuner.yaml_files import read_yaml, to_yaml
+
+_SMALLEST = 1e-7
+
+
+@dataclass(frozen=True)
+class ClassFigures:
+    """One class' figures."""
+
+    precision: float  # of those called so; 0 where none was
+    recall: float  # of those that are so
+    f1: float
+    count: int  # sequences of the class
+
+
+@dataclass(frozen=True)
+class TestFigures:
+    """A model's figures on sequences that it never saw."""
+
+    sequences: int
+    accuracy: float
+    low: float  # a 95 % interval of the accuracy on further sequences
+    high: float
+    loss: float
+    roc_auc: float | None  # of two classes, where both occur
+    calibration_error: float  # expected, over 15 bins of confidence
+    classes: Mapping[str, ClassFigures]
+    confusion: tuple[tuple[int, ...], ...]  # a row a true class, a column a predicted one
+
+
+@dataclass(frozen=True)
+class Opening:
+    """One opening of a test."""
+
+    opened: str  # when, in UTC
+    data: str  # the test split, or a file
+    members: tuple[str, ...]  # `trial 7, seed 123`
+    figures: TestFigures
+    before: tuple[str, ...]  # when the same data was opened earlier
+
+
+def open_test(
+    folder: RunFolder,
+    config: SearchConfig,
+    dataset: Dataset,
+    finalists: Sequence[Finalist],
+    data: DataConfig | None = None,
+) -> Opening:
+    """Measures what `tuner export` would write of these finalists, and writes down that it was measured.
+
+    Args:
+        data: labelled rows to measure on instead of the test split.
+
+    Raises:
+        DataError: these rows cannot be read, or have a class that the model does not know.
+        RunFolderError: an earlier record is damaged.
+    """
+    name = "the test split" if data is None else data.source
+    earlier = _openings(folder)
+    with tempfile.TemporaryDirectory() as temporary:
+        made = export_model(folder, config, dataset, finalists, Path(temporary) / "model")
+        classifier = Classifier(made)
+        if data is None:
+            test = dataset.splits[Split.TEST]
+            probabilities, labels = classifier.probabilities_of(test), test.labels
+        else:
+            rows = read_rows(data)
+            labels = _known_labels(rows.labels, dataset.class_names, rows.where)
+            probabilities = classifier.probabilities(rows.texts)
+    opening = Opening(
+        opened=datetime.now(UTC).isoformat(timespec="seconds"),
+        data=name,
+        members=tuple(
+            f"trial {member.trial}, seed {member.seed}" for member in classifier.description.members
+        ),
+        figures=figures_of(probabilities, labels, dataset.class_names),
+        before=tuple(str(each.get("opened")) for each in earlier if each.get("data") == name),
+    )
+    record = dataclasses.asdict(opening)
+    del record["before"]
+    record["figures"]["confusion"] = [list(row) for row in opening.figures.confusion]
+    record["members"] = list(opening.members)
+    write_atomically(folder.tests, to_yaml({"openings": [*earlier, record]}))
+    return opening
+
+
+def figures_of(
+    probabilities: NDArray[np.float32], labels: NDArray[np.int32], class_names: Sequence[str]
+) -> TestFigures:
+    """The figures of `(n, n_classes)` probabilities against `(n,)` labels."""
+    said = probabilities.argmax(axis=1)
+    count = len(class_names)
+    confusion = np.bincount(labels * count + said, minlength=count * count).reshape(count, count)
+    of_true = probabilities[np.arange(len(labels)), labels].astype(np.float64)
+    spread = spread_of_hits((said == labels)[None])
+    both = count == 2 and 0 < int((labels == 1).sum()) < len(labels)
+    return TestFigures(
+        sequences=len(labels),
+        accuracy=spread.mean,
+        low=spread.low,
+        high=spread.high,
+        loss=float(-np.log(np.clip(of_true, _SMALLEST, 1 - _SMALLEST)).mean()),
+        roc_auc=roc_auc(probabilities[:, 1], labels == 1) if both else None,
+        calibration_error=expected_calibration_error(probabilities, labels),
+        classes={
+            name: _class_figures(confusion, number) for number, name in enumerate(class_names)
+        },
+        confusion=tuple(tuple(int(cell) for cell in row) for row in confusion),
+    )
+
+
+def _class_figures(confusion: NDArray[np.int64], number: int) -> ClassFigures:
+    hits = int(confusion[number, number])
+    called, real = int(confusion[:, number].sum()), int(confusion[number].sum())
+    return ClassFigures(
+        precision=hits / called if called else 0.0,
+        recall=hits / real if real else 0.0,
+        f1=2 * hits / (called + real) if called + real else 0.0,
+        count=real,
+    )
+
+
+def _known_labels(
+    labels: Sequence[str], class_names: Sequence[str], where: str
+) -> NDArray[np.int32]:
+    numbers = {name: number for number, name in enumerate(class_names)}
+    unknown = sorted({label for label in labels if label not in numbers})
+    if unknown:
+        raise DataError(
+            f"{where}: the model knows no class {unknown[0]!r}; it knows {', '.join(class_names)}"
+        )
+    return np.array([numbers[label] for label in labels], np.int32)
+
+
+def _openings(folder: RunFolder) -> list[dict[str, Any]]:
+    if not folder.tests.is_file():
+        return []
+    openings = read_yaml(folder.tests, RunFolderError).get("openings")
+    if not isinstance(openings, list) or not all(isinstance(each, dict) for each in openings):
+        raise RunFolderError(f"{folder.tests}: no list of openings in it; move it away")
+    return openings

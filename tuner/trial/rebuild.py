@@ -1,0 +1,28 @@
+"""A trained model from its weights, as a Keras model again. Only who needs it imports this module: it loads Keras."""
+
+from pathlib import Path
+
+import keras
+
+from tuner.hyperparameters import Hyperparameters
+from tuner.model import build_model
+from tuner.trial.failures import trial_errors
+from tuner.trial.spec import TrainedModel
+
+
+def save_keras_model(
+    trained: TrainedModel, hyperparameters: Hyperparameters, *, n_classes: int, path: Path
+) -> None:
+    """Writes the model as a `.keras` file.
+
+    Raises:
+        TrialFailed: the weights are not of these hyperparameters.
+    """
+    with trial_errors():
+        keras.backend.clear_session()
+        model = build_model(
+            hyperparameters.model_copy(update={"vocabulary_size": trained.vocabulary_size}),
+            n_classes=n_classes,
+        )
+        model.set_weights(list(trained.weights))
+        model.save(path)
