@@ -44,7 +44,7 @@ def test_wheel_holds_the_package_its_spaces_and_nothing_else(wheel: Path) -> Non
     assert {"seed.yaml", "imdb.yaml", "quickstart.yaml"} <= SPACES
     assert sources | spaces <= packaged
     assert {name.partition("/")[0] for name in packaged} == {"tuner"}
-    assert not [name for name in names if "__pycache__" in name or "test" in name]
+    assert not [name for name in names if "__pycache__" in name or "tests" in name]
 
 
 def test_installed_wheel_finds_its_spaces_from_any_folder(wheel: Path, tmp_path: Path) -> None:

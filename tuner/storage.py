@@ -35,11 +35,14 @@ class Storage:
         self.place = place.rstrip("/")
         self._is_object_store = place.partition("://")[0] in _OBJECT_STORES and is_url(place)
         try:
-            self._files, self._folder = fsspec.core.url_to_fs(self.place)
+            # Not one that fsspec keeps: it remembers what was there, and where its server was.
+            self._files, self._folder = fsspec.core.url_to_fs(self.place, skip_instance_cache=True)
             if self._is_object_store:
                 bucket = self._folder.split("/")[0]
-                if not self._files.exists(bucket):
-                    raise FileNotFoundError(f"no such bucket: {bucket}; make it first")
+                try:
+                    self._files.info(bucket)
+                except FileNotFoundError as cause:
+                    raise FileNotFoundError(f"no such bucket: {bucket}; make it first") from cause
             else:
                 self._check_folder()
         except ImportError as cause:  # fsspec's text says which package to install
