@@ -12,6 +12,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from cluster.hosts import missing
 from ray.cluster_utils import Cluster
 
 from tuner.errors import RunFolderError
@@ -126,6 +127,7 @@ def test_every_gpu_trains_four_trials(nodes: Nodes, start: Start, run: Path) -> 
     assert devices == {f"gpu {number}": 4 for number in range(GPUS)}
 
 
+@pytest.mark.skipif(missing() is None, reason="tests/cluster does it on real hosts here")
 def test_nodes_that_join_are_used_and_trials_of_one_that_dies_run_again_elsewhere(
     nodes: Nodes, start: Start, run: Path
 ) -> None:
