@@ -6,7 +6,6 @@ from pathlib import Path
 import boto3
 import fsspec
 import pytest
-from moto.server import ThreadedMotoServer
 
 from tuner.errors import ConfigError
 from tuner.storage import Storage
@@ -56,19 +55,7 @@ def test_storage_that_cannot_be_is_refused(place: str, reason: str) -> None:
         Storage(place)
 
 
-def test_a_bucket_that_is_not_there_is_refused_and_not_made(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
-    server.start()
-    host, port = server.get_host_and_port()
-    for name, value in {
-        "AWS_ENDPOINT_URL": f"http://{host}:{port}",
-        "AWS_ACCESS_KEY_ID": "nobody",
-        "AWS_SECRET_ACCESS_KEY": "nothing",
-        "AWS_DEFAULT_REGION": "us-east-1",
-    }.items():
-        monkeypatch.setenv(name, value)
+def test_a_bucket_that_is_not_there_is_refused_and_not_made(aws: None) -> None:
     s3 = boto3.client("s3")
     with pytest.raises(ConfigError, match="no such bucket: my-buckt; make it first"):
         Storage("s3://my-buckt/runs")
@@ -78,7 +65,6 @@ def test_a_bucket_that_is_not_there_is_refused_and_not_made(
     assert storage.read("a.csv") is None
     storage.write("a.csv", b"1")
     assert storage.read("a.csv") == b"1"
-    server.stop()
 
 
 def test_reading_makes_nothing(tmp_path: Path) -> None:

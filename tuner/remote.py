@@ -121,9 +121,8 @@ class JobHead:
             from ray._private.authentication import authentication_token_setup
             from ray.job_submission import JobSubmissionClient
 
-            logging.getLogger("ray").setLevel(
-                logging.ERROR
-            )  # what it packs, and how it gets in, is no news
+            # What it packs, and how it gets in, is no news.
+            logging.getLogger("ray").setLevel(logging.ERROR)
             # As `ray.init` does where it joins a cluster.
             authentication_token_setup.maybe_enable_token_auth_if_token_available(
                 warn_if_disabled=False

@@ -27,9 +27,8 @@ def pack_submission(config: SearchConfig, folder: Path) -> None:
     )
     settings["name"] = config.run_name
     if not is_url(config.out) and not config.out.startswith(("/", "~")):
-        settings["out"] = (
-            f"~/{config.out}"  # a job's own folder goes when the cluster does, or sooner
-        )
+        # A job's own folder goes when the cluster does, or sooner.
+        settings["out"] = f"~/{config.out}"
     place = config.storage_path
     if place is not None and not is_url(place) and not place.startswith(("/", "~")):
         raise ConfigError(

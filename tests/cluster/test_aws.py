@@ -3,14 +3,12 @@
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import boto3
 import pytest
 import yaml
-from moto.server import ThreadedMotoServer
 
 ROOT = Path(__file__).parent.parent.parent
 REGION = "us-west-2"
@@ -18,20 +16,10 @@ REGION = "us-west-2"
 pytestmark = [pytest.mark.cluster, pytest.mark.slow]
 
 
-@pytest.fixture
-def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
-    server.start()
-    host, port = server.get_host_and_port()
-    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "nobody")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "nothing")
+def test_ray_up_asks_for_a_small_head_behind_a_closed_door(
+    aws: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("MOTO_IAM_LOAD_MANAGED_POLICIES", "true")
-    yield f"http://{host}:{port}"
-    server.stop()
-
-
-def test_ray_up_asks_for_a_small_head_behind_a_closed_door(aws: str, tmp_path: Path) -> None:
     ec2 = boto3.resource("ec2", region_name=REGION)
     content = yaml.safe_load((ROOT / "cluster" / "cluster.yaml").read_text(encoding="utf-8"))
     image = next(iter(ec2.images.all())).id  # the file's own does not exist, anywhere
@@ -59,7 +47,6 @@ def test_ray_up_asks_for_a_small_head_behind_a_closed_door(aws: str, tmp_path: P
         text=True,
     ) as up:
         output = wait_for_ssh(up)
-    print(output)
     (head,) = ec2.instances.all()
     assert head.instance_type == "m5.large", output
     tags = {tag["Key"]: tag["Value"] for tag in head.tags}

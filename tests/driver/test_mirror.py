@@ -4,12 +4,11 @@ import contextlib
 import json
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import boto3
 import pytest
-from moto.server import ThreadedMotoServer
 
 from tuner.config import SearchConfig
 from tuner.driver import mirror as mirror_module
@@ -283,18 +282,9 @@ def test_a_run_folder_on_a_path_has_no_copy(space: SearchSpace, tmp_path: Path) 
 
 
 @pytest.fixture
-def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """A bucket of an S3 on this machine."""
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
-    server.start()
-    host, port = server.get_host_and_port()
-    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "nobody")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "nothing")
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+def bucket(aws: None) -> str:
     boto3.client("s3").create_bucket(Bucket="tuner")
-    yield "s3://tuner/runs"
-    server.stop()
+    return "s3://tuner/runs"
 
 
 @pytest.mark.ray

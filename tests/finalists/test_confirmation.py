@@ -158,5 +158,9 @@ def test_a_model_that_was_removed_or_damaged_is_said(
     with pytest.raises(RunFolderError, match=f"{model}: damaged"):
         read_finalists(folder, dataset)
     model.unlink()
-    with pytest.raises(RunFolderError, match=f"{model}: cannot be read"):
+    with pytest.raises(RunFolderError, match="no finalist has ended yet; tuner confirm"):
         read_finalists(folder, dataset)
+    reason, rows = confirm(folder, top=1, seeds=1)  # as the message says
+    assert reason is EndReason.BUDGET_USED
+    assert list(rows["seeds"]) == [1]
+    assert model.is_file()

@@ -19,16 +19,9 @@ def export(
     out: Annotated[str | None, typer.Option(help="Folder to write; default RUN/model.")] = None,
 ) -> None:
     """Write a finalist as a model: Keras file, vocabulary, classes, and a card that says how good it is."""
-    from tuner.config import make_config
-    from tuner.data import load_dataset
-    from tuner.finalists.export import Choice, chosen_finalists, export_model
-    from tuner.finalists.ranking import read_finalists
-    from tuner.run_folder import RunFolder
+    from tuner.finalists.export import Choice, export_model, load_choice
 
-    folder = RunFolder.existing(run)
-    config = make_config({}, config_file=folder.run_file)
-    dataset = load_dataset(config.data, seed=config.seed)
-    chosen = chosen_finalists(read_finalists(folder, dataset), Choice(finalist, ensemble))
+    folder, config, dataset, chosen = load_choice(run, Choice(finalist, ensemble))
     place = Path(os.path.expanduser(out)) if out is not None else folder.path / "model"
     made = export_model(folder, config, dataset, chosen, place)
     where = shlex.quote(str(made))

@@ -20,19 +20,13 @@ def open_test_split(
     label_column: Annotated[str | None, typer.Option(help="Column of their labels.")] = None,
 ) -> None:
     """Open the test split: what a finalist is worth on sequences that no part of the run has seen."""
-    from tuner.config import DataConfig, make_config
-    from tuner.data import load_dataset
-    from tuner.finalists.export import Choice, chosen_finalists
-    from tuner.finalists.ranking import read_finalists
+    from tuner.config import DataConfig
+    from tuner.finalists.export import Choice, load_choice
     from tuner.finalists.testing import open_test
-    from tuner.run_folder import RunFolder
     from tuner.terminal.finalists import test_lines
     from tuner.terminal.tables import plain_console, printable
 
-    folder = RunFolder.existing(run)
-    config = make_config({}, config_file=folder.run_file)
-    dataset = load_dataset(config.data, seed=config.seed)
-    chosen = chosen_finalists(read_finalists(folder, dataset), Choice(finalist, ensemble))
+    folder, config, dataset, chosen = load_choice(run, Choice(finalist, ensemble))
     asked = None
     if data is not None:
         asked = DataConfig(source=data, text_column=text_column, label_column=label_column)

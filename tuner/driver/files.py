@@ -1,5 +1,6 @@
-"""Keeps `leaderboard.csv` and `curves.csv` in step with the study while a search runs."""
+"""Keeps a run's files in step with its study while trials run."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 
 from tuner.leaderboard import curves, leaderboard, write_csv
@@ -12,16 +13,14 @@ _SHARE = (
 )
 
 
-class LeaderboardFiles:
-    """Writes both files, but never so often that it slows the search down.
+class RunFiles(ABC):
+    """Writes files, but never so often that it slows the trials down.
 
     Args:
         clock: seconds, from any start.
     """
 
-    def __init__(self, folder: RunFolder, reader: StudyReader, clock: Callable[[], float]) -> None:
-        self._folder = folder
-        self._reader = reader
+    def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
         self._due_at = clock()
         self._is_stale = True
@@ -36,10 +35,26 @@ class LeaderboardFiles:
             self.write()
 
     def write(self) -> None:
-        """Writes both files now."""
+        """Writes now."""
         began = self._clock()
-        write_csv(leaderboard(self._reader), self._folder.leaderboard)
-        write_csv(curves(self._reader), self._folder.curves)
+        self._write()
         now = self._clock()
         self._is_stale = False
         self._due_at = now + max(_EVERY_S, (now - began) / _SHARE)
+
+    @abstractmethod
+    def _write(self) -> None:
+        """Writes what the study says."""
+
+
+class LeaderboardFiles(RunFiles):
+    """`leaderboard.csv` and `curves.csv`."""
+
+    def __init__(self, folder: RunFolder, reader: StudyReader, clock: Callable[[], float]) -> None:
+        super().__init__(clock)
+        self._folder = folder
+        self._reader = reader
+
+    def _write(self) -> None:
+        write_csv(leaderboard(self._reader), self._folder.leaderboard)
+        write_csv(curves(self._reader), self._folder.curves)

@@ -76,11 +76,7 @@ class SearchPlan:
 
     def task(self, config: SearchConfig) -> "Task":
         """Learn from the training split, be ranked on the validation split."""
-        return make_task(
-            config,
-            self.folder,
-            self.dataset,
-        )
+        return make_task(config, self.folder, self.dataset)
 
     def files(self, study: SearchStudy) -> LeaderboardFiles:
         """Leaderboard and curves."""

@@ -15,8 +15,8 @@ import optuna
 
 from tuner.config import PrunerName, SamplerName, SearchConfig, TrainerName, make_config
 from tuner.data import Dataset, EncodedSequences, Split, load_dataset
+from tuner.driver.files import RunFiles
 from tuner.driver.progress import SearchListener
-from tuner.driver.run_files import RunFiles
 from tuner.driver.search import make_task
 from tuner.driver.sitting import SearchOutcome, run_plan
 from tuner.errors import UsageError
@@ -89,6 +89,10 @@ def _config(folder: RunFolder, resources: Mapping[str, object]) -> SearchConfig:
     """The run's own settings, but for where it lies and what trains it."""
     recorded = make_config({}, config_file=folder.run_file)
     update = {"out": str(folder.path.parent), "name": folder.path.name, "address": None}
+    if (
+        recorded.storage_path is not None
+    ):  # what an interrupted search left there is not ours to remove
+        update["storage_path"] = f"{recorded.storage_path}/confirmation"
     given = {name: value for name, value in resources.items() if value is not None}
     settings = {
         **recorded.model_dump(exclude={"space", "time_budget", "max_concurrent"}),
@@ -201,6 +205,13 @@ class ConfirmationPlan:
         self.files(study).write()
         return True
 
+    def _has_lost_its_model(self, trial: optuna.trial.FrozenTrial) -> bool:
+        """Whether somebody removed what the trial left, so that it has to run once more."""
+        if Attribute.HELD_OUT not in trial.user_attrs:
+            return False
+        finalist, seed = (int(trial.user_attrs[a]) for a in (Attribute.FINALIST, Attribute.SEED))
+        return not self.folder.finalist_model(finalist, seed).is_file()
+
     def open(self, workers: int) -> ConfirmationStudy:
         """The study with every wanted trial in it."""
         mend_end(self.folder.journal)
@@ -217,6 +228,7 @@ class ConfirmationPlan:
         known = {
             tuple(trial.user_attrs.get(name) for name in _IDENTITY)
             for trial in inner.get_trials(deepcopy=False)
+            if not self._has_lost_its_model(trial)
         }
         for each in self.wanted:
             attributes = {

@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tuner.config import SearchConfig
-from tuner.data import Dataset
+from tuner.config import SearchConfig, make_config
+from tuner.data import Dataset, load_dataset
 from tuner.driver.output import import_keras_quietly
 from tuner.errors import RunFolderError, UsageError
 from tuner.finalists.card import model_card
 from tuner.finalists.classifier import DESCRIPTION, Description, Member
-from tuner.finalists.ranking import Finalist
+from tuner.finalists.ranking import Finalist, read_finalists
 from tuner.hyperparameters import resolve
 from tuner.run_folder import RunFolder
 
@@ -39,6 +39,20 @@ def chosen_finalists(finalists: Sequence[Finalist], choice: Choice) -> list[Fina
             "ask for some of them, or confirm more"
         )
     return list(finalists[first - 1 : last])
+
+
+def load_choice(
+    run: str, choice: Choice
+) -> tuple[RunFolder, SearchConfig, Dataset, list[Finalist]]:
+    """The run in the folder at `run`, its settings and data, and the finalists that `choice` names.
+
+    Raises:
+        UsageError: no such run, or not so many finalists.
+    """
+    folder = RunFolder.existing(run)
+    config = make_config({}, config_file=folder.run_file)
+    dataset = load_dataset(config.data, seed=config.seed)
+    return folder, config, dataset, chosen_finalists(read_finalists(folder, dataset), choice)
 
 
 def export_model(

@@ -15,6 +15,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from tuner.data import Dataset, Split
+from tuner.driver.files import RunFiles
 from tuner.errors import RunFolderError
 from tuner.finalists.statistics import Spread, is_tie, spread_of_hits, spread_of_values, values_tie
 from tuner.leaderboard import write_csv
@@ -25,8 +26,6 @@ from tuner.status import TrialStatus
 from tuner.study import CONFIRMATION, load_study
 from tuner.trial.model_file import from_bytes
 from tuner.trial.spec import TrainedModel
-
-_EVERY_S = 2.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,7 +98,7 @@ def ranked_finalists(
     """
     metric = search.space.metric
     train_on = confirmation.study.user_attrs.get(Attribute.TRAIN_ON)
-    members: dict[int, list[Member]] = defaultdict(list)
+    members: dict[int, dict[int, Member]] = defaultdict(dict)  # by finalist and seed
     ended = {
         record.number
         for record in confirmation.records()
@@ -110,13 +109,15 @@ def ranked_finalists(
         if is_asked and trial.number in ended and Attribute.HELD_OUT in trial.user_attrs:
             number, seed = (int(trial.user_attrs[a]) for a in (Attribute.FINALIST, Attribute.SEED))
             score = trial.user_attrs[Attribute.HELD_OUT][metric.name.removeprefix("val_")]
-            members[number].append(Member(seed, folder.finalist_model(number, seed), score))
+            file = folder.finalist_model(number, seed)
+            if file.is_file():  # else `tuner confirm` trains it again
+                members[number][seed] = Member(seed, file, score)
     sign = -1.0 if metric.mode is Mode.MAX else 1.0
     records = {record.number: record for record in search.records()}
     finalists = [
         _finalist(
             records[number],
-            sorted(of_one, key=lambda member: (sign * member.score, member.seed)),
+            sorted(of_one.values(), key=lambda member: (sign * member.score, member.seed)),
             dataset if metric.name is MetricName.VAL_ACCURACY else None,
         )
         for number, of_one in members.items()
@@ -167,8 +168,8 @@ def optimism(finalist: Finalist, space: SearchSpace) -> float:
     return gap if space.metric.mode is Mode.MAX else -gap
 
 
-class FinalistFiles:
-    """Keeps `finalists.csv` in step with a confirmation."""
+class FinalistFiles(RunFiles):
+    """`finalists.csv`, in step with a confirmation."""
 
     def __init__(
         self,
@@ -177,26 +178,12 @@ class FinalistFiles:
         dataset: Dataset,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        super().__init__(clock)
         self._folder = folder
         self._confirmation = confirmation
         self._dataset = dataset
-        self._clock = clock
-        self._is_stale = True
-        self._due_at = 0.0
 
-    def mark_stale(self) -> None:
-        """See `RunFiles`."""
-        self._is_stale = True
-
-    def write_if_due(self) -> None:
-        """See `RunFiles`."""
-        if self._is_stale and self._clock() >= self._due_at:
-            self.write()
-
-    def write(self) -> None:
-        """See `RunFiles`."""
+    def _write(self) -> None:
         search = StudyReader(load_study(self._folder.journal))
         finalists = ranked_finalists(search, self._confirmation, self._folder, self._dataset)
         write_csv(finalists_frame(finalists, search.space), self._folder.finalists)
-        self._is_stale = False
-        self._due_at = self._clock() + _EVERY_S
