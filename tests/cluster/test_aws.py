@@ -16,10 +16,7 @@ REGION = "us-west-2"
 pytestmark = [pytest.mark.cluster, pytest.mark.slow]
 
 
-def test_ray_up_asks_for_a_small_head_behind_a_closed_door(
-    aws: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("MOTO_IAM_LOAD_MANAGED_POLICIES", "true")
+def test_ray_up_asks_for_a_small_head_behind_a_closed_door(aws: None, tmp_path: Path) -> None:
     ec2 = boto3.resource("ec2", region_name=REGION)
     content = yaml.safe_load((ROOT / "cluster" / "cluster.yaml").read_text(encoding="utf-8"))
     image = next(iter(ec2.images.all())).id  # the file's own does not exist, anywhere
