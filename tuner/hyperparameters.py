@@ -64,6 +64,16 @@ class Hyperparameters(BaseModel):
         0.0, ge=0, lt=1, description="share of embedding channels dropped"
     )
 
+    word_dropout: float = Field(
+        0.0, ge=0, lt=1, description="share of tokens that training takes for unknown words"
+    )
+    adversarial_noise: float = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        description="norm of the adversarial noise on embeddings, as a share of theirs; doubles a step's time",
+    )
+
     filters: int = Field(32, ge=1, description="filters of the convolution (cnn_ architectures)")
     kernel_size: int = Field(3, ge=1, description="tokens a filter sees (cnn_ architectures)")
     pool_size: int = Field(
@@ -110,6 +120,7 @@ _TRAINING = frozenset(
     {
         "vocabulary_size",
         "max_length",
+        "word_dropout",
         "optimizer",
         "learning_rate",
         "schedule",

@@ -94,7 +94,7 @@ def test_stops_within_an_epoch(make_training) -> None:
         return step(ids, labels)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("tuner.trial.training.make_train_step", lambda model, batch_size: counted)
+        patch.setattr("tuner.trial.training.make_train_step", lambda model, **_: counted)
         assert list(training.epochs()) == []
 
     assert len(steps) == 2
@@ -128,9 +128,7 @@ def test_divergence_in_the_last_step_shows_in_validation(make_training) -> None:
         return 0.5, 0.5
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(
-            "tuner.trial.training.make_train_step", lambda model, batch_size: ruins_the_weights
-        )
+        patch.setattr("tuner.trial.training.make_train_step", lambda model, **_: ruins_the_weights)
         with pytest.raises(TrialDiverged, match="validation loss became nan in epoch 1"):
             list(training.epochs())
 

@@ -13,6 +13,8 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from tuner.errors import TrialFailed
+
 Ids = NDArray[np.int32]  # (batch, time), right-padded with 0
 Labels = NDArray[np.int32]  # (batch,)
 # Learns from one batch of at most `batch_size`; gives its mean loss and accuracy, before the weights
@@ -21,10 +23,27 @@ TrainStep = Callable[[Ids, Labels], tuple[float, float]]
 _FilledStep = Callable[[Ids, Labels, NDArray[np.float32]], tuple[float, float]]
 
 
-def make_train_step(model: keras.Model, *, batch_size: int) -> TrainStep:
-    """The step that trains the compiled `model`; makes its `predict_on_batch` trace once, too."""
+def make_train_step(
+    model: keras.Model, *, batch_size: int, adversarial_noise: float = 0.0
+) -> TrainStep:
+    """The step that trains the compiled `model`; makes its `predict_on_batch` trace once, too.
+
+    Args:
+        adversarial_noise: norm of the adversarial noise on embeddings, as a share of theirs; 0 is none.
+
+    Raises:
+        TrialFailed: noise is asked for where there is none.
+    """
     on_tensorflow = keras.backend.backend() == "tensorflow"
-    learn = _tensorflow_step(model, batch_size) if on_tensorflow else _portable_step(model)
+    if adversarial_noise and not on_tensorflow:
+        raise TrialFailed(
+            f"adversarial_noise: needs KERAS_BACKEND=tensorflow, got {keras.backend.backend()}; set it to 0"
+        )
+    learn = (
+        _tensorflow_step(model, batch_size, adversarial_noise)
+        if on_tensorflow
+        else _portable_step(model)
+    )
 
     def step(ids: Ids, labels: Labels) -> tuple[float, float]:
         return learn(*fill_batch(ids, labels, batch_size))
@@ -54,7 +73,7 @@ def _portable_step(model: keras.Model) -> _FilledStep:
     return learn
 
 
-def _tensorflow_step(model: keras.Model, batch_size: int) -> _FilledStep:
+def _tensorflow_step(model: keras.Model, batch_size: int, adversarial_noise: float) -> _FilledStep:
     import tensorflow as tf
 
     signature = (
@@ -63,10 +82,16 @@ def _tensorflow_step(model: keras.Model, batch_size: int) -> _FilledStep:
         tf.TensorSpec((batch_size,), tf.float32),
     )
     _make_variables(model, batch_size)
+    if adversarial_noise:
+        from tuner.trial.adversarial import make_adversarial_step
+
+        train_step = make_adversarial_step(model, adversarial_noise)
+    else:
+        train_step = model.train_step
 
     def learn_in_graph(ids: Any, labels: Any, weights: Any) -> Any:
         model.reset_metrics()
-        logs = model.train_step((ids, labels, weights))
+        logs = train_step((ids, labels, weights))
         return tf.stack([logs["loss"], logs["accuracy"]])
 
     compiled = tf.function(learn_in_graph, input_signature=signature, autograph=False)
