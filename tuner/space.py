@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from enum import StrEnum
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import (
     Field,
@@ -75,6 +75,11 @@ class Metric(Strict):
         if self.mode is not right:
             raise ValueError(f"mode of {self.name} must be {right}, got {self.mode}")
         return self
+
+    @property
+    def direction(self) -> Literal["maximize", "minimize"]:
+        """Which way it is better, in Optuna's words."""
+        return "maximize" if self.mode is Mode.MAX else "minimize"
 
     def best(self, values: Mapping[int, float]) -> int:
         """The epoch with the best of `values` (epoch -> value); the earliest of equals."""

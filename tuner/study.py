@@ -27,7 +27,7 @@ from tuner.records import (
     number_in,
 )
 from tuner.sampling import make_sampler
-from tuner.space import Mode, SearchSpace
+from tuner.space import SearchSpace
 from tuner.status import TrialFacts, TrialStatus
 
 STUDY_NAME = "tuner"
@@ -83,7 +83,7 @@ def _open_or_create(journal: Path, space: SearchSpace) -> optuna.Study:
     return optuna.create_study(
         storage=storage,
         study_name=STUDY_NAME,
-        direction="maximize" if space.metric.mode is Mode.MAX else "minimize",
+        direction=space.metric.direction,
     )
 
 

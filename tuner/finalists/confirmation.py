@@ -218,7 +218,7 @@ class ConfirmationPlan:
         inner = self._existing() or optuna.create_study(
             storage=open_journal(self.folder.journal),
             study_name=CONFIRMATION,
-            direction="maximize" if self.asked.space.metric.mode == "max" else "minimize",
+            direction=self.asked.space.metric.direction,
         )
         inner.pruner = make_pruner(PrunerName.NONE, self.asked.epochs)
         if Attribute.SPACE not in inner.user_attrs:
