@@ -42,8 +42,8 @@ _NUMBERS = _WHOLE_NUMBERS | {
 RESERVED_NAMES = frozenset(
     {
         *("architecture", "baseline", "best_epoch", "custom", "device", "epochs", "error", "host"),
-        *("n_classes", "rank", "run", "score", "seconds", "seconds_per_epoch", "seed", "started"),
-        *("status", "trial", "tries", "val_accuracy", "val_loss", "weights"),
+        *("n_classes", "pareto", "rank", "run", "score", "seconds", "seconds_per_epoch", "seed"),
+        *("started", "status", "trial", "tries", "val_accuracy", "val_loss", "weights"),
     }
 )
 
