@@ -269,11 +269,11 @@ def on_front(records: Iterable[TrialRecord], objectives: Objectives) -> list[Tri
     return [placed[position][0] for position in front([point for _, point in placed])]
 
 
-def front_trials(front: Iterable[TrialRecord], cost: Cost) -> tuple[FrontTrial, ...]:
-    """The trials of a front as they are told to a person."""
+def front_trials(leaders: Iterable[TrialRecord], cost: Cost) -> tuple[FrontTrial, ...]:
+    """The trials on a front as they are told to a person."""
     return tuple(
         FrontTrial(record.number, record.architecture, record.score or 0.0, record.cost(cost) or 0)
-        for record in front
+        for record in leaders
     )
 
 

@@ -398,6 +398,12 @@ def test_leaderboard_of_runs_by_the_same_objectives_has_one_front(
     ]
 
 
+def test_a_front_that_nobody_is_on_yet_is_said(call: Call, make_run: MakeRun) -> None:
+    failed, empty = make_run("a", None, cost=Cost.WEIGHTS), make_run("b", cost=Cost.WEIGHTS)
+    assert "no trial is on the front yet" in call("leaderboard", failed, "--pareto").out
+    assert "no trial has been started yet" in call("leaderboard", empty, "--pareto").out
+
+
 def test_there_is_no_front_of_one_objective_or_of_different_ones(
     call: Call, make_run: MakeRun
 ) -> None:

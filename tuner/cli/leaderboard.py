@@ -61,6 +61,7 @@ def leaderboard(
         if len(boards) == 1
         else merge(boards, spaces[0].metric.mode, shared)
     )
+    nothing = "no trial is on the front yet" if len(board) else "no trial has been started yet"
     if pareto:
         board = only_front(board)
     if sort is not None:
@@ -78,4 +79,4 @@ def leaderboard(
         console = plain_console()
         console.print(leaderboard_table(board, list(parameters), shared))
         if board.empty:
-            console.print("no trial has been started yet")
+            console.print(nothing)

@@ -49,9 +49,7 @@ class SearchState:
     counts: Mapping[TrialStatus, int] = field(default_factory=dict)
     best: BestTrial | None = None
     objectives: Objectives | None = None  # where there are two
-    front: tuple[
-        FrontTrial, ...
-    ] = ()  # of these and of trials that ended, the best by the metric first
+    front: tuple[FrontTrial, ...] = ()  # of trials that ended, the best by the metric first
 
     @property
     def finished(self) -> int:
