@@ -1,10 +1,12 @@
 """Makes studies for tests: opens them as a search does and runs trials of known figures."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import optuna
 
 from tuner.config import PrunerName, SamplerName
+from tuner.objectives import Cost, Objectives
 from tuner.space import SearchSpace
 from tuner.status import TrialFacts, TrialStatus
 from tuner.study import SearchStudy, create_or_open_study
@@ -19,10 +21,18 @@ def open_study(
     seed: int = 0,
     sampler: SamplerName = SamplerName.TPE,
     pruner: PrunerName = PrunerName.HALVING,
+    cost: Cost | None = None,
 ) -> SearchStudy:
-    """The study in `journal`, for two workers."""
+    """The study in `journal`, for two workers; with a cost, by two objectives and without a pruner."""
     return create_or_open_study(
-        journal, space, seed=seed, sampler=sampler, pruner=pruner, max_epochs=9, workers=2
+        journal,
+        space,
+        seed=seed,
+        sampler=sampler,
+        pruner=pruner if cost is None else PrunerName.NONE,
+        max_epochs=9,
+        workers=2,
+        objectives=None if cost is None else Objectives(space.metric, cost),
     )
 
 
@@ -39,12 +49,15 @@ def metrics(accuracy: float) -> dict[str, float]:
 
 
 def run_trial(
-    study: SearchStudy, *accuracies: float, status: TrialStatus = TrialStatus.COMPLETE
+    study: SearchStudy,
+    *accuracies: float,
+    status: TrialStatus = TrialStatus.COMPLETE,
+    weights: int = FACTS.weights,
 ) -> optuna.Trial:
     """A trial with these epochs."""
     trial = study.ask()
     study.space.suggest(trial)
-    study.record_facts(trial, FACTS)
+    study.record_facts(trial, replace(FACTS, weights=weights))
     for epoch, accuracy in enumerate(accuracies, start=1):
         study.report(trial, epoch, metrics(accuracy))
     study.finish(trial, status, "why" if status is TrialStatus.FAILED else None)

@@ -28,6 +28,8 @@ def test_a_mistake_is_told_with_the_keywords_name() -> None:
         ConfigError, match=r"^max_epochs: must be greater than or equal to 1, got 0"
     ):
         tuner.search("seed", max_epochs=0)
+    with pytest.raises(ConfigError, match=r"^objectives: must be METRIC,COST .*, got \('val_acc"):
+        tuner.search("seed", objectives=("val_accuracy",))
     with pytest.raises(SpaceError, match="did you mean seed"):
         tuner.search("sead")
 

@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tuner.config import (
+    PrunerName,
     SamplerName,
     SearchConfig,
     TokenMode,
@@ -376,3 +377,43 @@ def test_run_yaml_keeps_the_order_of_a_space(tmp_path: Path, space: SearchSpace)
     again = make_config({}, config_file=folder.run_file).space
     assert list(again.architectures) == list(space.architectures)
     assert again.parameter_names == space.parameter_names
+
+
+# -- two objectives -------------------------------------------------------------------------------
+
+
+def test_two_objectives_come_back_from_the_run_file_and_nothing_is_pruned(tmp_path: Path) -> None:
+    settings = {"space": "seed", "out": str(tmp_path), "objectives": "val_accuracy,weights"}
+    config = make_config(settings)
+    assert config.objectives == ("val_accuracy", "weights")
+    assert config.pruner is PrunerName.NONE
+    folder = RunFolder(config.folder)
+    folder.write_run_file(config, "data")
+    again = make_config({}, config_file=folder.run_file)
+    assert (again.objectives, again.pruner) == (config.objectives, config.pruner)
+    assert again.two_objectives == config.two_objectives
+    assert make_config({**settings, "pruner": "none"}) == config
+
+
+def test_one_objective_is_pruned_by_halving_as_ever() -> None:
+    config = make_config({"space": "seed"})
+    assert (config.objectives, config.two_objectives) == (None, None)
+    assert config.pruner is PrunerName.HALVING
+
+
+@pytest.mark.parametrize("pruner", ["halving", "hyperband"])
+def test_a_pruner_is_refused_with_two_objectives(write_file: WriteFile, pruner: str) -> None:
+    asked = {"space": "seed", "objectives": ("val_accuracy", "weights")}
+    with pytest.raises(ConfigError, match=f"^--pruner: must be none with two .*'{pruner}'; write"):
+        make_config({**asked, "pruner": pruner}, names="flags")
+    path = write_file(f"space: seed\npruner: {pruner}")
+    with pytest.raises(ConfigError, match=r"mine\.yaml: pruner: must be none with two"):
+        make_config({"objectives": "val_accuracy,weights"}, config_file=path, names="flags")
+
+
+def test_a_metric_that_is_not_the_spaces_is_refused_with_what_to_write() -> None:
+    with pytest.raises(
+        ConfigError,
+        match=r"^objectives: the space is scored by val_accuracy, got val_f1; write val_accuracy,weights, or a space",
+    ):
+        make_config({"space": "seed", "objectives": "val_f1,weights"})

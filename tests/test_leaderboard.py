@@ -4,6 +4,7 @@ import csv
 import io
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import permutations
 from pathlib import Path
@@ -17,9 +18,21 @@ from hypothesis import strategies as st
 
 from tuner.config import SamplerName
 from tuner.errors import UsageError
-from tuner.leaderboard import curves, leaderboard, merge, sort_by, to_csv, to_json, write_csv
-from tuner.records import StudyReader, TrialRecord, ranked
-from tuner.space import RESERVED_NAMES, Mode, SearchSpace
+from tuner.leaderboard import (
+    PARETO,
+    curves,
+    leaderboard,
+    merge,
+    only_front,
+    sort_by,
+    to_csv,
+    to_json,
+    write_csv,
+)
+from tuner.objectives import Cost, Objectives
+from tuner.pareto import dominates
+from tuner.records import StudyReader, TrialRecord, on_front, ranked
+from tuner.space import RESERVED_NAMES, Metric, Mode, SearchSpace
 from tuner.status import TrialStatus
 from tuner.study import SearchStudy, TrialFacts
 
@@ -91,7 +104,7 @@ def test_the_columns_are_the_contract_with_a_column_a_parameter_between(study: S
 
 
 def test_no_parameter_of_a_custom_architecture_can_take_a_columns_name() -> None:
-    assert {*CONTRACT_BEFORE, *CONTRACT_AFTER, "run"} <= RESERVED_NAMES
+    assert {*CONTRACT_BEFORE, PARETO, *CONTRACT_AFTER, "run"} <= RESERVED_NAMES
 
 
 def test_a_study_without_trials_is_a_header(study: SearchStudy) -> None:
@@ -256,6 +269,79 @@ def test_no_trial_is_ranked_above_a_better_one(
     assert scores == sorted(scores, reverse=mode is Mode.MAX)
     counts = [r.status.is_ranked and r.score is not None for r in order]
     assert counts == sorted(counts, reverse=True)
+
+
+# -- two objectives -------------------------------------------------------------------------------
+
+BY_TWO = Objectives(Metric(), Cost.WEIGHTS)
+
+
+def by_two(space: SearchSpace, *trials: tuple[float | None, int]) -> StudyReader:
+    """A search by score and weights; without a score the trial failed."""
+    inner = optuna.create_study(directions=BY_TWO.directions, pruner=optuna.pruners.NopPruner())
+    inner.set_user_attr("space", space.to_mapping())
+    inner._storage.set_study_system_attr(inner._study_id, "study:metric_names", BY_TWO.names)
+    study = SearchStudy(inner, space, seed=0, sampler=SamplerName.RANDOM, workers=1)
+    for score, weights in trials:
+        trial = begin(study)
+        study.record_facts(trial, TrialFacts(seed=7, host="node", device="cpu", weights=weights))
+        if score is not None:
+            study.report(trial, 1, metrics(score))
+        study.finish(trial, TrialStatus.FAILED if score is None else TrialStatus.COMPLETE, "why")
+    return StudyReader(inner)
+
+
+def test_the_front_is_marked_in_the_column_before_the_parameters(space: SearchSpace) -> None:
+    trials = ((0.9, 50), (0.8, 60), (None, 1), (0.7, 40), (0.7, 40), (0.6, 45))
+    board = leaderboard(by_two(space, *trials))
+    parameters = ("learning_rate", "lstm_units", "filters")
+    assert list(board.columns) == [*CONTRACT_BEFORE, PARETO, *parameters, *CONTRACT_AFTER]
+    assert list(board["trial"]) == [0, 1, 3, 4, 5, 2]  # by the score, as ever
+    assert list(board[PARETO]) == [True, False, True, True, False, False]
+    assert list(only_front(board)["rank"]) == [1, 3, 4]
+    assert [row["pareto"] for row in json.loads(to_json(board))][:2] == [True, False]
+
+
+def test_without_trials_there_is_an_empty_front(space: SearchSpace) -> None:
+    board = leaderboard(by_two(space))
+    assert PARETO in board
+    assert only_front(board).empty
+
+
+@given(records=shuffled_records(), weights=st.lists(st.none() | st.integers(1, 9), min_size=12))
+def test_on_the_front_is_whom_no_ranked_trial_beats(
+    records: tuple[list[TrialRecord], list[TrialRecord]], weights: list[int | None]
+) -> None:
+    given_in_order, given_shuffled = (
+        [replace(each, weights=weights[each.number]) for each in listed] for listed in records
+    )
+    chosen = on_front(given_shuffled, BY_TWO)
+    assert chosen == on_front(given_in_order, BY_TWO)
+    points = {
+        each.number: BY_TWO.point(each.score, each.weights)
+        for each in given_in_order
+        if each.is_ranked and each.score is not None and each.weights is not None
+    }
+    leaders = {
+        number
+        for number, point in points.items()
+        if not any(dominates(other, point) for other in points.values())
+    }
+    assert {each.number for each in chosen} == leaders
+    assert [each.score for each in chosen] == sorted((e.score for e in chosen), reverse=True)
+
+
+def test_runs_by_the_same_objectives_have_one_front(space: SearchSpace) -> None:
+    boards = {
+        "a": leaderboard(by_two(space, (0.9, 50), (0.7, 40))),
+        "b": leaderboard(by_two(space, (0.9, 45), (0.6, 40), (None, 1))),
+    }
+    merged = merge(boards, Mode.MAX, BY_TWO)
+    leaders = only_front(merged)
+    assert list(zip(leaders["run"], leaders["trial"], strict=True)) == [("b", 0), ("a", 1)]
+    assert list(merged.columns)[:14] == ["run", *CONTRACT_BEFORE, PARETO]
+    assert PARETO not in merge(boards, Mode.MAX)
+    assert list(merge(boards, Mode.MAX)["rank"]) == [1, 2, 3, 4, 5]
 
 
 # -- several runs ---------------------------------------------------------------------------------

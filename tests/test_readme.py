@@ -10,7 +10,7 @@ import pytest
 from typer.main import get_command
 
 from tuner.cli import app
-from tuner.leaderboard import _AFTER_PARAMETERS, _BEFORE_PARAMETERS
+from tuner.leaderboard import _AFTER_PARAMETERS, _BEFORE_PARAMETERS, PARETO
 from tuner.space import SearchSpace
 from tuner.space_files import builtin_space_names
 
@@ -67,6 +67,7 @@ def test_the_columns_are_those_of_the_readme() -> None:
     flat = " ".join(README.split())
     assert ", ".join(_BEFORE_PARAMETERS) in flat
     assert ", ".join(_AFTER_PARAMETERS) in flat
+    assert f"`{PARETO}`, after `{_BEFORE_PARAMETERS[-1]}`" in flat
 
 
 def test_the_pictures_exist() -> None:

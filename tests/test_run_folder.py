@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from tuner import run_folder
-from tuner.config import SearchConfig
+from tuner.config import SearchConfig, make_config
 from tuner.errors import RunFolderError
 from tuner.run_folder import RunFolder, write_atomically
 from tuner.space import SearchSpace
@@ -323,3 +323,27 @@ def test_the_run_file_keeps_its_date_and_says_what_was_installed(
     assert (record["created"], record["trials"]) == ("2020-01-01T00:00:00+00:00", 99)
     assert {"python", "optuna", "pandas"} <= set(record["versions"])
     assert set(record["fingerprint"]) == {"space", "data", "max_epochs", "seed", "trainer"}
+
+
+def test_other_objectives_are_refused_and_a_run_file_from_before_there_were_two_is_not(
+    tmp_path: Path, space: SearchSpace
+) -> None:
+    asked = {"space": space, "out": str(tmp_path), "name": "x"}
+    one = make_config(asked)
+    two, other = (
+        make_config({**asked, "objectives": ("val_accuracy", cost)})
+        for cost in ("weights", "seconds_per_epoch")
+    )
+    folder = RunFolder(one.folder)
+    folder.write_run_file(one, "data")
+    assert "objectives:" not in folder.run_file.read_text(encoding="utf-8")
+    folder.check_same_search(one, "data")
+    with pytest.raises(
+        RunFolderError, match="with objectives val_accuracy, not val_accuracy,weights"
+    ):
+        folder.check_same_search(two, "data")
+    folder.write_run_file(two, "data")
+    folder.check_same_search(two, "data")
+    for different in (one, other):
+        with pytest.raises(RunFolderError, match="with objectives val_accuracy,weights, not val_a"):
+            folder.check_same_search(different, "data")

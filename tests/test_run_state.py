@@ -10,6 +10,7 @@ from studies import metrics, open_study, run_trial
 
 from tuner.config import SearchConfig, make_config
 from tuner.errors import RunFolderError, UsageError
+from tuner.objectives import Cost
 from tuner.run_folder import RunFolder
 from tuner.run_state import Activity, read_run_state
 from tuner.space import SearchSpace
@@ -163,3 +164,44 @@ def test_of_a_trial_that_runs_again_only_the_next_try_is_ranked(sitting: Sitting
     best = read_run_state(sitting.folder.path).best
     assert best is not None
     assert (best.number, best.retry_of) == (1, 0)
+
+
+def test_of_two_objectives_the_front_and_what_the_pruner_does_are_told(
+    space: SearchSpace, tmp_path: Path
+) -> None:
+    asked = {"space": space, "out": str(tmp_path), "name": "x"}
+    config = make_config({**asked, "objectives": "val_accuracy,weights"})
+    folder = RunFolder(config.folder)
+    folder.write_run_file(config, "data")
+    study = open_study(folder.journal, space, cost=Cost.WEIGHTS)
+    empty = "\n".join(state_lines(read_run_state(folder.path)))
+    assert "front       no trial yet" in empty
+    run_trial(study, 0.7, weights=1000)
+    assert "front       1 trial: 0.7000 with 1,000 weights (trial 0, lstm)" in state_lines(
+        read_run_state(folder.path)
+    )
+    run_trial(study, 0.9, weights=2000)
+    run_trial(study, 0.6, weights=1500)
+    state = read_run_state(folder.path)
+    lines = state_lines(state)
+    assert [(each.number, each.cost) for each in state.front] == [(1, 2000), (0, 1000)]
+    assert lines[5].startswith("front       2 trials, 0.9000 with 2,000 weights (trial 1, ")
+    assert lines[5].endswith(" to 0.7000 with 1,000 weights (trial 0, lstm)")
+    assert lines[6] == "objectives  val_accuracy (max), weights (min)"
+    assert lines[7].startswith("pruner      no pruning: every trial takes all its epochs, because ")
+    content = json.loads(state_json(state))
+    assert (content["objectives"], content["pruner"]) == (["val_accuracy", "weights"], "none")
+    assert content["pareto"][1] == {
+        "trial": 0,
+        "architecture": "lstm",
+        "score": 0.7,
+        "weights": 1000,
+    }
+
+
+def test_of_one_objective_no_front_is_told(sitting: Sitting) -> None:
+    sitting.run_trial(TrialStatus.COMPLETE)
+    state = read_run_state(sitting.folder.path)
+    assert (state.objectives, state.front) == (None, ())
+    assert not any(line.startswith(("front", "pruner")) for line in state_lines(state))
+    assert not {"pareto", "objectives", "pruner"} & set(json.loads(state_json(state)))

@@ -11,6 +11,7 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from tuner import sampling
 from tuner.config import SamplerName
+from tuner.pareto import front
 from tuner.sampling import best_and_latest, make_sampler
 from tuner.space import ARCHITECTURE
 
@@ -23,8 +24,10 @@ def objective(trial: optuna.Trial) -> float:
     return score
 
 
-def searched(trials: int, make) -> list[dict[str, object]]:
-    study = optuna.create_study(direction="maximize")
+def searched(
+    trials: int, make, objective=objective, directions=("maximize",)
+) -> list[dict[str, object]]:
+    study = optuna.create_study(directions=directions)
     for number in range(trials):
         study.sampler = make(number)
         trial = study.ask()
@@ -46,6 +49,30 @@ def bounded(seed: int) -> optuna.samplers.BaseSampler:
 
 def test_small_studies_get_tpes_own_suggestions() -> None:
     assert searched(40, bounded) == searched(40, plain_tpe)
+
+
+def two_objectives(trial: optuna.Trial) -> tuple[float, float]:
+    """The score, which a larger width makes better, and the width."""
+    score = objective(trial)
+    return score, trial.params.get("width", 0)
+
+
+def test_small_studies_by_two_objectives_get_tpes_own_suggestions() -> None:
+    directions = ["maximize", "minimize"]
+    assert searched(60, bounded, two_objectives, directions) == searched(
+        60, plain_tpe, two_objectives, directions
+    )
+
+
+def test_two_objectives_are_searched_where_a_study_is_shown_in_part(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sampling, "_LATEST", 40)
+    monkeypatch.setattr(sampling, "_BEST", 10)
+    parameters = searched(120, bounded, two_objectives, ["maximize", "minimize"])
+    off = [abs(trial["rate"] - 0.3) for trial in parameters]  # every width is at its best at 0.3
+    assert sum(off[60:]) < 0.7 * sum(abs(trial / 60 - 0.3) for trial in range(60))
+    assert {trial.get("width", 0) for trial in parameters[60:]} >= set(range(0, 10, 3))
 
 
 def test_a_parameter_that_no_remembered_trial_has_can_be_suggested(
@@ -124,7 +151,7 @@ def test_shows_what_runs_the_best_and_the_latest(
 ) -> None:
     trials = [trial_of(state, value, number) for number, (state, value) in enumerate(told)]
 
-    chosen = best_and_latest(trials, direction)
+    chosen = best_and_latest(trials, [direction])
 
     numbers = [trial.number for trial in chosen]
     assert numbers == sorted(set(numbers))
@@ -142,3 +169,31 @@ def test_shows_what_runs_the_best_and_the_latest(
         reverse=direction is StudyDirection.MAXIMIZE,
     )
     assert best[: sampling._BEST] == values[: sampling._BEST]
+
+
+@given(
+    st.lists(
+        st.tuples(STATES, st.integers(0, 20).map(float), st.integers(0, 20).map(float)),
+        max_size=60,
+    )
+)
+def test_of_two_objectives_the_first_fronts_are_the_best(
+    told: list[tuple[TrialState, float, float]],
+) -> None:
+    trials = []
+    for number, (state, score, cost) in enumerate(told):
+        values = [score, cost] if state is TrialState.COMPLETE else None
+        trials.append(create_trial(state=state, values=values))
+        trials[-1].number = number
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sampling, "_LATEST", 0)
+        patch.setattr(sampling, "_BEST", 5)
+        chosen = best_and_latest(trials, [StudyDirection.MAXIMIZE, StudyDirection.MINIMIZE])
+
+    complete = [trial for trial in trials if trial.state is TrialState.COMPLETE]
+    best = [trial for trial in chosen if trial.state is TrialState.COMPLETE]
+    leaders = [complete[at] for at in front([(-t.values[0], t.values[1]) for t in complete])]
+    assert len(best) == min(5, len(complete))
+    assert all(leader in best for leader in leaders) or all(trial in leaders for trial in best)
+    assert len(chosen) == len(best) + sum(t.state is TrialState.RUNNING for t in trials)

@@ -1,5 +1,6 @@
 """The study as the only memory of a search."""
 
+import json
 from pathlib import Path
 
 import optuna
@@ -9,7 +10,8 @@ from studies import metrics, open_study, run_trial
 
 from tuner.config import SamplerName
 from tuner.errors import JournalTorn, RunFolderError
-from tuner.records import StudyReader, ranked
+from tuner.objectives import Cost
+from tuner.records import StudyReader, on_front, ranked
 from tuner.space import SearchSpace
 from tuner.status import TrialFacts, TrialStatus
 from tuner.study import STUDY_NAME, derive_seed, load_study
@@ -282,3 +284,97 @@ def test_a_number_that_is_none_is_refused_in_one_line(
     }.get(name, again.requeue_cut_off_trials)
     with pytest.raises(RunFolderError, match=f"{name} must be a number, got 'abc'"):
         asks()
+
+
+# -- two objectives -------------------------------------------------------------------------------
+
+
+def test_a_trial_is_told_by_its_score_and_its_cost(journal: Path, space: SearchSpace) -> None:
+    study = open_study(journal, space, cost=Cost.WEIGHTS)
+    run_trial(study, 0.7, 0.9, 0.8, weights=50)
+    opened = load_study(journal)
+    assert [direction.name for direction in opened.directions] == ["MAXIMIZE", "MINIMIZE"]
+    assert opened.metric_names == ["val_accuracy", "weights"]
+    assert opened.trials[0].values == [0.9, 50]
+    assert StudyReader(opened).objectives == study.objectives
+
+
+def test_seconds_per_epoch_are_those_of_the_leaderboard(journal: Path, space: SearchSpace) -> None:
+    study = open_study(journal, space, cost=Cost.SECONDS_PER_EPOCH)
+    trial = study.ask()
+    space.suggest(trial)
+    for epoch, seconds in enumerate((9.0, 2.0, 4.0), start=1):
+        study.report(trial, epoch, {**metrics(0.8), "seconds": seconds})
+    study.finish(trial, TrialStatus.COMPLETE)
+    assert study.study.trials[0].values == [0.8, 4.0]
+    assert StudyReader(study.study).records()[0].seconds_per_epoch == 4.0
+
+
+def test_with_two_objectives_nobody_is_stopped(journal: Path, space: SearchSpace) -> None:
+    study = open_study(journal, space, cost=Cost.WEIGHTS)
+    run_trial(study, 0.9, 0.9, 0.9)
+    laggard = study.ask()
+    space.suggest(laggard)
+    assert not any(study.report(laggard, epoch, metrics(0.1)) for epoch in range(1, 10))
+
+
+def test_what_broke_and_what_was_cut_off_is_told_apart_with_two_objectives(
+    journal: Path, space: SearchSpace
+) -> None:
+    study = open_study(journal, space, cost=Cost.WEIGHTS)
+    for status in (TrialStatus.DIVERGED, TrialStatus.FAILED):
+        run_trial(study, 0.9, status=status)
+    begun, barely_begun = study.ask(), study.ask()
+    for trial in (begun, barely_begun):
+        space.suggest(trial)
+    study.report(begun, 1, metrics(0.8))
+    again = open_study(journal, space, cost=Cost.WEIGHTS)
+    again.requeue_cut_off_trials()
+    records = StudyReader(again.study).records()
+    assert [record.status for record in records] == [
+        *(TrialStatus.DIVERGED, TrialStatus.FAILED, TrialStatus.PRUNED, TrialStatus.FAILED)
+    ]
+    assert again.objectives is not None
+    assert [
+        record.number for record in on_front(records, again.objectives)
+    ] == []  # no weights known
+    retry = again.ask()
+    space.suggest(retry)
+    assert retry.params == begun.params
+    assert again.objectives == study.objectives
+
+
+@pytest.mark.parametrize(
+    ("first", "then"),
+    [
+        (None, Cost.WEIGHTS),
+        (Cost.WEIGHTS, None),
+        (Cost.WEIGHTS, Cost.SECONDS_PER_EPOCH),
+    ],
+)
+def test_other_objectives_are_refused_also_where_only_the_journal_is_left(
+    journal: Path, space: SearchSpace, first: Cost | None, then: Cost | None
+) -> None:
+    run_trial(open_study(journal, space, cost=first), 0.8)
+    before = journal.read_bytes()
+    with pytest.raises(RunFolderError, match="belongs to a search with other objectives"):
+        open_study(journal, space, cost=then)
+    assert journal.read_bytes() == before
+
+
+def test_the_journal_of_one_objective_says_nothing_of_two(
+    journal: Path, space: SearchSpace
+) -> None:
+    run_trial(open_study(journal, space), 0.8)
+    assert json.loads(journal.read_bytes().splitlines()[0])["directions"] == [2]
+    assert b"metric_names" not in journal.read_bytes()
+    assert StudyReader(load_study(journal)).objectives is None
+
+
+@pytest.mark.parametrize("names", [None, ["val_accuracy", "price"], ["weights", "val_accuracy"], 7])
+def test_objectives_that_are_none_of_ours_are_refused(space: SearchSpace, names: object) -> None:
+    study = optuna.create_study(directions=["maximize", "minimize"])
+    study.set_user_attr("space", space.to_mapping())
+    study._storage.set_study_system_attr(study._study_id, "study:metric_names", names)
+    with pytest.raises(RunFolderError, match=r"its objectives .* are none of tuner's"):
+        _ = StudyReader(study).objectives

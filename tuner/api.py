@@ -1,5 +1,6 @@
 """The Python call that does what `tuner search` does."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -44,6 +45,7 @@ def search(
     seed: int | None = None,
     sampler: str | None = None,
     pruner: str | None = None,
+    objectives: str | Sequence[str] | None = None,
     address: str | None = None,
     config: str | Path | None = None,
     progress: bool = True,
@@ -53,12 +55,13 @@ def search(
     Args:
         space: a YAML file, a built-in space's name, or a space as a mapping.
         data: a data set's name or a file.
+        objectives: the space's metric and a cost, such as `("val_accuracy", "weights")`.
         progress: whether to print a line an event.
 
     The others are the options of `tuner search`; None is its default, or what `config` says.
 
     Returns:
-        The run: `.leaderboard()`, `.best`, `.study`.
+        The run: `.leaderboard()`, `.best`, `.pareto`, `.study`.
 
     Raises:
         UsageError: in one line, what cannot be met; nothing was started.
@@ -89,6 +92,7 @@ def search(
             "seed": seed,
             "sampler": sampler,
             "pruner": pruner,
+            "objectives": objectives,
             "address": address,
         },
         config_file=None if config is None else Path(config),

@@ -18,11 +18,14 @@ from pydantic import (
     Field,
     PlainSerializer,
     ValidationError,
+    ValidationInfo,
+    field_validator,
 )
 
 from tuner.errors import ConfigError
+from tuner.objectives import Cost, Objectives, parse_objectives
 from tuner.parameters import Strict
-from tuner.space import SearchSpace
+from tuner.space import MetricName, SearchSpace
 from tuner.space_files import find_space
 from tuner.storage import is_url
 from tuner.user_cache import cache_root
@@ -55,6 +58,11 @@ class PrunerName(StrEnum):
     HALVING = "halving"  # asynchronous successive halving, Li et al., 2020
     HYPERBAND = "hyperband"  # Li et al., 2018; wants more than 10 trials a bracket
     NONE = "none"
+
+
+def _default_pruner(settings: Mapping[str, Any]) -> PrunerName:
+    """None with two objectives: who falls behind in one may lead in the other."""
+    return PrunerName.NONE if settings.get("objectives") else PrunerName.HALVING
 
 
 class TrainerName(StrEnum):
@@ -156,6 +164,7 @@ def _place(place: str) -> str:
 
 
 GpusPerTrial = Annotated[float | Literal["auto"], BeforeValidator(parse_gpus)]
+TwoObjectives = Annotated[tuple[MetricName, Cost], BeforeValidator(parse_objectives)]
 Duration = Annotated[float, BeforeValidator(parse_duration), PlainSerializer(_exact_duration)]
 
 
@@ -187,9 +196,42 @@ class SearchConfig(Strict):
     epoch_timeout: Duration | None = None
     seed: int = Field(0, ge=0, lt=2**31)
     sampler: SamplerName = SamplerName.TPE
-    pruner: PrunerName = PrunerName.HALVING
+    objectives: TwoObjectives | None = None  # besides the space's metric, a cost to keep low
+    pruner: PrunerName = Field(default_factory=_default_pruner)
     address: str | None = None
     trainer: TrainerName = TrainerName.KERAS
+
+    @field_validator("objectives")
+    @classmethod
+    def _check_objectives(
+        cls, objectives: tuple[MetricName, Cost] | None, others: ValidationInfo
+    ) -> tuple[MetricName, Cost] | None:
+        if objectives is not None and "space" in others.data:
+            metric, cost = objectives
+            own = others.data["space"].metric.name
+            if metric is not own:
+                raise ValueError(
+                    f"the space is scored by {own}, got {metric}; write {own},{cost}, "
+                    f"or a space with metric: {{name: {metric}}}"
+                )
+        return objectives
+
+    @field_validator("pruner")
+    @classmethod
+    def _check_pruner(cls, pruner: PrunerName, others: ValidationInfo) -> PrunerName:
+        if others.data.get("objectives") is not None and pruner is not PrunerName.NONE:
+            raise ValueError(
+                "must be none with two objectives, because a trial that falls behind in one may lead in the other, "
+                f"got {str(pruner)!r}; write none"
+            )
+        return pruner
+
+    @property
+    def two_objectives(self) -> Objectives | None:
+        """The metric with its direction, and the cost; None where a search has the metric alone."""
+        if self.objectives is None:
+            return None
+        return Objectives(self.space.metric, self.objectives[1])
 
     @property
     def gpus(self) -> float:

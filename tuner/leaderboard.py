@@ -1,5 +1,7 @@
 """The leaderboard: study -> DataFrame -> CSV. The columns are a contract; README lists them.
 
+Of a search with two objectives it has one more, `pareto`.
+
 Must not import Ray, Keras or TensorFlow.
 """
 
@@ -12,11 +14,16 @@ from typing import Any
 import pandas as pd
 
 from tuner.errors import UsageError
-from tuner.records import StudyReader, TrialRecord, ranked
+from tuner.objectives import Objectives
+from tuner.pareto import front
+from tuner.records import StudyReader, TrialRecord, on_front, ranked
 from tuner.run_folder import write_atomically
 from tuner.space import Mode
 from tuner.status import TrialStatus
 
+PARETO = (
+    "pareto"  # of two objectives: whether the trial is on the front; stands before the parameters
+)
 _BEFORE_PARAMETERS = (
     "rank",
     "trial",
@@ -46,7 +53,7 @@ _EMPTY_TYPES = {
     ),
     **dict.fromkeys(("score", "val_accuracy", "val_loss", "seconds"), "Float64"),
     **dict.fromkeys(("seconds_per_epoch", "loss", "accuracy", "val_f1"), "Float64"),
-    "baseline": "boolean",
+    **dict.fromkeys(("baseline", PARETO), "boolean"),
 }
 # Escape sequences in an error's text would be obeyed by the terminal that shows the file. Tabs and line ends stay.
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
@@ -57,11 +64,13 @@ _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 def leaderboard(reader: StudyReader) -> pd.DataFrame:
     """Every trial of a study, best first; one column a parameter, empty where a trial has none."""
     names = reader.space.parameter_names
-    rows = [
-        _row(rank, record, names)
-        for rank, record in enumerate(ranked(reader.records(), reader.space.metric.mode), start=1)
-    ]
-    return _typed(rows, [*_BEFORE_PARAMETERS, *names, *_AFTER_PARAMETERS])
+    records = ranked(reader.records(), reader.space.metric.mode)
+    rows = [_row(rank, record, names) for rank, record in enumerate(records, start=1)]
+    if reader.objectives is None:
+        return _typed(rows, [*_BEFORE_PARAMETERS, *names, *_AFTER_PARAMETERS])
+    leaders = {record.number for record in on_front(records, reader.objectives)}
+    rows = [{**row, PARETO: row["trial"] in leaders} for row in rows]
+    return _typed(rows, [*_BEFORE_PARAMETERS, PARETO, *names, *_AFTER_PARAMETERS])
 
 
 def curves(reader: StudyReader) -> pd.DataFrame:
@@ -75,8 +84,16 @@ def curves(reader: StudyReader) -> pd.DataFrame:
     return _typed(rows, ["trial", "epoch", *metrics])
 
 
-def merge(boards: Mapping[str, pd.DataFrame], mode: Mode) -> pd.DataFrame:
-    """One leaderboard of several runs, ranked anew, with a first column `run`."""
+def merge(
+    boards: Mapping[str, pd.DataFrame], mode: Mode, objectives: Objectives | None = None
+) -> pd.DataFrame:
+    """One leaderboard of several runs, ranked anew, with a first column `run`.
+
+    Args:
+        boards: by the run's name.
+        mode: of the metric that all runs share.
+        objectives: those that all runs share, so that there is one front of them all; else there is none.
+    """
     sign = -1.0 if mode is Mode.MAX else 1.0
 
     def key(row: Mapping[str, Any]) -> tuple[bool, float, str, int]:
@@ -86,12 +103,28 @@ def merge(boards: Mapping[str, pd.DataFrame], mode: Mode) -> pd.DataFrame:
     rows = [{"run": name, **row} for name, board in boards.items() for row in _rows(board)]
     rows.sort(key=key)
     names = dict.fromkeys(name for board in boards.values() for name in board.columns)
-    fixed = {*_BEFORE_PARAMETERS, *_AFTER_PARAMETERS}
+    fixed = {*_BEFORE_PARAMETERS, PARETO, *_AFTER_PARAMETERS}
     parameters = [name for name in names if name not in fixed]
-    return _typed(
-        [{**row, "rank": rank} for rank, row in enumerate(rows, start=1)],
-        ["run", *_BEFORE_PARAMETERS, *parameters, *_AFTER_PARAMETERS],
-    )
+    columns = ["run", *_BEFORE_PARAMETERS, *parameters, *_AFTER_PARAMETERS]
+    if objectives is not None:
+        _mark_front(rows, objectives)
+        columns.insert(columns.index(_BEFORE_PARAMETERS[-1]) + 1, PARETO)
+    return _typed([{**row, "rank": rank} for rank, row in enumerate(rows, start=1)], columns)
+
+
+def _mark_front(rows: Sequence[dict[str, Any]], objectives: Objectives) -> None:
+    """Leaves the mark on those only that no other run's front beats."""
+    leaders = [row for row in rows if row[PARETO]]
+    points = [objectives.point(row["score"], row[objectives.cost]) for row in leaders]
+    for row in rows:
+        row[PARETO] = False
+    for position in front(points):
+        leaders[position][PARETO] = True
+
+
+def only_front(board: pd.DataFrame) -> pd.DataFrame:
+    """The rows of the trials on the front, of a leaderboard by two objectives."""
+    return board[board[PARETO].astype(bool)]
 
 
 def sort_by(board: pd.DataFrame, column: str) -> pd.DataFrame:

@@ -15,6 +15,8 @@ from optuna.trial import FrozenTrial, TrialState
 
 from tuner.errors import RunFolderError
 from tuner.hyperparameters import Scalar
+from tuner.objectives import Cost, FrontTrial, Objectives
+from tuner.pareto import front
 from tuner.space import Mode, SearchSpace
 from tuner.status import TrialStatus
 from tuner.validation import one_line
@@ -99,6 +101,10 @@ class TrialRecord:
         middle = len(times) // 2
         return times[middle] if len(times) % 2 else (times[middle - 1] + times[middle]) / 2
 
+    def cost(self, cost: Cost) -> float | None:
+        """What the trial costs; None while that is not known."""
+        return self.weights if cost is Cost.WEIGHTS else self.seconds_per_epoch
+
 
 class StudyReader:
     """A finished or running study, read as trial records."""
@@ -120,6 +126,28 @@ class StudyReader:
                 "search again under another --name"
             )
         return SearchSpace.from_mapping(content, "study.journal: space")
+
+    @cached_property
+    def objectives(self) -> Objectives | None:
+        """The two objectives that were searched by; None where it was the metric alone.
+
+        Raises:
+            RunFolderError: the study says something else.
+        """
+        if len(self.study.directions) < 2:
+            return None
+        names = self.study.metric_names
+        try:
+            objectives = Objectives(self.space.metric, Cost((names or [])[-1]))
+        except (IndexError, KeyError, TypeError, ValueError):
+            objectives = None
+        directions = [str(direction.name).lower() for direction in self.study.directions]
+        if objectives is None or (objectives.names, objectives.directions) != (names, directions):
+            raise RunFolderError(
+                f"study {self.study.study_name}: its objectives {one_line(repr(names))} are none of tuner's; "
+                "search again under another --name"
+            )
+        return objectives
 
     @property
     def seconds(self) -> float:
@@ -226,6 +254,29 @@ def best_of(records: Iterable[TrialRecord], mode: Mode) -> TrialRecord | None:
     return next(iter(ranked(scored, mode)), None)
 
 
+def on_front(records: Iterable[TrialRecord], objectives: Objectives) -> list[TrialRecord]:
+    """The ranked trials than which none is better and as cheap, or as good and cheaper; the best by the metric first.
+
+    Trials that run count with what they have reached, as they do in the ranking.
+    """
+    placed = [
+        (record, objectives.point(record.score, cost))
+        for record in ranked(records, objectives.metric.mode)
+        if record.is_ranked
+        and record.score is not None
+        and (cost := record.cost(objectives.cost)) is not None
+    ]
+    return [placed[position][0] for position in front([point for _, point in placed])]
+
+
+def front_trials(leaders: Iterable[TrialRecord], cost: Cost) -> tuple[FrontTrial, ...]:
+    """The trials on a front as they are told to a person."""
+    return tuple(
+        FrontTrial(record.number, record.architecture, record.score or 0.0, record.cost(cost) or 0)
+        for record in leaders
+    )
+
+
 def counts_as_finished(trial: FrozenTrial) -> bool:
     """Whether a trial used up one of the budget's."""
     return trial.state.is_finished() and not is_cut_off(trial)
@@ -247,7 +298,7 @@ def is_baseline(trial: FrozenTrial) -> bool:
 
 
 def _status(trial: FrozenTrial) -> TrialStatus:
-    if is_cut_off(trial) and trial.intermediate_values:
+    if is_cut_off(trial) and any(key.startswith(Attribute.EPOCH) for key in trial.user_attrs):
         return TrialStatus.PRUNED  # what it reached until then counts
     noted = trial.user_attrs.get(Attribute.STATUS)
     if noted is not None:

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     import optuna
     import pandas as pd
 
+    from tuner.objectives import Objectives
     from tuner.records import StudyReader, TrialRecord
     from tuner.space import SearchSpace
 
@@ -51,6 +52,11 @@ class Run:
         return StudyReader(self.study)
 
     @property
+    def objectives(self) -> "Objectives | None":
+        """The metric and the cost of a search with two objectives; None where it had the metric alone."""
+        return self._reader.objectives
+
+    @property
     def space(self) -> "SearchSpace":
         """The space that was searched."""
         return self._reader.space
@@ -73,6 +79,14 @@ class Run:
         from tuner.records import best_of
 
         return best_of(self._reader.records(), self.space.metric.mode)
+
+    @property
+    def pareto(self) -> "list[TrialRecord]":
+        """The trials on the front of a search with two objectives, the best by the metric first; else none."""
+        from tuner.records import on_front
+
+        objectives = self._reader.objectives
+        return on_front(self._reader.records(), objectives) if objectives is not None else []
 
     def __repr__(self) -> str:
         return f"Run({str(self.folder)!r})"

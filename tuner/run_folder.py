@@ -246,7 +246,7 @@ class RunFolder:
         """Refuses to continue another search under this name.
 
         Raises:
-            RunFolderError: the folder's space, data, epochs or seed are not those asked for.
+            RunFolderError: the folder's space, objectives, data, epochs or seed are not those asked for.
         """
         if not self.run_file.is_file():
             return
@@ -254,11 +254,14 @@ class RunFolder:
         if not isinstance(recorded, dict):
             raise RunFolderError(f"{self.run_file}: no fingerprint in it; choose another --name")
         asked = fingerprint(config, data_fingerprint)
-        for part, value in asked.items():
+        for part in dict.fromkeys((*asked, "objectives")):
+            value = asked.get(part)
             if recorded.get(part) != value:
                 other = {
                     "space": "another space",
                     "data": "other data, or another sample of them",
+                    "objectives": f"objectives {recorded.get(part) or config.space.metric.name}, "
+                    f"not {value or config.space.metric.name}",
                 }.get(part, f"{part} {recorded.get(part)}, not {value}")
                 raise RunFolderError(
                     f"{self.path}: belongs to a search with {other}; "
@@ -294,6 +297,8 @@ def fingerprint(config: SearchConfig, data_fingerprint: str) -> dict[str, str | 
         "trainer": str(config.trainer),
         "space": hashlib.sha256(space.encode()).hexdigest()[:16],
         "data": data_fingerprint,
+        # Runs that were made before there were two have none either.
+        **({"objectives": ",".join(config.objectives)} if config.objectives else {}),
     }
 
 

@@ -10,8 +10,16 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from tuner.config import SearchConfig, make_config
-from tuner.records import StudyReader, TrialRecord, best_of, counts_as_finished
+from tuner.config import PrunerName, SearchConfig, make_config
+from tuner.objectives import FrontTrial, Objectives
+from tuner.records import (
+    StudyReader,
+    TrialRecord,
+    best_of,
+    counts_as_finished,
+    front_trials,
+    on_front,
+)
 from tuner.run_folder import RunFolder
 from tuner.status import TrialStatus
 from tuner.study import load_study
@@ -39,6 +47,9 @@ class RunState:
     seconds: float  # searched so far, to some seconds
     time_budget_s: float | None
     best: TrialRecord | None
+    objectives: Objectives | None  # where there are two
+    front: tuple[FrontTrial, ...]  # of these, the best by the metric first
+    pruner: PrunerName
     quiet_s: float  # seconds since the study was last written to
 
     @property
@@ -67,6 +78,8 @@ def read_run_state(path: Path | str, clock: Callable[[], float] = time.time) -> 
     counted = {trial.number for trial in trials if counts_as_finished(trial)}
     counts = Counter(record.status for record in records if record.number in counted)
     running = sum(record.status is TrialStatus.RUNNING for record in records)
+    objectives = reader.objectives
+    front = on_front(records, objectives) if objectives is not None else []
     quiet_s = max(0.0, clock() - folder.journal.stat().st_mtime)
     return RunState(
         folder=folder.path,
@@ -78,6 +91,9 @@ def read_run_state(path: Path | str, clock: Callable[[], float] = time.time) -> 
         seconds=reader.seconds + (quiet_s if owner is not None else 0.0),
         time_budget_s=config.time_budget,
         best=best_of(records, reader.space.metric.mode),
+        objectives=objectives,
+        front=front_trials(front, objectives.cost) if objectives is not None else (),
+        pruner=config.pruner,
         quiet_s=quiet_s,
     )
 

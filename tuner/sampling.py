@@ -17,6 +17,7 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from tuner.config import SamplerName
+from tuner.pareto import leading
 from tuner.records import is_cut_off
 from tuner.space import ARCHITECTURE
 
@@ -95,7 +96,7 @@ class _PartOfStudy:
 
     def __init__(self, study: optuna.Study) -> None:
         self._study = study
-        self.trials = best_and_latest(study.get_trials(deepcopy=False), study.direction)
+        self.trials = best_and_latest(study.get_trials(deepcopy=False), study.directions)
 
     @property
     def n_scored(self) -> int:
@@ -115,12 +116,13 @@ class _PartOfStudy:
         return getattr(self._study, name)
 
 
-def best_and_latest(trials: Sequence[FrozenTrial], direction: StudyDirection) -> list[FrozenTrial]:
+def best_and_latest(
+    trials: Sequence[FrozenTrial], directions: Sequence[StudyDirection]
+) -> list[FrozenTrial]:
     """Those that run, the best complete ones, and the latest finished ones with a score, by number."""
-    sign = -1.0 if direction is StudyDirection.MAXIMIZE else 1.0
     running = [trial for trial in trials if trial.state is TrialState.RUNNING]
     complete = [trial for trial in trials if trial.state is TrialState.COMPLETE]
-    best = heapq.nsmallest(_BEST, complete, key=lambda trial: sign * (trial.value or 0.0))
+    best = _best(complete, directions)
     latest: list[FrozenTrial] = []
     for trial in reversed(trials):
         if len(latest) == _LATEST:
@@ -129,3 +131,14 @@ def best_and_latest(trials: Sequence[FrozenTrial], direction: StudyDirection) ->
             latest.append(trial)
     chosen = {trial.number: trial for trial in (*running, *best, *latest)}
     return [chosen[number] for number in sorted(chosen)]
+
+
+def _best(
+    complete: Sequence[FrozenTrial], directions: Sequence[StudyDirection]
+) -> list[FrozenTrial]:
+    """With two objectives those on the first fronts, which TPE takes for the good ones, too."""
+    signs = [-1.0 if each is StudyDirection.MAXIMIZE else 1.0 for each in directions]
+    if len(signs) == 1:
+        return heapq.nsmallest(_BEST, complete, key=lambda trial: signs[0] * (trial.value or 0.0))
+    points = [(signs[0] * t.values[0], signs[1] * t.values[1]) for t in complete]
+    return [complete[position] for position in leading(points, _BEST)]

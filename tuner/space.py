@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from enum import StrEnum
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import (
     Field,
@@ -42,8 +42,8 @@ _NUMBERS = _WHOLE_NUMBERS | {
 RESERVED_NAMES = frozenset(
     {
         *("architecture", "baseline", "best_epoch", "custom", "device", "epochs", "error", "host"),
-        *("n_classes", "rank", "run", "score", "seconds", "seconds_per_epoch", "seed", "started"),
-        *("status", "trial", "tries", "val_accuracy", "val_loss", "weights"),
+        *("n_classes", "pareto", "rank", "run", "score", "seconds", "seconds_per_epoch", "seed"),
+        *("started", "status", "trial", "tries", "val_accuracy", "val_loss", "weights"),
     }
 )
 
@@ -75,6 +75,11 @@ class Metric(Strict):
         if self.mode is not right:
             raise ValueError(f"mode of {self.name} must be {right}, got {self.mode}")
         return self
+
+    @property
+    def direction(self) -> Literal["maximize", "minimize"]:
+        """Which way it is better, in Optuna's words."""
+        return "maximize" if self.mode is Mode.MAX else "minimize"
 
     def best(self, values: Mapping[int, float]) -> int:
         """The epoch with the best of `values` (epoch -> value); the earliest of equals."""

@@ -6,6 +6,7 @@ attributes that `tuner.records` names and reads. Must not import Ray or Keras.
 
 import hashlib
 import os
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -17,17 +18,20 @@ from tuner.config import PrunerName, SamplerName
 from tuner.errors import RunFolderError
 from tuner.journal import mend_end, open_journal
 from tuner.kill_points import KillPoint, kill_point
+from tuner.objectives import Objectives
 from tuner.pruning import HalvingPruner, make_pruner
 from tuner.records import (
     FINALISTS,
     Attribute,
+    StudyReader,
+    TrialRecord,
     counts_as_finished,
     deaths_before,
     is_baseline,
     number_in,
 )
 from tuner.sampling import make_sampler
-from tuner.space import Mode, SearchSpace
+from tuner.space import SearchSpace
 from tuner.status import TrialFacts, TrialStatus
 
 STUDY_NAME = "tuner"
@@ -45,13 +49,14 @@ def create_or_open_study(
     pruner: PrunerName,
     max_epochs: int,
     workers: int,
+    objectives: Objectives | None = None,
 ) -> "SearchStudy":
     """The study in `journal`, made with its baselines if it is new.
 
     The caller holds the run folder's lock.
 
     Raises:
-        RunFolderError: the file is damaged, holds no study of ours, or one of another space.
+        RunFolderError: the file is damaged, holds no study of ours, or one of another space or other objectives.
     """
     journal.parent.mkdir(parents=True, exist_ok=True)
     if journal.is_file() and journal.stat().st_size:
@@ -60,20 +65,26 @@ def create_or_open_study(
         # Made under another name, so that no reader sees a study without its space.
         fresh = journal.with_name(f".{journal.name}.tmp")
         fresh.unlink(missing_ok=True)
-        _fill(_open_or_create(fresh, space), space)
+        _fill(_open_or_create(fresh, space, objectives), space, objectives)
         os.replace(fresh, journal)
-    study = _open_or_create(journal, space)
+    study = _open_or_create(journal, space, objectives)
     study.pruner = make_pruner(pruner, max_epochs)
     if Attribute.SPACE not in study.user_attrs:  # all that was left of a torn one
-        _fill(study, space)
+        _fill(study, space, objectives)
     elif _searched(study.user_attrs[Attribute.SPACE]) != _searched(space.to_mapping()):
         raise RunFolderError(
             f"{journal}: belongs to a search with another space; choose another --name, or ask for the same"
         )
+    if StudyReader(study).objectives != objectives:
+        raise RunFolderError(
+            f"{journal}: belongs to a search with other objectives; choose another --name, or ask for the same"
+        )
     return SearchStudy(study, space, seed=seed, sampler=sampler, workers=workers)
 
 
-def _open_or_create(journal: Path, space: SearchSpace) -> optuna.Study:
+def _open_or_create(
+    journal: Path, space: SearchSpace, objectives: Objectives | None
+) -> optuna.Study:
     storage = open_journal(journal)
     names = [study.study_name for study in storage.get_all_studies()]
     if journal.stat().st_size and STUDY_NAME not in names:
@@ -83,11 +94,15 @@ def _open_or_create(journal: Path, space: SearchSpace) -> optuna.Study:
     return optuna.create_study(
         storage=storage,
         study_name=STUDY_NAME,
-        direction="maximize" if space.metric.mode is Mode.MAX else "minimize",
+        directions=[space.metric.direction] if objectives is None else objectives.directions,
     )
 
 
-def _fill(study: optuna.Study, space: SearchSpace) -> None:
+def _fill(study: optuna.Study, space: SearchSpace, objectives: Objectives | None) -> None:
+    if objectives is not None and len(study.directions) == len(objectives.names):
+        with warnings.catch_warnings():  # still called experimental; Optuna's own plots use them
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            study.set_metric_names(objectives.names)
     for parameters in space.baseline_parameters():
         if not _is_known(study, parameters):
             study.enqueue_trial(parameters, user_attrs={Attribute.BASELINE: True})
@@ -133,6 +148,16 @@ class SearchStudy:
         self.seed = seed
         self._sampler = sampler
         self._workers = workers
+        self._reader = StudyReader(study)
+
+    @property
+    def objectives(self) -> Objectives | None:
+        """The two objectives; None where trials are told by the metric alone."""
+        return self._reader.objectives
+
+    def record(self, trial: optuna.Trial) -> TrialRecord:
+        """What the study knows of a trial by now."""
+        return self._reader.record(self.study._storage.get_trial(trial._trial_id))
 
     def requeue_cut_off_trials(self) -> list[int]:
         """Fails what an ended search left running and enqueues it once more; returns those trials' numbers."""
@@ -227,6 +252,8 @@ class SearchStudy:
         """
         trial.set_user_attr(f"{Attribute.EPOCH}{epoch}", dict(metrics))
         kill_point(KillPoint.EPOCH_NOTED)
+        if self.objectives is not None:  # Optuna takes no epochs' values then, and has no pruner
+            return False
         trial.report(metrics[self.space.metric.name], step=epoch)
         # Asked for baselines too: the pruner notes their rungs, which others are measured against.
         is_behind = trial.should_prune()
@@ -247,14 +274,23 @@ class SearchStudy:
             trial.set_user_attr(Attribute.ERROR, error)
         kill_point(KillPoint.STATUS_NOTED)
         if status is TrialStatus.COMPLETE:
-            values = self.study._storage.get_trial(trial._trial_id).intermediate_values
-            best = self.space.metric.best(values)
-            self.study.tell(trial, values[best])
+            self.study.tell(trial, self._values(trial))
             return
         if status is not TrialStatus.PRUNED:
             trial.set_user_attr(Attribute.STATUS, str(status))
         state = TrialState.FAIL if status is TrialStatus.FAILED else TrialState.PRUNED
         self.study.tell(trial, state=state)
+
+    def _values(self, trial: optuna.Trial) -> list[float]:
+        """What a complete trial comes to, a value an objective: those of its row in the leaderboard."""
+        if self.objectives is None:
+            values = self.study._storage.get_trial(trial._trial_id).intermediate_values
+            return [values[self.space.metric.best(values)]]
+        record = self.record(trial)
+        cost = record.cost(self.objectives.cost)
+        assert record.score is not None
+        assert cost is not None
+        return [record.score, cost]
 
     def finished_trials(self) -> list[FrozenTrial]:
         """Trials that count toward the budget: all that ended, but for those cut off by the search's own end."""

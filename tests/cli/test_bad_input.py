@@ -127,6 +127,13 @@ def test_spaces_that_cannot_be_searched(
         ("good.yaml --data good.csv --name ../x", "--name: must be"),
         ("good.yaml --data good.csv --name x/y", "--name: must be"),
         ("good.yaml --data good.csv --sampler magic", "--sampler: must be 'tpe' or 'random'"),
+        ("good.yaml --data good.csv --objectives weights", "--objectives: must be METRIC,COST"),
+        ("good.yaml --data good.csv --objectives val_accuracy,seconds", "--objectives: the second"),
+        ("good.yaml --data good.csv --objectives val_f1,weights", "write val_accuracy,weights, or"),
+        (
+            "good.yaml --data good.csv --objectives val_accuracy,weights --pruner halving",
+            "--pruner: must be none with two objectives",
+        ),
         ("good.yaml --data good.csv --cpus-per-trial 0", "--cpus-per-trial: must be"),
         ("good.yaml --data good.csv --cpus-per-trial 999", "got 999"),
         ("good.yaml --data good.csv --trails 3", "--trials"),

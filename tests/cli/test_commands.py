@@ -16,6 +16,7 @@ from tuner import cli, doctor
 from tuner.config import PrunerName, SamplerName
 from tuner.doctor import Check, Status
 from tuner.errors import SearchError
+from tuner.objectives import Cost, Objectives
 from tuner.run_folder import RunFolder
 from tuner.space import SearchSpace
 from tuner.status import TrialStatus
@@ -82,6 +83,7 @@ def make_run(folder: Path, space: SearchSpace) -> MakeRun:
         *scores: float | None,
         error: str = "it broke",
         space: SearchSpace = space,
+        cost: Cost | None = None,
     ) -> str:
         journal = folder / "runs" / name / "study.journal"
         study = create_or_open_study(
@@ -92,11 +94,12 @@ def make_run(folder: Path, space: SearchSpace) -> MakeRun:
             pruner=PrunerName.NONE,
             max_epochs=9,
             workers=1,
+            objectives=None if cost is None else Objectives(space.metric, cost),
         )
         for score in scores:
             trial = study.ask()
             space.suggest(trial)
-            study.record_facts(trial, TrialFacts(1, "node", "cpu", 1000))
+            study.record_facts(trial, TrialFacts(1, "node", "cpu", 1000 - 10 * trial.number))
             if score is None:
                 study.finish(trial, TrialStatus.FAILED, error)
                 continue
@@ -370,6 +373,50 @@ def test_leaderboard_is_sorted_and_cut(call: Call, make_run: MakeRun) -> None:
         "--sort: no column 'x'; write one of rank, trial"
         in call("leaderboard", run, "--sort", "x").refusal
     )
+
+
+def test_leaderboard_of_two_objectives_shows_the_front(call: Call, make_run: MakeRun) -> None:
+    run = make_run("a", 0.9, 0.7, None, 0.8, cost=Cost.WEIGHTS)
+    rows = json.loads(call("leaderboard", run, "--format", "json").out)
+    assert [(row["trial"], row["pareto"]) for row in rows] == [
+        *((0, True), (3, True), (1, False), (2, False))
+    ]
+    front = call("leaderboard", run, "--pareto", "--sort", "weights", "--format", "json").out
+    assert [(row["rank"], row["weights"]) for row in json.loads(front)] == [(2, 970), (1, 1000)]
+    table = call("leaderboard", run, "--pareto").out.splitlines()
+    assert table[0].split()[4:8] == ["score", "weights", "pareto", "best"]
+    assert table[2].split()[4:7] == ["0.8000", "970", "*"]
+
+
+def test_leaderboard_of_runs_by_the_same_objectives_has_one_front(
+    call: Call, make_run: MakeRun
+) -> None:
+    runs = (make_run("a", 0.9, 0.7, cost=Cost.WEIGHTS), make_run("b", 0.9, 0.8, cost=Cost.WEIGHTS))
+    out = call("leaderboard", *runs, "--pareto", "--format", "json").out
+    assert [(row["run"], row["trial"]) for row in json.loads(out)] == [
+        *(("runs/a", 0), ("runs/b", 0), ("runs/b", 1))
+    ]
+
+
+def test_a_front_that_nobody_is_on_yet_is_said(call: Call, make_run: MakeRun) -> None:
+    failed, empty = make_run("a", None, cost=Cost.WEIGHTS), make_run("b", cost=Cost.WEIGHTS)
+    assert "no trial is on the front yet" in call("leaderboard", failed, "--pareto").out
+    assert "no trial has been started yet" in call("leaderboard", empty, "--pareto").out
+
+
+def test_there_is_no_front_of_one_objective_or_of_different_ones(
+    call: Call, make_run: MakeRun
+) -> None:
+    one, two = make_run("a", 0.9), make_run("b", 0.9, cost=Cost.WEIGHTS)
+    assert call("leaderboard", one, "--pareto").refusal == (
+        "--pareto: a search by one objective has no front; search with --objectives METRIC,COST"
+    )
+    assert call("leaderboard", one, two, "--pareto").refusal == (
+        "--pareto: runs with different objectives have no front; name one run"
+    )
+    rows = json.loads(call("leaderboard", one, two, "--format", "json").out)
+    assert len(rows) == 2
+    assert "pareto" not in rows[0]
 
 
 def test_leaderboard_of_a_study_without_trials_says_so(call: Call, make_run: MakeRun) -> None:

@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from tuner.config import PrunerName, SamplerName, SearchConfig
+from tuner.config import SamplerName, SearchConfig
 from tuner.driver.progress import Event, EventKind, SearchState
 from tuner.driver.session import SearchSession
 from tuner.records import StudyReader
 from tuner.space import SearchSpace
-from tuner.status import TrialStatus
+from tuner.status import TrialFacts, TrialStatus
 from tuner.study import create_or_open_study
 from tuner.trial import EpochResult
 
@@ -65,9 +65,10 @@ class Search:
             self.space,
             seed=config.seed,
             sampler=SamplerName.RANDOM,
-            pruner=PrunerName.HALVING,
+            pruner=config.pruner,
             max_epochs=config.epochs,
             workers=workers,
+            objectives=config.two_objectives,
         )
         return SearchSession(
             study, config, workers=lambda: self.workers, listener=self.recorder, clock=self.clock
@@ -271,6 +272,50 @@ def test_the_best_of_a_minimized_metric_is_the_smallest(tmp_path: Path, space: S
     assert session.state.best.score == 0.3
     records = StudyReader(session._study.study).records()
     assert [record.score for record in records] == [0.5, 0.3, 0.4]
+
+
+# -- two objectives -------------------------------------------------------------------------------
+
+
+def complete_with(session: SearchSession, accuracy: float, weights: int) -> int:
+    number = session.start_trial().number
+    session.note_facts(number, TrialFacts(seed=1, host="h", device="cpu", weights=weights))
+    session.end_epoch(number, epoch(1, accuracy))
+    session.end_trial(number, TrialStatus.COMPLETE)
+    return number
+
+
+def test_the_state_shows_the_front_over_all_sittings(search: Search) -> None:
+    by_two = {"trials": 9, "objectives": "val_accuracy,weights"}
+    first = search.open(**by_two)
+    complete_with(first, 0.7, 50)
+    complete_with(first, 0.8, 60)
+    complete_with(first, 0.6, 55)
+    assert [each.number for each in first.state.front] == [1, 0]
+    cut_off = first.start_trial()
+    first.end_epoch(cut_off.number, epoch(1, 0.9))  # and the process is killed
+
+    second = search.open(**by_two)
+
+    assert second.state.front == first.state.front
+    assert second.state.objectives == first.state.objectives
+    again = second.start_trial()
+    assert again.hyperparameters == cut_off.hyperparameters
+    second.note_facts(again.number, TrialFacts(seed=1, host="h", device="cpu", weights=45))
+    assert not second.end_epoch(again.number, epoch(1, 0.75))
+    second.end_trial(again.number, TrialStatus.COMPLETE)
+    assert [(each.number, each.cost) for each in second.state.front] == [(1, 60), (4, 45)]
+    assert search.recorder.state is not None
+    assert search.recorder.state.front == second.state.front
+
+
+def test_what_broke_is_not_on_the_front(search: Search) -> None:
+    session = search.open(objectives="val_accuracy,seconds_per_epoch")
+    number = session.start_trial().number
+    session.end_epoch(number, epoch(1, 0.9))
+    session.end_trial(number, TrialStatus.DIVERGED, "its loss is nan")
+    assert session.state.front == ()
+    assert session.state.best is None
 
 
 # -- processes that die or hang -------------------------------------------------------------------

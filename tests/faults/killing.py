@@ -176,4 +176,4 @@ def _first_try(trials: Sequence[FrozenTrial], trial: FrozenTrial) -> int:
 
 
 def _content(trial: FrozenTrial) -> tuple[object, ...]:
-    return (trial.state, trial.value, trial.params, trial.intermediate_values)
+    return (trial.state, tuple(trial.values or ()), trial.params, trial.intermediate_values)

@@ -14,8 +14,10 @@ from tuner.data import Split, load_dataset
 from tuner.driver.progress import Event, EventKind, SearchState, SilentListener
 from tuner.driver.search import EndReason, run_search
 from tuner.errors import RunFolderError, UsageError
-from tuner.finalists.confirmation import Request, TrainOn, run_confirmation
+from tuner.finalists.confirmation import Request, TrainOn, run_confirmation, wanted_trials
 from tuner.finalists.ranking import read_finalists
+from tuner.records import StudyReader
+from tuner.run import Run
 from tuner.run_folder import RunFolder
 from tuner.space import SearchSpace
 
@@ -111,6 +113,21 @@ def test_an_interrupted_confirmation_goes_on_where_it_stopped(
     reason, rows = confirm(folder)
     assert reason is EndReason.BUDGET_USED
     assert list(rows["seeds"]) == [2, 2, 2]
+
+
+def test_of_two_objectives_the_front_is_confirmed(
+    shared_ray: None, space: SearchSpace, sentences: Path, tmp_path: Path
+) -> None:
+    settings = {"trials": 8, "max_epochs": 2, "objectives": "val_accuracy,weights"}
+    folder, config = searched(space, sentences, tmp_path, **settings)
+    run = Run(folder.path)
+    front = [record.number for record in run.pareto]
+    reason, rows = confirm(folder, top=2, seeds=1)
+    assert reason is EndReason.BUDGET_USED
+    assert set(rows["trial"]) == set(front[:2])  # the best of it by the metric
+    every = wanted_trials(StudyReader(run.study), config, Request(top=99, seeds=1))
+    assert [wanted.finalist for wanted in every] == front
+    assert Run(folder.path).objectives == config.two_objectives  # the search is as it was
 
 
 def test_with_more_to_learn_from_the_number_of_epochs_is_the_searchs(

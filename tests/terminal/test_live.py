@@ -11,6 +11,8 @@ import pytest
 from rich.console import Console
 
 from tuner.driver.progress import BestTrial, Event, EventKind, LiveTrial, SearchState
+from tuner.objectives import Cost, FrontTrial, Objectives
+from tuner.space import Metric
 from tuner.status import TrialStatus
 from tuner.terminal.live import Lines, LiveTable, draw, event_line, make_listener, terminal_stream
 
@@ -96,6 +98,26 @@ def test_an_event_is_a_line(event: Event, changes: Mapping[str, Any], line: str)
     assert event_line(event, state(**changes)) == line
 
 
+BY_TWO = Objectives(Metric(), Cost.SECONDS_PER_EPOCH)
+FRONT = (FrontTrial(3, "cnn_lstm", 0.91, 12.345), FrontTrial(8, "lstm", 0.85, 0.5))
+
+
+def test_a_search_by_two_objectives_says_at_its_start_that_nothing_is_pruned() -> None:
+    started = event_line(Event(EventKind.SEARCH_STARTED), state(objectives=BY_TWO))
+    assert started == (
+        "searching seed-imdb-train: 30 trials; val_accuracy (max), seconds_per_epoch (min); no pruning: every trial "
+        "takes all its epochs, because one that is behind in val_accuracy may still be on the front"
+    )
+
+
+def test_a_search_by_two_objectives_counts_its_front() -> None:
+    ended = Event(EventKind.TRIAL_ENDED, trial(), TrialStatus.COMPLETE, score=0.9, seconds=61)
+    line = event_line(
+        ended, state(best=BestTrial(3, "cnn_lstm", 0.91), objectives=BY_TWO, front=FRONT)
+    )
+    assert line.endswith("best of all: 0.9100 (trial 3, cnn_lstm); trials on the front: 2")
+
+
 def test_lines_begin_with_the_time_searched_in_all_sessions() -> None:
     out = io.StringIO()
     with Lines(out, clock=lambda: 130.0) as lines:
@@ -160,6 +182,29 @@ def test_the_table_is_no_taller_than_the_terminal(
         assert numbers == [str(number) for number in range(rows)]
         assert [line.rstrip() for line in lines[4 + rows :]] == ([rest] if rest else [])
         assert len(lines) < max(height, 7)
+
+
+def test_the_table_shows_the_front_and_still_fits() -> None:
+    trials = tuple(trial(number=number) for number in range(20))
+    of = state(objectives=BY_TWO, front=FRONT, running=trials)
+    lines = picture(of, height=12).splitlines()
+    assert lines[2].rstrip() == (
+        "front: 2 trials, 0.9100 with 12.3 s an epoch (trial 3, cnn_lstm) to "
+        "0.8500 with 0.5 s an epoch (trial 8, lstm)"
+    )
+    assert len(lines) == 11
+    assert lines[-1].startswith("… and ")
+    assert "front: no trial yet" in picture(state(objectives=BY_TWO))
+    narrow = picture(of, height=12, width=60).splitlines()
+    assert len(narrow) == 11
+
+
+def test_the_table_leaves_on_the_screen_that_nothing_is_pruned() -> None:
+    console = Console(file=io.StringIO(), width=300, force_terminal=True, color_system=None)
+    with LiveTable(console, clock=lambda: 100.0) as table:
+        table.on_event(Event(EventKind.SEARCH_STARTED), state(objectives=BY_TWO))
+    assert isinstance(console.file, io.StringIO)
+    assert "no pruning: every trial takes all its epochs" in console.file.getvalue()
 
 
 def test_the_live_table_keeps_to_the_height_of_its_terminal() -> None:

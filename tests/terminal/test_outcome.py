@@ -3,9 +3,11 @@
 from pathlib import Path
 
 import pytest
+from studies import open_study, run_trial
 
 from tuner.config import PrunerName, SamplerName, SearchConfig
 from tuner.driver.search import EndReason, SearchOutcome
+from tuner.objectives import Cost
 from tuner.run import Run
 from tuner.space import SearchSpace
 from tuner.status import TrialStatus
@@ -52,6 +54,29 @@ def test_paths_can_be_copied_whatever_is_in_them(
     assert f"Next:        tuner leaderboard '{folder}'" in lines
     assert any(line.endswith("/run.yaml' --trials 24   (continues it)") for line in lines)
     assert "… and 2 more" in lines
+
+
+def test_a_search_by_two_objectives_says_how_far_its_front_reaches(
+    tmp_path: Path, space: SearchSpace, capsys: pytest.CaptureFixture[str]
+) -> None:
+    study = open_study(tmp_path / "b" / "study.journal", space, cost=Cost.WEIGHTS)
+    for accuracy, weights in ((0.9, 3000), (0.8, 1000), (0.7, 2000)):
+        run_trial(study, accuracy, weights=weights)
+    run = Run(tmp_path / "b")
+    print_outcome(SearchOutcome(run, EndReason.BUDGET_USED), SearchConfig(space=space, trials=3))
+    lines = capsys.readouterr().out.splitlines()
+    (front,) = (line for line in lines if line.startswith("Front:"))
+    assert front.startswith("Front:       2 trials, 0.9000 with 3,000 weights (trial 0, lstm) to ")
+    assert "0.8000 with 1,000 weights (trial 1, " in front
+    assert f"Next:        tuner leaderboard {run.folder} --pareto" in lines
+    assert [record.number for record in run.pareto] == [0, 1]
+    assert run.best == run.pareto[0]
+
+
+def test_a_search_by_one_objective_has_no_front(study: SearchStudy, tmp_path: Path) -> None:
+    finish(study, TrialStatus.COMPLETE, 0.5)
+    run = outcome(tmp_path, EndReason.BUDGET_USED).run
+    assert (run.objectives, run.pareto) == (None, [])
 
 
 def test_an_interrupted_search_says_how_to_continue(

@@ -8,6 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console, RenderableType
 
+from tuner.objectives import Cost, Objectives
+from tuner.space import Metric
 from tuner.terminal.tables import (
     leaderboard_table,
     markdown_table,
@@ -129,3 +131,24 @@ def test_markdown_has_a_cell_a_column_whatever_is_in_it() -> None:
 def test_text_that_is_printed_plainly_is_no_markup(capsys: pytest.CaptureFixture[str]) -> None:
     plain_console().print("runs[old]/a :smile: [/x]")
     assert capsys.readouterr().out == "runs[old]/a :smile: [/x]\n"
+
+
+@pytest.mark.parametrize(
+    ("cost", "cells", "shown_cost"),
+    [
+        (Cost.WEIGHTS, {"weights": 1234567}, "1,234,567"),
+        (Cost.SECONDS_PER_EPOCH, {"seconds_per_epoch": 12.3456}, "12.3"),
+        (Cost.SECONDS_PER_EPOCH, {"seconds_per_epoch": None}, ""),
+    ],
+)
+def test_of_two_objectives_the_cost_and_the_front_are_shown(
+    cost: Cost, cells: dict[str, object], shown_cost: str
+) -> None:
+    objectives = Objectives(Metric(), cost)
+    for is_on_front, mark in ((True, "*"), (False, "")):
+        text = shown(leaderboard_table(board(**cells, pareto=is_on_front), [], objectives))
+        heading, row = text.splitlines()
+        named = " ".join(heading.split())
+        assert f"score {cost.replace('_', ' ')} pareto best epoch" in named
+        between = row.partition("0.8765")[2].partition("   2   ")[0]
+        assert between.split() == [cell for cell in (shown_cost, mark) if cell]

@@ -15,7 +15,12 @@ from tuner.errors import ConfigError
 
 def confirm(
     run: Annotated[str, typer.Argument(help="A run folder.")],
-    top: Annotated[int, typer.Option(help="Best trials to confirm.", show_default=True)] = 5,
+    top: Annotated[
+        int,
+        typer.Option(
+            help="Best trials to confirm; of two objectives, those on the front.", show_default=True
+        ),
+    ] = 5,
     seeds: Annotated[int, typer.Option(help="Fresh seeds for each.", show_default=True)] = 5,
     train_on: Annotated[
         str,

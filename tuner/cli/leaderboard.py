@@ -29,9 +29,12 @@ def leaderboard(
     sort: Annotated[
         str | None, typer.Option(help="By this column; with - before it, largest first.")
     ] = None,
+    pareto: Annotated[
+        bool, typer.Option("--pareto", help="Of two objectives: the trials on the front only.")
+    ] = False,
 ) -> None:
     """Show the trials of one or several runs, best first."""
-    from tuner.leaderboard import merge, sort_by, to_csv, to_json
+    from tuner.leaderboard import merge, only_front, sort_by, to_csv, to_json
     from tuner.run import Run
     from tuner.run_folder import runs_near
     from tuner.terminal.tables import leaderboard_table, markdown_table, plain_console
@@ -47,9 +50,20 @@ def leaderboard(
         raise UsageError(
             f"runs with different metrics ({names}) have no common order; name one run"
         )
+    first, *others = {run.objectives for run in opened.values()}
+    shared = None if others else first
+    if pareto and shared is None:
+        few = "runs with different objectives have" if others else "a search by one objective has"
+        remedy = "name one run" if others else "search with --objectives METRIC,COST"
+        raise UsageError(f"--pareto: {few} no front; {remedy}")
     board = (
-        next(iter(boards.values())) if len(boards) == 1 else merge(boards, spaces[0].metric.mode)
+        next(iter(boards.values()))
+        if len(boards) == 1
+        else merge(boards, spaces[0].metric.mode, shared)
     )
+    nothing = "no trial is on the front yet" if len(board) else "no trial has been started yet"
+    if pareto:
+        board = only_front(board)
     if sort is not None:
         board = sort_by(board, sort)
     if top is not None:
@@ -63,6 +77,6 @@ def leaderboard(
     else:
         parameters = dict.fromkeys(name for space in spaces for name in space.parameter_names)
         console = plain_console()
-        console.print(leaderboard_table(board, list(parameters)))
+        console.print(leaderboard_table(board, list(parameters), shared))
         if board.empty:
-            console.print("no trial has been started yet")
+            console.print(nothing)

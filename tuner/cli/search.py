@@ -7,6 +7,7 @@ import typer
 
 from tuner.cli.training_resources import Address, CpusPerTrial, GpusPerTrial, MaxConcurrent
 from tuner.config import DEFAULT_TRIALS, PrunerName, SamplerName, TokenMode
+from tuner.objectives import Cost
 
 
 def _one_of(names: type) -> str:
@@ -70,7 +71,15 @@ def search(
         str | None, typer.Option(help=f"{_one_of(SamplerName)}; default tpe.")
     ] = None,
     pruner: Annotated[
-        str | None, typer.Option(help=f"{_one_of(PrunerName)}; default halving.")
+        str | None,
+        typer.Option(help=f"{_one_of(PrunerName)}; default halving, none with two objectives."),
+    ] = None,
+    objectives: Annotated[
+        str | None,
+        typer.Option(
+            metavar="METRIC,COST",
+            help=f"Keep a cost low, too: the space's metric and one of {_one_of(Cost)}. Nothing is pruned then.",
+        ),
     ] = None,
     address: Address = None,
     config: Annotated[
@@ -107,6 +116,7 @@ def search(
             "seed": seed,
             "sampler": sampler,
             "pruner": pruner,
+            "objectives": objectives,
             "address": address,
             "trainer": trainer,
         },

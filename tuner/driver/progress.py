@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
 
+from tuner.objectives import FrontTrial, Objectives
 from tuner.status import TrialStatus
 
 
@@ -47,6 +48,8 @@ class SearchState:
     running: tuple[LiveTrial, ...] = ()
     counts: Mapping[TrialStatus, int] = field(default_factory=dict)
     best: BestTrial | None = None
+    objectives: Objectives | None = None  # where there are two
+    front: tuple[FrontTrial, ...] = ()  # of trials that ended, the best by the metric first
 
     @property
     def finished(self) -> int:

@@ -72,6 +72,7 @@ class SearchPlan:
             pruner=self.config.pruner,
             max_epochs=self.config.epochs,
             workers=workers,
+            objectives=self.config.two_objectives,
         )
 
     def task(self, config: SearchConfig) -> "Task":

@@ -21,7 +21,15 @@ from tuner.driver.progress import (
 )
 from tuner.driver.watchdog import Watchdog
 from tuner.kill_points import KillPoint, kill_point
-from tuner.records import Attribute, StudyReader, TrialRecord, best_of
+from tuner.objectives import FrontTrial
+from tuner.records import (
+    Attribute,
+    StudyReader,
+    TrialRecord,
+    best_of,
+    front_trials,
+    on_front,
+)
 from tuner.space import Mode
 from tuner.status import TrialFacts, TrialStatus
 from tuner.study import SearchStudy
@@ -75,6 +83,7 @@ class SearchSession:
         self._running: dict[int, _Running] = {}
         self._failures: list[tuple[TrialStatus, str]] = []  # the latest ones
         self._seconds_noted_at = clock()
+        self._front: list[TrialRecord] = []
         self._doomed_processes = 0  # ended for a hang whose trial ended well just before
         self.error: Exception | None = None  # raised in one of Ray's callbacks
         study.requeue_cut_off_trials()
@@ -205,7 +214,10 @@ class SearchSession:
                 best = BestTrial(live.number, live.architecture, live.score)
         counts = Counter(self.state.counts)
         counts[status] += 1
-        self.state = dataclasses.replace(self.state, counts=dict(counts), best=best)
+        front = self.state.front
+        if self._study.objectives is not None:
+            front = self._front_with([self._study.record(running.optuna_trial)])
+        self.state = dataclasses.replace(self.state, counts=dict(counts), best=best, front=front)
         self._note_seconds()
         self._tell_ended(live, status, error)
 
@@ -248,6 +260,14 @@ class SearchSession:
             return new
         return max(old, new) if self._study.space.metric.mode is Mode.MAX else min(old, new)
 
+    def _front_with(self, ended: Sequence[TrialRecord]) -> tuple[FrontTrial, ...]:
+        """The front, after these have ended, too; empty where there is one objective."""
+        objectives = self._study.objectives
+        if objectives is None:
+            return ()
+        self._front = on_front([*self._front, *ended], objectives)
+        return front_trials(self._front, objectives.cost)
+
     def _first_state(self, records: Sequence[TrialRecord]) -> SearchState:
         metric = self._study.space.metric
         best = best_of(records, metric.mode)
@@ -262,6 +282,8 @@ class SearchSession:
             best=BestTrial(best.number, best.architecture, best.score)
             if best is not None and best.score is not None
             else None,
+            objectives=self._study.objectives,
+            front=self._front_with(records),
         )
 
     def _note_seconds(self) -> None:

@@ -29,6 +29,7 @@ from tuner.records import (
     TrialRecord,
     counts_as_finished,
     is_cut_off,
+    on_front,
     ranked,
 )
 from tuner.run_folder import RunFolder, write_bytes_atomically
@@ -110,7 +111,12 @@ def wanted_trials(reader: StudyReader, config: SearchConfig, request: Request) -
     Raises:
         UsageError: no trial of the search has a score.
     """
-    finalists = best_distinct(reader.records(), reader.space, request.top)
+    records = reader.records()
+    if (
+        reader.objectives is not None
+    ):  # whatever is off the front, somebody on it is the better choice
+        records = on_front(records, reader.objectives)
+    finalists = best_distinct(records, reader.space, request.top)
     if not finalists:
         raise UsageError("no trial of this run has a score yet; search first")
     trials = reader.study.get_trials(deepcopy=False)
@@ -218,7 +224,7 @@ class ConfirmationPlan:
         inner = self._existing() or optuna.create_study(
             storage=open_journal(self.folder.journal),
             study_name=CONFIRMATION,
-            direction="maximize" if self.asked.space.metric.mode == "max" else "minimize",
+            direction=self.asked.space.metric.direction,
         )
         inner.pruner = make_pruner(PrunerName.NONE, self.asked.epochs)
         if Attribute.SPACE not in inner.user_attrs:

@@ -8,10 +8,11 @@ from tuner.data import load_dataset
 from tuner.driver.sitting import EndReason, SearchOutcome
 from tuner.finalists.ranking import Finalist, optimism, read_finalists
 from tuner.finalists.testing import Opening
+from tuner.objectives import Objectives
 from tuner.run import Run
 from tuner.run_folder import RunFolder
 from tuner.space import SearchSpace
-from tuner.terminal.tables import plain_console, printable, score_text
+from tuner.terminal.tables import cost_text, plain_console, printable, score_text
 
 
 def print_confirmation(folder: RunFolder, outcome: SearchOutcome) -> int:
@@ -30,19 +31,22 @@ def print_confirmation(folder: RunFolder, outcome: SearchOutcome) -> int:
         )
         return 128 + outcome.signal_number if outcome.signal_number is not None else 0
     finalists = read_finalists(folder, load_dataset(config.data, seed=config.seed))
-    space = Run(folder.path).space
-    console.print(finalists_table(finalists))
-    for line in (*in_words(finalists, space), f"Finalists: {folder.finalists}"):
+    run = Run(folder.path)
+    console.print(finalists_table(finalists, run.objectives))
+    for line in (*in_words(finalists, run.space), f"Finalists: {folder.finalists}"):
         console.print(printable(line), soft_wrap=True)
     console.print(printable(f"Next:      tuner test {where}"), soft_wrap=True)
     console.print(printable(f"           tuner export {where}"), soft_wrap=True)
     return 0
 
 
-def finalists_table(finalists: list[Finalist]) -> Table:
-    """A row a finalist, best first."""
+def finalists_table(finalists: list[Finalist], objectives: Objectives | None = None) -> Table:
+    """A row a finalist, best first, with what it cost in the search where there are two objectives."""
     table = Table(box=None, pad_edge=False)
-    for name in ("rank", "trial", "architecture", "seeds", "mean", "sd", "95 % interval", "search"):
+    names = ["rank", "trial", "architecture", "seeds", "mean", "sd", "95 % interval", "search"]
+    if objectives is not None:
+        names.append(str(objectives.cost).replace("_", " "))
+    for name in names:
         table.add_column(name, justify="left" if name == "architecture" else "right")
     for rank, each in enumerate(finalists, start=1):
         spread = each.spread
@@ -55,6 +59,7 @@ def finalists_table(finalists: list[Finalist]) -> Table:
             "" if spread.deviation is None else score_text(spread.deviation),
             f"{score_text(spread.low)} to {score_text(spread.high)}",
             score_text(each.record.score),
+            *(() if objectives is None else (cost_text(each.record.cost(objectives.cost)),)),
         )
     return table
 

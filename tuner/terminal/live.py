@@ -17,6 +17,7 @@ from rich.text import Text
 from tuner.config import format_duration
 from tuner.driver.progress import Event, EventKind, LiveTrial, SearchState
 from tuner.status import TrialStatus
+from tuner.terminal.pareto import front_text, no_pruning_text, objectives_text
 from tuner.terminal.tables import number_text, on_one_line, printable, score_text
 
 _SHOWN_PARAMETERS = 4
@@ -81,8 +82,10 @@ class LiveTable:
         self._message = text
 
     def on_event(self, event: Event, state: SearchState) -> None:
-        """Remembers what to draw; a failure also stays on the screen."""
+        """Remembers what to draw; a failure also stays on the screen, and that nothing is pruned."""
         self._state = state
+        if event.kind is EventKind.SEARCH_STARTED and state.objectives is not None:
+            self._live.console.print(printable(event_line(event, state)))
         if event.kind is EventKind.TRIAL_ENDED and event.status is not None:
             if event.status not in {TrialStatus.COMPLETE, TrialStatus.PRUNED}:
                 self._live.console.print(printable(event_line(event, state)), style="red")
@@ -111,7 +114,8 @@ def draw(state: SearchState, now: float, height: int) -> RenderableType:
     for name in ("trial", "architecture", "epoch", state.metric, "time"):
         trials.add_column(name, justify="left" if name == "architecture" else "right", no_wrap=True)
     trials.add_column("parameters")
-    shown = _shown_trials(len(state.running), height)
+    front = _front_lines(state)
+    shown = _shown_trials(len(state.running), height - len(front))
     for trial in state.running[:shown]:
         trials.add_row(
             str(trial.number),
@@ -123,7 +127,7 @@ def draw(state: SearchState, now: float, height: int) -> RenderableType:
         )
     hidden = len(state.running) - shown
     rest = [Text(f"… and {hidden} more running", style="dim")] if hidden else []
-    return Group(head, _summary(state), Text(), trials, *rest)
+    return Group(head, _summary(state), *front, Text(), trials, *rest)
 
 
 def event_line(event: Event, state: SearchState) -> str:
@@ -131,7 +135,8 @@ def event_line(event: Event, state: SearchState) -> str:
     trial = event.trial
     if event.kind is EventKind.SEARCH_STARTED:
         before = f", {state.finished} trials done before" if state.finished else ""
-        return f"searching {state.name}: {_budget_text(state, 0.0, elapsed_shown=False)}{before}"
+        budget = _budget_text(state, 0.0, elapsed_shown=False)
+        return f"searching {state.name}: {budget}{before}{_two_text(state)}"
     assert trial is not None
     where = f"trial {trial.number} {trial.architecture}"
     if event.kind is EventKind.TRIAL_STARTED:
@@ -142,6 +147,8 @@ def event_line(event: Event, state: SearchState) -> str:
     score = f", best {state.metric} {score_text(event.score)}" if event.score is not None else ""
     reason = f": {event.error}" if event.error else ""
     best = f"; best of all: {_best_text(state)}" if state.best is not None else ""
+    if state.front:
+        best += f"; trials on the front: {len(state.front)}"
     return f"{where} {event.status}{score} in {format_duration(event.seconds)}{reason}{best}"
 
 
@@ -222,6 +229,19 @@ def _best_text(state: SearchState) -> str:
     return (
         f"{score_text(best.score)} (trial {best.number}, {best.architecture})" if best else "none"
     )
+
+
+def _two_text(state: SearchState) -> str:
+    """Of a search with two objectives, what they are and what that means for its trials."""
+    if state.objectives is None:
+        return ""
+    return f"; {objectives_text(state.objectives)}; {no_pruning_text(state.objectives)}"
+
+
+def _front_lines(state: SearchState) -> list[Text]:
+    if state.objectives is None:
+        return []
+    return [on_one_line(f"front: {front_text(state.front, state.objectives.cost)}")]
 
 
 def _parameters_text(trial: LiveTrial, shown: int = _SHOWN_PARAMETERS) -> str:

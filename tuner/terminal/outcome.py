@@ -6,7 +6,8 @@ from rich.console import Console
 
 from tuner.config import SearchConfig, format_duration
 from tuner.driver.search import EndReason, SearchOutcome
-from tuner.records import StudyReader, counts_as_finished
+from tuner.records import StudyReader, counts_as_finished, front_trials
+from tuner.terminal.pareto import front_text
 from tuner.terminal.tables import leaderboard_table, plain_console, printable
 
 _SHOWN_ROWS = 10
@@ -18,9 +19,15 @@ def print_outcome(outcome: SearchOutcome, config: SearchConfig) -> int:
     run = outcome.run
     board = run.leaderboard()
     if len(board):
-        console.print(leaderboard_table(board.head(_SHOWN_ROWS), config.space.parameter_names))
+        table = leaderboard_table(
+            board.head(_SHOWN_ROWS), config.space.parameter_names, run.objectives
+        )
+        console.print(table)
         more = len(board) - _SHOWN_ROWS
         console.print(f"… and {more} more" if more > 0 else "")
+    if run.objectives is not None:
+        cost = run.objectives.cost
+        _say(console, f"Front:       {front_text(front_trials(run.pareto, cost), cost)}")
     folder = shlex.quote(str(run.folder))
     finished = sum(counts_as_finished(trial) for trial in run.study.get_trials(deepcopy=False))
     if outcome.reason in {EndReason.INTERRUPTED, EndReason.STOPPED}:
@@ -33,7 +40,8 @@ def print_outcome(outcome: SearchOutcome, config: SearchConfig) -> int:
     if outcome.reason is EndReason.BUDGET_WAS_USED:
         _say(console, f"The budget of {folder} was used up before; a larger one continues it.")
     _say(console, f"Leaderboard: {run.folder / 'leaderboard.csv'}")
-    _say(console, f"Next:        tuner leaderboard {folder}")
+    front = " --pareto" if run.objectives is not None else ""
+    _say(console, f"Next:        tuner leaderboard {folder}{front}")
     settings = shlex.quote(str(run.folder / "run.yaml"))
     twice = _twice(config, finished, StudyReader(run.study).seconds)
     _say(console, f"             tuner search --config {settings} {twice}   (continues it)")

@@ -5,6 +5,7 @@ import shlex
 
 from tuner.config import format_duration
 from tuner.run_state import Activity, RunState
+from tuner.terminal.pareto import front_text, no_pruning_text, objectives_text
 from tuner.terminal.tables import score_text
 
 
@@ -26,6 +27,12 @@ def state_lines(state: RunState) -> list[str]:
         lines.append(
             f"best        {score_text(best.score)} (trial {best.number}, {best.architecture})"
         )
+    if state.objectives is not None:
+        lines += [
+            f"front       {front_text(state.front, state.objectives.cost)}",
+            f"objectives  {objectives_text(state.objectives)}",
+            f"pruner      {no_pruning_text(state.objectives)}",
+        ]
     return [*lines, f"last event  {format_duration(state.quiet_s)} ago"]
 
 
@@ -45,9 +52,27 @@ def state_json(state: RunState) -> str:
         "best": None
         if best is None
         else {"trial": best.number, "architecture": best.architecture, "score": best.score},
+        **_two_objectives(state),
         "quiet_s": round(state.quiet_s, 1),
     }
     return json.dumps(content, indent=2, ensure_ascii=False)
+
+
+def _two_objectives(state: RunState) -> dict[str, object]:
+    """What is to say of a search with two objectives only."""
+    if state.objectives is None:
+        return {}
+    cost = str(state.objectives.cost)
+    front = [
+        {
+            "trial": each.number,
+            "architecture": each.architecture,
+            "score": each.score,
+            cost: each.cost,
+        }
+        for each in state.front
+    ]
+    return {"objectives": state.objectives.names, "pruner": state.pruner, "pareto": front}
 
 
 def _in_words(state: RunState) -> str:

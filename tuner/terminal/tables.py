@@ -11,6 +11,8 @@ from rich.text import Text
 if TYPE_CHECKING:
     import pandas as pd
 
+    from tuner.objectives import Objectives
+
 # From a label or an error text these could move the cursor, turn the writing direction or break the encoding:
 # C0 and C1 control characters, line separators and bidirectional controls, lone surrogates.
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
@@ -22,7 +24,11 @@ _STATUS_STYLES = {
     "diverged": "red",
     "out_of_memory": "red",
 }
-_RIGHT = {"rank", "trial", "score", "val_accuracy", "val_loss", "best_epoch", "epochs", "seconds"}
+_COSTS = {"seconds_per_epoch", "weights"}
+_RIGHT = {
+    *("rank", "trial", "score", "val_accuracy", "val_loss", "best_epoch", "epochs", "seconds"),
+    *_COSTS,
+}
 
 
 def printable(text: object) -> Text:
@@ -42,6 +48,11 @@ def score_text(score: float | None) -> str:
     return "" if score is None else f"{score:.4f}"
 
 
+def cost_text(cost: float | None) -> str:
+    """A number of weights, or seconds."""
+    return "" if cost is None else f"{cost:,}" if isinstance(cost, int) else f"{cost:.3g}"
+
+
 def number_text(value: Any) -> str:
     """A number as short as it can be without losing what matters."""
     if isinstance(value, bool) or not isinstance(value, int | float):
@@ -49,8 +60,13 @@ def number_text(value: Any) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
-def leaderboard_table(board: "pd.DataFrame", parameters: Sequence[str]) -> Table:
-    """The columns of a leaderboard that fit a screen; a row's parameters in one column."""
+def leaderboard_table(
+    board: "pd.DataFrame", parameters: Sequence[str], objectives: "Objectives | None" = None
+) -> Table:
+    """The columns of a leaderboard that fit a screen, with the cost where there are two objectives.
+
+    A row's parameters stand in one column.
+    """
     import pandas as pd
 
     table = Table(box=None, pad_edge=False)
@@ -66,9 +82,12 @@ def leaderboard_table(board: "pd.DataFrame", parameters: Sequence[str]) -> Table
     ]
     if "run" in board:
         columns.insert(1, "run")
+    if objectives is not None:
+        at = columns.index("score") + 1
+        columns[at:at] = [str(objectives.cost), "pareto"]
     for name in columns:
         table.add_column(
-            name.replace("best_epoch", "best epoch"),
+            name.replace("_", " "),
             justify="right" if name in _RIGHT else "left",
             no_wrap=True,
         )
@@ -85,6 +104,10 @@ def leaderboard_table(board: "pd.DataFrame", parameters: Sequence[str]) -> Table
                 cells.append(Text(score_text(float(value)), style="bold"))
             elif name == "seconds":
                 cells.append(Text(f"{float(value):.0f}"))
+            elif name in _COSTS:
+                cells.append(Text(cost_text(value)))
+            elif name == "pareto":
+                cells.append(Text("*" if value else ""))
             else:
                 cells.append(printable(value))
         shown = {name: row.get(name) for name in parameters}
