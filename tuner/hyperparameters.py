@@ -64,9 +64,6 @@ class Hyperparameters(BaseModel):
         0.0, ge=0, lt=1, description="share of embedding channels dropped"
     )
 
-    word_dropout: float = Field(
-        0.0, ge=0, lt=1, description="share of tokens that training takes for unknown words"
-    )
     adversarial_noise: float = Field(
         0.0,
         ge=0,
@@ -120,7 +117,6 @@ _TRAINING = frozenset(
     {
         "vocabulary_size",
         "max_length",
-        "word_dropout",
         "optimizer",
         "learning_rate",
         "schedule",

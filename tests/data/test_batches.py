@@ -3,15 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tuner.data import (
-    PADDING,
-    UNKNOWN,
-    EncodedSequences,
-    bucketed_batches,
-    drop_words,
-    evaluation_batches,
-    pad,
-)
+from tuner.data import PADDING, EncodedSequences, bucketed_batches, evaluation_batches, pad
 
 _lengths = st.lists(st.integers(0, 60), max_size=200)
 _sequences = st.lists(st.lists(st.integers(1, 9), max_size=20), min_size=1, max_size=12)
@@ -174,15 +166,3 @@ def test_batches_after_the_mixed_ones_are_of_similar_lengths() -> None:
 
     assert spread(batches[:10]) > 400
     assert spread(batches[10:]) < 40
-
-
-def test_dropped_words_are_unknown_and_padding_stays() -> None:
-    ids = np.full((200, 100), 7, np.int32)
-    ids[:, 60:] = PADDING
-
-    dropped = drop_words(ids, 0.3, np.random.default_rng(5))
-
-    assert (dropped[:, 60:] == PADDING).all()
-    assert set(np.unique(dropped[:, :60])) == {UNKNOWN, 7}
-    assert (dropped[:, :60] == UNKNOWN).mean() == pytest.approx(0.3, abs=0.02)
-    assert (ids[:, :60] == 7).all()

@@ -3,7 +3,7 @@
 Must not import Keras, TensorFlow, Ray or Optuna; pyarrow, pooch and platformdirs only where they are used.
 """
 
-from tuner.data.batches import bucketed_batches, drop_words, evaluation_batches, pad
+from tuner.data.batches import bucketed_batches, evaluation_batches, pad
 from tuner.data.dataset import (
     PADDING,
     SPECIAL_TOKENS,
@@ -34,7 +34,6 @@ __all__ = [
     "Split",
     "SplitBalance",
     "bucketed_batches",
-    "drop_words",
     "evaluation_batches",
     "load_dataset",
     "pad",

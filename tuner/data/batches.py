@@ -6,7 +6,7 @@ Batches of similar lengths halve an epoch's time on reviews, because less paddin
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from tuner.data.dataset import PADDING, UNKNOWN, EncodedSequences
+from tuner.data.dataset import PADDING, EncodedSequences
 from tuner.data.ragged import run_positions
 
 
@@ -106,9 +106,3 @@ def pad(
     filled = np.arange(width) < lengths[:, np.newaxis]
     padded[filled] = sequences.tokens[run_positions(ends - lengths, lengths)]
     return padded
-
-
-def drop_words(ids: NDArray[np.int32], share: float, rng: np.random.Generator) -> NDArray[np.int32]:
-    """`(batch, width)` ids, a random `share` of which are UNKNOWN now; padding stays (Iyyer et al., 2015)."""
-    dropped = (rng.random(ids.shape, dtype=np.float32) < share) & (ids != PADDING)
-    return np.where(dropped, np.int32(UNKNOWN), ids)

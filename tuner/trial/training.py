@@ -12,7 +12,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from tuner.data import UNKNOWN, EncodedSequences, bucketed_batches, drop_words, pad
+from tuner.data import UNKNOWN, EncodedSequences, bucketed_batches, pad
 from tuner.errors import TrialDiverged
 from tuner.model import build_model, compile_model, uses_cudnn
 from tuner.space import Metric
@@ -182,7 +182,6 @@ class Training:
         rng = np.random.default_rng((self._spec.seed, epoch))
         batch_size = self._spec.hyperparameters.batch_size
         max_length = self._spec.hyperparameters.max_length
-        word_dropout = self._spec.hyperparameters.word_dropout
         batches = bucketed_batches(
             self._train.lengths,
             batch_size=batch_size,
@@ -194,8 +193,6 @@ class Training:
                 return None
             widest = min(_WARM_UP_LENGTH, max_length) if self._warm_up_left else max_length
             ids = pad(self._train, indices, max_width=widest)
-            if word_dropout:
-                ids = drop_words(ids, word_dropout, rng)
             loss, accuracy = self._step(ids, self._train.labels[indices])
             if not math.isfinite(loss):
                 raise TrialDiverged(f"loss became {loss} in epoch {epoch}; lower learning_rate")
