@@ -116,6 +116,12 @@ def load_study(journal: Path, name: str = STUDY_NAME) -> optuna.Study:
         raise RunFolderError(f"{journal}: {_NO_STUDY}") from cause
 
 
+def study_beside(study: optuna.Study, name: str) -> optuna.Study | None:
+    """Another study of the same journal, read with it; None where there is none."""
+    names = [each.study_name for each in study._storage.get_all_studies()]
+    return optuna.load_study(study_name=name, storage=study._storage) if name in names else None
+
+
 class SearchStudy:
     """The study while a search runs: asks, reports, prunes and tells in this package's words."""
 

@@ -24,6 +24,7 @@ from tuner.cli import (
     stop,
     submit,
     test,
+    watch,
 )
 from tuner.driver.interrupts import Interrupted, StopRequested
 from tuner.errors import SearchError, TunerError
@@ -39,6 +40,7 @@ app = typer.Typer(
 )
 app.command("search")(search.search)
 app.command("status")(status.status)
+app.command("watch")(watch.watch)
 app.command("stop")(stop.stop)
 app.command("submit")(submit.submit)
 app.command("fetch")(fetch.fetch)
