@@ -44,7 +44,7 @@ def test_reading_commands_load_nothing_heavy(tmp_path: Path, arguments: tuple[st
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("command", ["leaderboard", "status", "watch"])
+@pytest.mark.parametrize("command", ["leaderboard", "status", "watch", "dashboard"])
 def test_no_run_is_refused_without_loading_anything_heavy(tmp_path: Path, command: str) -> None:
     code, loaded, printed = run(tmp_path, command, "runs/missing")
     assert code == 2, printed

@@ -102,8 +102,8 @@ def _searched(space: object) -> object:
     return list(space["architectures"]), {**space, "description": ""}
 
 
-def load_study(journal: Path, name: str = STUDY_NAME) -> optuna.Study:
-    """The study called `name` in `journal`, for reading.
+def load_study(journal: Path, name: str = STUDY_NAME, *, read_only: bool = False) -> optuna.Study:
+    """The study called `name` in `journal`, for reading; `read_only` refuses anything else.
 
     Raises:
         RunFolderError: the file is missing, damaged or holds no study of ours.
@@ -111,7 +111,9 @@ def load_study(journal: Path, name: str = STUDY_NAME) -> optuna.Study:
     if not journal.is_file():
         raise RunFolderError(f"{journal}: no such file; `tuner search` makes one")
     try:
-        return optuna.load_study(study_name=name, storage=open_journal(journal))
+        return optuna.load_study(
+            study_name=name, storage=open_journal(journal, read_only=read_only)
+        )
     except KeyError as cause:
         raise RunFolderError(f"{journal}: {_NO_STUDY}") from cause
 

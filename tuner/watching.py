@@ -69,7 +69,7 @@ class _WatchedRun:
     def __init__(self, folder: RunFolder, clock: Clock, wall_clock: Clock) -> None:
         self._folder = folder
         self._clocks = clock, wall_clock
-        self._study = load_study(folder.journal)
+        self._study = load_study(folder.journal, read_only=True)
         self._watched: WatchedStudy | None = None
         self._seen: list[tuple[int, int]] = []
 

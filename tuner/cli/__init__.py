@@ -11,6 +11,7 @@ import typer
 
 from tuner.cli import (
     confirm,
+    dashboard,
     data,
     doctor,
     export,
@@ -41,6 +42,7 @@ app = typer.Typer(
 app.command("search")(search.search)
 app.command("status")(status.status)
 app.command("watch")(watch.watch)
+app.command("dashboard")(dashboard.dashboard)
 app.command("stop")(stop.stop)
 app.command("submit")(submit.submit)
 app.command("fetch")(fetch.fetch)
