@@ -10,9 +10,15 @@ class Extra(StrEnum):
     """An optional dependency, as `pyproject.toml` names it."""
 
     DASHBOARD = "dashboard"
+    MLFLOW = "mlflow"
+    TENSORBOARD = "tensorboard"
 
 
-_MODULES = {Extra.DASHBOARD: ("optuna_dashboard",)}
+_MODULES = {
+    Extra.DASHBOARD: ("optuna_dashboard",),
+    Extra.MLFLOW: ("mlflow", "sqlalchemy", "alembic"),
+    Extra.TENSORBOARD: ("tensorboard",),
+}
 
 
 def require(extra: Extra, feature: str) -> None:

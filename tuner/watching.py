@@ -159,7 +159,7 @@ class WatchedStudy:
     def _events(self, trial: "FrozenTrial", config: SearchConfig) -> Iterator[Event]:
         record = self.reader.record(trial)
         number, is_finished = trial.number, trial.state.is_finished()
-        if record.started is None or not (is_finished or self._is_suggested(record)):
+        if record.started is None or not (is_finished or self.reader.is_suggested(record)):
             return  # its next change tells
         before = self._running.get(number)
         live = self._live(record, config)
@@ -198,13 +198,6 @@ class WatchedStudy:
         self._counts[record.status] += 1
         rivals = [record] if self._best is None else [self._best, record]
         self._best = best_of(rivals, self.reader.space.metric.mode)
-
-    def _is_suggested(self, record: TrialRecord) -> bool:
-        """Whether all its parameters are known: they are written one after the other."""
-        space = self.reader.space
-        if record.architecture not in space.architectures:
-            return False
-        return len(record.parameters) == len(space.parameters(record.architecture))
 
     def _live(self, record: TrialRecord, config: SearchConfig) -> LiveTrial:
         assert record.started is not None

@@ -72,6 +72,15 @@ def search(
     pruner: Annotated[
         str | None, typer.Option(help=f"{_one_of(PrunerName)}; default halving.")
     ] = None,
+    tensorboard: Annotated[
+        bool | None, typer.Option(help="Write TensorBoard's event files into the run folder.")
+    ] = None,
+    mlflow: Annotated[
+        str | None,
+        typer.Option(
+            help="Log every trial to MLflow: a server's http address, or a SQLite file's path."
+        ),
+    ] = None,
     address: Address = None,
     config: Annotated[
         Path | None, typer.Option(help="A YAML file of these settings; flags win over it.")
@@ -107,6 +116,8 @@ def search(
             "seed": seed,
             "sampler": sampler,
             "pruner": pruner,
+            "tensorboard": tensorboard,
+            "mlflow": mlflow,
             "address": address,
             "trainer": trainer,
         },

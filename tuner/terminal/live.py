@@ -94,8 +94,10 @@ class LiveTable:
         self._message = text
 
     def on_event(self, event: Event, state: SearchState) -> None:
-        """Remembers what to draw; a failure also stays on the screen."""
+        """Remembers what to draw; failures and notes also stay on the screen."""
         self._state = state
+        if event.kind is EventKind.NOTE:
+            self._live.console.print(printable(event_line(event, state)), style="yellow")
         if event.kind is EventKind.TRIAL_ENDED and event.status is not None:
             if event.status not in {TrialStatus.COMPLETE, TrialStatus.PRUNED}:
                 self._live.console.print(printable(event_line(event, state)), style="red")
@@ -142,6 +144,8 @@ def draw(state: SearchState, now: float, height: int) -> RenderableType:
 def event_line(event: Event, state: SearchState) -> str:
     """An event in words."""
     trial = event.trial
+    if event.kind is EventKind.NOTE:
+        return event.error or ""
     if event.kind is EventKind.SEARCH_STARTED:
         before = f", {state.finished} trials done before" if state.finished else ""
         return f"searching {state.name}: {_budget_text(state, 0.0, elapsed_shown=False)}{before}"
