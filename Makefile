@@ -20,7 +20,7 @@ HAS_TESTS := $(MADE_FROM)/has-tests
 HAS_PEERS := $(MADE_FROM)/has-peers
 
 # In the order of the README's table.
-BENCHMARKS := between_trials throughput time_to_accuracy driver_growth bucketing_accuracy memory_growth scale
+BENCHMARKS := between_trials throughput time_to_accuracy driver_growth leaderboard_growth bucketing_accuracy memory_growth scale
 
 .PHONY: help search test benchmark wheel clean environment test-environment benchmark-environment
 

@@ -14,7 +14,7 @@ import pandas as pd
 from tuner.errors import UsageError
 from tuner.records import StudyReader, TrialRecord, ranked
 from tuner.run_folder import write_atomically
-from tuner.space import Mode
+from tuner.space import Mode, SearchSpace
 from tuner.status import TrialStatus
 
 _BEFORE_PARAMETERS = (
@@ -61,7 +61,12 @@ def leaderboard(reader: StudyReader) -> pd.DataFrame:
         _row(rank, record, names)
         for rank, record in enumerate(ranked(reader.records(), reader.space.metric.mode), start=1)
     ]
-    return _typed(rows, [*_BEFORE_PARAMETERS, *names, *_AFTER_PARAMETERS])
+    return _typed(rows, columns(reader.space))
+
+
+def columns(space: SearchSpace) -> list[str]:
+    """The leaderboard's columns."""
+    return [*_BEFORE_PARAMETERS, *space.parameter_names, *_AFTER_PARAMETERS]
 
 
 def curves(reader: StudyReader) -> pd.DataFrame:

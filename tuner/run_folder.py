@@ -99,6 +99,11 @@ class RunFolder:
         return self.path / "logs"
 
     @property
+    def snapshot(self) -> Path:
+        """A long leaderboard as it was at a point of the journal: see `tuner.snapshot`."""
+        return self.logs / "leaderboard.parquet"
+
+    @property
     def lock_file(self) -> Path:
         return self.logs / "lock"
 
