@@ -20,8 +20,8 @@ HAS_TESTS := $(MADE_FROM)/has-tests
 HAS_PEERS := $(MADE_FROM)/has-peers
 
 # In the order of the README's table.
-BENCHMARKS := between_trials throughput time_to_accuracy search_quality driver_growth bucketing_accuracy \
-  imdb_ablation memory_growth scale
+BENCHMARKS := between_trials throughput time_to_accuracy search_quality driver_growth leaderboard_growth \
+  bucketing_accuracy imdb_ablation memory_growth scale
 
 .PHONY: help search winner test benchmark wheel clean environment test-environment benchmark-environment
 

@@ -6,6 +6,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from studies import open_study
+
+from tuner.config import make_config
+from tuner.run_folder import RunFolder
+from tuner.space import SearchSpace
 
 HEAVY = {"ray", "keras", "tensorflow"}
 
@@ -39,10 +44,22 @@ def test_reading_commands_load_nothing_heavy(tmp_path: Path, arguments: tuple[st
     assert list(tmp_path.iterdir()) == []
 
 
-def test_leaderboard_of_no_run_is_refused_without_loading_anything_heavy(tmp_path: Path) -> None:
-    code, loaded, printed = run(tmp_path, "leaderboard", "runs/missing")
+@pytest.mark.parametrize("command", ["leaderboard", "status", "watch", "dashboard"])
+def test_no_run_is_refused_without_loading_anything_heavy(tmp_path: Path, command: str) -> None:
+    code, loaded, printed = run(tmp_path, command, "runs/missing")
     assert code == 2, printed
     assert "runs/missing" in printed
+    assert not loaded & HEAVY
+
+
+def test_watching_loads_nothing_heavy(tmp_path: Path, space: SearchSpace) -> None:
+    config = make_config({"space": space, "out": str(tmp_path), "name": "x"})
+    folder = RunFolder(config.folder)
+    folder.write_run_file(config, "data")
+    open_study(folder.journal, space)
+    code, loaded, printed = run(tmp_path, "watch", "x")
+    assert code == 0, printed
+    assert printed.startswith("No search is running in it.\nrun         x\nstate       stopped;")
     assert not loaded & HEAVY
 
 

@@ -194,6 +194,11 @@ def test_a_storage_path_that_only_this_folder_knows_is_refused(typed_in: Path) -
         packed(typed_in, more="storage_path: here\n")
 
 
+def test_a_file_for_mlflow_that_only_this_folder_knows_is_refused(typed_in: Path) -> None:
+    with pytest.raises(ConfigError, match=r"mlflow: m\.db is of this machine; write a server's"):
+        packed(typed_in, more="mlflow: m.db\n")
+
+
 def test_architectures_of_ones_own_travel_too(typed_in: Path) -> None:
     (typed_in / "my_models.py").write_text("def build(**parameters): ...\n")
     assert (packed(typed_in, "my_models:build") / "my_models.py").is_file()

@@ -163,6 +163,34 @@ def _place(place: str) -> str:
     return _utf8(place)
 
 
+def tracking_uri(place: str) -> str:
+    """MLflow's URI of a server, a database, a SQLite file, or a folder for one.
+
+    Raises:
+        ValueError: it is none of these, or holds a password, which the run folder would record.
+    """
+    if re.match(r"https?://[^/]", place):
+        if "@" in place.split("/")[2]:
+            raise ValueError(
+                "must hold no password, the run folder records it; "
+                "set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD"
+            )
+        return place
+    path = place.removeprefix("sqlite:///")
+    if not path or is_url(path):
+        raise ValueError(
+            f"must be http://host:port, sqlite:///file.db, or a path of a file or folder, got {place!r}"
+        )
+    path = absolute(path)
+    is_file = place.startswith("sqlite:") or path.endswith((".db", ".sqlite", ".sqlite3"))
+    return "sqlite:///" + (os.path.join(path, "mlflow.db") if not is_file else path)
+
+
+def _tracking_place(place: str) -> str:
+    tracking_uri(_utf8(place))
+    return place
+
+
 GpusPerTrial = Annotated[float | Literal["auto"], BeforeValidator(parse_gpus)]
 TwoObjectives = Annotated[tuple[MetricName, Cost], BeforeValidator(parse_objectives)]
 Duration = Annotated[float, BeforeValidator(parse_duration), PlainSerializer(_exact_duration)]
@@ -198,6 +226,8 @@ class SearchConfig(Strict):
     sampler: SamplerName = SamplerName.TPE
     objectives: TwoObjectives | None = None  # besides the space's metric, a cost to keep low
     pruner: PrunerName = Field(default_factory=_default_pruner)
+    tensorboard: bool = False
+    mlflow: Annotated[str, AfterValidator(_tracking_place)] | None = None
     address: str | None = None
     trainer: TrainerName = TrainerName.KERAS
 

@@ -60,7 +60,19 @@ class _Backend(JournalFileBackend):
             ) from cause
 
 
-def open_journal(path: Path) -> JournalStorage:
+class _ReadOnlyBackend(_Backend):
+    """For whoever must not change the study of a search that runs."""
+
+    def append_logs(self, logs: list[dict[str, Any]]) -> None:
+        """Refuses.
+
+        Raises:
+            RunFolderError: always.
+        """
+        raise RunFolderError(f"{self._file_path}: was opened for reading only")
+
+
+def open_journal(path: Path, *, read_only: bool = False) -> JournalStorage:
     """The storage that reads and appends to the journal at `path`; an empty one is made where there is none.
 
     A last line without an end is passed over: somebody may be writing it.
@@ -70,7 +82,7 @@ def open_journal(path: Path) -> JournalStorage:
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     try:
-        return JournalStorage(_Backend(str(path)))
+        return JournalStorage((_ReadOnlyBackend if read_only else _Backend)(str(path)))
     except OSError:
         raise
     except Exception as cause:  # Optuna replays whatever stands there, and stumbles in many ways

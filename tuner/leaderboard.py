@@ -18,7 +18,7 @@ from tuner.objectives import Objectives
 from tuner.pareto import front
 from tuner.records import StudyReader, TrialRecord, on_front, ranked
 from tuner.run_folder import write_atomically
-from tuner.space import Mode
+from tuner.space import Mode, SearchSpace
 from tuner.status import TrialStatus
 
 PARETO = (
@@ -66,11 +66,16 @@ def leaderboard(reader: StudyReader) -> pd.DataFrame:
     names = reader.space.parameter_names
     records = ranked(reader.records(), reader.space.metric.mode)
     rows = [_row(rank, record, names) for rank, record in enumerate(records, start=1)]
-    if reader.objectives is None:
-        return _typed(rows, [*_BEFORE_PARAMETERS, *names, *_AFTER_PARAMETERS])
-    leaders = {record.number for record in on_front(records, reader.objectives)}
-    rows = [{**row, PARETO: row["trial"] in leaders} for row in rows]
-    return _typed(rows, [*_BEFORE_PARAMETERS, PARETO, *names, *_AFTER_PARAMETERS])
+    if reader.objectives is not None:
+        leaders = {record.number for record in on_front(records, reader.objectives)}
+        rows = [{**row, PARETO: row["trial"] in leaders} for row in rows]
+    return _typed(rows, columns(reader.space, reader.objectives))
+
+
+def columns(space: SearchSpace, objectives: Objectives | None) -> list[str]:
+    """The leaderboard's columns."""
+    of_two = [PARETO] if objectives is not None else []
+    return [*_BEFORE_PARAMETERS, *of_two, *space.parameter_names, *_AFTER_PARAMETERS]
 
 
 def curves(reader: StudyReader) -> pd.DataFrame:

@@ -185,6 +185,12 @@ class StudyReader:
                 "restore study.journal from a backup, or search again under another --name"
             ) from cause
 
+    def is_suggested(self, record: TrialRecord) -> bool:
+        """Whether all of a trial's parameters are known: they are written one after the other."""
+        if record.architecture not in self.space.architectures:
+            return False
+        return len(record.parameters) == len(self.space.parameters(record.architecture))
+
     def _record(self, trial: FrozenTrial) -> TrialRecord:
         curve = {
             int(key.removeprefix(Attribute.EPOCH)): value

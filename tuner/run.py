@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from tuner.objectives import Objectives
     from tuner.records import StudyReader, TrialRecord
+    from tuner.snapshot import Snapshot
     from tuner.space import SearchSpace
 
 
@@ -27,6 +28,7 @@ class Run:
 
     def __init__(self, path: Path | str) -> None:
         self._folder = RunFolder.existing(path)
+        self._snapshot: Snapshot | None = None
 
     @property
     def folder(self) -> Path:
@@ -54,17 +56,22 @@ class Run:
     @property
     def objectives(self) -> "Objectives | None":
         """The metric and the cost of a search with two objectives; None where it had the metric alone."""
-        return self._reader.objectives
+        return self._reader.objectives if self._snapshot is None else self._snapshot.objectives
 
     @property
     def space(self) -> "SearchSpace":
         """The space that was searched."""
-        return self._reader.space
+        return self._reader.space if self._snapshot is None else self._snapshot.space
 
     def leaderboard(self) -> "pd.DataFrame":
         """Every trial, best first: the columns of `leaderboard.csv`."""
         from tuner.leaderboard import leaderboard
+        from tuner.snapshot import read_snapshot
 
+        if "_reader" not in self.__dict__:
+            self._snapshot = read_snapshot(self._folder)
+            if self._snapshot is not None:
+                return self._snapshot.board
         return leaderboard(self._reader)
 
     def curves(self) -> "pd.DataFrame":

@@ -21,7 +21,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import IO, Any
 
-from tuner.config import SearchConfig, absolute, working_copy
+from tuner.config import SearchConfig, absolute, tracking_uri, working_copy
 from tuner.errors import RunFolderError
 from tuner.kill_points import KillPoint, kill_point
 from tuner.storage import is_url
@@ -84,8 +84,24 @@ class RunFolder:
         )
 
     @property
+    def tensorboard(self) -> Path:
+        """TensorBoard's event files, a folder a trial."""
+        return self.path / "tensorboard"
+
+    @property
+    def study_id(self) -> str:
+        """Tells the study from all others, also from those of the same name: of the journal's first line."""
+        with open(self.journal, "rb") as journal:
+            return hashlib.sha256(journal.readline()).hexdigest()[:16]
+
+    @property
     def logs(self) -> Path:
         return self.path / "logs"
+
+    @property
+    def snapshot(self) -> Path:
+        """A long leaderboard as it was at a point of the journal: see `tuner.snapshot`."""
+        return self.logs / "leaderboard.parquet"
 
     @property
     def lock_file(self) -> Path:
@@ -225,6 +241,8 @@ class RunFolder:
         content["out"] = config.out if config.is_mirrored else os.path.abspath(self.path.parent)
         if config.storage_path is not None:
             content["storage_path"] = absolute(config.storage_path)
+        if config.mlflow is not None:
+            content["mlflow"] = tracking_uri(config.mlflow)
         if os.path.isfile(os.path.expanduser(config.data.source)):
             content["data"]["source"] = os.path.abspath(os.path.expanduser(config.data.source))
         created = (

@@ -117,8 +117,8 @@ def _searched(space: object) -> object:
     return list(space["architectures"]), {**space, "description": ""}
 
 
-def load_study(journal: Path, name: str = STUDY_NAME) -> optuna.Study:
-    """The study called `name` in `journal`, for reading.
+def load_study(journal: Path, name: str = STUDY_NAME, *, read_only: bool = False) -> optuna.Study:
+    """The study called `name` in `journal`, for reading; `read_only` refuses anything else.
 
     Raises:
         RunFolderError: the file is missing, damaged or holds no study of ours.
@@ -126,9 +126,17 @@ def load_study(journal: Path, name: str = STUDY_NAME) -> optuna.Study:
     if not journal.is_file():
         raise RunFolderError(f"{journal}: no such file; `tuner search` makes one")
     try:
-        return optuna.load_study(study_name=name, storage=open_journal(journal))
+        return optuna.load_study(
+            study_name=name, storage=open_journal(journal, read_only=read_only)
+        )
     except KeyError as cause:
         raise RunFolderError(f"{journal}: {_NO_STUDY}") from cause
+
+
+def study_beside(study: optuna.Study, name: str) -> optuna.Study | None:
+    """Another study of the same journal, read with it; None where there is none."""
+    names = [each.study_name for each in study._storage.get_all_studies()]
+    return optuna.load_study(study_name=name, storage=study._storage) if name in names else None
 
 
 class SearchStudy:

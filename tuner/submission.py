@@ -34,6 +34,12 @@ def pack_submission(config: SearchConfig, folder: Path) -> None:
         raise ConfigError(
             f"storage_path: {place} is of this machine; write a path of all nodes, or a URL"
         )
+    if config.mlflow is not None and not config.mlflow.startswith(
+        ("http:", "https:", "/", "~", "sqlite:////")
+    ):
+        raise ConfigError(
+            f"mlflow: {config.mlflow} is of this machine; write a server's address, or a path of the head"
+        )
     source = Path(os.path.expanduser(config.data.source))
     if source.is_file():
         megabytes = source.stat().st_size / 1e6

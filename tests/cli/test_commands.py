@@ -157,6 +157,10 @@ def test_the_version_is_the_installed_one(call: Call, monkeypatch: pytest.Monkey
             ("search", "seed", "--sampler", "grid"),
             "--sampler: must be 'tpe' or 'random', got 'grid'",
         ),
+        (
+            ("search", "seed", "--mlflow", "ftp://x"),
+            "--mlflow: must be http://host:port, sqlite:///",
+        ),
         (("search", "seed", "--config", "no.yaml"), "no.yaml: cannot be read: No such file"),
         (("search", "x\ny\x1b[2J.yaml"), "x y�[2J.yaml: no such file; write a YAML file's path"),
         (("spaces", "nope"), "'nope' is neither a file nor a built-in space; write a YAML file's"),

@@ -92,6 +92,7 @@ def picture(of: SearchState, now: float = 100.0, *, height: int = 40, width: int
             {},
             "trial 7 lstm failed in 1s: ValueError: no",
         ),
+        (Event(EventKind.NOTE, error="MLflow is down"), {}, "MLflow is down"),
     ],
 )
 def test_an_event_is_a_line(event: Event, changes: Mapping[str, Any], line: str) -> None:
@@ -243,6 +244,7 @@ def test_the_table_draws_what_it_was_told_last_and_keeps_failures() -> None:
         console.print(table.render())
         failed = Event(EventKind.TRIAL_ENDED, trial(), TrialStatus.FAILED, f"why {EVIL}")
         table.on_event(failed, state(counts={TrialStatus.FAILED: 1}))
+        table.on_event(Event(EventKind.NOTE, error="MLflow is down"), state())
         complete = Event(EventKind.TRIAL_ENDED, trial(number=8), TrialStatus.COMPLETE, score=0.5)
         table.on_event(complete, state(counts={TrialStatus.FAILED: 1, TrialStatus.COMPLETE: 1}))
         console.print(table.render())
@@ -250,6 +252,7 @@ def test_the_table_draws_what_it_was_told_last_and_keeps_failures() -> None:
     text = console.file.getvalue()
     assert "starting Ray …" in text
     assert f"trial 7 lstm failed in 0s: why {HARMLESS}" in text
+    assert "MLflow is down" in text
     assert "trial 8 lstm complete" not in text
     assert "1 complete  0 pruned  1 failed" in text
     assert "\x07" not in text

@@ -11,6 +11,7 @@ import typer
 
 from tuner.cli import (
     confirm,
+    dashboard,
     data,
     doctor,
     export,
@@ -24,6 +25,7 @@ from tuner.cli import (
     stop,
     submit,
     test,
+    watch,
 )
 from tuner.driver.interrupts import Interrupted, StopRequested
 from tuner.errors import SearchError, TunerError
@@ -39,6 +41,8 @@ app = typer.Typer(
 )
 app.command("search")(search.search)
 app.command("status")(status.status)
+app.command("watch")(watch.watch)
+app.command("dashboard")(dashboard.dashboard)
 app.command("stop")(stop.stop)
 app.command("submit")(submit.submit)
 app.command("fetch")(fetch.fetch)

@@ -81,6 +81,15 @@ def search(
             help=f"Keep a cost low, too: the space's metric and one of {_one_of(Cost)}. Nothing is pruned then.",
         ),
     ] = None,
+    tensorboard: Annotated[
+        bool | None, typer.Option(help="Write TensorBoard's event files into the run folder.")
+    ] = None,
+    mlflow: Annotated[
+        str | None,
+        typer.Option(
+            help="Log every trial to MLflow: a server's http address, or a SQLite file's path."
+        ),
+    ] = None,
     address: Address = None,
     config: Annotated[
         Path | None, typer.Option(help="A YAML file of these settings; flags win over it.")
@@ -117,6 +126,8 @@ def search(
             "sampler": sampler,
             "pruner": pruner,
             "objectives": objectives,
+            "tensorboard": tensorboard,
+            "mlflow": mlflow,
             "address": address,
             "trainer": trainer,
         },

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from tuner.leaderboard import curves, leaderboard, write_csv
 from tuner.records import StudyReader
 from tuner.run_folder import RunFolder
+from tuner.snapshot import point_of, write_snapshot
 
 _EVERY_S = 2.0
 _SHARE = (
@@ -48,7 +49,7 @@ class RunFiles(ABC):
 
 
 class LeaderboardFiles(RunFiles):
-    """`leaderboard.csv` and `curves.csv`."""
+    """`leaderboard.csv`, `curves.csv`, and of a long leaderboard a snapshot that is read at once."""
 
     def __init__(self, folder: RunFolder, reader: StudyReader, clock: Callable[[], float]) -> None:
         super().__init__(clock)
@@ -56,5 +57,8 @@ class LeaderboardFiles(RunFiles):
         self._reader = reader
 
     def _write(self) -> None:
-        write_csv(leaderboard(self._reader), self._folder.leaderboard)
+        point = point_of(self._reader, self._folder.journal)
+        board = leaderboard(self._reader)
+        write_csv(board, self._folder.leaderboard)
         write_csv(curves(self._reader), self._folder.curves)
+        write_snapshot(board, self._reader, point, self._folder.snapshot)

@@ -64,6 +64,7 @@ class EventKind(StrEnum):
     TRIAL_STARTED = "trial started"
     EPOCH_ENDED = "epoch ended"
     TRIAL_ENDED = "trial ended"
+    NOTE = "note"  # something a person should know, in `error`; the search goes on
 
 
 @dataclass(frozen=True)

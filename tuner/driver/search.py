@@ -11,6 +11,7 @@ from tuner.driver.progress import SearchListener, SilentListener
 from tuner.driver.sitting import EndReason, SearchOutcome, checkpoints_of, run_plan
 from tuner.records import StudyReader
 from tuner.run_folder import RunFolder
+from tuner.sinks.choice import check_sinks
 from tuner.study import SearchStudy, create_or_open_study
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ def run_search(config: SearchConfig, listener: SearchListener | None = None) -> 
         SearchError: every trial failed, Ray does not start, or a file cannot be written.
         Interrupted, StopRequested: it was asked to end before its first trial.
     """
+    check_sinks(config)
     dataset = load_dataset(config.data, seed=config.seed)
     plan = SearchPlan(config, RunFolder(config.folder), dataset)
     return run_plan(plan, listener or SilentListener())

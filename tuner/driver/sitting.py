@@ -19,20 +19,27 @@ from tuner.driver.gpu_share import with_measured_share
 from tuner.driver.interrupts import Interrupted, InterruptFlag, StopRequested, TimeIsUp
 from tuner.driver.mirror import Mirror, mirror_of
 from tuner.driver.output import output_to
-from tuner.driver.progress import Event, SearchListener, SearchState
+from tuner.driver.progress import Event, EventKind, SearchListener, SearchState
 from tuner.driver.session import SearchSession
 from tuner.errors import ConfigError, JournalTorn, SearchError
 from tuner.hyperparameters import is_custom
 from tuner.kill_points import KillPoint, kill_point
 from tuner.model.custom import check_importable
+from tuner.records import StudyReader
 from tuner.run import Run
 from tuner.run_folder import RunFolder
+from tuner.sinks.choice import make_sinks
+from tuner.sinks.feed import Feeds
 from tuner.storage import Storage
-from tuner.study import SearchStudy
+from tuner.study import SearchStudy, load_study
 from tuner.validation import one_line
 
 if TYPE_CHECKING:
     from tuner.driver.trainable import Task
+
+
+_SINKS_S = 60.0  # for what they have not got by the end
+_HURRIED_SINKS_S = 5.0
 
 
 class EndReason(StrEnum):
@@ -140,6 +147,9 @@ def _refuse_unknown_architectures(config: SearchConfig) -> None:
 def _run(sitting: _Sitting, say: Callable[[str], None]) -> SearchOutcome:
     plan = sitting.plan
     if plan.is_done():
+        if sinks := make_sinks(plan.config, plan.folder):  # asked for, perhaps, after the search
+            with _feeding(Feeds(sinks, StudyReader(load_study(plan.folder.journal))), say):
+                pass
         return SearchOutcome(Run(plan.folder.path), EndReason.BUDGET_WAS_USED)
     sitting.flag.check()
     with ray_cluster(plan.config, sitting.flag, last_words=say) as cluster:
@@ -162,15 +172,16 @@ def _run_on(
     """Runs the trials; `config` is the plan's, with figures in the place of `auto`."""
     folder = sitting.plan.folder
     files = sitting.plan.files(study)
+    feeds = Feeds(make_sinks(config, folder), StudyReader(study.study))
+    audience = _Audience(sitting.listener, files, feeds)
     session = SearchSession(
-        study,
-        config,
-        workers=capacity,
-        listener=_Both(sitting.listener, files),
-        clock=time.monotonic,
+        study, config, workers=capacity, listener=audience, clock=time.monotonic
     )
     try:
-        with _closing(session, files):
+        with (
+            _feeding(feeds, lambda note: audience.note(note, session.state)),
+            _closing(session, files),
+        ):
             _fit(cluster, sitting, config, session, files)
         # Of an interrupted search they stay, to go on from.
         _remove_checkpoints(config, sitting.plan.dataset)
@@ -278,13 +289,35 @@ def _close(session: SearchSession, files: RunFiles) -> None:
     files.write()
 
 
-class _Both:
-    """Tells the listener, and the files that there is news."""
+@contextmanager
+def _feeding(feeds: Feeds, say: Callable[[str], None]) -> Iterator[None]:
+    """Keeps the sinks up to date, and gives them some time in the end; a search that was asked to end waits little."""
+    feeds.start()
+    timeout_s = _HURRIED_SINKS_S
+    try:
+        yield
+        timeout_s = _SINKS_S
+    finally:
+        feeds.finish(timeout_s)
+        for note in feeds.notes():
+            say(note)
 
-    def __init__(self, listener: SearchListener, files: RunFiles) -> None:
+
+class _Audience:
+    """Tells the listener, and the files and sinks that there is news; and the listener what these have to say."""
+
+    def __init__(self, listener: SearchListener, files: RunFiles, feeds: Feeds) -> None:
         self._listener = listener
         self._files = files
+        self._feeds = feeds
 
     def on_event(self, event: Event, state: SearchState) -> None:
         self._files.mark_stale()
+        self._feeds.wake()
         self._listener.on_event(event, state)
+        for note in self._feeds.notes():
+            self.note(note, state)
+
+    def note(self, note: str, state: SearchState) -> None:
+        """Something a person should know."""
+        self._listener.on_event(Event(EventKind.NOTE, error=note), state)

@@ -41,6 +41,9 @@ if TYPE_CHECKING:
     from tuner.driver.trainable import Task
 
 
+_OF_SEARCHES = ("tensorboard", "mlflow")  # finalists would be further trials of the same numbers
+
+
 class TrainOn(StrEnum):
     """What finalists learn from."""
 
@@ -96,7 +99,7 @@ def _config(folder: RunFolder, resources: Mapping[str, object]) -> SearchConfig:
         update["storage_path"] = f"{recorded.storage_path}/confirmation"
     given = {name: value for name, value in resources.items() if value is not None}
     settings = {
-        **recorded.model_dump(exclude={"space", "time_budget", "max_concurrent"}),
+        **recorded.model_dump(exclude={"space", "time_budget", "max_concurrent", *_OF_SEARCHES}),
         **update,
         "space": recorded.space,
         "pruner": PrunerName.NONE,

@@ -25,11 +25,24 @@ _BAR_WIDTH = 30
 
 
 class Lines:
-    """One line an event: for logs, pipes and notebooks."""
+    """One line an event: for logs, pipes and notebooks.
 
-    def __init__(self, out: IO[str], clock: Callable[[], float] = time.monotonic) -> None:
+    Args:
+        out: where they go.
+        clock: the search's.
+        ends_with_reader: whether nobody reading them any more is an error.
+    """
+
+    def __init__(
+        self,
+        out: IO[str],
+        clock: Callable[[], float] = time.monotonic,
+        *,
+        ends_with_reader: bool = False,
+    ) -> None:
         self._out = out
         self._clock = clock
+        self._silenced_by = () if ends_with_reader else (BrokenPipeError,)
 
     def __enter__(self) -> Self:
         return self
@@ -39,7 +52,7 @@ class Lines:
 
     def say(self, text: str) -> None:
         """A line of its own; none any more once nobody reads them (`tuner search … | head`): the search goes on."""
-        with suppress(BrokenPipeError):
+        with suppress(*self._silenced_by):
             print(text, file=self._out, flush=True)
 
     def on_event(self, event: Event, state: SearchState) -> None:
@@ -82,10 +95,12 @@ class LiveTable:
         self._message = text
 
     def on_event(self, event: Event, state: SearchState) -> None:
-        """Remembers what to draw; a failure also stays on the screen, and that nothing is pruned."""
+        """Remembers what to draw; failures and notes also stay on the screen, and that nothing is pruned."""
         self._state = state
         if event.kind is EventKind.SEARCH_STARTED and state.objectives is not None:
             self._live.console.print(printable(event_line(event, state)))
+        if event.kind is EventKind.NOTE:
+            self._live.console.print(printable(event_line(event, state)), style="yellow")
         if event.kind is EventKind.TRIAL_ENDED and event.status is not None:
             if event.status not in {TrialStatus.COMPLETE, TrialStatus.PRUNED}:
                 self._live.console.print(printable(event_line(event, state)), style="red")
@@ -133,6 +148,8 @@ def draw(state: SearchState, now: float, height: int) -> RenderableType:
 def event_line(event: Event, state: SearchState) -> str:
     """An event in words."""
     trial = event.trial
+    if event.kind is EventKind.NOTE:
+        return event.error or ""
     if event.kind is EventKind.SEARCH_STARTED:
         before = f", {state.finished} trials done before" if state.finished else ""
         budget = _budget_text(state, 0.0, elapsed_shown=False)
@@ -152,10 +169,12 @@ def event_line(event: Event, state: SearchState) -> str:
     return f"{where} {event.status}{score} in {format_duration(event.seconds)}{reason}{best}"
 
 
-def make_listener(terminal: IO[str]) -> "Lines | LiveTable":
-    """A live table where there is a terminal, otherwise lines."""
+def make_listener(terminal: IO[str], *, ends_with_reader: bool = False) -> "Lines | LiveTable":
+    """A live table where there is a terminal, otherwise lines; see `Lines`."""
     console = Console(file=terminal, highlight=False, markup=False, emoji=False)
-    return LiveTable(console) if console.is_terminal else Lines(terminal)
+    if console.is_terminal:
+        return LiveTable(console)
+    return Lines(terminal, ends_with_reader=ends_with_reader)
 
 
 @contextmanager

@@ -1,0 +1,31 @@
+"""`tuner watch`."""
+
+from typing import Annotated
+
+import typer
+
+
+def watch(run: Annotated[str, typer.Argument(help="A run folder.")]) -> int:
+    """Show a run that searches elsewhere as its own terminal does, until it ends. Ctrl-C ends the watching only."""
+    from tuner.run_folder import RunFolder
+    from tuner.run_state import read_run_state
+    from tuner.terminal.live import make_listener, terminal_stream
+    from tuner.terminal.run_state import state_lines
+    from tuner.terminal.tables import plain_console, printable
+    from tuner.watching import watch as watch_run
+
+    folder = RunFolder.existing(run)
+    console = plain_console()
+    try:
+        with (
+            terminal_stream() as terminal,
+            make_listener(terminal, ends_with_reader=True) as listener,
+        ):
+            was_alive = watch_run(folder, listener)
+    except KeyboardInterrupt:
+        console.print("No longer watching; the search goes on.")
+        return 130
+    console.print("The search has ended." if was_alive else "No search is running in it.")
+    for line in state_lines(read_run_state(run)):
+        console.print(printable(line), soft_wrap=True)
+    return 0
