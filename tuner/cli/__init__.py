@@ -24,6 +24,7 @@ from tuner.cli import (
     stop,
     submit,
     test,
+    train,
 )
 from tuner.driver.interrupts import Interrupted, StopRequested
 from tuner.errors import SearchError, TunerError
@@ -47,6 +48,7 @@ app.command("confirm")(confirm.confirm)
 app.command("test")(test.open_test_split)
 app.command("export")(export.export)
 app.command("predict")(predict.predict)
+app.command("train")(train.train)
 app.command("leaderboard")(leaderboard.leaderboard)
 app.command("spaces")(spaces.spaces)
 app.command("data")(data.data)

@@ -9,13 +9,15 @@ from pathlib import Path
 
 from tuner.config import SearchConfig, make_config
 from tuner.data import Dataset, load_dataset
+from tuner.driver.cluster import make_current_folder_importable
 from tuner.driver.output import import_keras_quietly
 from tuner.errors import RunFolderError, UsageError
 from tuner.finalists.card import model_card
 from tuner.finalists.classifier import DESCRIPTION, Description, Member
 from tuner.finalists.ranking import Finalist, read_finalists
-from tuner.hyperparameters import resolve
+from tuner.hyperparameters import Hyperparameters, resolve
 from tuner.run_folder import RunFolder
+from tuner.trial.spec import TrainedModel
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,16 @@ def load_choice(
     return folder, config, dataset, chosen_finalists(read_finalists(folder, dataset), choice)
 
 
+@dataclass(frozen=True, eq=False)
+class Part:
+    """One of the models whose probabilities are averaged."""
+
+    model: TrainedModel
+    hyperparameters: Hyperparameters
+    seed: int
+    trial: int | None  # of the search; None where there was none
+
+
 def export_model(
     folder: RunFolder,
     config: SearchConfig,
@@ -62,51 +74,88 @@ def export_model(
     finalists: Sequence[Finalist],
     out: Path,
 ) -> Path:
-    """Writes the folder `out`, whole or not at all; what it held before is replaced if it was a model.
+    """Writes the finalists as one model, as `write_model` does.
 
     Of each finalist the seed that was best on the confirmation split is taken.
 
     Raises:
         RunFolderError: `out` holds something else, or a finalist's model is missing.
     """
+    check_writable(out)
+    parts = [
+        Part(
+            model=finalist.members[0].model,
+            hyperparameters=resolve(finalist.record.architecture, dict(finalist.record.parameters)),
+            seed=finalist.members[0].seed,
+            trial=finalist.record.number,
+        )
+        for finalist in finalists
+    ]
+    card = model_card(folder, config, dataset, finalists)
+    return write_model(out, run=folder.name, dataset=dataset, parts=parts, card=card)
+
+
+def check_writable(out: Path) -> None:
+    """Refuses a place that no model can be written to.
+
+    Raises:
+        RunFolderError: `out` holds something else than a model, or may not be written.
+    """
+    if out.exists() and not out.is_dir():
+        raise RunFolderError(f"{out}: must be a folder, got a file; choose another --out")
+    if out.exists() and not (out / DESCRIPTION).is_file() and any(out.iterdir()):
+        raise RunFolderError(f"{out}: is not empty and no exported model; choose another --out")
+    there = next(path for path in (out.absolute(), *out.absolute().parents) if path.exists())
+    if not there.is_dir() or not os.access(there, os.W_OK):
+        raise RunFolderError(f"{out}: cannot be made or written to; choose another --out")
+
+
+def write_model(out: Path, *, run: str, dataset: Dataset, parts: Sequence[Part], card: str) -> Path:
+    """Writes the folder `out`, whole or not at all; what it held before is replaced if it was a model.
+
+    Args:
+        run: what it comes from, for people.
+        card: Markdown.
+
+    Raises:
+        RunFolderError: `out` holds something else.
+    """
+    check_writable(out)
+    make_current_folder_importable()  # for an architecture of the user's own
     import_keras_quietly()
     from tuner.trial.rebuild import save_keras_model
 
-    if out.exists() and not (out / DESCRIPTION).is_file() and any(out.iterdir()):
-        raise RunFolderError(f"{out}: is not empty and no exported model; choose another --out")
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.") as temporary:
         made = Path(temporary) / "model"
         made.mkdir()
         members = []
-        for number, finalist in enumerate(finalists, start=1):
-            best = finalist.members[0]
-            hyperparameters = resolve(
-                finalist.record.architecture, dict(finalist.record.parameters)
-            )
+        for number, part in enumerate(parts, start=1):
             name = f"member-{number}.keras"
             save_keras_model(
-                best.model, hyperparameters, n_classes=len(dataset.class_names), path=made / name
+                part.model,
+                part.hyperparameters,
+                n_classes=len(dataset.class_names),
+                path=made / name,
             )
             members.append(
                 Member(
                     name,
-                    finalist.record.number,
-                    best.seed,
-                    hyperparameters.max_length,
-                    best.model.vocabulary_size,
+                    part.trial,
+                    part.seed,
+                    part.hyperparameters.max_length,
+                    part.model.vocabulary_size,
                 )
             )
         known = max(member.vocabulary_size for member in members)
         description = Description(
-            run=folder.name,
+            run=run,
             class_names=dataset.class_names,
             token_mode=dataset.token_mode,
             vocabulary=dataset.vocabulary[:known],
             members=tuple(members),
         )
         (made / DESCRIPTION).write_text(description.to_json(), encoding="utf-8")
-        card = model_card(folder, config, dataset, finalists)
         (made / "README.md").write_text(card, encoding="utf-8")
         if out.exists():
             shutil.rmtree(out)
