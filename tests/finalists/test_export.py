@@ -1,5 +1,8 @@
 """From finalists to a model that takes raw text."""
 
+import json
+import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,13 +14,14 @@ import yaml
 
 import tuner
 from tuner.config import DataConfig, SearchConfig, make_config
-from tuner.data import Dataset, EncodedSequences, Split, load_dataset
+from tuner.data import Dataset, EncodedSequences, Split, load_dataset, pad
 from tuner.driver.progress import SilentListener
 from tuner.driver.search import run_search
-from tuner.errors import DataError, RunFolderError, UsageError
+from tuner.errors import ConfigError, DataError, RunFolderError, UsageError
 from tuner.finalists.classifier import Classifier
 from tuner.finalists.confirmation import Request, run_confirmation
 from tuner.finalists.export import Choice, chosen_finalists, export_model
+from tuner.finalists.formats import ExportFormat
 from tuner.finalists.prediction import predict_file
 from tuner.finalists.ranking import Finalist, read_finalists
 from tuner.finalists.testing import ClassFigures, figures_of, open_test
@@ -119,6 +123,58 @@ def test_keras_alone_takes_the_file_in_its_safe_mode(confirmed: Confirmed, tmp_p
     confirmed.export(tmp_path / "model")
     model = keras.models.load_model(tmp_path / "model" / "member-1.keras", safe_mode=True)
     assert model.input_shape == (None, None)
+
+
+_SERVE = """
+import json, sys
+sys.modules["tuner"] = None  # not to be imported
+import numpy as np, tensorflow as tf
+ids = np.load(sys.argv[2])["ids"]
+loaded = tf.saved_model.load(sys.argv[1])
+print(json.dumps(loaded.serve(tf.constant(ids)).numpy().tolist()))
+"""
+
+
+def test_programs_without_tuner_say_the_same(confirmed: Confirmed, tmp_path: Path) -> None:
+    onnxruntime = pytest.importorskip("onnxruntime")
+    pytest.importorskip("tf2onnx")
+    made = export_model(
+        confirmed.folder,
+        confirmed.config,
+        confirmed.dataset,
+        confirmed.finalists,
+        tmp_path / "model",
+        [ExportFormat.SAVED_MODEL, ExportFormat.ONNX],
+    )
+    held_out = confirmed.dataset.splits[Split.CONFIRMATION]
+    for number, (finalist, known) in enumerate(
+        zip(confirmed.finalists, Classifier(made).description.members, strict=True), start=1
+    ):
+        view = held_out.view(vocabulary_size=known.vocabulary_size, max_length=known.max_length)
+        ids = pad(view, np.arange(len(view)))
+        np.savez(tmp_path / "ids.npz", ids=ids)
+        expected = finalist.members[0].model.probabilities[:, 1:]
+        place = [str(made / f"member-{number}.savedmodel"), str(tmp_path / "ids.npz")]
+        served = subprocess.run(
+            [sys.executable, "-c", _SERVE, *place], capture_output=True, text=True, check=True
+        )
+        assert np.array(json.loads(served.stdout)) == pytest.approx(expected, abs=1e-5)
+        session = onnxruntime.InferenceSession(made / f"member-{number}.onnx")
+        (said,) = session.run(None, {"ids": ids})
+        assert said == pytest.approx(expected, abs=1e-5)
+    card = (made / "README.md").read_text(encoding="utf-8")
+    assert "the probability of `positive`" in card
+    assert "--format=onnx --format=savedmodel" in card
+
+
+def test_a_format_whose_package_is_missing_is_refused_before_anything_is_made(
+    confirmed: Confirmed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    arguments = (confirmed.folder, confirmed.config, confirmed.dataset, confirmed.finalists)
+    with pytest.raises(ConfigError, match=r'pip install "sequence-tuner\[onnx\]"'):
+        export_model(*arguments, tmp_path / "model", [ExportFormat.ONNX])
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_card_says_how_sure_it_is(confirmed: Confirmed, tmp_path: Path) -> None:

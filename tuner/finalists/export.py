@@ -3,17 +3,18 @@
 import os
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from tuner.config import SearchConfig, make_config
 from tuner.data import Dataset, load_dataset
 from tuner.driver.cluster import make_current_folder_importable
-from tuner.driver.output import import_keras_quietly
+from tuner.driver.output import import_keras_quietly, output_to
 from tuner.errors import RunFolderError, UsageError
 from tuner.finalists.card import model_card
 from tuner.finalists.classifier import DESCRIPTION, Description, Member
+from tuner.finalists.formats import ExportFormat, beside, check_possible
 from tuner.finalists.ranking import Finalist, read_finalists
 from tuner.hyperparameters import Hyperparameters, resolve
 from tuner.run_folder import RunFolder
@@ -73,6 +74,7 @@ def export_model(
     dataset: Dataset,
     finalists: Sequence[Finalist],
     out: Path,
+    formats: Collection[ExportFormat] = (),
 ) -> Path:
     """Writes the finalists as one model, as `write_model` does.
 
@@ -80,8 +82,10 @@ def export_model(
 
     Raises:
         RunFolderError: `out` holds something else, or a finalist's model is missing.
+        ConfigError: it cannot be written in one of `formats`.
     """
     check_writable(out)
+    check_possible(formats)
     parts = [
         Part(
             model=finalist.members[0].model,
@@ -91,8 +95,10 @@ def export_model(
         )
         for finalist in finalists
     ]
-    card = model_card(folder, config, dataset, finalists)
-    return write_model(out, run=folder.name, dataset=dataset, parts=parts, card=card)
+    card = model_card(folder, config, dataset, finalists, formats)
+    return write_model(
+        out, run=folder.name, dataset=dataset, parts=parts, card=card, formats=formats
+    )
 
 
 def check_writable(out: Path) -> None:
@@ -110,15 +116,25 @@ def check_writable(out: Path) -> None:
         raise RunFolderError(f"{out}: cannot be made or written to; choose another --out")
 
 
-def write_model(out: Path, *, run: str, dataset: Dataset, parts: Sequence[Part], card: str) -> Path:
+def write_model(
+    out: Path,
+    *,
+    run: str,
+    dataset: Dataset,
+    parts: Sequence[Part],
+    card: str,
+    formats: Collection[ExportFormat] = (),
+) -> Path:
     """Writes the folder `out`, whole or not at all; what it held before is replaced if it was a model.
 
     Args:
         run: what it comes from, for people.
         card: Markdown.
+        formats: forms for other programs, beside the `.keras` files.
 
     Raises:
         RunFolderError: `out` holds something else.
+        ConfigError: it cannot be written in one of `formats`.
     """
     check_writable(out)
     make_current_folder_importable()  # for an architecture of the user's own
@@ -132,12 +148,15 @@ def write_model(out: Path, *, run: str, dataset: Dataset, parts: Sequence[Part],
         members = []
         for number, part in enumerate(parts, start=1):
             name = f"member-{number}.keras"
-            save_keras_model(
-                part.model,
-                part.hyperparameters,
-                n_classes=len(dataset.class_names),
-                path=made / name,
-            )
+            with output_to(Path(os.devnull)):  # converters tell what they do
+                save_keras_model(
+                    part.model,
+                    part.hyperparameters,
+                    n_classes=len(dataset.class_names),
+                    path=made / name,
+                    saved_model=beside(made / name, ExportFormat.SAVED_MODEL, formats),
+                    onnx=beside(made / name, ExportFormat.ONNX, formats),
+                )
             members.append(
                 Member(
                     name,
