@@ -26,6 +26,7 @@ from tuner.cli import (
     test,
     train,
 )
+from tuner.cli.refusals import in_our_words
 from tuner.driver.interrupts import Interrupted, StopRequested
 from tuner.errors import SearchError, TunerError
 from tuner.validation import one_line
@@ -80,7 +81,7 @@ def main() -> None:
     try:
         code = app(standalone_mode=False)
     except typer.exceptions.TyperException as error:
-        _refuse(error.format_message())
+        _refuse(in_our_words(error))
     except typer.Abort:
         sys.exit(130)
     except SearchError as error:
