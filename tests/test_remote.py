@@ -13,6 +13,7 @@ from tuner.config import make_config
 from tuner.errors import ConfigError, RunFolderError
 from tuner.remote import (
     Answer,
+    SshHead,
     _framed,
     _marked,
     fetch_from_storage,
@@ -55,6 +56,58 @@ def test_a_shell_marks_the_lines_and_the_exit_code(
         ["bash", "-c", _framed(["x"])], env=environment, capture_output=True, text=True
     )
     assert _marked(done.stdout) == answer
+
+
+@pytest.fixture
+def head(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SshHead:
+    """A head that is this machine: what `ray exec` would run there runs here, beside Ray's own say."""
+    fake = tmp_path / "ray"
+    fake.write_text('#!/bin/sh\necho "Shared connection"\nbash -c "$5"\n')
+    fake.chmod(0o755)
+    monkeypatch.setattr("sys.executable", str(fake))
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    return SshHead("cluster.yaml")
+
+
+@pytest.mark.parametrize(
+    ("tuner", "lines", "code"),
+    [
+        ("echo a; echo; echo b >&2; exit 3", ["a", "", "b"], 3),
+        ("printf 'no line end'", ["no line end"], 0),
+        ("exit 0", [], 0),
+    ],
+)
+def test_a_long_command_passes_its_lines_on(
+    head: SshHead, tmp_path: Path, tuner: str, lines: list[str], code: int
+) -> None:
+    (tmp_path / "tuner").write_text(f"#!/bin/sh\n{tuner}\n")
+    (tmp_path / "tuner").chmod(0o755)
+    heard: list[str] = []
+    assert head.run(["confirm", "runs/mine"], heard.append) == code
+    assert heard == lines
+
+
+def test_a_line_is_passed_on_before_the_command_ends(head: SshHead, tmp_path: Path) -> None:
+    program = "#!/bin/sh\necho one; echo two; echo three\nuntil [ -e heard ]; do sleep 0.05; done\n"
+    (tmp_path / "tuner").write_text(program)
+    (tmp_path / "tuner").chmod(0o755)
+    heard: list[str] = []
+
+    def say(line: str) -> None:
+        heard.append(line)
+        (tmp_path / "heard").touch()  # for want of it the command would never end
+
+    assert head.run(["confirm", "runs/mine"], say) == 0
+    assert heard == ["one", "two", "three"]
+
+
+def test_a_head_that_does_not_answer_a_long_command_is_refused(
+    head: SshHead, tmp_path: Path
+) -> None:
+    (tmp_path / "ray").write_text("#!/bin/sh\necho 'no such host'; exit 255\n")
+    with pytest.raises(ConfigError, match=r"its head does not answer: no such host"):
+        head.run(["confirm", "runs/mine"], print)
 
 
 def test_words_arrive_as_they_were_typed() -> None:

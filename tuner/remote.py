@@ -48,6 +48,9 @@ class Head(Protocol):
     def call(self, arguments: Sequence[str]) -> Answer:
         """Runs `tuner ARGUMENTS` there, in the home folder, and waits for its end."""
 
+    def run(self, arguments: Sequence[str], say: Callable[[str], None]) -> int:
+        """Runs `tuner ARGUMENTS` there likewise, passing its lines on as they come; its exit code."""
+
     def fetch(self, run: str, folder: Path) -> None:
         """Brings a run folder's files home."""
 
@@ -88,6 +91,27 @@ class SshHead:
             raise ConfigError(f"--cluster {self._cluster}: its head does not answer: {_last(done)}")
         return answer
 
+    def run(self, arguments: Sequence[str], say: Callable[[str], None]) -> int:
+        """See `Head`."""
+        marked = _MarkedLines(say)
+        with subprocess.Popen(
+            self._words("exec", self._cluster, _framed(arguments)),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+        ) as running:
+            assert running.stdout is not None
+            for line in running.stdout:
+                marked.hear(line)
+        code = marked.exit_code()
+        if code is None:
+            raise ConfigError(
+                f"--cluster {self._cluster}: its head does not answer: {one_line(marked.last)[:200]}"
+            )
+        return code
+
     def fetch(self, run: str, folder: Path) -> None:
         """See `Head`."""
         answer = self.call(["status", run])
@@ -98,9 +122,12 @@ class SshHead:
         if done.returncode:
             raise RunFolderError(f"{run}: cannot be fetched: {_last(done)}")
 
+    def _words(self, *words: str) -> list[str]:
+        return [sys.executable, "-m", "ray.scripts.scripts", *words]
+
     def _ray(self, *words: str) -> "subprocess.CompletedProcess[str]":
         return subprocess.run(
-            [sys.executable, "-m", "ray.scripts.scripts", *words],
+            self._words(*words),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -147,6 +174,18 @@ class JobHead:
         with suppress(Exception):
             self._client.delete_job(job)
         return answer
+
+    def run(self, arguments: Sequence[str], say: Callable[[str], None]) -> int:
+        """See `Head`."""
+        marked = _MarkedLines(say)
+        job = self._submit(_framed(arguments), f"tuner-{arguments[0]}-{_unique()}")
+        self.follow(job, marked.hear)
+        code = marked.exit_code()
+        if code is None:
+            raise ConfigError(
+                f"--address {self._address}: the command did not run: {one_line(marked.last)[:200]}"
+            )
+        return code
 
     def fetch(self, run: str, folder: Path) -> None:
         """See `Head`."""
@@ -273,7 +312,7 @@ def unpack(text: str, folder: Path) -> None:
 def _framed(arguments: Sequence[str]) -> str:
     """A shell command that prints what `tuner ARGUMENTS` prints, then its exit code, with a mark before every line."""
     words = shlex.join(["tuner", *arguments])
-    return f"cd; {{ {words}; code=$?; echo; echo $code; }} 2>&1 | sed 's/^/{_MARK}/'"
+    return f"cd; {{ {words}; code=$?; echo; echo $code; }} 2>&1 | sed -u 's/^/{_MARK}/'"
 
 
 def _marked(output: str) -> Answer | None:
@@ -281,6 +320,32 @@ def _marked(output: str) -> Answer | None:
     lines = [line.rstrip("\r") for line in output.split("\n")]
     *said, code = [line.removeprefix(_MARK) for line in lines if line.startswith(_MARK)] or [""]
     return Answer(int(code), "\n".join(said).strip("\n")) if code.isdecimal() else None
+
+
+class _MarkedLines:
+    """What `_framed` prints, as it comes: passes the marked lines on, all but the exit code."""
+
+    def __init__(self, say: Callable[[str], None]) -> None:
+        self._say = say
+        self._held: list[str] = []  # the last two may be the line end and the exit code
+        self.last = "no answer"  # of the lines that are not marked: Ray's complaint, perhaps
+
+    def hear(self, line: str) -> None:
+        """One line of the output."""
+        line = line.rstrip("\r\n")
+        if not line.startswith(_MARK):
+            self.last = line.strip() or self.last
+            return
+        self._held.append(line.removeprefix(_MARK))
+        if len(self._held) > 2:
+            self._say(self._held.pop(0))
+
+    def exit_code(self) -> int | None:
+        """When all is heard; None where the command did not end."""
+        *rest, code = self._held or [""]
+        for line in filter(None, rest):
+            self._say(line)
+        return int(code) if code.isdecimal() else None
 
 
 def _last(done: "subprocess.CompletedProcess[str]") -> str:

@@ -19,7 +19,7 @@ from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 from tuner.config import SearchConfig, absolute, tracking_uri, working_copy
 from tuner.errors import RunFolderError
@@ -255,7 +255,7 @@ class RunFolder:
             **content,
             "name": config.run_name,
             "created": created or datetime.now(UTC).isoformat(timespec="seconds"),
-            "versions": _versions(),
+            "versions": installed_versions(),
             "fingerprint": fingerprint(config, data_fingerprint),
         }
         write_atomically(self.run_file, to_yaml(record))
@@ -344,7 +344,8 @@ def write_bytes_atomically(path: Path, content: bytes) -> None:
         raise
 
 
-def _versions() -> Mapping[str, Any]:
+def installed_versions() -> Mapping[str, str]:
+    """Of Python and of the packages that a run's figures may depend on."""
     versions = {"python": platform.python_version()}
     for package in _RECORDED_PACKAGES:
         try:

@@ -14,6 +14,13 @@ _FORMS = {
     "dict_type": "a mapping",
     "one_value": "one finite number, text, true or false",
 }
+_NUMBERS = {
+    "int_parsing": "a whole number",
+    "int_type": "a whole number",
+    "int_from_float": "a whole number",
+    "float_parsing": "a number",
+    "float_type": "a number",
+}
 _ONE_VALUE = {"bool_type", "bool_parsing"}
 
 
@@ -44,6 +51,8 @@ def first_problem(error: ValidationError, *, field: bool = True, known: Iterable
         rule = f"takes at most {problem['ctx']['max_length']}, got {_short(problem.get('input'))}"
     elif problem["type"] in _FORMS:
         rule = f"must be {_FORMS[problem['type']]}, got {_short(problem.get('input'))}"
+    elif problem["type"] in _NUMBERS:
+        rule = f"must be {_NUMBERS[problem['type']]}, got {_short(problem.get('input'))}"
     elif problem["type"] == "parameter":
         rule = f"{problem['msg']}, got {_short(problem.get('input'))}"
     else:

@@ -139,10 +139,18 @@ def test_the_version_is_the_installed_one(call: Call, monkeypatch: pytest.Monkey
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("serach",), "No such command 'serach'"),
-        (("--verbose",), "No such option: --verbose"),
-        (("search", "seed", "--trails", "3"), "No such option: --trails"),
-        (("search", "seed", "--trials", "many"), "Invalid value for '--trials'"),
+        (("serach",), "serach: no such command; did you mean search?"),
+        (("pakc",), "pakc: no such command; see `tuner --help`"),  # `pack` is hidden
+        (("--loud",), "--loud: no such option; see `tuner --help`"),
+        (("search", "-x"), "-x: no such option; see `tuner search --help`"),
+        (("search", "seed", "--trails", "3"), "--trails: no such option; did you mean --trials?"),
+        (("search", "--trainr", "toy"), "--trainr: no such option; did you mean --"),
+        (("search", "seed", "--trials", "many"), "--trials: must be a whole number, got 'many'"),
+        (("search", "seed", "--cpus-per-trial", "x"), "--cpus-per-trial: must be a number, got"),
+        (("search", "seed", "--trials"), "--trials: needs a value; write one after it"),
+        (("confirm",), "RUN: is missing; see `tuner confirm --help`"),
+        (("train",), "CONFIG: is missing; see `tuner train --help`"),
+        (("confirm", "a", "b c"), "b c: is one argument too many; put what has spaces"),
         (("search",), "a search needs a space; name a YAML file or a built-in, e.g. seed"),
         (("search", "sed"), "'sed' is neither a file nor a built-in space; did you mean seed?"),
         (
@@ -168,11 +176,14 @@ def test_the_version_is_the_installed_one(call: Call, monkeypatch: pytest.Monkey
         (("leaderboard",), "name one or several run folders; `tuner search` makes one"),
         (("leaderboard", "runs/no"), "runs/no: no such run folder; `tuner search` makes one"),
         (("leaderboard", "."), ".: not a run folder (no study.journal in it)"),
-        (("leaderboard", "x", "--format", "xml"), "'xml' is not one of 'table', 'csv', 'json'"),
-        (("leaderboard", "x", "--top", "0"), "Invalid value for '--top'"),
+        (
+            ("leaderboard", "x", "--format", "xml"),
+            "--format: must be one of 'table', 'csv', 'json'",
+        ),
+        (("leaderboard", "x", "--top", "0"), "--top: must be greater than or equal to 1, got"),
         (("data", "no.csv"), "no.csv: there is no such file"),
         (("data", "imdb-trian"), "did you mean imdb-train?"),
-        (("data", "imdb-train", "--sample", "0"), "Invalid value for '--sample'"),
+        (("data", "imdb-train", "--sample", "0"), "--sample: must be greater than or equal to 1"),
     ],
 )
 def test_a_request_that_cannot_be_met_is_one_line_and_leaves_nothing(
@@ -180,6 +191,11 @@ def test_a_request_that_cannot_be_met_is_one_line_and_leaves_nothing(
 ) -> None:
     assert message in call(*arguments).refusal
     assert list(folder.iterdir()) == []
+
+
+def test_a_misspelt_flag_never_names_a_hidden_one(call: Call) -> None:
+    for flag in ("--trainr", "--trane", "--trainers"):
+        assert "--trainer?" not in call("search", flag, "x").refusal
 
 
 @pytest.mark.parametrize(

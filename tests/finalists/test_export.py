@@ -1,5 +1,10 @@
 """From finalists to a model that takes raw text."""
 
+import json
+import os
+import pty
+import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,13 +16,14 @@ import yaml
 
 import tuner
 from tuner.config import DataConfig, SearchConfig, make_config
-from tuner.data import Dataset, EncodedSequences, Split, load_dataset
+from tuner.data import Dataset, EncodedSequences, Split, load_dataset, pad
 from tuner.driver.progress import SilentListener
 from tuner.driver.search import run_search
-from tuner.errors import DataError, RunFolderError, UsageError
+from tuner.errors import ConfigError, DataError, RunFolderError, UsageError
 from tuner.finalists.classifier import Classifier
 from tuner.finalists.confirmation import Request, run_confirmation
 from tuner.finalists.export import Choice, chosen_finalists, export_model
+from tuner.finalists.formats import ExportFormat
 from tuner.finalists.prediction import predict_file
 from tuner.finalists.ranking import Finalist, read_finalists
 from tuner.finalists.testing import ClassFigures, figures_of, open_test
@@ -121,6 +127,58 @@ def test_keras_alone_takes_the_file_in_its_safe_mode(confirmed: Confirmed, tmp_p
     assert model.input_shape == (None, None)
 
 
+_SERVE = """
+import json, sys
+sys.modules["tuner"] = None  # not to be imported
+import numpy as np, tensorflow as tf
+ids = np.load(sys.argv[2])["ids"]
+loaded = tf.saved_model.load(sys.argv[1])
+print(json.dumps(loaded.serve(tf.constant(ids)).numpy().tolist()))
+"""
+
+
+def test_programs_without_tuner_say_the_same(confirmed: Confirmed, tmp_path: Path) -> None:
+    onnxruntime = pytest.importorskip("onnxruntime")
+    pytest.importorskip("tf2onnx")
+    made = export_model(
+        confirmed.folder,
+        confirmed.config,
+        confirmed.dataset,
+        confirmed.finalists,
+        tmp_path / "model",
+        [ExportFormat.SAVED_MODEL, ExportFormat.ONNX],
+    )
+    held_out = confirmed.dataset.splits[Split.CONFIRMATION]
+    for number, (finalist, known) in enumerate(
+        zip(confirmed.finalists, Classifier(made).description.members, strict=True), start=1
+    ):
+        view = held_out.view(vocabulary_size=known.vocabulary_size, max_length=known.max_length)
+        ids = pad(view, np.arange(len(view)))
+        np.savez(tmp_path / "ids.npz", ids=ids)
+        expected = finalist.members[0].model.probabilities[:, 1:]
+        place = [str(made / f"member-{number}.savedmodel"), str(tmp_path / "ids.npz")]
+        served = subprocess.run(
+            [sys.executable, "-c", _SERVE, *place], capture_output=True, text=True, check=True
+        )
+        assert np.array(json.loads(served.stdout)) == pytest.approx(expected, abs=1e-5)
+        session = onnxruntime.InferenceSession(made / f"member-{number}.onnx")
+        (said,) = session.run(None, {"ids": ids})
+        assert said == pytest.approx(expected, abs=1e-5)
+    card = (made / "README.md").read_text(encoding="utf-8")
+    assert "the probability of `positive`" in card
+    assert "--format=onnx --format=savedmodel" in card
+
+
+def test_a_format_whose_package_is_missing_is_refused_before_anything_is_made(
+    confirmed: Confirmed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    arguments = (confirmed.folder, confirmed.config, confirmed.dataset, confirmed.finalists)
+    with pytest.raises(ConfigError, match=r'pip install "sequence-tuner\[onnx\]"'):
+        export_model(*arguments, tmp_path / "model", [ExportFormat.ONNX])
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_the_card_says_how_sure_it_is(confirmed: Confirmed, tmp_path: Path) -> None:
     confirmed.export(tmp_path / "model")
     card = (tmp_path / "model" / "README.md").read_text(encoding="utf-8")
@@ -165,6 +223,83 @@ def test_a_file_is_predicted_piece_by_piece(
     whole = classifier.predict(texts)
     assert list(said["predicted_label"]) == list(whole["label"])
     assert said["p(positive)"].to_numpy() == pytest.approx(whole["p(positive)"], abs=1e-5)
+
+
+@pytest.mark.parametrize("ending", ["tsv", "csv.gz", "jsonl", "json.gz", "parquet"])
+def test_a_file_of_another_form_gets_the_same_predictions(
+    confirmed: Confirmed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ending: str
+) -> None:
+    monkeypatch.setattr("tuner.finalists.prediction._ROWS", 7)
+    classifier = confirmed.export(tmp_path / "model")
+    source, target = tmp_path / f"texts.{ending}", tmp_path / "said.csv"
+    texts = [f"good film number {number}" for number in range(20)]
+    frame = pd.DataFrame({"id": range(20), "text": texts, "note": [None, *"=abcdefghijklmnopqr"]})
+    if "json" in ending:
+        frame.to_json(source, orient="records", lines=True)
+    elif ending == "parquet":
+        frame.to_parquet(source)
+    else:
+        frame.to_csv(source, index=False, sep="\t" if ending == "tsv" else ",")
+    assert predict_file(classifier, source, target, None) == 20
+    said = pd.read_csv(target, keep_default_na=False)
+    assert list(said["id"]) == list(range(20))  # whole numbers stay whole
+    assert list(said["note"][:3]) == ["", "'=", "a"]
+    assert list(said["label"]) == list(classifier.predict(texts)["label"])
+
+
+def test_lists_of_integers_are_sequences_too(confirmed: Confirmed, tmp_path: Path) -> None:
+    classifier = confirmed.export(tmp_path / "model")
+    source = tmp_path / "numbers.jsonl"
+    source.write_text('{"sequence": [1, 2]}\n\n{"sequence": []}\n')
+    assert predict_file(classifier, source, tmp_path / "said.csv", None) == 2
+    assert list(pd.read_csv(tmp_path / "said.csv")["sequence"]) == ["[1, 2]", "[]"]
+
+
+def test_a_bar_is_drawn_on_a_terminal_only(confirmed: Confirmed, tmp_path: Path) -> None:
+    confirmed.export(tmp_path / "model")
+    (tmp_path / "texts.csv").write_text("text\ngood\n")
+    code = "from tuner.cli import main; main()"
+    call = [sys.executable, "-c", code, "predict", "model", "--input", "texts.csv"]
+    piped = subprocess.run(call, cwd=tmp_path, capture_output=True, text=True)
+    assert (piped.returncode, piped.stderr) == (0, "")
+    assert piped.stdout.startswith("text,label,p(negative),p(positive)\n")
+    master, slave = pty.openpty()
+    with subprocess.Popen(call, cwd=tmp_path, stdout=subprocess.PIPE, stderr=slave) as shown:
+        assert shown.stdout is not None
+        out = shown.stdout.read().decode()
+    os.close(slave)
+    drawn = os.read(master, 100_000).decode()
+    os.close(master)
+    assert "predicting" in drawn
+    assert out.replace("\r", "") == piped.stdout
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "problem"),
+    [
+        ("a.jsonl", b'{"text": "good"}\n{"text": 5}\n', "row 2: column 'text' must be .*, got 5"),
+        ("a.jsonl", b'{"text": "good"}\n{"id": 5}\n', "row 2: .* got nothing"),
+        ("a.jsonl", b"good\n", "line 1 is not JSON"),
+        ("a.jsonl", b'{"text": "a"}\n{"text": "\xff"}\n', "line 2 must be UTF-8"),
+        ("a.jsonl", b'{"text": "a"}\n' * 3 + b'{"text": "a", "b": 1}\n', "line 4: 'b' is in none"),
+        ("a.csv.gz", b"good", "not a complete gzip file"),
+        ("a.parquet", b"good", "not a readable Parquet file"),
+    ],
+)
+def test_other_forms_that_cannot_be_read_are_refused_and_leave_nothing(
+    confirmed: Confirmed,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    content: bytes,
+    problem: str,
+) -> None:
+    monkeypatch.setattr("tuner.finalists.prediction._ROWS", 3)
+    (tmp_path / name).write_bytes(content)
+    classifier = confirmed.export(tmp_path / "model")
+    with pytest.raises(DataError, match=problem):
+        predict_file(classifier, tmp_path / name, tmp_path / "said.csv", None)
+    assert {path.name for path in tmp_path.iterdir()} == {"model", name}
 
 
 @pytest.mark.parametrize(

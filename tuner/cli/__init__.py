@@ -25,8 +25,10 @@ from tuner.cli import (
     stop,
     submit,
     test,
+    train,
     watch,
 )
+from tuner.cli.refusals import in_our_words
 from tuner.driver.interrupts import Interrupted, StopRequested
 from tuner.errors import SearchError, TunerError
 from tuner.validation import one_line
@@ -51,6 +53,7 @@ app.command("confirm")(confirm.confirm)
 app.command("test")(test.open_test_split)
 app.command("export")(export.export)
 app.command("predict")(predict.predict)
+app.command("train")(train.train)
 app.command("leaderboard")(leaderboard.leaderboard)
 app.command("spaces")(spaces.spaces)
 app.command("data")(data.data)
@@ -82,7 +85,7 @@ def main() -> None:
     try:
         code = app(standalone_mode=False)
     except typer.exceptions.TyperException as error:
-        _refuse(error.format_message())
+        _refuse(in_our_words(error))
     except typer.Abort:
         sys.exit(130)
     except SearchError as error:

@@ -4,8 +4,8 @@ from typing import Annotated
 
 import typer
 
+from tuner.cli import heads
 from tuner.cli.training_resources import (
-    Address,
     CpusPerTrial,
     GpusPerTrial,
     MaxConcurrent,
@@ -32,7 +32,13 @@ def confirm(
     cpus_per_trial: CpusPerTrial = None,
     gpus_per_trial: GpusPerTrial = None,
     max_concurrent: MaxConcurrent = None,
-    address: Address = None,
+    address: Annotated[
+        str | None,
+        typer.Option(
+            help="A running Ray cluster; default this machine alone. An http:// address: as --cluster."
+        ),
+    ] = None,
+    cluster: heads.Cluster = None,
 ) -> int:
     """Train the best trials again with fresh seeds and rank them on a split that the search never saw."""
     from tuner.driver.interrupts import only_the_main_thread_hears
@@ -41,6 +47,18 @@ def confirm(
 
     if top < 1 or seeds < 1:
         raise ConfigError(f"--top and --seeds: must be 1 or more, got {top} and {seeds}")
+    if cluster is not None or (address or "").startswith(("http://", "https://")):
+        from tuner.remote import run_on_head
+
+        resources = {
+            "--cpus-per-trial": cpus_per_trial,
+            "--gpus-per-trial": gpus_per_trial,
+            "--max-concurrent": max_concurrent,
+        }
+        given = [f"{flag}={value}" for flag, value in resources.items() if value is not None]
+        asked = ["--top", str(top), "--seeds", str(seeds), "--train-on", train_on]
+        arguments = ["confirm", run_on_head(run), *asked, *given, "--address", "auto"]
+        return heads.run(arguments, cluster=cluster, address=address)
     folder = RunFolder.existing(run)
     with terminal_stream() as terminal, make_listener(terminal) as listener:
         listener.say("reading the data and starting Ray …")
@@ -53,13 +71,13 @@ def confirm(
             raise ConfigError(
                 f"--train-on: must be train or train+validation, got {train_on!r}"
             ) from cause
-        resources = {
+        own = {
             "cpus_per_trial": cpus_per_trial,
             "gpus_per_trial": gpus_per_trial,
             "max_concurrent": max_concurrent,
             "address": address,
         }
-        outcome = run_confirmation(folder, request, resources, listener)
+        outcome = run_confirmation(folder, request, own, listener)
     from tuner.terminal.finalists import print_confirmation
 
     return print_confirmation(folder, outcome)

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from tuner.finalists.formats import ExportFormat
+
 
 def export(
     run: Annotated[str, typer.Argument(help="A run folder that was confirmed.")],
@@ -16,6 +18,12 @@ def export(
     ensemble: Annotated[
         int, typer.Option(help="Average so many finalists, from there on.", show_default=True)
     ] = 1,
+    format: Annotated[
+        list[ExportFormat] | None,
+        typer.Option(
+            help="Also for programs without tuner: savedmodel (TensorFlow) or onnx; may be given twice."
+        ),
+    ] = None,
     out: Annotated[str | None, typer.Option(help="Folder to write; default RUN/model.")] = None,
 ) -> None:
     """Write a finalist as a model: Keras file, vocabulary, classes, and a card that says how good it is."""
@@ -23,7 +31,7 @@ def export(
 
     folder, config, dataset, chosen = load_choice(run, Choice(finalist, ensemble))
     place = Path(os.path.expanduser(out)) if out is not None else folder.path / "model"
-    made = export_model(folder, config, dataset, chosen, place)
+    made = export_model(folder, config, dataset, chosen, place, format or ())
     where = shlex.quote(str(made))
     print(f"Model: {made} (its card: {made / 'README.md'})")
     print(f'Next:  tuner predict {where} "a text"')

@@ -30,3 +30,11 @@ def call(arguments: Sequence[str], *, cluster: str | None, address: str | None) 
     answer = head_at(cluster=cluster, address=address).call(arguments)
     print(answer.output, file=sys.stderr if answer.code else sys.stdout)
     return answer.code
+
+
+def run(arguments: Sequence[str], *, cluster: str | None, address: str | None) -> int:
+    """Has the head do what takes a while; prints its lines as they come and returns its exit code."""
+    from tuner.remote import head_at
+
+    head = head_at(cluster=cluster, address=address)
+    return head.run(arguments, lambda line: print(line, flush=True))

@@ -11,7 +11,9 @@ from tuner.errors import UsageError
 def predict(
     model: Annotated[str, typer.Argument(help="A folder that `tuner export` made.")],
     texts: Annotated[list[str] | None, typer.Argument(help="Texts to classify.")] = None,
-    input: Annotated[Path | None, typer.Option(help="A CSV or TSV file of texts instead.")] = None,
+    input: Annotated[
+        Path | None, typer.Option(help="A CSV, TSV, JSON lines or Parquet file of texts instead.")
+    ] = None,
     output: Annotated[
         Path | None, typer.Option(help="The CSV to write; default the screen.")
     ] = None,

@@ -144,14 +144,19 @@ def _read_json_lines(content: bytes, where: str) -> Table:
     for line, written in enumerate(decoded(content, where).split("\n"), start=1):
         if not written.strip():
             continue
-        record = _json_object(written, where, line)
+        record = json_object(written, where, line)
         records.append(record)
         lines.append(line)
     names = list(dict.fromkeys(name for record in records for name in record))
     return Table(where, names, lines, len(records), lambda name: [r.get(name) for r in records])
 
 
-def _json_object(written: str, where: str, line: int) -> dict[str, object]:
+def json_object(written: str, where: str, line: int) -> dict[str, object]:
+    """One line of a JSON-lines file.
+
+    Raises:
+        DataError: it is no object.
+    """
     try:
         record = json.loads(written)
     except (ValueError, RecursionError) as error:

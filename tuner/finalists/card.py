@@ -1,10 +1,11 @@
 """The model card: what the model is, what it learned from, how sure its figures are, and how to make it again."""
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from tuner.config import SearchConfig, format_duration
 from tuner.data import Dataset, Split
+from tuner.finalists.formats import ExportFormat, usage
 from tuner.finalists.ranking import Finalist, optimism
 from tuner.records import StudyReader, counts_as_finished
 from tuner.run_folder import RunFolder
@@ -13,7 +14,11 @@ from tuner.yaml_files import read_yaml
 
 
 def model_card(
-    folder: RunFolder, config: SearchConfig, dataset: Dataset, finalists: Sequence[Finalist]
+    folder: RunFolder,
+    config: SearchConfig,
+    dataset: Dataset,
+    finalists: Sequence[Finalist],
+    formats: Collection[ExportFormat] = (),
 ) -> str:
     """Markdown."""
     from tuner.errors import RunFolderError
@@ -40,6 +45,7 @@ def model_card(
         'tuner.load_model("model").predict(["…"])',
         "```",
         "",
+        *usage(formats, dataset.class_names),
         "## Data",
         "",
         f"`{config.data.source}` ({sizes}), read as {dataset.token_mode}, fingerprint `{dataset.fingerprint[:16]}`.",
@@ -68,7 +74,9 @@ def model_card(
         "```sh",
         f"tuner search --config {shlex.quote(str(folder.run_file))}",
         f"tuner confirm {shlex.quote(str(folder.path))}",
-        f"tuner export {shlex.quote(str(folder.path))}",
+        shlex.join(
+            ["tuner", "export", str(folder.path), *(f"--format={form}" for form in sorted(formats))]
+        ),
         "```",
         "",
         "Versions: " + ", ".join(f"{name} {version}" for name, version in versions.items()) + ".",

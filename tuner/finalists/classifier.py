@@ -27,7 +27,7 @@ class Member:
     """One of the models whose probabilities are averaged."""
 
     file: str  # beside the description
-    trial: int
+    trial: int | None  # of the search; None where there was none
     seed: int
     max_length: int  # last tokens that it reads
     vocabulary_size: int  # ids that it knows

@@ -3,19 +3,22 @@
 import os
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from tuner.config import SearchConfig, make_config
 from tuner.data import Dataset, load_dataset
-from tuner.driver.output import import_keras_quietly
+from tuner.driver.cluster import make_current_folder_importable
+from tuner.driver.output import import_keras_quietly, output_to
 from tuner.errors import RunFolderError, UsageError
 from tuner.finalists.card import model_card
 from tuner.finalists.classifier import DESCRIPTION, Description, Member
+from tuner.finalists.formats import ExportFormat, beside, check_possible
 from tuner.finalists.ranking import Finalist, read_finalists
-from tuner.hyperparameters import resolve
+from tuner.hyperparameters import Hyperparameters, resolve
 from tuner.run_folder import RunFolder
+from tuner.trial.spec import TrainedModel
 
 
 @dataclass(frozen=True)
@@ -55,58 +58,123 @@ def load_choice(
     return folder, config, dataset, chosen_finalists(read_finalists(folder, dataset), choice)
 
 
+@dataclass(frozen=True, eq=False)
+class Part:
+    """One of the models whose probabilities are averaged."""
+
+    model: TrainedModel
+    hyperparameters: Hyperparameters
+    seed: int
+    trial: int | None  # of the search; None where there was none
+
+
 def export_model(
     folder: RunFolder,
     config: SearchConfig,
     dataset: Dataset,
     finalists: Sequence[Finalist],
     out: Path,
+    formats: Collection[ExportFormat] = (),
 ) -> Path:
-    """Writes the folder `out`, whole or not at all; what it held before is replaced if it was a model.
+    """Writes the finalists as one model, as `write_model` does.
 
     Of each finalist the seed that was best on the confirmation split is taken.
 
     Raises:
         RunFolderError: `out` holds something else, or a finalist's model is missing.
+        ConfigError: it cannot be written in one of `formats`.
     """
+    check_writable(out)
+    check_possible(formats)
+    parts = [
+        Part(
+            model=finalist.members[0].model,
+            hyperparameters=resolve(finalist.record.architecture, dict(finalist.record.parameters)),
+            seed=finalist.members[0].seed,
+            trial=finalist.record.number,
+        )
+        for finalist in finalists
+    ]
+    card = model_card(folder, config, dataset, finalists, formats)
+    return write_model(
+        out, run=folder.name, dataset=dataset, parts=parts, card=card, formats=formats
+    )
+
+
+def check_writable(out: Path) -> None:
+    """Refuses a place that no model can be written to.
+
+    Raises:
+        RunFolderError: `out` holds something else than a model, or may not be written.
+    """
+    if out.exists() and not out.is_dir():
+        raise RunFolderError(f"{out}: must be a folder, got a file; choose another --out")
+    if out.exists() and not (out / DESCRIPTION).is_file() and any(out.iterdir()):
+        raise RunFolderError(f"{out}: is not empty and no exported model; choose another --out")
+    there = next(path for path in (out.absolute(), *out.absolute().parents) if path.exists())
+    if not there.is_dir() or not os.access(there, os.W_OK):
+        raise RunFolderError(f"{out}: cannot be made or written to; choose another --out")
+
+
+def write_model(
+    out: Path,
+    *,
+    run: str,
+    dataset: Dataset,
+    parts: Sequence[Part],
+    card: str,
+    formats: Collection[ExportFormat] = (),
+) -> Path:
+    """Writes the folder `out`, whole or not at all; what it held before is replaced if it was a model.
+
+    Args:
+        run: what it comes from, for people.
+        card: Markdown.
+        formats: forms for other programs, beside the `.keras` files.
+
+    Raises:
+        RunFolderError: `out` holds something else.
+        ConfigError: it cannot be written in one of `formats`.
+    """
+    check_writable(out)
+    make_current_folder_importable()  # for an architecture of the user's own
     import_keras_quietly()
     from tuner.trial.rebuild import save_keras_model
 
-    if out.exists() and not (out / DESCRIPTION).is_file() and any(out.iterdir()):
-        raise RunFolderError(f"{out}: is not empty and no exported model; choose another --out")
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.") as temporary:
         made = Path(temporary) / "model"
         made.mkdir()
         members = []
-        for number, finalist in enumerate(finalists, start=1):
-            best = finalist.members[0]
-            hyperparameters = resolve(
-                finalist.record.architecture, dict(finalist.record.parameters)
-            )
+        for number, part in enumerate(parts, start=1):
             name = f"member-{number}.keras"
-            save_keras_model(
-                best.model, hyperparameters, n_classes=len(dataset.class_names), path=made / name
-            )
+            with output_to(Path(os.devnull)):  # converters tell what they do
+                save_keras_model(
+                    part.model,
+                    part.hyperparameters,
+                    n_classes=len(dataset.class_names),
+                    path=made / name,
+                    saved_model=beside(made / name, ExportFormat.SAVED_MODEL, formats),
+                    onnx=beside(made / name, ExportFormat.ONNX, formats),
+                )
             members.append(
                 Member(
                     name,
-                    finalist.record.number,
-                    best.seed,
-                    hyperparameters.max_length,
-                    best.model.vocabulary_size,
+                    part.trial,
+                    part.seed,
+                    part.hyperparameters.max_length,
+                    part.model.vocabulary_size,
                 )
             )
         known = max(member.vocabulary_size for member in members)
         description = Description(
-            run=folder.name,
+            run=run,
             class_names=dataset.class_names,
             token_mode=dataset.token_mode,
             vocabulary=dataset.vocabulary[:known],
             members=tuple(members),
         )
         (made / DESCRIPTION).write_text(description.to_json(), encoding="utf-8")
-        card = model_card(folder, config, dataset, finalists)
         (made / "README.md").write_text(card, encoding="utf-8")
         if out.exists():
             shutil.rmtree(out)

@@ -6,17 +6,25 @@ import keras
 
 from tuner.hyperparameters import Hyperparameters
 from tuner.model import build_model
+from tuner.model.portable import export_onnx, export_saved_model
 from tuner.trial.failures import trial_errors
 from tuner.trial.spec import TrainedModel
 
 
 def save_keras_model(
-    trained: TrainedModel, hyperparameters: Hyperparameters, *, n_classes: int, path: Path
+    trained: TrainedModel,
+    hyperparameters: Hyperparameters,
+    *,
+    n_classes: int,
+    path: Path,
+    saved_model: Path | None = None,
+    onnx: Path | None = None,
 ) -> None:
-    """Writes the model as a `.keras` file.
+    """Writes the model as a `.keras` file, and where paths are given in other programs' forms, too.
 
     Raises:
         TrialFailed: the weights are not of these hyperparameters.
+        ConfigError: it cannot be written in one of these forms.
     """
     with trial_errors():
         keras.backend.clear_session()
@@ -26,3 +34,7 @@ def save_keras_model(
         )
         model.set_weights(list(trained.weights))
         model.save(path)
+        if saved_model is not None:
+            export_saved_model(model, saved_model)
+        if onnx is not None:
+            export_onnx(model, onnx)

@@ -1,0 +1,109 @@
+"""`tuner train`."""
+
+import os
+import shlex
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tuner.config import TokenMode
+from tuner.errors import ConfigError
+
+
+def train(
+    configurations: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="CONFIG…",
+            help="Rows of leaderboards (RUN:17, a trial's number), or parameters (lstm_units=64 …); "
+            "in quotes, a configuration of its own.",
+        ),
+    ],
+    data: Annotated[
+        str | None,
+        typer.Option(help="A data set's name or a file, for parameters; default imdb-train."),
+    ] = None,
+    text_column: Annotated[str | None, typer.Option(help="Column of the sequences.")] = None,
+    label_column: Annotated[str | None, typer.Option(help="Column of the labels.")] = None,
+    tokens: Annotated[
+        str | None, typer.Option(help=f"{'|'.join(TokenMode)}; default words.")
+    ] = None,
+    sample: Annotated[
+        int | None, typer.Option(help="Use so many rows of the data, drawn per class.")
+    ] = None,
+    epochs: Annotated[
+        int | None, typer.Option(help="Epochs to train; default the row's, or 9.")
+    ] = None,
+    seed: Annotated[
+        int | None,
+        typer.Option(
+            help="The seed of a search whose trial this could be; default the row's, or 0."
+        ),
+    ] = None,
+    cpus: Annotated[
+        float | None, typer.Option(help="CPUs to train on; default the row's, or 1.")
+    ] = None,
+    gpus: Annotated[
+        str | None, typer.Option(help="GPUs, fractions allowed; default the row's, or 0.")
+    ] = None,
+    out: Annotated[
+        str | None, typer.Option(help="Folder to write the model to, for `tuner predict`.")
+    ] = None,
+) -> int:
+    """Train one configuration without a search; a leaderboard's row again, with its seed, to see the same figures."""
+    from tuner.finalists.export import check_writable
+    from tuner.single.configurations import make_settings, read_configurations
+    from tuner.single.export import export_training
+    from tuner.single.training import load_data, prepare
+    from tuner.single.training import train as train_one
+    from tuner.terminal import single
+    from tuner.terminal.tables import plain_console, printable
+
+    settings = make_settings(
+        data={
+            "source": data,
+            "text_column": text_column,
+            "label_column": label_column,
+            "tokens": tokens,
+            "sample": sample,
+        },
+        epochs=epochs,
+        seed=seed,
+        cpus=cpus,
+        gpus=gpus,
+    )
+    wanted = read_configurations(configurations, settings)
+    place = None if out is None else Path(os.path.expanduser(out))
+    if place is not None:
+        if len(wanted) > 1:
+            raise ConfigError(f"--out: takes one model, got {len(wanted)} configurations")
+        check_writable(place)
+    datasets = [load_data(each) for each in wanted]
+    prepare(wanted)
+    console = plain_console()
+
+    def say(line: str) -> None:
+        console.print(printable(line), soft_wrap=True)
+
+    are_as_hoped = True
+    for number, (configuration, dataset) in enumerate(zip(wanted, datasets, strict=True)):
+        for line in ([""] if number else []) + single.beginning(configuration):
+            say(line)
+        say(single.EPOCH_HEADINGS)
+        trained = train_one(
+            configuration,
+            dataset,
+            lambda result: say(single.epoch_line(result)),
+            keep_model=place is not None,
+        )
+        for line in single.ending(configuration, trained):
+            say(line)
+        are_as_hoped = are_as_hoped and single.is_as_hoped(configuration, trained)
+        if place is not None and trained.model is not None:
+            command = shlex.join(["tuner", *sys.argv[1:]])
+            made = export_training(configuration, trained, dataset, command, place)
+            say(f"Model: {made} (its card: {made / 'README.md'})")
+            say(f'Next:  tuner predict {shlex.quote(str(made))} "a text"')
+    return 0 if are_as_hoped else 1

@@ -1,0 +1,69 @@
+"""The forms that a model is exported in, and how programs without tuner use them."""
+
+import importlib.util
+from collections.abc import Collection, Sequence
+from enum import StrEnum
+from pathlib import Path
+
+from tuner.errors import ConfigError
+
+
+class ExportFormat(StrEnum):
+    """Forms of a model; the first is always written, because `tuner predict` reads it."""
+
+    KERAS = "keras"  # a `.keras` file
+    SAVED_MODEL = "savedmodel"  # TensorFlow's, a folder
+    ONNX = "onnx"
+
+
+def check_possible(formats: Collection[ExportFormat]) -> None:
+    """Refuses a format for which something is not installed.
+
+    Raises:
+        ConfigError: in one line, what to install.
+    """
+    if ExportFormat.ONNX in formats and importlib.util.find_spec("tf2onnx") is None:
+        raise ConfigError('--format onnx: needs tf2onnx; pip install "sequence-tuner[onnx]"')
+
+
+def beside(keras_file: Path, form: ExportFormat, formats: Collection[ExportFormat]) -> Path | None:
+    """Where another form of a model lies, if it is to be written."""
+    return keras_file.with_suffix(f".{form}") if form in formats else None
+
+
+def usage(formats: Collection[ExportFormat], class_names: Sequence[str]) -> list[str]:
+    """A section of a model's card, Markdown; nothing where only tuner and Keras read the model."""
+    snippets = [_SNIPPETS[form] for form in ExportFormat if form in formats and form in _SNIPPETS]
+    if not snippets:
+        return []
+    output = (
+        f"`(batch, 1)`, the probability of `{class_names[1]}`"
+        if len(class_names) == 2
+        else f"`(batch, {len(class_names)})`, the probabilities of the classes in `model.json`'s order"
+    )
+    return [
+        "## Without tuner",
+        "",
+        "Input: `ids`, int32 `(batch, time)`, right-padded with 0. A sequence is 1 and then, for every token, its "
+        "number in `model.json`'s `vocabulary`: 2 where it is not in there, or its number is the member's "
+        "`vocabulary_size` or larger. Of these the last `max_length` are read. "
+        f"Output: {output}. Of several members, the mean.",
+        "",
+        "```python",
+        *"\n\n".join(snippets).splitlines(),
+        "```",
+        "",
+    ]
+
+
+_SNIPPETS = {
+    ExportFormat.SAVED_MODEL: """import tensorflow as tf
+
+loaded = tf.saved_model.load("model/member-1.savedmodel")
+print(loaded.serve(tf.constant([[1, 14, 22]], tf.int32)))""",
+    ExportFormat.ONNX: """import numpy as np
+import onnxruntime
+
+session = onnxruntime.InferenceSession("model/member-1.onnx")
+print(session.run(None, {"ids": np.array([[1, 14, 22]], np.int32)})[0])""",
+}

@@ -1,0 +1,96 @@
+"""What a person reads of one training: its epochs as they end, and whether a row came out again."""
+
+from collections.abc import Sequence
+
+from tuner.single.comparison import Difference, different_circumstances, different_figures
+from tuner.single.configurations import Configuration
+from tuner.single.training import Trained
+from tuner.status import TrialStatus
+from tuner.terminal.tables import number_text, score_text
+from tuner.trial.spec import EpochResult
+
+EPOCH_HEADINGS = "epoch    loss  accuracy  val_loss  val_accuracy  val_f1  seconds"
+
+
+def beginning(configuration: Configuration) -> list[str]:
+    """What is about to be trained."""
+    spec = configuration.spec
+    parameters = [
+        f"{name}={number_text(value)}" for name, value in configuration.parameters.items()
+    ]
+    threads = max(1, int(configuration.cpus))
+    epochs = f"{configuration.epochs} epochs"
+    if configuration.epochs != spec.max_epochs:
+        epochs = (
+            f"{configuration.epochs} of at most {spec.max_epochs} epochs, as the row was pruned"
+        )
+    return [
+        "  ".join((configuration.title, *parameters)),
+        f"seed {spec.seed}, {threads} {'thread' if threads == 1 else 'threads'}, {epochs}",
+    ]
+
+
+def epoch_line(result: EpochResult) -> str:
+    """One epoch's figures, under `EPOCH_HEADINGS`."""
+    return (
+        f"{result.epoch:>5}  {result.loss:6.4f}  {result.accuracy:8.4f}  {result.val_loss:8.4f}  "
+        f"{result.val_accuracy:12.4f}  {result.val_f1:6.4f}  {result.seconds:7.1f}"
+    )
+
+
+def ending(configuration: Configuration, trained: Trained) -> list[str]:
+    """What came of it; of a row, whether its figures came out again."""
+    lines = []
+    if trained.best is not None:
+        best = trained.best
+        lines.append(
+            f"best epoch {best.epoch}: val_accuracy {score_text(best.val_accuracy)}, "
+            f"val_loss {score_text(best.val_loss)}, on {trained.device}"
+        )
+    if trained.status is not TrialStatus.COMPLETE:
+        lines.append(f"{trained.status}: {trained.error}")
+    return lines if configuration.row is None else [*lines, *_compared(configuration, trained)]
+
+
+def is_as_hoped(configuration: Configuration, trained: Trained) -> bool:
+    """Whether a row came out again, or where nothing was to come out again, the training worked."""
+    if configuration.row is not None and configuration.row.is_asked_as_it_was:
+        return not different_figures(configuration, trained)
+    return trained.status is TrialStatus.COMPLETE
+
+
+def _compared(configuration: Configuration, trained: Trained) -> list[str]:
+    assert configuration.row is not None
+    figures = different_figures(configuration, trained)
+    circumstances = different_circumstances(configuration, trained)
+    if not figures:
+        lines = [
+            "Reproduced: best epoch, val_accuracy and val_loss are the row's, to the last digit."
+        ]
+    else:
+        word = "Not reproduced" if configuration.row.is_asked_as_it_was else "Asked differently"
+        lines = [f"{word}: {_listed(figures, 'in the row')}."]
+    if circumstances:
+        lines.append(f"Other than then: {_listed(circumstances, 'then')}.")
+    elif figures and configuration.row.is_asked_as_it_was and trained.device != "cpu":
+        lines.append(
+            "Machine and versions are as they were; on a GPU figures differ in the last digits."
+        )
+    elif figures and configuration.row.is_asked_as_it_was:
+        lines.append("Machine and versions are as they were.")
+    return lines
+
+
+def _listed(differences: Sequence[Difference], then: str) -> str:
+    return "; ".join(
+        f"{each.what} {_text(each.here, each.there)} here, {_text(each.there, each.here)} {then}"
+        for each in differences
+    )
+
+
+def _text(value: object, other: object) -> str:
+    """A figure with as many digits as tell it from the other one."""
+    if isinstance(value, float) and isinstance(other, float):
+        short = score_text(value)
+        return repr(value) if short == score_text(other) else short
+    return "none" if value is None else str(value)
