@@ -151,6 +151,47 @@ def test_a_sink_that_hangs_is_left_behind(study: SearchStudy) -> None:
     feeds.finish(30)
 
 
+def test_a_slow_sink_is_waited_for_while_it_gets_on(study: SearchStudy) -> None:
+    slow, now = Memory(), 0.0
+    for _ in range(5):
+        run_trial(study, 0.7)
+    may_go_on = threading.Semaphore(0)
+    write = slow.write
+
+    def wait_and_write(record: TrialRecord) -> None:
+        may_go_on.acquire()
+        write(record)
+
+    def clock() -> float:
+        """Every look takes 20 s, in which a trial is written."""
+        nonlocal now
+        now += 20.0
+        may_go_on.release()
+        return now
+
+    slow.write = wait_and_write  # type: ignore[method-assign]
+    feeds = Feeds([slow], StudyReader(study.study))
+    feeds.start()
+    feeds.finish(60.0, lambda: None, clock)
+    assert [number for number, *_ in slow.told] == [0, 1, 2, 3, 4]
+    assert list(feeds.notes()) == []
+
+
+def test_who_waits_for_a_sink_can_be_interrupted(study: SearchStudy) -> None:
+    hanging, release = Memory(), threading.Event()
+    hanging.open = release.wait  # type: ignore[assignment,method-assign]
+
+    def check() -> None:
+        raise KeyboardInterrupt("enough")
+
+    feeds = Feeds([hanging], StudyReader(study.study))
+    feeds.start()
+    with pytest.raises(KeyboardInterrupt, match="enough"):
+        feeds.finish(60.0, check)
+    release.set()
+    feeds.finish(30.0)
+
+
 def _until(is_so: Callable[[], bool]) -> None:
     ticks = threading.Event()
     for _ in range(3000):

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from tuner.driver.trainable import Task
 
 
-_SINKS_S = 60.0  # for what they have not got by the end
+_SINKS_S = 60.0  # for the next trial that they have not got by the end
 _HURRIED_SINKS_S = 5.0
 
 
@@ -148,7 +148,8 @@ def _run(sitting: _Sitting, say: Callable[[str], None]) -> SearchOutcome:
     plan = sitting.plan
     if plan.is_done():
         if sinks := make_sinks(plan.config, plan.folder):  # asked for, perhaps, after the search
-            with _feeding(Feeds(sinks, StudyReader(load_study(plan.folder.journal))), say):
+            feeds = Feeds(sinks, StudyReader(load_study(plan.folder.journal)))
+            with _feeding(feeds, say, sitting.flag.check):
                 pass
         return SearchOutcome(Run(plan.folder.path), EndReason.BUDGET_WAS_USED)
     sitting.flag.check()
@@ -179,7 +180,7 @@ def _run_on(
     )
     try:
         with (
-            _feeding(feeds, lambda note: audience.note(note, session.state)),
+            _feeding(feeds, lambda note: audience.note(note, session.state), sitting.flag.check),
             _closing(session, files),
         ):
             _fit(cluster, sitting, config, session, files)
@@ -290,15 +291,25 @@ def _close(session: SearchSession, files: RunFiles) -> None:
 
 
 @contextmanager
-def _feeding(feeds: Feeds, say: Callable[[str], None]) -> Iterator[None]:
-    """Keeps the sinks up to date, and gives them some time in the end; a search that was asked to end waits little."""
+def _feeding(feeds: Feeds, say: Callable[[str], None], check: Callable[[], None]) -> Iterator[None]:
+    """Keeps the sinks up to date, and waits for them in the end; a search that was asked to end waits little.
+
+    Args:
+        say: is told what a person should know.
+        check: raises where the search was asked to end.
+    """
     feeds.start()
-    timeout_s = _HURRIED_SINKS_S
     try:
-        yield
-        timeout_s = _SINKS_S
+        try:
+            yield
+        except TimeIsUp:
+            feeds.finish(_SINKS_S, check)
+            raise
+        except BaseException:
+            feeds.finish(_HURRIED_SINKS_S)
+            raise
+        feeds.finish(_SINKS_S, check)
     finally:
-        feeds.finish(timeout_s)
         for note in feeds.notes():
             say(note)
 

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
 _EVERY_S = 1.0
+_LOOK_S = 0.1
 _FIRST_PAUSE_S = 2.0  # after a failure; doubled until
 _LONGEST_PAUSE_S = 60.0
 
@@ -38,6 +39,7 @@ class Feed:
         self._known: list[FrozenTrial | None] = []  # as the sink has them, or as it refused them
         self._refused: dict[int, FrozenTrial] = {}  # once or for good
         self._is_open = False
+        self.written = 0  # how often a trial was brought up to date
         self._news = threading.Event()
         self._is_ending = threading.Event()
         self._failure: str | None = None
@@ -61,6 +63,11 @@ class Feed:
     def join(self, timeout_s: float) -> None:
         """Waits for that."""
         self._thread.join(timeout_s)
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether it has not ended yet."""
+        return self._thread.is_alive()
 
     def notes(self) -> Iterator[str]:
         """What a person should know, once: that the sink fails, and in the end that something is missing."""
@@ -113,6 +120,7 @@ class Feed:
             record = self._reader.record(trial)
             if self._reader.is_suggested(record):
                 self._sink.write(record)
+                self.written += 1
             self._refused.pop(trial.number, None)
         except Exception as error:
             self._note(error)
@@ -150,13 +158,27 @@ class Feeds:
         for feed in self._feeds:
             feed.wake()
 
-    def finish(self, timeout_s: float, clock: Callable[[], float] = time.monotonic) -> None:
-        """Gives them so long to end with everything written."""
+    def finish(
+        self,
+        timeout_s: float,
+        check: Callable[[], None] | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Has them end with everything written, and waits so long for that.
+
+        Args:
+            check: raises where this was asked to end. With it the time begins anew with every trial that is written.
+        """
         for feed in self._feeds:
             feed.end()
-        until = clock() + timeout_s
-        for feed in self._feeds:
-            feed.join(max(0.0, until - clock()))
+        until, written = clock() + timeout_s, -1
+        while any(feed.is_alive for feed in self._feeds) and clock() < until:
+            for feed in self._feeds:
+                feed.join(_LOOK_S)
+            if check is not None:
+                check()
+                if (now_written := sum(feed.written for feed in self._feeds)) != written:
+                    until, written = clock() + timeout_s, now_written
 
     def notes(self) -> Iterable[str]:
         """See `Feed.notes`."""
