@@ -18,7 +18,7 @@ from tuner.objectives import Objectives
 from tuner.pareto import front
 from tuner.records import StudyReader, TrialRecord, on_front, ranked
 from tuner.run_folder import write_atomically
-from tuner.space import Mode
+from tuner.space import Mode, SearchSpace
 from tuner.status import TrialStatus
 
 PARETO = (
@@ -63,12 +63,19 @@ _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 def leaderboard(reader: StudyReader) -> pd.DataFrame:
     """Every trial of a study, best first; one column a parameter, empty where a trial has none."""
-    names = reader.space.parameter_names
-    records = ranked(reader.records(), reader.space.metric.mode)
-    rows = [_row(rank, record, names) for rank, record in enumerate(records, start=1)]
-    if reader.objectives is None:
+    return board_of(reader.records(), reader.space, reader.objectives)
+
+
+def board_of(
+    records: Iterable[TrialRecord], space: SearchSpace, objectives: Objectives | None = None
+) -> pd.DataFrame:
+    """The leaderboard of trials that were read before."""
+    names = space.parameter_names
+    in_order = ranked(records, space.metric.mode)
+    rows = [_row(rank, record, names) for rank, record in enumerate(in_order, start=1)]
+    if objectives is None:
         return _typed(rows, [*_BEFORE_PARAMETERS, *names, *_AFTER_PARAMETERS])
-    leaders = {record.number for record in on_front(records, reader.objectives)}
+    leaders = {record.number for record in on_front(in_order, objectives)}
     rows = [{**row, PARETO: row["trial"] in leaders} for row in rows]
     return _typed(rows, [*_BEFORE_PARAMETERS, PARETO, *names, *_AFTER_PARAMETERS])
 
