@@ -18,6 +18,7 @@ from tuner.cli import (
     leaderboard,
     pack,
     predict,
+    report,
     search,
     spaces,
     status,
@@ -48,6 +49,7 @@ app.command("test")(test.open_test_split)
 app.command("export")(export.export)
 app.command("predict")(predict.predict)
 app.command("leaderboard")(leaderboard.leaderboard)
+app.command("report")(report.report)
 app.command("spaces")(spaces.spaces)
 app.command("data")(data.data)
 app.command("doctor")(doctor.doctor)
