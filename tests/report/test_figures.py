@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 import pytest
-from run_files import SCRIPT, MakeRun
+from run_files import SCRIPT, MakeRun, record
 
 from tuner.errors import UsageError
 from tuner.report.clock import SearchClock
@@ -14,7 +14,7 @@ from tuner.report.figures.history import optimisation_history
 from tuner.report.figures.importance import at_equal_epochs, parameter_importance
 from tuner.report.figures.parallel import parallel_coordinates
 from tuner.report.figures.slices import slices
-from tuner.report.figures.timeline import lanes_of, timeline
+from tuner.report.figures.timeline import Bar, joined, lanes_of, timeline
 from tuner.report.reading import Reading, read_run
 from tuner.report.sections import chosen_figures, figures_of
 from tuner.report.style import BEST, looks
@@ -147,6 +147,13 @@ def test_the_timeline_has_a_lane_for_each_trial_at_a_time(some: Reading) -> None
     assert [lane.name for lane in lanes] == ["h · cpu"]
     assert sum(len(lane.bars) for lane in lanes) == 24
     assert timeline(some) is not None
+
+
+def test_short_trials_that_share_a_bar_leave_their_idle_time_to_be_seen() -> None:
+    bars = [Bar(at, at + 1, (record(at),), 1) for at in (0, 2, 4, 30)]
+    few, late = joined(bars, 10)
+    assert (few.begin, few.end, few.busy_s, len(few.records)) == (0, 5, 3, 3)
+    assert late == bars[-1]
 
 
 def test_strangers_texts_are_escaped_in_every_figure(hostile: RunFolder) -> None:

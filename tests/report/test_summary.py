@@ -4,7 +4,7 @@ import pytest
 from run_files import SCRIPT, MakeRun, write_finalists, write_run_file, write_tests
 
 from tuner.objectives import Cost
-from tuner.report import summary
+from tuner.report import summary, tables
 from tuner.report.markdown import markdown
 from tuner.report.reading import Reading, read_run, read_runs
 from tuner.report.sections import figures_of
@@ -39,10 +39,10 @@ def test_finalists_give_interval_ties_and_optimism_gap(make_run: MakeRun) -> Non
 
 
 def test_the_best_is_measured_against_each_baseline(make_run: MakeRun) -> None:
-    table = summary.baselines(read_run(make_run((0.6,), (0.75,)), "mine"))
+    table = tables.baselines(read_run(make_run((0.6,), (0.75,)), "mine"))
     assert table is not None
     assert table.rows == (("lstm", "0", "0.6000", "+15.00 points", "1"),)
-    alone = summary.baselines(read_run(make_run((0.6,), name="alone"), "alone"))
+    alone = tables.baselines(read_run(make_run((0.6,), name="alone"), "alone"))
     assert alone is not None
     assert alone.rows[0][3] == "is the best"
 
@@ -67,11 +67,11 @@ def test_of_two_objectives_the_ends_of_the_front_are_told(
 
 
 def test_failures_are_counted_by_reason(make_run: MakeRun) -> None:
-    table = summary.failures(read_run(make_run((0.6,), *[None] * 11), "mine"))
+    table = tables.failures(read_run(make_run((0.6,), *[None] * 11), "mine"))
     assert table is not None
     assert [row[:3] for row in table.rows] == [("failed", "11", "why")] or table.rows[0][1] == "11"
     assert table.rows[0][4] == "1, 2, 3, 4, 5, 6, 7, 8 and 3 more"
-    assert summary.failures(read_run(make_run((0.6,), name="fine"), "fine")) is None
+    assert tables.failures(read_run(make_run((0.6,), name="fine"), "fine")) is None
 
 
 def test_the_command_runs_it_again_under_another_name(make_run: MakeRun) -> None:
@@ -94,7 +94,7 @@ def test_runs_on_other_rows_are_compared_with_a_warning(make_run: MakeRun) -> No
     readings = read_runs([str(folder.path) for folder in folders])
     assert "not scored on the same rows" in summary.warnings_of_comparison(readings)[0]
     assert summary.warnings_of_comparison([readings[0], readings[0]]) == []
-    assert [row[0] for row in summary.compared(readings).rows] == ["a", "b"]
+    assert [row[0] for row in tables.compared(readings).rows] == ["a", "b"]
 
 
 def test_markdown_has_tables_and_no_markup_of_strangers(hostile: RunFolder) -> None:

@@ -3,9 +3,9 @@
 import re
 from collections.abc import Sequence
 
-from tuner.report import summary
+from tuner.report import summary, tables
 from tuner.report.reading import Reading
-from tuner.report.summary import Table
+from tuner.report.tables import Table
 
 _TOP = 10
 _SPECIAL = re.compile(r"([\\`*{}\[\]<>#|~]|(?<!\w)_|_(?!\w))")
@@ -15,7 +15,7 @@ def markdown(readings: Sequence[Reading]) -> str:
     """One run, or several side by side."""
     if len(readings) == 1:
         return _one(readings[0])
-    lines = [f"# {len(readings)} runs", "", _table(summary.compared(readings)), ""]
+    lines = [f"# {len(readings)} runs", "", _table(tables.compared(readings)), ""]
     for warning in summary.warnings_of_comparison(readings):
         lines += [_text(warning), ""]
     for reading in readings:
@@ -28,19 +28,19 @@ def _one(reading: Reading) -> str:
     if reading.best is not None:
         lines += [f"Its parameters: {_text(summary.parameters_text(reading.best))}", ""]
     for title, table in (
-        ("Against the baselines", summary.baselines(reading)),
-        ("Finalists", summary.finalists(reading)),
+        ("Against the baselines", tables.baselines(reading)),
+        ("Finalists", tables.finalists(reading)),
         (f"The best {min(_TOP, len(reading.scored))} trials", _top(reading)),
-        ("Failures", summary.failures(reading)),
+        ("Failures", tables.failures(reading)),
     ):
         if table is not None:
             lines += [f"## {title}", "", _table(table), ""]
     for opening in reading.openings:
         lines += [f"## Tested on {_text(opening.data)}", "", _text(summary.tested(opening)), ""]
-        lines += [_table(summary.confusion(opening)), ""]
+        lines += [_table(tables.confusion(opening)), ""]
     lines += ["## Environment", ""]
     lines += [
-        f"- {_text(name)}: {_text(value)}" for name, value in summary.environment(reading).rows
+        f"- {_text(name)}: {_text(value)}" for name, value in tables.environment(reading).rows
     ]
     commands = summary.commands(reading)
     if commands:

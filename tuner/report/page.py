@@ -16,7 +16,7 @@ import pandas as pd
 from markupsafe import Markup
 
 from tuner.leaderboard import PARETO, merge
-from tuner.report import summary
+from tuner.report import summary, tables
 from tuner.report.figure import Figure
 from tuner.report.reading import Reading
 from tuner.report.sections import figures_of
@@ -46,6 +46,7 @@ def page(readings: Sequence[Reading], now: datetime) -> str:
         "only": only,
         "readings": readings,
         "summary": summary,
+        "tables": tables,
         "figures": figures,
         "trials": sum(len(reading.records) for reading in readings),
         "written": now.strftime("%Y-%m-%d %H:%M"),

@@ -1,8 +1,7 @@
-"""What a run came to, in words and small tables: for the page's top and for Markdown. Plain text, nothing escaped."""
+"""What a run came to, in words: for the page's top and for Markdown. Plain text, nothing escaped."""
 
 import os
 import shlex
-from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -12,21 +11,12 @@ from tuner.objectives import Cost
 from tuner.parameters import Range
 from tuner.records import TrialRecord
 from tuner.report.edges import edges
-from tuner.report.reading import Confirmed, Reading, Tested
+from tuner.report.reading import Reading, Tested
 from tuner.report.style import IN_WORDS
-from tuner.space import MetricName, Mode
+from tuner.space import Mode
 from tuner.status import TrialStatus
 
 _ORDER = tuple(TrialStatus)
-_SHOWN_TRIALS = 8  # numbers of a kind of failure
-
-
-@dataclass(frozen=True)
-class Table:
-    """A small table of text."""
-
-    columns: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
 
 
 @dataclass(frozen=True)
@@ -82,110 +72,8 @@ def tiles(reading: Reading) -> list[Tile]:
             )
         )
     found.append(Tile("trials", f"{len(reading.records):,}", counts_text(reading)))
-    found.append(Tile("searched", _duration(reading.seconds), _speed(reading)))
+    found.append(Tile("searched", duration_text(reading.seconds), _speed(reading)))
     return found
-
-
-def baselines(reading: Reading) -> Table | None:
-    """The best against each baseline of the space; None where none ran."""
-    best = reading.best
-    ran = [record for record in reading.records if record.baseline and not record.superseded]
-    if best is None or best.score is None or not ran:
-        return None
-    rows = []
-    for record in ran:
-        if record.score is None or not record.is_ranked:
-            lead = IN_WORDS[record.status]
-        elif record is best:
-            lead = "is the best"
-        else:
-            lead = difference(reading, reading.lead(best.score, record.score))
-        rows.append(
-            (
-                record.architecture,
-                str(record.number),
-                score_text(record.score),
-                lead,
-                _epochs(record),
-            )
-        )
-    return Table(
-        ("baseline", "trial", reading.metric, "the best is better by", "epochs"), tuple(rows)
-    )
-
-
-def finalists(reading: Reading) -> Table | None:
-    """The finalists in order; None before `tuner confirm`."""
-    if not reading.finalists:
-        return None
-    rows = tuple(
-        _finalist_row(reading, rank, each) for rank, each in enumerate(reading.finalists, 1)
-    )
-    columns = (
-        *("rank", "trial", "architecture", "seeds", "confirmed", "95 % interval"),
-        *("in the search", "optimism", "differs from the first"),
-    )
-    return Table(columns, rows)
-
-
-def confusion(opening: Tested) -> Table:
-    """What was called what, and how often rightly so."""
-    columns = ("true \\ called", *opening.classes, "recall", "precision")
-    rows = tuple(
-        (
-            name,
-            *(f"{cell:,}" for cell in opening.confusion[number]),
-            f"{opening.recalls[number]:.3f}",
-            f"{opening.precisions[number]:.3f}",
-        )
-        for number, name in enumerate(opening.classes)
-    )
-    return Table(columns, rows)
-
-
-def failures(reading: Reading) -> Table | None:
-    """Why trials broke or were cut off, the most frequent reason first; None where none did."""
-    kinds: dict[tuple[str, str], list[TrialRecord]] = defaultdict(list)
-    for record in reading.records:
-        if record.status.is_ranked and record.error is None:
-            continue
-        first_line = (record.error or "no reason was recorded").strip().partition("\n")[0]
-        kinds[(IN_WORDS[record.status], first_line)].append(record)
-    if not kinds:
-        return None
-    rows = []
-    for (status, reason), records in sorted(kinds.items(), key=lambda kind: -len(kind[1])):
-        numbers = [str(record.number) for record in records]
-        more = f" and {len(numbers) - _SHOWN_TRIALS} more" if len(numbers) > _SHOWN_TRIALS else ""
-        places = sorted({record.architecture for record in records if record.architecture})
-        trials = ", ".join(numbers[:_SHOWN_TRIALS]) + more
-        rows.append((status, str(len(records)), reason, ", ".join(places), trials))
-    return Table(("status", "trials", "reason", "architectures", "which"), tuple(rows))
-
-
-def environment(reading: Reading) -> Table:
-    """Machines, versions and settings."""
-    settings = reading.recorded.settings
-    hosts: dict[tuple[str, str], int] = defaultdict(int)
-    for record in reading.records:
-        if record.host is not None:
-            hosts[(record.host, record.device or "")] += 1
-    rows = [("run folder", str(reading.folder.path))]
-    if created := settings.get("created"):
-        rows.append(("first asked for", str(created)))
-    rows += [
-        ("host and device", f"{host}, {device}: {count:,} trials")
-        for (host, device), count in sorted(hosts.items())
-    ]
-    rows += [
-        (name.replace("_", " "), str(settings[name]))
-        for name in ("seed", "sampler", "pruner", "max_epochs", "cpus_per_trial", "gpus_per_trial", "max_concurrent")
-        if name in settings
-    ]  # fmt: skip
-    versions = reading.recorded.versions
-    if versions:
-        rows.append(("versions", ", ".join(f"{name} {v}" for name, v in versions.items())))
-    return Table(("", ""), tuple(rows))
 
 
 def commands(reading: Reading) -> list[str]:
@@ -209,15 +97,6 @@ def commands(reading: Reading) -> list[str]:
     return lines
 
 
-def compared(readings: Sequence[Reading]) -> Table:
-    """A row a run."""
-    columns = (
-        *("run", "data", "space", "trials", "searched", "best", "architecture"),
-        *("confirmed", "95 % interval", "tested"),
-    )
-    return Table(columns, tuple(_run_row(reading) for reading in readings))
-
-
 def warnings_of_comparison(readings: Sequence[Reading]) -> list[str]:
     """What makes these runs' scores hard to compare."""
     lines = []
@@ -238,13 +117,6 @@ def counts_text(reading: Reading) -> str:
     """`9 complete, 4 pruned, 1 failed`."""
     counts = reading.counts
     return ", ".join(f"{counts[s]:,} {IN_WORDS[s]}" for s in _ORDER if counts.get(s)) or "none"
-
-
-def difference(reading: Reading, lead: float) -> str:
-    """A difference of scores: of shares in points, hundredths of one; of losses as it is."""
-    if reading.space.metric.name is MetricName.VAL_LOSS:
-        return f"{lead:+.4f}"
-    return f"{100 * lead:+.2f} points"
 
 
 def _searched(reading: Reading) -> str:
@@ -271,7 +143,7 @@ def _took(reading: Reading) -> str:
         " The search is still running; this is what it has reached." if reading.is_running else ""
     )
     return (
-        f"{_plural(len(reading.records), 'trial')} in {_duration(reading.seconds)} of searching: "
+        f"{_plural(len(reading.records), 'trial')} in {duration_text(reading.seconds)} of searching: "
         f"{counts_text(reading)}.{ongoing}"
     )
 
@@ -338,44 +210,9 @@ def tested(opening: Tested) -> str:
     )
 
 
-def _finalist_row(reading: Reading, rank: int, each: Confirmed) -> tuple[str, ...]:
-    differs = "" if rank == 1 else "no: a tie" if each.ties_with_best else "yes"
-    return (
-        str(rank),
-        str(each.trial),
-        each.architecture,
-        str(each.seeds),
-        score_text(each.mean),
-        f"{score_text(each.low)} to {score_text(each.high)}",
-        score_text(each.search_score),
-        f"{each.optimism:+.4f}",
-        differs,
-    )
-
-
-def _run_row(reading: Reading) -> tuple[str, ...]:
-    best, first = reading.best, next(iter(reading.finalists), None)
-    return (
-        reading.label,
-        reading.recorded.data,
-        reading.space.name,
-        f"{len(reading.records):,}",
-        _duration(reading.seconds),
-        score_text(best.score) if best else "",
-        best.architecture if best else "",
-        score_text(first.mean) if first else "",
-        f"{score_text(first.low)} to {score_text(first.high)}" if first else "",
-        score_text(reading.openings[-1].accuracy) if reading.openings else "",
-    )
-
-
 def parameters_text(record: TrialRecord) -> str:
     """`lstm_units=64, learning_rate=0.001`."""
     return ", ".join(f"{name}={number_text(value)}" for name, value in record.parameters.items())
-
-
-def _epochs(record: TrialRecord) -> str:
-    return str(len(record.curve))
 
 
 def _speed(reading: Reading) -> str:
@@ -386,7 +223,8 @@ def _speed(reading: Reading) -> str:
     return f"{each:.1f} s a trial" if each < 90 else f"{format_duration(each)} a trial"
 
 
-def _duration(seconds: float) -> str:
+def duration_text(seconds: float) -> str:
+    """A duration; a study that was not made by a search knows none."""
     return format_duration(max(1.0, seconds)) if seconds > 0 else "unknown time"
 
 

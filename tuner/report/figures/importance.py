@@ -87,7 +87,14 @@ def _panel(reading: Reading, name: str, title: str, values: dict[int, float]) ->
     if not drawing.data:
         return None
     bars = drawing.data[0]
-    drawing.update_layout(layout(height=max(220, 60 + 30 * len(bars.y)), showlegend=False))
+    drawing.update_layout(
+        layout(
+            height=max(220, 60 + 30 * len(bars.y)),
+            showlegend=False,
+            # Right of the longest bar stands its value.
+            margin={"l": 10, "r": 40, "t": 12, "b": 10},
+        )
+    )
     drawing.update_traces(
         marker_color=PALETTE[0], hovertemplate="%{y}: %{x:.3f}<extra></extra>", textangle=0
     )

@@ -27,6 +27,7 @@ class Bar:
     begin: float  # seconds on the search's clock
     end: float
     records: tuple[TrialRecord, ...]
+    busy_s: float  # less than from begin to end where there is idle time between several
 
 
 @dataclass
@@ -39,7 +40,7 @@ class Lane:
     @property
     def busy_s(self) -> float:
         """Seconds in which a trial ran."""
-        return sum(bar.end - bar.begin for bar in self.bars)
+        return sum(bar.busy_s for bar in self.bars)
 
 
 def lanes_of(reading: Reading, clock: SearchClock) -> list[Lane]:
@@ -60,7 +61,7 @@ def lanes_of(reading: Reading, clock: SearchClock) -> list[Lane]:
                 of_place.append(Lane(f"{place} · {len(of_place) + 1}"))
                 free = of_place[-1:]
             lane = min(free, key=lambda each: each.bars[-1].end if each.bars else 0.0)
-            lane.bars.append(Bar(begin, max(begin, end), (record,)))
+            lane.bars.append(Bar(begin, max(begin, end), (record,), max(0.0, end - begin)))
         if len(of_place) == 1:
             of_place[0].name = place
         lanes += of_place
@@ -82,13 +83,18 @@ def timeline(reading: Reading) -> Figure | None:
         if pauses
         else ""
     )
+    several = (
+        " Trials too short to be told apart share a bar, the paler the more idle time is between them."
+        if len(reading.records) > _MOST
+        else ""
+    )
     many = f"{len(lanes)} trials at a time" if len(lanes) > 1 else "one trial at a time"
     return Figure(
         "timeline",
         "Timeline",
         "Timeline",
         f"Where and when trials ran: {many}, busy for {share:.0%} of "
-        f"{format_duration(max(1.0, whole))}, idle where a row is empty.{left_out}",
+        f"{format_duration(max(1.0, whole))}, idle where a row is empty. Pale bars were pruned.{several}{left_out}",
         (Panel("all", "all", _drawing(reading, clock, lanes, whole)),),
     )
 
@@ -112,7 +118,7 @@ def _drawing(
     bars = [
         (name, bar)
         for name, lane in zip(names, lanes, strict=True)
-        for bar in _joined(lane.bars, finest)
+        for bar in joined(lane.bars, finest)
     ]
     colours = looks(reading.space.architectures)
     for architecture, look in colours.items():
@@ -142,16 +148,17 @@ def _kind(bar: Bar) -> str | None:
     return kinds.pop() if len(kinds) == 1 else None
 
 
-def _joined(bars: Sequence[Bar], finest: float) -> list[Bar]:
+def joined(bars: Sequence[Bar], finest: float) -> list[Bar]:
     """Bars that touch and are shorter than a person sees become one."""
-    joined: list[Bar] = []
+    some: list[Bar] = []
     for bar in bars:
-        last = joined[-1] if joined else None
+        last = some[-1] if some else None
         if last is not None and bar.end - last.begin <= finest:
-            joined[-1] = Bar(last.begin, bar.end, (*last.records, *bar.records))
+            both = (*last.records, *bar.records)
+            some[-1] = Bar(last.begin, bar.end, both, last.busy_s + bar.busy_s)
         else:
-            joined.append(bar)
-    return joined
+            some.append(bar)
+    return some
 
 
 def _add_bars(
@@ -168,7 +175,7 @@ def _add_bars(
         textposition="none",
         marker={
             "color": colour,
-            "opacity": [0.55 if _is_pruned(bar) else 1.0 for _, bar in bars],
+            "opacity": [_opacity(bar) for _, bar in bars],
             "line": {"width": 0},
         },
         name=name,
@@ -176,8 +183,12 @@ def _add_bars(
     )
 
 
-def _is_pruned(bar: Bar) -> bool:
-    return all(record.status is TrialStatus.PRUNED for record in bar.records)
+def _opacity(bar: Bar) -> float:
+    """Pale what was pruned; several in one as pale as they left their place idle."""
+    if len(bar.records) > 1:
+        length = bar.end - bar.begin
+        return max(0.15, min(1.0, bar.busy_s / length)) if length > 0 else 1.0
+    return 0.55 if bar.records[0].status is TrialStatus.PRUNED else 1.0
 
 
 def _text(bar: Bar) -> str:
