@@ -184,8 +184,12 @@ def test_the_theme_can_be_switched_and_print_is_light(
     assert background(drawings.first) == light
     desk.page.locator("#theme").click()
     assert background(drawings.first) == dark
+    desk.page.emulate_media(media="print")
     desk.page.evaluate("dispatchEvent(new Event('beforeprint'))")
     assert [background(each) for each in drawings.all()] == [light] * drawings.count()  # drawn, too
+    boxes = [each.locator(".main-svg").first.bounding_box() for each in drawings.all()]
+    assert all(box is not None and 300 < box["width"] <= 700 for box in boxes)  # shown, on a sheet
+    desk.page.emulate_media(media="screen")
     desk.page.evaluate("dispatchEvent(new Event('afterprint'))")
     assert background(drawings.first) == dark
     assert desk.is_quiet(path)

@@ -15,7 +15,11 @@
     if (place.dataset.legend === "no") layout.showlegend = false;
     layout.template = data.templates[theme()];
     layout.autosize = true;
-    if (narrow()) {
+    if (printing.now) {
+      // A sheet of A4 or Letter, whatever the window's width: the browser lays the page out only afterwards.
+      layout.autosize = false;
+      layout.width = place.closest(".grid") ? 340 : 690;
+    } else if (narrow()) {
       layout.font = { size: 11 };
       layout.dragmode = false;
       layout.height = Math.min(layout.height, Math.max(300, layout.height * 0.85));
