@@ -43,12 +43,20 @@
 
   const places = [...document.querySelectorAll("[data-drawing]")];
   const drawn = () => places.filter((place) => place.dataset.drawn);
+  // One a frame, so that scrolling goes on between two of them.
+  const waiting = [];
+  const drawNext = () => {
+    const place = waiting.shift();
+    if (place && !place.dataset.drawn) draw(place);
+    if (waiting.length) requestAnimationFrame(() => setTimeout(drawNext));
+  };
   const watcher = new IntersectionObserver(
     (entries) => entries.filter((entry) => entry.isIntersecting).forEach(({ target }) => {
       watcher.unobserve(target);
-      draw(target);
+      waiting.push(target);
+      if (waiting.length === 1) requestAnimationFrame(() => setTimeout(drawNext));
     }),
-    { rootMargin: "600px" },
+    { rootMargin: "900px" },
   );
   places.forEach((place) => watcher.observe(place));
 

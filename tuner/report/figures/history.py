@@ -16,7 +16,7 @@ from tuner.report.thinning import thinned
 from tuner.report.views import quiet_optuna, study_of
 from tuner.status import TrialStatus
 
-_MOST = 2000  # points
+_MOST = 1200  # points
 
 
 def optimisation_history(reading: Reading) -> Figure | None:

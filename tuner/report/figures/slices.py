@@ -14,7 +14,7 @@ from tuner.report.style import BEST, QUIET, empty_figure, log_axis, looks, plain
 from tuner.report.thinning import thinned
 from tuner.status import TrialStatus
 
-_MOST = 500  # points a panel
+_MOST = 400  # points a panel
 
 
 def slices(reading: Reading) -> Figure | None:
