@@ -21,7 +21,7 @@ HAS_PEERS := $(MADE_FROM)/has-peers
 
 # In the order of the README's table.
 BENCHMARKS := between_trials throughput time_to_accuracy search_quality driver_growth leaderboard_growth \
-  bucketing_accuracy imdb_ablation memory_growth scale
+  report_growth bucketing_accuracy imdb_ablation memory_growth scale
 
 .PHONY: help search winner test benchmark wheel clean environment test-environment benchmark-environment
 

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from studies import open_study
+from studies import open_study, run_trial
 
 from tuner.config import make_config
 from tuner.run_folder import RunFolder
@@ -63,10 +63,17 @@ def test_watching_loads_nothing_heavy(tmp_path: Path, space: SearchSpace) -> Non
     assert not loaded & HEAVY
 
 
+def test_a_report_loads_nothing_heavy(tmp_path: Path, space: SearchSpace) -> None:
+    run_trial(open_study(tmp_path / "mine" / "study.journal", space), 0.6)
+    code, loaded, printed = run(tmp_path, "report", "mine")
+    assert (code, printed) == (0, "Report: mine/report.html\n")
+    assert not loaded & HEAVY
+
+
 def test_help_loads_neither_optuna_nor_pandas(tmp_path: Path) -> None:
     code, loaded, printed = run(tmp_path, "--help")
     assert code == 0, printed
-    assert not loaded & {"optuna", "pandas", "pyarrow"}
+    assert not loaded & {"optuna", "pandas", "pyarrow", "plotly", "jinja2"}
 
 
 def test_the_package_itself_loads_nothing_heavy(tmp_path: Path) -> None:

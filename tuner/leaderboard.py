@@ -63,13 +63,20 @@ _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 def leaderboard(reader: StudyReader) -> pd.DataFrame:
     """Every trial of a study, best first; one column a parameter, empty where a trial has none."""
-    names = reader.space.parameter_names
-    records = ranked(reader.records(), reader.space.metric.mode)
-    rows = [_row(rank, record, names) for rank, record in enumerate(records, start=1)]
-    if reader.objectives is not None:
-        leaders = {record.number for record in on_front(records, reader.objectives)}
+    return board_of(reader.records(), reader.space, reader.objectives)
+
+
+def board_of(
+    records: Iterable[TrialRecord], space: SearchSpace, objectives: Objectives | None = None
+) -> pd.DataFrame:
+    """The leaderboard of trials that were read before."""
+    names = space.parameter_names
+    in_order = ranked(records, space.metric.mode)
+    rows = [_row(rank, record, names) for rank, record in enumerate(in_order, start=1)]
+    if objectives is not None:
+        leaders = {record.number for record in on_front(in_order, objectives)}
         rows = [{**row, PARETO: row["trial"] in leaders} for row in rows]
-    return _typed(rows, columns(reader.space, reader.objectives))
+    return _typed(rows, columns(space, objectives))
 
 
 def columns(space: SearchSpace, objectives: Objectives | None) -> list[str]:

@@ -67,6 +67,11 @@ class RunFolder:
         """Every opening of the test split, with what came of it."""
         return self.path / "tests.yaml"
 
+    @property
+    def report(self) -> Path:
+        """What `tuner report` writes."""
+        return self.path / "report.html"
+
     def finalist_model(self, trial: int, seed: int) -> Path:
         """The model of a finalist that was trained with `seed`."""
         return self.path / "finalists" / f"trial-{trial}-seed-{seed}.npz"

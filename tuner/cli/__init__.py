@@ -19,6 +19,7 @@ from tuner.cli import (
     leaderboard,
     pack,
     predict,
+    report,
     search,
     spaces,
     status,
@@ -55,6 +56,7 @@ app.command("export")(export.export)
 app.command("predict")(predict.predict)
 app.command("train")(train.train)
 app.command("leaderboard")(leaderboard.leaderboard)
+app.command("report")(report.report)
 app.command("spaces")(spaces.spaces)
 app.command("data")(data.data)
 app.command("doctor")(doctor.doctor)

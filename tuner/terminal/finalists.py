@@ -8,11 +8,12 @@ from tuner.data import load_dataset
 from tuner.driver.sitting import EndReason, SearchOutcome
 from tuner.finalists.ranking import Finalist, optimism, read_finalists
 from tuner.finalists.testing import Opening
+from tuner.numbers import cost_text, score_text
 from tuner.objectives import Objectives
 from tuner.run import Run
 from tuner.run_folder import RunFolder
 from tuner.space import SearchSpace
-from tuner.terminal.tables import cost_text, plain_console, printable, score_text
+from tuner.terminal.tables import plain_console, printable
 
 
 def print_confirmation(folder: RunFolder, outcome: SearchOutcome) -> int:

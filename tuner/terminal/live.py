@@ -16,9 +16,10 @@ from rich.text import Text
 
 from tuner.config import format_duration
 from tuner.driver.progress import Event, EventKind, LiveTrial, SearchState
+from tuner.numbers import number_text, score_text
 from tuner.status import TrialStatus
 from tuner.terminal.pareto import front_text, no_pruning_text, objectives_text
-from tuner.terminal.tables import number_text, on_one_line, printable, score_text
+from tuner.terminal.tables import on_one_line, printable
 
 _SHOWN_PARAMETERS = 4
 _BAR_WIDTH = 30

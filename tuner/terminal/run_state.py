@@ -4,9 +4,9 @@ import json
 import shlex
 
 from tuner.config import format_duration
+from tuner.numbers import score_text
 from tuner.run_state import Activity, RunState
 from tuner.terminal.pareto import front_text, no_pruning_text, objectives_text
-from tuner.terminal.tables import score_text
 
 
 def state_lines(state: RunState) -> list[str]:

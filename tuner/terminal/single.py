@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 
+from tuner.numbers import number_text, score_text
 from tuner.single.comparison import Difference, different_circumstances, different_figures
 from tuner.single.configurations import Configuration
 from tuner.single.training import Trained
 from tuner.status import TrialStatus
-from tuner.terminal.tables import number_text, score_text
 from tuner.trial.spec import EpochResult
 
 EPOCH_HEADINGS = "epoch    loss  accuracy  val_loss  val_accuracy  val_f1  seconds"

@@ -2,11 +2,13 @@
 
 import re
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
+
+from tuner.numbers import cost_text, number_text, score_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -41,23 +43,6 @@ def on_one_line(text: object) -> Text:
     line = printable(text)
     line.no_wrap, line.overflow = True, "ellipsis"
     return line
-
-
-def score_text(score: float | None) -> str:
-    """A score with as many digits as a validation set of a few thousand rows carries."""
-    return "" if score is None else f"{score:.4f}"
-
-
-def cost_text(cost: float | None) -> str:
-    """A number of weights, or seconds."""
-    return "" if cost is None else f"{cost:,}" if isinstance(cost, int) else f"{cost:.3g}"
-
-
-def number_text(value: Any) -> str:
-    """A number as short as it can be without losing what matters."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return str(value)
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def leaderboard_table(

@@ -1,0 +1,236 @@
+"""The page in a real browser: nothing is fetched, nothing runs that a stranger wrote, the table works."""
+
+import re
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from run_files import SCRIPT, MakeRun, write_finalists, write_run_file, write_tests
+
+from tuner.report.page import page
+from tuner.report.reading import Reading, read_run, read_runs
+from tuner.run_folder import RunFolder
+from tuner.space import SearchSpace
+
+NOW = datetime(2026, 11, 24, 12, 0)
+
+
+class Tab:
+    """A page that was opened, and what it did on its own."""
+
+    def __init__(self, tab: Any) -> None:
+        self.page = tab
+        self.complaints: list[str] = []
+        self.requests: list[str] = []
+        tab.on("console", lambda message: self._note(message.type, message.text))
+        tab.on("pageerror", lambda error: self.complaints.append(str(error)))
+        tab.on("dialog", lambda dialog: self._refuse(dialog))
+        tab.on("request", lambda request: self.requests.append(request.url))
+
+    def open(self, path: Path, readings: list[Reading]) -> None:
+        path.write_text(page(readings, NOW), encoding="utf-8")
+        self.page.goto(path.as_uri())
+
+    def look_at_everything(self) -> None:
+        """Scrolls every figure into view, waits until it is drawn, and shows each of its panels."""
+        for place in self.page.locator("[data-drawing]").all():
+            place.scroll_into_view_if_needed()
+            place.locator(".main-svg").first.wait_for()
+        for select in self.page.locator("select[data-figure]").all():
+            for value in reversed(options_of(select)):
+                select.select_option(value)
+        self.page.wait_for_timeout(100)
+
+    def rows(self, column: int) -> list[str]:
+        return self.page.locator(f"#board tbody tr td:nth-child({column})").all_inner_texts()
+
+    def is_quiet(self, path: Path) -> bool:
+        local = [path.as_uri()]
+        others = [url for url in self.requests if url.split("#")[0] not in local]
+        others = [url for url in others if not url.startswith(("data:", "blob:"))]
+        assert (self.complaints, others) == ([], [])
+        return True
+
+    def _note(self, kind: str, text: str) -> None:
+        if kind in {"error", "warning"}:
+            self.complaints.append(text)
+
+    def _refuse(self, dialog: Any) -> None:
+        self.complaints.append(f"dialog: {dialog.message}")
+        dialog.dismiss()
+
+
+def options_of(select: Any) -> list[str]:
+    """The values of a list to choose from."""
+    values: list[str] = select.locator("option").evaluate_all("all => all.map(o => o.value)")
+    return values
+
+
+@pytest.fixture(params=["light 1280", "dark 390"])
+def tab(browser: Any, request: pytest.FixtureRequest) -> Iterator[Tab]:
+    """A page on a desk by day, and one on a phone at night."""
+    scheme, width = request.param.split()
+    with browser.new_context(
+        viewport={"width": int(width), "height": 900}, color_scheme=scheme
+    ) as context:
+        yield Tab(context.new_page())
+
+
+@pytest.fixture
+def desk(browser: Any) -> Iterator[Tab]:
+    """A page on a desk."""
+    with browser.new_context(viewport={"width": 1280, "height": 900}) as context:
+        yield Tab(context.new_page())
+
+
+def test_a_report_draws_all_its_figures_and_asks_nobody(
+    tab: Tab, some: Reading, tmp_path: Path
+) -> None:
+    write_run_file(some.folder)
+    write_finalists(some.folder, (3, 0.85, False), (5, 0.84, True))
+    write_tests(some.folder)
+    path = tmp_path / "report.html"
+    tab.open(path, [read_run(some.folder, "mine")])
+    tab.look_at_everything()
+    assert tab.is_quiet(path)
+    assert tab.page.locator(".main-svg").count() > 10
+    width = tab.page.evaluate("document.documentElement.scrollWidth - innerWidth")
+    assert width <= 0  # tables and wide figures scroll by themselves
+
+
+def test_what_strangers_wrote_stays_text(tab: Tab, hostile: RunFolder, tmp_path: Path) -> None:
+    path = tmp_path / "report.html"
+    tab.open(path, [read_run(hostile, "hostile")])
+    tab.look_at_everything()
+    assert tab.is_quiet(path)
+    tested = tab.page.locator("#summary table").last
+    assert tested.locator("tbody th").first.inner_text() == SCRIPT
+    assert SCRIPT in tab.page.locator("#failures").inner_text()
+    assert SCRIPT in tab.page.locator("#parallel-coordinates").text_content()
+    assert SCRIPT in tab.page.locator("#slices").text_content()
+    assert SCRIPT in tab.page.locator("#timeline").text_content()
+    assert SCRIPT in tab.page.locator("#board").inner_text()
+    assert tab.page.locator("b, img").count() == 0
+    assert tab.page.locator("script").count() == 3
+
+
+def test_a_click_on_a_heading_sorts(desk: Tab, some: Reading, tmp_path: Path) -> None:
+    desk.open(tmp_path / "report.html", [some])
+    trial = desk.page.locator('[data-column="trial"]')
+    assert desk.rows(1) == [str(rank) for rank in range(1, 25)]
+    trial.click()
+    assert desk.rows(2) == [str(number) for number in range(24)]
+    assert trial.locator("..").get_attribute("aria-sort") == "ascending"
+    trial.click()
+    assert desk.rows(2) == [str(number) for number in range(23, -1, -1)]
+    score = desk.page.locator('[data-column="score"]')
+    score.click()
+    assert desk.rows(3)[:-1] == sorted(desk.rows(3)[:-1], key=float)
+    assert desk.rows(3)[-1] == ""  # empty cells last, whichever way
+    score.click()
+    assert desk.rows(3)[-1] == ""
+
+
+FILTERS: dict[str, Callable[[Any], bool]] = {
+    "pruned": lambda row: row["status"] == "pruned",
+    "PRUNED lstm": lambda row: row["status"] == "pruned" and "lstm" in row["architecture"],
+    "-pruned": lambda row: row["status"] != "pruned",
+    "score>=0.7": lambda row: row["score"] is not None and row["score"] >= 0.7,
+    "architecture=lstm": lambda row: row["architecture"] == "lstm",
+    "trial<3 trial!=1": lambda row: row["trial"] in {0, 2},
+    "baseline=true": lambda row: row["baseline"],
+    "nothing-like-that": lambda row: False,
+    "": lambda row: True,
+}
+
+
+def test_the_filter_leaves_the_rows_that_it_names(desk: Tab, some: Reading, tmp_path: Path) -> None:
+    desk.open(tmp_path / "report.html", [some])
+    board = some.board.astype("object").where(some.board.notna(), None)
+    for asked, passes in FILTERS.items():
+        desk.page.locator("#filter").fill(asked)
+        wanted = [str(row["trial"]) for row in board.to_dict(orient="records") if passes(row)]
+        assert desk.rows(2) == wanted, asked
+        count = f"{len(wanted)} of 24 trials" if len(wanted) < 24 else "24 trials"
+        assert desk.page.locator("#count").inner_text() == count
+
+
+def test_a_long_leaderboard_has_pages_and_more_columns(
+    desk: Tab, make_run: MakeRun, tmp_path: Path
+) -> None:
+    desk.open(tmp_path / "report.html", [read_run(make_run(*[(0.6,)] * 30), "mine")])
+    assert len(desk.rows(1)) == 25
+    desk.page.get_by_role("button", name="Next").click()
+    assert desk.rows(1)[0] == "26"
+    desk.page.locator("#filter").fill("trial<27")
+    assert desk.page.locator("#where").inner_text() == "1 of 2"
+    assert desk.page.get_by_role("button", name="host").count() == 0
+    desk.page.get_by_role("button", name="All columns").click()
+    assert desk.page.get_by_role("button", name="host").count() == 1
+
+
+def test_the_theme_can_be_switched_and_print_is_light(
+    desk: Tab, some: Reading, tmp_path: Path
+) -> None:
+    path = tmp_path / "report.html"
+    desk.open(path, [some])
+
+    drawings = desk.page.locator("[data-drawing]")
+    drawings.first.scroll_into_view_if_needed()
+    drawings.first.locator(".main-svg").first.wait_for()
+    dark, light = "rgb(21, 24, 30)", "rgb(255, 255, 255)"
+    assert background(drawings.first) == light
+    desk.page.locator("#theme").click()
+    assert background(drawings.first) == dark
+    desk.page.emulate_media(media="print")
+    desk.page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    assert [background(each) for each in drawings.all()] == [light] * drawings.count()  # drawn, too
+    boxes = [each.locator(".main-svg").first.bounding_box() for each in drawings.all()]
+    assert all(box is not None and 300 < box["width"] <= 700 for box in boxes)  # shown, on a sheet
+    desk.page.emulate_media(media="screen")
+    desk.page.evaluate("dispatchEvent(new Event('afterprint'))")
+    assert background(drawings.first) == dark
+    assert desk.is_quiet(path)
+
+
+def background(drawing: Any) -> str:
+    """What a figure is drawn on."""
+    colour: str = drawing.locator(".main-svg").first.evaluate("svg => svg.style.background")
+    return colour
+
+
+def test_several_runs_are_side_by_side(
+    tab: Tab, make_run: MakeRun, some: Reading, tmp_path: Path
+) -> None:
+    other_space = SearchSpace.from_mapping(
+        {
+            "name": "other",
+            "max_epochs": 4,
+            "shared": {"output_dropout": {"float": [0.0, 0.5]}},
+            "architectures": {"bilstm": {}},
+        },
+        "other.yaml",
+    )
+    other = make_run((0.95,), (0.6,), name="other", space=other_space)
+    empty = make_run(name="empty")
+    path = tmp_path / "report.html"
+    folders = (some.folder, other, empty)
+    tab.open(path, read_runs([str(folder.path) for folder in folders]))
+    tab.look_at_everything()
+    assert tab.is_quiet(path)
+    rows = tab.page.locator("#summary table tbody th").all_inner_texts()
+    assert rows == ["mine", "other", "empty"]
+    assert tab.rows(2)[:2] == ["other", "mine"]
+    assert tab.page.locator("[data-drawing]").count() == 2
+
+
+@pytest.mark.parametrize("trials", [(), (None, None), ((0.5,),)], ids=["none", "failed", "one"])
+def test_little_is_no_error(desk: Tab, make_run: MakeRun, tmp_path: Path, trials: Any) -> None:
+    path = tmp_path / "report.html"
+    desk.open(path, [read_run(make_run(*trials), "mine")])
+    desk.look_at_everything()
+    assert desk.is_quiet(path)
+    text = desk.page.locator("main").inner_text()
+    assert re.search(r"No trial (has been started yet|reached a score)|The best is trial 0", text)

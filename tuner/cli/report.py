@@ -1,0 +1,77 @@
+"""`tuner report`."""
+
+import os
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+class Format(StrEnum):
+    """What a report is written as."""
+
+    HTML = "html"
+    MARKDOWN = "markdown"
+    PNG = "png"
+    SVG = "svg"
+    PDF = "pdf"
+
+
+def report(
+    runs: Annotated[
+        list[str] | None, typer.Argument(help="Run folders; several are compared.")
+    ] = None,
+    out: Annotated[
+        str | None,
+        typer.Option(
+            help="File to write; of figures, a folder. Default RUN/report.html, RUN/figures; Markdown is printed."
+        ),
+    ] = None,
+    format: Annotated[
+        Format,
+        typer.Option(help="One HTML page, Markdown, or figures as files.", show_default=True),
+    ] = Format.HTML,
+    figure: Annotated[
+        list[str] | None,
+        typer.Option(help="This figure only; again for several. Not for html, markdown."),
+    ] = None,
+) -> None:
+    """Write what runs came to: a page of figures and words, Markdown, or the figures as files."""
+    from datetime import datetime
+
+    from tuner.errors import UsageError
+    from tuner.report.reading import read_runs
+    from tuner.run_folder import runs_near, write_atomically
+
+    if not runs:
+        raise UsageError(f"name one or several run folders; {runs_near(Path())}")
+    if figure and format in {Format.HTML, Format.MARKDOWN}:
+        raise UsageError(f"--figure: {format} has all of them; write --format png, svg or pdf, too")
+    readings = read_runs(runs)
+    several = len(readings) > 1
+    target = Path(os.path.expanduser(out)) if out is not None else None
+    if format is Format.MARKDOWN:
+        from tuner.report.markdown import markdown
+
+        text = markdown(readings)
+        if target is None:
+            print(text, end="")
+            return
+        write_atomically(target, text)
+        print(f"Report: {target}")
+    elif format is Format.HTML:
+        from tuner.report.page import page
+
+        if target is None:
+            target = Path("report.html") if several else readings[0].folder.report
+        write_atomically(target, page(readings, datetime.now()))
+        print(f"Report: {target}")
+    else:
+        from tuner.report.images import write_images
+        from tuner.report.sections import chosen_figures
+
+        if target is None:
+            target = Path("figures") if several else readings[0].folder.path / "figures"
+        for path in write_images(chosen_figures(readings, figure or ()), target, str(format)):
+            print(path)

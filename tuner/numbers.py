@@ -1,0 +1,20 @@
+"""How numbers are written for people, on the screen and in reports."""
+
+from typing import Any
+
+
+def score_text(score: float | None) -> str:
+    """A score with as many digits as a validation set of a few thousand rows carries."""
+    return "" if score is None else f"{score:.4f}"
+
+
+def number_text(value: Any) -> str:
+    """A number as short as it can be without losing what matters."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return str(value)
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def cost_text(cost: float | None) -> str:
+    """A number of weights, or seconds."""
+    return "" if cost is None else f"{cost:,}" if isinstance(cost, int) else f"{cost:.3g}"

@@ -1,0 +1,56 @@
+"""Where the best trial sits at the end of a range: beyond it may lie better ones that the search could not reach."""
+
+import math
+
+from tuner.numbers import number_text
+from tuner.parameters import Choice, FloatRange, IntRange
+from tuner.records import TrialRecord
+from tuner.space import SearchSpace
+
+_NEAR = 0.03  # of the range's length, on its own scale
+
+
+def edge_of(space: SearchSpace, best: TrialRecord, name: str) -> str | None:
+    """What to do about the range of one parameter, in words; None where the best lies well inside."""
+    parameter = space.parameters(best.architecture).get(name)
+    value = best.parameters.get(name)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    if isinstance(parameter, Choice):
+        low, high = _ends(parameter)
+        near = None if low is None else "low" if value == low else "high" if value == high else None
+    elif isinstance(parameter, FloatRange | IntRange):
+        low, high = parameter.bounds
+        near = _near(value, low, high, log=parameter.log)
+    else:
+        return None
+    if near is None:
+        return None
+    end, number = ("lower", low) if near == "low" else ("upper", high)
+    if near == "low" and number == 0:
+        return None  # a dropout of 0 is no dropout: there is nothing beyond
+    where = f"{name} = {number_text(value)}, {end} end {number_text(number)}"
+    return f"the best sits at the range's edge ({where}): widen it"
+
+
+def edges(space: SearchSpace, best: TrialRecord) -> list[str]:
+    """Likewise of every parameter of the best trial that has such an edge."""
+    found = (edge_of(space, best, name) for name in space.parameters(best.architecture))
+    return [each for each in found if each is not None]
+
+
+def _ends(choice: Choice) -> tuple[float | None, float | None]:
+    """The smallest and the largest of numbers; nothing of a choice of other things, or of two."""
+    numbers = [o for o in choice.options if isinstance(o, int | float) and not isinstance(o, bool)]
+    if len(numbers) < len(choice.options) or len(numbers) < 3:
+        return None, None
+    return min(numbers), max(numbers)
+
+
+def _near(value: float, low: float, high: float, *, log: bool) -> str | None:
+    if log:
+        value, low, high = math.log(value), math.log(low), math.log(high)
+    share = (value - low) / (high - low)
+    if share <= _NEAR:
+        return "low"
+    return "high" if share >= 1 - _NEAR else None

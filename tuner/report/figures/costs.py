@@ -1,0 +1,112 @@
+"""What a score costs: against time and against weights, with the trials that no other beats in both."""
+
+from collections.abc import Callable
+
+import plotly.graph_objects as go
+
+from tuner.objectives import Cost
+from tuner.pareto import front
+from tuner.records import TrialRecord
+from tuner.report.figure import Arrangement, Figure, Panel
+from tuner.report.figures.hover import hover_text
+from tuner.report.reading import Reading
+from tuner.report.style import BEST, empty_figure, log_axis, looks, plain
+from tuner.report.thinning import thinned
+from tuner.status import TrialStatus
+
+_MOST = 1000  # points a panel
+
+
+def costs(reading: Reading) -> Figure | None:
+    """The score against the seconds that a trial took, and against its weights.
+
+    Of a search by two objectives, what it was searched by is among them.
+    """
+    panels = [
+        _panel(reading, "time", "seconds a trial", lambda record: record.seconds),
+        _panel(reading, "weights", "weights", lambda record: record.weights),
+    ]
+    if reading.objectives is not None and reading.objectives.cost is Cost.SECONDS_PER_EPOCH:
+        by_epoch = _panel(
+            reading, "time-per-epoch", "seconds an epoch", lambda record: record.seconds_per_epoch
+        )
+        panels.insert(0, by_epoch)
+    drawn = tuple(panel for panel in panels if panel is not None)
+    if not drawn:
+        return None
+    return Figure(
+        "costs",
+        "Accuracy against time and weights"
+        if "accuracy" in reading.metric
+        else "Score against time and weights",
+        "Costs",
+        "The line joins the trials of the Pareto front: none is better in both. Hollow points were pruned, so their "
+        "time is short and their score an early one.",
+        drawn,
+        Arrangement.GRID,
+        {
+            name: look
+            for name, look in looks(reading.space.architectures).items()
+            if name in reading.architectures
+        },
+    )
+
+
+def _panel(
+    reading: Reading, name: str, title: str, cost: Callable[[TrialRecord], float | None]
+) -> Panel | None:
+    having = {
+        record.number: record
+        for record in reading.scored
+        if (value := cost(record)) is not None and value > 0
+    }
+    if not having:
+        return None
+    pairs = {
+        number: (record.score or 0.0, float(cost(record) or 0)) for number, record in having.items()
+    }
+    numbers = list(pairs)
+    points = [(reading.lead(0.0, score), value) for score, value in pairs.values()]
+    leaders = sorted((numbers[position] for position in front(points)), key=lambda n: pairs[n][1])
+    values = [value for _, value in pairs.values()]
+    drawing = empty_figure(height=380)
+    drawing.update_xaxes(title=title, **log_axis(min(values), max(values)))
+    drawing.update_yaxes(title=reading.metric)
+    shown = thinned(list(having.values()), _MOST, always=set(leaders))
+    for architecture, look in looks(reading.space.architectures).items():
+        own = [record for record in shown if record.architecture == architecture]
+        if own:
+            drawing.add_scatter(
+                x=[pairs[record.number][1] for record in own],
+                y=[record.score for record in own],
+                text=[_text(record, pairs[record.number][1], title) for record in own],
+                mode="markers",
+                marker={
+                    "symbol": [
+                        f"{look.sign}-open" if r.status is TrialStatus.PRUNED else look.sign
+                        for r in own
+                    ],
+                    "color": look.colour,
+                    "size": 8 if len(shown) <= 300 else 5,
+                    "line": {"width": 1.2, "color": look.colour},
+                },
+                name=plain(architecture),
+                hovertemplate="%{text}<extra></extra>",
+            )
+    _add_front(drawing, [(pairs[number][1], pairs[number][0]) for number in leaders])
+    return Panel(name, f"{reading.metric} against {title}", drawing)
+
+
+def _text(record: TrialRecord, cost: float, title: str) -> str:
+    return f"{hover_text(record, parameters=False)}<br>{cost:,.4g} {title}"
+
+
+def _add_front(drawing: go.Figure, points: list[tuple[float, float]]) -> None:
+    drawing.add_scatter(
+        x=[x for x, _ in points],
+        y=[y for _, y in points],
+        mode="lines",
+        line={"color": BEST, "width": 2, "shape": "hv"},
+        name="Pareto front",
+        hoverinfo="skip",
+    )

@@ -1,0 +1,23 @@
+"""What a trial's point says under the pointer."""
+
+from tuner.numbers import number_text, score_text
+from tuner.records import TrialRecord
+from tuner.report.style import IN_WORDS, plain
+
+_SHOWN = 14  # parameters; more would not fit a screen
+
+
+def hover_text(record: TrialRecord, *, parameters: bool = True) -> str:
+    """A few lines: which trial, what became of it, its score, its parameters."""
+    kind = " · baseline" if record.baseline else ""
+    lines = [
+        f"<b>trial {record.number}</b> · {plain(record.architecture)} · {IN_WORDS[record.status]}{kind}"
+    ]
+    if record.score is not None:
+        lines.append(
+            f"{score_text(record.score)} in epoch {record.best_epoch} of {len(record.curve)}"
+        )
+    if parameters:
+        shown = list(record.parameters.items())[:_SHOWN]
+        lines += [f"{plain(name)} = {plain(number_text(value))}" for name, value in shown]
+    return "<br>".join(lines)

@@ -1,0 +1,109 @@
+"""Which parameters decide, measured where it is fair: trials compared after the same number of epochs.
+
+Optuna counts COMPLETE trials and their final values. With pruning these are the survivors, and their numbers of
+epochs differ where a trial is scored by its best one (optuna/optuna issue 3709). So every trial that reached a common
+epoch counts here, with its best value up to there.
+"""
+
+from collections import Counter
+from dataclasses import dataclass
+
+import optuna
+
+from tuner.records import TrialRecord
+from tuner.report.figure import Figure, Panel
+from tuner.report.reading import Reading
+from tuner.report.style import PALETTE, layout
+from tuner.report.views import quiet_optuna, study_of
+
+_FEWEST = 8  # trials; below, importances are noise
+_LATEST = 2000  # trials; more change nothing and take long
+
+
+@dataclass(frozen=True)
+class EqualEpochs:
+    """The trials that reached a common epoch, and their values there."""
+
+    epoch: int
+    values: dict[int, float]  # by trial
+    out_of: int  # trials with at least one epoch
+
+
+def at_equal_epochs(reading: Reading) -> EqualEpochs | None:
+    """The last epoch that more than half of the trials reached; None where no trial has an epoch."""
+    records = [record for record in reading.scored if record.curve]
+    reached = Counter(epoch for record in records for epoch in record.curve)
+    common = [epoch for epoch, count in reached.items() if 2 * count > len(records)]
+    if not common:
+        return None
+    epoch = max(common)
+    values = {
+        record.number: _best_until(reading, record, epoch)
+        for record in sorted(records, key=lambda each: each.number)
+        if epoch in record.curve
+    }
+    return EqualEpochs(epoch, values, len(records))
+
+
+def parameter_importance(reading: Reading) -> Figure | None:
+    """Optuna's own figure, over all trials that count and within each architecture."""
+    equal = at_equal_epochs(reading)
+    if equal is None or len(equal.values) < _FEWEST:
+        return None
+    latest = dict(sorted(equal.values.items())[-_LATEST:])
+    panels = []
+    groups = [("all", "all architectures", latest)]
+    if len(reading.architectures) > 1:
+        of = {record.number: record.architecture for record in reading.scored}
+        groups += [
+            (name, name, {n: value for n, value in latest.items() if of[n] == name})
+            for name in reading.architectures
+        ]
+    for name, title, values in groups:
+        if len(values) >= _FEWEST:
+            panel = _panel(reading, name, title, values)
+            if panel is not None:
+                panels.append(panel)
+    if not panels:
+        return None
+    plural = "s" if equal.epoch > 1 else ""
+    return Figure(
+        "parameter-importance",
+        "Parameter importance",
+        "Importance",
+        f"How much each parameter decides whether a trial is among the best tenth, after {equal.epoch} "
+        f"epoch{plural}. {len(equal.values):,} of {equal.out_of:,} trials count: those that reached epoch "
+        f"{equal.epoch}, pruned ones too, each with its best value until then"
+        f"{f'; of these the latest {_LATEST:,}' if len(latest) < len(equal.values) else ''}. Shares of 1 (PED-ANOVA, "
+        "Optuna's default); with few trials they are rough.",
+        tuple(panels),
+    )
+
+
+def _panel(reading: Reading, name: str, title: str, values: dict[int, float]) -> Panel | None:
+    study = study_of(reading, values)
+    with quiet_optuna():
+        drawing = optuna.visualization.plot_param_importances(study)
+    if not drawing.data:
+        return None
+    bars = drawing.data[0]
+    drawing.update_layout(
+        layout(
+            height=max(220, 60 + 30 * len(bars.y)),
+            showlegend=False,
+            # Right of the longest bar stands its value.
+            margin={"l": 10, "r": 40, "t": 12, "b": 10},
+        )
+    )
+    drawing.update_traces(
+        marker_color=PALETTE[0], hovertemplate="%{y}: %{x:.3f}<extra></extra>", textangle=0
+    )
+    drawing.update_xaxes(title="share of the importance", rangemode="tozero")
+    drawing.update_yaxes(title=None)
+    return Panel(name.replace(":", "-"), f"{title} ({len(values):,} trials)", drawing)
+
+
+def _best_until(reading: Reading, record: TrialRecord, epoch: int) -> float:
+    name = reading.space.metric.name
+    values = {e: metrics[name] for e, metrics in record.curve.items() if e <= epoch}
+    return values[reading.space.metric.best(values)]

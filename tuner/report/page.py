@@ -1,0 +1,129 @@
+"""The report as one HTML file: opens from disk, asks no network for anything.
+
+Text goes through Jinja's escaping, data through JSON in which no tag can begin, Plotly's texts through `style.plain`.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from functools import cache
+from importlib.metadata import version
+from importlib.resources import files
+from typing import Any
+
+import jinja2
+import pandas as pd
+from markupsafe import Markup
+
+from tuner.leaderboard import PARETO, merge
+from tuner.report import summary, tables
+from tuner.report.figure import Figure
+from tuner.report.reading import Reading
+from tuner.report.sections import figures_of
+from tuner.report.style import DARK_PAGE, LIGHT_PAGE, looks, template
+
+# What a person looks for first, in the width of a phone.
+_FIRST_COLUMNS = ("rank", "run", "trial", "score", PARETO, "architecture", "status")
+# Shown when asked for: a phone has room for few columns.
+_MINOR_COLUMNS = frozenset(
+    {
+        *("best_epoch", "seconds_per_epoch", "val_accuracy", "val_loss"),
+        *("tries", "seed", "host", "device", "started"),
+    }
+)
+
+
+def page(readings: Sequence[Reading], now: datetime) -> str:
+    """The report of one run, or of several side by side."""
+    environment = jinja2.Environment(
+        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    figures = figures_of(readings)
+    only = readings[0] if len(readings) == 1 else None
+    title = only.label if only is not None else f"{len(readings)} runs"
+    content: dict[str, Any] = {
+        "title": title,
+        "only": only,
+        "readings": readings,
+        "summary": summary,
+        "tables": tables,
+        "figures": figures,
+        "trials": sum(len(reading.records) for reading in readings),
+        "written": now.strftime("%Y-%m-%d %H:%M"),
+        "version": version("sequence-tuner"),
+        "css": Markup(_file("page.css")),
+        "script": Markup(_file("page.js")),
+        "plotly": Markup(_plotly()),
+        "pages": {"light": LIGHT_PAGE, "dark": DARK_PAGE},
+        "data": Markup(_json(_data(readings, figures))),
+    }
+    return environment.from_string(_file("page.html")).render(content)
+
+
+def _data(readings: Sequence[Reading], figures: Sequence[Figure]) -> dict[str, Any]:
+    """What the page's script reads."""
+    return {
+        "templates": {"light": template(dark=False), "dark": template(dark=True)},
+        "figures": {
+            f"{figure.name}--{panel.name}": json.loads(panel.drawing.to_json())
+            for figure in figures
+            for panel in figure.panels
+        },
+        "table": _table(readings),
+    }
+
+
+def _table(readings: Sequence[Reading]) -> dict[str, Any]:
+    if len(readings) == 1:
+        board = readings[0].board
+    else:
+        shared, *others = {reading.objectives for reading in readings}
+        boards = {reading.label: reading.board for reading in readings}
+        board = merge(boards, readings[0].mode, None if others else shared)
+    is_one = len(readings) == 1
+    names = readings[0].space.architectures if is_one else [reading.label for reading in readings]
+    board = board[
+        [*(n for n in _FIRST_COLUMNS if n in board), *(n for n in board if n not in _FIRST_COLUMNS)]
+    ]
+    return {
+        "columns": [
+            {
+                "name": str(name),
+                "numeric": bool(pd.api.types.is_numeric_dtype(board[name]))
+                and not pd.api.types.is_bool_dtype(board[name]),
+                "minor": name in _MINOR_COLUMNS,
+            }
+            for name in board.columns
+        ],
+        "cells": [_cells(board[name]) for name in board.columns],
+        "coloured": "architecture" if is_one else "run",
+        "colours": {name: look.colour for name, look in looks(names).items()},
+    }
+
+
+def _cells(column: pd.Series) -> list[Any]:
+    cells = column.astype("object")
+    return [_cell(cell) for cell in cells.where(column.notna(), None)]
+
+
+def _cell(cell: Any) -> Any:
+    return float(f"{cell:.6g}") if isinstance(cell, float) else cell
+
+
+def _json(content: Mapping[str, Any]) -> str:
+    """JSON that ends no script element: no `<` in it, in whatever text."""
+    text = json.dumps(content, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    return text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
+
+
+@cache
+def _plotly() -> str:
+    """Plotly's own script; without an end of a script element in its strings."""
+    from plotly.offline import get_plotlyjs
+
+    return str(get_plotlyjs()).replace("</script", "<\\/script")
+
+
+@cache
+def _file(name: str) -> str:
+    return files("tuner.report").joinpath(name).read_text(encoding="utf-8")

@@ -1,0 +1,283 @@
+"""All that a report says of a run, read from its folder once.
+
+What was never written (a run that was not confirmed, a folder without `run.yaml`) is empty here, not an error.
+"""
+
+import os
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pandas as pd
+
+from tuner.errors import RunFolderError, UsageError
+from tuner.leaderboard import board_of
+from tuner.objectives import Objectives
+from tuner.records import StudyReader, TrialRecord, best_of, on_front, ranked
+from tuner.run_folder import RunFolder
+from tuner.space import Mode, SearchSpace
+from tuner.status import TrialStatus
+from tuner.study import load_study
+from tuner.validation import one_line
+from tuner.yaml_files import read_yaml
+
+
+@dataclass(frozen=True)
+class Confirmed:
+    """A row of `finalists.csv`."""
+
+    trial: int
+    architecture: str
+    seeds: int
+    mean: float
+    low: float
+    high: float
+    search_score: float
+    optimism: float
+    ties_with_best: bool
+
+
+@dataclass(frozen=True)
+class Tested:
+    """An opening of the test split, from `tests.yaml`."""
+
+    opened: str
+    data: str
+    members: tuple[str, ...]
+    sequences: int
+    accuracy: float
+    low: float
+    high: float
+    loss: float
+    roc_auc: float | None
+    classes: tuple[str, ...]
+    recalls: tuple[float, ...]  # by class, as are the precisions
+    precisions: tuple[float, ...]
+    confusion: tuple[tuple[int, ...], ...]  # a row a true class, a column a predicted one
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """What `run.yaml` says was asked."""
+
+    text: str  # the file
+    settings: Mapping[str, Any]
+
+    @property
+    def data(self) -> str:
+        """The data set in words; empty where nobody knows."""
+        data = self.settings.get("data")
+        if not isinstance(data, dict) or "source" not in data:
+            return ""
+        sample = f" (a sample of {data['sample']:,} rows)" if data.get("sample") else ""
+        return f"{data['source']}{sample}"
+
+    @property
+    def versions(self) -> dict[str, str]:
+        """By package."""
+        versions = self.settings.get("versions")
+        return {str(k): str(v) for k, v in versions.items()} if isinstance(versions, dict) else {}
+
+    @property
+    def data_fingerprint(self) -> str | None:
+        """What tells the data of one search from those of another."""
+        fingerprint = self.settings.get("fingerprint")
+        return str(fingerprint.get("data")) if isinstance(fingerprint, dict) else None
+
+
+@dataclass(frozen=True, eq=False)
+class Reading:
+    """One run at one moment."""
+
+    label: str  # what the run is called in the report
+    folder: RunFolder
+    space: SearchSpace
+    objectives: Objectives | None  # None where the metric is the only one
+    study: optuna.Study
+    records: tuple[TrialRecord, ...]  # in the order of their numbers
+    seconds: float  # searched, over all sittings
+    recorded: Recorded
+    finalists: tuple[Confirmed, ...]  # best first
+    openings: tuple[Tested, ...]
+    is_running: bool
+
+    @property
+    def mode(self) -> Mode:
+        """Which way the run's metric is better."""
+        return self.space.metric.mode
+
+    @property
+    def metric(self) -> str:
+        """The run's metric as a person says it: `val_accuracy` is the validation accuracy."""
+        return f"validation {self.space.metric.name.removeprefix('val_')}"
+
+    @cached_property
+    def board(self) -> pd.DataFrame:
+        """The leaderboard."""
+        return board_of(self.records, self.space, self.objectives)
+
+    @cached_property
+    def best(self) -> TrialRecord | None:
+        """The trial at the top of the leaderboard."""
+        return best_of(self.records, self.mode)
+
+    @cached_property
+    def front(self) -> tuple[TrialRecord, ...]:
+        """Of a search by two objectives: the trials on the front, the best by the metric first."""
+        if self.objectives is None:
+            return ()
+        return tuple(on_front(self.records, self.objectives))
+
+    @cached_property
+    def scored(self) -> tuple[TrialRecord, ...]:
+        """The trials whose score says something, best first."""
+        having = [r for r in self.records if r.is_ranked and r.score is not None]
+        return tuple(ranked(having, self.mode))
+
+    @cached_property
+    def counts(self) -> Mapping[TrialStatus, int]:
+        """Trials by what became of them."""
+        return Counter(record.status for record in self.records)
+
+    @cached_property
+    def architectures(self) -> tuple[str, ...]:
+        """Those that were tried, in the space's order."""
+        tried = {record.architecture for record in self.records}
+        return tuple(name for name in self.space.architectures if name in tried)
+
+    def better(self, one: float, other: float) -> bool:
+        """Whether score `one` is better than `other`."""
+        return one > other if self.mode is Mode.MAX else one < other
+
+    def lead(self, score: float, over: float) -> float:
+        """By how much `score` is better than `over`; negative where it is worse."""
+        return score - over if self.mode is Mode.MAX else over - score
+
+
+def read_runs(paths: Sequence[str]) -> list[Reading]:
+    """One reading a run, in the order given; labels are the folders' names where these differ.
+
+    Raises:
+        RunFolderError: no run folder there, or a damaged one.
+        UsageError: the runs have different metrics.
+    """
+    folders = [
+        RunFolder.existing(path) for path in dict.fromkeys(p.rstrip("/") or p for p in paths)
+    ]
+    names = [Path(os.path.abspath(folder.path)).name for folder in folders]
+    labels = [
+        name if names.count(name) == 1 else str(folder.path)
+        for name, folder in zip(names, folders, strict=True)
+    ]
+    readings = [read_run(folder, label) for folder, label in zip(folders, labels, strict=True)]
+    metrics = sorted({str(reading.space.metric.name) for reading in readings})
+    if len(metrics) > 1:
+        raise UsageError(
+            f"runs with different metrics ({', '.join(metrics)}) have no common order; name runs of one metric"
+        )
+    return readings
+
+
+def read_run(folder: RunFolder, label: str) -> Reading:
+    """The run in `folder`.
+
+    Raises:
+        RunFolderError: one of its files is damaged.
+    """
+    is_running = folder.owner is not None
+    study = load_study(folder.journal)
+    reader = StudyReader(study)
+    return Reading(
+        label=label,
+        folder=folder,
+        space=reader.space,
+        objectives=reader.objectives,
+        study=study,
+        records=tuple(reader.records()),
+        seconds=reader.seconds,
+        recorded=_recorded(folder),
+        finalists=_finalists(folder),
+        openings=_openings(folder),
+        is_running=is_running,
+    )
+
+
+def end_of(record: TrialRecord) -> datetime | None:
+    """When a trial ended, as far as anybody saw: of one that runs or was cut off, the end of its last epoch."""
+    if record.started is None:
+        return None
+    if record.ended is None or record.cut_off:
+        trained = sum(metrics["seconds"] for metrics in record.curve.values())
+        return record.started + timedelta(seconds=trained)
+    return record.ended
+
+
+def _recorded(folder: RunFolder) -> Recorded:
+    if not folder.run_file.is_file():
+        return Recorded("", {})
+    settings = read_yaml(folder.run_file, RunFolderError)
+    return Recorded(folder.run_file.read_text(encoding="utf-8", errors="replace"), settings)
+
+
+def _finalists(folder: RunFolder) -> tuple[Confirmed, ...]:
+    if not folder.finalists.is_file():
+        return ()
+    try:
+        rows = pd.read_csv(folder.finalists).to_dict(orient="records")
+        return tuple(
+            Confirmed(
+                trial=int(row["trial"]),
+                architecture=str(row["architecture"]),
+                seeds=int(row["seeds"]),
+                mean=float(row["mean"]),
+                low=float(row["low"]),
+                high=float(row["high"]),
+                search_score=float(row["search_score"]),
+                optimism=float(row["optimism"]),
+                ties_with_best=str(row["tie_with_best"]) == "True",
+            )
+            for row in rows
+        )
+    except (KeyError, ValueError) as cause:
+        raise RunFolderError(
+            f"{folder.finalists}: damaged ({one_line(repr(cause))}); "
+            f"remove it and type: tuner confirm {folder.path}"
+        ) from cause
+
+
+def _openings(folder: RunFolder) -> tuple[Tested, ...]:
+    if not folder.tests.is_file():
+        return ()
+    openings = read_yaml(folder.tests, RunFolderError).get("openings")
+    try:
+        return tuple(_tested(opening) for opening in openings or ())
+    except (AttributeError, KeyError, TypeError, ValueError) as cause:
+        raise RunFolderError(
+            f"{folder.tests}: damaged ({one_line(repr(cause))}); move it away"
+        ) from cause
+
+
+def _tested(opening: Mapping[str, Any]) -> Tested:
+    figures = opening["figures"]
+    classes: Mapping[str, Mapping[str, float]] = figures["classes"]
+    auc = figures.get("roc_auc")
+    return Tested(
+        opened=str(opening["opened"]),
+        data=str(opening["data"]),
+        members=tuple(str(member) for member in opening["members"]),
+        sequences=int(figures["sequences"]),
+        accuracy=float(figures["accuracy"]),
+        low=float(figures["low"]),
+        high=float(figures["high"]),
+        loss=float(figures["loss"]),
+        roc_auc=None if auc is None else float(auc),
+        classes=tuple(str(name) for name in classes),
+        recalls=tuple(float(each["recall"]) for each in classes.values()),
+        precisions=tuple(float(each["precision"]) for each in classes.values()),
+        confusion=tuple(tuple(int(cell) for cell in row) for row in figures["confusion"]),
+    )

@@ -1,0 +1,237 @@
+"""What a run came to, in words: for the page's top and for Markdown. Plain text, nothing escaped."""
+
+import os
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from tuner.config import format_duration
+from tuner.numbers import cost_text, number_text, score_text
+from tuner.objectives import Cost
+from tuner.parameters import Range
+from tuner.records import TrialRecord
+from tuner.report.edges import edges
+from tuner.report.reading import Reading, Tested
+from tuner.report.style import IN_WORDS
+from tuner.space import Mode
+from tuner.status import TrialStatus
+
+_ORDER = tuple(TrialStatus)
+
+
+@dataclass(frozen=True)
+class Tile:
+    """A figure that is looked at first."""
+
+    name: str
+    value: str
+    remark: str
+
+
+def in_words(reading: Reading) -> list[str]:
+    """What was searched, how long, the best, how sure, what to do next; a sentence or two each."""
+    lines = [_searched(reading), _took(reading)]
+    if reading.best is None:
+        lines.append(
+            "No trial has a score yet." if reading.is_running else "No trial reached a score."
+        )
+        return lines
+    lines += [_best(reading, reading.best), *_front(reading), _how_sure(reading)]
+    lines += [tested(opening) for opening in reading.openings[-1:]]
+    for edge in edges(reading.space, reading.best):
+        lines.append(f"{edge[0].upper()}{edge[1:]}.")
+    return lines
+
+
+def tiles(reading: Reading) -> list[Tile]:
+    """The four figures of a run."""
+    best = reading.best
+    found = [
+        Tile(
+            f"best {reading.metric}",
+            score_text(best.score) if best else "–",
+            f"trial {best.number}, {best.architecture}" if best else "no score yet",
+        )
+    ]
+    if reading.finalists:
+        first = reading.finalists[0]
+        found.append(
+            Tile(
+                "confirmed",
+                score_text(first.mean),
+                f"95 % interval {score_text(first.low)} to {score_text(first.high)}, trial {first.trial}",
+            )
+        )
+    if reading.openings:
+        last = reading.openings[-1]
+        found.append(
+            Tile(
+                "tested accuracy",
+                score_text(last.accuracy),
+                f"95 % interval {score_text(last.low)} to {score_text(last.high)}",
+            )
+        )
+    found.append(Tile("trials", f"{len(reading.records):,}", counts_text(reading)))
+    found.append(Tile("searched", duration_text(reading.seconds), _speed(reading)))
+    return found
+
+
+def commands(reading: Reading) -> list[str]:
+    """What to type to run it again from nothing, with its `run.yaml`; without one, nothing reproduces it."""
+    if not reading.recorded.text:
+        return []
+    name = os.path.basename(os.path.abspath(reading.folder.path))
+    again = f"{name}-again"
+    ended = sum(1 for record in reading.records if not record.cut_off and record.ended is not None)
+    lines = [
+        f"tuner search --config {shlex.quote(str(reading.folder.run_file))} --out runs --name {shlex.quote(again)} "
+        f"--trials {max(1, ended)}"
+    ]
+    if reading.finalists:
+        seeds = max(each.seeds for each in reading.finalists)
+        lines.append(
+            f"tuner confirm {shlex.quote(f'runs/{again}')} --top {len(reading.finalists)} --seeds {seeds}"
+        )
+    if any(opening.data == "the test split" for opening in reading.openings):
+        lines.append(f"tuner test {shlex.quote(f'runs/{again}')}")
+    return lines
+
+
+def warnings_of_comparison(readings: Sequence[Reading]) -> list[str]:
+    """What makes these runs' scores hard to compare."""
+    lines = []
+    prints = {reading.recorded.data_fingerprint for reading in readings}
+    if len(prints) > 1:
+        lines.append(
+            "These runs were not scored on the same rows (other data, another sample or another seed of the splits): "
+            "small differences between their scores mean nothing."
+        )
+    epochs = {reading.space.max_epochs for reading in readings}
+    given = {reading.recorded.settings.get("max_epochs") for reading in readings}
+    if len(epochs | {each for each in given if isinstance(each, int)}) > 1 and len(given) > 1:
+        lines.append("Their trials could train for different numbers of epochs.")
+    return lines
+
+
+def counts_text(reading: Reading) -> str:
+    """`9 complete, 4 pruned, 1 failed`."""
+    counts = reading.counts
+    return ", ".join(f"{counts[s]:,} {IN_WORDS[s]}" for s in _ORDER if counts.get(s)) or "none"
+
+
+def _searched(reading: Reading) -> str:
+    space = reading.space
+    names = {
+        name
+        for architecture in space.architectures
+        for name, parameter in space.parameters(architecture).items()
+        if isinstance(parameter, Range)
+    }
+    data = f" on {reading.recorded.data}" if reading.recorded.data else ""
+    about = f" ({space.description})" if space.description else ""
+    better = "higher" if reading.mode is Mode.MAX else "lower"
+    return (
+        f"Searched {_plural(len(names), 'parameter')} of {_plural(len(space.architectures), 'architecture')} in the "
+        f"space {space.name}{about}{data}. A trial's score is its best epoch's {reading.metric}; {better} is better."
+    )
+
+
+def _took(reading: Reading) -> str:
+    if not reading.records:
+        return "No trial has been started yet."
+    ongoing = (
+        " The search is still running; this is what it has reached." if reading.is_running else ""
+    )
+    return (
+        f"{_plural(len(reading.records), 'trial')} in {duration_text(reading.seconds)} of searching: "
+        f"{counts_text(reading)}.{ongoing}"
+    )
+
+
+def _best(reading: Reading, best: TrialRecord) -> str:
+    weights = f", {best.weights:,} weights" if best.weights else ""
+    seconds = f", {best.seconds:,.0f} s of training" if best.seconds else ""
+    baseline = " It is one of the baselines." if best.baseline else ""
+    return (
+        f"The best is trial {best.number}, {best.architecture}, with {score_text(best.score)} in epoch "
+        f"{best.best_epoch} of {len(best.curve)}{weights}{seconds}.{baseline}"
+    )
+
+
+def _front(reading: Reading) -> list[str]:
+    """Of a search by two objectives: how far its front reaches."""
+    if reading.objectives is None or not reading.front:
+        return []
+    cost = reading.objectives.cost
+    unit = "weights" if cost is Cost.WEIGHTS else "s an epoch"
+    ends = dict.fromkeys(
+        f"{score_text(record.score)} with {cost_text(record.cost(cost))} {unit} (trial {record.number})"
+        for record in (reading.front[0], reading.front[-1])
+    )
+    count = _plural(len(reading.front), "trial")
+    return [
+        f"It was searched by two objectives, {reading.metric} and {str(cost).replace('_', ' ')}, so nothing was "
+        f"pruned. {count} on the front: {' to '.join(ends)}."
+    ]
+
+
+def _how_sure(reading: Reading) -> str:
+    where = shlex.quote(str(reading.folder.path))
+    if not reading.finalists:
+        return (
+            "How sure: not confirmed. The top of a leaderboard is partly luck, the best of many scores on one set of "
+            f"rows; `tuner confirm {where}` trains the best again with fresh seeds and says how much."
+        )
+    first, *others = reading.finalists
+    ties = [str(each.trial) for each in others if each.ties_with_best]
+    if ties:
+        tied = f" It ties with {_listed(ties)}: no difference at a level of 5 %."
+    else:
+        tied = " It is better than every other finalist at a level of 5 %." if others else ""
+    best = reading.best
+    searched = next(
+        (e for e in reading.finalists if best is not None and e.trial == best.number), first
+    )
+    kind = "of it was luck" if searched.optimism >= 0 else "of it was bad luck"
+    return (
+        f"How sure: trained again with {_plural(first.seeds, 'fresh seed')} and ranked on rows that the search never "
+        f"saw, trial {first.trial} ({first.architecture}) is first with {score_text(first.mean)}, 95 % interval "
+        f"{score_text(first.low)} to {score_text(first.high)}.{tied} The search's score of trial {searched.trial} was "
+        f"{score_text(searched.search_score)}, confirmed {score_text(searched.mean)}: an optimism gap of "
+        f"{searched.optimism:+.4f}; so much {kind}."
+    )
+
+
+def tested(opening: Tested) -> str:
+    """What came of opening the test split."""
+    return (
+        f"Tested on {opening.data} ({opening.sequences:,} sequences, opened {opening.opened[:10]}): accuracy "
+        f"{score_text(opening.accuracy)}, 95 % interval {score_text(opening.low)} to {score_text(opening.high)}."
+    )
+
+
+def parameters_text(record: TrialRecord) -> str:
+    """`lstm_units=64, learning_rate=0.001`."""
+    return ", ".join(f"{name}={number_text(value)}" for name, value in record.parameters.items())
+
+
+def _speed(reading: Reading) -> str:
+    finished = sum(1 for record in reading.records if record.ended is not None)
+    if not finished or reading.seconds <= 0:
+        return ""
+    each = reading.seconds / finished
+    return f"{each:.1f} s a trial" if each < 90 else f"{format_duration(each)} a trial"
+
+
+def duration_text(seconds: float) -> str:
+    """A duration; a study that was not made by a search knows none."""
+    return format_duration(max(1.0, seconds)) if seconds > 0 else "unknown time"
+
+
+def _plural(count: int, noun: str) -> str:
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
+def _listed(names: Sequence[str]) -> str:
+    numbers = names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+    return f"trial {numbers}" if len(names) == 1 else f"trials {numbers}"

@@ -1,0 +1,171 @@
+"""The small tables of a report: baselines, finalists, tests, failures, environment, runs. Plain text, unescaped."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from tuner.numbers import score_text
+from tuner.records import TrialRecord
+from tuner.report.reading import Confirmed, Reading, Tested
+from tuner.report.style import IN_WORDS
+from tuner.report.summary import duration_text
+from tuner.space import MetricName
+
+_SHOWN_TRIALS = 8  # numbers of a kind of failure
+
+
+@dataclass(frozen=True)
+class Table:
+    """A small table of text."""
+
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+
+def baselines(reading: Reading) -> Table | None:
+    """The best against each baseline of the space; None where none ran."""
+    best = reading.best
+    ran = [record for record in reading.records if record.baseline and not record.superseded]
+    if best is None or best.score is None or not ran:
+        return None
+    rows = []
+    for record in ran:
+        if record.score is None or not record.is_ranked:
+            lead = IN_WORDS[record.status]
+        elif record is best:
+            lead = "is the best"
+        else:
+            lead = difference(reading, reading.lead(best.score, record.score))
+        rows.append(
+            (
+                record.architecture,
+                str(record.number),
+                score_text(record.score),
+                lead,
+                str(len(record.curve)),
+            )
+        )
+    return Table(
+        ("baseline", "trial", reading.metric, "the best is better by", "epochs"), tuple(rows)
+    )
+
+
+def finalists(reading: Reading) -> Table | None:
+    """The finalists in order; None before `tuner confirm`."""
+    if not reading.finalists:
+        return None
+    rows = tuple(
+        _finalist_row(reading, rank, each) for rank, each in enumerate(reading.finalists, 1)
+    )
+    columns = (
+        *("rank", "trial", "architecture", "seeds", "confirmed", "95 % interval"),
+        *("in the search", "optimism", "differs from the first"),
+    )
+    return Table(columns, rows)
+
+
+def confusion(opening: Tested) -> Table:
+    """What was called what, and how often rightly so."""
+    columns = ("true \\ called", *opening.classes, "recall", "precision")
+    rows = tuple(
+        (
+            name,
+            *(f"{cell:,}" for cell in opening.confusion[number]),
+            f"{opening.recalls[number]:.3f}",
+            f"{opening.precisions[number]:.3f}",
+        )
+        for number, name in enumerate(opening.classes)
+    )
+    return Table(columns, rows)
+
+
+def failures(reading: Reading) -> Table | None:
+    """Why trials broke or were cut off, the most frequent reason first; None where none did."""
+    kinds: dict[tuple[str, str], list[TrialRecord]] = defaultdict(list)
+    for record in reading.records:
+        if record.status.is_ranked and record.error is None:
+            continue
+        first_line = (record.error or "no reason was recorded").strip().partition("\n")[0]
+        kinds[(IN_WORDS[record.status], first_line)].append(record)
+    if not kinds:
+        return None
+    rows = []
+    for (status, reason), records in sorted(kinds.items(), key=lambda kind: -len(kind[1])):
+        numbers = [str(record.number) for record in records]
+        more = f" and {len(numbers) - _SHOWN_TRIALS} more" if len(numbers) > _SHOWN_TRIALS else ""
+        places = sorted({record.architecture for record in records if record.architecture})
+        trials = ", ".join(numbers[:_SHOWN_TRIALS]) + more
+        rows.append((status, str(len(records)), reason, ", ".join(places), trials))
+    return Table(("status", "trials", "reason", "architectures", "which"), tuple(rows))
+
+
+def environment(reading: Reading) -> Table:
+    """Machines, versions and settings."""
+    settings = reading.recorded.settings
+    hosts: dict[tuple[str, str], int] = defaultdict(int)
+    for record in reading.records:
+        if record.host is not None:
+            hosts[(record.host, record.device or "")] += 1
+    rows = [("run folder", str(reading.folder.path))]
+    if created := settings.get("created"):
+        rows.append(("first asked for", str(created)))
+    rows += [
+        ("host and device", f"{host}, {device}: {count:,} trials")
+        for (host, device), count in sorted(hosts.items())
+    ]
+    rows += [
+        (name.replace("_", " "), str(settings[name]))
+        for name in ("seed", "sampler", "pruner", "max_epochs", "cpus_per_trial", "gpus_per_trial", "max_concurrent")
+        if name in settings
+    ]  # fmt: skip
+    versions = reading.recorded.versions
+    if versions:
+        rows.append(("versions", ", ".join(f"{name} {v}" for name, v in versions.items())))
+    return Table(("", ""), tuple(rows))
+
+
+def compared(readings: Sequence[Reading]) -> Table:
+    """A row a run."""
+    columns = (
+        *("run", "data", "space", "trials", "searched", "best", "architecture"),
+        *("confirmed", "95 % interval", "tested"),
+    )
+    return Table(columns, tuple(_run_row(reading) for reading in readings))
+
+
+def difference(reading: Reading, lead: float) -> str:
+    """A difference of scores: of shares in points, hundredths of one; of losses as it is."""
+    if reading.space.metric.name is MetricName.VAL_LOSS:
+        return f"{lead:+.4f}"
+    return f"{100 * lead:+.2f} points"
+
+
+def _finalist_row(reading: Reading, rank: int, each: Confirmed) -> tuple[str, ...]:
+    differs = "" if rank == 1 else "no: a tie" if each.ties_with_best else "yes"
+    return (
+        str(rank),
+        str(each.trial),
+        each.architecture,
+        str(each.seeds),
+        score_text(each.mean),
+        f"{score_text(each.low)} to {score_text(each.high)}",
+        score_text(each.search_score),
+        f"{each.optimism:+.4f}",
+        differs,
+    )
+
+
+def _run_row(reading: Reading) -> tuple[str, ...]:
+    best, first = reading.best, next(iter(reading.finalists), None)
+    return (
+        reading.label,
+        reading.recorded.data,
+        reading.space.name,
+        f"{len(reading.records):,}",
+        duration_text(reading.seconds),
+        score_text(best.score) if best else "",
+        best.architecture if best else "",
+        score_text(first.mean) if first else "",
+        f"{score_text(first.low)} to {score_text(first.high)}" if first else "",
+        score_text(reading.openings[-1].accuracy) if reading.openings else "",
+    )

@@ -1,0 +1,118 @@
+"""Optuna studies made of a run, for Optuna's own figures.
+
+Those count COMPLETE trials only, take a trial's last value where we take its best epoch's, and read a little HTML in
+choices. So they are given studies in memory, in which the trials that shall count are COMPLETE with the value that
+shall count, under their own numbers.
+"""
+
+import logging
+import warnings
+from collections.abc import Container, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import optuna
+from optuna.distributions import BaseDistribution, CategoricalDistribution
+from optuna.trial import FrozenTrial, TrialState, create_trial
+
+from tuner.parameters import Range
+from tuner.records import TrialRecord
+from tuner.report.reading import Reading
+from tuner.report.style import plain
+from tuner.space import ARCHITECTURE
+
+
+@contextmanager
+def quiet_optuna() -> Iterator[None]:
+    """Without Optuna's words on experimental features and on studies of few trials: the report says these itself."""
+    logger = logging.getLogger("optuna")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            warnings.simplefilter("ignore", UserWarning)
+            yield
+    finally:
+        logger.setLevel(level)
+
+
+class View(optuna.Study):
+    """Hands out its trials themselves, for reading: Optuna's figures would copy all of them once a parameter."""
+
+    def get_trials(
+        self, deepcopy: bool = True, states: Container[TrialState] | None = None
+    ) -> list[FrozenTrial]:
+        """The trials, never copies of them."""
+        return super().get_trials(deepcopy=False, states=states)
+
+
+def study_of(
+    reading: Reading, values: Mapping[int, float], *, keep_numbers: bool = False
+) -> optuna.Study:
+    """A study with one COMPLETE trial for each of `values` (trial -> value).
+
+    Args:
+        reading: the run.
+        values: what counts.
+        keep_numbers: put a failed trial in place of every other one, so that numbers are the run's.
+    """
+    records = {record.number: record for record in reading.records}
+    distributions = _distributions(reading)
+    numbers = range(max(values, default=-1) + 1) if keep_numbers else sorted(values)
+    other = create_trial(state=TrialState.FAIL)
+    trials = [
+        _trial(reading, records[number], values[number], distributions)
+        if number in values
+        else other
+        for number in numbers
+    ]
+    return _in_memory(reading, trials)
+
+
+def _in_memory(reading: Reading, trials: list[FrozenTrial]) -> optuna.Study:
+    with quiet_optuna():
+        study = optuna.create_study(
+            study_name=plain(reading.label), direction=reading.space.metric.direction
+        )
+        study.add_trials(trials)
+        return View(study.study_name, study._storage)
+
+
+def _trial(
+    reading: Reading,
+    record: TrialRecord,
+    value: float,
+    distributions: Mapping[str, BaseDistribution],
+) -> FrozenTrial:
+    space = reading.space
+    parameters: dict[str, Any] = {ARCHITECTURE: plain(record.architecture)}
+    for name, parameter in space.parameters(record.architecture).items():
+        if isinstance(parameter, Range) and name in record.parameters:
+            given = record.parameters[name]
+            parameters[space.study_name(record.architecture, name)] = _shown(given)
+    return create_trial(
+        state=TrialState.COMPLETE,
+        value=value,
+        params=parameters,
+        distributions={name: distributions[name] for name in parameters},
+    )
+
+
+def _distributions(reading: Reading) -> dict[str, BaseDistribution]:
+    """By the study's names, as the search had them."""
+    found: dict[str, BaseDistribution] = {}
+    for trial in reading.study.get_trials(deepcopy=False):
+        if trial.distributions.keys() - found.keys():
+            found |= {name: _escaped(each) for name, each in trial.distributions.items()}
+    return found
+
+
+def _escaped(distribution: BaseDistribution) -> BaseDistribution:
+    if not isinstance(distribution, CategoricalDistribution):
+        return distribution
+    return CategoricalDistribution([_shown(choice) for choice in distribution.choices])
+
+
+def _shown(value: Any) -> Any:
+    return plain(value) if isinstance(value, str) else value
