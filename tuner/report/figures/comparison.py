@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from tuner.report.figure import Figure, Panel
-from tuner.report.figures.hover import hover_text
+from tuner.report.figures.points import hover_text
 from tuner.report.reading import Reading
 from tuner.report.style import empty_figure, looks, plain
 from tuner.report.thinning import thinned

@@ -8,11 +8,10 @@ from tuner.objectives import Cost
 from tuner.pareto import front
 from tuner.records import TrialRecord
 from tuner.report.figure import Arrangement, Figure, Panel
-from tuner.report.figures.hover import hover_text
+from tuner.report.figures.points import hover_text, marker
 from tuner.report.reading import Reading
 from tuner.report.style import BEST, empty_figure, log_axis, looks, plain
 from tuner.report.thinning import thinned
-from tuner.status import TrialStatus
 
 _MOST = 1000  # points a panel
 
@@ -81,15 +80,7 @@ def _panel(
                 y=[record.score for record in own],
                 text=[_text(record, pairs[record.number][1], title) for record in own],
                 mode="markers",
-                marker={
-                    "symbol": [
-                        f"{look.sign}-open" if r.status is TrialStatus.PRUNED else look.sign
-                        for r in own
-                    ],
-                    "color": look.colour,
-                    "size": 8 if len(shown) <= 300 else 5,
-                    "line": {"width": 1.2, "color": look.colour},
-                },
+                marker=marker(look, own, size=8 if len(shown) <= 300 else 5),
                 name=plain(architecture),
                 hovertemplate="%{text}<extra></extra>",
             )

@@ -9,7 +9,7 @@ from tuner.numbers import score_text
 from tuner.records import TrialRecord
 from tuner.report.clock import SearchClock, unit_for
 from tuner.report.figure import Figure, Panel
-from tuner.report.figures.hover import hover_text
+from tuner.report.figures.points import hover_text
 from tuner.report.reading import Reading, end_of
 from tuner.report.style import BEST, empty_figure, layout, looks, plain
 from tuner.report.thinning import thinned

@@ -8,11 +8,10 @@ from tuner.parameters import Choice, FloatRange, IntRange, Range
 from tuner.records import TrialRecord
 from tuner.report.edges import edge_of
 from tuner.report.figure import Arrangement, Figure, Panel
-from tuner.report.figures.hover import hover_text
+from tuner.report.figures.points import hover_text, marker
 from tuner.report.reading import Reading
 from tuner.report.style import BEST, QUIET, empty_figure, log_axis, looks, plain
 from tuner.report.thinning import thinned
-from tuner.status import TrialStatus
 
 _MOST = 400  # points a panel
 
@@ -113,15 +112,7 @@ def _add_points(
             y=[record.score for record in own],
             text=[hover_text(record) for record in own],
             mode="markers",
-            marker={
-                "symbol": [
-                    f"{look.sign}-open" if r.status is TrialStatus.PRUNED else look.sign
-                    for r in own
-                ],
-                "color": look.colour,
-                "size": 7 if len(shown) <= 200 else 5,
-                "line": {"width": 1.2, "color": look.colour},
-            },
+            marker=marker(look, own, size=7 if len(shown) <= 200 else 5),
             name=plain(architecture),
             hovertemplate="%{text}<extra></extra>",
         )

@@ -11,7 +11,7 @@ from tuner.config import format_duration
 from tuner.records import TrialRecord
 from tuner.report.clock import SearchClock, Unit, unit_for
 from tuner.report.figure import Figure, Panel
-from tuner.report.figures.hover import hover_text
+from tuner.report.figures.points import hover_text
 from tuner.report.reading import Reading, end_of
 from tuner.report.style import BROKEN, QUIET, empty_figure, looks, plain
 from tuner.status import TrialStatus

@@ -1,10 +1,27 @@
-"""What a trial's point says under the pointer."""
+"""A trial's point: how it is marked, and what it says under the pointer."""
+
+from collections.abc import Sequence
+from typing import Any
 
 from tuner.numbers import number_text, score_text
 from tuner.records import TrialRecord
-from tuner.report.style import IN_WORDS, plain
+from tuner.report.style import IN_WORDS, Look, plain
+from tuner.status import TrialStatus
 
 _SHOWN = 14  # parameters; more would not fit a screen
+
+
+def marker(look: Look, records: Sequence[TrialRecord], *, size: int) -> dict[str, Any]:
+    """Plotly's marker of an architecture's trials; those of pruned ones are hollow."""
+    return {
+        "symbol": [
+            f"{look.sign}-open" if record.status is TrialStatus.PRUNED else look.sign
+            for record in records
+        ],
+        "color": look.colour,
+        "size": size,
+        "line": {"width": 1.2, "color": look.colour},
+    }
 
 
 def hover_text(record: TrialRecord, *, parameters: bool = True) -> str:
