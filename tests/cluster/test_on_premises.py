@@ -189,13 +189,18 @@ def assert_nothing_lost(run: Run, trials: int) -> pd.DataFrame:
 
 def test_the_page_word_by_word(up: Site) -> None:
     begin = PAGE_COMMANDS.index(f"ray up -y {FILE}") + 1
-    *commands, stop, down = PAGE_COMMANDS[begin:]
+    *commands, down = PAGE_COMMANDS[begin:]
+    stop = f"tuner stop {RUN} --cluster {FILE}"
+    assert stop in commands
     for command in commands:
-        up.type(command)
-    assert stop == f"tuner stop {RUN} --cluster {FILE}"
-    refused = up.type(stop, code=2)  # it has ended by itself
-    assert f"runs/{RUN}: no search is running in it" in refused
+        if command == stop:
+            refused = up.type(stop, code=2)  # it has ended by itself
+            assert f"runs/{RUN}: no search is running in it" in refused
+        else:
+            up.type(command)
     assert down == f"ray down -y {FILE}"  # the last test's
+    finalists = pd.read_csv(up.folder / "runs" / RUN / "finalists.csv")
+    assert list(finalists["seeds"]) == [5] * len(finalists)
     board = assert_nothing_lost(up.run(RUN), 8)
     assert set(board["host"]) <= {"one", "two"}  # the head runs none
     assert (up.folder / "runs" / RUN / "logs" / "driver.log").is_file()

@@ -61,7 +61,7 @@ def make_failing(
                 raise error
             return math.nan, 0.5
 
-        monkeypatch.setattr("tuner.trial.training.make_train_step", lambda model, batch_size: step)
+        monkeypatch.setattr("tuner.trial.training.make_train_step", lambda model, **_: step)
         return make()
 
     return _make
