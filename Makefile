@@ -94,7 +94,7 @@ benchmark-environment: environment
 # The tests on clusters wait more than they compute, and their hosts are apart from this one: they run beside the others.
 define run_all_tests
 	said=$$(mktemp); "$(BIN)/python" -m pytest tests/cluster >"$$said" 2>&1 & clusters=$$!; \
-	trap 'kill -TERM $$clusters' INT TERM; \
+	trap 'kill -TERM $$clusters' INT TERM HUP; \
 	"$(BIN)/python" -m pytest --ignore=tests/cluster; others=$$?; \
 	wait $$clusters; code=$$?; cat "$$said"; rm "$$said"; \
 	[ $$others = 0 ] && [ $$code = 0 ]

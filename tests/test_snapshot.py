@@ -191,6 +191,17 @@ def test_cells_that_a_file_of_types_cannot_hold_make_none(
     assert not folder.snapshot.exists()
 
 
+def test_a_text_that_is_no_utf_8_makes_none_and_ends_no_search(
+    folder: RunFolder, study: SearchStudy
+) -> None:
+    folder.snapshot.unlink()
+    reader = StudyReader(load_study(folder.journal))
+    board = leaderboard(reader)
+    board.loc[0, "error"] = "cannot open caf\udce9.npy"
+    write_snapshot(board, reader, point_of(reader, folder.journal), folder.snapshot)
+    assert not folder.snapshot.exists()
+
+
 def test_a_short_leaderboard_has_none(
     folder: RunFolder, study: SearchStudy, monkeypatch: pytest.MonkeyPatch
 ) -> None:

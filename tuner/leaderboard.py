@@ -59,6 +59,7 @@ _EMPTY_TYPES = {
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 # Characters that make a spreadsheet run a cell as a formula (CWE-1236).
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+_NUMBER = re.compile(r"[+-]?\d+(\.\d+)?([eE][+-]?\d+)?")
 
 
 def leaderboard(reader: StudyReader) -> pd.DataFrame:
@@ -237,4 +238,6 @@ def _neutral(cell: object) -> object:
     if not isinstance(cell, str):
         return cell
     shown = _CONTROL.sub("�", cell)
-    return f"'{shown}" if shown.startswith(_FORMULA_STARTS) else shown
+    if shown.startswith(_FORMULA_STARTS) and not _NUMBER.fullmatch(shown):
+        return f"'{shown}"
+    return shown

@@ -81,10 +81,13 @@ def write_snapshot(board: pd.DataFrame, reader: StudyReader, point: Point, path:
         "cost": reader.objectives.cost if reader.objectives is not None else None,
         "types": {str(name): str(dtype) for name, dtype in board.dtypes.items()},
     }
-    table = pa.Table.from_pandas(board, preserve_index=False)
-    table = table.replace_schema_metadata({_KEY: json.dumps(about).encode()})
     sink = pa.BufferOutputStream()
-    pa.parquet.write_table(table, sink)
+    try:
+        table = pa.Table.from_pandas(board, preserve_index=False)
+        table = table.replace_schema_metadata({_KEY: json.dumps(about).encode()})
+        pa.parquet.write_table(table, sink)
+    except (pa.ArrowException, ValueError, TypeError, OverflowError):
+        return  # an error's text that is no UTF-8, say: the search must not end for a copy
     write_bytes_atomically(path, sink.getvalue().to_pybytes())
 
 

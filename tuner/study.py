@@ -142,6 +142,8 @@ def study_beside(study: optuna.Study, name: str) -> optuna.Study | None:
 class SearchStudy:
     """The study while a search runs: asks, reports, prunes and tells in this package's words."""
 
+    doing = "searching"  # what a person is told
+
     def __init__(
         self,
         study: optuna.Study,

@@ -238,6 +238,7 @@ class WatchedStudy:
             best=BestTrial(best.number, best.architecture, best.score)
             if best is not None and best.score is not None
             else None,
+            doing="confirming" if self.name == CONFIRMATION else "searching",
             objectives=objectives,
             front=front_trials(self._front, objectives.cost) if objectives is not None else (),
         )

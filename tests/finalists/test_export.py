@@ -193,6 +193,32 @@ def test_the_card_says_how_sure_it_is(confirmed: Confirmed, tmp_path: Path) -> N
     assert "keras 3" in card
 
 
+def test_the_card_says_how_it_was_confirmed_and_tested(
+    confirmed: Confirmed, tmp_path: Path
+) -> None:
+    opening = open_test(
+        confirmed.folder, confirmed.config, confirmed.dataset, confirmed.finalists[:1]
+    )
+    confirmed.export(tmp_path / "model")
+    card = (tmp_path / "model" / "README.md").read_text(encoding="utf-8")
+    confirmed.folder.tests.unlink()
+    assert "--top=2 --seeds=2 --train-on=train" in card
+    assert f"- On the test split, {opening.figures.sequences} sequences: accuracy" in card
+    assert f"opened {opening.opened}." in card
+
+
+def test_other_columns_stay_as_they_are_and_none_comes_twice(
+    confirmed: Confirmed, tmp_path: Path
+) -> None:
+    source, target = tmp_path / "texts.csv", tmp_path / "said.csv"
+    source.write_text("text,x,label,predicted_label,p(negative)\ngood,-5,=1+1,b,c\n")
+    predict_file(confirmed.export(tmp_path / "model"), source, target, None)
+    said = pd.read_csv(target, dtype=str)
+    assert list(said.columns[:5]) == ["text", "x", "label", "predicted_label", "p(negative)"]
+    assert list(said.iloc[0, 1:5]) == ["-5", "'=1+1", "b", "c"]
+    assert len(set(said.columns)) == 8
+
+
 @pytest.mark.parametrize("choice", [Choice(3), Choice(1, 3), Choice(0), Choice(1, 0)])
 def test_finalists_that_there_are_not_are_refused(confirmed: Confirmed, choice: Choice) -> None:
     with pytest.raises(UsageError, match="this run has 2 finalists"):
@@ -306,7 +332,9 @@ def test_other_forms_that_cannot_be_read_are_refused_and_leave_nothing(
     ("content", "column", "problem"),
     [
         ("a,b\n1,2\n", None, "which column has the texts"),
-        ("a,b\n1,2\n", "c", "no column 'c'"),
+        ("a,b\n1,2\n", "c", "no column 'c'; name it with --text-column"),
+        ("text\nA film, really good\n", None, "rows have more cells than its first line"),
+        ("text\n", None, "no rows in it"),
         ("", None, "cannot be read as a table"),
         ('text\n"open\n', None, "cannot be read as a table"),
         (None, None, "no such file"),

@@ -25,6 +25,11 @@ SPACE = SearchSpace.from_mapping(
 )
 
 
+def test_of_a_baseline_nothing_is_said() -> None:
+    best = record(parameters={"lstm_units": 64}, baseline=True)
+    assert edge_of(SPACE, best, "lstm_units") is None
+
+
 @pytest.mark.parametrize(
     ("name", "value", "end"),
     [

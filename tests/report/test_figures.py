@@ -168,3 +168,26 @@ def test_strangers_texts_are_escaped_in_every_figure(hostile: RunFolder) -> None
 def test_without_scores_there_is_little_to_draw(make_run: MakeRun, trials: Any) -> None:
     names = [figure.name for figure in figures_of([read_run(make_run(*trials), "mine")])]
     assert names == ["timeline"] * bool(trials)
+
+
+@pytest.mark.parametrize("options", [[0.0, 0.2], ["none", "some"]], ids=["of numbers", "of words"])
+def test_a_parameter_may_be_a_choice_here_and_a_range_there(
+    make_run: MakeRun, options: list[Any]
+) -> None:
+    space = SearchSpace.from_mapping(
+        {
+            "name": "mixed",
+            "max_epochs": 3,
+            "shared": {},
+            "architectures": {
+                "m:one": {"rate": {"choice": options}},
+                "m:two": {"rate": {"float": [0.0, 0.5]}},
+            },
+        },
+        "mixed.yaml",
+    )
+    folder = make_run(*((0.5 + number / 100,) for number in range(12)), space=space)
+    figure = slices(read_run(folder, "mixed"))
+    assert figure is not None
+    drawn = sum(len(trace.x) for trace in traces(figure) if trace.name != "best")
+    assert drawn == 12

@@ -101,7 +101,7 @@ def test_a_row_with_another_seed_or_length_is_another_training(run: str) -> None
         (["lstm_units=0"], "must be greater than or equal to 1, got 0"),
         (["filters=3"], "lstm takes no filters; write another architecture"),
         (["architecture=lstmm"], "architecture=lstmm: no such architecture; did you mean lstm?"),
-        (["lstm_units=3", "lstm_units=4"], "given twice; write each of several configurations"),
+        (["lstm_units=3", "lstm_units=4"], "given twice; of several configurations write each"),
         (["lstm_units=[3,4]"], "must be one value, such as lstm_units=64"),
         (["lstm_units={int:[3,4]}"], "must be one value, such as lstm_units=64"),
         (["lstm"], "did you mean architecture=lstm?"),
@@ -125,8 +125,8 @@ def test_rows_that_cannot_be_trained_are_refused(run: str, tmp_path: Path) -> No
     with pytest.raises(UsageError, match="--data: a row is trained on its run's data"):
         read(f"{run}:0", data={"source": "imdb"})
     with pytest.raises(UsageError, match="different shares of their machine"):
-        read(f"{run}:0", "lstm_units=3")
-    assert len(read(f"{run}:0", "lstm_units=3", cpus=1)) == 2
+        read(f"{run}:0", "architecture=lstm lstm_units=3")
+    assert len(read(f"{run}:0", "architecture=lstm lstm_units=3", cpus=1)) == 2
     file = tmp_path / "mine" / "run.yaml"
     file.write_text(file.read_text().replace("trainer: keras", "trainer: toy"))
     with pytest.raises(UsageError, match="this run was a rehearsal"):
@@ -146,3 +146,23 @@ def test_rows_that_cannot_be_trained_are_refused(run: str, tmp_path: Path) -> No
 def test_settings_out_of_bounds_are_refused(given: dict[str, Any], message: str) -> None:
     with pytest.raises(UsageError, match=message):
         make_settings(**{"data": {}, **given})
+
+
+@pytest.mark.parametrize(
+    ("words", "problem"),
+    [
+        (["{run}:0", "lstm_units=8"], r"^lstm_units=8: a row \(.*:0\) is trained as it was"),
+        (["lstm_units"], "^lstm_units: has no value; write lstm_units=VALUE"),
+    ],
+)
+def test_what_is_no_configuration_is_refused_with_what_to_write(
+    run: str, words: list[str], problem: str
+) -> None:
+    with pytest.raises(UsageError, match=problem):
+        read(*(word.format(run=run) for word in words))
+
+
+def test_data_of_a_row_is_refused_by_the_flag_that_was_typed(run: str) -> None:
+    settings = make_settings(data={"sample": 5, "source": None})
+    with pytest.raises(UsageError, match=r"^--sample: a row is trained on its run's"):
+        read_configurations([f"{run}:0"], settings)

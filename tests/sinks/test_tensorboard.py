@@ -5,13 +5,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from studies import FACTS, metrics, run_trial
+from studies import FACTS, metrics, open_study, run_trial
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins.hparams import metadata
 from tensorboard.plugins.hparams.api_pb2 import STATUS_FAILURE, STATUS_SUCCESS
 
 from tuner.records import StudyReader
 from tuner.sinks.tensorboard import WRITTEN, TensorboardSink
+from tuner.space import SearchSpace
 from tuner.status import TrialStatus
 from tuner.study import SearchStudy
 
@@ -106,7 +107,9 @@ def test_another_sitting_writes_what_is_missing_once(
     before = whole.stat().st_mtime_ns
     with open(next((folder / "trial-1").iterdir()), "ab") as torn:
         torn.write(b"half a rec")
-    (folder / WRITTEN).write_text("0\n1")  # and half a line
+    written = (folder / WRITTEN).read_text()
+    assert written.startswith("0 2")  # the trial and its start
+    (folder / WRITTEN).write_text(f"{written}1")  # and half a line
     study.report(cut_off, 2, metrics(0.6))
     study.requeue_cut_off_trials()
     again = TensorboardSink(folder)
@@ -114,7 +117,8 @@ def test_another_sitting_writes_what_is_missing_once(
     write_all(again, study)
     assert scalars(folder, 1) == [(1, 0.5), (2, 0.6)]
     assert whole.stat().st_mtime_ns == before
-    assert (folder / WRITTEN).read_text() == "0\n1\n"
+    lines = (folder / WRITTEN).read_text().splitlines()
+    assert [line.split()[0] for line in lines] == ["0", "1"]
     assert [len(list((folder / f"trial-{number}").iterdir())) for number in (0, 1)] == [1, 1]
 
 
@@ -127,3 +131,17 @@ def test_a_trial_that_failed_before_its_first_epoch_is_there(
     study.finish(trial, TrialStatus.FAILED, "why")
     write_all(sink, study)
     assert hparams(folder, 0, metadata.SESSION_END_INFO_TAG).status == STATUS_FAILURE
+
+
+def test_a_study_that_was_begun_anew_takes_the_place_of_the_old_one(
+    sink: TensorboardSink, study: SearchStudy, folder: Path, space: SearchSpace, tmp_path: Path
+) -> None:
+    run_trial(study, 0.7)
+    write_all(sink, study)
+    sink.close()
+    other = open_study(tmp_path / "anew" / "study.journal", space)
+    run_trial(other, 0.4)
+    again = TensorboardSink(folder)
+    again.open()
+    write_all(again, other)
+    assert scalars(folder, 0) == [(1, 0.4)]

@@ -22,19 +22,39 @@ def predict(
     ] = None,
 ) -> None:
     """Classify texts with an exported model: the likeliest class, and every class's probability."""
-    if bool(texts) == (input is not None):
+    if texts and input is not None:
+        raise UsageError("texts and --input exclude each other; leave one out")
+    if not texts and input is None:
         raise UsageError("give texts, or --input with a file of them")
+    if output is not None:
+        _check_output(output, input)
     from tuner.finalists.classifier import Classifier
     from tuner.finalists.prediction import predict_file
-    from tuner.leaderboard import to_csv
+    from tuner.leaderboard import to_csv, write_csv
 
     classifier = Classifier(model)
     if texts:
         frame = classifier.predict(texts)
         frame.insert(0, "text", texts)
-        print(to_csv(frame.round(6)), end="")
+        if output is None:
+            print(to_csv(frame.round(6)), end="")
+            return
+        write_csv(frame.round(6), output)
+        print(f"{len(frame):,} predictions: {output}")
         return
     assert input is not None
     count = predict_file(classifier, input, output, text_column)
     if output is not None:
         print(f"{count:,} predictions: {output}")
+
+
+def _check_output(output: Path, input: Path | None) -> None:
+    """Refuses what cannot be written, or would be read meanwhile."""
+    if output.is_dir():
+        raise UsageError(f"--output: must be a file, got the folder {output}; name a file in it")
+    if not output.parent.is_dir():
+        raise UsageError(
+            f"--output: there is no folder {output.parent}; make it, or choose another"
+        )
+    if input is not None and output.exists() and input.exists() and output.samefile(input):
+        raise UsageError(f"--output: is the --input file, {input}; choose another")

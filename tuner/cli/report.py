@@ -51,6 +51,9 @@ def report(
     readings = read_runs(runs)
     several = len(readings) > 1
     target = Path(os.path.expanduser(out)) if out is not None else None
+    if target is not None and format in {Format.HTML, Format.MARKDOWN} and target.is_dir():
+        name = "report.html" if format is Format.HTML else "report.md"
+        raise UsageError(f"--out: must be a file, got the folder {target}; write {target / name}")
     if format is Format.MARKDOWN:
         from tuner.report.markdown import markdown
 

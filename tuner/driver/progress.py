@@ -48,6 +48,7 @@ class SearchState:
     running: tuple[LiveTrial, ...] = ()
     counts: Mapping[TrialStatus, int] = field(default_factory=dict)
     best: BestTrial | None = None
+    doing: str = "searching"
     objectives: Objectives | None = None  # where there are two
     front: tuple[FrontTrial, ...] = ()  # of trials that ended, the best by the metric first
 

@@ -282,6 +282,7 @@ class SearchSession:
             best=BestTrial(best.number, best.architecture, best.score)
             if best is not None and best.score is not None
             else None,
+            doing=self._study.doing,
             objectives=self._study.objectives,
             front=self._front_with(records),
         )

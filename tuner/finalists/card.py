@@ -7,9 +7,10 @@ from tuner.config import SearchConfig, format_duration
 from tuner.data import Dataset, Split
 from tuner.finalists.formats import ExportFormat, usage
 from tuner.finalists.ranking import Finalist, optimism
-from tuner.records import StudyReader, counts_as_finished
+from tuner.finalists.tests_file import member_name, read_openings
+from tuner.records import Attribute, StudyReader, counts_as_finished, is_cut_off
 from tuner.run_folder import RunFolder
-from tuner.study import load_study
+from tuner.study import CONFIRMATION, load_study
 from tuner.yaml_files import read_yaml
 
 
@@ -60,6 +61,7 @@ def model_card(
         "|---|---|---|---|---|---|---|",
         *(_row(finalist, config) for finalist in finalists),
         "",
+        *_tested(folder, finalists),
         "## Parameters",
         "",
     ]
@@ -73,7 +75,7 @@ def model_card(
         "",
         "```sh",
         f"tuner search --config {shlex.quote(str(folder.run_file))}",
-        f"tuner confirm {shlex.quote(str(folder.path))}",
+        _confirmation(folder, finalists),
         shlex.join(
             ["tuner", "export", str(folder.path), *(f"--format={form}" for form in sorted(formats))]
         ),
@@ -83,6 +85,37 @@ def model_card(
         "",
     ]
     return "\n".join(lines)
+
+
+def _tested(folder: RunFolder, finalists: Sequence[Finalist]) -> list[str]:
+    """What came of testing just these models, where that was done before."""
+    members = [member_name(each.record.number, each.members[0].seed) for each in finalists]
+    of_these = [each for each in read_openings(folder) if each.get("members") == members]
+    if not of_these:
+        return []
+    lines = ["## Tested", ""]
+    for opening in of_these:
+        figures = opening["figures"]
+        lines.append(
+            f"- On {opening['data']}, {figures['sequences']:,} sequences: accuracy {figures['accuracy']:.4f} "
+            f"(95 % interval {figures['low']:.4f} to {figures['high']:.4f}), loss {figures['loss']:.4f}; "
+            f"opened {opening['opened']}."
+        )
+    return [*lines, ""]
+
+
+def _confirmation(folder: RunFolder, finalists: Sequence[Finalist]) -> str:
+    """The command that was typed, as far as its trials tell."""
+    study = load_study(folder.journal, CONFIRMATION)
+    chosen = str(study.user_attrs.get(Attribute.TRAIN_ON, ""))
+    wanted = [
+        trial.user_attrs[Attribute.FINALIST]
+        for trial in study.get_trials(deepcopy=False)
+        if not is_cut_off(trial) and trial.user_attrs.get(Attribute.TRAIN_ON) == chosen
+    ]
+    top, seeds = len(set(wanted)), max(wanted.count(each.record.number) for each in finalists)
+    options = [f"--top={top}", f"--seeds={seeds}", f"--train-on={chosen}"]
+    return shlex.join(["tuner", "confirm", str(folder.path), *options])
 
 
 def _row(finalist: Finalist, config: SearchConfig) -> str:

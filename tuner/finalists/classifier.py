@@ -90,8 +90,12 @@ class Classifier:
         try:
             text = where.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as cause:
+            inside = folder / "model"
+            remedy = "`tuner export` makes one"
+            if (inside / DESCRIPTION).is_file():  # a run folder was named
+                remedy = f"write {inside}"
             raise RunFolderError(
-                f"{path}: no exported model (no {DESCRIPTION} in it); `tuner export` makes one"
+                f"{path}: no exported model (no {DESCRIPTION} in it); {remedy}"
             ) from cause
         self.description = Description.from_json(text, str(where))
         self._cut = TOKENIZERS[self.description.token_mode]

@@ -151,6 +151,7 @@ class ConfirmationStudy(SearchStudy):
     """The study while a confirmation runs: every trial has its seed, and leaves its model."""
 
     folder: RunFolder
+    doing = "confirming"
 
     def seed_of(self, trial: optuna.Trial) -> int:
         """As it was wanted."""

@@ -67,9 +67,11 @@ def _predict(classifier: Classifier, source: Path, target: IO[str], text_column:
         task = bar.add_task("predicting", total=os.fstat(file.fileno()).st_size)
         for number, (rows, done) in enumerate(_pieces(source, file)):
             column = _column(source, rows, text_column)
+            if not len(rows):
+                raise DataError(f"{source}: no rows in it; write texts below its column's name")
             said = classifier.predict(_texts(source, rows[column], count)).round(6)
             said.index = rows.index
-            text = to_csv(pd.concat([rows, said.rename(columns=_free(rows))], axis=1))
+            text = to_csv(pd.concat([rows, said.rename(columns=_free(rows, said))], axis=1))
             target.write(text if number == 0 else text.partition("\r\n")[2])
             count += len(rows)
             bar.update(task, completed=done)
@@ -86,7 +88,9 @@ def _pieces(source: Path, file: IO[bytes]) -> Iterator[tuple[pd.DataFrame, int]]
     content = gzip.GzipFile(fileobj=file) if form.endswith(".gz") else file
     try:
         made = (
-            _json_pieces(source, content) if plain in _JSON_LINES else _csv_pieces(plain, content)
+            _json_pieces(source, content)
+            if plain in _JSON_LINES
+            else _csv_pieces(source, plain, content)
         )
         for rows in made:
             yield rows, file.tell()
@@ -98,9 +102,19 @@ def _pieces(source: Path, file: IO[bytes]) -> Iterator[tuple[pd.DataFrame, int]]
         ) from cause
 
 
-def _csv_pieces(form: str, content: Any) -> Iterable[pd.DataFrame]:
+def _csv_pieces(source: Path, form: str, content: Any) -> Iterator[pd.DataFrame]:
     separator = "\t" if form in _TABS else ","
-    return pd.read_csv(content, sep=separator, dtype=str, keep_default_na=False, chunksize=_ROWS)
+    read = pd.read_csv(content, sep=separator, dtype=str, keep_default_na=False, chunksize=_ROWS)
+    for rows in read:
+        if not isinstance(
+            rows.index, pd.RangeIndex
+        ):  # pandas takes a cell too many for a row's name
+            raise refusal(
+                str(source),
+                "its rows have more cells than its first line; put texts that hold a "
+                f"{'tab' if separator != ',' else 'comma'} in double quotes",
+            )
+        yield rows
 
 
 def _json_pieces(source: Path, content: Iterable[bytes]) -> Iterator[pd.DataFrame]:
@@ -141,6 +155,8 @@ def _parquet_pieces(source: Path, file: IO[bytes]) -> Iterator[tuple[pd.DataFram
     size, done = os.fstat(file.fileno()).st_size, 0
     try:
         parquet = pq.ParquetFile(file)
+        if not parquet.metadata.num_rows:
+            yield pd.DataFrame(columns=parquet.schema_arrow.names, dtype=object), size
         for batch in parquet.iter_batches(batch_size=_ROWS):
             done += batch.num_rows
             rows = pd.DataFrame(batch.to_pylist(), columns=batch.schema.names, dtype=object)
@@ -174,10 +190,16 @@ def _column(source: Path, rows: pd.DataFrame, asked: str | None) -> str:
     if asked in names:
         return str(asked)
     listed = ", ".join(map(repr, names))
-    what = "which column has the texts?" if asked is None else f"no column {asked!r}"
+    what = "which column has the texts?" if asked is None else f"no column {asked!r};"
     raise DataError(f"{source}: {what} name it with --text-column; its columns are {listed}")
 
 
-def _free(rows: pd.DataFrame) -> dict[str, str]:
-    """What to call the label where the file has a column of that name already."""
-    return {"label": "predicted_label"} if "label" in rows else {}
+def _free(rows: pd.DataFrame, said: pd.DataFrame) -> dict[str, str]:
+    """What to call predictions where the file has a column of that name already."""
+    names = {}
+    for name in said.columns:
+        free = str(name)
+        while free in rows:
+            free = f"predicted_{free}"
+        names[str(name)] = free
+    return names

@@ -9,14 +9,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tuner.config import DataConfig, SearchConfig
 from tuner.data import Dataset, Split, read_rows
-from tuner.errors import DataError, RunFolderError
+from tuner.errors import DataError
 from tuner.finalists.classifier import Classifier
 from tuner.finalists.export import export_model
 from tuner.finalists.ranking import Finalist
@@ -25,8 +24,9 @@ from tuner.finalists.statistics import (
     roc_auc,
     spread_of_hits,
 )
+from tuner.finalists.tests_file import member_name, read_openings
 from tuner.run_folder import RunFolder, write_atomically
-from tuner.yaml_files import read_yaml, to_yaml
+from tuner.yaml_files import to_yaml
 
 _SMALLEST = 1e-7
 
@@ -84,7 +84,7 @@ def open_test(
         RunFolderError: an earlier record is damaged.
     """
     name = "the test split" if data is None else data.source
-    earlier = _openings(folder)
+    earlier = read_openings(folder)
     with tempfile.TemporaryDirectory() as temporary:
         made = export_model(folder, config, dataset, finalists, Path(temporary) / "model")
         classifier = Classifier(made)
@@ -99,7 +99,7 @@ def open_test(
         opened=datetime.now(UTC).isoformat(timespec="seconds"),
         data=name,
         members=tuple(
-            f"trial {member.trial}, seed {member.seed}" for member in classifier.description.members
+            member_name(member.trial, member.seed) for member in classifier.description.members
         ),
         figures=figures_of(probabilities, labels, dataset.class_names),
         before=tuple(str(each.get("opened")) for each in earlier if each.get("data") == name),
@@ -158,12 +158,3 @@ def _known_labels(
             f"{where}: the model knows no class {unknown[0]!r}; it knows {', '.join(class_names)}"
         )
     return np.array([numbers[label] for label in labels], np.int32)
-
-
-def _openings(folder: RunFolder) -> list[dict[str, Any]]:
-    if not folder.tests.is_file():
-        return []
-    openings = read_yaml(folder.tests, RunFolderError).get("openings")
-    if not isinstance(openings, list) or not all(isinstance(each, dict) for each in openings):
-        raise RunFolderError(f"{folder.tests}: no list of openings in it; move it away")
-    return openings

@@ -12,6 +12,8 @@ _NEAR = 0.03  # of the range's length, on its own scale
 
 def edge_of(space: SearchSpace, best: TrialRecord, name: str) -> str | None:
     """What to do about the range of one parameter, in words; None where the best lies well inside."""
+    if best.baseline:
+        return None  # somebody chose its values
     parameter = space.parameters(best.architecture).get(name)
     value = best.parameters.get(name)
     if isinstance(value, bool) or not isinstance(value, int | float):

@@ -36,7 +36,8 @@ def _one(reading: Reading) -> str:
         if table is not None:
             lines += [f"## {title}", "", _table(table), ""]
     for opening in reading.openings:
-        lines += [f"## Tested on {_text(opening.data)}", "", _text(summary.tested(opening)), ""]
+        lines += [f"## Tested on {_text(opening.data)}", "", _text("; ".join(opening.members)), ""]
+        lines += [_text(summary.tested(opening)), ""]
         lines += [_table(tables.confusion(opening)), ""]
     lines += ["## Environment", ""]
     lines += [

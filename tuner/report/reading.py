@@ -166,9 +166,10 @@ def read_runs(paths: Sequence[str]) -> list[Reading]:
         RunFolderError: no run folder there, or a damaged one.
         UsageError: the runs have different metrics.
     """
-    folders = [
-        RunFolder.existing(path) for path in dict.fromkeys(p.rstrip("/") or p for p in paths)
-    ]
+    distinct: dict[str, RunFolder] = {}
+    for path in paths:
+        distinct.setdefault(os.path.realpath(path), RunFolder.existing(path.rstrip("/") or path))
+    folders = list(distinct.values())
     names = [Path(os.path.abspath(folder.path)).name for folder in folders]
     labels = [
         name if names.count(name) == 1 else str(folder.path)

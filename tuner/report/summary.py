@@ -106,9 +106,11 @@ def warnings_of_comparison(readings: Sequence[Reading]) -> list[str]:
             "These runs were not scored on the same rows (other data, another sample or another seed of the splits): "
             "small differences between their scores mean nothing."
         )
-    epochs = {reading.space.max_epochs for reading in readings}
-    given = {reading.recorded.settings.get("max_epochs") for reading in readings}
-    if len(epochs | {each for each in given if isinstance(each, int)}) > 1 and len(given) > 1:
+    epochs = {
+        reading.recorded.settings.get("max_epochs") or reading.space.max_epochs
+        for reading in readings
+    }
+    if len(epochs) > 1:
         lines.append("Their trials could train for different numbers of epochs.")
     return lines
 

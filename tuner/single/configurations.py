@@ -98,6 +98,12 @@ def read_configurations(words: Sequence[str], settings: Settings) -> list[Config
         UsageError: in one line, what is wrong with one of them.
     """
     loose = [word for word in words if _PARAMETER.fullmatch(word) and not _is_row(word)]
+    rows = [word for word in words if _is_row(word)]
+    if loose and rows:
+        raise ConfigError(
+            f"{loose[0]}: a row ({rows[0]}) is trained as it was; leave it out, or write a configuration of its own "
+            f'in quotes: "{ARCHITECTURE}=lstm {loose[0]}"'
+        )
     configurations = []
     for word in words:
         if word in loose:
@@ -111,7 +117,9 @@ def read_configurations(words: Sequence[str], settings: Settings) -> list[Config
                 raise _neither(word)
             configurations.append(_of_parameters(parts, settings))
     if settings.data is not None and all(each.row is not None for each in configurations):
-        raise ConfigError("--data: a row is trained on its run's data again; leave it out")
+        given = next(iter(settings.data.model_fields_set))
+        flag = "data" if given == "source" else given.replace("_", "-")
+        raise ConfigError(f"--{flag}: a row is trained on its run's data again; leave it out")
     shares = {(each.cpus, each.gpus) for each in configurations}
     if len(shares) > 1:  # a process is configured once
         raise ConfigError(
@@ -125,6 +133,9 @@ def _is_row(word: str) -> bool:
 
 
 def _neither(word: str) -> ConfigError:
+    name = word.partition("=")[0]
+    if name in Hyperparameters.model_fields:
+        return ConfigError(f"{word}: has no value; write {name}=VALUE")
     near = difflib.get_close_matches(word, ARCHITECTURES, n=1)
     if near:
         return ConfigError(f"{word}: did you mean {ARCHITECTURE}={near[0]}?")
@@ -165,7 +176,8 @@ def _values(parts: Sequence[str]) -> dict[str, Scalar]:
         name, _, text = part.partition("=")
         if name in values:
             raise ConfigError(
-                f"{part}: {name} is given twice; write each of several configurations in quotes"
+                f"{part}: {name} is given twice; of several configurations write each in quotes, with its "
+                f'architecture: "{ARCHITECTURE}=lstm {part}"'
             )
         value = parse_yaml(f"value: {text}", part, ConfigError).get("value")
         if not isinstance(value, bool | int | float | str):

@@ -39,7 +39,7 @@ class TensorboardSink:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._written: set[int] = set()
+        self._written: set[str] = set()
         self._open: dict[int, _Open] = {}
 
     def open(self) -> None:
@@ -51,11 +51,11 @@ class TensorboardSink:
         whole = lines[: lines.rfind("\n") + 1]
         if whole != lines:
             path.write_text(whole, "ascii")
-        self._written = {int(line) for line in whole.split() if line.isdecimal()}
+        self._written = set(whole.splitlines())
 
     def write(self, record: TrialRecord) -> None:
         """Appends the epochs that are new."""
-        if record.number in self._written or record.started is None:
+        if record.started is None or _identity(record) in self._written:
             return
         trial = self._open.get(record.number) or self._begin(record)
         for epoch, second, metrics in timed_epochs(record):
@@ -69,8 +69,8 @@ class TensorboardSink:
             del self._open[record.number]
             trial.file.close()
             with open(self._folder / WRITTEN, "a", encoding="ascii") as written:
-                written.write(f"{record.number}\n")
-            self._written.add(record.number)
+                written.write(f"{_identity(record)}\n")
+            self._written.add(_identity(record))
 
     def close(self) -> None:
         """Leaves the files of running trials as they are."""
@@ -97,6 +97,11 @@ class TensorboardSink:
         if record.score is not None:
             _write(trial.file, second, record.best_epoch or 0, _scalars({"score": record.score}))
         _write(trial.file, second, trial.epoch, _session_end(record))
+
+
+def _identity(record: TrialRecord) -> str:
+    """Tells a trial from another one of its number, of a study that was begun anew or restored."""
+    return f"{record.number} {record.started.isoformat() if record.started else ''}"
 
 
 def _write(file: IO[bytes], second: float, step: int, summary: Any = None, **fields: Any) -> None:

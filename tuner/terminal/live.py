@@ -154,7 +154,7 @@ def event_line(event: Event, state: SearchState) -> str:
     if event.kind is EventKind.SEARCH_STARTED:
         before = f", {state.finished} trials done before" if state.finished else ""
         budget = _budget_text(state, 0.0, elapsed_shown=False)
-        return f"searching {state.name}: {budget}{before}{_two_text(state)}"
+        return f"{state.doing} {state.name}: {budget}{before}{_two_text(state)}"
     assert trial is not None
     where = f"trial {trial.number} {trial.architecture}"
     if event.kind is EventKind.TRIAL_STARTED:

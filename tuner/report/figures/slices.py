@@ -67,22 +67,28 @@ def _panel(reading: Reading, name: str, records: Sequence[TrialRecord]) -> Panel
     ranges = [reading.space.parameters(a).get(name) for a in {r.architecture for r in records}]
     choices = [each for each in ranges if isinstance(each, Choice)]
     numbers = [each for each in ranges if isinstance(each, FloatRange | IntRange)]
-    options = list(dict.fromkeys(str(option) for each in choices for option in each.options))
+    options = list(dict.fromkeys(option for each in choices for option in each.options))
+    bounds = {bound for each in numbers for bound in each.bounds}
+    if choices and numbers:  # of different architectures
+        if all(isinstance(o, int | float) and not isinstance(o, bool) for o in options):
+            choices, bounds = [], bounds | {float(option) for option in options}
+        else:
+            options += sorted({r.parameters[name] for r in records} - set(options), key=str)
+    labels = [str(option) for option in options]
     drawing.update_yaxes(title=reading.metric, range=_range(reading))
     drawing.update_xaxes(title=plain(name))
     if choices:
         drawing.update_xaxes(
-            tickvals=list(range(len(options))),
-            ticktext=[plain(option) for option in options],
-            range=[-0.6, len(options) - 0.4],
+            tickvals=list(range(len(labels))),
+            ticktext=[plain(label) for label in labels],
+            range=[-0.6, len(labels) - 0.4],
         )
     else:
-        bounds = {bound for each in numbers for bound in each.bounds}
-        if all(each.log for each in numbers):
+        if all(each.log for each in numbers) and min(bounds) > 0:
             drawing.update_xaxes(log_axis(min(bounds), max(bounds)))
         for bound in bounds:
             drawing.add_vline(bound, line={"color": QUIET, "dash": "dash", "width": 1})
-    _add_points(drawing, reading, name, records, options if choices else None)
+    _add_points(drawing, reading, name, records, labels if choices else None)
     best = reading.best
     note = edge_of(reading.space, best, name) if best is not None else None
     return Panel(
