@@ -33,8 +33,8 @@ search: environment ## install, then search the tutorial's four models on real r
 	@"$(BIN)/tuner" search quickstart --sample 10000 --trials 16
 
 winner: environment ## install, then search, confirm, test, export and predict on all IMDB reviews (20 minutes)
-	@"$(BIN)/tuner" search imdb --name winner --time-budget 7m
-	@"$(BIN)/tuner" confirm runs/winner --top 3 --seeds 2
+	@"$(BIN)/tuner" search imdb --name winner --time-budget 6m
+	@"$(BIN)/tuner" confirm runs/winner --top 2 --seeds 2
 	@"$(BIN)/tuner" test runs/winner
 	@"$(BIN)/tuner" export runs/winner
 	@"$(BIN)/tuner" predict runs/winner/model "a gripping, beautifully acted film" "dull, far too long, and badly written"

@@ -36,6 +36,9 @@ from tuner.status import TrialStatus
 from tuner.study import CONFIRMATION, STUDY_NAME, load_study, study_beside
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
+    from optuna import Study
     from optuna.trial import FrozenTrial
 
 _POLL_S = 0.5
@@ -101,15 +104,22 @@ class _WatchedRun:
             ) from cause
 
     def _at_work(self) -> "WatchedStudy":
-        """The study in which trials run; where none do, the one that was watched so far."""
+        """The study whose running trial began last; where none runs, the one that was watched so far.
+
+        A search that was killed leaves trials that seem to run.
+        """
         watched = self._watched
+        at_work: dict[str, datetime] = {}
         for name in (STUDY_NAME, CONFIRMATION):
             study = study_beside(self._study, name)
-            if study is None or (watched is not None and watched.name == name):
-                continue
-            reader = StudyReader(study)
-            if _running(reader) and (watched is None or not _running(watched.reader)):
-                watched = WatchedStudy(reader, *self._clocks)
+            begun = _last_begun(study) if study is not None else None
+            if begun is not None:
+                at_work[name] = begun
+        latest = max(at_work, key=lambda name: at_work[name], default=None)
+        if latest is not None and (watched is None or watched.name != latest):
+            study = study_beside(self._study, latest)
+            assert study is not None
+            return WatchedStudy(StudyReader(study), *self._clocks)
         return watched or WatchedStudy(StudyReader(self._study), *self._clocks)
 
 
@@ -248,9 +258,11 @@ def _is_alive(folder: RunFolder) -> bool:
     return folder.owner is not None
 
 
-def _running(reader: StudyReader) -> bool:
-    trials = reader.study.get_trials(deepcopy=False)
-    return any(not trial.state.is_finished() and trial.datetime_start for trial in trials)
+def _last_begun(study: "Study") -> "datetime | None":
+    """When the latest of the trials that run began."""
+    trials = study.get_trials(deepcopy=False)
+    begun = [t.datetime_start for t in trials if not t.state.is_finished() and t.datetime_start]
+    return max(begun, default=None)
 
 
 def _stamp(path: Path) -> tuple[int, int]:

@@ -121,6 +121,22 @@ def test_an_export_replaces_a_model_but_nothing_else(confirmed: Confirmed, tmp_p
     assert not list(tmp_path.glob(".*"))
 
 
+@pytest.mark.parametrize("model_json", ['{"mine": 1}', None], ids=["another's", "ours"])
+def test_an_export_removes_nothing_that_is_not_a_models(
+    confirmed: Confirmed, tmp_path: Path, model_json: str | None
+) -> None:
+    out = tmp_path / "project"
+    if model_json is None:
+        confirmed.export(out)
+    else:
+        out.mkdir()
+        (out / "model.json").write_text(model_json)
+    (out / "thesis.txt").write_text("mine")
+    with pytest.raises(RunFolderError, match="is not empty and no exported model"):
+        confirmed.export(out)
+    assert (out / "thesis.txt").read_text() == "mine"
+
+
 def test_keras_alone_takes_the_file_in_its_safe_mode(confirmed: Confirmed, tmp_path: Path) -> None:
     confirmed.export(tmp_path / "model")
     model = keras.models.load_model(tmp_path / "model" / "member-1.keras", safe_mode=True)

@@ -170,9 +170,17 @@ def test_without_scores_there_is_little_to_draw(make_run: MakeRun, trials: Any) 
     assert names == ["timeline"] * bool(trials)
 
 
-@pytest.mark.parametrize("options", [[0.0, 0.2], ["none", "some"]], ids=["of numbers", "of words"])
+@pytest.mark.parametrize(
+    ("options", "others"),
+    [
+        ([0.0, 0.2], {"float": [0.0, 0.5]}),
+        (["none", "some"], {"float": [0.0, 0.5]}),
+        ([1, 2], {"choice": [1.0, 0.5]}),  # equal, and two labels
+        ([True, False], {"choice": [0, 1, 2]}),
+    ],
+)
 def test_a_parameter_may_be_a_choice_here_and_a_range_there(
-    make_run: MakeRun, options: list[Any]
+    make_run: MakeRun, options: list[Any], others: dict[str, Any]
 ) -> None:
     space = SearchSpace.from_mapping(
         {
@@ -181,7 +189,7 @@ def test_a_parameter_may_be_a_choice_here_and_a_range_there(
             "shared": {},
             "architectures": {
                 "m:one": {"rate": {"choice": options}},
-                "m:two": {"rate": {"float": [0.0, 0.5]}},
+                "m:two": {"rate": others},
             },
         },
         "mixed.yaml",

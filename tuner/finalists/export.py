@@ -1,7 +1,6 @@
 """Writes the model that one can use: a finalist, or several averaged, with all that predicting from raw text takes."""
 
 import os
-import shutil
 import tempfile
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -109,11 +108,30 @@ def check_writable(out: Path) -> None:
     """
     if out.exists() and not out.is_dir():
         raise RunFolderError(f"{out}: must be a folder, got a file; choose another --out")
-    if out.exists() and not (out / DESCRIPTION).is_file() and any(out.iterdir()):
-        raise RunFolderError(f"{out}: is not empty and no exported model; choose another --out")
+    if out.is_symlink() or out.resolve() == Path.cwd():
+        raise RunFolderError(
+            f"{out}: must be a folder that can be replaced, got a link or the current one; choose another --out"
+        )
+    if out.exists() and any(out.iterdir()):
+        others = sorted(path.name for path in out.iterdir() if not _is_ours(path))
+        if others or not (out / DESCRIPTION).is_file():
+            found = f" ({others[0]} is in it)" if others else ""
+            raise RunFolderError(
+                f"{out}: is not empty and no exported model{found}; choose another --out"
+            )
     there = next(path for path in (out.absolute(), *out.absolute().parents) if path.exists())
     if not there.is_dir() or not os.access(there, os.W_OK):
         raise RunFolderError(f"{out}: cannot be made or written to; choose another --out")
+
+
+def _is_ours(path: Path) -> bool:
+    """Whether an export writes such a file."""
+    if path.name == DESCRIPTION:
+        try:
+            Description.from_json(path.read_text(encoding="utf-8"), str(path))
+        except (OSError, UnicodeDecodeError, RunFolderError):
+            return False
+    return path.name in {DESCRIPTION, "README.md"} or path.name.startswith("member-")
 
 
 def write_model(
@@ -177,6 +195,6 @@ def write_model(
         (made / DESCRIPTION).write_text(description.to_json(), encoding="utf-8")
         (made / "README.md").write_text(card, encoding="utf-8")
         if out.exists():
-            shutil.rmtree(out)
+            os.rename(out, Path(temporary) / "replaced")
         os.rename(made, out)
     return out

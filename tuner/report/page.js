@@ -118,7 +118,7 @@
   // `score>0.86` compares a column, `-pruned` excludes, any other word is looked for in every cell.
   const test = (word) => {
     const [, name, operator, value] = word.match(/^([\w.]+)(>=|<=|!=|=|>|<)(.+)$/) || [];
-    if (name in index) {
+    if (Object.hasOwn(index, name)) {
       const column = cells[index[name]];
       const number = Number(value);
       const compare = OPERATORS[operator];

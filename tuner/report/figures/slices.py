@@ -67,14 +67,14 @@ def _panel(reading: Reading, name: str, records: Sequence[TrialRecord]) -> Panel
     ranges = [reading.space.parameters(a).get(name) for a in {r.architecture for r in records}]
     choices = [each for each in ranges if isinstance(each, Choice)]
     numbers = [each for each in ranges if isinstance(each, FloatRange | IntRange)]
-    options = list(dict.fromkeys(option for each in choices for option in each.options))
+    options = [option for each in choices for option in each.options]
+    labels = list(dict.fromkeys(map(str, options)))  # 1, 1.0 and true are equal, and three labels
     bounds = {bound for each in numbers for bound in each.bounds}
     if choices and numbers:  # of different architectures
         if all(isinstance(o, int | float) and not isinstance(o, bool) for o in options):
             choices, bounds = [], bounds | {float(option) for option in options}
         else:
-            options += sorted({r.parameters[name] for r in records} - set(options), key=str)
-    labels = [str(option) for option in options]
+            labels += sorted({str(r.parameters[name]) for r in records} - set(labels))
     drawing.update_yaxes(title=reading.metric, range=_range(reading))
     drawing.update_xaxes(title=plain(name))
     if choices:
