@@ -32,7 +32,7 @@ help: ## say what there is
 search: environment ## install, then search the tutorial's four models on real reviews (5 minutes)
 	@"$(BIN)/tuner" search quickstart --sample 10000 --trials 16
 
-winner: environment ## install, then search, confirm, test, export and predict on all IMDB reviews (20 minutes)
+winner: environment ## install, then search, confirm, test, export and predict on all IMDB reviews
 	@"$(BIN)/tuner" search imdb --name winner --time-budget 6m
 	@"$(BIN)/tuner" confirm runs/winner --top 2 --seeds 2
 	@"$(BIN)/tuner" test runs/winner

@@ -6,8 +6,8 @@ from collections.abc import Collection, Sequence
 from tuner.config import SearchConfig, format_duration
 from tuner.data import Dataset, Split
 from tuner.finalists.formats import ExportFormat, usage
+from tuner.finalists.openings import member_name, read_openings
 from tuner.finalists.ranking import Finalist, optimism
-from tuner.finalists.tests_file import member_name, read_openings
 from tuner.records import Attribute, StudyReader, counts_as_finished, is_cut_off
 from tuner.run_folder import RunFolder
 from tuner.study import CONFIRMATION, load_study

@@ -18,13 +18,13 @@ from tuner.data import Dataset, Split, read_rows
 from tuner.errors import DataError
 from tuner.finalists.classifier import Classifier
 from tuner.finalists.export import export_model
+from tuner.finalists.openings import member_name, read_openings
 from tuner.finalists.ranking import Finalist
 from tuner.finalists.statistics import (
     expected_calibration_error,
     roc_auc,
     spread_of_hits,
 )
-from tuner.finalists.tests_file import member_name, read_openings
 from tuner.run_folder import RunFolder, write_atomically
 from tuner.yaml_files import to_yaml
 
