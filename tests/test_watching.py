@@ -243,10 +243,15 @@ def test_a_budget_that_changes_meanwhile_is_shown(search: Search) -> None:
     assert seen.state.trial_budget == 77
 
 
-def test_the_trials_of_finalists_are_watched_while_they_run(search: Search) -> None:
+@pytest.mark.parametrize("was_killed", [False, True])
+def test_the_trials_of_finalists_are_watched_while_they_run(
+    search: Search, was_killed: bool
+) -> None:
     from tuner.study import CONFIRMATION
 
     _whole_search(search, lambda: None)
+    if was_killed:
+        search.session.start_trial()  # seems to run for ever
     seen = Recorder()
     journal = search.folder.journal
 

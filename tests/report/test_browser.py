@@ -142,6 +142,7 @@ FILTERS: dict[str, Callable[[Any], bool]] = {
     "trial<3 trial!=1": lambda row: row["trial"] in {0, 2},
     "baseline=true": lambda row: row["baseline"],
     "nothing-like-that": lambda row: False,
+    "constructor=1": lambda row: False,  # a name that every JavaScript object has
     "": lambda row: True,
 }
 
