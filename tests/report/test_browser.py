@@ -141,8 +141,9 @@ FILTERS: dict[str, Callable[[Any], bool]] = {
     "architecture=lstm": lambda row: row["architecture"] == "lstm",
     "trial<3 trial!=1": lambda row: row["trial"] in {0, 2},
     "baseline=true": lambda row: row["baseline"],
-    "nothing-like-that": lambda row: False,
     "constructor=1": lambda row: False,  # a name that every JavaScript object has
+    "trial!=1": lambda row: row["trial"] != 1,
+    "nothing-like-that": lambda row: False,
     "": lambda row: True,
 }
 
