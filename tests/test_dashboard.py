@@ -3,6 +3,7 @@
 import json
 import re
 import socket
+import sys
 import threading
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -124,7 +125,7 @@ def test_without_its_package_it_says_what_to_install(
     monkeypatch.setattr(extras, "find_spec", lambda module: None)
     message = (
         "tuner dashboard: needs optuna-dashboard, which is not installed; "
-        'pip install "sequence-tuner[dashboard]"'
+        f'{sys.executable} -m pip install "sequence-tuner[dashboard]"'
     )
     with pytest.raises(ConfigError, match=re.escape(message)):
         Dashboard(folder)

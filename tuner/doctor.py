@@ -28,6 +28,7 @@ from tuner.machine import (
     TensorFlowGPUs,
     TensorFlowState,
 )
+from tuner.numbers import count_text
 from tuner.user_cache import cache_root
 
 DISTRIBUTION = "sequence-tuner"
@@ -148,7 +149,7 @@ def check_cpus(usable: int, installed: int) -> Check:
 def check_memory(memory: Memory, cpus: int) -> Check:
     """How many trials fit into memory at once."""
     fit = int(memory.available / (MEMORY_PER_TRIAL_GB * _GB))
-    found = f"{_gb(memory.available)} of {_gb(memory.total)} free: room for {fit} trials at once"
+    found = f"{_gb(memory.available)} of {_gb(memory.total)} free: room for {count_text(fit, 'trial')} at once"
     if fit == 0:
         found = f"{_gb(memory.available)} of {_gb(memory.total)} free, less than a trial may need"
         advice = f"close other programs until {MEMORY_PER_TRIAL_GB} GB are free"

@@ -1,5 +1,7 @@
 """What some features need and a plain install leaves out. Must not import any of it."""
 
+import shlex
+import sys
 from enum import StrEnum
 from importlib.util import find_spec
 
@@ -9,14 +11,20 @@ from tuner.errors import ConfigError
 class Extra(StrEnum):
     """An optional dependency, as `pyproject.toml` names it."""
 
+    CLUSTER = "cluster"
     DASHBOARD = "dashboard"
+    IMAGES = "images"
     MLFLOW = "mlflow"
+    ONNX = "onnx"
     TENSORBOARD = "tensorboard"
 
 
 _MODULES = {
+    Extra.CLUSTER: ("aiohttp",),
     Extra.DASHBOARD: ("optuna_dashboard",),
+    Extra.IMAGES: ("kaleido",),
     Extra.MLFLOW: ("mlflow", "sqlalchemy", "alembic"),
+    Extra.ONNX: ("tf2onnx",),
     Extra.TENSORBOARD: ("tensorboard",),
 }
 
@@ -31,5 +39,10 @@ def require(extra: Extra, feature: str) -> None:
     if missing:
         package = missing[0].replace("_", "-")
         raise ConfigError(
-            f'{feature}: needs {package}, which is not installed; pip install "sequence-tuner[{extra}]"'
+            f"{feature}: needs {package}, which is not installed; {_installing(extra)}"
         )
+
+
+def _installing(extra: Extra) -> str:
+    """What to type, in whatever environment this is."""
+    return f'{shlex.quote(sys.executable)} -m pip install "sequence-tuner[{extra}]"'

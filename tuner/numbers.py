@@ -3,6 +3,11 @@
 from typing import Any
 
 
+def count_text(count: int, noun: str) -> str:
+    """So many of something: `1 trial`, `2,000 trials`."""
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
 def score_text(score: float | None) -> str:
     """A score with as many digits as a validation set of a few thousand rows carries."""
     return "" if score is None else f"{score:.4f}"

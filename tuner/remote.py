@@ -23,6 +23,7 @@ from typing import Any, Protocol
 from uuid import uuid4
 
 from tuner.errors import ConfigError, RunFolderError
+from tuner.extras import Extra, require
 from tuner.storage import is_url
 from tuner.validation import one_line
 
@@ -144,6 +145,7 @@ class JobHead:
 
     def __init__(self, address: str) -> None:
         self._address = address
+        require(Extra.CLUSTER, f"--address {address}")
         try:
             from ray._private.authentication import authentication_token_setup
             from ray.job_submission import JobSubmissionClient
@@ -155,8 +157,6 @@ class JobHead:
                 warn_if_disabled=False
             )
             self._client: Any = JobSubmissionClient(address)
-        except ImportError as cause:
-            raise ConfigError(f'{cause}; pip install "sequence-tuner[cluster]"') from cause
         except Exception as cause:  # unreachable, refused, not a dashboard: Ray raises many kinds
             reason = one_line(str(cause))[:200]
             raise ConfigError(f"--address {address}: no job server answers: {reason}") from cause

@@ -72,6 +72,11 @@ class RunFolder:
         """What `tuner report` writes."""
         return self.path / "report.html"
 
+    @property
+    def model(self) -> Path:
+        """The folder that `tuner export` writes."""
+        return self.path / "model"
+
     def finalist_model(self, trial: int, seed: int) -> Path:
         """The model of a finalist that was trained with `seed`."""
         return self.path / "finalists" / f"trial-{trial}-seed-{seed}.npz"

@@ -149,6 +149,11 @@ def test_the_version_is_the_installed_one(call: Call, monkeypatch: pytest.Monkey
         (("search", "seed", "--cpus-per-trial", "x"), "--cpus-per-trial: must be a number, got"),
         (("search", "seed", "--trials"), "--trials: needs a value; write one after it"),
         (("confirm",), "RUN: is missing; see `tuner confirm --help`"),
+        (("confirm", "x", "--top", "0"), "--top: must be greater than or equal to 1, got '0'"),
+        (
+            ("confirm", "x", "--train-on", "all"),
+            "--train-on: must be one of 'train', 'train+validation', got 'all'",
+        ),
         (("train",), "CONFIG: is missing; see `tuner train --help`"),
         (("confirm", "a", "b c"), "b c: is one argument too many; put what has spaces"),
         (("search",), "a search needs a space; name a YAML file or a built-in, e.g. seed"),

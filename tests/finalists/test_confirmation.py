@@ -14,8 +14,9 @@ from tuner.data import Split, load_dataset
 from tuner.driver.progress import Event, EventKind, SearchState, SilentListener
 from tuner.driver.search import EndReason, run_search
 from tuner.errors import RunFolderError, UsageError
-from tuner.finalists.confirmation import Request, TrainOn, run_confirmation, wanted_trials
+from tuner.finalists.confirmation import run_confirmation, wanted_trials
 from tuner.finalists.ranking import read_finalists
+from tuner.finalists.request import Request, TrainOn, confirmation_config
 from tuner.records import StudyReader
 from tuner.run import Run
 from tuner.run_folder import RunFolder
@@ -45,7 +46,10 @@ def confirm(
     folder: RunFolder, listener: Any = None, **request: Any
 ) -> tuple[EndReason, pd.DataFrame]:
     outcome = run_confirmation(
-        folder, Request(**{"top": 3, "seeds": 2, **request}), {}, listener or SilentListener()
+        folder,
+        Request(**{"top": 3, "seeds": 2, **request}),
+        confirmation_config(folder, {}),
+        listener or SilentListener(),
     )
     return outcome.reason, pd.read_csv(folder.finalists)
 

@@ -21,11 +21,12 @@ from tuner.driver.progress import SilentListener
 from tuner.driver.search import run_search
 from tuner.errors import ConfigError, DataError, RunFolderError, UsageError
 from tuner.finalists.classifier import Classifier
-from tuner.finalists.confirmation import Request, run_confirmation
+from tuner.finalists.confirmation import run_confirmation
 from tuner.finalists.export import Choice, chosen_finalists, export_model
 from tuner.finalists.formats import ExportFormat
 from tuner.finalists.prediction import predict_file
 from tuner.finalists.ranking import Finalist, read_finalists
+from tuner.finalists.request import Request, confirmation_config
 from tuner.finalists.testing import ClassFigures, figures_of, open_test
 from tuner.run_folder import RunFolder
 from tuner.space import SearchSpace
@@ -61,7 +62,8 @@ class Confirmed:
         )
         run_search(self.config)
         self.folder = RunFolder(folder / "mine")
-        run_confirmation(self.folder, Request(top=2, seeds=2), {}, SilentListener())
+        asked = confirmation_config(self.folder, {})
+        run_confirmation(self.folder, Request(top=2, seeds=2), asked, SilentListener())
         self.dataset: Dataset = load_dataset(self.config.data, seed=self.config.seed)
         self.finalists = read_finalists(self.folder, self.dataset)
 

@@ -1,5 +1,6 @@
 """Real trainings, each in a process of its own: TensorFlow is configured once."""
 
+import os
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -34,9 +35,14 @@ class Ended:
 
 
 def train(folder: Path, *words: str) -> Ended:
+    """On a machine that has no GPU for it."""
     code = "from tuner.cli import main; main()"
     done = subprocess.run(
-        [sys.executable, "-c", code, "train", *words], cwd=folder, capture_output=True, text=True
+        [sys.executable, "-c", code, "train", *words],
+        cwd=folder,
+        env={**os.environ, "CUDA_VISIBLE_DEVICES": "-1"},
+        capture_output=True,
+        text=True,
     )
     return Ended(done.returncode, done.stdout, done.stderr)
 
@@ -143,6 +149,10 @@ def test_a_training_that_diverges_says_so_and_leaves_no_model(folder: Path) -> N
         (("lstm_units=2", "--out", "full"), "full: is not empty and no exported model"),
         (("lstm_units=2", "--out", "file/m"), "file/m: cannot be made or written to"),
         (("architecture=nowhere:build", "--data", "sentences.csv"), "nowhere cannot be imported"),
+        (
+            ("lstm_units=2", "--data", "sentences.csv", "--gpus", "0.5"),
+            "--gpus 0.5: Keras' backend sees no",
+        ),
         (("lstm_units=2", "--data", "none.csv"), "none.csv: there is no such file"),
     ],
 )

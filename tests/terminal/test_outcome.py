@@ -52,6 +52,7 @@ def test_paths_can_be_copied_whatever_is_in_them(
     folder = ended.run.folder
     assert f"Leaderboard: {folder}/leaderboard.csv" in lines
     assert f"Next:        tuner leaderboard '{folder}'" in lines
+    assert f"             tuner confirm '{folder}'   (is the winner one?)" in lines
     assert any(line.endswith("/run.yaml' --trials 24   (continues it)") for line in lines)
     assert "… and 2 more" in lines
 
@@ -73,6 +74,17 @@ def test_a_search_by_two_objectives_says_how_far_its_front_reaches(
     assert run.best == run.pareto[0]
 
 
+def test_without_a_scored_trial_there_is_nothing_to_confirm(
+    tmp_path: Path, study: SearchStudy, capsys: pytest.CaptureFixture[str]
+) -> None:
+    trial = study.ask()
+    study.space.suggest(trial)
+    study.finish(trial, TrialStatus.FAILED, "it broke")
+    ended = outcome(tmp_path, EndReason.BUDGET_USED)
+    assert print_outcome(ended, SearchConfig(space=study.space, trials=1)) == 0
+    assert "tuner confirm" not in capsys.readouterr().out
+
+
 def test_a_search_by_one_objective_has_no_front(study: SearchStudy, tmp_path: Path) -> None:
     finish(study, TrialStatus.COMPLETE, 0.5)
     run = outcome(tmp_path, EndReason.BUDGET_USED).run
@@ -86,7 +98,7 @@ def test_an_interrupted_search_says_how_to_continue(
     assert print_outcome(ended, SearchConfig(space=study.space)) == 143
     (line,) = capsys.readouterr().out.splitlines()
     assert line == (
-        f"Stopped. 0 finished trials are kept in '{ended.run.folder}'; "
+        f"Stopped. 0 finished trials kept in '{ended.run.folder}'; "
         "type the same command again to continue."
     )
 

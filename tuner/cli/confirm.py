@@ -10,7 +10,8 @@ from tuner.cli.training_resources import (
     GpusPerTrial,
     MaxConcurrent,
 )
-from tuner.errors import ConfigError
+from tuner.finalists.request import TrainOn, confirmation_config, make_request
+from tuner.run_folder import RunFolder
 
 
 def confirm(
@@ -18,17 +19,19 @@ def confirm(
     top: Annotated[
         int,
         typer.Option(
-            help="Best trials to confirm; of two objectives, those on the front.", show_default=True
+            help="Best trials to confirm; of two objectives, those on the front.",
+            min=1,
+            show_default=True,
         ),
     ] = 5,
-    seeds: Annotated[int, typer.Option(help="Fresh seeds for each.", show_default=True)] = 5,
+    seeds: Annotated[int, typer.Option(help="Fresh seeds for each.", min=1, show_default=True)] = 5,
     train_on: Annotated[
-        str,
+        TrainOn,
         typer.Option(
             help="train, or train+validation: with more to learn from, for as many epochs as were best.",
             show_default=True,
         ),
-    ] = "train",
+    ] = TrainOn.TRAIN,
     cpus_per_trial: CpusPerTrial = None,
     gpus_per_trial: GpusPerTrial = None,
     max_concurrent: MaxConcurrent = None,
@@ -42,42 +45,33 @@ def confirm(
 ) -> int:
     """Train the best trials again with fresh seeds and rank them on a split that the search never saw."""
     from tuner.driver.interrupts import only_the_main_thread_hears
-    from tuner.run_folder import RunFolder
     from tuner.terminal.live import make_listener, terminal_stream
 
-    if top < 1 or seeds < 1:
-        raise ConfigError(f"--top and --seeds: must be 1 or more, got {top} and {seeds}")
+    resources = {
+        "cpus_per_trial": cpus_per_trial,
+        "gpus_per_trial": gpus_per_trial,
+        "max_concurrent": max_concurrent,
+    }
     if cluster is not None or (address or "").startswith(("http://", "https://")):
         from tuner.remote import run_on_head
 
-        resources = {
-            "--cpus-per-trial": cpus_per_trial,
-            "--gpus-per-trial": gpus_per_trial,
-            "--max-concurrent": max_concurrent,
-        }
-        given = [f"{flag}={value}" for flag, value in resources.items() if value is not None]
-        asked = ["--top", str(top), "--seeds", str(seeds), "--train-on", train_on]
+        given = [
+            f"--{name.replace('_', '-')}={value}"
+            for name, value in resources.items()
+            if value is not None
+        ]
+        asked = ["--top", str(top), "--seeds", str(seeds), "--train-on", str(train_on)]
         arguments = ["confirm", run_on_head(run), *asked, *given, "--address", "auto"]
         return heads.run(arguments, cluster=cluster, address=address)
     folder = RunFolder.existing(run)
+    config = confirmation_config(folder, {**resources, "address": address}, "flags")
+    request = make_request(top=top, seeds=seeds, train_on=train_on)
     with terminal_stream() as terminal, make_listener(terminal) as listener:
         listener.say("reading the data and starting Ray …")
         with only_the_main_thread_hears():
-            from tuner.finalists.confirmation import Request, TrainOn, run_confirmation
+            from tuner.finalists.confirmation import run_confirmation
 
-        try:
-            request = Request(top, seeds, TrainOn(train_on))
-        except ValueError as cause:
-            raise ConfigError(
-                f"--train-on: must be train or train+validation, got {train_on!r}"
-            ) from cause
-        own = {
-            "cpus_per_trial": cpus_per_trial,
-            "gpus_per_trial": gpus_per_trial,
-            "max_concurrent": max_concurrent,
-            "address": address,
-        }
-        outcome = run_confirmation(folder, request, own, listener)
+        outcome = run_confirmation(folder, request, config, listener)
     from tuner.terminal.finalists import print_confirmation
 
     return print_confirmation(folder, outcome)

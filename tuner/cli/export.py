@@ -30,7 +30,7 @@ def export(
     from tuner.finalists.export import Choice, export_model, load_choice
 
     folder, config, dataset, chosen = load_choice(run, Choice(finalist, ensemble))
-    place = Path(os.path.expanduser(out)) if out is not None else folder.path / "model"
+    place = Path(os.path.expanduser(out)) if out is not None else folder.model
     made = export_model(folder, config, dataset, chosen, place, format or ())
     where = shlex.quote(str(made))
     print(f"Model: {made} (its card: {made / 'README.md'})")

@@ -8,6 +8,7 @@ from tuner.data import Dataset, Split
 from tuner.finalists.formats import ExportFormat, usage
 from tuner.finalists.openings import member_name, read_openings
 from tuner.finalists.ranking import Finalist, optimism
+from tuner.numbers import count_text
 from tuner.records import Attribute, StudyReader, counts_as_finished, is_cut_off
 from tuner.run_folder import RunFolder
 from tuner.study import CONFIRMATION, load_study
@@ -53,8 +54,9 @@ def model_card(
         "",
         "## How it was chosen",
         "",
-        f"{trials} trials of the space `{config.space.name}` in {format_duration(max(1.0, reader.seconds))}, scored "
-        "on the validation split; the best were trained again with fresh seeds and ranked on the confirmation "
+        f"{count_text(trials, 'trial')} of the space `{config.space.name}` in "
+        f"{format_duration(max(1.0, reader.seconds))}, scored on the "
+        "validation split; the best were trained again with fresh seeds and ranked on the confirmation "
         "split, which the search never saw. Of each, the seed that was best there is in this folder.",
         "",
         f"| trial | architecture | seeds | confirmed {metric} | 95 % interval | in the search | optimism |",

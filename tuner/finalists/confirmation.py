@@ -7,13 +7,12 @@ search (retries, what was cut off, the same command again) holds of it, too. The
 import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import optuna
 
-from tuner.config import PrunerName, SamplerName, SearchConfig, TrainerName, make_config
+from tuner.config import PrunerName, SamplerName, SearchConfig, TrainerName
 from tuner.data import Dataset, EncodedSequences, Split, load_dataset
 from tuner.driver.files import RunFiles
 from tuner.driver.progress import SearchListener
@@ -21,6 +20,7 @@ from tuner.driver.search import make_task
 from tuner.driver.sitting import SearchOutcome, run_plan
 from tuner.errors import UsageError
 from tuner.finalists.ranking import FinalistFiles
+from tuner.finalists.request import Request, TrainOn
 from tuner.journal import mend_end, open_journal
 from tuner.pruning import make_pruner
 from tuner.records import (
@@ -41,25 +41,6 @@ if TYPE_CHECKING:
     from tuner.driver.trainable import Task
 
 
-_OF_SEARCHES = ("tensorboard", "mlflow")  # finalists would be further trials of the same numbers
-
-
-class TrainOn(StrEnum):
-    """What finalists learn from."""
-
-    TRAIN = "train"  # and the best epoch is chosen on the validation split, as in the search
-    BOTH = "train+validation"  # as many epochs as were best in the search
-
-
-@dataclass(frozen=True)
-class Request:
-    """What a confirmation is asked to do."""
-
-    top: int = 5  # finalists
-    seeds: int = 5  # trials of each
-    train_on: TrainOn = TrainOn.TRAIN
-
-
 @dataclass(frozen=True)
 class Wanted:
     """One trial of a confirmation."""
@@ -71,41 +52,21 @@ class Wanted:
 
 
 def run_confirmation(
-    folder: RunFolder, request: Request, resources: Mapping[str, object], listener: SearchListener
+    folder: RunFolder, request: Request, config: SearchConfig, listener: SearchListener
 ) -> SearchOutcome:
     """Trains the finalists of the run in `folder`; the same call again goes on where it stopped.
 
     Args:
-        resources: settings of `SearchConfig` that this machine has its own of: CPUs, GPUs, an address.
+        config: as `confirmation_config` makes it.
 
     Raises:
         UsageError: there is nothing to confirm, or its data is not here.
         SearchError: as of a search.
     """
-    config = _config(folder, resources)
     dataset = load_dataset(config.data, seed=config.seed)
     wanted = wanted_trials(StudyReader(load_study(folder.journal)), config, request)
     plan = ConfirmationPlan(config, folder, dataset, request, tuple(wanted))
     return run_plan(plan, listener)
-
-
-def _config(folder: RunFolder, resources: Mapping[str, object]) -> SearchConfig:
-    """The run's own settings, but for where it lies and what trains it."""
-    recorded = make_config({}, config_file=folder.run_file)
-    update = {"out": str(folder.path.parent), "name": folder.path.name, "address": None}
-    if (
-        recorded.storage_path is not None
-    ):  # what an interrupted search left there is not ours to remove
-        update["storage_path"] = f"{recorded.storage_path}/confirmation"
-    given = {name: value for name, value in resources.items() if value is not None}
-    settings = {
-        **recorded.model_dump(exclude={"space", "time_budget", "max_concurrent", *_OF_SEARCHES}),
-        **update,
-        "space": recorded.space,
-        "pruner": PrunerName.NONE,
-        **given,
-    }
-    return make_config(settings)
 
 
 def wanted_trials(reader: StudyReader, config: SearchConfig, request: Request) -> list[Wanted]:
@@ -115,9 +76,8 @@ def wanted_trials(reader: StudyReader, config: SearchConfig, request: Request) -
         UsageError: no trial of the search has a score.
     """
     records = reader.records()
-    if (
-        reader.objectives is not None
-    ):  # whatever is off the front, somebody on it is the better choice
+    if reader.objectives is not None:
+        # Whatever is off the front, somebody on it is the better choice.
         records = on_front(records, reader.objectives)
     finalists = best_distinct(records, reader.space, request.top)
     if not finalists:

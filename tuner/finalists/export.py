@@ -16,6 +16,7 @@ from tuner.finalists.classifier import DESCRIPTION, Description, Member
 from tuner.finalists.formats import ExportFormat, beside, check_possible
 from tuner.finalists.ranking import Finalist, read_finalists
 from tuner.hyperparameters import Hyperparameters, resolve
+from tuner.numbers import count_text
 from tuner.run_folder import RunFolder
 from tuner.trial.spec import TrainedModel
 
@@ -37,8 +38,8 @@ def chosen_finalists(finalists: Sequence[Finalist], choice: Choice) -> list[Fina
     first, last = choice.finalist, choice.finalist + choice.ensemble - 1
     if first < 1 or choice.ensemble < 1 or last > len(finalists):
         raise UsageError(
-            f"--finalist {choice.finalist} --ensemble {choice.ensemble}: this run has {len(finalists)} finalists; "
-            "ask for some of them, or confirm more"
+            f"finalist {choice.finalist}, ensemble {choice.ensemble}: this run has "
+            f"{count_text(len(finalists), 'finalist')}; ask for some of them, or confirm more"
         )
     return list(finalists[first - 1 : last])
 

@@ -1,11 +1,11 @@
 """The forms that a model is exported in, and how programs without tuner use them."""
 
-import importlib.util
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from enum import StrEnum
 from pathlib import Path
 
 from tuner.errors import ConfigError
+from tuner.extras import Extra, require
 
 
 class ExportFormat(StrEnum):
@@ -16,14 +16,28 @@ class ExportFormat(StrEnum):
     ONNX = "onnx"
 
 
+def read_formats(names: Iterable[str]) -> list[ExportFormat]:
+    """The formats of these names.
+
+    Raises:
+        ConfigError: there is no such format.
+    """
+    try:
+        return [ExportFormat(name) for name in names]
+    except ValueError as cause:
+        raise ConfigError(
+            f"format: must be one of {', '.join(map(repr, map(str, ExportFormat)))}; {cause}"
+        ) from cause
+
+
 def check_possible(formats: Collection[ExportFormat]) -> None:
     """Refuses a format for which something is not installed.
 
     Raises:
         ConfigError: in one line, what to install.
     """
-    if ExportFormat.ONNX in formats and importlib.util.find_spec("tf2onnx") is None:
-        raise ConfigError('--format onnx: needs tf2onnx; pip install "sequence-tuner[onnx]"')
+    if ExportFormat.ONNX in formats:
+        require(Extra.ONNX, "--format onnx")
 
 
 def beside(keras_file: Path, form: ExportFormat, formats: Collection[ExportFormat]) -> Path | None:

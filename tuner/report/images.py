@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from tuner.errors import UsageError
+from tuner.extras import Extra, require
 from tuner.report.figure import Arrangement, Figure, Panel
 from tuner.report.style import template
 from tuner.run_folder import write_bytes_atomically
@@ -23,14 +24,10 @@ def write_images(figures: Sequence[Figure], folder: Path, kind: str) -> list[Pat
     Raises:
         UsageError: Kaleido or a browser is missing.
     """
-    try:
-        import kaleido
-        from kaleido.errors import BrowserFailedError, ChromeNotFoundError
-    except ImportError as cause:
-        raise UsageError(
-            f"--format {kind} needs Kaleido; type: pip install 'sequence-tuner[images]' (the page's figures have a "
-            "button that saves them, too)"
-        ) from cause
+    require(Extra.IMAGES, f"--format {kind}")
+    import kaleido
+    from kaleido.errors import BrowserFailedError, ChromeNotFoundError
+
     logging.getLogger("kaleido").setLevel(logging.ERROR)
     logging.getLogger("choreographer").setLevel(logging.ERROR)
     names = [f"{file_name(f, panel)}.{kind}" for f in figures for panel in f.panels]
@@ -50,7 +47,7 @@ def write_images(figures: Sequence[Figure], folder: Path, kind: str) -> list[Pat
             kaleido.write_fig_from_object_sync(jobs, kopts={"mathjax": False, "n": 1})
         except ChromeNotFoundError as cause:
             raise UsageError(
-                f"--format {kind} needs a Chrome or Chromium; on Debian and Ubuntu: apt-get install chromium (or name "
+                f"--format {kind}: needs a Chrome or Chromium; on Debian and Ubuntu: apt-get install chromium (or name "
                 "one in BROWSER_PATH)"
             ) from cause
         except BrowserFailedError as cause:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tuner.config import format_duration
-from tuner.numbers import cost_text, number_text, score_text
+from tuner.numbers import cost_text, count_text, number_text, score_text
 from tuner.objectives import Cost
 from tuner.parameters import Range
 from tuner.records import TrialRecord
@@ -133,8 +133,9 @@ def _searched(reading: Reading) -> str:
     about = f" ({space.description})" if space.description else ""
     better = "higher" if reading.mode is Mode.MAX else "lower"
     return (
-        f"Searched {_plural(len(names), 'parameter')} of {_plural(len(space.architectures), 'architecture')} in the "
-        f"space {space.name}{about}{data}. A trial's score is its best epoch's {reading.metric}; {better} is better."
+        f"Searched {count_text(len(names), 'parameter')} of {count_text(len(space.architectures), 'architecture')} "
+        f"in the space {space.name}{about}{data}. A trial's score is its best epoch's {reading.metric}; "
+        f"{better} is better."
     )
 
 
@@ -145,7 +146,7 @@ def _took(reading: Reading) -> str:
         " The search is still running; this is what it has reached." if reading.is_running else ""
     )
     return (
-        f"{_plural(len(reading.records), 'trial')} in {duration_text(reading.seconds)} of searching: "
+        f"{count_text(len(reading.records), 'trial')} in {duration_text(reading.seconds)} of searching: "
         f"{counts_text(reading)}.{ongoing}"
     )
 
@@ -170,7 +171,7 @@ def _front(reading: Reading) -> list[str]:
         f"{score_text(record.score)} with {cost_text(record.cost(cost))} {unit} (trial {record.number})"
         for record in (reading.front[0], reading.front[-1])
     )
-    count = _plural(len(reading.front), "trial")
+    count = count_text(len(reading.front), "trial")
     return [
         f"It was searched by two objectives, {reading.metric} and {str(cost).replace('_', ' ')}, so nothing was "
         f"pruned. {count} on the front: {' to '.join(ends)}."
@@ -196,8 +197,8 @@ def _how_sure(reading: Reading) -> str:
     )
     kind = "of it was luck" if searched.optimism >= 0 else "of it was bad luck"
     return (
-        f"How sure: trained again with {_plural(first.seeds, 'fresh seed')} and ranked on rows that the search never "
-        f"saw, trial {first.trial} ({first.architecture}) is first with {score_text(first.mean)}, 95 % interval "
+        f"How sure: trained again with {count_text(first.seeds, 'fresh seed')} and ranked on rows that the search "
+        f"never saw, trial {first.trial} ({first.architecture}) is first with {score_text(first.mean)}, 95 % interval "
         f"{score_text(first.low)} to {score_text(first.high)}.{tied} The search's score of trial {searched.trial} was "
         f"{score_text(searched.search_score)}, confirmed {score_text(searched.mean)}: an optimism gap of "
         f"{searched.optimism:+.4f}; so much {kind}."
@@ -228,10 +229,6 @@ def _speed(reading: Reading) -> str:
 def duration_text(seconds: float) -> str:
     """A duration; a study that was not made by a search knows none."""
     return format_duration(max(1.0, seconds)) if seconds > 0 else "unknown time"
-
-
-def _plural(count: int, noun: str) -> str:
-    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
 
 
 def _listed(names: Sequence[str]) -> str:

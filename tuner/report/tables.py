@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tuner.numbers import score_text
+from tuner.numbers import count_text, score_text
 from tuner.records import TrialRecord
 from tuner.report.reading import Confirmed, Reading, Tested
 from tuner.report.style import IN_WORDS
@@ -110,7 +110,7 @@ def environment(reading: Reading) -> Table:
     if created := settings.get("created"):
         rows.append(("first asked for", str(created)))
     rows += [
-        ("host and device", f"{host}, {device}: {count:,} trials")
+        ("host and device", f"{host}, {device}: {count_text(count, 'trial')}")
         for (host, device), count in sorted(hosts.items())
     ]
     rows += [

@@ -9,7 +9,7 @@ from pathlib import Path
 from tuner.data import Dataset, Split, load_dataset
 from tuner.driver.cluster import make_current_folder_importable
 from tuner.driver.output import import_keras_quietly, output_to
-from tuner.errors import DataError, TrialDiverged, TrialError, TrialOutOfMemory
+from tuner.errors import ConfigError, DataError, TrialDiverged, TrialError, TrialOutOfMemory
 from tuner.hyperparameters import is_custom
 from tuner.model.custom import check_importable
 from tuner.single.configurations import Configuration
@@ -51,18 +51,32 @@ def prepare(configurations: Sequence[Configuration]) -> None:
 
     Raises:
         SpaceError: an architecture of the user's own cannot be found.
-        ConfigError: this process was prepared for another share.
+        ConfigError: this process was prepared for another share, or Keras' backend sees no GPU and one was asked for.
     """
     make_current_folder_importable()
-    from tuner.trial.devices import configure_device
+    from tuner.trial.devices import configure_device, device_name
 
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     with output_to(Path(os.devnull)):  # what TensorFlow finds on this machine is no news
         configure_device(cpus=configurations[0].cpus, gpus=configurations[0].gpus)
     import_keras_quietly()
+    if configurations[0].gpus and device_name(cudnn=True) == "cpu":
+        raise ConfigError(_no_gpu(configurations[0]))
     for configuration in configurations:  # whose modules load Keras, too
         if is_custom(configuration.spec.hyperparameters.architecture):
             check_importable(configuration.spec.hyperparameters.architecture)
+
+
+def _no_gpu(configuration: Configuration) -> str:
+    whose = (
+        ""
+        if configuration.row is None
+        else f" (as {configuration.row.run} was searched, unless you say)"
+    )
+    return (
+        f"--gpus {configuration.gpus:g}{whose}: Keras' backend sees no GPU here, `tuner doctor` shows what is seen; "
+        "--gpus 0 trains on the CPU"
+    )
 
 
 def train(

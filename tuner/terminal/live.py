@@ -16,7 +16,7 @@ from rich.text import Text
 
 from tuner.config import format_duration
 from tuner.driver.progress import Event, EventKind, LiveTrial, SearchState
-from tuner.numbers import number_text, score_text
+from tuner.numbers import count_text, number_text, score_text
 from tuner.status import TrialStatus
 from tuner.terminal.pareto import front_text, no_pruning_text, objectives_text
 from tuner.terminal.tables import on_one_line, printable
@@ -152,7 +152,7 @@ def event_line(event: Event, state: SearchState) -> str:
     if event.kind is EventKind.NOTE:
         return event.error or ""
     if event.kind is EventKind.SEARCH_STARTED:
-        before = f", {state.finished} trials done before" if state.finished else ""
+        before = f", {count_text(state.finished, 'trial')} done before" if state.finished else ""
         budget = _budget_text(state, 0.0, elapsed_shown=False)
         return f"{state.doing} {state.name}: {budget}{before}{_two_text(state)}"
     assert trial is not None
@@ -216,9 +216,9 @@ def _budget_text(state: SearchState, elapsed: float, *, elapsed_shown: bool = Tr
     parts = []
     if state.trial_budget is not None:
         done = f"{state.finished} of " if elapsed_shown else ""
-        parts.append(f"{done}{state.trial_budget} trials")
+        parts.append(f"{done}{count_text(state.trial_budget, 'trial')}")
     elif elapsed_shown:
-        parts.append(f"{state.finished} trials")
+        parts.append(count_text(state.finished, "trial"))
     if state.time_budget_s is not None:
         done = f"{format_duration(elapsed)} of " if elapsed_shown else "at most "
         parts.append(f"{done}{format_duration(state.time_budget_s)}")

@@ -6,6 +6,7 @@ from rich.console import Console
 
 from tuner.config import SearchConfig, format_duration
 from tuner.driver.search import EndReason, SearchOutcome
+from tuner.numbers import count_text
 from tuner.records import StudyReader, counts_as_finished, front_trials
 from tuner.terminal.pareto import front_text
 from tuner.terminal.tables import leaderboard_table, plain_console, printable
@@ -33,7 +34,7 @@ def print_outcome(outcome: SearchOutcome, config: SearchConfig) -> int:
     if outcome.reason in {EndReason.INTERRUPTED, EndReason.STOPPED}:
         _say(
             console,
-            f"Stopped. {finished} finished trials are kept in {folder}; "
+            f"Stopped. {count_text(finished, 'finished trial')} kept in {folder}; "
             "type the same command again to continue.",
         )
         return 128 + outcome.signal_number if outcome.signal_number is not None else 0
@@ -42,6 +43,8 @@ def print_outcome(outcome: SearchOutcome, config: SearchConfig) -> int:
     _say(console, f"Leaderboard: {run.folder / 'leaderboard.csv'}")
     front = " --pareto" if run.objectives is not None else ""
     _say(console, f"Next:        tuner leaderboard {folder}{front}")
+    if run.best is not None:
+        _say(console, f"             tuner confirm {folder}   (is the winner one?)")
     settings = shlex.quote(str(run.folder / "run.yaml"))
     twice = _twice(config, finished, StudyReader(run.study).seconds)
     _say(console, f"             tuner search --config {settings} {twice}   (continues it)")

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from tuner.numbers import number_text, score_text
+from tuner.numbers import count_text, number_text, score_text
 from tuner.single.comparison import Difference, different_circumstances, different_figures
 from tuner.single.configurations import Configuration
 from tuner.single.training import Trained
@@ -19,14 +19,12 @@ def beginning(configuration: Configuration) -> list[str]:
         f"{name}={number_text(value)}" for name, value in configuration.parameters.items()
     ]
     threads = max(1, int(configuration.cpus))
-    epochs = f"{configuration.epochs} epochs"
+    epochs = count_text(configuration.epochs, "epoch")
     if configuration.epochs != spec.max_epochs:
-        epochs = (
-            f"{configuration.epochs} of at most {spec.max_epochs} epochs, as the row was pruned"
-        )
+        epochs = f"{configuration.epochs} of at most {count_text(spec.max_epochs, 'epoch')}, as the row was pruned"
     return [
         "  ".join((configuration.title, *parameters)),
-        f"seed {spec.seed}, {threads} {'thread' if threads == 1 else 'threads'}, {epochs}",
+        f"seed {spec.seed}, {count_text(threads, 'thread')}, {epochs}",
     ]
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import optuna
 
+from tuner.numbers import count_text
 from tuner.records import TrialRecord
 from tuner.report.figure import Figure, Panel
 from tuner.report.reading import Reading
@@ -66,14 +67,13 @@ def parameter_importance(reading: Reading) -> Figure | None:
                 panels.append(panel)
     if not panels:
         return None
-    plural = "s" if equal.epoch > 1 else ""
     return Figure(
         "parameter-importance",
         "Parameter importance",
         "Importance",
-        f"How much each parameter decides whether a trial is among the best tenth, after {equal.epoch} "
-        f"epoch{plural}. {len(equal.values):,} of {equal.out_of:,} trials count: those that reached epoch "
-        f"{equal.epoch}, pruned ones too, each with its best value until then"
+        f"How much each parameter decides whether a trial is among the best tenth, after "
+        f"{count_text(equal.epoch, 'epoch')}. {len(equal.values):,} of {equal.out_of:,} trials count: those that "
+        f"reached epoch {equal.epoch}, pruned ones too, each with its best value until then"
         f"{f'; of these the latest {_LATEST:,}' if len(latest) < len(equal.values) else ''}. Shares of 1 (PED-ANOVA, "
         "Optuna's default); with few trials they are rough.",
         tuple(panels),
@@ -100,7 +100,7 @@ def _panel(reading: Reading, name: str, title: str, values: dict[int, float]) ->
     )
     drawing.update_xaxes(title="share of the importance", rangemode="tozero")
     drawing.update_yaxes(title=None)
-    return Panel(name.replace(":", "-"), f"{title} ({len(values):,} trials)", drawing)
+    return Panel(name.replace(":", "-"), f"{title} ({count_text(len(values), 'trial')})", drawing)
 
 
 def _best_until(reading: Reading, record: TrialRecord, epoch: int) -> float:

@@ -4,6 +4,7 @@ import optuna
 import plotly.graph_objects as go
 from plotly.colors import sample_colorscale
 
+from tuner.numbers import count_text
 from tuner.report.figure import Figure, Panel
 from tuner.report.reading import Reading
 from tuner.report.style import QUIET, SCALE, layout
@@ -34,7 +35,9 @@ def parallel_coordinates(reading: Reading) -> Figure | None:
             total, shown = len(records), len(kept)
         values = {record.number: record.score for record in kept if record.score is not None}
         drawing = _drawing(reading, values)
-        panels.append(Panel(name.replace(":", "-"), f"{title} ({len(records):,} trials)", drawing))
+        panels.append(
+            Panel(name.replace(":", "-"), f"{title} ({count_text(len(records), 'trial')})", drawing)
+        )
     part = (
         f" Of {total:,} trials {shown:,} are drawn: the best {_BEST} and an even choice of the rest."
         if shown < total

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import plotly.graph_objects as go
 
 from tuner.config import format_duration
+from tuner.numbers import count_text
 from tuner.records import TrialRecord
 from tuner.report.clock import SearchClock, Unit, unit_for
 from tuner.report.figure import Figure, Panel
@@ -193,7 +194,7 @@ def _opacity(bar: Bar) -> float:
 
 def _text(bar: Bar) -> str:
     if len(bar.records) > 1:
-        return f"{len(bar.records)} trials, {bar.records[0].number} to {bar.records[-1].number}"
+        return f"{count_text(len(bar.records), 'trial')}, {bar.records[0].number} to {bar.records[-1].number}"
     record = bar.records[0]
     began = record.started.strftime("%Y-%m-%d %H:%M:%S") if record.started else ""
     took = format_duration(max(1.0, bar.end - bar.begin))
