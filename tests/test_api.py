@@ -9,18 +9,25 @@ from typer.main import get_command
 
 import tuner
 from tuner.cli import app
-from tuner.errors import ConfigError, SpaceError
+from tuner.errors import ConfigError, RunFolderError, SpaceError
 
 
 def test_the_public_names_are_few() -> None:
-    assert sorted(tuner.__all__) == ["Run", "load_model", "search"]
+    assert sorted(tuner.__all__) == ["Run", "confirm", "export", "load_model", "search", "test"]
 
 
-def test_the_call_takes_what_the_command_takes() -> None:
-    command = get_command(app).commands["search"]  # type: ignore[attr-defined]
-    options = {parameter.name for parameter in command.params} - {"help", "trainer"}
-    keywords = set(inspect.signature(tuner.search).parameters) - {"progress"}
-    assert keywords == options
+@pytest.mark.parametrize("name", ["search", "confirm", "test", "export"])
+def test_the_call_takes_what_the_command_takes(name: str) -> None:
+    command = get_command(app).commands[name]  # type: ignore[attr-defined]
+    # A rehearsal and another machine are the command's own.
+    options = {parameter.name for parameter in command.params} - {"help", "trainer", "cluster"}
+    keywords = dict(inspect.signature(getattr(tuner, name)).parameters)
+    keywords.pop("progress", None)
+    assert set(keywords) == options
+    defaults = {parameter.name: parameter.default for parameter in command.params}
+    for keyword in keywords.values():
+        if keyword.default not in (None, (), inspect.Parameter.empty):
+            assert keyword.default == defaults[keyword.name]
 
 
 def test_a_mistake_is_told_with_the_keywords_name() -> None:
@@ -32,6 +39,14 @@ def test_a_mistake_is_told_with_the_keywords_name() -> None:
         tuner.search("seed", objectives=("val_accuracy",))
     with pytest.raises(SpaceError, match="did you mean seed"):
         tuner.search("sead")
+
+
+def test_a_mistake_about_finalists_is_one_line(tmp_path: Path) -> None:
+    for call in (tuner.confirm, tuner.test, tuner.export):
+        with pytest.raises(RunFolderError, match="no such run folder; `tuner search` makes one"):
+            call(tmp_path / "none")
+    with pytest.raises(ConfigError, match=r"^format: must be one of 'keras', 'savedmodel', 'onnx'"):
+        tuner.export(tmp_path / "none", format="pickle")
 
 
 @pytest.mark.ray

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from typer.main import get_command
 
@@ -91,6 +92,7 @@ def test_the_python_blocks_run(tmp_path: Path, sentences: Path) -> None:
     (tmp_path / "reviews.csv").write_text(sentences.read_text(encoding="utf-8"), encoding="utf-8")
     assert 'search("seed", data="reviews.csv", trials=30)' in call
     call = call.replace('"seed"', '"gru.yaml"').replace("trials=30", "trials=2, max_epochs=1")
+    call = call.replace("seeds=3", "seeds=2")
     program = f"if __name__ == '__main__':\n{_indented(call)}\n    print(len(run.leaderboard()), run.best)"
     ended = subprocess.run(
         [sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, timeout=200
@@ -100,6 +102,10 @@ def test_the_python_blocks_run(tmp_path: Path, sentences: Path) -> None:
     assert last.startswith("2 TrialRecord(")
     assert "architecture='my_models:build'" in last
     assert ended.stderr == ""
+    run = tmp_path / "runs" / "gru-reviews"
+    assert len(pd.read_csv(run / "finalists.csv")) == 2
+    assert (run / "tests.yaml").is_file()
+    assert (run / "model" / "README.md").is_file()
 
 
 def _indented(code: str) -> str:

@@ -1,26 +1,13 @@
-"""The Python call that does what `tuner search` does."""
+"""Searches from Python, as `tuner search` does."""
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from tuner.api.sitting import sit
 from tuner.config import make_config
 from tuner.run import Run
 from tuner.space import SearchSpace
-
-if TYPE_CHECKING:
-    from tuner.finalists.classifier import Classifier
-
-
-def load_model(path: str | Path) -> "Classifier":
-    """The model in a folder that `tuner export` made: raw text in, class probabilities out.
-
-    Raises:
-        RunFolderError: there is none, or it is damaged.
-    """
-    from tuner.finalists.classifier import Classifier
-
-    return Classifier(path)
 
 
 def search(
@@ -101,20 +88,6 @@ def search(
         },
         config_file=None if config is None else Path(config),
     )
-    from tuner.driver.interrupts import Interrupted, StopRequested
-    from tuner.driver.progress import SilentListener
-    from tuner.driver.search import EndReason, run_search
+    from tuner.driver.search import run_search
 
-    try:
-        if progress:
-            from tuner.terminal.live import Lines, terminal_stream
-
-            with terminal_stream() as terminal:
-                outcome = run_search(settings, Lines(terminal))
-        else:
-            outcome = run_search(settings, SilentListener())
-    except (Interrupted, StopRequested) as cause:
-        raise KeyboardInterrupt("before the first trial") from cause
-    if outcome.reason is EndReason.INTERRUPTED:
-        raise KeyboardInterrupt(f"{outcome.run.folder}: call the same again to continue")
-    return outcome.run
+    return sit(lambda listener: run_search(settings, listener), progress=progress)
