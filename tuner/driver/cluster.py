@@ -21,7 +21,7 @@ from tuner.driver.capacity import Capacity, Resources, check_fits, read_growth
 from tuner.driver.interrupts import InterruptFlag, receive_signals
 from tuner.driver.scratch import scratch_folder
 from tuner.errors import ConfigError, SearchError
-from tuner.machine import MEMORY_PER_TRIAL_GB, memory, usable_cpus
+from tuner.machine import MEMORY_PER_TRIAL_GB, memory, ray_folder, usable_cpus
 from tuner.validation import one_line
 
 _CONNECT_TIMEOUT_S = 10.0
@@ -139,8 +139,7 @@ def ray_cluster(
     import ray
 
     try:
-        # Unix sockets lie below it, and their paths may have 103 bytes: TMPDIR is often too deep.
-        with scratch_folder(Path(os.environ.get("RAY_TMPDIR", "/tmp"))) as scratch:
+        with scratch_folder(ray_folder(os.environ)) as scratch:
             try:
                 with flag.held():
                     if is_ours:
