@@ -9,6 +9,14 @@ from moto.server import ThreadedMotoServer
 from tuner.space import SearchSpace
 
 
+@pytest.fixture(scope="session", autouse=True)
+def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """The cache of all that is tested, in this process and in those that it starts."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TUNER_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
 @pytest.fixture
 def space() -> SearchSpace:
     """A small conditional space with one baseline."""

@@ -79,7 +79,6 @@ def start(nodes: Nodes, space: SearchSpace, sentences: Path, tmp_path: Path) -> 
         search = subprocess.Popen(
             [*_SEARCH, "space.yaml", *words],
             cwd=tmp_path,
-            env={**os.environ, "TUNER_CACHE": str(tmp_path / "cache")},
             stderr=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
