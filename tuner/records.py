@@ -38,15 +38,14 @@ class Attribute(StrEnum):
     FINALIST = "finalist"  # of a confirmation's trial: the search's trial whose parameters it has
     SEED = "seed"  # of a confirmation's trial: its seed, which the search's trials derive from their number
     STOP_AFTER = "stop_after"  # of a confirmation's trial: epochs, where that is decided beforehand
-    TRAIN_ON = "train_on"  # of a confirmation's trial: what it learns from; of the study: as asked for last
-    HELD_OUT = (
-        "held_out"  # of a confirmation's trial: its model's figures on the confirmation split
-    )
+    TRAIN_ON = "train_on"  # of a confirmation's trial: what it learns from
+    HELD_OUT = "held_out"  # of a confirmation's trial: figures on the confirmation split
+    REQUESTS = "requests"  # of a confirmation's study: what was asked for, the latest last
     DEATHS = "deaths"  # of a trial: how often these parameters' process died before it
 
 
 # What a trial that runs again takes over from its first try, beside its parameters.
-FINALISTS = (
+OF_A_CONFIRMATION = (
     Attribute.FINALIST,
     Attribute.SEED,
     Attribute.STOP_AFTER,

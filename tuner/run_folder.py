@@ -296,6 +296,19 @@ class RunFolder:
                     "choose another --name, or ask for the same to continue it"
                 )
 
+    def check_same_data(self, source: str, data_fingerprint: str) -> None:
+        """Refuses data that has changed since the run learned from it.
+
+        Raises:
+            RunFolderError: it has.
+        """
+        recorded = read_yaml(self.run_file, RunFolderError).get("fingerprint")
+        if not isinstance(recorded, dict) or recorded.get("data") != data_fingerprint:
+            raise RunFolderError(
+                f"{source}: is no longer what {self.path} learned from; bring the old rows back, "
+                "or search again under another --name"
+            )
+
 
 def whole_lines(journal: bytes) -> bytes:
     """A journal without the half line at its end that a killed search, or a copy of a running one, may leave."""

@@ -21,7 +21,7 @@ from tuner.kill_points import KillPoint, kill_point
 from tuner.objectives import Objectives
 from tuner.pruning import HalvingPruner, make_pruner
 from tuner.records import (
-    FINALISTS,
+    OF_A_CONFIRMATION,
     Attribute,
     StudyReader,
     TrialRecord,
@@ -199,7 +199,7 @@ class SearchStudy:
         parameters = {**_enqueued_with(trial), **trial.params}
         passed = max(trial.last_step or 0, int(number_in(trial.user_attrs, Attribute.PASSED)))
         attributes: dict[str, Any] = {
-            **{name: trial.user_attrs[name] for name in FINALISTS if name in trial.user_attrs},
+            **{n: trial.user_attrs[n] for n in OF_A_CONFIRMATION if n in trial.user_attrs},
             Attribute.RETRY_OF: trial.number,
             Attribute.BASELINE: is_baseline(trial),
             **({Attribute.DEATHS: deaths} if deaths else {}),

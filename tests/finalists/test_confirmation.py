@@ -1,6 +1,9 @@
 """Finalists, trained again through a real Ray."""
 
+import os
 import signal
+import subprocess
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -8,6 +11,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from optuna.trial import FrozenTrial
+from searches import TUNER
 
 from tuner.config import SearchConfig, make_config
 from tuner.data import Split, load_dataset
@@ -15,12 +20,14 @@ from tuner.driver.progress import Event, EventKind, SearchState, SilentListener
 from tuner.driver.search import EndReason, run_search
 from tuner.errors import RunFolderError, UsageError
 from tuner.finalists.confirmation import run_confirmation, wanted_trials
-from tuner.finalists.ranking import read_finalists
+from tuner.finalists.ranking import Finalist, read_finalists
 from tuner.finalists.request import Request, TrainOn, confirmation_config
-from tuner.records import StudyReader
+from tuner.kill_points import VARIABLE
+from tuner.records import Attribute, StudyReader, counts_as_finished
 from tuner.run import Run
 from tuner.run_folder import RunFolder
 from tuner.space import SearchSpace
+from tuner.study import CONFIRMATION, load_study
 
 pytestmark = pytest.mark.ray
 
@@ -96,6 +103,11 @@ def test_the_same_again_trains_nothing_and_more_seeds_train_only_those(
     assert models.items() <= after.items()
 
 
+def finalists_of(folder: RunFolder) -> list[Finalist]:
+    config = make_config({}, config_file=folder.run_file)
+    return read_finalists(folder, load_dataset(config.data, seed=config.seed))
+
+
 class InterruptsAfter:
     """Presses Ctrl-C when so many trials have ended."""
 
@@ -117,6 +129,106 @@ def test_an_interrupted_confirmation_goes_on_where_it_stopped(
     reason, rows = confirm(folder)
     assert reason is EndReason.BUDGET_USED
     assert list(rows["seeds"]) == [2, 2, 2]
+
+
+def trainings(folder: RunFolder) -> list[FrozenTrial]:
+    """The trials of its confirmations that have ended, none of them cut off."""
+    study = load_study(folder.journal, CONFIRMATION)
+    return [trial for trial in study.trials if counts_as_finished(trial)]
+
+
+def test_what_an_interrupted_confirmation_left_is_not_trained_for_another_one(
+    shared_ray: None, space: SearchSpace, sentences: Path, tmp_path: Path
+) -> None:
+    folder, _ = searched(space, sentences, tmp_path)
+    confirm(folder, InterruptsAfter(3))
+    with pytest.raises(
+        RunFolderError, match=r"its confirmation is not finished \([345] of 6 train"
+    ):
+        finalists_of(folder)
+    done = len(trainings(folder))
+    reason, rows = confirm(folder, train_on=TrainOn.BOTH)
+    assert (reason, list(rows["seeds"])) == (EndReason.BUDGET_USED, [2, 2, 2])
+    ways = Counter(trial.user_attrs[Attribute.TRAIN_ON] for trial in trainings(folder))
+    assert ways == {TrainOn.TRAIN: done, TrainOn.BOTH: 6}
+    assert all(
+        (trial.user_attrs[Attribute.STOP_AFTER] is None)
+        == (trial.user_attrs[Attribute.TRAIN_ON] == TrainOn.TRAIN)
+        for trial in trainings(folder)
+    )
+    reason, rows = confirm(folder)  # the first one again: what it had is kept
+    assert (reason, list(rows["seeds"])) == (EndReason.BUDGET_USED, [2, 2, 2])
+    assert len(trainings(folder)) == 12
+
+
+def test_a_smaller_confirmation_trains_no_more_than_it_asks_for(
+    shared_ray: None, space: SearchSpace, sentences: Path, tmp_path: Path
+) -> None:
+    folder, _ = searched(space, sentences, tmp_path)
+    confirm(folder, InterruptsAfter(2), top=8, seeds=5)
+    before = len(trainings(folder))
+    _, rows = confirm(folder, top=1, seeds=3)
+    assert len(trainings(folder)) <= before + 3
+    assert list(rows["seeds"]) == [3]
+
+
+def test_a_confirmation_that_is_refused_leaves_the_finalists_as_they_are(
+    shared_ray: None, space: SearchSpace, sentences: Path, tmp_path: Path
+) -> None:
+    folder, _ = searched(space, sentences, tmp_path)
+    confirm(folder)
+    before = folder.journal.read_bytes(), [each.record.number for each in finalists_of(folder)]
+    config = confirmation_config(folder, {"cpus_per_trial": 1000})
+    with pytest.raises(UsageError, match=r"--cpus-per-trial: .* got 1000"):
+        run_confirmation(folder, Request(train_on=TrainOn.BOTH), config, SilentListener())
+    after = folder.journal.read_bytes(), [each.record.number for each in finalists_of(folder)]
+    assert after == before
+
+
+def test_a_confirmation_survives_kills(
+    shared_ray: None, space: SearchSpace, sentences: Path, tmp_path: Path
+) -> None:
+    folder, _ = searched(space, sentences, tmp_path)
+    from ray._private.worker import _global_node
+
+    command = [*TUNER, "confirm", str(folder.path), "--top", "3", "--seeds", "2"]
+    command += ["--address", str(_global_node.address), "--max-concurrent", "1"]
+    points = ("study_opened:1", "asked:1", "reported:5", "retry_enqueued:1", "retry_marked:1")
+    for point in (*points, "status_noted:2", "told:1", "closing:1"):
+        killed = subprocess.run(command, env={**os.environ, VARIABLE: point}, capture_output=True)
+        assert killed.returncode == -signal.SIGKILL, (point, killed.stderr.decode())
+    ended = subprocess.run(command, capture_output=True, text=True)
+    assert ended.returncode == 0, ended.stderr
+    assert list(pd.read_csv(folder.finalists)["seeds"]) == [2, 2, 2]
+    assert len(trainings(folder)) == 6
+    study = load_study(folder.journal, CONFIRMATION)
+    assert all(trial.state.is_finished() for trial in study.trials)
+
+
+@pytest.mark.parametrize("metric", ["val_loss", "val_f1"])
+def test_finalists_of_every_metric_have_an_interval_over_sequences(
+    shared_ray: None, sentences: Path, tmp_path: Path, metric: str
+) -> None:
+    mode = "min" if metric == "val_loss" else "max"
+    space = SearchSpace.from_mapping(
+        {
+            "name": "small",
+            "max_epochs": 2,
+            "metric": {"name": metric, "mode": mode},
+            "shared": {"lstm_units": {"int": [4, 8]}, "max_length": 8, "batch_size": 16},
+            "architectures": {"lstm": {}},
+        },
+        "small.yaml",
+    )
+    folder, config = searched(space, sentences, tmp_path, trainer="keras", trials=2)
+    _, rows = confirm(folder, top=2)
+    assert list(rows["mean"]) == sorted(rows["mean"], reverse=mode == "max")
+    labels = load_dataset(config.data, seed=config.seed).splits[Split.CONFIRMATION].labels
+    for finalist in finalists_of(folder):
+        by_seed = [member.score for member in finalist.members]
+        assert finalist.scores.shape == (2, len(labels))
+        assert finalist.spread.mean == pytest.approx(np.mean(by_seed), abs=1e-5)
+        assert finalist.spread.low < finalist.spread.mean < finalist.spread.high
 
 
 def test_of_two_objectives_the_front_is_confirmed(
@@ -179,7 +291,7 @@ def test_a_model_that_was_removed_or_damaged_is_said(
     with pytest.raises(RunFolderError, match=f"{model}: damaged"):
         read_finalists(folder, dataset)
     model.unlink()
-    with pytest.raises(RunFolderError, match="no finalist has ended yet; tuner confirm"):
+    with pytest.raises(RunFolderError, match="no finalist has a model; tuner confirm"):
         read_finalists(folder, dataset)
     reason, rows = confirm(folder, top=1, seeds=1)  # as the message says
     assert reason is EndReason.BUDGET_USED

@@ -10,8 +10,11 @@ from tuner.finalists.statistics import (
     is_tie,
     mean_probabilities,
     roc_auc,
-    spread_of_hits,
+    sequence_scores,
+    spread_of,
 )
+from tuner.space import MetricName
+from tuner.trial.evaluation import _macro_f1
 
 
 def hits(rng: np.random.Generator, accuracy: float, *, seeds: int, n: int) -> np.ndarray:
@@ -19,7 +22,7 @@ def hits(rng: np.random.Generator, accuracy: float, *, seeds: int, n: int) -> np
     difficulty = rng.normal(0, 1, n)
     reached = accuracy + rng.normal(0, 0.005, seeds)
     chance = np.quantile(difficulty, 1 - reached)[:, None]
-    return difficulty[None] + rng.normal(0, 0.2, (seeds, n)) > chance
+    return (difficulty[None] + rng.normal(0, 0.2, (seeds, n)) > chance).astype(float)
 
 
 def test_the_interval_holds_the_truth_as_often_as_it_says() -> None:
@@ -27,8 +30,8 @@ def test_the_interval_holds_the_truth_as_often_as_it_says() -> None:
     held = 0
     for _ in range(400):
         difficulty = rng.random(500) < 0.88  # a sequence is easy for all seeds, or for none
-        reached = difficulty[None] & (rng.random((5, 1)) < 1.1)
-        accuracy = spread_of_hits(reached)
+        reached = (difficulty[None] & (rng.random((5, 1)) < 1.1)).astype(float)
+        accuracy = spread_of(reached)
         held += accuracy.low <= 0.88 <= accuracy.high
     assert 0.92 <= held / 400 <= 0.98
 
@@ -36,12 +39,12 @@ def test_the_interval_holds_the_truth_as_often_as_it_says() -> None:
 def test_more_seeds_narrow_the_interval_only_down_to_what_the_sequences_leave() -> None:
     rng = np.random.default_rng(1)
     few, many = (hits(rng, 0.88, seeds=seeds, n=1000) for seeds in (2, 40))
-    widths = [each.high - each.low for each in map(spread_of_hits, (few, many))]
+    widths = [each.high - each.low for each in map(spread_of, (few, many))]
     assert widths[0] > widths[1] > 2 * 1.96 * 0.9 * (0.88 * 0.12 / 1000) ** 0.5 * 0.9
 
 
 def test_a_single_seed_has_no_deviation_but_an_interval() -> None:
-    accuracy = spread_of_hits(np.array([[True] * 90 + [False] * 10]))
+    accuracy = spread_of(np.array([[1.0] * 90 + [0.0] * 10]))
     assert accuracy.deviation is None
     assert accuracy.mean == pytest.approx(0.9)
     assert accuracy.low == pytest.approx(0.9 - 1.96 * 0.03, abs=0.001)
@@ -64,11 +67,62 @@ def test_comparing_is_symmetric_and_everything_ties_with_itself(
     first: int, second: int, n: int, seed: int
 ) -> None:
     rng = np.random.default_rng(seed)
-    one, two = (rng.random((seeds, n)) < 0.7 for seeds in (first, second))
+    one, two = ((rng.random((s, n)) < 0.7).astype(float) for s in (first, second))
     assert is_tie(one, two) == is_tie(two, one)
     assert is_tie(one, one)
-    accuracy = spread_of_hits(one)
+    accuracy = spread_of(one)
     assert 0 <= accuracy.low <= accuracy.mean <= accuracy.high <= 1
+
+
+def test_of_one_seed_each_nothing_is_said() -> None:
+    much_better, worse = np.ones((1, 500)), np.zeros((1, 500))
+    assert is_tie(much_better, worse)
+
+
+def test_few_sequences_that_tell_two_apart_are_no_evidence() -> None:
+    """Four sequences, all for one side: an exact test of signs gives 0.125; of eight, 0.008."""
+    for telling, tie in ((4, True), (8, False)):
+        one = np.zeros((3, 200))
+        one[:, :telling] = 1
+        assert is_tie(one, np.zeros((3, 200))) is tie
+
+
+def test_where_every_answer_was_right_the_next_one_may_be_wrong() -> None:
+    assert spread_of(np.ones((2, 30))).low < 0.95
+    assert spread_of(np.zeros((1, 30))).high > 0.05
+
+
+def said(rng: np.random.Generator, n: int) -> tuple[np.ndarray, np.ndarray]:
+    """Probabilities of three classes, and labels that they often miss."""
+    labels = rng.choice(3, n, p=[0.6, 0.3, 0.1]).astype(np.int32)
+    scores = rng.normal(0, 1, (n, 3))
+    scores[np.arange(n), labels] += 1
+    probabilities = np.exp(scores) / np.exp(scores).sum(axis=1, keepdims=True)
+    return probabilities.astype(np.float32), labels
+
+
+@given(st.integers(1, 60), st.integers(0, 2**31))
+def test_the_mean_over_sequences_is_the_metric(n: int, seed: int) -> None:
+    probabilities, labels = said(np.random.default_rng(seed), n)
+    best = probabilities.argmax(axis=1)
+    expected = {
+        MetricName.VAL_ACCURACY: (best == labels).mean(),
+        MetricName.VAL_LOSS: -np.log(probabilities[np.arange(n), labels].astype(float)).mean(),
+        MetricName.VAL_F1: _macro_f1(labels, best, 3),
+    }
+    for metric, value in expected.items():
+        assert sequence_scores(metric, probabilities, labels).mean() == pytest.approx(value)
+
+
+@pytest.mark.parametrize("metric", list(MetricName))
+def test_the_interval_of_every_metric_is_as_wide_as_other_sequences_scatter(
+    metric: MetricName,
+) -> None:
+    rng = np.random.default_rng(3)
+    drawn = [sequence_scores(metric, *said(rng, 800)) for _ in range(400)]
+    scatter = np.std([each.mean() for each in drawn])
+    widths = [(s := spread_of(each[None], most=9.0)).high - s.low for each in drawn]
+    assert np.mean(widths) / (2 * 1.96) == pytest.approx(scatter, rel=0.12)
 
 
 def test_a_model_that_is_as_sure_as_it_is_right_has_no_calibration_error() -> None:

@@ -1,5 +1,6 @@
 """From a run to a model: the best trials confirmed, tested and exported."""
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -37,7 +38,7 @@ def confirm(
         train_on: `train`, or `train+validation` for as many epochs as were best in the search.
         progress: whether to print a line an event.
 
-    The others are as in `tuner.search`; None is what the run was searched with.
+    The others are as in `tuner.search`; None is what the run was searched with, of `max_concurrent` as many as fit.
 
     Returns:
         The rows of `finalists.csv`, best first.
@@ -82,7 +83,8 @@ def test(
         run: a run that was confirmed, or its folder.
         finalist: its rank in `finalists.csv`.
         ensemble: averages so many finalists, from there on.
-        data: labelled rows of one's own instead of the test split, with their columns.
+        data: labelled rows of one's own instead of the test split, with their columns; those that the run has seen
+            are left out.
 
     Returns:
         What was measured (`.figures.accuracy`, `.low`, `.high`, …) and when the same was opened before. It is written
@@ -92,15 +94,14 @@ def test(
         UsageError: in one line, what cannot be met.
     """
     from tuner.config import DataConfig
-    from tuner.finalists.export import Choice, load_choice
+    from tuner.finalists.choice import FinalistChoice, load_chosen
     from tuner.finalists.testing import open_test
 
-    choice = Choice(finalist, ensemble)
-    folder, config, dataset, chosen = load_choice(_place(run), choice)
+    chosen = load_chosen(_place(run), FinalistChoice(finalist, ensemble))
     rows = None
     if data is not None:
         rows = DataConfig(source=str(data), text_column=text_column, label_column=label_column)
-    return open_test(folder, config, dataset, chosen, rows)
+    return open_test(chosen, rows)
 
 
 def export(
@@ -126,13 +127,14 @@ def export(
     Raises:
         UsageError: in one line, what cannot be met; what was there before is left.
     """
-    from tuner.finalists.export import Choice, export_model, load_choice
+    from tuner.finalists.choice import FinalistChoice, load_chosen
+    from tuner.finalists.export import export_model
     from tuner.finalists.formats import read_formats
 
     formats = read_formats([format] if isinstance(format, str) else format)
-    folder, config, dataset, chosen = load_choice(_place(run), Choice(finalist, ensemble))
-    place = folder.model if out is None else Path(out).expanduser()
-    return export_model(folder, config, dataset, chosen, place, formats)
+    chosen = load_chosen(_place(run), FinalistChoice(finalist, ensemble))
+    place = chosen.folder.model if out is None else Path(os.path.expanduser(out))
+    return export_model(chosen, place, formats)
 
 
 def _place(run: str | Path | Run) -> str:

@@ -27,12 +27,16 @@ def export(
     out: Annotated[str | None, typer.Option(help="Folder to write; default RUN/model.")] = None,
 ) -> None:
     """Write a finalist as a model: Keras file, vocabulary, classes, and a card that says how good it is."""
-    from tuner.finalists.export import Choice, export_model, load_choice
+    from tuner.finalists.choice import FinalistChoice, load_chosen
+    from tuner.finalists.export import export_model
+    from tuner.terminal.finalists import since_lines
 
-    folder, config, dataset, chosen = load_choice(run, Choice(finalist, ensemble))
-    place = Path(os.path.expanduser(out)) if out is not None else folder.model
-    made = export_model(folder, config, dataset, chosen, place, format or ())
+    chosen = load_chosen(run, FinalistChoice(finalist, ensemble))
+    place = Path(os.path.expanduser(out)) if out is not None else chosen.folder.model
+    made = export_model(chosen, place, format or ())
     where = shlex.quote(str(made))
+    for line in since_lines(chosen):
+        print(line)
     print(f"Model: {made} (its card: {made / 'README.md'})")
     print(f'Next:  tuner predict {where} "a text"')
     print(f"       tuner predict {where} --input texts.csv --output predictions.csv")

@@ -21,17 +21,17 @@ def open_test_split(
 ) -> None:
     """Open the test split: what a finalist is worth on sequences that no part of the run has seen."""
     from tuner.config import DataConfig
-    from tuner.finalists.export import Choice, load_choice
+    from tuner.finalists.choice import FinalistChoice, load_chosen
     from tuner.finalists.testing import open_test
-    from tuner.terminal.finalists import test_lines
+    from tuner.terminal.finalists import since_lines, test_lines
     from tuner.terminal.tables import plain_console, printable
 
-    folder, config, dataset, chosen = load_choice(run, Choice(finalist, ensemble))
+    chosen = load_chosen(run, FinalistChoice(finalist, ensemble))
     asked = None
     if data is not None:
         asked = DataConfig(source=data, text_column=text_column, label_column=label_column)
-    opening = open_test(folder, config, dataset, chosen, asked)
+    opening = open_test(chosen, asked)
     console = plain_console()
-    for line in test_lines(opening):
+    written = f"Written down in {chosen.folder.tests}"
+    for line in (*test_lines(opening), *since_lines(chosen), written):
         console.print(printable(line), soft_wrap=True)
-    console.print(printable(f"Written down in {folder.tests}"), soft_wrap=True)

@@ -13,6 +13,7 @@ from tuner.data.dataset import (
     EncodedSequences,
     Split,
 )
+from tuner.data.encoding import encode_known, token_ids
 from tuner.data.findings import Findings, SampleRow
 from tuner.data.load import load_dataset, read_rows
 from tuner.data.sources import SOURCES, Source
@@ -34,9 +35,11 @@ __all__ = [
     "Split",
     "SplitBalance",
     "bucketed_batches",
+    "encode_known",
     "evaluation_batches",
     "load_dataset",
     "pad",
     "read_rows",
     "summarize",
+    "token_ids",
 ]

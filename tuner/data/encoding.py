@@ -3,7 +3,7 @@
 import hashlib
 from array import array
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
 
@@ -79,6 +79,30 @@ def encode(
     return vocabulary, {
         split: _encoded(tokenized, labels, chosen, final) for split, chosen in rows.items()
     }
+
+
+def encode_known(sequences: Iterable[Sequence[str]], ids: Mapping[str, int]) -> EncodedSequences:
+    """Token sequences by a vocabulary that there is already, every label 0.
+
+    Each begins with START; tokens that are not in `ids` are UNKNOWN.
+    """
+    tokens = array("i")
+    lengths = array("q")
+    for sequence in sequences:
+        tokens.append(START)
+        tokens.extend(ids.get(token, UNKNOWN) for token in sequence)
+        lengths.append(1 + len(sequence))
+    return EncodedSequences(
+        np.array(tokens, np.int32),
+        offsets_of(np.array(lengths, np.int64)),
+        np.zeros(len(lengths), np.int32),
+    )
+
+
+def token_ids(vocabulary: Sequence[str]) -> dict[str, int]:
+    """The number of every token in it, the special ones left out: no text may name them."""
+    first = len(SPECIAL_TOKENS)
+    return {token: number for number, token in enumerate(vocabulary[first:], start=first)}
 
 
 def _encoded(

@@ -277,9 +277,3 @@ def _check_answers(address: str) -> None:
         socket.create_connection((host, int(port)), timeout=_CONNECT_TIMEOUT_S).close()
     except OSError as cause:
         raise ConfigError(f"--address {address}: no Ray cluster answers there: {cause}") from cause
-
-
-def make_current_folder_importable() -> None:
-    """Lets the driver find a user's own architecture beside the space, as `python -m` would; Ray tells its workers."""
-    if "" not in sys.path and os.getcwd() not in sys.path:
-        sys.path.append(os.getcwd())

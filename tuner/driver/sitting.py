@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 from tuner.config import SearchConfig, absolute
 from tuner.data import Dataset
 from tuner.driver.capacity import Capacity
-from tuner.driver.cluster import Cluster, make_current_folder_importable, ray_cluster
+from tuner.driver.cluster import Cluster, ray_cluster
 from tuner.driver.deaths import Inquest
 from tuner.driver.files import RunFiles
 from tuner.driver.gpu_share import with_measured_share
@@ -24,7 +24,7 @@ from tuner.driver.session import SearchSession
 from tuner.errors import ConfigError, JournalTorn, SearchError
 from tuner.hyperparameters import is_custom
 from tuner.kill_points import KillPoint, kill_point
-from tuner.model.custom import check_importable
+from tuner.model.custom import check_importable, make_current_folder_importable
 from tuner.records import StudyReader
 from tuner.run import Run
 from tuner.run_folder import RunFolder

@@ -1,123 +1,141 @@
 """The model card: what the model is, what it learned from, how sure its figures are, and how to make it again."""
 
 import shlex
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 from tuner.config import SearchConfig, format_duration
 from tuner.data import Dataset, Split
+from tuner.errors import RunFolderError
+from tuner.finalists.choice import Chosen
 from tuner.finalists.formats import ExportFormat, usage
-from tuner.finalists.openings import member_name, read_openings
-from tuner.finalists.ranking import Finalist, optimism
-from tuner.numbers import count_text
-from tuner.records import Attribute, StudyReader, counts_as_finished, is_cut_off
+from tuner.finalists.ranking import Failure, Finalist, optimism, read_failures
+from tuner.finalists.trainings import confirmed
+from tuner.numbers import count_text, score_text
+from tuner.openings import member_name, read_openings
+from tuner.records import StudyReader, counts_as_finished
 from tuner.run_folder import RunFolder
 from tuner.study import CONFIRMATION, load_study
 from tuner.yaml_files import read_yaml
 
 
-def model_card(
-    folder: RunFolder,
-    config: SearchConfig,
-    dataset: Dataset,
-    finalists: Sequence[Finalist],
-    formats: Collection[ExportFormat] = (),
-) -> str:
-    """Markdown."""
-    from tuner.errors import RunFolderError
+@dataclass(frozen=True)
+class Card:
+    """What the card of any model says."""
 
-    reader = StudyReader(load_study(folder.journal))
-    trials = sum(counts_as_finished(trial) for trial in reader.study.get_trials(deepcopy=False))
+    title: str
+    introduction: str
+    dataset: Dataset
+    source: str  # of the data
+    sections: Mapping[str, Sequence[str]]  # Markdown lines by heading, after the data's
+    commands: Sequence[str]  # that make it again
+    versions: Mapping[str, object]  # of what made it
+    usage: Sequence[str] = ()  # Markdown lines on programs without tuner
+
+    def markdown(self) -> str:
+        """The card."""
+        sizes = ", ".join(f"{len(self.dataset.splits[split]):,} {split}" for split in Split)
+        lines = [
+            f"# {self.title}",
+            "",
+            self.introduction,
+            "",
+            "```python",
+            "import tuner",
+            "",
+            'tuner.load_model("model").predict(["…"])',
+            "```",
+            "",
+            *self.usage,
+            "## Data",
+            "",
+            f"`{self.source}` ({sizes}), read as {self.dataset.token_mode}, fingerprint "
+            f"`{self.dataset.fingerprint[:16]}`.",
+            "",
+        ]
+        for heading, content in self.sections.items():
+            lines += [f"## {heading}", "", *content, ""]
+        versions = ", ".join(f"{name} {version}" for name, version in self.versions.items())
+        lines += ["## To make it again", "", "```sh", *self.commands, "```", ""]
+        lines += [f"Versions: {versions}.", ""]
+        return "\n".join(lines)
+
+
+def parameter_lines(parameters: Mapping[str, object]) -> list[str]:
+    """A Markdown list."""
+    return [f"- {name}: {value}" for name, value in parameters.items()]
+
+
+def class_list(names: Sequence[str]) -> str:
+    """The classes as a sentence names them."""
+    shown = [f"`{name}`" for name in names]
+    return " or ".join(shown) if len(shown) == 2 else ", ".join(shown)
+
+
+def model_card(chosen: Chosen, formats: Collection[ExportFormat] = ()) -> str:
+    """The card of finalists, Markdown."""
+    folder, config, finalists = chosen.folder, chosen.config, chosen.finalists
+    many = f"{len(finalists)} models, their probabilities averaged"
     recorded = read_yaml(folder.run_file, RunFolderError)
-    versions = recorded.get("versions") or {}
-    sizes = ", ".join(f"{len(dataset.splits[split]):,} {split}" for split in Split)
+    sections = {"How it was chosen": _how_chosen(chosen)}
+    if tests := _tests(folder, finalists):
+        sections["Tested"] = tests
+    sections["Parameters"] = list(_parameters(finalists))
+    export = [
+        "tuner",
+        "export",
+        str(folder.path),
+        *(f"--format={form}" for form in sorted(formats)),
+    ]
+    return Card(
+        title=folder.name,
+        introduction=f"{'One model' if len(finalists) == 1 else many}; classifies sequences as "
+        f"{class_list(chosen.dataset.class_names)}. Made by tuner from the run `{folder.name}`.",
+        dataset=chosen.dataset,
+        source=config.data.source,
+        sections=sections,
+        commands=[
+            f"tuner search --config {shlex.quote(str(folder.run_file))}",
+            _confirm_command(folder),
+            shlex.join(export),
+        ],
+        versions=recorded.get("versions") or {},
+        usage=usage(formats, chosen.dataset.class_names),
+    ).markdown()
+
+
+def _how_chosen(chosen: Chosen) -> list[str]:
+    config, folder = chosen.config, chosen.folder
+    reader = StudyReader(load_study(folder.journal))
+    trials = sum(map(counts_as_finished, reader.study.get_trials(deepcopy=False)))
     metric = config.space.metric.name.removeprefix("val_")
-    kind = (
-        "One model"
-        if len(finalists) == 1
-        else f"{len(finalists)} models, their probabilities averaged"
-    )
-    lines = [
-        f"# {folder.name}",
-        "",
-        f"{kind}; classifies sequences as {_listed(dataset.class_names)}. Made by tuner from the run `{folder.name}`.",
-        "",
-        "```python",
-        "import tuner",
-        "",
-        'tuner.load_model("model").predict(["…"])',
-        "```",
-        "",
-        *usage(formats, dataset.class_names),
-        "## Data",
-        "",
-        f"`{config.data.source}` ({sizes}), read as {dataset.token_mode}, fingerprint `{dataset.fingerprint[:16]}`.",
-        "",
-        "## How it was chosen",
-        "",
+    since = chosen.better_since
+    numbers = {each.record.number for each in chosen.finalists}
+    return [
         f"{count_text(trials, 'trial')} of the space `{config.space.name}` in "
-        f"{format_duration(max(1.0, reader.seconds))}, scored on the "
-        "validation split; the best were trained again with fresh seeds and ranked on the confirmation "
-        "split, which the search never saw. Of each, the seed that was best there is in this folder.",
+        f"{format_duration(max(1.0, reader.seconds))}, scored on the validation split; the best were trained again "
+        "with fresh seeds and ranked on the confirmation split, which the search never saw. Of each, the seed that was "
+        "best there is in this folder.",
         "",
         f"| trial | architecture | seeds | confirmed {metric} | 95 % interval | in the search | optimism |",
         "|---|---|---|---|---|---|---|",
-        *(_row(finalist, config) for finalist in finalists),
-        "",
-        *_tested(folder, finalists),
-        "## Parameters",
-        "",
+        *(_row(finalist, config) for finalist in chosen.finalists),
+        *(f"\n{failure_text(each)}" for each in read_failures(folder) if each.trial in numbers),
+        *([f"\n{since_text(since.number, since.score)}"] if since is not None else []),
     ]
-    for finalist in finalists:
-        lines.append(f"Trial {finalist.record.number}, `{finalist.record.architecture}`:")
-        lines.append("")
-        lines += [f"- {name}: {value}" for name, value in finalist.record.parameters.items()]
-        lines.append("")
-    lines += [
-        "## To make it again",
-        "",
-        "```sh",
-        f"tuner search --config {shlex.quote(str(folder.run_file))}",
-        _confirmation(folder, finalists),
-        shlex.join(
-            ["tuner", "export", str(folder.path), *(f"--format={form}" for form in sorted(formats))]
-        ),
-        "```",
-        "",
-        "Versions: " + ", ".join(f"{name} {version}" for name, version in versions.items()) + ".",
-        "",
-    ]
-    return "\n".join(lines)
 
 
-def _tested(folder: RunFolder, finalists: Sequence[Finalist]) -> list[str]:
-    """What came of testing just these models, where that was done before."""
-    members = [member_name(each.record.number, each.members[0].seed) for each in finalists]
-    of_these = [each for each in read_openings(folder) if each.get("members") == members]
-    if not of_these:
-        return []
-    lines = ["## Tested", ""]
-    for opening in of_these:
-        figures = opening["figures"]
-        lines.append(
-            f"- On {opening['data']}, {figures['sequences']:,} sequences: accuracy {figures['accuracy']:.4f} "
-            f"(95 % interval {figures['low']:.4f} to {figures['high']:.4f}), loss {figures['loss']:.4f}; "
-            f"opened {opening['opened']}."
-        )
-    return [*lines, ""]
+def failure_text(failure: Failure) -> str:
+    """Which seeds a finalist's figures leave out."""
+    return (
+        f"Trial {failure.trial}: {failure.count} of {count_text(failure.out_of, 'seed')} came to no model and "
+        f"count in no figure here ({failure.reason})."
+    )
 
 
-def _confirmation(folder: RunFolder, finalists: Sequence[Finalist]) -> str:
-    """The command that was typed, as far as its trials tell."""
-    study = load_study(folder.journal, CONFIRMATION)
-    chosen = str(study.user_attrs.get(Attribute.TRAIN_ON, ""))
-    wanted = [
-        trial.user_attrs[Attribute.FINALIST]
-        for trial in study.get_trials(deepcopy=False)
-        if not is_cut_off(trial) and trial.user_attrs.get(Attribute.TRAIN_ON) == chosen
-    ]
-    top, seeds = len(set(wanted)), max(wanted.count(each.record.number) for each in finalists)
-    options = [f"--top={top}", f"--seeds={seeds}", f"--train-on={chosen}"]
-    return shlex.join(["tuner", "confirm", str(folder.path), *options])
+def since_text(trial: int, score: float | None) -> str:
+    """That the search has gone on."""
+    return f"Trial {trial} scored better in the search since ({score_text(score)}) and is not confirmed."
 
 
 def _row(finalist: Finalist, config: SearchConfig) -> str:
@@ -129,6 +147,47 @@ def _row(finalist: Finalist, config: SearchConfig) -> str:
     )
 
 
-def _listed(names: Sequence[str]) -> str:
-    shown = [f"`{name}`" for name in names]
-    return " or ".join(shown) if len(shown) == 2 else ", ".join(shown)
+def _tests(folder: RunFolder, finalists: Sequence[Finalist]) -> list[str]:
+    """What came of testing just these models, where that was done, and what was seen of the same data before."""
+    members = [member_name(each.record.number, each.members[0].seed) for each in finalists]
+    openings = read_openings(folder)
+    lines = []
+    for number, opening in enumerate(openings):
+        if opening.get("members") != members:
+            continue
+        figures = opening["figures"]
+        others = [
+            each
+            for each in openings[:number]
+            if each.get("data") == opening["data"] and each.get("members") != members
+        ]
+        before = (
+            f" The same had been opened {count_text(len(others), 'time')} before, with other models: if this one was "
+            "chosen by what came of that, its figures flatter it."
+            if others
+            else ""
+        )
+        lines.append(
+            f"- On {opening['data']}, {figures['sequences']:,} sequences: accuracy {figures['accuracy']:.4f} "
+            f"(95 % interval {figures['low']:.4f} to {figures['high']:.4f}), loss {figures['loss']:.4f}; "
+            f"opened {opening['opened']}.{before}"
+        )
+    return lines
+
+
+def _parameters(finalists: Sequence[Finalist]) -> Iterable[str]:
+    for number, finalist in enumerate(finalists):
+        if number:
+            yield ""
+        yield f"Trial {finalist.record.number}, `{finalist.record.architecture}`:"
+        yield ""
+        yield from parameter_lines(finalist.record.parameters)
+
+
+def _confirm_command(folder: RunFolder) -> str:
+    """What asks for the same finalists and seeds."""
+    trainings = confirmed(load_study(folder.journal, CONFIRMATION))
+    finalists = [each.finalist for each in trainings]
+    top, seeds = len(set(finalists)), max(map(finalists.count, finalists))
+    options = [f"--top={top}", f"--seeds={seeds}", f"--train-on={trainings[0].train_on}"]
+    return shlex.join(["tuner", "confirm", str(folder.path), *options])

@@ -1,6 +1,7 @@
 """An exported model: raw text in, class probabilities out. What `tuner export` writes and `tuner.load_model` reads."""
 
 import json
+import os
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -11,11 +12,13 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from tuner.config import TokenMode
-from tuner.data import SPECIAL_TOKENS, START, UNKNOWN, EncodedSequences
+from tuner.data import EncodedSequences, encode_known, token_ids
+from tuner.data.refusal import excerpt
 from tuner.data.tokens import TOKENIZERS
 from tuner.driver.output import import_keras_quietly
-from tuner.errors import RunFolderError
+from tuner.errors import DataError, RunFolderError
 from tuner.finalists.statistics import mean_probabilities
+from tuner.model.custom import make_current_folder_importable
 from tuner.validation import one_line
 
 FORMAT = 1
@@ -81,11 +84,12 @@ class Classifier:
     """
 
     def __init__(self, path: Path | str) -> None:
+        make_current_folder_importable()  # for layers of the user's own
         import_keras_quietly()
         from tuner.model import load_model
         from tuner.trial.steps import trace_prediction
 
-        folder = Path(path).expanduser()
+        folder = Path(os.path.expanduser(path))
         where = folder / DESCRIPTION
         try:
             text = where.read_text(encoding="utf-8")
@@ -99,11 +103,7 @@ class Classifier:
             ) from cause
         self.description = Description.from_json(text, str(where))
         self._cut = TOKENIZERS[self.description.token_mode]
-        self._ids = {
-            token: number
-            for number, token in enumerate(self.description.vocabulary)
-            if number >= len(SPECIAL_TOKENS)
-        }
+        self._ids = token_ids(self.description.vocabulary)
         self._models: list[tuple[Member, Any]] = []  # Keras models
         for member in self.description.members:
             try:
@@ -112,7 +112,8 @@ class Classifier:
                 self._models.append((member, model))
             except Exception as cause:  # a damaged archive raises many kinds
                 raise RunFolderError(
-                    f"{folder / member.file}: cannot be loaded ({one_line(str(cause))[:200]}); export it again"
+                    f"{folder / member.file}: cannot be loaded ({one_line(str(cause))[:200]}); export it again, or "
+                    "where it names a module of yours, predict from the folder that has it"
                 ) from cause
 
     @property
@@ -125,7 +126,12 @@ class Classifier:
 
         Args:
             texts: each a text, or a list of integers where the model learned from such.
+
+        Raises:
+            DataError: `texts` is no list, or one of them is something else.
         """
+        if isinstance(texts, str):
+            raise DataError(f"texts: must be a list of texts, got one; write [{excerpt(texts)}]")
         if not len(texts):
             return np.zeros((0, len(self.class_names)), np.float32)
         return self.probabilities_of(self._encoded(texts))
@@ -157,15 +163,17 @@ class Classifier:
         return pd.DataFrame({"label": labels, **columns})
 
     def _encoded(self, texts: Sequence[str | Iterable[int]]) -> EncodedSequences:
-        tokens: list[int] = []
-        offsets = [0]
-        for text in texts:
-            words = self._cut(text if isinstance(text, str) else " ".join(map(str, text)))
-            tokens.append(START)
-            tokens.extend(self._ids.get(word, UNKNOWN) for word in words)
-            offsets.append(len(tokens))
-        return EncodedSequences(
-            np.array(tokens, np.int32),
-            np.array(offsets, np.int64),
-            np.zeros(len(texts), np.int32),  # nobody knows them
-        )
+        words = (self._cut(_text(text, number)) for number, text in enumerate(texts))
+        return encode_known(words, self._ids)
+
+
+def _text(given: object, number: int) -> str:
+    if isinstance(given, str):
+        return given
+    if isinstance(given, Iterable):
+        items = list(given)
+        if all(isinstance(item, int | np.integer) for item in items):
+            return " ".join(map(str, items))
+    raise DataError(
+        f"texts[{number}]: must be a text or a list of integers, got {excerpt(given)}; leave it out or mend it"
+    )

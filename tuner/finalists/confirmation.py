@@ -21,6 +21,13 @@ from tuner.driver.sitting import SearchOutcome, run_plan
 from tuner.errors import UsageError
 from tuner.finalists.ranking import FinalistFiles
 from tuner.finalists.request import Request, TrainOn
+from tuner.finalists.trainings import (
+    Training,
+    note_request,
+    retire_others,
+    settled,
+    still_open,
+)
 from tuner.journal import mend_end, open_journal
 from tuner.pruning import make_pruner
 from tuner.records import (
@@ -28,7 +35,6 @@ from tuner.records import (
     StudyReader,
     TrialRecord,
     counts_as_finished,
-    is_cut_off,
     on_front,
     ranked,
 )
@@ -43,12 +49,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Wanted:
-    """One trial of a confirmation."""
+    """A training that is asked for, with what the search's study calls its parameters."""
 
-    finalist: int  # the search's trial
-    parameters: Mapping[str, Any]  # as the study names them
-    seed: int
-    stop_after: int | None
+    training: Training
+    parameters: Mapping[str, Any]
 
 
 def run_confirmation(
@@ -85,10 +89,15 @@ def wanted_trials(reader: StudyReader, config: SearchConfig, request: Request) -
     trials = reader.study.get_trials(deepcopy=False)
     return [
         Wanted(
-            finalist.number,
+            Training(
+                finalist=finalist.number,
+                seed=derive_seed(
+                    config.seed, f"confirm {request.train_on} {finalist.number} {number}"
+                ),
+                stop_after=finalist.best_epoch if request.train_on is TrainOn.BOTH else None,
+                train_on=request.train_on,
+            ),
             trials[finalist.number].params,
-            derive_seed(config.seed, f"confirm {request.train_on} {finalist.number} {number}"),
-            finalist.best_epoch if request.train_on is TrainOn.BOTH else None,
         )
         for number in range(request.seeds)
         for finalist in finalists
@@ -144,46 +153,30 @@ class ConfirmationPlan:
 
     @property
     def config(self) -> SearchConfig:
-        """As many trials as there are, one after the other ended."""
-        trials = max(1, len(self._trials()))
-        return self.asked.model_copy(update={"trials": trials, "time_budget": None})
-
-    def _trials(self) -> list[optuna.trial.FrozenTrial]:
-        """Those that use up the budget, whether they have run or not."""
+        """With the budget that ends it: as many trials as have ended, and those that are still to run."""
         study = self._existing()
-        if study is None:
-            return []
-        return [trial for trial in study.get_trials(deepcopy=False) if not is_cut_off(trial)]
-
-    def _existing(self) -> optuna.Study | None:
-        storage = open_journal(self.folder.journal)
-        names = [study.study_name for study in storage.get_all_studies()]
-        if CONFIRMATION not in names:
-            return None
-        return optuna.load_study(study_name=CONFIRMATION, storage=storage)
+        ended = 0
+        if study is not None:
+            ended = sum(map(counts_as_finished, study.get_trials(deepcopy=False)))
+        trials = max(1, ended + len(self._missing(study)))
+        return self.asked.model_copy(update={"trials": trials, "time_budget": None})
 
     def check(self) -> None:
         """Refuses data that is not what was searched on."""
         self.folder.check_same_search(self.asked, self.dataset.fingerprint)
 
     def is_done(self) -> bool:
-        """Whether every wanted trial has ended; the ones that are missing are enqueued."""
-        study = self.open(workers=1)
-        trials = self._trials()
-        if not all(counts_as_finished(trial) for trial in trials):
+        """Whether nothing is left to train; what was asked for in another way since is asked for again."""
+        mend_end(self.folder.journal)
+        study = self._existing()
+        if study is None or self._missing(study):
             return False
-        self.files(study).write()
+        note_request(study, self._trainings)
+        FinalistFiles(self.folder, StudyReader(study), self.dataset).write()
         return True
 
-    def _has_lost_its_model(self, trial: optuna.trial.FrozenTrial) -> bool:
-        """Whether somebody removed what the trial left, so that it has to run once more."""
-        if Attribute.HELD_OUT not in trial.user_attrs:
-            return False
-        finalist, seed = (int(trial.user_attrs[a]) for a in (Attribute.FINALIST, Attribute.SEED))
-        return not self.folder.finalist_model(finalist, seed).is_file()
-
     def open(self, workers: int) -> ConfirmationStudy:
-        """The study with every wanted trial in it."""
+        """The study, in which of all trials only those wait that are asked for."""
         mend_end(self.folder.journal)
         inner = self._existing() or optuna.create_study(
             storage=open_journal(self.folder.journal),
@@ -193,25 +186,14 @@ class ConfirmationPlan:
         inner.pruner = make_pruner(PrunerName.NONE, self.asked.epochs)
         if Attribute.SPACE not in inner.user_attrs:
             inner.set_user_attr(Attribute.SPACE, self.asked.space.to_mapping())
-        if inner.user_attrs.get(Attribute.TRAIN_ON) != self.request.train_on:
-            inner.set_user_attr(Attribute.TRAIN_ON, str(self.request.train_on))
-        known = {
-            tuple(trial.user_attrs.get(name) for name in _IDENTITY)
-            for trial in inner.get_trials(deepcopy=False)
-            if not self._has_lost_its_model(trial)
-        }
-        for each in self.wanted:
-            attributes = {
-                Attribute.FINALIST: each.finalist,
-                Attribute.SEED: each.seed,
-                Attribute.STOP_AFTER: each.stop_after,
-                Attribute.TRAIN_ON: str(self.request.train_on),
-            }
-            if tuple(attributes.values()) not in known:
+        retire_others(inner, self._trainings)
+        is_open = still_open(inner)
+        for each in self._missing(inner):
+            if each.training not in is_open:
                 inner.enqueue_trial(
-                    dict(each.parameters),
-                    user_attrs={str(name): value for name, value in attributes.items()},
+                    dict(each.parameters), user_attrs=dict(each.training.attributes)
                 )
+        note_request(inner, self._trainings)
         study = ConfirmationStudy(
             inner,
             self.asked.space,
@@ -221,6 +203,22 @@ class ConfirmationPlan:
         )
         study.folder = self.folder
         return study
+
+    @property
+    def _trainings(self) -> list[Training]:
+        return [each.training for each in self.wanted]
+
+    def _existing(self) -> optuna.Study | None:
+        storage = open_journal(self.folder.journal)
+        names = [study.study_name for study in storage.get_all_studies()]
+        if CONFIRMATION not in names:
+            return None
+        return optuna.load_study(study_name=CONFIRMATION, storage=storage)
+
+    def _missing(self, study: optuna.Study | None) -> list[Wanted]:
+        """What is still to be trained, or again."""
+        there = settled(study, self.folder) if study is not None else set()
+        return [each for each in self.wanted if each.training not in there]
 
     def task(self, config: SearchConfig) -> "Task":
         """Learn as in the search, or from the validation split as well; be measured on the confirmation split."""
@@ -236,9 +234,6 @@ class ConfirmationPlan:
     def files(self, study: SearchStudy) -> RunFiles:
         """`finalists.csv`."""
         return FinalistFiles(self.folder, StudyReader(study.study), self.dataset)
-
-
-_IDENTITY = (Attribute.FINALIST, Attribute.SEED, Attribute.STOP_AFTER, Attribute.TRAIN_ON)
 
 
 def _joined(first: EncodedSequences, second: EncodedSequences) -> EncodedSequences:

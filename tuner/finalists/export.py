@@ -1,61 +1,29 @@
 """Writes the model that one can use: a finalist, or several averaged, with all that predicting from raw text takes."""
 
 import os
+import re
 import tempfile
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tuner.config import SearchConfig, make_config
-from tuner.data import Dataset, load_dataset
-from tuner.driver.cluster import make_current_folder_importable
+import numpy as np
+
+from tuner.data import Dataset, EncodedSequences, Split
 from tuner.driver.output import import_keras_quietly, output_to
-from tuner.errors import RunFolderError, UsageError
+from tuner.errors import RunFolderError
 from tuner.finalists.card import model_card
-from tuner.finalists.classifier import DESCRIPTION, Description, Member
+from tuner.finalists.choice import Chosen
+from tuner.finalists.classifier import DESCRIPTION, Classifier, Description, Member
 from tuner.finalists.formats import ExportFormat, beside, check_possible
-from tuner.finalists.ranking import Finalist, read_finalists
+from tuner.finalists.statistics import mean_probabilities
 from tuner.hyperparameters import Hyperparameters, resolve
-from tuner.numbers import count_text
-from tuner.run_folder import RunFolder
+from tuner.model.custom import make_current_folder_importable
 from tuner.trial.spec import TrainedModel
+from tuner.validation import one_line
 
-
-@dataclass(frozen=True)
-class Choice:
-    """Which finalists make the model."""
-
-    finalist: int = 1  # its rank in `finalists.csv`
-    ensemble: int = 1  # so many from there on, averaged
-
-
-def chosen_finalists(finalists: Sequence[Finalist], choice: Choice) -> list[Finalist]:
-    """Those that `choice` names.
-
-    Raises:
-        UsageError: there are not so many.
-    """
-    first, last = choice.finalist, choice.finalist + choice.ensemble - 1
-    if first < 1 or choice.ensemble < 1 or last > len(finalists):
-        raise UsageError(
-            f"finalist {choice.finalist}, ensemble {choice.ensemble}: this run has "
-            f"{count_text(len(finalists), 'finalist')}; ask for some of them, or confirm more"
-        )
-    return list(finalists[first - 1 : last])
-
-
-def load_choice(
-    run: str, choice: Choice
-) -> tuple[RunFolder, SearchConfig, Dataset, list[Finalist]]:
-    """The run in the folder at `run`, its settings and data, and the finalists that `choice` names.
-
-    Raises:
-        UsageError: no such run, or not so many finalists.
-    """
-    folder = RunFolder.existing(run)
-    config = make_config({}, config_file=folder.run_file)
-    dataset = load_dataset(config.data, seed=config.seed)
-    return folder, config, dataset, chosen_finalists(read_finalists(folder, dataset), choice)
+_MEMBER = re.compile(r"member-\d+\.(keras|savedmodel|onnx)")
+_SAME_ANSWERS = 0.02  # another device, or other kernels, move a probability by a thousandth
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,20 +36,14 @@ class Part:
     trial: int | None  # of the search; None where there was none
 
 
-def export_model(
-    folder: RunFolder,
-    config: SearchConfig,
-    dataset: Dataset,
-    finalists: Sequence[Finalist],
-    out: Path,
-    formats: Collection[ExportFormat] = (),
-) -> Path:
+def export_model(chosen: Chosen, out: Path, formats: Collection[ExportFormat] = ()) -> Path:
     """Writes the finalists as one model, as `write_model` does.
 
     Of each finalist the seed that was best on the confirmation split is taken.
 
     Raises:
-        RunFolderError: `out` holds something else, or a finalist's model is missing.
+        RunFolderError: `out` holds something else, a finalist's model is missing, or what would be written does not
+            say what the finalist said when it was confirmed.
         ConfigError: it cannot be written in one of `formats`.
     """
     check_writable(out)
@@ -93,11 +55,16 @@ def export_model(
             seed=finalist.members[0].seed,
             trial=finalist.record.number,
         )
-        for finalist in finalists
+        for finalist in chosen.finalists
     ]
-    card = model_card(folder, config, dataset, finalists, formats)
     return write_model(
-        out, run=folder.name, dataset=dataset, parts=parts, card=card, formats=formats
+        out,
+        run=chosen.folder.name,
+        dataset=chosen.dataset,
+        measured_on=Split.CONFIRMATION,
+        parts=parts,
+        card=model_card(chosen, formats),
+        formats=formats,
     )
 
 
@@ -109,9 +76,10 @@ def check_writable(out: Path) -> None:
     """
     if out.exists() and not out.is_dir():
         raise RunFolderError(f"{out}: must be a folder, got a file; choose another --out")
-    if out.is_symlink() or out.resolve() == Path.cwd():
+    if out.is_symlink() or out.is_mount() or out.resolve() == Path.cwd():
         raise RunFolderError(
-            f"{out}: must be a folder that can be replaced, got a link or the current one; choose another --out"
+            f"{out}: must be a folder that can be replaced, got a link, a mounted or the current one; choose another "
+            "--out"
         )
     if out.exists() and any(out.iterdir()):
         others = sorted(path.name for path in out.iterdir() if not _is_ours(path))
@@ -120,7 +88,8 @@ def check_writable(out: Path) -> None:
             raise RunFolderError(
                 f"{out}: is not empty and no exported model{found}; choose another --out"
             )
-    there = next(path for path in (out.absolute(), *out.absolute().parents) if path.exists())
+    # It is made under another name beside its place, and then takes it.
+    there = next(path for path in out.absolute().parents if path.exists())
     if not there.is_dir() or not os.access(there, os.W_OK):
         raise RunFolderError(f"{out}: cannot be made or written to; choose another --out")
 
@@ -132,7 +101,7 @@ def _is_ours(path: Path) -> bool:
             Description.from_json(path.read_text(encoding="utf-8"), str(path))
         except (OSError, UnicodeDecodeError, RunFolderError):
             return False
-    return path.name in {DESCRIPTION, "README.md"} or path.name.startswith("member-")
+    return path.name in {DESCRIPTION, "README.md"} or _MEMBER.fullmatch(path.name) is not None
 
 
 def write_model(
@@ -140,6 +109,7 @@ def write_model(
     *,
     run: str,
     dataset: Dataset,
+    measured_on: Split,
     parts: Sequence[Part],
     card: str,
     formats: Collection[ExportFormat] = (),
@@ -148,11 +118,12 @@ def write_model(
 
     Args:
         run: what it comes from, for people.
+        measured_on: what the parts' probabilities are of; the written model has to say the same.
         card: Markdown.
         formats: forms for other programs, beside the `.keras` files.
 
     Raises:
-        RunFolderError: `out` holds something else.
+        RunFolderError: `out` holds something else, or the written model answers otherwise than its parts did.
         ConfigError: it cannot be written in one of `formats`.
     """
     check_writable(out)
@@ -195,7 +166,35 @@ def write_model(
         )
         (made / DESCRIPTION).write_text(description.to_json(), encoding="utf-8")
         (made / "README.md").write_text(card, encoding="utf-8")
-        if out.exists():
-            os.rename(out, Path(temporary) / "replaced")
-        os.rename(made, out)
+        _check_answers(made, dataset.splits[measured_on], parts)
+        _put_in_place(made, out, Path(temporary) / "replaced")
     return out
+
+
+def _check_answers(made: Path, sequences: EncodedSequences, parts: Sequence[Part]) -> None:
+    """Has the model that was written, read back, answer what its parts were measured on."""
+    try:
+        classifier = Classifier(made)
+    except RunFolderError as cause:
+        raise RunFolderError(
+            f"the model that would be written cannot be loaded: {one_line(str(cause.__cause__))[:300]}"
+        ) from cause
+    expected = mean_probabilities([part.model.probabilities for part in parts])
+    difference = float(np.abs(classifier.probabilities_of(sequences) - expected).max())
+    if not difference <= _SAME_ANSWERS:  # NaN, too
+        raise RunFolderError(
+            f"the model that would be written answers otherwise than the one that was measured (probabilities differ "
+            f"by up to {difference:.3f}): its architecture's code, or Keras, is not what it was; bring that back, or "
+            "train again"
+        )
+
+
+def _put_in_place(made: Path, out: Path, replaced: Path) -> None:
+    """Renames `made` to `out`; what was there goes to `replaced`, and comes back where that fails."""
+    if out.exists():
+        os.rename(out, replaced)
+    try:
+        os.rename(made, out)
+    finally:
+        if not out.exists() and replaced.exists():
+            os.rename(replaced, out)

@@ -3,28 +3,31 @@
 Must not import Ray, Keras or TensorFlow.
 """
 
+import math
+import shlex
 import time
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
+import optuna
 import pandas as pd
 from numpy.typing import NDArray
 
 from tuner.data import Dataset, Split
 from tuner.driver.files import RunFiles
 from tuner.errors import RunFolderError
-from tuner.finalists.statistics import Spread, is_tie, spread_of_hits, spread_of_values, values_tie
+from tuner.finalists.statistics import Spread, is_tie, sequence_scores, spread_of
+from tuner.finalists.trainings import Training, confirmed, ended_trials, in_progress, requests
 from tuner.leaderboard import write_csv
-from tuner.records import Attribute, StudyReader, TrialRecord
+from tuner.records import Attribute, StudyReader, TrialRecord, best_of
 from tuner.run_folder import RunFolder
 from tuner.space import MetricName, Mode, SearchSpace
-from tuner.status import TrialStatus
 from tuner.study import CONFIRMATION, load_study
-from tuner.trial.model_file import from_bytes
+from tuner.trial.model_file import from_bytes, probabilities_in
 from tuner.trial.spec import TrainedModel
 
 
@@ -36,20 +39,31 @@ class Member:
     file: Path
     score: float  # the run's metric on the confirmation split
 
-    @cached_property
+    @property
     def model(self) -> TrainedModel:
         """Its weights, and what it said of the confirmation split.
 
         Raises:
             RunFolderError: its file is missing or damaged.
         """
+        return from_bytes(self._content(), str(self.file))
+
+    @cached_property
+    def probabilities(self) -> NDArray[np.float32]:
+        """What it said of the confirmation split, `(n_sequences, n_classes)`.
+
+        Raises:
+            RunFolderError: its file is missing or damaged.
+        """
+        return probabilities_in(self._content(), str(self.file))
+
+    def _content(self) -> bytes:
         try:
-            content = self.file.read_bytes()
+            return self.file.read_bytes()
         except OSError as cause:
             raise RunFolderError(
                 f"{self.file}: cannot be read ({cause.strerror}); `tuner fetch` or `tuner confirm` brings it back"
             ) from cause
-        return from_bytes(content, str(self.file))
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,79 +73,130 @@ class Finalist:
     record: TrialRecord  # of the search
     members: tuple[Member, ...]  # best first
     spread: Spread  # of the run's metric
-    hits: NDArray[np.bool_] | None  # (n_seeds, n_sequences), where the metric is accuracy
+    scores: NDArray[np.float64]  # (n_seeds, n_sequences), see `sequence_scores`
 
     def ties_with(self, other: "Finalist") -> bool:
         """Whether nothing says that one is better than the other, at a level of 5 %."""
-        if self.hits is not None and other.hits is not None:
-            return is_tie(self.hits, other.hits)
-        return values_tie(*([member.score for member in each.members] for each in (self, other)))
+        return is_tie(self.scores, other.scores)
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Trainings of a finalist that came to no model."""
+
+    trial: int
+    count: int
+    out_of: int  # that were asked for
+    reason: str  # of the last one
 
 
 def read_finalists(folder: RunFolder, dataset: Dataset) -> list[Finalist]:
     """The finalists of a run, best first by their mean on the confirmation split.
 
+    Those of the last confirmation that has ended, whatever has been begun since.
+
     Raises:
         RunFolderError: there are none yet, or a model is missing.
     """
-    search = StudyReader(load_study(folder.journal))
-    try:
-        confirmation = StudyReader(load_study(folder.journal, CONFIRMATION))
-    except RunFolderError as cause:
+    search, confirmation = StudyReader(load_study(folder.journal)), _confirmation(folder)
+    confirm = f"tuner confirm {shlex.quote(str(folder.path))}"
+    trainings = confirmed(confirmation)
+    if not trainings:
+        last = (requests(confirmation) or [[]])[-1]
+        done = sum(each in ended_trials(confirmation) for each in last)
         raise RunFolderError(
-            f"{folder.path}: no finalists yet; tuner confirm {folder.path}"
-        ) from cause
-    finalists = ranked_finalists(search, confirmation, folder, dataset)
-    if not finalists:
-        raise RunFolderError(
-            f"{folder.path}: no finalist has ended yet; tuner confirm {folder.path}"
+            f"{folder.path}: its confirmation is not finished ({done} of {len(last)} trainings); the same `tuner "
+            "confirm` goes on, one with fewer --seeds or --top ends sooner"
         )
+    finalists = ranked_finalists(search, confirmation, folder, dataset, trainings)
+    if not finalists:
+        raise RunFolderError(f"{folder.path}: no finalist has a model; {confirm}")
     return finalists
 
 
+def read_failures(folder: RunFolder) -> list[Failure]:
+    """Which finalists of the last confirmation have fewer models than were asked for, and why.
+
+    Raises:
+        RunFolderError: there was no confirmation yet.
+    """
+    confirmation = _confirmation(folder)
+    trainings, ended = confirmed(confirmation), ended_trials(confirmation)
+    lost: dict[int, list[str]] = defaultdict(list)
+    for training in trainings:
+        trial = ended[training]
+        if not folder.finalist_model(training.finalist, training.seed).is_file():
+            what = trial.user_attrs.get(Attribute.STATUS) or trial.state.name.lower()
+            error = trial.user_attrs.get(Attribute.ERROR)
+            is_removed = Attribute.HELD_OUT in trial.user_attrs
+            lost[training.finalist].append(
+                "its file was removed" if is_removed else f"{what}: {error}"
+            )
+    asked = [training.finalist for training in trainings]
+    return [
+        Failure(number, len(reasons), asked.count(number), reasons[-1])
+        for number, reasons in lost.items()
+    ]
+
+
+def better_since(search: StudyReader, finalists: Sequence[Finalist]) -> TrialRecord | None:
+    """The search's best trial where it was not confirmed and scored better than all that were."""
+    mode = search.space.metric.mode
+    best = best_of([*search.records(), *(each.record for each in finalists)], mode)
+    numbers = {each.record.number for each in finalists}
+    return best if best is not None and best.number not in numbers else None
+
+
+def _confirmation(folder: RunFolder) -> optuna.Study:
+    try:
+        return load_study(folder.journal, CONFIRMATION)
+    except RunFolderError as cause:
+        where = shlex.quote(str(folder.path))
+        raise RunFolderError(f"{folder.path}: no finalists yet; tuner confirm {where}") from cause
+
+
 def ranked_finalists(
-    search: StudyReader, confirmation: StudyReader, folder: RunFolder, dataset: Dataset
+    search: StudyReader,
+    confirmation: optuna.Study,
+    folder: RunFolder,
+    dataset: Dataset,
+    trainings: Collection[Training],
 ) -> list[Finalist]:
     """Best first, by the mean over their seeds; equal ones by the search's order.
 
-    Of a run that was confirmed in two ways, those that were asked for last.
+    Args:
+        trainings: which of them count; of those the ones that have left a model.
     """
     metric = search.space.metric
-    train_on = confirmation.study.user_attrs.get(Attribute.TRAIN_ON)
-    members: dict[int, dict[int, Member]] = defaultdict(dict)  # by finalist and seed
-    ended = {
-        record.number
-        for record in confirmation.records()
-        if record.status is TrialStatus.COMPLETE and not record.cut_off
-    }
-    for trial in confirmation.study.get_trials(deepcopy=False):
-        is_asked = trial.user_attrs.get(Attribute.TRAIN_ON) == train_on
-        if is_asked and trial.number in ended and Attribute.HELD_OUT in trial.user_attrs:
-            number, seed = (int(trial.user_attrs[a]) for a in (Attribute.FINALIST, Attribute.SEED))
-            score = trial.user_attrs[Attribute.HELD_OUT][metric.name.removeprefix("val_")]
-            file = folder.finalist_model(number, seed)
-            if file.is_file():  # else `tuner confirm` trains it again
-                members[number][seed] = Member(seed, file, score)
     sign = -1.0 if metric.mode is Mode.MAX else 1.0
+    ended = ended_trials(confirmation)
+    members: dict[int, list[Member]] = defaultdict(list)  # by finalist
+    for training in trainings:
+        figures = ended[training].user_attrs.get(Attribute.HELD_OUT) if training in ended else None
+        file = folder.finalist_model(training.finalist, training.seed)
+        if figures is not None and file.is_file():  # else `tuner confirm` trains it again
+            score = figures[metric.name.removeprefix("val_")]
+            members[training.finalist].append(Member(training.seed, file, score))
     records = {record.number: record for record in search.records()}
     finalists = [
         _finalist(
             records[number],
-            sorted(of_one.values(), key=lambda member: (sign * member.score, member.seed)),
-            dataset if metric.name is MetricName.VAL_ACCURACY else None,
+            sorted(of_one, key=lambda member: (sign * member.score, member.seed)),
+            metric.name,
+            dataset,
         )
         for number, of_one in members.items()
     ]
     return sorted(finalists, key=lambda each: (sign * each.spread.mean, each.record.number))
 
 
-def _finalist(record: TrialRecord, members: Sequence[Member], dataset: Dataset | None) -> Finalist:
-    if dataset is None:
-        spread = spread_of_values([member.score for member in members])
-        return Finalist(record, tuple(members), spread, None)
+def _finalist(
+    record: TrialRecord, members: Sequence[Member], metric: MetricName, dataset: Dataset
+) -> Finalist:
     labels = dataset.splits[Split.CONFIRMATION].labels
-    hits = np.stack([member.model.probabilities.argmax(axis=1) == labels for member in members])
-    return Finalist(record, tuple(members), spread_of_hits(hits), hits)
+    scores = np.stack([sequence_scores(metric, each.probabilities, labels) for each in members])
+    most = math.inf if metric is MetricName.VAL_LOSS else 1.0
+    return Finalist(record, tuple(members), spread_of(scores, most=most), scores)
 
 
 def finalists_frame(finalists: Sequence[Finalist], space: SearchSpace) -> pd.DataFrame:
@@ -184,6 +249,6 @@ class FinalistFiles(RunFiles):
         self._dataset = dataset
 
     def _write(self) -> None:
-        search = StudyReader(load_study(self._folder.journal))
-        finalists = ranked_finalists(search, self._confirmation, self._folder, self._dataset)
+        search, study = StudyReader(load_study(self._folder.journal)), self._confirmation.study
+        finalists = ranked_finalists(search, study, self._folder, self._dataset, in_progress(study))
         write_csv(finalists_frame(finalists, search.space), self._folder.finalists)

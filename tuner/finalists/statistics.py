@@ -7,6 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from tuner.space import MetricName
+from tuner.trial.evaluation import SMALLEST
+
 # 97.5 % quantiles of Student's t distribution with 1 to 30 degrees of freedom; from there on the normal one is near.
 _T = (
     *(12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228),
@@ -23,7 +26,8 @@ class Spread:
     Attributes:
         mean: over the seeds.
         deviation: between the seeds' scores, the sample's; None of a single seed.
-        low, high: a 95 % interval of what further seeds would reach on further sequences on average.
+        low, high: a 95 % interval of what further seeds would reach on further sequences on average; of a single
+            seed, of what its model would.
     """
 
     mean: float
@@ -32,17 +36,55 @@ class Spread:
     high: float
 
 
-def spread_of_hits(hits: NDArray[np.bool_]) -> Spread:
-    """The accuracy of one configuration.
+def sequence_scores(
+    metric: MetricName, probabilities: NDArray[np.float32], labels: NDArray[np.int32]
+) -> NDArray[np.float64]:
+    """What each sequence adds to `metric`: `(n,)`, whose mean is the metric of all of them.
 
-    The mean's variance has two parts: of the seeds, and of the sequences, which all seeds share.
+    Of accuracy, whether the model was right; of the loss, the negative log-likelihood of the true class. Macro F1 is no
+    mean over sequences: these are its infinitesimal jackknife's pseudo-values (Efron, 1982), F1 plus n times its
+    derivative by the weight of the sequence, whose mean is F1 and whose variance gives that of F1.
 
     Args:
-        hits: `(n_seeds, n_sequences)`, whether a seed's model was right.
+        probabilities: `(n, n_classes)`.
+        labels: `(n,)`.
     """
-    by_seed = hits.mean(axis=1)
+    said = probabilities.argmax(axis=1)
+    if metric is MetricName.VAL_LOSS:
+        of_true = probabilities[np.arange(len(labels)), labels].astype(np.float64)
+        losses: NDArray[np.float64] = -np.log(np.clip(of_true, SMALLEST, 1 - SMALLEST))
+        return losses
+    is_hit = (said == labels).astype(np.float64)
+    if metric is MetricName.VAL_ACCURACY:
+        return is_hit
+    count = probabilities.shape[1]
+    hits = np.bincount(labels, weights=is_hit, minlength=count)
+    occurrences = np.bincount(labels, minlength=count) + np.bincount(said, minlength=count)
+    scale = np.maximum(occurrences, 1)
+    f1 = 2 * hits / scale
+    n_occurring = int((occurrences > 0).sum())
+    moved = 2 * is_hit / scale[labels] - f1[labels] / scale[labels] - f1[said] / scale[said]
+    pseudo_values: NDArray[np.float64] = (f1.sum() + len(labels) * moved) / n_occurring
+    return pseudo_values
+
+
+def spread_of(scores: NDArray[np.float64], *, most: float = 1.0) -> Spread:
+    """The score of one configuration.
+
+    The mean's variance has two parts: of the seeds, and of the sequences, which all seeds share. Where every answer
+    was right, or every one wrong, the sequences' part is that of Agresti and Coull (1998): it is not nothing.
+
+    Args:
+        scores: `(n_seeds, n_sequences)`, of each sequence what `sequence_scores` gives.
+        most: no score is above it, none below 0.
+    """
+    by_seed = scores.mean(axis=1)
     mean = float(by_seed.mean())
-    variance = _variance_of_mean(hits.mean(axis=0))
+    n = scores.shape[1]
+    variance = _variance_of_mean(scores.mean(axis=0))
+    if mean in (0.0, 1.0) and most == 1.0:
+        near = (mean * n + 2) / (n + 4)
+        variance = near * (1 - near) / (n + 4)
     deviation = None
     width = _NORMAL * math.sqrt(variance)
     if len(by_seed) > 1:
@@ -51,50 +93,32 @@ def spread_of_hits(hits: NDArray[np.bool_]) -> Spread:
         # Welch and Satterthwaite: the seeds are few, the sequences are many.
         degrees = (seeds + variance) ** 2 / (seeds**2 / (len(by_seed) - 1)) if seeds else math.inf
         width = _t_quantile(degrees) * math.sqrt(seeds + variance)
-    return Spread(mean, deviation, max(0.0, mean - width), min(1.0, mean + width))
+    return Spread(mean, deviation, max(0.0, mean - width), min(most, mean + width))
 
 
-def spread_of_values(values: Sequence[float]) -> Spread:
-    """The score of one configuration where only one number a seed is known: the interval is of the seeds alone."""
-    mean = float(np.mean(values))
-    if len(values) < 2:
-        return Spread(mean, None, mean, mean)
-    deviation = float(np.std(values, ddof=1))
-    width = _t_quantile(len(values) - 1) * deviation / math.sqrt(len(values))
-    return Spread(mean, deviation, mean - width, mean + width)
+def is_tie(first: NDArray[np.float64], second: NDArray[np.float64]) -> bool:
+    """Whether two configurations' scores may as well be the same, at a level of 5 %.
 
-
-def values_tie(first: Sequence[float], second: Sequence[float]) -> bool:
-    """Whether two configurations' means may as well be the same, at a level of 5 % (Welch's test)."""
-    parts = [(float(np.var(v, ddof=1)) / len(v), len(v) - 1) for v in (first, second) if len(v) > 1]
-    variance = sum(part for part, _ in parts)
-    if not variance:
-        return float(np.mean(first)) == float(np.mean(second)) or len(parts) < 2
-    degrees = variance**2 / sum(part**2 / count for part, count in parts)
-    gap = abs(float(np.mean(first)) - float(np.mean(second)))
-    return gap <= _t_quantile(degrees) * math.sqrt(variance)
-
-
-def is_tie(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> bool:
-    """Whether two configurations' accuracies may as well be the same, at a level of 5 %.
-
-    They were confirmed on the same sequences, so the sequences' difficulty cancels out: a paired comparison.
+    They were confirmed on the same sequences, so the sequences' difficulty cancels out: a paired comparison. Of a
+    single seed nothing says what another one would do: a tie. Only sequences that the two are not equally good at
+    tell them apart, so few such are no evidence, however one-sided.
 
     Args:
-        first, second: `(n_seeds, n_sequences)` each, whether a seed's model was right.
+        first, second: `(n_seeds, n_sequences)` each, of each sequence what `sequence_scores` gives.
     """
+    if len(first) < 2 or len(second) < 2:
+        return True
     difference = first.mean(axis=0) - second.mean(axis=0)
-    variance = _variance_of_mean(difference)
-    degrees = math.inf
-    parts = [
-        (hits.mean(axis=1).var(ddof=1) / len(hits), len(hits) - 1)
-        for hits in (first, second)
-        if len(hits) > 1
+    telling = int(np.count_nonzero(difference))
+    parts = [(_variance_of_mean(difference), max(1, telling - 1))]
+    parts += [
+        (each.mean(axis=1).var(ddof=1) / len(each), len(each) - 1) for each in (first, second)
     ]
-    if sum(part for part, _ in parts) > 0:
-        total = variance + sum(part for part, _ in parts)
-        degrees = total**2 / sum(part**2 / count for part, count in parts)
-        variance = total
+    variance = float(sum(part for part, _ in parts))
+    if not variance:
+        return float(difference.mean()) == 0.0
+    # Welch and Satterthwaite.
+    degrees = variance**2 / float(sum(part**2 / count for part, count in parts))
     return abs(float(difference.mean())) <= _t_quantile(degrees) * math.sqrt(variance)
 
 

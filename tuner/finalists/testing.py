@@ -4,6 +4,7 @@ Every opening is written down in the run folder, because what is chosen by a spl
 """
 
 import dataclasses
+import os
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,22 +14,24 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from tuner.config import DataConfig, SearchConfig
+from tuner.config import DataConfig
 from tuner.data import Dataset, Split, read_rows
+from tuner.data.rows import Rows
 from tuner.errors import DataError
+from tuner.finalists.choice import Chosen
 from tuner.finalists.classifier import Classifier
 from tuner.finalists.export import export_model
-from tuner.finalists.openings import member_name, read_openings
-from tuner.finalists.ranking import Finalist
 from tuner.finalists.statistics import (
     expected_calibration_error,
     roc_auc,
-    spread_of_hits,
+    sequence_scores,
+    spread_of,
 )
-from tuner.run_folder import RunFolder, write_atomically
+from tuner.finalists.unseen import unseen
+from tuner.openings import TEST_SPLIT, member_name, read_openings
+from tuner.run_folder import write_atomically
+from tuner.space import MetricName
 from tuner.yaml_files import to_yaml
-
-_SMALLEST = 1e-7
 
 
 @dataclass(frozen=True)
@@ -65,36 +68,32 @@ class Opening:
     members: tuple[str, ...]  # `trial 7, seed 123`
     figures: TestFigures
     before: tuple[str, ...]  # when the same data was opened earlier
+    left_out: int = 0  # rows of the file that the run has seen
 
 
-def open_test(
-    folder: RunFolder,
-    config: SearchConfig,
-    dataset: Dataset,
-    finalists: Sequence[Finalist],
-    data: DataConfig | None = None,
-) -> Opening:
+def open_test(chosen: Chosen, data: DataConfig | None = None) -> Opening:
     """Measures what `tuner export` would write of these finalists, and writes down that it was measured.
 
     Args:
-        data: labelled rows to measure on instead of the test split.
+        data: labelled rows to measure on instead of the test split; those that the run has seen are left out.
 
     Raises:
-        DataError: these rows cannot be read, or have a class that the model does not know.
+        DataError: these rows cannot be read, have a class that the model does not know, or were all seen.
         RunFolderError: an earlier record is damaged.
     """
-    name = "the test split" if data is None else data.source
-    earlier = read_openings(folder)
+    folder, dataset, left_out = chosen.folder, chosen.dataset, 0
+    read_openings(folder)  # before anything is measured: can it be written down?
+    rows = None if data is None else _unseen_rows(read_rows(data), dataset)
     with tempfile.TemporaryDirectory() as temporary:
-        made = export_model(folder, config, dataset, finalists, Path(temporary) / "model")
-        classifier = Classifier(made)
-        if data is None:
+        classifier = Classifier(export_model(chosen, Path(temporary) / "model"))
+        if rows is None:
             test = dataset.splits[Split.TEST]
             probabilities, labels = classifier.probabilities_of(test), test.labels
         else:
-            rows = read_rows(data)
-            labels = _known_labels(rows.labels, dataset.class_names, rows.where)
+            labels, left_out = rows.labels, rows.left_out
             probabilities = classifier.probabilities(rows.texts)
+    name = TEST_SPLIT if data is None else _place(data.source)
+    earlier = read_openings(folder)
     opening = Opening(
         opened=datetime.now(UTC).isoformat(timespec="seconds"),
         data=name,
@@ -103,6 +102,7 @@ def open_test(
         ),
         figures=figures_of(probabilities, labels, dataset.class_names),
         before=tuple(str(each.get("opened")) for each in earlier if each.get("data") == name),
+        left_out=left_out,
     )
     record = dataclasses.asdict(opening)
     del record["before"]
@@ -112,6 +112,34 @@ def open_test(
     return opening
 
 
+def _place(source: str) -> str:
+    """A data set's name, or where the file lies, however it was typed."""
+    path = os.path.expanduser(source)
+    return os.path.abspath(path) if os.path.isfile(path) else source
+
+
+@dataclass(frozen=True, eq=False)
+class _UnseenRows:
+    texts: list[str]
+    labels: NDArray[np.int32]
+    left_out: int
+
+
+def _unseen_rows(rows: Rows, dataset: Dataset) -> _UnseenRows:
+    kept = np.flatnonzero(unseen(rows, dataset))
+    if not len(kept):
+        raise DataError(
+            f"{rows.where}: the run has learned from, or been chosen by, every row of it; name rows "
+            "that it has not seen"
+        )
+    labels = [rows.labels[row] for row in kept]
+    return _UnseenRows(
+        texts=[rows.texts[row] for row in kept],
+        labels=_known_labels(labels, dataset.class_names, rows.where),
+        left_out=len(rows.texts) - len(kept),
+    )
+
+
 def figures_of(
     probabilities: NDArray[np.float32], labels: NDArray[np.int32], class_names: Sequence[str]
 ) -> TestFigures:
@@ -119,15 +147,14 @@ def figures_of(
     said = probabilities.argmax(axis=1)
     count = len(class_names)
     confusion = np.bincount(labels * count + said, minlength=count * count).reshape(count, count)
-    of_true = probabilities[np.arange(len(labels)), labels].astype(np.float64)
-    spread = spread_of_hits((said == labels)[None])
+    accuracy = spread_of(sequence_scores(MetricName.VAL_ACCURACY, probabilities, labels)[None])
     both = count == 2 and 0 < int((labels == 1).sum()) < len(labels)
     return TestFigures(
         sequences=len(labels),
-        accuracy=spread.mean,
-        low=spread.low,
-        high=spread.high,
-        loss=float(-np.log(np.clip(of_true, _SMALLEST, 1 - _SMALLEST)).mean()),
+        accuracy=accuracy.mean,
+        low=accuracy.low,
+        high=accuracy.high,
+        loss=float(sequence_scores(MetricName.VAL_LOSS, probabilities, labels).mean()),
         roc_auc=roc_auc(probabilities[:, 1], labels == 1) if both else None,
         calibration_error=expected_calibration_error(probabilities, labels),
         classes={

@@ -11,6 +11,8 @@ called, so the driver may ask `check_importable`.
 """
 
 import importlib
+import os
+import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +21,12 @@ from tuner.hyperparameters import Hyperparameters
 
 if TYPE_CHECKING:
     import keras
+
+
+def make_current_folder_importable() -> None:
+    """Lets this process find a user's own modules beside the space, as `python -m` would; Ray tells its workers."""
+    if "" not in sys.path and os.getcwd() not in sys.path:
+        sys.path.append(os.getcwd())
 
 
 def check_importable(architecture: str) -> None:

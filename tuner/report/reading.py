@@ -18,6 +18,7 @@ import pandas as pd
 from tuner.errors import RunFolderError, UsageError
 from tuner.leaderboard import board_of
 from tuner.objectives import Objectives
+from tuner.openings import read_openings
 from tuner.records import StudyReader, TrialRecord, best_of, on_front, ranked
 from tuner.run_folder import RunFolder
 from tuner.space import Mode, SearchSpace
@@ -252,11 +253,9 @@ def _finalists(folder: RunFolder) -> tuple[Confirmed, ...]:
 
 
 def _openings(folder: RunFolder) -> tuple[Tested, ...]:
-    if not folder.tests.is_file():
-        return ()
-    openings = read_yaml(folder.tests, RunFolderError).get("openings")
+    openings = read_openings(folder)
     try:
-        return tuple(_tested(opening) for opening in openings or ())
+        return tuple(_tested(opening) for opening in openings)
     except (AttributeError, KeyError, TypeError, ValueError) as cause:
         raise RunFolderError(
             f"{folder.tests}: damaged ({one_line(repr(cause))}); move it away"

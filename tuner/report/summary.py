@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from tuner.config import format_duration
 from tuner.numbers import cost_text, count_text, number_text, score_text
 from tuner.objectives import Cost
+from tuner.openings import TEST_SPLIT
 from tuner.parameters import Range
 from tuner.records import TrialRecord
 from tuner.report.edges import edges
@@ -92,7 +93,7 @@ def commands(reading: Reading) -> list[str]:
         lines.append(
             f"tuner confirm {shlex.quote(f'runs/{again}')} --top {len(reading.finalists)} --seeds {seeds}"
         )
-    if any(opening.data == "the test split" for opening in reading.openings):
+    if any(opening.data == TEST_SPLIT for opening in reading.openings):
         lines.append(f"tuner test {shlex.quote(f'runs/{again}')}")
     return lines
 

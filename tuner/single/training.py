@@ -7,11 +7,10 @@ from itertools import islice
 from pathlib import Path
 
 from tuner.data import Dataset, Split, load_dataset
-from tuner.driver.cluster import make_current_folder_importable
 from tuner.driver.output import import_keras_quietly, output_to
 from tuner.errors import ConfigError, DataError, TrialDiverged, TrialError, TrialOutOfMemory
 from tuner.hyperparameters import is_custom
-from tuner.model.custom import check_importable
+from tuner.model.custom import check_importable, make_current_folder_importable
 from tuner.single.configurations import Configuration
 from tuner.status import TrialStatus
 from tuner.trial.spec import EpochResult, TrainedModel

@@ -1,18 +1,21 @@
 """What a person reads of finalists: the table, which differ at all, and how much of the search's score was luck."""
 
 import shlex
+from collections.abc import Sequence
 
 from rich.table import Table
 
 from tuner.data import load_dataset
 from tuner.driver.sitting import EndReason, SearchOutcome
-from tuner.finalists.ranking import Finalist, optimism, read_finalists
+from tuner.finalists.card import failure_text, since_text
+from tuner.finalists.choice import Chosen
+from tuner.finalists.ranking import Failure, Finalist, optimism, read_failures, read_finalists
 from tuner.finalists.testing import Opening
-from tuner.numbers import cost_text, score_text
+from tuner.numbers import cost_text, count_text, score_text
 from tuner.objectives import Objectives
 from tuner.run import Run
 from tuner.run_folder import RunFolder
-from tuner.space import SearchSpace
+from tuner.space import Mode, SearchSpace
 from tuner.terminal.tables import plain_console, printable
 
 
@@ -34,7 +37,8 @@ def print_confirmation(folder: RunFolder, outcome: SearchOutcome) -> int:
     finalists = read_finalists(folder, load_dataset(config.data, seed=config.seed))
     run = Run(folder.path)
     console.print(finalists_table(finalists, run.objectives))
-    for line in (*in_words(finalists, run.space), f"Finalists: {folder.finalists}"):
+    words = in_words(finalists, run.space, read_failures(folder))
+    for line in (*words, f"Finalists: {folder.finalists}"):
         console.print(printable(line), soft_wrap=True)
     console.print(printable(f"Next:      tuner test {where}"), soft_wrap=True)
     console.print(printable(f"           tuner export {where}"), soft_wrap=True)
@@ -65,12 +69,19 @@ def finalists_table(finalists: list[Finalist], objectives: Objectives | None = N
     return table
 
 
-def in_words(finalists: list[Finalist], space: SearchSpace) -> list[str]:
-    """Which finalists differ, and how far the search's score was off."""
+def in_words(
+    finalists: list[Finalist], space: SearchSpace, failures: Sequence[Failure] = ()
+) -> list[str]:
+    """Which finalists differ, how far the search's score was off, and which trainings came to nothing."""
     best, *others = finalists
     ties = [str(each.record.number) for each in others if each.ties_with(best)]
     lines = []
-    if ties:
+    if others and len(best.members) == 1:
+        lines.append(
+            f"Trial {best.record.number} is first, but with one seed nothing says whether it is better: ask for more "
+            "--seeds."
+        )
+    elif ties:
         lines.append(
             f"Trial {best.record.number} is first, but ties with {_listed(ties)}: take the cheaper one."
         )
@@ -83,11 +94,20 @@ def in_words(finalists: list[Finalist], space: SearchSpace) -> list[str]:
         f"{score_text(searched.spread.mean)} here: {score_text(abs(gap))} of it was "
         + ("luck." if gap >= 0 else "bad luck.")
     )
-    return lines
+    return [*lines, *map(failure_text, failures)]
+
+
+def since_lines(chosen: Chosen) -> list[str]:
+    """That the search has found a better trial since its finalists were confirmed, where it has."""
+    since = chosen.better_since
+    if since is None:
+        return []
+    where = shlex.quote(str(chosen.folder.path))
+    return [f"{since_text(since.number, since.score)} Next: tuner confirm {where}"]
 
 
 def _sign(space: SearchSpace) -> float:
-    return 1.0 if space.metric.mode == "max" else -1.0
+    return 1.0 if space.metric.mode is Mode.MAX else -1.0
 
 
 def _listed(names: list[str]) -> str:
@@ -98,9 +118,15 @@ def test_lines(opening: Opening) -> list[str]:
     """An opening of a test, a line a matter."""
     figures = opening.figures
     auc = [] if figures.roc_auc is None else [f"ROC AUC    {score_text(figures.roc_auc)}"]
+    left_out = []
+    if opening.left_out:
+        left_out = [
+            f"left out   {count_text(opening.left_out, 'row')} that the run has seen, or that is no test row"
+        ]
     lines = [
         f"model      {'; '.join(opening.members)}",
         f"data       {opening.data}, {figures.sequences:,} sequences",
+        *left_out,
         f"accuracy   {score_text(figures.accuracy)} "
         f"(95 % interval {score_text(figures.low)} to {score_text(figures.high)})",
         f"loss       {score_text(figures.loss)}",

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from tuner.data import EncodedSequences, evaluation_batches, pad
 
-_SMALLEST = 1e-7  # Keras' own epsilon: a loss stays finite for a sure and wrong model
+SMALLEST = 1e-7  # Keras' own epsilon: a loss stays finite for a sure and wrong model
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ def evaluate(model: Any, sequences: EncodedSequences, *, n_classes: int) -> Eval
     of_true_class = probabilities[np.arange(len(labels)), labels].astype(np.float64)
     return Evaluation(
         # Not np.clip with a lower bound only: NaN must stay NaN.
-        loss=float(-np.log(np.clip(of_true_class, _SMALLEST, 1 - _SMALLEST)).mean()),
+        loss=float(-np.log(np.clip(of_true_class, SMALLEST, 1 - SMALLEST)).mean()),
         accuracy=float((predicted == labels).mean()),
         f1=_macro_f1(labels, predicted, n_classes),
         probabilities=probabilities,

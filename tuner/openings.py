@@ -6,6 +6,8 @@ from tuner.errors import RunFolderError
 from tuner.run_folder import RunFolder
 from tuner.yaml_files import read_yaml
 
+TEST_SPLIT = "the test split"  # what an opening of it calls the data
+
 
 def read_openings(folder: RunFolder) -> list[dict[str, Any]]:
     """The openings, the first one first; none before any.

@@ -1,0 +1,66 @@
+"""The model card says what is known, and no more."""
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+from confirmed_run import Confirmed
+
+from tuner.finalists.card import model_card
+from tuner.finalists.testing import open_test
+from tuner.terminal.finalists import since_lines
+
+pytestmark = pytest.mark.ray
+
+
+def test_the_card_says_how_sure_it_is(confirmed: Confirmed, tmp_path: Path) -> None:
+    confirmed.export(tmp_path / "model")
+    card = (tmp_path / "model" / "README.md").read_text(encoding="utf-8")
+    best = confirmed.finalists[0]
+    assert (
+        f"| {best.record.number} | {best.record.architecture} | 2 | {best.spread.mean:.4f} |"
+        in card
+    )
+    assert "`negative` or `positive`" in card
+    assert confirmed.dataset.fingerprint[:16] in card
+    assert f"- lstm_units: {best.record.parameters['lstm_units']}" in card
+    assert "keras 3" in card
+
+
+def test_the_card_says_how_it_was_confirmed_and_tested(
+    confirmed: Confirmed, tmp_path: Path
+) -> None:
+    opening = open_test(confirmed.chosen())
+    confirmed.export(tmp_path / "model")
+    card = (tmp_path / "model" / "README.md").read_text(encoding="utf-8")
+    assert "--top=2 --seeds=2 --train-on=train" in card
+    assert f"- On the test split, {opening.figures.sequences} sequences: accuracy" in card
+    assert f"opened {opening.opened}." in card
+
+
+def test_the_card_says_whether_other_models_were_tested_before(
+    confirmed: Confirmed, tmp_path: Path
+) -> None:
+    first, second = ([finalist] for finalist in confirmed.finalists)
+    for finalists in (first, second, first):
+        open_test(confirmed.chosen(finalists))
+    confirmed.export(tmp_path / "model", second)
+    card = (tmp_path / "model" / "README.md").read_text(encoding="utf-8")
+    (line,) = (line for line in card.splitlines() if line.startswith("- On the test split"))
+    assert "The same had been opened 1 time before, with other models" in line
+    confirmed.export(tmp_path / "model", first)
+    card = (tmp_path / "model" / "README.md").read_text(encoding="utf-8")
+    before, after = (line for line in card.splitlines() if line.startswith("- On the test split"))
+    assert "with other models" not in before
+    assert "with other models" in after
+
+
+def test_the_card_says_that_the_search_has_found_better_since(
+    confirmed: Confirmed, tmp_path: Path
+) -> None:
+    better = dataclasses.replace(confirmed.finalists[0].record, number=77, score=0.99)
+    chosen = dataclasses.replace(confirmed.chosen(), better_since=better)
+    card = model_card(chosen)
+    assert "Trial 77 scored better in the search since (0.9900) and is not confirmed." in card
+    assert since_lines(chosen)[0].endswith(f"Next: tuner confirm {confirmed.folder.path}")
+    assert since_lines(confirmed.chosen()) == []

@@ -1,0 +1,94 @@
+"""The test split, opened."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+from confirmed_run import Confirmed
+
+from tuner.config import DataConfig
+from tuner.data import Split
+from tuner.errors import DataError
+from tuner.finalists.testing import ClassFigures, figures_of, open_test
+from tuner.terminal.finalists import test_lines
+
+pytestmark = pytest.mark.ray
+
+
+def test_the_test_split_is_opened_and_written_down(confirmed: Confirmed) -> None:
+    first, second = (open_test(confirmed.chosen()) for _ in range(2))
+    assert first.before == ()
+    assert second.before == (first.opened,)
+    assert second.figures == first.figures
+    figures = first.figures
+    test = confirmed.dataset.splits[Split.TEST]
+    assert figures.sequences == len(test) == sum(map(sum, figures.confusion))
+    right = sum(figures.confusion[number][number] for number in (0, 1))
+    assert figures.accuracy == pytest.approx(right / len(test))
+    content = yaml.safe_load(confirmed.folder.tests.read_text())
+    assert [each["opened"] for each in content["openings"]] == [first.opened, second.opened]
+
+
+def test_other_rows_can_be_measured_and_have_the_models_classes(
+    confirmed: Confirmed, tmp_path: Path
+) -> None:
+    (tmp_path / "more.csv").write_text("text,label\ngood fine great film,positive\nbad,negative\n")
+    more = DataConfig(source=str(tmp_path / "more.csv"))
+    opening = open_test(confirmed.chosen(confirmed.finalists), more)
+    assert (opening.figures.sequences, len(opening.members)) == (2, 2)
+    (tmp_path / "more.csv").write_text("text,label\ngood,positive\nbad,awful\n")
+    with pytest.raises(DataError, match="the model knows no class 'awful'"):
+        open_test(confirmed.chosen(), more)
+
+
+def test_rows_that_the_run_has_seen_are_left_out(confirmed: Confirmed, tmp_path: Path) -> None:
+    seen = [
+        text
+        for split in (Split.TRAIN, Split.VALIDATION, Split.CONFIRMATION)
+        for text in confirmed.texts(confirmed.dataset.splits[split])[:3]
+    ]
+    rows = pd.DataFrame({"text": [*seen, "a good new film", "a bad one"], "label": "positive"})
+    rows.loc[len(rows) - 1, "label"] = "negative"
+    rows.to_csv(tmp_path / "rows.csv", index=False)
+    opening = open_test(confirmed.chosen(), DataConfig(source=str(tmp_path / "rows.csv")))
+    assert (opening.figures.sequences, opening.left_out) == (2, 9)
+    assert "left out   9 rows that the run has seen, or that is no test row" in test_lines(opening)
+    rows.assign(label=["positive", "negative"] * 5 + ["positive"]).head(9).to_csv(
+        tmp_path / "rows.csv", index=False
+    )
+    with pytest.raises(DataError, match="has learned from, or been chosen by, every row of it"):
+        open_test(confirmed.chosen(), DataConfig(source=str(tmp_path / "rows.csv")))
+
+
+def test_of_a_file_with_splits_only_its_test_rows_are_measured(
+    confirmed: Confirmed, tmp_path: Path
+) -> None:
+    rows = {
+        "text": [f"good film from elsewhere {number}" for number in range(6)],
+        "label": ["positive", "negative"] * 3,
+        "split": ["train", "train", "validation", "test", "test", "test"],
+    }
+    pd.DataFrame(rows).to_csv(tmp_path / "rows.csv", index=False)
+    opening = open_test(confirmed.chosen(), DataConfig(source=str(tmp_path / "rows.csv")))
+    assert (opening.figures.sequences, opening.left_out) == (3, 3)
+
+
+def test_a_file_that_is_named_in_another_way_was_opened_before(
+    confirmed: Confirmed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "more.csv").write_text("text,label\ngood film of ours,positive\nbad,negative\n")
+    first = open_test(confirmed.chosen(), DataConfig(source="more.csv"))
+    second = open_test(confirmed.chosen(), DataConfig(source=f"{tmp_path}/./more.csv"))
+    assert second.before == (first.opened,)
+
+
+def test_the_figures_of_three_classes() -> None:
+    probabilities = np.eye(3, dtype=np.float32)[[0, 0, 1, 1, 2]]
+    figures = figures_of(probabilities, np.array([0, 1, 1, 1, 2], np.int32), ("a", "b", "c"))
+    assert figures.accuracy == pytest.approx(0.8)
+    assert figures.confusion == ((1, 0, 0), (1, 2, 0), (0, 0, 1))
+    assert figures.classes["b"] == ClassFigures(1.0, pytest.approx(2 / 3), pytest.approx(0.8), 3)
+    assert figures.roc_auc is None

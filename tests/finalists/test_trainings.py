@@ -1,0 +1,129 @@
+"""What a confirmation's study says of its trainings, without any training."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import optuna
+import pytest
+from optuna.trial import TrialState
+
+from tuner.finalists.request import TrainOn
+from tuner.finalists.trainings import (
+    Training,
+    confirmed,
+    in_progress,
+    note_request,
+    retire_others,
+    settled,
+    still_open,
+    training_of,
+)
+from tuner.records import Attribute, is_cut_off
+from tuner.run_folder import RunFolder
+from tuner.status import TrialStatus
+
+
+def training(finalist: int, seed: int = 1, train_on: TrainOn = TrainOn.TRAIN) -> Training:
+    stop_after = 3 if train_on is TrainOn.BOTH else None
+    return Training(finalist, seed, stop_after, train_on)
+
+
+@pytest.fixture
+def study() -> optuna.Study:
+    return optuna.create_study()
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> RunFolder:
+    return RunFolder(tmp_path)
+
+
+def run(study: optuna.Study, each: Training, status: TrialStatus, folder: RunFolder) -> None:
+    """Asks for a training and ends it; a complete one leaves its model."""
+    study.enqueue_trial({}, user_attrs=each.attributes)
+    trial = study.ask()
+    assert training_of(study.trials[trial.number]) == each
+    if status is TrialStatus.COMPLETE:
+        model = folder.finalist_model(each.finalist, each.seed)
+        model.parent.mkdir(exist_ok=True)
+        model.write_bytes(b"weights")
+        trial.set_user_attr(Attribute.HELD_OUT, {"accuracy": 0.9})
+        study.tell(trial, 0.9)
+    else:
+        trial.set_user_attr(Attribute.STATUS, str(status))
+        study.tell(trial, state=TrialState.FAIL)
+
+
+def test_what_failed_is_trained_again_and_what_diverged_is_not(
+    study: optuna.Study, folder: RunFolder
+) -> None:
+    states = (*TrialStatus,)
+    ended = [s for s in states if s not in (TrialStatus.RUNNING, TrialStatus.PRUNED)]
+    for number, status in enumerate(ended):
+        run(study, training(number), status, folder)
+    expected = {TrialStatus.COMPLETE, TrialStatus.DIVERGED}
+    assert {ended[each.finalist] for each in settled(study, folder)} == expected
+
+
+def test_a_training_whose_model_was_removed_is_not_settled(
+    study: optuna.Study, folder: RunFolder
+) -> None:
+    run(study, training(0), TrialStatus.COMPLETE, folder)
+    assert settled(study, folder) == {training(0)}
+    folder.finalist_model(0, 1).unlink()
+    assert settled(study, folder) == set()
+
+
+def finish(study: optuna.Study, folder: RunFolder, trainings: Sequence[Training]) -> None:
+    note_request(study, trainings)
+    for each in trainings:
+        run(study, each, TrialStatus.COMPLETE, folder)
+
+
+def test_finalists_are_those_of_the_last_confirmation_that_ended(
+    study: optuna.Study, folder: RunFolder
+) -> None:
+    assert confirmed(study) == []
+    note_request(study, [training(0), training(1)])
+    run(study, training(0), TrialStatus.COMPLETE, folder)
+    assert confirmed(study) == []
+    assert in_progress(study) == [training(0), training(1)]
+    run(study, training(1), TrialStatus.FAILED, folder)
+    assert confirmed(study) == [training(0), training(1)]
+    other = [training(0, train_on=TrainOn.BOTH), training(1, train_on=TrainOn.BOTH)]
+    note_request(study, other)
+    run(study, other[0], TrialStatus.COMPLETE, folder)
+    assert confirmed(study) == [training(0), training(1)]  # the new one is only begun
+    assert in_progress(study) == other
+    run(study, other[1], TrialStatus.COMPLETE, folder)
+    assert confirmed(study) == other
+    note_request(study, [training(0), training(1)])  # asked for once more: all of it is there
+    assert confirmed(study) == [training(0), training(1)]
+
+
+def test_more_seeds_add_to_what_was_confirmed_in_the_same_way(
+    study: optuna.Study, folder: RunFolder
+) -> None:
+    finish(study, folder, [training(0, 1), training(1, 1)])
+    note_request(study, [training(0, 1), training(0, 2)])
+    assert confirmed(study) == [training(0, 1), training(1, 1)]
+    run(study, training(0, 2), TrialStatus.COMPLETE, folder)
+    assert confirmed(study) == [training(0, 1), training(1, 1), training(0, 2)]
+
+
+def test_the_same_request_is_written_down_once(study: optuna.Study) -> None:
+    for _ in range(2):
+        note_request(study, [training(0)])
+    assert len(study.user_attrs[Attribute.REQUESTS]) == 1
+
+
+def test_what_is_no_longer_asked_for_never_runs(study: optuna.Study) -> None:
+    for number in range(3):
+        study.enqueue_trial({}, user_attrs=training(number).attributes)
+    study.enqueue_trial({"x": 1})  # a stray one, of no training
+    study.ask()  # runs, and is killed
+    assert still_open(study) == {training(number) for number in range(3)}
+    retire_others(study, [training(2)])
+    assert [is_cut_off(trial) for trial in study.trials] == [True, True, False, True]
+    assert still_open(study) == {training(2)}
+    assert training_of(study.trials[study.ask().number]) == training(2)

@@ -1,0 +1,70 @@
+"""Which finalists of a run make the model that is tested or exported."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from tuner.config import SearchConfig, TrainerName, make_config
+from tuner.data import Dataset, load_dataset
+from tuner.errors import RunFolderError, UsageError
+from tuner.finalists.ranking import Finalist, better_since, read_finalists
+from tuner.numbers import count_text
+from tuner.records import StudyReader, TrialRecord
+from tuner.run_folder import RunFolder
+from tuner.study import load_study
+
+
+@dataclass(frozen=True)
+class FinalistChoice:
+    """Places in `finalists.csv`."""
+
+    finalist: int = 1  # its rank
+    ensemble: int = 1  # so many from there on, averaged
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """A run, its data, and those of its finalists that make a model."""
+
+    folder: RunFolder
+    config: SearchConfig
+    dataset: Dataset
+    finalists: Sequence[Finalist]
+    better_since: TrialRecord | None  # a trial that the search has found since, not confirmed
+
+
+def load_chosen(run: str, choice: FinalistChoice) -> Chosen:
+    """The finalists that `choice` names, of the run in the folder at `run`.
+
+    Raises:
+        UsageError: no such run, its data is no longer what it was, or not so many finalists.
+    """
+    folder = RunFolder.existing(run)
+    config = make_config({}, config_file=folder.run_file)
+    if config.trainer is TrainerName.TOY:
+        raise RunFolderError(f"{run}: this run was a rehearsal, its trials trained nothing")
+    dataset = load_dataset(config.data, seed=config.seed)
+    folder.check_same_data(config.data.source, dataset.fingerprint)
+    finalists = read_finalists(folder, dataset)
+    search = StudyReader(load_study(folder.journal))
+    return Chosen(
+        folder,
+        config,
+        dataset,
+        chosen_finalists(finalists, choice),
+        better_since(search, finalists),
+    )
+
+
+def chosen_finalists(finalists: Sequence[Finalist], choice: FinalistChoice) -> list[Finalist]:
+    """Those that `choice` names.
+
+    Raises:
+        UsageError: there are not so many.
+    """
+    first, last = choice.finalist, choice.finalist + choice.ensemble - 1
+    if first < 1 or choice.ensemble < 1 or last > len(finalists):
+        raise UsageError(
+            f"finalist {choice.finalist}, ensemble {choice.ensemble}: this run has "
+            f"{count_text(len(finalists), 'finalist')}; ask for some of them, or confirm more"
+        )
+    return list(finalists[first - 1 : last])

@@ -1,0 +1,155 @@
+"""The trainings that confirmations consist of, as their study tells: asked for, still to run, or ended.
+
+Everything about them is read from the study; `confirmed` says which of them make the finalists of a run.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import optuna
+from optuna.trial import FrozenTrial, TrialState
+
+from tuner.finalists.request import TrainOn
+from tuner.records import Attribute, counts_as_finished, is_cut_off
+from tuner.run_folder import RunFolder
+from tuner.status import TrialStatus
+
+
+@dataclass(frozen=True)
+class Training:
+    """One trial of the search, to be trained again in one way with one seed."""
+
+    finalist: int  # the search's trial
+    seed: int
+    stop_after: int | None  # epochs, where that is decided beforehand
+    train_on: TrainOn
+
+    @property
+    def attributes(self) -> dict[str, object]:
+        """As a trial of the confirmation's study has it."""
+        return {
+            str(Attribute.FINALIST): self.finalist,
+            str(Attribute.SEED): self.seed,
+            str(Attribute.STOP_AFTER): self.stop_after,
+            str(Attribute.TRAIN_ON): str(self.train_on),
+        }
+
+
+def training_of(trial: FrozenTrial) -> Training | None:
+    """What a trial of the confirmation's study trains; None where it does not say."""
+    attributes = trial.user_attrs
+    try:
+        return Training(
+            finalist=int(attributes[Attribute.FINALIST]),
+            seed=int(attributes[Attribute.SEED]),
+            stop_after=attributes.get(Attribute.STOP_AFTER),
+            train_on=TrainOn(attributes[Attribute.TRAIN_ON]),
+        )
+    except (KeyError, TypeError, ValueError):
+        return None
+
+
+def settled(study: optuna.Study, folder: RunFolder) -> set[Training]:
+    """Those that would come to nothing else if they ran again: their model is there, or they diverged.
+
+    What failed or ran out of memory may work with another share of the machine.
+    """
+    return {
+        training
+        for trial in study.get_trials(deepcopy=False)
+        if counts_as_finished(trial)
+        and (training := training_of(trial)) is not None
+        and (_diverged(trial) or _has_model(trial, training, folder))
+    }
+
+
+def _diverged(trial: FrozenTrial) -> bool:
+    return trial.user_attrs.get(Attribute.STATUS) == TrialStatus.DIVERGED
+
+
+def _has_model(trial: FrozenTrial, training: Training, folder: RunFolder) -> bool:
+    """False where somebody removed it."""
+    if trial.state is not TrialState.COMPLETE or Attribute.HELD_OUT not in trial.user_attrs:
+        return False
+    return folder.finalist_model(training.finalist, training.seed).is_file()
+
+
+def ended_trials(study: optuna.Study) -> dict[Training, FrozenTrial]:
+    """The last trial of every training that has ended, whichever way."""
+    return {
+        training: trial
+        for trial in study.get_trials(deepcopy=False)
+        if counts_as_finished(trial) and (training := training_of(trial)) is not None
+    }
+
+
+# -- requests -------------------------------------------------------------------------------------
+
+
+def note_request(study: optuna.Study, trainings: Iterable[Training]) -> None:
+    """Writes down that these are asked for now."""
+    request = [_listed(each) for each in trainings]
+    earlier = list(study.user_attrs.get(Attribute.REQUESTS, []))
+    if not earlier or earlier[-1] != request:
+        study.set_user_attr(Attribute.REQUESTS, [*earlier, request])
+
+
+def requests(study: optuna.Study) -> list[list[Training]]:
+    """What was asked for, the latest request last."""
+    return [
+        [Training(finalist, seed, epochs, TrainOn(way)) for finalist, seed, epochs, way in request]
+        for request in study.user_attrs.get(Attribute.REQUESTS, [])
+    ]
+
+
+def _listed(training: Training) -> list[object]:
+    return [training.finalist, training.seed, training.stop_after, str(training.train_on)]
+
+
+def confirmed(study: optuna.Study) -> list[Training]:
+    """The trainings of the last request that has ended, and of earlier ones that learned from the same."""
+    ended = ended_trials(study)
+    return _alike([each for each in requests(study) if all(one in ended for one in each)])
+
+
+def in_progress(study: optuna.Study) -> list[Training]:
+    """Likewise of the last request, whether it has ended or not."""
+    *earlier, last = requests(study) or [[]]
+    ended = ended_trials(study)
+    return _alike([*(each for each in earlier if all(one in ended for one in each)), last])
+
+
+def _alike(asked: Sequence[Sequence[Training]]) -> list[Training]:
+    """Each once, of the requests that learn from the same as the last one."""
+    ways = {each.train_on for each in asked[-1]} if asked else set()
+    every = (one for request in asked for one in request if one.train_on in ways)
+    return list(dict.fromkeys(every))
+
+
+# -- beginning ------------------------------------------------------------------------------------
+
+
+def retire_others(study: optuna.Study, wanted: Iterable[Training]) -> None:
+    """Ends what an interrupted confirmation left that is not asked for now: it would be trained as if it were."""
+    kept = set(wanted)
+    open_states = (TrialState.WAITING, TrialState.RUNNING)
+    for trial in study.get_trials(deepcopy=False, states=open_states):
+        if training_of(trial) not in kept:
+            # By way of the storage: Optuna offers it for trials that this process asked for only.
+            for name, value in (
+                (Attribute.CUT_OFF, True),
+                (Attribute.ERROR, "no longer asked for"),
+            ):
+                study._storage.set_trial_user_attr(trial._trial_id, name, value)
+            study._storage.set_trial_state_values(trial._trial_id, TrialState.FAIL)
+
+
+def still_open(study: optuna.Study) -> set[Training]:
+    """Those that wait, or were running when an earlier confirmation ended and so will run again."""
+    return {
+        training
+        for trial in study.get_trials(deepcopy=False)
+        if not trial.state.is_finished()
+        and not is_cut_off(trial)
+        and (training := training_of(trial)) is not None
+    }
