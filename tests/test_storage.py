@@ -26,6 +26,14 @@ def test_what_was_written_is_read(storage: Storage) -> None:
     assert storage.read("a.csv") == b"2"
 
 
+def test_files_of_a_folder_below_are_named(storage: Storage) -> None:
+    assert storage.names("models") == []
+    for name in ("models/b.npz", "models/a.npz", "c.csv"):
+        storage.write(name, b"1")
+    assert storage.names("models") == ["models/a.npz", "models/b.npz"]
+    assert storage.read("models/a.npz") == b"1"
+
+
 def test_what_was_removed_is_not_there_and_may_be_removed_again(storage: Storage) -> None:
     storage.write("a.csv", b"1")
     for _ in range(2):

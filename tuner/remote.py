@@ -261,18 +261,13 @@ def fetch_from_storage(place: str, folder: Path) -> None:
     Raises:
         RunFolderError: there is none.
     """
-    from tuner.run_folder import RunFolder, write_bytes_atomically
+    from tuner.run_folder import RunFolder
     from tuner.storage import Storage
 
     assert is_url(place)
     home = RunFolder(folder)
-    storage = Storage(place)
-    contents = {path: storage.read(path.name) for path in home.result_files}
-    if contents[home.journal] is None:
+    if not home.take_over(Storage(place)):
         raise RunFolderError(f"{place}: no run there (no {home.journal.name} in it)")
-    for path, content in contents.items():
-        if content is not None:
-            write_bytes_atomically(path, content)
 
 
 def pack(folder: Path) -> str:

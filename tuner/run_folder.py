@@ -24,7 +24,7 @@ from typing import IO
 from tuner.config import SearchConfig, absolute, tracking_uri, working_copy
 from tuner.errors import RunFolderError
 from tuner.kill_points import KillPoint, kill_point
-from tuner.storage import is_url
+from tuner.storage import Storage, is_url
 from tuner.yaml_files import read_yaml, to_yaml
 
 _TEMPORARY = ".tmp"
@@ -79,7 +79,12 @@ class RunFolder:
 
     def finalist_model(self, trial: int, seed: int) -> Path:
         """The model of a finalist that was trained with `seed`."""
-        return self.path / "finalists" / f"trial-{trial}-seed-{seed}.npz"
+        return self.finalist_models / f"trial-{trial}-seed-{seed}.npz"
+
+    @property
+    def finalist_models(self) -> Path:
+        """The folder of these models."""
+        return self.path / "finalists"
 
     @property
     def result_files(self) -> tuple[Path, ...]:
@@ -90,8 +95,30 @@ class RunFolder:
             self.curves,
             self.finalists,
             self.tests,
+            *sorted(self.finalist_models.glob("*.npz")),
             self.journal,
         )
+
+    def take_over(self, storage: Storage) -> bool:
+        """Writes the files of a copy of this run, the journal last; False where there is no such copy.
+
+        Raises:
+            OSError: the copy cannot be read.
+        """
+        journal = storage.read(self.journal.name)
+        if journal is None:
+            return False
+        models = [
+            name for name in storage.names(self.finalist_models.name) if name.endswith(".npz")
+        ]
+        plain = [path.name for path in self.result_files if path.parent == self.path]
+        for name in (*models, *(name for name in plain if name != self.journal.name)):
+            content = storage.read(name)
+            if content is not None:
+                (self.path / name).parent.mkdir(parents=True, exist_ok=True)
+                write_bytes_atomically(self.path / name, content)
+        write_bytes_atomically(self.journal, journal)
+        return True
 
     @property
     def tensorboard(self) -> Path:

@@ -71,6 +71,20 @@ class Storage:
         except FileNotFoundError:
             return None
 
+    def names(self, folder: str) -> list[str]:
+        """The files in a folder below, each as `folder/name`; none where there is no such folder.
+
+        Raises:
+            OSError: it cannot be read.
+        """
+        with self._as_os_errors(folder):
+            self._files.invalidate_cache()  # others write to it, too
+            place = f"{self._folder}/{folder}"
+            if not self._files.exists(place):
+                return []
+            found = [str(path).rstrip("/") for path in self._files.ls(place, detail=False)]
+            return sorted(f"{folder}/{path.rpartition('/')[2]}" for path in found)
+
     def write(self, name: str, content: bytes) -> None:
         """Replaces a file; a reader sees the old one or the new one, never half of it.
 
@@ -82,7 +96,7 @@ class Storage:
             if self._is_object_store:
                 self._files.pipe_file(path, content)
                 return
-            self._files.makedirs(self._folder, exist_ok=True)
+            self._files.makedirs(path.rpartition("/")[0], exist_ok=True)
             part = f"{path}.{uuid4().hex}.part"
             try:
                 self._files.pipe_file(part, content)

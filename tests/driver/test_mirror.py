@@ -11,10 +11,15 @@ import boto3
 import pytest
 
 from tuner.config import SearchConfig
+from tuner.data import load_dataset
 from tuner.driver import mirror as mirror_module
 from tuner.driver.mirror import LEASE, NoMirror, StorageMirror, mirror_of
+from tuner.driver.progress import SilentListener
 from tuner.driver.search import EndReason, run_search
 from tuner.errors import RunFolderError, SearchError
+from tuner.finalists.confirmation import run_confirmation
+from tuner.finalists.ranking import read_finalists
+from tuner.finalists.request import Request, confirmation_config
 from tuner.run_folder import RunFolder
 from tuner.space import SearchSpace
 from tuner.storage import Storage
@@ -319,3 +324,36 @@ def test_a_search_on_s3_goes_on_on_another_machine(
     copy = Storage(f"{bucket}/mine")
     assert copy.read("leaderboard.csv").count(b"\n") == 1 + 7
     assert copy.read(LEASE) is None
+
+
+@pytest.mark.ray
+def test_a_confirmation_of_a_run_on_s3_is_copied_with_its_models(
+    shared_ray: None,
+    space: SearchSpace,
+    sentences: Path,
+    tmp_path: Path,
+    bucket: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("TUNER_CACHE", str(tmp_path / "first"))
+    data = {"source": str(sentences)}
+    asked = {"space": space, "data": data, "out": bucket, "name": "mine", "trainer": "toy"}
+    config = SearchConfig.model_validate({**asked, "trials": 4})
+    run_search(config)
+    folder = RunFolder.existing(f"{bucket}/mine")
+    run_confirmation(
+        folder, Request(top=2, seeds=1), confirmation_config(folder, {}), SilentListener()
+    )
+    copy = Storage(f"{bucket}/mine")
+    models = sorted(path.name for path in folder.finalist_models.iterdir())
+    assert len(models) == 2
+    assert copy.names("finalists") == [f"finalists/{name}" for name in models]
+    assert copy.read("finalists.csv") == folder.finalists.read_bytes()
+    assert copy.read(LEASE) is None
+    monkeypatch.setenv("TUNER_CACHE", str(tmp_path / "second"))
+    assert run_search(config).reason is EndReason.BUDGET_WAS_USED  # takes the copy up
+    there = RunFolder.existing(f"{bucket}/mine")
+    assert there.path != folder.path
+    dataset = load_dataset(config.data, seed=config.seed)
+    taken = [each.record.number for each in read_finalists(there, dataset)]
+    assert taken == [each.record.number for each in read_finalists(folder, dataset)]

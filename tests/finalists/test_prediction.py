@@ -67,6 +67,18 @@ def test_other_columns_stay_as_they_are_and_none_comes_twice(
     assert len(set(said.columns)) == 8
 
 
+def test_the_column_of_the_texts_is_guessed_as_a_search_does(
+    confirmed: Confirmed, tmp_path: Path
+) -> None:
+    classifier = confirmed.export(tmp_path / "model")
+    source = tmp_path / "texts.csv"
+    source.write_text("id,message,Review\n1,bad poor awful,good fine great\n")
+    predict_file(classifier, source, tmp_path / "said.csv", None)
+    said = pd.read_csv(tmp_path / "said.csv")
+    assert list(said["label"]) == list(classifier.predict(["good fine great"])["label"])
+    assert said["label"][0] != classifier.predict(["bad poor awful"])["label"][0]
+
+
 def test_lists_of_integers_are_sequences_too(confirmed: Confirmed, tmp_path: Path) -> None:
     classifier = confirmed.export(tmp_path / "model")
     source = tmp_path / "numbers.jsonl"

@@ -133,6 +133,39 @@ def test_an_architecture_of_ones_own_is_trained_and_written_for_predict(folder: 
     assert "- width: 8" in card
 
 
+OWN_LAYERS = """
+import keras
+
+
+class Scale(keras.layers.Layer):
+    def build(self, shape):
+        self.factor = self.add_weight(shape=(shape[-1],), initializer="ones")
+
+    def call(self, x):
+        return x * self.factor
+
+
+def build(*, vocabulary_size, n_classes, width):
+    ids = keras.Input((None,), dtype="int32")
+    x = keras.layers.GlobalMaxPooling1D()(keras.layers.Embedding(vocabulary_size, width)(ids))
+    return keras.Model(ids, keras.layers.Dense(1, activation="sigmoid")(Scale()(x)))
+"""
+
+
+def test_a_model_with_a_layer_of_ones_own_is_predicted_with_beside_its_module(folder: Path) -> None:
+    (folder / "own_layers.py").write_text(OWN_LAYERS)
+    words = ("architecture=own_layers:build", "width=4", "--data", "sentences.csv", "--epochs", "1")
+    ended = train(folder, *words, "--out", "layered")
+    assert (ended.code, ended.err) == (0, "")
+    # As the installed command: without the current folder on Python's path.
+    predict = [sys.executable, "-P", "-c", "from tuner.cli import main; main()", "predict"]
+    for place, code in ((folder, 0), (folder / "layered", 2)):
+        model = os.path.relpath(folder / "layered", place)
+        said = subprocess.run([*predict, model, "a b"], cwd=place, capture_output=True, text=True)
+        assert said.returncode == code, said.stderr
+    assert "where it names a module of yours, predict from the folder that has it" in said.stderr
+
+
 def test_a_training_that_diverges_says_so_and_leaves_no_model(folder: Path) -> None:
     words = ("learning_rate=1e38", "batch_size=8", "lstm_units=4")
     ended = train(folder, *words, "--data", "sentences.csv", "--out", "diverged")

@@ -1,5 +1,6 @@
 """Which columns of a table are the text, the label and the split."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tuner.config import DataConfig
@@ -56,6 +57,11 @@ def choose_columns(table: Table, config: DataConfig) -> Columns:
         if name is not None and table.names.count(name) > 1:
             raise refusal(table.where, f"column {excerpt(name)} exists twice; rename one of them")
     return Columns(text, label, split)
+
+
+def guess_text_column(names: Sequence[str]) -> str | None:
+    """The column whose name says most plainly that it holds the texts; None where none does."""
+    return _guess([name for name in names if _may_be_guessed(name)], _TEXT_NAMES, None)
 
 
 def _may_be_guessed(name: str) -> bool:

@@ -22,7 +22,7 @@ from uuid import uuid4
 
 from tuner.config import SearchConfig
 from tuner.errors import RunFolderError, SearchError
-from tuner.run_folder import RunFolder, whole_lines, write_bytes_atomically
+from tuner.run_folder import RunFolder, whole_lines
 from tuner.storage import Storage
 from tuner.validation import one_line
 
@@ -142,20 +142,15 @@ class StorageMirror:
         if theirs is None:
             return
         ours = self._folder.journal.read_bytes() if self._folder.journal.is_file() else b""
-        if ours.startswith(
-            whole_lines(theirs)
-        ):  # our last seconds were never copied, or nothing is new
-            return
+        if ours.startswith(whole_lines(theirs)):
+            return  # our last seconds were never copied, or nothing is new
         if not theirs.startswith(whole_lines(ours)):
             self._remove_lease()
             raise RunFolderError(
                 f"{self._folder.path}: has gone on, and so has its copy in {self._storage.place}; "
                 "move one of them away, or search under another --name"
             )
-        for path in self._folder.result_files:
-            content = self._storage.read(path.name)
-            if content is not None:
-                write_bytes_atomically(path, content)
+        self._folder.take_over(self._storage)
 
     @contextmanager
     def holding(self) -> Iterator[None]:
@@ -203,11 +198,12 @@ class StorageMirror:
             with suppress(FileNotFoundError):
                 status = path.stat()
                 copied = _Copied(status.st_mtime_ns, status.st_size)
-                if self._copied.get(path.name) != copied:
+                name = path.relative_to(self._folder.path).as_posix()
+                if self._copied.get(name) != copied:
                     content = path.read_bytes()
                     is_journal = path == self._folder.journal
-                    changed[path.name] = whole_lines(content) if is_journal else content
-                    self._copied[path.name] = copied
+                    changed[name] = whole_lines(content) if is_journal else content
+                    self._copied[name] = copied
         return changed
 
     def _note_failure(self) -> str | None:

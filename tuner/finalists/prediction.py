@@ -15,6 +15,7 @@ import pandas as pd
 from rich.console import Console
 from rich.progress import Progress
 
+from tuner.data.columns import guess_text_column
 from tuner.data.files import file_format, json_object
 from tuner.data.refusal import excerpt, refusal
 from tuner.errors import DataError
@@ -23,7 +24,6 @@ from tuner.leaderboard import to_csv
 from tuner.validation import one_line
 
 _ROWS = 2000  # at a time
-_PLAIN_NAMES = ("text", "review", "sentence", "sequence", "content", "comment")
 _TABS = {".tsv", ".tab"}
 _JSON_LINES = {".jsonl", ".ndjson", ".json"}
 
@@ -106,9 +106,8 @@ def _csv_pieces(source: Path, form: str, content: Any) -> Iterator[pd.DataFrame]
     separator = "\t" if form in _TABS else ","
     read = pd.read_csv(content, sep=separator, dtype=str, keep_default_na=False, chunksize=_ROWS)
     for rows in read:
-        if not isinstance(
-            rows.index, pd.RangeIndex
-        ):  # pandas takes a cell too many for a row's name
+        if not isinstance(rows.index, pd.RangeIndex):
+            # pandas takes a cell too many for a row's name
             raise refusal(
                 str(source),
                 "its rows have more cells than its first line; put texts that hold a "
@@ -181,12 +180,9 @@ def _texts(source: Path, cells: "pd.Series[Any]", before: int) -> list[Any]:
 
 
 def _column(source: Path, rows: pd.DataFrame, asked: str | None) -> str:
-    names = list(rows.columns)
-    plain = [name for name in names if str(name).lower() in _PLAIN_NAMES]
-    if asked is None and len(names) == 1:
-        return str(names[0])
-    if asked is None and len(plain) == 1:
-        return str(plain[0])
+    names = [str(name) for name in rows.columns]
+    if asked is None:
+        asked = names[0] if len(names) == 1 else guess_text_column(names)
     if asked in names:
         return str(asked)
     listed = ", ".join(map(repr, names))

@@ -58,6 +58,8 @@ def confirmation_config(
     """
     recorded = make_config({}, config_file=folder.run_file)
     update = {"out": str(folder.path.parent), "name": folder.path.name, "address": None}
+    if recorded.is_mirrored and recorded.folder == folder.path:  # the copy is kept up to date
+        update |= {"out": recorded.out, "name": recorded.run_name}
     if recorded.storage_path is not None:
         # What an interrupted search left there is not ours to remove.
         update["storage_path"] = f"{recorded.storage_path}/confirmation"
