@@ -11,7 +11,7 @@ from tuner.data import EncodedSequences
 from tuner.errors import TrialDiverged, TrialFailed, TrialOutOfMemory
 from tuner.hyperparameters import resolve
 from tuner.trial import TrainsByEpoch, TrialSpec
-from tuner.trial.spec import EpochResult, never
+from tuner.trial.spec import EpochResult
 from tuner.trial.toy import ToyTraining
 from tuner.trial.training import Training
 
@@ -33,11 +33,9 @@ def make(
     validation: EncodedSequences,
     n_classes: int,
 ) -> Make:
-    def _make(*, seed: int = 5, epochs: int = 2, should_stop: Callable[[], bool] = never):
+    def _make(*, seed: int = 5, epochs: int = 2):
         spec = TrialSpec(0, resolve("lstm", SMALL), seed, epochs)
-        return request.param(
-            spec, train=train, validation=validation, n_classes=n_classes, should_stop=should_stop
-        )
+        return request.param(spec, train=train, validation=validation, n_classes=n_classes)
 
     return _make
 
@@ -101,20 +99,6 @@ def test_same_seed_gives_the_same_figures_whatever_ran_before(make: Make) -> Non
 
     assert without_seconds(again) == without_seconds(first)
     assert without_seconds(other) != without_seconds(first)
-
-
-def test_ends_cleanly_when_asked_to_stop_between_epochs(make: Make) -> None:
-    stopped: list[bool] = []
-    results = make(epochs=5, should_stop=lambda: bool(stopped)).epochs()
-
-    next(results)
-    stopped.append(True)
-
-    assert list(results) == []
-
-
-def test_gives_nothing_when_asked_to_stop_from_the_start(make: Make) -> None:
-    assert list(make(should_stop=lambda: True).epochs()) == []
 
 
 @pytest.mark.parametrize(

@@ -30,14 +30,12 @@ SMALL = {
 @pytest.fixture
 def make_training(make_sequences):
     def _make(architecture: str = "lstm", *, n_classes: int = 2, epochs: int = 1, **more):
-        stop = more.pop("should_stop", lambda: False)
         n = more.pop("n", 70)
         return Training(
             TrialSpec(0, resolve(architecture, {**SMALL, **more}), 3, epochs),
             train=make_sequences(n, n_classes=n_classes, seed=1),
             validation=make_sequences(40, n_classes=n_classes, seed=2),
             n_classes=n_classes,
-            should_stop=stop,
         )
 
     return _make
@@ -83,10 +81,11 @@ def test_training_figures_are_means_over_every_sequence(make_training, make_sequ
     assert result.accuracy == pytest.approx(whole.accuracy)
 
 
-def test_stops_within_an_epoch(make_training) -> None:
-    calls = iter([False, False, True])
+def test_divergence_ends_the_epoch_at_once(make_training) -> None:
     steps: list[int] = []
-    training = make_training(should_stop=lambda: next(calls))
+    training = make_training()
+    classifier = training.model.get_layer("classifier")
+    classifier.set_weights([np.full_like(w, np.nan) for w in classifier.get_weights()])
     step = make_train_step(training.model, batch_size=16)
 
     def counted(ids, labels):
@@ -95,27 +94,10 @@ def test_stops_within_an_epoch(make_training) -> None:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("tuner.trial.training.make_train_step", lambda model, **_: counted)
-        assert list(training.epochs()) == []
+        with pytest.raises(TrialDiverged, match="loss became nan in epoch 1; lower learning_rate"):
+            list(training.epochs())
 
-    assert len(steps) == 2
-
-
-def test_divergence_ends_the_epoch_at_once(make_training) -> None:
-    batches = 0
-
-    def count() -> bool:
-        nonlocal batches
-        batches += 1
-        return False
-
-    training = make_training(should_stop=count)
-    classifier = training.model.get_layer("classifier")
-    classifier.set_weights([np.full_like(w, np.nan) for w in classifier.get_weights()])
-
-    with pytest.raises(TrialDiverged, match="loss became nan in epoch 1; lower learning_rate"):
-        list(training.epochs())
-
-    assert batches == 1
+    assert len(steps) == 1
 
 
 def test_divergence_in_the_last_step_shows_in_validation(make_training) -> None:

@@ -4,6 +4,7 @@ Must not import Keras or Ray.
 """
 
 import difflib
+import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -139,7 +140,7 @@ def _neither(word: str) -> ConfigError:
     near = difflib.get_close_matches(word, ARCHITECTURES, n=1)
     if near:
         return ConfigError(f"{word}: did you mean {ARCHITECTURE}={near[0]}?")
-    if RunFolder(Path(word).expanduser()).journal.is_file():
+    if RunFolder(Path(os.path.expanduser(word))).journal.is_file():
         return ConfigError(f"{word}: which row? write {word}:17, a trial's number")
     return ConfigError(
         f"{word!r}: must be a row (RUN:17, a trial's number) or parameters (lstm_units=64 learning_rate=1e-3)"

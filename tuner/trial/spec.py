@@ -19,9 +19,8 @@ class TrialSpec:
     hyperparameters: Hyperparameters
     seed: int
     max_epochs: int
-    stop_after: int | None = (
-        None  # epochs, where that is decided beforehand; the schedule still knows max_epochs
-    )
+    # Epochs, where that is decided beforehand; the schedule still knows max_epochs.
+    stop_after: int | None = None
 
     @property
     def epochs(self) -> int:
@@ -57,9 +56,8 @@ class TrainedModel:
     """What is kept of a finalist: its weights, and what it says of the sequences that were held out."""
 
     figures: HeldOutFigures
-    probabilities: NDArray[
-        np.float32
-    ]  # (n_held_out, n_classes), rows in the order of the sequences
+    # (n_held_out, n_classes), rows in the order of the sequences
+    probabilities: NDArray[np.float32]
     weights: tuple[NDArray[Any], ...]  # in Keras' order
     vocabulary_size: int  # ids that the model knows: no more than occur in what it learned from
 
@@ -76,7 +74,7 @@ class TrainsByEpoch(Protocol):
         """What it trains on: "cpu", or a GPU's name."""
 
     def epochs(self) -> Iterator[EpochResult]:
-        """Trains, giving each epoch's figures as it ends; ends early when the trial is asked to stop.
+        """Trains, giving each epoch's figures as it ends.
 
         Raises:
             TrialDiverged: the loss became NaN or infinite.
@@ -90,8 +88,3 @@ class TrainsByEpoch(Protocol):
         Raises:
             TrialOutOfMemory, TrialFailed: it cannot be measured.
         """
-
-
-def never() -> bool:
-    """The `should_stop` of a trial that nobody stops."""
-    return False

@@ -14,7 +14,7 @@ Tests make a toy trial misbehave, one of `Fault`, either through parameters of a
 import math
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from enum import StrEnum
 
 import numpy as np
@@ -24,9 +24,8 @@ from tuner.errors import TrialDiverged
 from tuner.hyperparameters import ARCHITECTURES, Hyperparameters
 from tuner.trial.checkpoint import Checkpoint
 from tuner.trial.failures import trial_errors
-from tuner.trial.spec import EpochResult, HeldOutFigures, TrainedModel, TrialSpec, never
+from tuner.trial.spec import EpochResult, HeldOutFigures, TrainedModel, TrialSpec
 
-_POLL_S = 0.01
 _BEST_LEARNING_RATE = 2e-3
 _BEST_UNITS = 96
 _BEST_DROPOUT = 0.4
@@ -40,7 +39,7 @@ class Fault(StrEnum):
     FAIL = "fail"  # raises an error as Keras would
     DIVERGE = "diverge"
     MEMORY = "memory"
-    HANG = "hang"  # until it is asked to stop
+    HANG = "hang"  # for ever
     CRASH = "crash"  # ends the process
 
 
@@ -54,7 +53,6 @@ class ToyTraining:
         train: EncodedSequences | None = None,
         validation: EncodedSequences | None = None,
         n_classes: int = 2,
-        should_stop: Callable[[], bool] = never,
         checkpoint: Checkpoint | None = None,
         environment: Mapping[str, str] = os.environ,
     ) -> None:
@@ -62,16 +60,14 @@ class ToyTraining:
         custom = spec.hyperparameters.custom
         self._spec = spec
         self._n_classes = n_classes
-        self._should_stop = should_stop
         self._checkpoint = checkpoint
         faults = _faults(environment.get("TUNER_TOY_FAULTS", ""))
         self._fault = Fault(faults.get(spec.number, str(custom.get("fault", Fault.NONE))))
         self._fault_epoch = int(custom.get("fault_epoch", 1))
         self._seconds = float(custom.get("epoch_seconds", environment.get("TUNER_TOY_SECONDS", 0)))
         self.weights = _count_weights(spec.hyperparameters)
-        given = environment.get(
-            "CUDA_VISIBLE_DEVICES", ""
-        )  # as Ray sets it for a trial that asks for GPUs
+        # As Ray sets it for a trial that asks for GPUs.
+        given = environment.get("CUDA_VISIBLE_DEVICES", "")
         self.device = f"gpu {given}" if given and given != "-1" else "cpu"
 
     def epochs(self) -> Iterator[EpochResult]:
@@ -85,8 +81,7 @@ class ToyTraining:
             with trial_errors():
                 if epoch == self._fault_epoch:
                     self._misbehave(epoch)
-                if self._is_stopped_within(self._seconds):
-                    return
+                time.sleep(self._seconds)
             done.append(self._result(epoch, time.perf_counter() - started))
             if self._checkpoint is not None and epoch < self._spec.epochs:
                 self._checkpoint.save(done, ())
@@ -121,19 +116,10 @@ class ToyTraining:
             case Fault.MEMORY:
                 raise MemoryError("this toy trial was told to run out of memory")
             case Fault.HANG:
-                self._is_stopped_within(math.inf)
+                while True:
+                    time.sleep(60)
             case Fault.CRASH:
                 os._exit(1)
-
-    def _is_stopped_within(self, seconds: float) -> bool:
-        """Waits for `seconds`, or less when asked to stop."""
-        end = time.monotonic() + seconds
-        while not self._should_stop():
-            left = end - time.monotonic()
-            if left <= 0:
-                return False
-            time.sleep(min(_POLL_S, left))
-        return True
 
     def _result(self, epoch: int, seconds: float) -> EpochResult:
         rng = np.random.default_rng((self._spec.seed, epoch))

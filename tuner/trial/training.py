@@ -5,7 +5,7 @@ Only a worker imports this module: it loads Keras.
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import keras
@@ -20,7 +20,7 @@ from tuner.trial.checkpoint import Checkpoint
 from tuner.trial.devices import device_name
 from tuner.trial.evaluation import Evaluation, evaluate
 from tuner.trial.failures import trial_errors
-from tuner.trial.spec import EpochResult, HeldOutFigures, TrainedModel, TrialSpec, never
+from tuner.trial.spec import EpochResult, HeldOutFigures, TrainedModel, TrialSpec
 from tuner.trial.steps import make_train_step
 
 # A trial's first steps take batches of mixed lengths, of whose sequences they see the last tokens only: sequence length
@@ -42,7 +42,6 @@ class Training:
         train: EncodedSequences,
         validation: EncodedSequences,
         n_classes: int,
-        should_stop: Callable[[], bool] = never,
         checkpoint: Checkpoint | None = None,
         keep_best: Metric | None = None,
     ) -> None:
@@ -59,7 +58,6 @@ class Training:
         hyperparameters = spec.hyperparameters
         self._spec = spec
         self._n_classes = n_classes
-        self._should_stop = should_stop
         self._checkpoint = checkpoint
         self._keep_best = keep_best
         self._best: list[NDArray[Any]] = []  # the weights of the best epoch so far
@@ -104,11 +102,8 @@ class Training:
         for epoch in range(len(done) + 1, self._spec.epochs + 1):
             started = time.perf_counter()
             with trial_errors():
-                figures = self._train_epoch(epoch)
-                if figures is None:
-                    return
+                loss, accuracy = self._train_epoch(epoch)
                 evaluation = self._evaluate(epoch)
-            loss, accuracy = figures
             done.append(
                 EpochResult(
                     epoch=epoch,
@@ -176,8 +171,8 @@ class Training:
         self._model.optimizer.build(self._model.trainable_variables)
         return [*self._model.variables, *self._model.optimizer.variables]
 
-    def _train_epoch(self, epoch: int) -> tuple[float, float] | None:
-        """Mean loss and accuracy over the epoch's sequences; None when asked to stop within it."""
+    def _train_epoch(self, epoch: int) -> tuple[float, float]:
+        """Mean loss and accuracy over the epoch's sequences."""
         sums = np.zeros(2)
         rng = np.random.default_rng((self._spec.seed, epoch))
         batch_size = self._spec.hyperparameters.batch_size
@@ -189,8 +184,6 @@ class Training:
             mixed_batches=self._warm_up_left,
         )
         for indices in batches:
-            if self._should_stop():
-                return None
             widest = min(_WARM_UP_LENGTH, max_length) if self._warm_up_left else max_length
             ids = pad(self._train, indices, max_width=widest)
             loss, accuracy = self._step(ids, self._train.labels[indices])
@@ -198,8 +191,6 @@ class Training:
                 raise TrialDiverged(f"loss became {loss} in epoch {epoch}; lower learning_rate")
             sums += len(indices) * np.array([loss, accuracy])
             self._warm_up_left = max(0, self._warm_up_left - 1)
-        if self._should_stop():
-            return None
         loss, accuracy = sums / len(self._train)
         return float(loss), float(accuracy)
 
