@@ -5,7 +5,7 @@ from typing import Any
 
 from tuner.records import TrialRecord
 from tuner.run_folder import RunFolder
-from tuner.status import TrialStatus
+from tuner.trial_status import TrialStatus
 from tuner.yaml_files import to_yaml
 
 SCRIPT = "<script>alert(1)</script>"

@@ -8,8 +8,8 @@ import optuna
 from tuner.config import PrunerName, SamplerName
 from tuner.objectives import Cost, Objectives
 from tuner.space import SearchSpace
-from tuner.status import TrialFacts, TrialStatus
 from tuner.study import SearchStudy, create_or_open_study
+from tuner.trial_status import TrialFacts, TrialStatus
 
 FACTS = TrialFacts(seed=7, host="h", device="cpu", weights=123)
 

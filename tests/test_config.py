@@ -14,11 +14,11 @@ from tuner.config import (
     SamplerName,
     SearchConfig,
     TokenMode,
-    format_duration,
     make_config,
     parse_duration,
 )
 from tuner.errors import ConfigError, SpaceError, UsageError
+from tuner.numbers import format_duration
 from tuner.run_folder import RunFolder
 from tuner.space import SearchSpace
 from tuner.space_files import find_space

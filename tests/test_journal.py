@@ -14,9 +14,10 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from studies import open_study, run_trial
 
+from tuner.csv_text import to_csv
 from tuner.errors import RunFolderError, UsageError
 from tuner.journal import mend_end, open_journal, trim_torn_line
-from tuner.leaderboard import curves, leaderboard, to_csv
+from tuner.leaderboard import curves, leaderboard
 from tuner.records import StudyReader
 from tuner.space import SearchSpace
 from tuner.study import load_study

@@ -17,24 +17,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tuner.config import SamplerName
+from tuner.csv_text import to_csv, write_csv
 from tuner.errors import UsageError
-from tuner.leaderboard import (
-    PARETO,
-    curves,
-    leaderboard,
-    merge,
-    only_front,
-    sort_by,
-    to_csv,
-    to_json,
-    write_csv,
-)
+from tuner.leaderboard import PARETO, curves, leaderboard, merge, only_front, sort_by, to_json
 from tuner.objectives import Cost, Objectives
 from tuner.pareto import dominates
 from tuner.records import StudyReader, TrialRecord, on_front, ranked
 from tuner.space import RESERVED_NAMES, Metric, Mode, SearchSpace
-from tuner.status import TrialStatus
 from tuner.study import SearchStudy, TrialFacts
+from tuner.trial_status import TrialStatus
 
 CONTRACT_BEFORE = (
     *("rank", "trial", "status", "architecture", "score", "val_accuracy", "val_loss"),

@@ -14,9 +14,10 @@ import pytest
 import yaml
 
 from tuner import run_folder
+from tuner.atomic_files import write_atomically
 from tuner.config import SearchConfig, make_config
 from tuner.errors import RunFolderError
-from tuner.run_folder import RunFolder, write_atomically
+from tuner.run_folder import RunFolder
 from tuner.space import SearchSpace
 
 _HOLD = """

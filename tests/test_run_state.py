@@ -14,8 +14,8 @@ from tuner.objectives import Cost
 from tuner.run_folder import RunFolder
 from tuner.run_state import Activity, read_run_state
 from tuner.space import SearchSpace
-from tuner.status import TrialStatus
 from tuner.terminal.run_state import state_json, state_lines
+from tuner.trial_status import TrialStatus
 
 
 class Sitting:

@@ -11,7 +11,7 @@ from studies import metrics, open_study, run_trial
 
 from tuner import run as run_module
 from tuner import snapshot
-from tuner.driver.files import LeaderboardFiles
+from tuner.driver.run_files import LeaderboardFiles
 from tuner.journal import open_journal
 from tuner.leaderboard import leaderboard
 from tuner.objectives import Cost
@@ -20,8 +20,8 @@ from tuner.run import Run
 from tuner.run_folder import RunFolder
 from tuner.snapshot import point_of, read_snapshot, write_snapshot
 from tuner.space import SearchSpace
-from tuner.status import TrialStatus
 from tuner.study import CONFIRMATION, SearchStudy, load_study
+from tuner.trial_status import TrialStatus
 
 
 @pytest.fixture(autouse=True)

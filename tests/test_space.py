@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from tuner.errors import SpaceError
 from tuner.hyperparameters import ARCHITECTURES, Hyperparameters
-from tuner.parameters import Choice, FloatRange, IntRange
+from tuner.ranges import Choice, FloatRange, IntRange
 from tuner.space import Metric, SearchSpace
 from tuner.space_files import find_space
 

@@ -13,8 +13,8 @@ from tuner.errors import JournalTorn, RunFolderError
 from tuner.objectives import Cost
 from tuner.records import StudyReader, on_front, ranked
 from tuner.space import SearchSpace
-from tuner.status import TrialFacts, TrialStatus
 from tuner.study import STUDY_NAME, derive_seed, load_study
+from tuner.trial_status import TrialFacts, TrialStatus
 
 
 @pytest.fixture

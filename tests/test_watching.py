@@ -14,9 +14,9 @@ from tuner.errors import JournalTorn, RunFolderError
 from tuner.records import StudyReader
 from tuner.run_folder import RunFolder
 from tuner.space import SearchSpace
-from tuner.status import TrialStatus
 from tuner.study import load_study
 from tuner.trial import EpochResult
+from tuner.trial_status import TrialStatus
 from tuner.watching import WatchedStudy, watch
 
 

@@ -23,13 +23,13 @@ from pydantic import (
 )
 
 from tuner.errors import ConfigError
+from tuner.numbers import format_duration
 from tuner.objectives import Cost, Objectives, parse_objectives
-from tuner.parameters import Strict
 from tuner.space import MetricName, SearchSpace
 from tuner.space_files import find_space
 from tuner.storage import is_url
 from tuner.user_cache import cache_root
-from tuner.validation import first_problem
+from tuner.validation import Strict, first_problem
 from tuner.yaml_files import read_yaml
 
 DEFAULT_TRIALS = 30
@@ -92,17 +92,6 @@ def parse_duration(text: str | float) -> float:
     if not 0 < seconds < float("inf"):
         raise ValueError(f"must be above zero, got {text!r}")
     return seconds
-
-
-def format_duration(seconds: float) -> str:
-    """A duration as a person writes it: `45s`, `4m10s`, `1h30m`."""
-    whole = round(seconds)
-    hours, minutes, rest = whole // 3600, whole % 3600 // 60, whole % 60
-    if hours:
-        return f"{hours}h{minutes:02d}m" if minutes else f"{hours}h"
-    if minutes:
-        return f"{minutes}m{rest:02d}s" if rest else f"{minutes}m"
-    return f"{rest}s"
 
 
 def _exact_duration(seconds: float) -> str | float:

@@ -6,9 +6,7 @@ Must not import Ray, Keras or TensorFlow.
 """
 
 import json
-import re
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -17,13 +15,11 @@ from tuner.errors import UsageError
 from tuner.objectives import Objectives
 from tuner.pareto import front
 from tuner.records import StudyReader, TrialRecord, on_front, ranked
-from tuner.run_folder import write_atomically
 from tuner.space import Mode, SearchSpace
-from tuner.status import TrialStatus
+from tuner.trial_status import TrialStatus
 
-PARETO = (
-    "pareto"  # of two objectives: whether the trial is on the front; stands before the parameters
-)
+# Of two objectives: whether the trial is on the front; stands before the parameters.
+PARETO = "pareto"
 _BEFORE_PARAMETERS = (
     "rank",
     "trial",
@@ -55,11 +51,6 @@ _EMPTY_TYPES = {
     **dict.fromkeys(("seconds_per_epoch", "loss", "accuracy", "val_f1"), "Float64"),
     **dict.fromkeys(("baseline", PARETO), "boolean"),
 }
-# Escape sequences in an error's text would be obeyed by the terminal that shows the file. Tabs and line ends stay.
-_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
-# Characters that make a spreadsheet run a cell as a formula (CWE-1236).
-_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
-_NUMBER = re.compile(r"[+-]?\d+(\.\d+)?([eE][+-]?\d+)?")
 
 
 def leaderboard(reader: StudyReader) -> pd.DataFrame:
@@ -157,25 +148,9 @@ def sort_by(board: pd.DataFrame, column: str) -> pd.DataFrame:
     )
 
 
-def to_csv(frame: pd.DataFrame) -> str:
-    """RFC 4180 text; cells that a spreadsheet would run are given a leading apostrophe."""
-    safe = frame.copy()
-    for name in safe.columns:
-        if not pd.api.types.is_numeric_dtype(safe[name]):
-            safe[name] = safe[name].map(_neutral, na_action="ignore")
-    safe.columns = pd.Index([_neutral(str(name)) for name in safe.columns])
-    text: str = safe.to_csv(index=False, lineterminator="\r\n")
-    return text
-
-
 def to_json(frame: pd.DataFrame) -> str:
     """A list of objects, every number with all its digits (pandas would round to ten places)."""
     return json.dumps(_rows(frame), indent=2, ensure_ascii=False, allow_nan=False)
-
-
-def write_csv(frame: pd.DataFrame, path: Path) -> None:
-    """Writes `frame` so that a reader never sees half a file."""
-    write_atomically(path, to_csv(frame))
 
 
 def _row(rank: int, record: TrialRecord, names: Sequence[str]) -> dict[str, Any]:
@@ -232,12 +207,3 @@ def _typed(rows: Sequence[Mapping[str, Any]], columns: Iterable[str]) -> pd.Data
             series.round(_DIGITS[name]) if dtype == "Float64" and name in _DIGITS else series
         )
     return pd.DataFrame(frame)
-
-
-def _neutral(cell: object) -> object:
-    if not isinstance(cell, str):
-        return cell
-    shown = _CONTROL.sub("�", cell)
-    if shown.startswith(_FORMULA_STARTS) and not _NUMBER.fullmatch(shown):
-        return f"'{shown}"
-    return shown

@@ -23,3 +23,14 @@ def number_text(value: Any) -> str:
 def cost_text(cost: float | None) -> str:
     """A number of weights, or seconds."""
     return "" if cost is None else f"{cost:,}" if isinstance(cost, int) else f"{cost:.3g}"
+
+
+def format_duration(seconds: float) -> str:
+    """A duration as a person writes it: `45s`, `4m10s`, `1h30m`."""
+    whole = round(seconds)
+    hours, minutes, rest = whole // 3600, whole % 3600 // 60, whole % 60
+    if hours:
+        return f"{hours}h{minutes:02d}m" if minutes else f"{hours}h"
+    if minutes:
+        return f"{minutes}m{rest:02d}s" if rest else f"{minutes}m"
+    return f"{rest}s"

@@ -18,7 +18,7 @@ from tuner.hyperparameters import Scalar
 from tuner.objectives import Cost, FrontTrial, Objectives
 from tuner.pareto import front
 from tuner.space import Mode, SearchSpace
-from tuner.status import TrialStatus
+from tuner.trial_status import TrialStatus
 from tuner.validation import one_line
 
 

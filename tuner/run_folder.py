@@ -12,7 +12,6 @@ import platform
 import shlex
 import shutil
 import socket
-import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -21,13 +20,12 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import IO
 
+from tuner.atomic_files import TEMPORARY, write_atomically, write_bytes_atomically
 from tuner.config import SearchConfig, absolute, tracking_uri, working_copy
 from tuner.errors import RunFolderError
-from tuner.kill_points import KillPoint, kill_point
 from tuner.storage import Storage, is_url
 from tuner.yaml_files import read_yaml, to_yaml
 
-_TEMPORARY = ".tmp"
 _LOCK_ATTEMPTS = 5
 _RECORDED_PACKAGES = ("sequence-tuner", "ray", "optuna", "keras", "tensorflow", "numpy", "pandas")
 
@@ -243,7 +241,7 @@ class RunFolder:
                     f"{self.path}: cannot be written to ({cause.strerror}); make room, or choose another --out"
                 ) from cause
             self.stop_request.unlink(missing_ok=True)  # it was an earlier search's
-            for half_written in self.path.glob(f".*{_TEMPORARY}*"):  # by a search that was killed
+            for half_written in self.path.glob(f".*{TEMPORARY}*"):  # by a search that was killed
                 half_written.unlink(missing_ok=True)
             try:
                 yield
@@ -368,30 +366,6 @@ def fingerprint(config: SearchConfig, data_fingerprint: str) -> dict[str, str | 
         # Runs that were made before there were two have none either.
         **({"objectives": ",".join(config.objectives)} if config.objectives else {}),
     }
-
-
-def write_atomically(path: Path, text: str) -> None:
-    """Writes `text` so that a reader sees the old file or the new one, never half of it."""
-    write_bytes_atomically(path, text.encode("utf-8", errors="backslashreplace"))
-
-
-def write_bytes_atomically(path: Path, content: bytes) -> None:
-    """Writes `content` likewise."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(
-        dir=path.parent, prefix=f".{path.name}.", suffix=_TEMPORARY
-    )
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)
-        kill_point(KillPoint.FILE_WRITTEN)
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
 
 
 def installed_versions() -> Mapping[str, str]:

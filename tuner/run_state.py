@@ -21,8 +21,8 @@ from tuner.records import (
     on_front,
 )
 from tuner.run_folder import RunFolder
-from tuner.status import TrialStatus
 from tuner.study import load_study
+from tuner.trial_status import TrialStatus
 
 
 class Activity(StrEnum):

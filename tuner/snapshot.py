@@ -14,11 +14,12 @@ from typing import Any
 
 import pandas as pd
 
+from tuner.atomic_files import write_bytes_atomically
 from tuner.errors import SpaceError
 from tuner.leaderboard import columns
 from tuner.objectives import Cost, Objectives
 from tuner.records import Attribute, StudyReader
-from tuner.run_folder import RunFolder, write_bytes_atomically
+from tuner.run_folder import RunFolder
 from tuner.space import SearchSpace
 
 _LEAST_ROWS = 2000  # below, the journal is read in less than a second

@@ -27,8 +27,8 @@ from tuner.hyperparameters import (
     is_custom,
     resolve,
 )
-from tuner.parameters import FloatRange, Parameter, Parameters, Range, Strict, SuggestsValues
-from tuner.validation import first_problem
+from tuner.ranges import FloatRange, Parameter, Parameters, Range, SuggestsValues
+from tuner.validation import Strict, first_problem
 from tuner.yaml_files import parse_yaml, read_yaml, to_yaml
 
 ARCHITECTURE = "architecture"  # the study's parameter that decides which others a trial has

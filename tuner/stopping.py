@@ -3,8 +3,8 @@
 import time
 from collections.abc import Callable
 
-from tuner.config import format_duration
 from tuner.errors import RunFolderError
+from tuner.numbers import format_duration
 from tuner.run_folder import RunFolder
 
 _POLL_S = 0.1

@@ -32,7 +32,7 @@ from tuner.records import (
 )
 from tuner.sampling import make_sampler
 from tuner.space import SearchSpace
-from tuner.status import TrialFacts, TrialStatus
+from tuner.trial_status import TrialFacts, TrialStatus
 
 STUDY_NAME = "tuner"
 CONFIRMATION = "confirmation"  # the name of the study of the finalists, in the same journal

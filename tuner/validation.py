@@ -1,10 +1,10 @@
-"""Turns pydantic's report into one line: where, rule, what was given."""
+"""What is parsed at the edge: models that refuse what they do not know, and their report in one line."""
 
 import difflib
 from collections.abc import Iterable
 from typing import Any
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 # A parameter's form stands in pydantic's locations (discriminated union) but nowhere in the user's file:
 # its place below each section.
@@ -22,6 +22,14 @@ _NUMBERS = {
     "float_type": "a number",
 }
 _ONE_VALUE = {"bool_type", "bool_parsing"}
+
+
+class Strict(BaseModel):
+    """A frozen model that refuses keys it does not know."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", populate_by_name=True, allow_inf_nan=False
+    )
 
 
 def first_problem(error: ValidationError, *, field: bool = True, known: Iterable[str] = ()) -> str:

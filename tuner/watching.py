@@ -32,8 +32,8 @@ from tuner.records import (
     on_front,
 )
 from tuner.run_folder import RunFolder
-from tuner.status import TrialStatus
 from tuner.study import CONFIRMATION, STUDY_NAME, load_study, study_beside
+from tuner.trial_status import TrialStatus
 
 if TYPE_CHECKING:
     from datetime import datetime

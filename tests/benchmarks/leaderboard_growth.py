@@ -17,7 +17,7 @@ from leaderboard_journal import write_journal
 from outcome import options, show
 
 from tuner.config import PrunerName, SamplerName, make_config
-from tuner.driver.files import LeaderboardFiles
+from tuner.driver.run_files import LeaderboardFiles
 from tuner.records import StudyReader
 from tuner.run_folder import RunFolder
 from tuner.study import create_or_open_study, load_study

@@ -18,10 +18,10 @@ from outcome import options, show
 from tuner.config import PrunerName, SamplerName
 from tuner.errors import TrialError
 from tuner.space import SearchSpace
-from tuner.status import TrialFacts, TrialStatus
 from tuner.study import SearchStudy, create_or_open_study
 from tuner.trial.spec import TrialSpec
 from tuner.trial.toy import ToyTraining
+from tuner.trial_status import TrialFacts, TrialStatus
 
 SPACE = Path(__file__).with_name("space.yaml")
 TRIALS = (100, 1000, 10_000)

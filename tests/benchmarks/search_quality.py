@@ -15,8 +15,9 @@ from statistics import mean, stdev
 import pandas as pd
 from outcome import options, show
 
-from tuner.config import DataConfig, format_duration
+from tuner.config import DataConfig
 from tuner.data.load import read_rows
+from tuner.numbers import format_duration
 from tuner.run import Run
 from tuner.space_files import find_space
 from tuner.yaml_files import to_yaml

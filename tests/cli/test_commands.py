@@ -19,8 +19,8 @@ from tuner.errors import SearchError
 from tuner.objectives import Cost, Objectives
 from tuner.run_folder import RunFolder
 from tuner.space import SearchSpace
-from tuner.status import TrialStatus
 from tuner.study import TrialFacts, create_or_open_study
+from tuner.trial_status import TrialStatus
 
 SPACES = Path(__file__).parents[2] / "search_spaces"
 

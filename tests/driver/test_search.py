@@ -12,7 +12,7 @@ from tuner.driver.progress import EventKind
 from tuner.driver.search import run_search
 from tuner.driver.sitting import EndReason
 from tuner.space import SearchSpace
-from tuner.status import TrialStatus
+from tuner.trial_status import TrialStatus
 
 pytestmark = pytest.mark.ray
 

@@ -9,9 +9,9 @@ from tuner.driver.progress import Event, EventKind, SearchState
 from tuner.driver.session import SearchSession
 from tuner.records import StudyReader
 from tuner.space import SearchSpace
-from tuner.status import TrialFacts, TrialStatus
 from tuner.study import create_or_open_study
 from tuner.trial import EpochResult
+from tuner.trial_status import TrialFacts, TrialStatus
 
 
 class Clock:

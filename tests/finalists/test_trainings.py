@@ -20,7 +20,7 @@ from tuner.finalists.trainings import (
 )
 from tuner.records import Attribute, is_cut_off
 from tuner.run_folder import RunFolder
-from tuner.status import TrialStatus
+from tuner.trial_status import TrialStatus
 
 
 def training(finalist: int, seed: int = 1, train_on: TrainOn = TrainOn.TRAIN) -> Training:

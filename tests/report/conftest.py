@@ -12,7 +12,7 @@ from tuner.objectives import Cost
 from tuner.report.reading import Reading, read_run
 from tuner.run_folder import RunFolder
 from tuner.space import SearchSpace
-from tuner.status import TrialFacts, TrialStatus
+from tuner.trial_status import TrialFacts, TrialStatus
 
 CHROMIUM = Path("/usr/bin/chromium")
 # Playwright itself gives the browser a fresh folder; nothing in it calls home.

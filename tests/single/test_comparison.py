@@ -13,9 +13,9 @@ from tuner.single.comparison import different_circumstances, different_figures
 from tuner.single.configurations import Configuration, Settings, read_configurations
 from tuner.single.training import Trained
 from tuner.space import SearchSpace
-from tuner.status import TrialStatus
 from tuner.terminal.single import ending, is_as_hoped
 from tuner.trial import EpochResult
+from tuner.trial_status import TrialStatus
 
 
 @pytest.fixture

@@ -11,8 +11,8 @@ from tuner.errors import UsageError
 from tuner.run_folder import RunFolder
 from tuner.single.configurations import Settings, make_settings, read_configurations
 from tuner.space import SearchSpace
-from tuner.status import TrialStatus
 from tuner.study import derive_seed
+from tuner.trial_status import TrialStatus
 
 
 @pytest.fixture

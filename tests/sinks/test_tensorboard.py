@@ -13,8 +13,8 @@ from tensorboard.plugins.hparams.api_pb2 import STATUS_FAILURE, STATUS_SUCCESS
 from tuner.records import StudyReader
 from tuner.sinks.tensorboard import WRITTEN, TensorboardSink
 from tuner.space import SearchSpace
-from tuner.status import TrialStatus
 from tuner.study import SearchStudy
+from tuner.trial_status import TrialStatus
 
 
 @pytest.fixture

@@ -13,8 +13,8 @@ from rich.console import Console
 from tuner.driver.progress import BestTrial, Event, EventKind, LiveTrial, SearchState
 from tuner.objectives import Cost, FrontTrial, Objectives
 from tuner.space import Metric
-from tuner.status import TrialStatus
 from tuner.terminal.live import Lines, LiveTable, draw, event_line, make_listener, terminal_stream
+from tuner.trial_status import TrialStatus
 
 EVIL = "[red]x[/red]\x1b[2J\x07"
 HARMLESS = "[red]x[/red]�[2J�"

@@ -10,9 +10,9 @@ from tuner.driver.search import EndReason, SearchOutcome
 from tuner.objectives import Cost
 from tuner.run import Run
 from tuner.space import SearchSpace
-from tuner.status import TrialStatus
 from tuner.study import SearchStudy, create_or_open_study
 from tuner.terminal.outcome import print_outcome
+from tuner.trial_status import TrialStatus
 
 
 @pytest.fixture

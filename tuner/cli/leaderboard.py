@@ -34,7 +34,8 @@ def leaderboard(
     ] = False,
 ) -> None:
     """Show the trials of one or several runs, best first."""
-    from tuner.leaderboard import merge, only_front, sort_by, to_csv, to_json
+    from tuner.csv_text import to_csv
+    from tuner.leaderboard import merge, only_front, sort_by, to_json
     from tuner.run import Run
     from tuner.run_folder import runs_near
     from tuner.terminal.tables import leaderboard_table, markdown_table, plain_console

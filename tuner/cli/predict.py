@@ -28,9 +28,9 @@ def predict(
         raise UsageError("give texts, or --input with a file of them")
     if output is not None:
         _check_output(output, input)
+    from tuner.csv_text import to_csv, write_csv
     from tuner.finalists.classifier import Classifier
     from tuner.finalists.prediction import predict_file
-    from tuner.leaderboard import to_csv, write_csv
 
     classifier = Classifier(model)
     if texts:

@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from tuner.objectives import FrontTrial, Objectives
-from tuner.status import TrialStatus
+from tuner.trial_status import TrialStatus
 
 
 @dataclass(frozen=True)

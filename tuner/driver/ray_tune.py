@@ -19,12 +19,12 @@ from ray.tune.search import Searcher
 
 from tuner.driver.cluster import Cluster
 from tuner.driver.deaths import Inquest
-from tuner.driver.files import RunFiles
 from tuner.driver.interrupts import InterruptFlag, TimeIsUp
 from tuner.driver.mirror import Mirror
+from tuner.driver.run_files import RunFiles
 from tuner.driver.session import SearchSession
 from tuner.driver.trainable import Report, to_ray_config
-from tuner.status import TrialStatus
+from tuner.trial_status import TrialStatus
 
 
 class _Adapter:

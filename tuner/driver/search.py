@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from tuner.config import SearchConfig, TrainerName
 from tuner.data import Dataset, Split, load_dataset
-from tuner.driver.files import LeaderboardFiles
 from tuner.driver.progress import SearchListener, SilentListener
+from tuner.driver.run_files import LeaderboardFiles
 from tuner.driver.sitting import EndReason, SearchOutcome, checkpoints_of, run_plan
 from tuner.records import StudyReader
 from tuner.run_folder import RunFolder

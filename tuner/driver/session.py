@@ -31,9 +31,9 @@ from tuner.records import (
     on_front,
 )
 from tuner.space import Mode
-from tuner.status import TrialFacts, TrialStatus
 from tuner.study import SearchStudy
 from tuner.trial import EpochResult, TrialSpec
+from tuner.trial_status import TrialFacts, TrialStatus
 
 _WORKED = (TrialStatus.COMPLETE, TrialStatus.PRUNED)
 # So many alike and nothing else: an error repeats itself, bad luck in sampling takes longer to rule out.

@@ -14,12 +14,12 @@ from tuner.data import Dataset
 from tuner.driver.capacity import Capacity
 from tuner.driver.cluster import Cluster, ray_cluster
 from tuner.driver.deaths import Inquest
-from tuner.driver.files import RunFiles
 from tuner.driver.gpu_share import with_measured_share
 from tuner.driver.interrupts import Interrupted, InterruptFlag, StopRequested, TimeIsUp
 from tuner.driver.mirror import Mirror, mirror_of
 from tuner.driver.output import output_to
 from tuner.driver.progress import Event, EventKind, SearchListener, SearchState
+from tuner.driver.run_files import RunFiles
 from tuner.driver.session import SearchSession
 from tuner.errors import ConfigError, JournalTorn, SearchError
 from tuner.hyperparameters import is_custom

@@ -26,11 +26,11 @@ from tuner.data import EncodedSequences
 from tuner.errors import ConfigError, TrialDiverged, TrialOutOfMemory, TunerError
 from tuner.hyperparameters import Hyperparameters
 from tuner.space import Metric
-from tuner.status import TrialFacts, TrialStatus
 from tuner.storage import Storage
 from tuner.trial import EpochResult, TrainsByEpoch, TrialSpec
 from tuner.trial.checkpoint import Checkpoint
-from tuner.trial.model_file import to_bytes
+from tuner.trial.npz_file import to_bytes
+from tuner.trial_status import TrialFacts, TrialStatus
 from tuner.validation import one_line
 
 _REASON_LENGTH = 300
@@ -86,7 +86,7 @@ class Report:
     status: TrialStatus | None = None  # with the last one
     error: str | None = None
     model: bytes | None = (
-        None  # with the last one, where models are kept; see `tuner.trial.model_file`
+        None  # with the last one, where models are kept; see `tuner.trial.npz_file`
     )
 
     def to_result(self) -> dict[str, Any]:

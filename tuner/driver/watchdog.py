@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from tuner.config import format_duration
+from tuner.numbers import format_duration
 
 # An epoch may take ten times as long as the slowest one so far, because configurations differ in size; and no less
 # than five minutes, because the machine may be busy or a GPU's driver compiling.

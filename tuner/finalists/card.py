@@ -4,14 +4,14 @@ import shlex
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from tuner.config import SearchConfig, format_duration
+from tuner.config import SearchConfig
 from tuner.data import Dataset, Split
 from tuner.errors import RunFolderError
 from tuner.finalists.choice import Chosen
 from tuner.finalists.formats import ExportFormat, usage
 from tuner.finalists.ranking import Failure, Finalist, optimism, read_failures
 from tuner.finalists.trainings import confirmed
-from tuner.numbers import count_text, score_text
+from tuner.numbers import count_text, format_duration, score_text
 from tuner.openings import member_name, read_openings
 from tuner.records import StudyReader, counts_as_finished
 from tuner.run_folder import RunFolder

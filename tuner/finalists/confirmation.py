@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import optuna
 
+from tuner.atomic_files import write_bytes_atomically
 from tuner.config import PrunerName, SamplerName, SearchConfig, TrainerName
 from tuner.data import Dataset, EncodedSequences, Split, load_dataset
-from tuner.driver.files import RunFiles
 from tuner.driver.progress import SearchListener
+from tuner.driver.run_files import RunFiles
 from tuner.driver.search import make_task
 from tuner.driver.sitting import SearchOutcome, run_plan
 from tuner.errors import UsageError
@@ -38,10 +39,10 @@ from tuner.records import (
     on_front,
     ranked,
 )
-from tuner.run_folder import RunFolder, write_bytes_atomically
+from tuner.run_folder import RunFolder
 from tuner.space import SearchSpace
 from tuner.study import CONFIRMATION, SearchStudy, derive_seed, load_study
-from tuner.trial.model_file import from_bytes
+from tuner.trial.npz_file import from_bytes
 
 if TYPE_CHECKING:
     from tuner.driver.trainable import Task

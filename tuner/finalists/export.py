@@ -129,7 +129,7 @@ def write_model(
     check_writable(out)
     make_current_folder_importable()  # for an architecture of the user's own
     import_keras_quietly()
-    from tuner.trial.rebuild import save_keras_model
+    from tuner.trial.keras_file import save_keras_model
 
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.") as temporary:

@@ -15,12 +15,12 @@ import pandas as pd
 from rich.console import Console
 from rich.progress import Progress
 
+from tuner.csv_text import to_csv
 from tuner.data.columns import guess_text_column
 from tuner.data.files import file_format, json_object
 from tuner.data.refusal import excerpt, refusal
 from tuner.errors import DataError
 from tuner.finalists.classifier import Classifier
-from tuner.leaderboard import to_csv
 from tuner.validation import one_line
 
 _ROWS = 2000  # at a time

@@ -17,17 +17,17 @@ import optuna
 import pandas as pd
 from numpy.typing import NDArray
 
+from tuner.csv_text import write_csv
 from tuner.data import Dataset, Split
-from tuner.driver.files import RunFiles
+from tuner.driver.run_files import RunFiles
 from tuner.errors import RunFolderError
 from tuner.finalists.statistics import Spread, is_tie, sequence_scores, spread_of
 from tuner.finalists.trainings import Training, confirmed, ended_trials, in_progress, requests
-from tuner.leaderboard import write_csv
 from tuner.records import Attribute, StudyReader, TrialRecord, best_of
 from tuner.run_folder import RunFolder
 from tuner.space import MetricName, Mode, SearchSpace
 from tuner.study import CONFIRMATION, load_study
-from tuner.trial.model_file import from_bytes, probabilities_in
+from tuner.trial.npz_file import from_bytes, probabilities_in
 from tuner.trial.spec import TrainedModel
 
 

@@ -8,9 +8,8 @@ from pydantic import Field, ValidationError
 
 from tuner.config import PrunerName, SearchConfig, make_config
 from tuner.errors import ConfigError
-from tuner.parameters import Strict
 from tuner.run_folder import RunFolder
-from tuner.validation import first_problem
+from tuner.validation import Strict, first_problem
 
 _OF_SEARCHES = ("tensorboard", "mlflow")  # finalists would be further trials of the same numbers
 

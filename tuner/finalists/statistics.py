@@ -54,7 +54,7 @@ def sequence_scores(
         of_true = probabilities[np.arange(len(labels)), labels].astype(np.float64)
         losses: NDArray[np.float64] = -np.log(np.clip(of_true, SMALLEST, 1 - SMALLEST))
         return losses
-    is_hit = (said == labels).astype(np.float64)
+    is_hit: NDArray[np.float64] = (said == labels).astype(np.float64)
     if metric is MetricName.VAL_ACCURACY:
         return is_hit
     count = probabilities.shape[1]

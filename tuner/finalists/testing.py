@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from tuner.atomic_files import write_atomically
 from tuner.config import DataConfig
 from tuner.data import Dataset, Split, read_rows
 from tuner.data.rows import Rows
@@ -29,7 +30,6 @@ from tuner.finalists.statistics import (
 )
 from tuner.finalists.unseen import unseen
 from tuner.openings import TEST_SPLIT, member_name, read_openings
-from tuner.run_folder import write_atomically
 from tuner.space import MetricName
 from tuner.yaml_files import to_yaml
 

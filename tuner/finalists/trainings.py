@@ -12,7 +12,7 @@ from optuna.trial import FrozenTrial, TrialState
 from tuner.finalists.request import TrainOn
 from tuner.records import Attribute, counts_as_finished, is_cut_off
 from tuner.run_folder import RunFolder
-from tuner.status import TrialStatus
+from tuner.trial_status import TrialStatus
 
 
 @dataclass(frozen=True)

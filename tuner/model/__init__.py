@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from tuner.model.builder import build_model, uses_cudnn
     from tuner.model.compilation import compile_model
     from tuner.model.custom import build_custom_model, check_importable
-    from tuner.model.saving import load_model
+    from tuner.model.loading import load_model
 
 __all__ = [
     "build_custom_model",
@@ -27,7 +27,7 @@ _HOMES = {
     "build_model": "tuner.model.builder",
     "check_importable": "tuner.model.custom",
     "compile_model": "tuner.model.compilation",
-    "load_model": "tuner.model.saving",
+    "load_model": "tuner.model.loading",
     "uses_cudnn": "tuner.model.builder",
 }
 

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from tuner.atomic_files import write_bytes_atomically
 from tuner.errors import UsageError
 from tuner.extras import Extra, require
 from tuner.report.figure import Arrangement, Figure, Panel
 from tuner.report.style import template
-from tuner.run_folder import write_bytes_atomically
 
 _WIDTH = 800  # pixels; a PNG has three to one of them
 _GRID_WIDTH = 640

@@ -22,8 +22,8 @@ from tuner.openings import read_openings
 from tuner.records import StudyReader, TrialRecord, best_of, on_front, ranked
 from tuner.run_folder import RunFolder
 from tuner.space import Mode, SearchSpace
-from tuner.status import TrialStatus
 from tuner.study import load_study
+from tuner.trial_status import TrialStatus
 from tuner.validation import one_line
 from tuner.yaml_files import read_yaml
 

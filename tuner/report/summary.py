@@ -5,17 +5,16 @@ import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tuner.config import format_duration
-from tuner.numbers import cost_text, count_text, number_text, score_text
+from tuner.numbers import cost_text, count_text, format_duration, number_text, score_text
 from tuner.objectives import Cost
 from tuner.openings import TEST_SPLIT
-from tuner.parameters import Range
+from tuner.ranges import Range
 from tuner.records import TrialRecord
-from tuner.report.edges import edges
+from tuner.report.range_edges import edges
 from tuner.report.reading import Reading, Tested
 from tuner.report.style import IN_WORDS
 from tuner.space import Mode
-from tuner.status import TrialStatus
+from tuner.trial_status import TrialStatus
 
 _ORDER = tuple(TrialStatus)
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from tuner.run_folder import installed_versions
 from tuner.single.configurations import Configuration, Row
 from tuner.single.training import Trained
-from tuner.status import TrialStatus
+from tuner.trial_status import TrialStatus
 
 _IN_ORDER = (TrialStatus.COMPLETE, TrialStatus.PRUNED)
 # What decides a figure; of the other packages another version changes nothing.

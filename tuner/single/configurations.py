@@ -16,14 +16,13 @@ from pydantic import Field, ValidationError
 from tuner.config import DataConfig, GpusPerTrial, TrainerName, make_config
 from tuner.errors import ConfigError, RunFolderError, SpaceError
 from tuner.hyperparameters import ARCHITECTURES, Hyperparameters, Scalar, resolve
-from tuner.parameters import Strict
 from tuner.records import StudyReader, TrialRecord
 from tuner.run_folder import RunFolder
 from tuner.space import ARCHITECTURE, Metric, SearchSpace
-from tuner.status import TrialStatus
 from tuner.study import derive_seed, load_study
 from tuner.trial.spec import TrialSpec
-from tuner.validation import first_problem
+from tuner.trial_status import TrialStatus
+from tuner.validation import Strict, first_problem
 from tuner.yaml_files import parse_yaml, read_yaml
 
 _ROW = re.compile(r"(?P<run>.+):(?P<trial>[0-9]+)")

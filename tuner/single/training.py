@@ -12,8 +12,8 @@ from tuner.errors import ConfigError, DataError, TrialDiverged, TrialError, Tria
 from tuner.hyperparameters import is_custom
 from tuner.model.custom import check_importable, make_current_folder_importable
 from tuner.single.configurations import Configuration
-from tuner.status import TrialStatus
 from tuner.trial.spec import EpochResult, TrainedModel
+from tuner.trial_status import TrialStatus
 from tuner.validation import one_line
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from tuner.records import TrialRecord
 from tuner.sinks.sink import timed_epochs
-from tuner.status import TrialStatus
+from tuner.trial_status import TrialStatus
 
 _STUDY, _NUMBER = "tuner.study", "tuner.trial"
 _BATCH = 900  # MLflow takes 1,000 metrics at once

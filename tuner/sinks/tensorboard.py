@@ -14,7 +14,7 @@ from typing import IO, Any
 from tuner.hyperparameters import Scalar
 from tuner.records import TrialRecord
 from tuner.sinks.sink import timed_epochs
-from tuner.status import TrialStatus
+from tuner.trial_status import TrialStatus
 
 # Numbers of the trials whose folders are whole. The others are written anew by the next sitting.
 WRITTEN = "written.txt"

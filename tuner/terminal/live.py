@@ -14,12 +14,11 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from tuner.config import format_duration
 from tuner.driver.progress import Event, EventKind, LiveTrial, SearchState
-from tuner.numbers import count_text, number_text, score_text
-from tuner.status import TrialStatus
+from tuner.numbers import count_text, format_duration, number_text, score_text
 from tuner.terminal.pareto import front_text, no_pruning_text, objectives_text
 from tuner.terminal.tables import on_one_line, printable
+from tuner.trial_status import TrialStatus
 
 _SHOWN_PARAMETERS = 4
 _BAR_WIDTH = 30

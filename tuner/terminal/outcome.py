@@ -4,9 +4,9 @@ import shlex
 
 from rich.console import Console
 
-from tuner.config import SearchConfig, format_duration
+from tuner.config import SearchConfig
 from tuner.driver.search import EndReason, SearchOutcome
-from tuner.numbers import count_text
+from tuner.numbers import count_text, format_duration
 from tuner.records import StudyReader, counts_as_finished, front_trials
 from tuner.terminal.pareto import front_text
 from tuner.terminal.tables import leaderboard_table, plain_console, printable

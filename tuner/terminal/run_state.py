@@ -3,8 +3,7 @@
 import json
 import shlex
 
-from tuner.config import format_duration
-from tuner.numbers import score_text
+from tuner.numbers import format_duration, score_text
 from tuner.run_state import Activity, RunState
 from tuner.terminal.pareto import front_text, no_pruning_text, objectives_text
 

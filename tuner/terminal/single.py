@@ -6,8 +6,8 @@ from tuner.numbers import count_text, number_text, score_text
 from tuner.single.comparison import Difference, different_circumstances, different_figures
 from tuner.single.configurations import Configuration
 from tuner.single.training import Trained
-from tuner.status import TrialStatus
 from tuner.trial.spec import EpochResult
+from tuner.trial_status import TrialStatus
 
 EPOCH_HEADINGS = "epoch    loss  accuracy  val_loss  val_accuracy  val_f1  seconds"
 

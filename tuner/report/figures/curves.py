@@ -10,7 +10,7 @@ from tuner.report.figure import Figure, Panel
 from tuner.report.reading import Reading
 from tuner.report.style import BEST, IN_WORDS, Look, empty_figure, looks, plain
 from tuner.report.thinning import thinned
-from tuner.status import TrialStatus
+from tuner.trial_status import TrialStatus
 
 _MOST = 240  # lines; more hide each other
 _BEST = 40

@@ -10,11 +10,11 @@ from tuner.records import TrialRecord
 from tuner.report.clock import SearchClock, unit_for
 from tuner.report.figure import Figure, Panel
 from tuner.report.figures.points import hover_text
+from tuner.report.optuna_studies import quiet_optuna, study_of
 from tuner.report.reading import Reading, end_of
 from tuner.report.style import BEST, empty_figure, layout, looks, plain
 from tuner.report.thinning import thinned
-from tuner.report.views import quiet_optuna, study_of
-from tuner.status import TrialStatus
+from tuner.trial_status import TrialStatus
 
 _MOST = 1200  # points
 

@@ -13,9 +13,9 @@ import optuna
 from tuner.numbers import count_text
 from tuner.records import TrialRecord
 from tuner.report.figure import Figure, Panel
+from tuner.report.optuna_studies import quiet_optuna, study_of
 from tuner.report.reading import Reading
 from tuner.report.style import PALETTE, layout
-from tuner.report.views import quiet_optuna, study_of
 
 _FEWEST = 8  # trials; below, importances are noise
 _LATEST = 2000  # trials; more change nothing and take long

@@ -6,10 +6,10 @@ from plotly.colors import sample_colorscale
 
 from tuner.numbers import count_text
 from tuner.report.figure import Figure, Panel
+from tuner.report.optuna_studies import quiet_optuna, study_of
 from tuner.report.reading import Reading
 from tuner.report.style import QUIET, SCALE, layout
 from tuner.report.thinning import thinned
-from tuner.report.views import quiet_optuna, study_of
 from tuner.space import Mode
 
 _MOST = 160  # lines

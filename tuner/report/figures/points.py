@@ -6,7 +6,7 @@ from typing import Any
 from tuner.numbers import number_text, score_text
 from tuner.records import TrialRecord
 from tuner.report.style import IN_WORDS, Look, plain
-from tuner.status import TrialStatus
+from tuner.trial_status import TrialStatus
 
 _SHOWN = 14  # parameters; more would not fit a screen
 

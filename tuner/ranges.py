@@ -6,9 +6,10 @@ Samples through the trial that it is handed; must not import Optuna.
 from collections.abc import Mapping
 from typing import Annotated, Any, Protocol
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
+from pydantic import Discriminator, Field, Tag, model_validator
 
 from tuner.hyperparameters import Scalar
+from tuner.validation import Strict
 
 _LARGEST = 1e15  # floats are whole numbers' equals up to here; samplers calculate in floats
 
@@ -25,14 +26,6 @@ class SuggestsValues(Protocol):
     ) -> int: ...
 
     def suggest_categorical(self, name: str, choices: Any) -> Any: ...
-
-
-class Strict(BaseModel):
-    """A frozen model that refuses keys it does not know."""
-
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", populate_by_name=True, allow_inf_nan=False
-    )
 
 
 class FloatRange(Strict):

@@ -3,7 +3,8 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 
-from tuner.leaderboard import curves, leaderboard, write_csv
+from tuner.csv_text import write_csv
+from tuner.leaderboard import curves, leaderboard
 from tuner.records import StudyReader
 from tuner.run_folder import RunFolder
 from tuner.snapshot import point_of, write_snapshot

@@ -4,7 +4,7 @@ import pytest
 from run_files import record
 
 from tuner.hyperparameters import Scalar
-from tuner.report.edges import edge_of
+from tuner.report.range_edges import edge_of
 from tuner.space import SearchSpace
 
 SPACE = SearchSpace.from_mapping(

@@ -15,7 +15,7 @@ import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from tuner.parameters import Range
+from tuner.ranges import Range
 from tuner.records import TrialRecord
 from tuner.report.reading import Reading
 from tuner.report.style import plain

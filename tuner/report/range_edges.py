@@ -3,7 +3,7 @@
 import math
 
 from tuner.numbers import number_text
-from tuner.parameters import Choice, FloatRange, IntRange
+from tuner.ranges import Choice, FloatRange, IntRange
 from tuner.records import TrialRecord
 from tuner.space import SearchSpace
 
