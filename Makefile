@@ -29,7 +29,7 @@ help: ## say what there is
 	@echo "make TARGET, where TARGET is one of:"
 	@sed -n 's/^\([a-z]*\):.*## /  \1	/p' Makefile | expand -t 12
 
-search: environment ## install, then search the tutorial's four models on real reviews (5 minutes)
+search: environment ## install, then search the tutorial's four models on real reviews (2 minutes)
 	@"$(BIN)/tuner" search quickstart --sample 10000 --trials 16
 
 winner: environment ## install, then search, confirm, test, export and predict on all IMDB reviews

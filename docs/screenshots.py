@@ -22,16 +22,14 @@ def main() -> None:
     report = Path(sys.argv[1]).resolve()
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        for scheme in ("light",):
-            tab = browser.new_page(
-                viewport={"width": 1280, "height": 900}, color_scheme=scheme, device_scale_factor=2
-            )
-            tab.goto(report.as_uri())
-            tab.screenshot(path=HERE / f"report-{scheme}.png")
-            if scheme == "light":
-                for name in SECTIONS:
-                    shoot(tab, name)
-            tab.close()
+        tab = browser.new_page(
+            viewport={"width": 1280, "height": 900}, color_scheme="light", device_scale_factor=2
+        )
+        tab.goto(report.as_uri())
+        tab.screenshot(path=HERE / "report-light.png")
+        for name in SECTIONS:
+            shoot(tab, name)
+        tab.close()
         phone = browser.new_page(
             viewport={"width": 390, "height": 844}, color_scheme="dark", device_scale_factor=2
         )

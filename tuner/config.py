@@ -39,9 +39,8 @@ class TokenMode(StrEnum):
     """How a row's text becomes tokens."""
 
     WORDS = "words"  # as Keras' text_to_word_sequence does by default
-    CHARACTERS = (
-        "characters"  # every character but white space; for languages written without spaces
-    )
+    # Every character but white space; for languages written without spaces.
+    CHARACTERS = "characters"
     SYMBOLS = "symbols"  # separated by white space, kept as they are
 
 

@@ -13,7 +13,8 @@
     └── SearchError           the search stops, keeps what is finished and says why: exit code 1
         └── JournalTorn       the study cannot be written: nothing more may be appended to it in this sitting
 
-A message names where, the rule, what was given, and what to write instead.
+A message names where, the rule, what was given, and what to write instead. What ends a search in good order is none of
+these: `Interrupted`, `StopRequested` and `TimeIsUp` are in `tuner.driver.interrupts`.
 """
 
 

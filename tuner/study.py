@@ -234,6 +234,10 @@ class SearchStudy:
         """The seed to train a trial with: that of its first try."""
         return derive_seed(self.seed, f"trial {self.tries_of(trial)[0]}")
 
+    def is_baseline(self, trial: optuna.Trial) -> bool:
+        """Whether it runs because the space names it."""
+        return is_baseline(self.study._storage.get_trial(trial._trial_id))
+
     def stop_after(self, trial: optuna.Trial) -> int | None:
         """Epochs after which the trial ends whatever it shows; None: as long as it may."""
         return None
@@ -308,11 +312,11 @@ class SearchStudy:
 
     @property
     def seconds_before(self) -> float:
-        """Seconds searched in earlier sessions."""
+        """Seconds searched in earlier sittings."""
         return number_in(self.study.user_attrs, Attribute.SECONDS)
 
     def record_seconds(self, seconds: float) -> None:
-        """Notes the seconds searched so far, earlier sessions included."""
+        """Notes the seconds searched so far, earlier sittings included."""
         self.study.set_user_attr(Attribute.SECONDS, round(seconds, 3))
 
 

@@ -96,9 +96,8 @@ class _WatchedRun:
             self._watched = self._at_work()
             for event, state in self._watched.news(self._config):
                 listener.on_event(event, state)
-        except (
-            ValueError
-        ) as cause:  # a line that is no JSON: Optuna lets its parser's error through
+        except ValueError as cause:
+            # A line that is no JSON: Optuna lets its parser's error through.
             raise RunFolderError(
                 f"{self._folder.journal}: was damaged meanwhile; `tuner status` says where"
             ) from cause

@@ -119,7 +119,7 @@ def test_a_search_by_two_objectives_counts_its_front() -> None:
     assert line.endswith("best of all: 0.9100 (trial 3, cnn_lstm); trials on the front: 2")
 
 
-def test_lines_begin_with_the_time_searched_in_all_sessions() -> None:
+def test_lines_begin_with_the_time_searched_in_all_sittings() -> None:
     out = io.StringIO()
     with Lines(out, clock=lambda: 130.0) as lines:
         lines.say("reading the data")

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from tuner.cli.training_resources import Address, CpusPerTrial, GpusPerTrial, MaxConcurrent
+from tuner.cli.training_resources import CpusPerTrial, GpusPerTrial, MaxConcurrent
 from tuner.config import DEFAULT_TRIALS, PrunerName, SamplerName, TokenMode
 from tuner.objectives import Cost
 
@@ -90,7 +90,9 @@ def search(
             help="Log every trial to MLflow: a server's http address, or a SQLite file's path."
         ),
     ] = None,
-    address: Address = None,
+    address: Annotated[
+        str | None, typer.Option(help="A running Ray cluster; default this machine alone.")
+    ] = None,
     config: Annotated[
         Path | None, typer.Option(help="A YAML file of these settings; flags win over it.")
     ] = None,

@@ -14,6 +14,3 @@ GpusPerTrial = Annotated[
 MaxConcurrent = Annotated[
     int | None, typer.Option(help="Most trials at once; default as many as fit.")
 ]
-Address = Annotated[
-    str | None, typer.Option(help="A running Ray cluster; default this machine alone.")
-]

@@ -24,7 +24,7 @@ class Split(StrEnum):
     TRAIN = "train"  # models learn from it
     VALIDATION = "validation"  # the search ranks trials on it
     CONFIRMATION = "confirmation"  # finalists are ranked on it
-    TEST = "test"  # opened once
+    TEST = "test"  # nothing is chosen by it; every opening is written down
 
 
 @dataclass(frozen=True, eq=False)

@@ -87,10 +87,8 @@ def _fetch(download: Download, folder: Path) -> Path:
                     timeout=(_CONNECT_TIMEOUT_S, _READ_TIMEOUT_S), stream=False
                 ),
             )
-    except (
-        OSError,
-        ValueError,
-    ) as error:  # requests' errors are OSErrors, a wrong hash is a ValueError
+    except (OSError, ValueError) as error:
+        # requests' errors are OSErrors, a wrong hash is a ValueError.
         raise refusal(
             _NAME,
             f"{download.url} could not be downloaded and checked ({_reason(error)}); go online and try again, "

@@ -27,9 +27,8 @@ from tuner.validation import one_line
 _CONNECT_TIMEOUT_S = 10.0
 _LOOKS_EVERY_S = 0.3
 _GRACE_S = 3.0  # less than Ray's, see the settings
-_BOOTSTRAP = (
-    "ray_bootstrap_config.yaml"  # what `ray up` calls the cluster's description on its head
-)
+# What `ray up` calls the cluster's description on its head.
+_BOOTSTRAP = "ray_bootstrap_config.yaml"
 _KUBERAY = "RAY_USAGE_STATS_KUBERAY_IN_USE"  # set to 1 in the containers of its clusters
 _NO_LIMIT = 1_000_000
 
@@ -192,9 +191,8 @@ def _lock_local_ray() -> None:
     """
     if "ray" in sys.modules:
         return
-    os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = (
-        "0"  # the one setting by which it takes 127.0.0.1
-    )
+    # The one setting by which it takes 127.0.0.1.
+    os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
     os.environ["RAY_AUTH_MODE"] = "token"
     os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
 
@@ -215,9 +213,8 @@ def _start(ray: ModuleType, scratch: Path) -> None:
                 include_dashboard=False,
                 log_to_driver=False,
                 logging_level="ERROR",
-                _temp_dir=str(
-                    scratch / "r"
-                ),  # Ray opens its folder to everybody, ours above it is not
+                # Ray opens its folder to everybody, ours above it is not.
+                _temp_dir=str(scratch / "r"),
             )
     except (OSError, RuntimeError, ValueError) as cause:
         raise SearchError(f"Ray does not start on this machine: {one_line(str(cause))}") from cause

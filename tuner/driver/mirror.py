@@ -265,9 +265,8 @@ class StorageMirror:
                 )
             seen = now
         self._write_lease()
-        self._sleep(
-            _POLL_S
-        )  # whoever took it in the same moment has written by now: the last one has it
+        # Whoever took it in the same moment has written by then: the last one has it.
+        self._sleep(_POLL_S)
         with suppress(_LeaseTaken):
             self._check_lease()
             return

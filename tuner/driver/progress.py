@@ -41,8 +41,8 @@ class SearchState:
 
     name: str
     metric: str
-    seconds_before: float  # searched in earlier sessions
-    started: float  # of this session, on the search's clock
+    seconds_before: float  # searched in earlier sittings
+    started: float  # of this sitting, on the search's clock
     trial_budget: int | None
     time_budget_s: float | None
     running: tuple[LiveTrial, ...] = ()

@@ -10,9 +10,8 @@ from tuner.run_folder import RunFolder
 from tuner.snapshot import point_of, write_snapshot
 
 _EVERY_S = 2.0
-_SHARE = (
-    0.02  # of the driver's time, at most, that writing may take: a long study is written less often
-)
+# Of the driver's time, at most, that writing may take: a long study is written less often.
+_SHARE = 0.02
 
 
 class RunFiles(ABC):

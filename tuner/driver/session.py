@@ -23,7 +23,6 @@ from tuner.driver.watchdog import Watchdog
 from tuner.kill_points import KillPoint, kill_point
 from tuner.objectives import FrontTrial
 from tuner.records import (
-    Attribute,
     StudyReader,
     TrialRecord,
     best_of,
@@ -156,7 +155,7 @@ class SearchSession:
             parameters=self._study.space.values(trial.params),
             started=self._clock(),
             max_epochs=self._config.epochs,
-            baseline=bool(trial.user_attrs.get(Attribute.BASELINE, False)),
+            baseline=self._study.is_baseline(trial),
         )
         self._running[trial.number] = _Running(trial, live)
         kill_point(KillPoint.SUGGESTED)

@@ -23,12 +23,13 @@ from ray import tune
 
 from tuner.config import TrainerName
 from tuner.data import EncodedSequences
-from tuner.errors import ConfigError, TrialDiverged, TrialOutOfMemory, TunerError
+from tuner.errors import ConfigError, TunerError
 from tuner.hyperparameters import Hyperparameters
 from tuner.space import Metric
 from tuner.storage import Storage
 from tuner.trial import EpochResult, TrainsByEpoch, TrialSpec
 from tuner.trial.checkpoint import Checkpoint
+from tuner.trial.failures import status_of
 from tuner.trial.npz_file import to_bytes
 from tuner.trial_status import TrialFacts, TrialStatus
 from tuner.validation import one_line
@@ -49,9 +50,8 @@ class Task:
     logs: str
     checkpoints: str | None = None  # a path or URL
     fingerprint: str = ""  # of the data
-    held_out: EncodedSequences | None = (
-        None  # the models of trials that end are measured on it, and kept
-    )
+    # The models of trials that end are measured on it, and kept.
+    held_out: EncodedSequences | None = None
     metric: Metric | None = None  # by which an epoch is the best; with `held_out`
 
     def without_data(self) -> "Task":
@@ -85,9 +85,8 @@ class Report:
     facts: TrialFacts | None = None  # with the first epoch
     status: TrialStatus | None = None  # with the last one
     error: str | None = None
-    model: bytes | None = (
-        None  # with the last one, where models are kept; see `tuner.trial.npz_file`
-    )
+    # With the last one, where models are kept; see `tuner.trial.npz_file`.
+    model: bytes | None = None
 
     def to_result(self) -> dict[str, Any]:
         """As Tune carries it: one string, because Tune flattens and renames what is nested."""
@@ -137,7 +136,7 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
             return Report(status=TrialStatus.COMPLETE)
         except Exception as error:  # ends the trial, not the process: the next one needs it
             traceback.print_exception(error)  # to the worker's log, for whoever wants the details
-            return Report(status=_status(error), error=_reason(error))
+            return Report(status=status_of(error), error=_reason(error))
 
     def _report(self, result: EpochResult) -> Report:
         is_last = result.epoch >= self._spec.epochs
@@ -215,14 +214,6 @@ def _spare_the_collector() -> None:
     """
     gc.collect()
     gc.freeze()
-
-
-def _status(error: Exception) -> TrialStatus:
-    if isinstance(error, TrialDiverged):
-        return TrialStatus.DIVERGED
-    if isinstance(error, TrialOutOfMemory):
-        return TrialStatus.OUT_OF_MEMORY
-    return TrialStatus.FAILED
 
 
 def _reason(error: Exception) -> str:

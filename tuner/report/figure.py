@@ -36,6 +36,5 @@ class Figure:
     caption: str
     panels: tuple[Panel, ...]
     arrangement: Arrangement = Arrangement.CHOICE
-    legend: Mapping[str, Look] = field(
-        default_factory=dict
-    )  # of a grid, whose panels have none on the page
+    # Of a grid, whose panels have none on the page.
+    legend: Mapping[str, Look] = field(default_factory=dict)

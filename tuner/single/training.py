@@ -8,10 +8,11 @@ from pathlib import Path
 
 from tuner.data import Dataset, Split, load_dataset
 from tuner.driver.output import import_keras_quietly, output_to
-from tuner.errors import ConfigError, DataError, TrialDiverged, TrialError, TrialOutOfMemory
+from tuner.errors import ConfigError, DataError, TrialError
 from tuner.hyperparameters import is_custom
 from tuner.model.custom import check_importable, make_current_folder_importable
 from tuner.single.configurations import Configuration
+from tuner.trial.failures import status_of
 from tuner.trial.spec import EpochResult, TrainedModel
 from tuner.trial_status import TrialStatus
 from tuner.validation import one_line
@@ -106,7 +107,7 @@ def train(
         if keep_model:
             model = training.finish(dataset.splits[Split.VALIDATION])
     except TrialError as problem:
-        status, error = _status(problem), one_line(str(problem))
+        status, error = status_of(problem), one_line(str(problem))
     metric = configuration.metric
     values = {result.epoch: getattr(result, metric.name) for result in done}
     return Trained(
@@ -117,9 +118,3 @@ def train(
         error=error,
         model=model,
     )
-
-
-def _status(error: TrialError) -> TrialStatus:
-    if isinstance(error, TrialDiverged):
-        return TrialStatus.DIVERGED
-    return TrialStatus.OUT_OF_MEMORY if isinstance(error, TrialOutOfMemory) else TrialStatus.FAILED

@@ -37,9 +37,8 @@ class _Trial:
     run_id: str
     is_finished: bool = False
     epoch: int | None = None  # the last one there; None: not asked yet
-    tags: Mapping[str, str] | None = (
-        None  # as logged in this sitting, with the parameters; None: not yet
-    )
+    # As logged in this sitting, with the parameters; None: not yet.
+    tags: Mapping[str, str] | None = None
 
 
 class MlflowSink:

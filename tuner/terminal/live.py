@@ -197,9 +197,8 @@ def terminal_stream() -> Iterator[IO[str]]:
 def _shown_trials(running: int, height: int) -> int:
     """How many rows fit below head, summary, blank line and headings, a line left free at the end."""
     room = height - 5
-    return (
-        running if running <= room else max(1, room - 1)
-    )  # the last one says how many are not shown
+    # The last one says how many are not shown.
+    return running if running <= room else max(1, room - 1)
 
 
 def _share_done(state: SearchState, elapsed: float) -> float:

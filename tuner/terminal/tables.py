@@ -1,4 +1,4 @@
-"""How things look on the screen: tables of leaderboards, scores, durations; nothing that a terminal would obey."""
+"""How leaderboards look on the screen, as tables and in Markdown; nothing that a terminal would obey."""
 
 import re
 from collections.abc import Sequence

@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from tuner.errors import TrialError, TrialFailed, TrialOutOfMemory, TunerError
+from tuner.errors import TrialDiverged, TrialError, TrialFailed, TrialOutOfMemory, TunerError
+from tuner.trial_status import TrialStatus
 
 _REASON_LENGTH = 300
 _OUT_OF_MEMORY_TYPES = frozenset({"MemoryError", "OutOfMemoryError", "ResourceExhaustedError"})
@@ -31,6 +32,13 @@ def trial_errors() -> Iterator[None]:
         raise
     except Exception as error:
         raise _translated(error) from error
+
+
+def status_of(error: Exception) -> TrialStatus:
+    """How a trial ends that raised `error`."""
+    if isinstance(error, TrialDiverged):
+        return TrialStatus.DIVERGED
+    return TrialStatus.OUT_OF_MEMORY if isinstance(error, TrialOutOfMemory) else TrialStatus.FAILED
 
 
 def _translated(error: Exception) -> TrialError:

@@ -9,7 +9,7 @@ from tuner.numbers import score_text
 from tuner.records import TrialRecord
 from tuner.report.clock import SearchClock, unit_for
 from tuner.report.figure import Figure, Panel
-from tuner.report.figures.points import hover_text
+from tuner.report.figures.points import hover_text, marker
 from tuner.report.optuna_studies import quiet_optuna, study_of
 from tuner.report.reading import Reading, end_of
 from tuner.report.style import BEST, empty_figure, layout, looks, plain
@@ -72,6 +72,8 @@ def comparison_over_trials(readings: Sequence[Reading]) -> Figure | None:
         optunas = optuna.visualization.plot_optimization_history(studies)
     lines = [trace for trace in optunas.data if trace.mode == "lines"]
     by_trial, by_time = empty_figure(), empty_figure()
+    longest = max(max(_times(reading).values(), default=0.0) for reading in having)
+    unit = unit_for(longest)
     for reading, line in zip(having, lines, strict=True):
         style = {
             "mode": "lines",
@@ -79,15 +81,7 @@ def comparison_over_trials(readings: Sequence[Reading]) -> Figure | None:
             "name": plain(reading.label),
         }
         by_trial.add_scatter(**_steps(list(line.x), list(line.y)), **style)
-    longest = max(max(_times(reading).values(), default=0.0) for reading in having)
-    unit = unit_for(longest)
-    for reading in having:
         x, y = _best_over_time(reading, unit.seconds)
-        style = {
-            "mode": "lines",
-            "line": {"color": colours[reading.label].colour, "width": 2.5, "shape": "hv"},
-            "name": plain(reading.label),
-        }
         by_time.add_scatter(x=x, y=y, **style)
     by_trial.update_xaxes(title="trial")
     by_time.update_xaxes(title=f"{unit.name} searched")
@@ -171,28 +165,20 @@ def _add_points(
 ) -> None:
     for architecture, look in looks(reading.space.architectures).items():
         own = [i for i, record in enumerate(records) if record.architecture == architecture]
-        own.sort(
-            key=lambda i: records[i].status is TrialStatus.PRUNED
-        )  # the legend has the first one's sign
+        # The legend has the first one's sign.
+        own.sort(key=lambda i: records[i].status is TrialStatus.PRUNED)
         if own:
             drawing.add_scatter(
                 x=[x[i] for i in own],
                 y=[y[i] for i in own],
                 text=[hover_text(records[i]) for i in own],
                 mode="markers",
-                marker={
-                    "symbol": [_sign(records[i], look.sign) for i in own],
-                    "color": look.colour,
-                    "size": 8 if len(records) <= 300 else 5,
-                    "line": {"width": 1.2, "color": look.colour},
-                },
+                marker=marker(
+                    look, [records[i] for i in own], size=8 if len(records) <= 300 else 5
+                ),
                 name=plain(architecture),
                 hovertemplate="%{text}<extra></extra>",
             )
-
-
-def _sign(record: TrialRecord, sign: str) -> str:
-    return f"{sign}-open" if record.status is TrialStatus.PRUNED else sign
 
 
 def _steps(x: list[float], y: list[float]) -> dict[str, list[float]]:
