@@ -20,7 +20,7 @@ from tuner.driver.progress import Event, EventKind, SearchState, SilentListener
 from tuner.driver.search import EndReason, run_search
 from tuner.errors import RunFolderError, UsageError
 from tuner.finalists.confirmation import run_confirmation, wanted_trials
-from tuner.finalists.ranking import Finalist, read_finalists
+from tuner.finalists.ranking import Finalist, better_since, read_finalists
 from tuner.finalists.request import Request, TrainOn, confirmation_config
 from tuner.kill_points import VARIABLE
 from tuner.records import Attribute, StudyReader, counts_as_finished
@@ -183,6 +183,22 @@ def test_a_confirmation_that_is_refused_leaves_the_finalists_as_they_are(
         run_confirmation(folder, Request(train_on=TrainOn.BOTH), config, SilentListener())
     after = folder.journal.read_bytes(), [each.record.number for each in finalists_of(folder)]
     assert after == before
+
+
+def test_what_the_search_finds_after_its_confirmation_is_said(
+    shared_ray: None, space: SearchSpace, sentences: Path, tmp_path: Path
+) -> None:
+    folder, config = searched(space, sentences, tmp_path, trials=2)
+    confirm(folder, top=1, seeds=1)
+    assert better_since(folder) is None
+    before = Run(folder.path).best
+    for trials in range(4, 40, 4):
+        best = run_search(config.model_copy(update={"trials": trials})).run.best
+        if best != before:
+            break
+    assert better_since(folder) == best
+    confirm(folder, top=1, seeds=1)
+    assert better_since(folder) is None
 
 
 def test_a_confirmation_survives_kills(

@@ -7,6 +7,7 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 
+from tuner.errors import RunFolderError
 from tuner.finalists.request import TrainOn
 from tuner.finalists.trainings import (
     Training,
@@ -127,3 +128,12 @@ def test_what_is_no_longer_asked_for_never_runs(study: optuna.Study) -> None:
     assert [is_cut_off(trial) for trial in study.trials] == [True, True, False, True]
     assert still_open(study) == {training(2)}
     assert training_of(study.trials[study.ask().number]) == training(2)
+
+
+@pytest.mark.parametrize(
+    "given", [5, [5], [[[1, 2]]], [[[1, "x", None, "train"]]], [[[1, 2, None, "all"]]]]
+)
+def test_a_damaged_request_is_said(study: optuna.Study, given: object) -> None:
+    study.set_user_attr(Attribute.REQUESTS, given)
+    with pytest.raises(RunFolderError, match=r"^study\.journal: damaged \(requests must be lists"):
+        confirmed(study)

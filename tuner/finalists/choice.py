@@ -8,9 +8,8 @@ from tuner.data import Dataset, load_dataset
 from tuner.errors import RunFolderError, UsageError
 from tuner.finalists.ranking import Finalist, better_since, read_finalists
 from tuner.numbers import count_text
-from tuner.records import StudyReader, TrialRecord
+from tuner.records import TrialRecord
 from tuner.run_folder import RunFolder
-from tuner.study import load_study
 
 
 @dataclass(frozen=True)
@@ -44,15 +43,8 @@ def load_chosen(run: str, choice: FinalistChoice) -> Chosen:
         raise RunFolderError(f"{run}: this run was a rehearsal, its trials trained nothing")
     dataset = load_dataset(config.data, seed=config.seed)
     folder.check_same_data(config.data.source, dataset.fingerprint)
-    finalists = read_finalists(folder, dataset)
-    search = StudyReader(load_study(folder.journal))
-    return Chosen(
-        folder,
-        config,
-        dataset,
-        chosen_finalists(finalists, choice),
-        better_since(search, finalists),
-    )
+    chosen = chosen_finalists(read_finalists(folder, dataset), choice)
+    return Chosen(folder, config, dataset, chosen, better_since(folder))
 
 
 def chosen_finalists(finalists: Sequence[Finalist], choice: FinalistChoice) -> list[Finalist]:

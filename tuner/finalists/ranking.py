@@ -100,10 +100,12 @@ def read_finalists(folder: RunFolder, dataset: Dataset) -> list[Finalist]:
     """
     search, confirmation = StudyReader(load_study(folder.journal)), _confirmation(folder)
     confirm = f"tuner confirm {shlex.quote(str(folder.path))}"
-    trainings = confirmed(confirmation)
+    trainings, asked = confirmed(confirmation), requests(confirmation)
+    if not asked:
+        raise RunFolderError(f"{folder.path}: no finalists yet; {confirm}")
     if not trainings:
-        last = (requests(confirmation) or [[]])[-1]
-        done = sum(each in ended_trials(confirmation) for each in last)
+        last, ended = asked[-1], ended_trials(confirmation)
+        done = sum(each in ended for each in last)
         raise RunFolderError(
             f"{folder.path}: its confirmation is not finished ({done} of {len(last)} trainings); the same `tuner "
             "confirm` goes on, one with fewer --seeds or --top ends sooner"
@@ -139,12 +141,16 @@ def read_failures(folder: RunFolder) -> list[Failure]:
     ]
 
 
-def better_since(search: StudyReader, finalists: Sequence[Finalist]) -> TrialRecord | None:
-    """The search's best trial where it was not confirmed and scored better than all that were."""
-    mode = search.space.metric.mode
-    best = best_of([*search.records(), *(each.record for each in finalists)], mode)
-    numbers = {each.record.number for each in finalists}
-    return best if best is not None and best.number not in numbers else None
+def better_since(folder: RunFolder) -> TrialRecord | None:
+    """The search's best trial where the last confirmation did not ask for it: it has come since.
+
+    Raises:
+        RunFolderError: there was no confirmation yet.
+    """
+    search = StudyReader(load_study(folder.journal))
+    best = best_of(search.records(), search.space.metric.mode)
+    asked = {training.finalist for training in confirmed(_confirmation(folder))}
+    return best if best is not None and best.number not in asked else None
 
 
 def _confirmation(folder: RunFolder) -> optuna.Study:

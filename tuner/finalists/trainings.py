@@ -9,10 +9,12 @@ from dataclasses import dataclass
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
+from tuner.errors import RunFolderError
 from tuner.finalists.request import TrainOn
 from tuner.records import Attribute, counts_as_finished, is_cut_off
 from tuner.run_folder import RunFolder
 from tuner.trial_status import TrialStatus
+from tuner.validation import one_line
 
 
 @dataclass(frozen=True)
@@ -95,11 +97,25 @@ def note_request(study: optuna.Study, trainings: Iterable[Training]) -> None:
 
 
 def requests(study: optuna.Study) -> list[list[Training]]:
-    """What was asked for, the latest request last."""
-    return [
-        [Training(finalist, seed, epochs, TrainOn(way)) for finalist, seed, epochs, way in request]
-        for request in study.user_attrs.get(Attribute.REQUESTS, [])
-    ]
+    """What was asked for, the latest request last.
+
+    Raises:
+        RunFolderError: the study says something else.
+    """
+    given = study.user_attrs.get(Attribute.REQUESTS, [])
+    try:
+        return [
+            [
+                Training(int(finalist), int(seed), epochs, TrainOn(way))
+                for finalist, seed, epochs, way in request
+            ]
+            for request in given
+        ]
+    except (TypeError, ValueError) as cause:
+        raise RunFolderError(
+            f"study.journal: damaged ({Attribute.REQUESTS} must be lists of trainings, got {one_line(repr(given))[:80]}); "
+            "restore it from a backup, or search again under another --name"
+        ) from cause
 
 
 def _listed(training: Training) -> list[object]:
