@@ -1,14 +1,16 @@
 """TPE with halving against random search without it, in equal time: who finds the better model?
 
-Both search `search_spaces/imdb.yaml` without its baselines (they would win both searches), one trial at a time, side by
-side, so that whatever else the machine does costs both the same. Their winners are then trained again with three fresh
-seeds and measured on 8,000 reviews that no search saw: a search's own best score is partly luck.
+In two spaces, without their baselines (which would win both searches): `imdb`, narrow and built to win, on IMDB reviews,
+and `seed`, wide, on one-sentence reviews. One trial at a time, the two side by side, so that whatever else the machine
+does costs both the same. Their winners are then trained again with three fresh seeds and measured on reviews that no
+search saw: a search's own best score is partly luck.
 """
 
 import csv
 import subprocess
 import sys
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean, stdev
 
@@ -22,21 +24,53 @@ from tuner.run import Run
 from tuner.space_files import find_space
 from tuner.yaml_files import to_yaml
 
-# Rows of each split: much to measure on, so that a difference is seen.
-SPLITS = {"train": 6_000, "validation": 2_500, "confirmation": 8_000, "test": 8_500}
 ARMS = {
     "tpe, halving": ("--sampler", "tpe", "--pruner", "halving"),
     "random, no pruning": ("--sampler", "random", "--pruner", "none"),
 }
 
 
+@dataclass(frozen=True)
+class Problem:
+    """A space, a data set with rows for each of its splits, and minutes to search."""
+
+    space: str
+    source: str
+    splits: dict[str, int]  # much to measure on, so that a difference is seen
+    minutes: int
+    short_minutes: int
+
+
+PROBLEMS = (
+    Problem(
+        "imdb",
+        "imdb-train",
+        {"train": 6_000, "validation": 2_500, "confirmation": 8_000, "test": 8_500},
+        minutes=20,
+        short_minutes=4,
+    ),
+    Problem(
+        "seed",
+        "rotten-tomatoes",
+        {"train": 4_000, "validation": 1_500, "confirmation": 2_500, "test": 530},
+        minutes=4,
+        short_minutes=1,
+    ),
+)
+
+
 def main() -> None:
     """Prints a row an arm and seed, and the paired differences."""
     given = options(__doc__)
-    minutes, seeds = (20, 3) if given.full else (4, 1)
-    folder = given.out / "search_quality"
+    for problem in PROBLEMS:
+        _measure(problem, given.out / "search_quality" / problem.space, full=given.full)
+
+
+def _measure(problem: Problem, folder: Path, *, full: bool) -> None:
+    minutes, seeds = (problem.minutes, 3) if full else (problem.short_minutes, 1)
     folder.mkdir(parents=True, exist_ok=True)
-    data, space = _write_data(folder / "reviews.csv"), _write_space(folder / "space.yaml")
+    data = _write_data(problem, folder / "reviews.csv")
+    space = _write_space(problem.space, folder / "space.yaml")
     rows = []
     for seed in range(seeds):
         names = {arm: f"{arm.split(',')[0]}-{minutes}m-{seed}" for arm in ARMS}
@@ -51,7 +85,8 @@ def main() -> None:
             for name in names.values()
         )
         rows += [_row(arm, seed, Run(folder / name)) for arm, name in names.items()]
-    show(f"search quality after {format_duration(60 * minutes)}", rows, given.out)
+    title = f"search quality, {problem.space} on {problem.source}, {format_duration(60 * minutes)}"
+    show(title, rows, folder)
     for figure in ("search_score", "confirmed"):
         differences = [
             float(str(tpe[figure])) - float(str(random[figure]))
@@ -61,24 +96,28 @@ def main() -> None:
         print(f"{figure}: TPE with halving less random search: {mean(differences):+.4f}{spread}")
 
 
-def _write_data(path: Path) -> Path:
-    """The IMDB training reviews with a split each, in the order in which they come."""
-    rows = read_rows(DataConfig())
-    splits = [name for name, count in SPLITS.items() for _ in range(count)]
-    half = len(rows.texts) // 2  # the negative ones come first
-    order = [
-        place for pair in zip(range(half), range(half, 2 * half), strict=True) for place in pair
-    ]
+def _write_data(problem: Problem, path: Path) -> Path:
+    """The problem's reviews with a split each, in the order in which they come, one of each class after the other."""
+    rows = read_rows(DataConfig(source=problem.source))
+    splits = [name for name, count in problem.splits.items() for _ in range(count)]
+    by_class: dict[str, list[int]] = {}
+    for place, label in enumerate(rows.labels):
+        by_class.setdefault(label, []).append(place)
+    order = [place for places in zip(*by_class.values(), strict=False) for place in places]
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(["text", "label", "split"])
-        for place, split in zip(order, splits, strict=True):
+        for place, split in zip(order, splits, strict=False):
             writer.writerow([rows.texts[place], rows.labels[place], split])
     return path
 
 
-def _write_space(path: Path) -> Path:
-    mapping = {**find_space("imdb").to_mapping(), "name": "imdb-without-baselines", "baselines": []}
+def _write_space(name: str, path: Path) -> Path:
+    mapping = {
+        **find_space(name).to_mapping(),
+        "name": f"{name}-without-baselines",
+        "baselines": [],
+    }
     path.write_text(to_yaml(mapping), encoding="utf-8")
     return path
 

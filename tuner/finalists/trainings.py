@@ -113,8 +113,8 @@ def requests(study: optuna.Study) -> list[list[Training]]:
         ]
     except (TypeError, ValueError) as cause:
         raise RunFolderError(
-            f"study.journal: damaged ({Attribute.REQUESTS} must be lists of trainings, got {one_line(repr(given))[:80]}); "
-            "restore it from a backup, or search again under another --name"
+            f"study.journal: damaged ({Attribute.REQUESTS} must be lists of trainings, got "
+            f"{one_line(repr(given))[:80]}); restore it from a backup, or search again under another --name"
         ) from cause
 
 
