@@ -1,0 +1,54 @@
+"""`tuner spaces`."""
+
+from pathlib import Path
+
+from commands import Call
+
+SPACES = Path(__file__).parents[2] / "search_spaces"
+
+
+def test_spaces_lists_the_built_in_ones(call: Call) -> None:
+    ended = call("spaces")
+    assert (ended.code, ended.err) == (0, "")
+    names = [line.split()[0] for line in ended.out.splitlines()[1:4]]
+    assert names == ["imdb", "quickstart", "seed"]
+
+
+def test_spaces_shows_one_with_its_ranges(call: Call) -> None:
+    out = call("spaces", "seed").out
+    assert "metric val_accuracy (max), at most 9 epochs a trial, 4 baselines" in out
+    assert "0.0002 … 0.01 (log)" in out
+    assert "32 | 64 | 128" in out
+    assert "nothing of its own" in out
+
+
+def test_spaces_prints_yaml_to_start_ones_own_from(call: Call, folder: Path) -> None:
+    own = call("spaces", "seed", "--yaml").out
+    (folder / "own.yaml").write_text(own, encoding="utf-8")
+    assert own == (SPACES / "seed.yaml").read_text(encoding="utf-8")
+    assert call("spaces", "own.yaml").out == call("spaces", "seed").out
+
+
+def test_spaces_lists_every_parameter_and_architecture(call: Call) -> None:
+    from tuner.hyperparameters import ARCHITECTURES, MODEL_PARAMETERS
+
+    first_words = {
+        line.split()[0] for line in call("spaces", "--parameters").out.splitlines() if line
+    }
+    assert first_words >= MODEL_PARAMETERS | set(ARCHITECTURES)
+
+
+def test_spaces_refuses_a_bad_file_with_field_and_rule(call: Call, folder: Path) -> None:
+    text = "name: s\nshared: {lstm_units: {int: [256, 32]}}\narchitectures: {lstm: }"
+    (folder / "s.yaml").write_text(text, encoding="utf-8")
+    refusal = call("spaces", "s.yaml").refusal
+    assert refusal == "s.yaml: shared.lstm_units: low must be below high, got 256 and 32; swap them"
+
+
+def test_brackets_and_control_characters_in_a_space_are_only_text(call: Call, folder: Path) -> None:
+    text = (
+        'name: s\ndescription: "[red]x[/] :smile: \\e[2J"\narchitectures: {lstm: {pooling: last}}'
+    )
+    (folder / "s.yaml").write_text(text, encoding="utf-8")
+    ended = call("spaces", "s.yaml")
+    assert ended.out.startswith("s: [red]x[/] :smile: �[2J\n")

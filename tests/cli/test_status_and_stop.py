@@ -1,0 +1,27 @@
+"""`tuner status` and `tuner stop`."""
+
+from pathlib import Path
+
+import pytest
+from commands import Call, MakeRun
+
+from tuner.run_folder import RunFolder
+
+
+@pytest.mark.parametrize("command", ["status", "stop"])
+def test_a_run_that_is_not_there_is_refused(call: Call, command: str) -> None:
+    assert "runs/x: no such run folder" in call(command, "runs/x").refusal
+
+
+def test_a_run_in_which_nobody_searches_cannot_be_stopped(call: Call, make_run: MakeRun) -> None:
+    run = make_run("a")
+    assert "no search is running in it" in call("stop", run).refusal
+    assert not (Path(run) / "logs" / "stop").exists()
+
+
+def test_a_search_that_does_not_end_in_time_is_said_so(call: Call, make_run: MakeRun) -> None:
+    run = make_run("a")
+    with RunFolder(Path(run)).locked():
+        assert "--timeout: must be a duration" in call("stop", run, "--timeout", "soon").refusal
+        ended = call("stop", run, "--timeout", "0.2s")
+    assert "has not ended within" in ended.refusal
