@@ -1,9 +1,9 @@
 """TPE with halving against random search without it, in equal time: who finds the better model?
 
 In two spaces, without their baselines (they would win both searches): `imdb`, narrow and built to win, on whole
-reviews, and `seed`, wide, on one-sentence reviews. One trial at a time, the two side by side, so that whatever else the machine
-does costs both the same. Their winners are then trained again with three fresh seeds and measured on reviews that no
-search saw: a search's own best score is partly luck.
+reviews, and `seed`, wide, on one-sentence reviews. One trial at a time, the two side by side, so that whatever else the
+machine does costs both the same. Their winners are then trained again with three fresh seeds and measured on reviews
+that no search saw: a search's own best score is partly luck.
 """
 
 import csv

@@ -35,36 +35,15 @@ def leaderboard(
 ) -> None:
     """Show the trials of one or several runs, best first."""
     from tuner.csv_text import to_csv
-    from tuner.leaderboard import merge, only_front, sort_by, to_json
-    from tuner.run import Run
+    from tuner.joined_boards import join_boards
+    from tuner.leaderboard import sort_by, to_json
     from tuner.run_folder import runs_near
     from tuner.terminal.tables import leaderboard_table, markdown_table, plain_console
 
     if not runs:
         raise UsageError(f"name one or several run folders; {runs_near(Path())}")
-    opened = {name: Run(name) for name in dict.fromkeys(run.rstrip("/") for run in runs)}
-    boards = {name: run.leaderboard() for name, run in opened.items()}
-    spaces = [run.space for run in opened.values()]
-    metrics = {(space.metric.name, space.metric.mode) for space in spaces}
-    if len(metrics) > 1:
-        names = ", ".join(sorted(str(name) for name, _ in metrics))
-        raise UsageError(
-            f"runs with different metrics ({names}) have no common order; name one run"
-        )
-    first, *others = {run.objectives for run in opened.values()}
-    shared = None if others else first
-    if pareto and shared is None:
-        few = "runs with different objectives have" if others else "a search by one objective has"
-        remedy = "name one run" if others else "search with --objectives METRIC,COST"
-        raise UsageError(f"--pareto: {few} no front; {remedy}")
-    board = (
-        next(iter(boards.values()))
-        if len(boards) == 1
-        else merge(boards, spaces[0].metric.mode, shared)
-    )
-    nothing = "no trial is on the front yet" if len(board) else "no trial has been started yet"
-    if pareto:
-        board = only_front(board)
+    joined = join_boards(runs, pareto=pareto)
+    board = joined.trials
     if sort is not None:
         board = sort_by(board, sort)
     if top is not None:
@@ -76,8 +55,7 @@ def leaderboard(
     elif format is Format.MARKDOWN:
         print(markdown_table(board))
     else:
-        parameters = dict.fromkeys(name for space in spaces for name in space.parameter_names)
         console = plain_console()
-        console.print(leaderboard_table(board, list(parameters), shared))
+        console.print(leaderboard_table(board, joined.parameters, joined.objectives))
         if board.empty:
-            console.print(nothing)
+            console.print(joined.nothing)
