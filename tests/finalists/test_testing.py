@@ -12,7 +12,7 @@ from tuner.config import DataConfig
 from tuner.data import Split
 from tuner.errors import DataError
 from tuner.finalists.testing import ClassFigures, figures_of, open_test
-from tuner.terminal.finalists import test_lines
+from tuner.terminal.finalists import opening_lines
 
 pytestmark = pytest.mark.ray
 
@@ -54,7 +54,9 @@ def test_rows_that_the_run_has_seen_are_left_out(confirmed: Confirmed, tmp_path:
     rows.to_csv(tmp_path / "rows.csv", index=False)
     opening = open_test(confirmed.chosen(), DataConfig(source=str(tmp_path / "rows.csv")))
     assert (opening.figures.sequences, opening.left_out) == (2, 9)
-    assert "left out   9 rows that the run has seen, or that is no test row" in test_lines(opening)
+    assert "left out   9 rows that the run has seen, or that is no test row" in opening_lines(
+        opening
+    )
     rows.assign(label=["positive", "negative"] * 5 + ["positive"]).head(9).to_csv(
         tmp_path / "rows.csv", index=False
     )

@@ -23,7 +23,7 @@ def open_test_split(
     from tuner.config import DataConfig
     from tuner.finalists.choice import FinalistChoice, load_chosen
     from tuner.finalists.testing import open_test
-    from tuner.terminal.finalists import since_lines, test_lines
+    from tuner.terminal.finalists import opening_lines, since_lines
     from tuner.terminal.tables import plain_console, printable
 
     chosen = load_chosen(run, FinalistChoice(finalist, ensemble))
@@ -33,5 +33,5 @@ def open_test_split(
     opening = open_test(chosen, asked)
     console = plain_console()
     written = f"Written down in {chosen.folder.tests}"
-    for line in (*test_lines(opening), *since_lines(chosen), written):
+    for line in (*opening_lines(opening), *since_lines(chosen), written):
         console.print(printable(line), soft_wrap=True)

@@ -114,7 +114,7 @@ def _listed(names: list[str]) -> str:
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 
-def test_lines(opening: Opening) -> list[str]:
+def opening_lines(opening: Opening) -> list[str]:
     """An opening of a test, a line a matter."""
     figures = opening.figures
     auc = [] if figures.roc_auc is None else [f"ROC AUC    {score_text(figures.roc_auc)}"]

@@ -1,0 +1,114 @@
+"""What a person reads of finalists: which is best, whether that is sure, and how much was luck."""
+
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from tuner.finalists.ranking import Failure, Finalist, Member
+from tuner.finalists.statistics import spread_of
+from tuner.finalists.testing import Opening, figures_of
+from tuner.objectives import Cost, Objectives
+from tuner.records import TrialRecord
+from tuner.space import Metric, SearchSpace
+from tuner.terminal.finalists import finalists_table, in_words, opening_lines
+from tuner.trial_status import TrialStatus
+
+
+def finalist(number: int, *accuracies: float, searched: float = 0.9) -> Finalist:
+    """One whose seeds are right on the first so many of 1,000 sequences."""
+    record = TrialRecord(
+        number=number,
+        status=TrialStatus.COMPLETE,
+        architecture="lstm",
+        parameters={},
+        curve={},
+        best_epoch=2,
+        score=searched,
+        baseline=False,
+        retry_of=None,
+        seed=0,
+        host="h",
+        device="cpu",
+        weights=1234,
+        started=None,
+        ended=None,
+        error=None,
+    )
+    scores = np.array([np.arange(1000) < 1000 * each for each in accuracies], dtype=float)
+    members = tuple(Member(seed, Path("x"), each) for seed, each in enumerate(accuracies))
+    return Finalist(record, members, spread_of(scores, most=1.0), scores)
+
+
+def test_a_clear_winner_is_said_to_be_one(space: SearchSpace) -> None:
+    lines = in_words([finalist(3, 0.85, 0.86), finalist(7, 0.75, 0.74)], space)
+    assert lines[0] == "Trial 3 is first, and better than all others."
+
+
+def test_ties_are_named(space: SearchSpace) -> None:
+    finalists = [finalist(3, 0.85, 0.86), finalist(7, 0.85, 0.855), finalist(1, 0.856, 0.849)]
+    lines = in_words([*finalists, finalist(9, 0.6, 0.61)], space)
+    assert lines[0] == "Trial 3 is first, but ties with 7 and 1: take the cheaper one."
+
+
+def test_with_one_seed_nothing_is_claimed(space: SearchSpace) -> None:
+    lines = in_words([finalist(3, 0.9), finalist(7, 0.5)], space)
+    assert lines[0].startswith("Trial 3 is first, but with one seed nothing says whether")
+
+
+def test_of_one_finalist_only_its_luck_is_told(space: SearchSpace) -> None:
+    assert in_words([finalist(3, 0.85, 0.87, searched=0.9)], space) == [
+        "The search's best, trial 3, scored 0.9000 there and 0.8600 here: 0.0400 of it was luck."
+    ]
+    (line,) = in_words([finalist(3, 0.85, 0.87, searched=0.8)], space)
+    assert line.endswith("0.0600 of it was bad luck.")
+
+
+def test_luck_is_that_of_the_searchs_best_also_where_less_is_better(space: SearchSpace) -> None:
+    lower = space.model_copy(update={"metric": Metric(name="val_loss", mode="min")})
+    finalists = [finalist(3, 0.3, 0.3, searched=0.4), finalist(7, 0.5, 0.5, searched=0.2)]
+    assert in_words(finalists, lower)[-1] == (
+        "The search's best, trial 7, scored 0.2000 there and 0.5000 here: 0.3000 of it was luck."
+    )
+
+
+def test_trainings_that_came_to_nothing_are_told(space: SearchSpace) -> None:
+    failures = [Failure(7, 2, 5, "diverged: loss became nan in epoch 1")]
+    assert in_words([finalist(3, 0.85, 0.86)], space, failures)[-1] == (
+        "Trial 7: 2 of 5 seeds came to no model and count in no figure here (diverged: loss became nan in epoch 1)."
+    )
+
+
+def shown(finalists: list[Finalist], objectives: Objectives | None = None) -> str:
+    console = Console(file=io.StringIO(), record=True, width=120)
+    console.print(finalists_table(finalists, objectives))
+    return console.export_text()
+
+
+def test_the_table_has_the_cost_of_a_search_by_two_objectives() -> None:
+    alone = shown([finalist(3, 0.85, 0.87)])
+    assert "0.8600" in alone
+    assert "0.0141" in alone  # the deviation
+    assert "1,234" not in alone
+    assert "1,234" in shown([finalist(3, 0.85, 0.87)], Objectives(Metric(), Cost.WEIGHTS))
+
+
+@pytest.mark.parametrize(
+    ("before", "said"),
+    [
+        ((), None),
+        (("2026-11-01",), "It was opened once before, first on 2026-11-01"),
+        (("2026-11-01", "2026-11-02"), "It was opened 2 times before, first on 2026-11-01"),
+    ],
+)
+def test_an_opening_says_whether_it_is_the_first(before: tuple[str, ...], said: str | None) -> None:
+    probabilities = np.array([[0.2, 0.8], [0.9, 0.1]], np.float32)
+    figures = figures_of(probabilities, np.array([1, 1], np.int32), ("no", "yes"))
+    lines = opening_lines(Opening("now", "the test split", ("trial 3, seed 5",), figures, before))
+    assert "accuracy   0.5000" in "\n".join(lines)
+    assert "yes: precision 1.0000, recall 0.5000, F1 0.6667; of 2 called 1 no, 1 yes" in lines
+    assert [line for line in lines if "opened" in line] == (
+        [] if said is None else [next(line for line in lines if line.startswith(said))]
+    )
