@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tuner.api.sitting import sit
+from tuner.api.progress import run_to_end
 from tuner.run import Run
 from tuner.run_folder import RunFolder
 
@@ -63,7 +63,9 @@ def confirm(
     from tuner.finalists.confirmation import run_confirmation
     from tuner.finalists.ranking import finalists_frame, read_finalists
 
-    sit(lambda listener: run_confirmation(folder, request, config, listener), progress=progress)
+    run_to_end(
+        lambda listener: run_confirmation(folder, request, config, listener), progress=progress
+    )
     finalists = read_finalists(folder, load_dataset(config.data, seed=config.seed))
     return finalists_frame(finalists, config.space)
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from tuner.api.sitting import sit
+from tuner.api.progress import run_to_end
 from tuner.config import make_config
 from tuner.run import Run
 from tuner.space import SearchSpace
@@ -90,4 +90,4 @@ def search(
     )
     from tuner.driver.search import run_search
 
-    return sit(lambda listener: run_search(settings, listener), progress=progress)
+    return run_to_end(lambda listener: run_search(settings, listener), progress=progress)

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from tuner.driver.sitting import SearchOutcome
 
 
-def sit(begin: "Callable[[SearchListener], SearchOutcome]", *, progress: bool) -> Run:
+def run_to_end(begin: "Callable[[SearchListener], SearchOutcome]", *, progress: bool) -> Run:
     """The run, once `begin` has come to its end.
 
     Args:
