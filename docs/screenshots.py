@@ -1,13 +1,23 @@
-"""Makes the README's pictures of a report: `python docs/screenshots.py RUN/report.html`, into docs/.
+"""Makes the README's pictures, so that they can be made again: into docs/.
 
-Needs Debian's chromium and the extra `test`. What is shown is decided here, so that pictures can be made again.
+    python docs/screenshots.py leaderboard runs/quickstart-imdb-train
+    python docs/screenshots.py report runs/seed-rotten-tomatoes       after `tuner report` of it
+
+Needs Debian's chromium and the extra `test`. What is shown is decided here.
 """
 
+import io
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from playwright.sync_api import sync_playwright
+from rich.console import Console
+
+from tuner.run import Run
+from tuner.terminal.tables import leaderboard_table
 
 HERE = Path(__file__).parent
 CHROMIUM = "/usr/bin/chromium"
@@ -16,26 +26,49 @@ SECTIONS = ("learning-curves",)
 
 
 def main() -> None:
-    """A screen, a phone by night, and single sections."""
-    if len(sys.argv) != 2:
+    """The pictures that are asked for."""
+    makers = {"leaderboard": leaderboard, "report": report}
+    if len(sys.argv) != 3 or sys.argv[1] not in makers:
         sys.exit(__doc__)
-    report = Path(sys.argv[1]).resolve()
+    with browser() as started:
+        makers[sys.argv[1]](started, Path(sys.argv[2]).resolve())
+
+
+@contextmanager
+def browser() -> Iterator[Any]:
+    """Debian's chromium."""
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        tab = browser.new_page(
-            viewport={"width": 1280, "height": 900}, color_scheme="light", device_scale_factor=2
-        )
-        tab.goto(report.as_uri())
-        tab.screenshot(path=HERE / "report-light.png")
-        for name in SECTIONS:
-            shoot(tab, name)
-        tab.close()
-        phone = browser.new_page(
-            viewport={"width": 390, "height": 844}, color_scheme="dark", device_scale_factor=2
-        )
-        phone.goto(report.as_uri())
-        phone.screenshot(path=HERE / "report-phone.png")
-        browser.close()
+        started = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        yield started
+        started.close()
+
+
+def leaderboard(browser: Any, folder: Path) -> None:
+    """What a terminal shows of a run's best ten."""
+    run = Run(folder)
+    console = Console(file=io.StringIO(), record=True, width=150, force_terminal=True)
+    console.print(f"[bold]$ tuner leaderboard runs/{run.name} --top 10", highlight=False)
+    console.print(leaderboard_table(run.leaderboard().head(10), run.space.parameter_names))
+    tab = browser.new_page(viewport={"width": 1200, "height": 800}, device_scale_factor=1.5)
+    tab.set_content(console.export_svg(title="tuner leaderboard"))
+    tab.locator("svg").screenshot(path=HERE / "leaderboard.png")
+
+
+def report(browser: Any, folder: Path) -> None:
+    """A screen, single sections, and a phone by night."""
+    page = (folder / "report.html").as_uri()
+    tab = browser.new_page(
+        viewport={"width": 1280, "height": 900}, color_scheme="light", device_scale_factor=2
+    )
+    tab.goto(page)
+    tab.screenshot(path=HERE / "report-light.png")
+    for name in SECTIONS:
+        shoot(tab, name)
+    phone = browser.new_page(
+        viewport={"width": 390, "height": 844}, color_scheme="dark", device_scale_factor=2
+    )
+    phone.goto(page)
+    phone.screenshot(path=HERE / "report-phone.png")
 
 
 def shoot(tab: Any, name: str) -> None:
