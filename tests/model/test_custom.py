@@ -9,7 +9,8 @@ import pytest
 
 from tuner.errors import SpaceError, TrialFailed
 from tuner.hyperparameters import resolve
-from tuner.model import build_model, check_importable
+from tuner.model import build_model
+from tuner.model.custom import check_importable
 
 MODELS = """
 import keras
@@ -111,7 +112,7 @@ def test_driver_accepts_a_function_that_is_there() -> None:
 def test_asking_for_a_function_loads_no_keras() -> None:
     code = (
         "import sys\n"
-        "from tuner.model import check_importable\n"
+        "from tuner.model.custom import check_importable\n"
         "check_importable('json:dumps')\n"
         "sys.exit('keras' in sys.modules or 'tensorflow' in sys.modules)"
     )

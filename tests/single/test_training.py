@@ -153,7 +153,10 @@ def build(*, vocabulary_size, n_classes, width):
 
 
 def test_a_model_with_a_layer_of_ones_own_is_predicted_with_beside_its_module(folder: Path) -> None:
-    (folder / "own_layers.py").write_text(OWN_LAYERS)
+    decorated = OWN_LAYERS.replace(
+        "class S", "@keras.saving.register_keras_serializable()\nclass S"
+    )
+    (folder / "own_layers.py").write_text(decorated)
     words = ("architecture=own_layers:build", "width=4", "--data", "sentences.csv", "--epochs", "1")
     ended = train(folder, *words, "--out", "layered")
     assert (ended.code, ended.err) == (0, "")
@@ -163,7 +166,20 @@ def test_a_model_with_a_layer_of_ones_own_is_predicted_with_beside_its_module(fo
         model = os.path.relpath(folder / "layered", place)
         said = subprocess.run([*predict, model, "a b"], cwd=place, capture_output=True, text=True)
         assert said.returncode == code, said.stderr
-    assert "where it names a module of yours, predict from the folder that has it" in said.stderr
+    assert "Keras does not know Scale" in said.stderr
+    assert "have its module in the folder that you are in" in said.stderr
+
+
+def test_a_layer_that_could_not_be_loaded_again_is_said_before_anything_is_trained(
+    folder: Path,
+) -> None:
+    (folder / "plain_layers.py").write_text(OWN_LAYERS)
+    words = ("architecture=plain_layers:build", "width=4", "--data", "sentences.csv")
+    ended = train(folder, *words, "--out", "plain")
+    assert ended.code == 1
+    assert "decorate it with @keras.saving.register_keras_serializable()" in ended.out
+    assert not [line for line in ended.out.splitlines() if line.startswith("    1 ")]
+    assert not (folder / "plain").exists()
 
 
 def test_a_training_that_diverges_says_so_and_leaves_no_model(folder: Path) -> None:

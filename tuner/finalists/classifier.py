@@ -18,7 +18,6 @@ from tuner.data.tokens import TOKENIZERS
 from tuner.driver.output import import_keras_quietly
 from tuner.errors import DataError, RunFolderError
 from tuner.finalists.statistics import mean_probabilities
-from tuner.model.custom import make_current_folder_importable
 from tuner.validation import one_line
 
 FORMAT = 1
@@ -34,6 +33,7 @@ class Member:
     seed: int
     max_length: int  # last tokens that it reads
     vocabulary_size: int  # ids that it knows
+    module: str | None = None  # of a person's own architecture: may define layers
 
 
 @dataclass(frozen=True)
@@ -84,9 +84,8 @@ class Classifier:
     """
 
     def __init__(self, path: Path | str) -> None:
-        make_current_folder_importable()  # for layers of the user's own
         import_keras_quietly()
-        from tuner.model import load_model
+        from tuner.model import load_model, why_not_loaded
         from tuner.trial.steps import trace_prediction
 
         folder = Path(os.path.expanduser(path))
@@ -107,13 +106,12 @@ class Classifier:
         self._models: list[tuple[Member, Any]] = []  # Keras models
         for member in self.description.members:
             try:
-                model = load_model(folder / member.file)
+                model = load_model(folder / member.file, filter(None, [member.module]))
                 trace_prediction(model)
                 self._models.append((member, model))
             except Exception as cause:  # a damaged archive raises many kinds
                 raise RunFolderError(
-                    f"{folder / member.file}: cannot be loaded ({one_line(str(cause))[:200]}); export it again, or "
-                    "where it names a module of yours, predict from the folder that has it"
+                    f"{folder / member.file}: cannot be loaded ({why_not_loaded(cause)}); export it again"
                 ) from cause
 
     @property

@@ -17,10 +17,9 @@ from tuner.finalists.choice import Chosen
 from tuner.finalists.classifier import DESCRIPTION, Classifier, Description, Member
 from tuner.finalists.formats import ExportFormat, beside, check_possible
 from tuner.finalists.statistics import mean_probabilities
-from tuner.hyperparameters import Hyperparameters, resolve
+from tuner.hyperparameters import Hyperparameters, is_custom, resolve
 from tuner.model.custom import make_current_folder_importable
 from tuner.trial.spec import TrainedModel
-from tuner.validation import one_line
 
 _MEMBER = re.compile(r"member-\d+\.(keras|savedmodel|onnx)")
 _SAME_ANSWERS = 0.02  # another device, or other kernels, move a probability by a thousandth
@@ -154,6 +153,7 @@ def write_model(
                     part.seed,
                     part.hyperparameters.max_length,
                     part.model.vocabulary_size,
+                    _module(part.hyperparameters.architecture),
                 )
             )
         known = max(member.vocabulary_size for member in members)
@@ -176,8 +176,9 @@ def _check_answers(made: Path, sequences: EncodedSequences, parts: Sequence[Part
     try:
         classifier = Classifier(made)
     except RunFolderError as cause:
+        reason = str(cause).removeprefix(f"{made}/")
         raise RunFolderError(
-            f"the model that would be written cannot be loaded: {one_line(str(cause.__cause__))[:300]}"
+            f"no model is written, because it could not be read: {reason}"
         ) from cause
     expected = mean_probabilities([part.model.probabilities for part in parts])
     difference = float(np.abs(classifier.probabilities_of(sequences) - expected).max())
@@ -187,6 +188,10 @@ def _check_answers(made: Path, sequences: EncodedSequences, parts: Sequence[Part
             f"by up to {difference:.3f}): its architecture's code, or Keras, is not what it was; bring that back, or "
             "train again"
         )
+
+
+def _module(architecture: str) -> str | None:
+    return architecture.partition(":")[0] if is_custom(architecture) else None
 
 
 def _put_in_place(made: Path, out: Path, replaced: Path) -> None:

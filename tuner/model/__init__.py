@@ -10,25 +10,24 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from tuner.model.builder import build_model, uses_cudnn
     from tuner.model.compilation import compile_model
-    from tuner.model.custom import build_custom_model, check_importable
-    from tuner.model.loading import load_model
+    from tuner.model.loading import check_loads_again, load_model, why_not_loaded
 
 __all__ = [
-    "build_custom_model",
     "build_model",
-    "check_importable",
+    "check_loads_again",
     "compile_model",
     "load_model",
     "uses_cudnn",
+    "why_not_loaded",
 ]
 
 _HOMES = {
-    "build_custom_model": "tuner.model.custom",
     "build_model": "tuner.model.builder",
-    "check_importable": "tuner.model.custom",
+    "check_loads_again": "tuner.model.loading",
     "compile_model": "tuner.model.compilation",
     "load_model": "tuner.model.loading",
     "uses_cudnn": "tuner.model.builder",
+    "why_not_loaded": "tuner.model.loading",
 }
 
 

@@ -87,6 +87,7 @@ def train(
     keep_model: bool = False,
 ) -> Trained:
     """Trains it, after `prepare`; a training that breaks is told as a search tells of its trials."""
+    from tuner.model import check_loads_again
     from tuner.trial.training import Training
 
     done: list[EpochResult] = []
@@ -100,6 +101,8 @@ def train(
             n_classes=len(dataset.class_names),
             keep_best=configuration.metric,
         )
+        if keep_model and is_custom(configuration.spec.hyperparameters.architecture):
+            check_loads_again(training.model)  # not after hours of training
         # Not the spec's `stop_after`: that would have the last epoch's model be the best.
         for result in islice(training.epochs(), configuration.epochs):
             done.append(result)
