@@ -7,7 +7,7 @@ from tuner.config import SearchConfig, make_config
 from tuner.data import Dataset, EncodedSequences, load_dataset
 from tuner.driver.progress import SilentListener
 from tuner.driver.search import run_search
-from tuner.finalists.choice import Chosen
+from tuner.finalists.choice import Chosen, FinalistChoice
 from tuner.finalists.classifier import Classifier
 from tuner.finalists.confirmation import run_confirmation
 from tuner.finalists.export import export_model
@@ -55,7 +55,8 @@ class Confirmed:
     def chosen(self, finalists: Sequence[Finalist] | None = None) -> Chosen:
         """The best finalist, or others."""
         chosen = finalists or self.finalists[:1]
-        return Chosen(self.folder, self.config, self.dataset, chosen, better_since=None)
+        choice = FinalistChoice(ensemble=len(chosen))
+        return Chosen(self.folder, self.config, self.dataset, chosen, choice, better_since=None)
 
     def export(self, out: Path, finalists: Sequence[Finalist] | None = None) -> Classifier:
         """What `tuner export` makes of them, loaded."""

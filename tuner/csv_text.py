@@ -14,14 +14,20 @@ _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 _NUMBER = re.compile(r"[+-]?\d+(\.\d+)?([eE][+-]?\d+)?")
 
 
-def to_csv(frame: pd.DataFrame) -> str:
-    """RFC 4180 text; cells that a spreadsheet would run are given a leading apostrophe."""
+def to_csv(frame: pd.DataFrame, *, header: bool = True) -> str:
+    """RFC 4180 text; cells that a spreadsheet would run are given a leading apostrophe.
+
+    Args:
+        header: whether the first line names the columns.
+    """
     safe = frame.copy()
     for name in safe.columns:
         if not pd.api.types.is_numeric_dtype(safe[name]):
-            safe[name] = safe[name].map(_neutral, na_action="ignore")
+            # Of type object throughout: pandas would make 1 and a missing one 1.0.
+            cells = [_neutral(cell) for cell in safe[name]]
+            safe[name] = pd.Series(cells, index=safe.index, dtype=object)
     safe.columns = pd.Index([_neutral(str(name)) for name in safe.columns])
-    text: str = safe.to_csv(index=False, lineterminator="\r\n")
+    text: str = safe.to_csv(index=False, header=header, lineterminator="\r\n")
     return text
 
 

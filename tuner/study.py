@@ -238,6 +238,10 @@ class SearchStudy:
         """Whether it runs because the space names it."""
         return is_baseline(self.study._storage.get_trial(trial._trial_id))
 
+    def label_of(self, trial: optuna.Trial) -> str | None:
+        """What it is called in the place of its number; None: that."""
+        return None
+
     def stop_after(self, trial: optuna.Trial) -> int | None:
         """Epochs after which the trial ends whatever it shows; None: as long as it may."""
         return None

@@ -1,9 +1,11 @@
 """Exported models, loaded: raw text in, probabilities out."""
 
+import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from confirmed_run import Confirmed
 
@@ -57,6 +59,12 @@ def test_a_damaged_model_is_refused(confirmed: Confirmed, tmp_path: Path) -> Non
         ("good film", r"^texts: must be a list of texts, got one; write \['good film'\]"),
         (["good", None], r"^texts\[1\]: must be a text or a list of integers, got None"),
         (["good", float("nan")], r"^texts\[1\]: must be a text or a list of integers, got nan"),
+        (pd.DataFrame({"text": ["good"]}), r"^texts: must be a list of texts, got DataFrame"),
+        ({"text": "good"}, r"^texts: must be a list of texts, got dict"),
+        (iter(["good"]), r"^texts: must be a list of texts, got list_iterator"),
+        (None, r"^texts: must be a list of texts, got NoneType"),
+        ([b"good"], r"^texts\[0\]: must be a text or a list of integers"),
+        ([[True]], r"^texts\[0\]: must be a text or a list of integers"),
         ([["good", "film"]], r"^texts\[0\]: must be a text or a list of integers"),
     ],
 )
@@ -72,3 +80,36 @@ def test_lists_of_integers_are_texts_too(confirmed: Confirmed, tmp_path: Path) -
     classifier = confirmed.export(tmp_path / "model")
     given = classifier.probabilities([[1, 2], np.array([1, 2])])
     assert (given == classifier.probabilities(["1 2", "1 2"])).all()
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("class_names", ["a", "b", "c"]),
+        ("class_names", ["a"]),
+        ("class_names", "ab"),
+        ("vocabulary", "abc"),
+        ("members", []),
+    ],
+)
+def test_a_description_that_does_not_fit_its_models_is_refused(
+    confirmed: Confirmed, tmp_path: Path, field: str, value: object
+) -> None:
+    confirmed.export(tmp_path / "model")
+    file = tmp_path / "model" / "model.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), field: value}))
+    with pytest.raises(RunFolderError, match=r"no exported model|does not tell 3 classes apart"):
+        Classifier(tmp_path / "model")
+
+
+@pytest.mark.parametrize("length", [0, "x", None])
+def test_a_member_without_a_length_is_refused(
+    confirmed: Confirmed, tmp_path: Path, length: object
+) -> None:
+    confirmed.export(tmp_path / "model")
+    file = tmp_path / "model" / "model.json"
+    content = json.loads(file.read_text())
+    content["members"][0]["max_length"] = length
+    file.write_text(json.dumps(content))
+    with pytest.raises(RunFolderError, match="no exported model"):
+        Classifier(tmp_path / "model")

@@ -3,7 +3,11 @@
 import dataclasses
 import os
 import shutil
+import signal
+import subprocess
+import sys
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -11,9 +15,9 @@ import pytest
 from confirmed_run import Confirmed
 
 from tuner.data import Split
-from tuner.errors import RunFolderError, UsageError
+from tuner.errors import ConfigError, RunFolderError, UsageError
 from tuner.finalists.choice import FinalistChoice, chosen_finalists, load_chosen
-from tuner.finalists.export import Part, check_writable, write_model
+from tuner.finalists.export import Part, check_writable, model_place, write_model
 from tuner.hyperparameters import resolve
 
 pytestmark = pytest.mark.ray
@@ -143,3 +147,31 @@ def test_data_that_has_changed_since_is_refused(confirmed: Confirmed, tmp_path: 
     rows.write_text(rows.read_text() + "quite another,positive\n")
     with pytest.raises(RunFolderError, match=r"sentences\.csv: is no longer what .* learned from"):
         load_chosen(str(run.parent), FinalistChoice())
+
+
+@pytest.mark.parametrize("out", ["s3://bucket/model", ""])
+def test_a_place_that_is_no_folder_here_is_refused(out: str) -> None:
+    with pytest.raises(ConfigError, match=r"^--out: must be a folder of this machine"):
+        model_place(out)
+
+
+def test_a_sigterm_leaves_neither_half_a_model_nor_what_it_was_made_in(
+    confirmed: Confirmed, tmp_path: Path
+) -> None:
+    code = (
+        "import os, signal, tuner.finalists.export as export\n"
+        "export._check_answers = lambda *_: os.kill(os.getpid(), signal.SIGTERM)\n"
+        "from tuner.cli import main; main()"
+    )
+    call = [sys.executable, "-c", code, "export", str(confirmed.folder.path), "--out", "model"]
+    ended = subprocess.run(call, cwd=tmp_path, capture_output=True, text=True)
+    assert ended.returncode == 128 + signal.SIGTERM, ended.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("choice", [{"finalist": "1"}, {"ensemble": 1.5}, {"finalist": None}])
+def test_a_choice_that_is_no_number_is_refused(
+    confirmed: Confirmed, choice: dict[str, Any]
+) -> None:
+    with pytest.raises(UsageError, match=r"must be a whole number, got"):
+        chosen_finalists(confirmed.finalists, FinalistChoice(**choice))

@@ -54,7 +54,7 @@ def test_programs_without_tuner_say_the_same(confirmed: Confirmed, tmp_path: Pat
         assert said == pytest.approx(expected, abs=1e-5)
     card = (made / "README.md").read_text(encoding="utf-8")
     assert "the probability of `positive`" in card
-    assert "--format=onnx --format=savedmodel" in card
+    assert "--ensemble=2 --format=onnx --format=savedmodel" in card
 
 
 def test_a_format_whose_package_is_missing_is_refused_before_anything_is_made(

@@ -4,6 +4,7 @@ import os
 import pty
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pandas as pd
@@ -11,6 +12,7 @@ import pytest
 from confirmed_run import Confirmed
 
 from tuner.errors import DataError
+from tuner.finalists.classifier import Classifier
 from tuner.finalists.prediction import predict_file
 
 pytestmark = pytest.mark.ray
@@ -116,6 +118,7 @@ def test_a_bar_is_drawn_on_a_terminal_only(confirmed: Confirmed, tmp_path: Path)
         ("a.jsonl", b'{"text": "a"}\n' * 3 + b'{"text": "a", "b": 1}\n', "line 4: 'b' is in none"),
         ("a.csv.gz", b"good", "not a complete gzip file"),
         ("a.parquet", b"good", "not a readable Parquet file"),
+        ("a.jsonl", b"", "no rows in it"),
     ],
 )
 def test_other_forms_that_cannot_be_read_are_refused_and_leave_nothing(
@@ -142,6 +145,7 @@ def test_other_forms_that_cannot_be_read_are_refused_and_leave_nothing(
         ("text\nA film, really good\n", None, "rows have more cells than its first line"),
         ("text\n", None, "no rows in it"),
         ("", None, "cannot be read as a table"),
+        ("great\nlovely\n", None, "its columns are 'great' .its first line has to name them"),
         ('text\n"open\n', None, "cannot be read as a table"),
         (None, None, "no such file"),
     ],
@@ -156,3 +160,66 @@ def test_a_file_that_cannot_be_predicted_is_refused_and_leaves_nothing(
     with pytest.raises(DataError, match=problem):
         predict_file(classifier, source, tmp_path / "said.csv", column)
     assert {path.name for path in tmp_path.iterdir()} <= {"model", "texts.csv"}
+
+
+def test_a_link_a_pipe_and_the_mode_of_a_file_outlive_their_predictions(
+    confirmed: Confirmed, tmp_path: Path
+) -> None:
+    classifier = confirmed.export(tmp_path / "model")
+    source = tmp_path / "texts.csv"
+    source.write_text("text\ngood\n")
+    (tmp_path / "real.csv").write_text("old")
+    (tmp_path / "real.csv").chmod(0o600)
+    (tmp_path / "link.csv").symlink_to("real.csv")
+    predict_file(classifier, source, tmp_path / "link.csv", None)
+    assert (tmp_path / "link.csv").is_symlink()
+    assert (tmp_path / "real.csv").read_text().startswith("text,label")
+    assert (tmp_path / "real.csv").stat().st_mode & 0o777 == 0o600
+    os.mkfifo(tmp_path / "pipe")
+    with ThreadPoolExecutor(1) as pool:
+        read = pool.submit((tmp_path / "pipe").read_text)
+        assert predict_file(classifier, source, tmp_path / "pipe", None) == 1
+        assert read.result().startswith("text,label")
+    assert (tmp_path / "pipe").is_fifo()
+
+
+def test_a_blank_line_of_a_file_of_texts_alone_is_a_text(
+    confirmed: Confirmed, tmp_path: Path
+) -> None:
+    source = tmp_path / "texts.csv"
+    source.write_text("text\ngood\n\nbad\n")
+    assert predict_file(confirmed.export(tmp_path / "model"), source, tmp_path / "a.csv", None) == 3
+    source.write_text("id,text\n1,good\n\n2,bad\n")
+    assert predict_file(Classifier(tmp_path / "model"), source, tmp_path / "a.csv", None) == 2
+
+
+def test_no_piece_repeats_a_heading_with_a_line_end(
+    confirmed: Confirmed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tuner.finalists.prediction._ROWS", 2)
+    source, target = tmp_path / "texts.csv", tmp_path / "said.csv"
+    source.write_text('"te\nxt",b\n' + "good,x\n" * 5)
+    predict_file(confirmed.export(tmp_path / "model"), source, target, "te\nxt")
+    assert len(pd.read_csv(target)) == 5
+
+
+def test_whole_numbers_stay_whole_where_one_is_missing(
+    confirmed: Confirmed, tmp_path: Path
+) -> None:
+    source, target = tmp_path / "texts.jsonl", tmp_path / "said.csv"
+    source.write_text('{"id": 1, "text": "good"}\n{"text": "bad"}\n')
+    predict_file(confirmed.export(tmp_path / "model"), source, target, None)
+    assert [line.split(",")[0] for line in target.read_text().splitlines()] == ["id", "1", ""]
+
+
+@pytest.mark.parametrize("name", ["said.parquet", "said.XLSX", "said.jsonl", "said.csv.gz"])
+def test_what_would_not_be_what_its_name_says_is_refused(
+    confirmed: Confirmed, tmp_path: Path, name: str
+) -> None:
+    confirmed.export(tmp_path / "model")
+    code = "from tuner.cli import main; main()"
+    call = [sys.executable, "-c", code, "predict", "model", "good", "--output", name]
+    ended = subprocess.run(call, cwd=tmp_path, capture_output=True, text=True)
+    assert ended.returncode == 2
+    assert ended.stderr.startswith(f"tuner: --output: is written as CSV, got {name}; name it said")
+    assert not (tmp_path / name).exists()

@@ -1,5 +1,6 @@
 """The test split, opened."""
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +11,9 @@ from confirmed_run import Confirmed
 
 from tuner.config import DataConfig
 from tuner.data import Split
-from tuner.errors import DataError
+from tuner.errors import DataError, RunFolderError
 from tuner.finalists.testing import ClassFigures, figures_of, open_test
+from tuner.openings import add_opening, read_openings
 from tuner.terminal.finalists import opening_lines
 
 pytestmark = pytest.mark.ray
@@ -54,14 +56,40 @@ def test_rows_that_the_run_has_seen_are_left_out(confirmed: Confirmed, tmp_path:
     rows.to_csv(tmp_path / "rows.csv", index=False)
     opening = open_test(confirmed.chosen(), DataConfig(source=str(tmp_path / "rows.csv")))
     assert (opening.figures.sequences, opening.left_out) == (2, 9)
-    assert "left out   9 rows that the run has seen, or that is no test row" in opening_lines(
-        opening
-    )
+    assert "left out   9 rows: seen by the run, or marked as no test row" in opening_lines(opening)
     rows.assign(label=["positive", "negative"] * 5 + ["positive"]).head(9).to_csv(
         tmp_path / "rows.csv", index=False
     )
     with pytest.raises(DataError, match="has learned from, or been chosen by, every row of it"):
         open_test(confirmed.chosen(), DataConfig(source=str(tmp_path / "rows.csv")))
+
+
+def test_rows_of_the_test_split_open_it_whatever_file_they_lie_in(
+    confirmed: Confirmed, tmp_path: Path
+) -> None:
+    test = confirmed.dataset.splits[Split.TEST]
+    labels = [confirmed.dataset.class_names[label] for label in test.labels]
+    rows = pd.DataFrame({"text": confirmed.texts(test), "label": labels})
+    pd.concat([rows, pd.DataFrame({"text": ["a bad one"], "label": ["negative"]})]).to_csv(
+        tmp_path / "rows.csv", index=False
+    )
+    first = open_test(confirmed.chosen(), DataConfig(source=str(tmp_path / "rows.csv")))
+    assert (first.of_test_split, first.figures.sequences) == (len(test), len(test) + 1)
+    assert f"of these   {len(test)} are in the run's own test split" in opening_lines(first)
+    assert open_test(confirmed.chosen()).before == (first.opened,)
+
+
+def test_openings_that_end_together_are_all_written_down(confirmed: Confirmed) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        for number in range(8):
+            pool.submit(add_opening, confirmed.folder, lambda earlier, n=number: {"data": str(n)})
+    assert sorted(each["data"] for each in read_openings(confirmed.folder)) == [*"01234567"]
+
+
+def test_a_damaged_record_is_refused_with_what_to_do(confirmed: Confirmed) -> None:
+    confirmed.folder.tests.write_text("")
+    with pytest.raises(RunFolderError, match=r"tests\.yaml: .*; move it away"):
+        open_test(confirmed.chosen())
 
 
 def test_of_a_file_with_splits_only_its_test_rows_are_measured(

@@ -50,7 +50,10 @@ def test_a_clear_winner_is_said_to_be_one(space: SearchSpace) -> None:
 def test_ties_are_named(space: SearchSpace) -> None:
     finalists = [finalist(3, 0.85, 0.86), finalist(7, 0.85, 0.855), finalist(1, 0.856, 0.849)]
     lines = in_words([*finalists, finalist(9, 0.6, 0.61)], space)
-    assert lines[0] == "Trial 3 is first, but ties with 7 and 1: take the cheaper one."
+    assert (
+        lines[0]
+        == "Trial 3 is first, but ties with 7 and 1; the smallest of them is trial 3, 1,234 weights."
+    )
 
 
 def test_with_one_seed_nothing_is_claimed(space: SearchSpace) -> None:

@@ -1,6 +1,5 @@
 """From a run to a model: the best trials confirmed, tested and exported."""
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -111,7 +110,7 @@ def export(
     *,
     finalist: int = 1,
     ensemble: int = 1,
-    format: str | Sequence[str] = (),
+    format: str | Sequence[str] | None = None,
     out: str | Path | None = None,
 ) -> Path:
     """Writes a finalist, or several averaged, as a model with a card that says how good it is.
@@ -130,13 +129,13 @@ def export(
         UsageError: in one line, what cannot be met; what was there before is left.
     """
     from tuner.finalists.choice import FinalistChoice, load_chosen
-    from tuner.finalists.export import export_model
+    from tuner.finalists.export import export_model, model_place
     from tuner.finalists.formats import read_formats
 
-    formats = read_formats([format] if isinstance(format, str) else format)
+    formats = read_formats([format] if isinstance(format, str) else format or ())
+    place = None if out is None else model_place(str(out))
     chosen = load_chosen(_place(run), FinalistChoice(finalist, ensemble))
-    place = chosen.folder.model if out is None else Path(os.path.expanduser(out))
-    return export_model(chosen, place, formats)
+    return export_model(chosen, place or chosen.folder.model, formats)
 
 
 def _place(run: str | Path | Run) -> str:

@@ -1,22 +1,22 @@
 """`tuner export`."""
 
-import os
 import shlex
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from tuner.cli.termination import exit_on_sigterm
 from tuner.finalists.formats import ExportFormat
 
 
 def export(
     run: Annotated[str, typer.Argument(help="A run folder that was confirmed.")],
     finalist: Annotated[
-        int, typer.Option(help="Its rank in finalists.csv.", show_default=True)
+        int, typer.Option(help="Its rank in finalists.csv.", min=1, show_default=True)
     ] = 1,
     ensemble: Annotated[
-        int, typer.Option(help="Average so many finalists, from there on.", show_default=True)
+        int,
+        typer.Option(help="Average so many finalists, from there on.", min=1, show_default=True),
     ] = 1,
     format: Annotated[
         list[ExportFormat] | None,
@@ -28,11 +28,13 @@ def export(
 ) -> None:
     """Write a finalist as a model: Keras file, vocabulary, classes, and a card that says how good it is."""
     from tuner.finalists.choice import FinalistChoice, load_chosen
-    from tuner.finalists.export import export_model
+    from tuner.finalists.export import export_model, model_place
     from tuner.terminal.finalists import since_lines
 
+    exit_on_sigterm()
+    place = None if out is None else model_place(out)
     chosen = load_chosen(run, FinalistChoice(finalist, ensemble))
-    place = Path(os.path.expanduser(out)) if out is not None else chosen.folder.model
+    place = chosen.folder.model if place is None else place
     made = export_model(chosen, place, format or ())
     where = shlex.quote(str(made))
     for line in since_lines(chosen):

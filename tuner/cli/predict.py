@@ -5,7 +5,10 @@ from typing import Annotated
 
 import typer
 
+from tuner.cli.termination import exit_on_sigterm
 from tuner.errors import UsageError
+
+_OTHER_FORMS = {".parquet", ".xlsx", ".xls", ".json", ".jsonl", ".ndjson", ".tsv", ".tab", ".gz"}
 
 
 def predict(
@@ -22,13 +25,14 @@ def predict(
     ] = None,
 ) -> None:
     """Classify texts with an exported model: the likeliest class, and every class's probability."""
+    exit_on_sigterm()
     if texts and input is not None:
         raise UsageError("texts and --input exclude each other; leave one out")
     if not texts and input is None:
         raise UsageError("give texts, or --input with a file of them")
     if output is not None:
         _check_output(output, input)
-    from tuner.csv_text import to_csv, write_csv
+    from tuner.csv_text import to_csv
     from tuner.finalists.classifier import Classifier
     from tuner.finalists.prediction import predict_file
 
@@ -39,7 +43,8 @@ def predict(
         if output is None:
             print(to_csv(frame.round(6)), end="")
             return
-        write_csv(frame.round(6), output)
+        with open(output, "w", encoding="utf-8", newline="") as file:
+            file.write(to_csv(frame.round(6)))
         print(f"{len(frame):,} predictions: {output}")
         return
     assert input is not None
@@ -52,6 +57,10 @@ def _check_output(output: Path, input: Path | None) -> None:
     """Refuses what cannot be written, or would be read meanwhile."""
     if output.is_dir():
         raise UsageError(f"--output: must be a file, got the folder {output}; name a file in it")
+    if output.suffix.lower() in _OTHER_FORMS:
+        raise UsageError(
+            f"--output: is written as CSV, got {output.name}; name it {output.stem}.csv"
+        )
     if not output.parent.is_dir():
         raise UsageError(
             f"--output: there is no folder {output.parent}; make it, or choose another"

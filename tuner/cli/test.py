@@ -4,14 +4,17 @@ from typing import Annotated
 
 import typer
 
+from tuner.cli.termination import exit_on_sigterm
+
 
 def open_test_split(
     run: Annotated[str, typer.Argument(help="A run folder that was confirmed.")],
     finalist: Annotated[
-        int, typer.Option(help="Its rank in finalists.csv.", show_default=True)
+        int, typer.Option(help="Its rank in finalists.csv.", min=1, show_default=True)
     ] = 1,
     ensemble: Annotated[
-        int, typer.Option(help="Average so many finalists, from there on.", show_default=True)
+        int,
+        typer.Option(help="Average so many finalists, from there on.", min=1, show_default=True),
     ] = 1,
     data: Annotated[
         str | None, typer.Option(help="Labelled rows instead of the run's own test split.")
@@ -26,6 +29,7 @@ def open_test_split(
     from tuner.terminal.finalists import opening_lines, since_lines
     from tuner.terminal.tables import plain_console, printable
 
+    exit_on_sigterm()
     chosen = load_chosen(run, FinalistChoice(finalist, ensemble))
     asked = None
     if data is not None:

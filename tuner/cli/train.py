@@ -1,13 +1,12 @@
 """`tuner train`."""
 
-import os
 import shlex
 import sys
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from tuner.cli.termination import exit_on_sigterm
 from tuner.config import TokenMode
 from tuner.errors import ConfigError
 
@@ -53,7 +52,7 @@ def train(
     ] = None,
 ) -> int:
     """Train one configuration without a search; a leaderboard's row again, with its seed, to see the same figures."""
-    from tuner.finalists.export import check_writable
+    from tuner.finalists.export import check_writable, model_place
     from tuner.single.configurations import make_settings, read_configurations
     from tuner.single.export import export_training
     from tuner.single.training import load_data, prepare
@@ -75,7 +74,8 @@ def train(
         gpus=gpus,
     )
     wanted = read_configurations(configurations, settings)
-    place = None if out is None else Path(os.path.expanduser(out))
+    exit_on_sigterm()
+    place = None if out is None else model_place(out)
     if place is not None:
         if len(wanted) > 1:
             raise ConfigError(f"--out: takes one model, got {len(wanted)} configurations")

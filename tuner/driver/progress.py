@@ -24,6 +24,12 @@ class LiveTrial:
     epoch: int = 0  # epochs finished
     score: float | None = None  # best so far
     baseline: bool = False
+    label: str | None = None  # what it is called in the place of its number
+
+    @property
+    def called(self) -> str:
+        """What a person knows it by."""
+        return self.label or str(self.number)
 
 
 @dataclass(frozen=True)
@@ -56,6 +62,11 @@ class SearchState:
     def finished(self) -> int:
         """Trials that count toward the budget."""
         return sum(self.counts.values())
+
+    @property
+    def leader(self) -> BestTrial | None:
+        """The best trial of a search; of a confirmation none is told before it is measured where it counts."""
+        return self.best if self.doing == "searching" else None
 
 
 class EventKind(StrEnum):

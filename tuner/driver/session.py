@@ -156,6 +156,7 @@ class SearchSession:
             started=self._clock(),
             max_epochs=self._config.epochs,
             baseline=self._study.is_baseline(trial),
+            label=self._study.label_of(trial),
         )
         self._running[trial.number] = _Running(trial, live)
         kill_point(KillPoint.SUGGESTED)

@@ -10,7 +10,7 @@ from tuner.errors import RunFolderError
 from tuner.finalists.choice import Chosen
 from tuner.finalists.formats import ExportFormat, usage
 from tuner.finalists.ranking import Failure, Finalist, optimism, read_failures
-from tuner.finalists.trainings import confirmed
+from tuner.finalists.trainings import confirmed, requests
 from tuner.numbers import count_text, format_duration, score_text
 from tuner.openings import member_name, read_openings
 from tuner.records import StudyReader, counts_as_finished
@@ -81,12 +81,9 @@ def model_card(chosen: Chosen, formats: Collection[ExportFormat] = ()) -> str:
     if tests := _tests(folder, finalists):
         sections["Tested"] = tests
     sections["Parameters"] = list(_parameters(finalists))
-    export = [
-        "tuner",
-        "export",
-        str(folder.path),
-        *(f"--format={form}" for form in sorted(formats)),
-    ]
+    export = ["tuner", "export", str(folder.path)]
+    export += [f"--{name}={value}" for name, value in vars(chosen.choice).items() if value != 1]
+    export += [f"--format={form}" for form in sorted(formats)]
     return Card(
         title=folder.name,
         introduction=f"{'One model' if len(finalists) == 1 else many}; classifies sequences as "
@@ -96,7 +93,7 @@ def model_card(chosen: Chosen, formats: Collection[ExportFormat] = ()) -> str:
         sections=sections,
         commands=[
             f"tuner search --config {shlex.quote(str(folder.run_file))}",
-            _confirm_command(folder),
+            *_confirm_commands(folder),
             shlex.join(export),
         ],
         versions=recorded.get("versions") or {},
@@ -184,10 +181,15 @@ def _parameters(finalists: Sequence[Finalist]) -> Iterable[str]:
         yield from parameter_lines(finalist.record.parameters)
 
 
-def _confirm_command(folder: RunFolder) -> str:
-    """What asks for the same finalists and seeds."""
-    trainings = confirmed(load_study(folder.journal, CONFIRMATION))
-    finalists = [each.finalist for each in trainings]
-    top, seeds = len(set(finalists)), max(map(finalists.count, finalists))
-    options = [f"--top={top}", f"--seeds={seeds}", f"--train-on={trainings[0].train_on}"]
-    return shlex.join(["tuner", "confirm", str(folder.path), *options])
+def _confirm_commands(folder: RunFolder) -> list[str]:
+    """What asks for the same finalists and seeds: a command for every confirmation that they come from."""
+    study = load_study(folder.journal, CONFIRMATION)
+    known = set(confirmed(study))
+    commands = []
+    for request in requests(study):
+        if request and known.issuperset(request):
+            finalists = [each.finalist for each in request]
+            top, seeds = len(set(finalists)), max(map(finalists.count, finalists))
+            options = [f"--top={top}", f"--seeds={seeds}", f"--train-on={request[0].train_on}"]
+            commands.append(shlex.join(["tuner", "confirm", str(folder.path), *options]))
+    return list(dict.fromkeys(commands))

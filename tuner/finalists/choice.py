@@ -28,6 +28,7 @@ class Chosen:
     config: SearchConfig
     dataset: Dataset
     finalists: Sequence[Finalist]
+    choice: FinalistChoice  # that names them
     better_since: TrialRecord | None  # a trial that the search has found since, not confirmed
 
 
@@ -44,7 +45,7 @@ def load_chosen(run: str, choice: FinalistChoice) -> Chosen:
     dataset = load_dataset(config.data, seed=config.seed)
     folder.check_same_data(config.data.source, dataset.fingerprint)
     chosen = chosen_finalists(read_finalists(folder, dataset), choice)
-    return Chosen(folder, config, dataset, chosen, better_since(folder))
+    return Chosen(folder, config, dataset, chosen, choice, better_since(folder))
 
 
 def chosen_finalists(finalists: Sequence[Finalist], choice: FinalistChoice) -> list[Finalist]:
@@ -53,6 +54,9 @@ def chosen_finalists(finalists: Sequence[Finalist], choice: FinalistChoice) -> l
     Raises:
         UsageError: there are not so many.
     """
+    for name, value in vars(choice).items():
+        if not isinstance(value, int) or isinstance(value, bool):
+            raise UsageError(f"{name}: must be a whole number, got {value!r}")
     first, last = choice.finalist, choice.finalist + choice.ensemble - 1
     if first < 1 or choice.ensemble < 1 or last > len(finalists):
         raise UsageError(

@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from tuner.config import TokenMode
-from tuner.data import EncodedSequences, encode_known, token_ids
+from tuner.data import SPECIAL_TOKENS, EncodedSequences, encode_known, token_ids
 from tuner.data.refusal import excerpt
 from tuner.data.tokens import TOKENIZERS
 from tuner.driver.output import import_keras_quietly
@@ -62,15 +62,31 @@ class Description:
             if content.pop("format") != FORMAT:
                 raise ValueError("made by another version of tuner")
             members = tuple(Member(**member) for member in content.pop("members"))
-            return cls(
+            description = cls(
                 run=str(content["run"]),
                 class_names=tuple(content["class_names"]),
                 token_mode=TokenMode(content["token_mode"]),
                 vocabulary=tuple(content["vocabulary"]),
                 members=members,
             )
+            description._check(content)
+            return description
         except (KeyError, TypeError, ValueError, AttributeError) as cause:
-            raise RunFolderError(f"{where}: no exported model ({one_line(repr(cause))})") from cause
+            raise RunFolderError(
+                f"{where}: no exported model of this version of tuner ({one_line(str(cause))})"
+            ) from cause
+
+    def _check(self, content: Mapping[str, object]) -> None:
+        """Refuses what `to_json` would not have written."""
+        for name, fewest in (("class_names", 2), ("vocabulary", len(SPECIAL_TOKENS))):
+            given = content[name]
+            if not isinstance(given, list) or len(given) < fewest:
+                raise ValueError(f"{name} must be a list of {fewest} or more")
+            if not all(isinstance(each, str) for each in given):
+                raise ValueError(f"{name} must be texts")
+        sizes = [(each.max_length, each.vocabulary_size) for each in self.members]
+        if not sizes or not all(type(n) is int and n > 0 for pair in sizes for n in pair):
+            raise ValueError("members must have a max_length and a vocabulary_size")
 
 
 class Classifier:
@@ -108,6 +124,10 @@ class Classifier:
             try:
                 model = load_model(folder / member.file, filter(None, [member.module]))
                 trace_prediction(model)
+                if model.output_shape[-1] != (
+                    1 if len(self.class_names) == 2 else len(self.class_names)
+                ):
+                    raise ValueError(f"it does not tell {len(self.class_names)} classes apart")
                 self._models.append((member, model))
             except Exception as cause:  # a damaged archive raises many kinds
                 raise RunFolderError(
@@ -130,6 +150,12 @@ class Classifier:
         """
         if isinstance(texts, str):
             raise DataError(f"texts: must be a list of texts, got one; write [{excerpt(texts)}]")
+        if isinstance(texts, bytes | Mapping | pd.DataFrame) or not isinstance(
+            texts, Sequence | np.ndarray | pd.Series | pd.Index
+        ):
+            raise DataError(
+                f"texts: must be a list of texts, got {type(texts).__name__}; write a list"
+            )
         if not len(texts):
             return np.zeros((0, len(self.class_names)), np.float32)
         return self.probabilities_of(self._encoded(texts))
@@ -168,9 +194,9 @@ class Classifier:
 def _text(given: object, number: int) -> str:
     if isinstance(given, str):
         return given
-    if isinstance(given, Iterable):
+    if isinstance(given, Iterable) and not isinstance(given, bytes):
         items = list(given)
-        if all(isinstance(item, int | np.integer) for item in items):
+        if all(isinstance(i, int | np.integer) and not isinstance(i, bool) for i in items):
             return " ".join(map(str, items))
     raise DataError(
         f"texts[{number}]: must be a text or a list of integers, got {excerpt(given)}; leave it out or mend it"

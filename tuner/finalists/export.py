@@ -11,7 +11,7 @@ import numpy as np
 
 from tuner.data import Dataset, EncodedSequences, Split
 from tuner.driver.output import import_keras_quietly, output_to
-from tuner.errors import RunFolderError
+from tuner.errors import ConfigError, RunFolderError
 from tuner.finalists.card import model_card
 from tuner.finalists.choice import Chosen
 from tuner.finalists.classifier import DESCRIPTION, Classifier, Description, Member
@@ -19,6 +19,7 @@ from tuner.finalists.formats import ExportFormat, beside, check_possible
 from tuner.finalists.statistics import mean_probabilities
 from tuner.hyperparameters import Hyperparameters, is_custom, resolve
 from tuner.model.custom import make_current_folder_importable
+from tuner.storage import is_url
 from tuner.trial.spec import TrainedModel
 
 _MEMBER = re.compile(r"member-\d+\.(keras|savedmodel|onnx)")
@@ -65,6 +66,19 @@ def export_model(chosen: Chosen, out: Path, formats: Collection[ExportFormat] = 
         card=model_card(chosen, formats),
         formats=formats,
     )
+
+
+def model_place(out: str) -> Path:
+    """Where a model is to be written.
+
+    Raises:
+        ConfigError: it is no path of this machine.
+    """
+    if is_url(out) or not out:
+        raise ConfigError(
+            f"--out: must be a folder of this machine, got {out!r}; copy it from there"
+        )
+    return Path(os.path.expanduser(out))
 
 
 def check_writable(out: Path) -> None:
@@ -130,8 +144,14 @@ def write_model(
     import_keras_quietly()
     from tuner.trial.keras_file import save_keras_model
 
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.") as temporary:
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        folder = tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.")
+    except OSError as cause:
+        raise RunFolderError(
+            f"{out}: cannot be made or written to ({cause.strerror}); choose another --out"
+        ) from cause
+    with folder as temporary:
         made = Path(temporary) / "model"
         made.mkdir()
         members = []

@@ -1,6 +1,7 @@
 """Classifies the rows of a file, piece by piece, so that its size does not matter."""
 
 import gzip
+import io
 import os
 import sys
 import tempfile
@@ -42,11 +43,15 @@ def predict_file(
     """
     if target is None:
         return _predict(classifier, source, sys.stdout, text_column)
+    target = Path(os.path.realpath(target))
+    if target.exists() and not target.is_file():  # a device, a pipe: nothing to replace
+        with open(target, "w", encoding="utf-8", newline="") as file:
+            return _predict(classifier, source, file, text_column)
     handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
     try:
         with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:
             count = _predict(classifier, source, file, text_column)
-        os.chmod(temporary, 0o644)
+        os.chmod(temporary, target.stat().st_mode & 0o777 if target.exists() else 0o644)
         os.replace(temporary, target)
     except BaseException:
         with suppress(FileNotFoundError):
@@ -68,13 +73,15 @@ def _predict(classifier: Classifier, source: Path, target: IO[str], text_column:
         for number, (rows, done) in enumerate(_pieces(source, file)):
             column = _column(source, rows, text_column)
             if not len(rows):
-                raise DataError(f"{source}: no rows in it; write texts below its column's name")
+                break
             said = classifier.predict(_texts(source, rows[column], count)).round(6)
             said.index = rows.index
-            text = to_csv(pd.concat([rows, said.rename(columns=_free(rows, said))], axis=1))
-            target.write(text if number == 0 else text.partition("\r\n")[2])
+            answered = pd.concat([rows, said.rename(columns=_free(rows, said))], axis=1)
+            target.write(to_csv(answered, header=number == 0))
             count += len(rows)
             bar.update(task, completed=done)
+    if not count:
+        raise DataError(f"{source}: no rows in it; write texts into it")
     return count
 
 
@@ -104,7 +111,16 @@ def _pieces(source: Path, file: IO[bytes]) -> Iterator[tuple[pd.DataFrame, int]]
 
 def _csv_pieces(source: Path, form: str, content: Any) -> Iterator[pd.DataFrame]:
     separator = "\t" if form in _TABS else ","
-    read = pd.read_csv(content, sep=separator, dtype=str, keep_default_na=False, chunksize=_ROWS)
+    content = content if hasattr(content, "peek") else io.BufferedReader(content)
+    has_one_column = separator.encode() not in content.peek(65536).split(b"\n", 1)[0]
+    read = pd.read_csv(
+        content,
+        sep=separator,
+        dtype=str,
+        keep_default_na=False,
+        chunksize=_ROWS,
+        skip_blank_lines=not has_one_column,  # where they are empty texts
+    )
     for rows in read:
         if not isinstance(rows.index, pd.RangeIndex):
             # pandas takes a cell too many for a row's name
@@ -182,12 +198,13 @@ def _texts(source: Path, cells: "pd.Series[Any]", before: int) -> list[Any]:
 def _column(source: Path, rows: pd.DataFrame, asked: str | None) -> str:
     names = [str(name) for name in rows.columns]
     if asked is None:
-        asked = names[0] if len(names) == 1 else guess_text_column(names)
+        asked = guess_text_column(names)
     if asked in names:
         return str(asked)
     listed = ", ".join(map(repr, names))
     what = "which column has the texts?" if asked is None else f"no column {asked!r};"
-    raise DataError(f"{source}: {what} name it with --text-column; its columns are {listed}")
+    first = " (its first line has to name them)" if len(names) == 1 else ""
+    raise DataError(f"{source}: {what} name it with --text-column; its columns are {listed}{first}")
 
 
 def _free(rows: pd.DataFrame, said: pd.DataFrame) -> dict[str, str]:

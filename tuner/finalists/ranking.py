@@ -256,5 +256,7 @@ class FinalistFiles(RunFiles):
 
     def _write(self) -> None:
         search, study = StudyReader(load_study(self._folder.journal)), self._confirmation.study
-        finalists = ranked_finalists(search, study, self._folder, self._dataset, in_progress(study))
+        # What `tuner test` and `tuner export` would take; before there is any, what has been reached.
+        trainings = confirmed(study) or in_progress(study)
+        finalists = ranked_finalists(search, study, self._folder, self._dataset, trainings)
         write_csv(finalists_frame(finalists, search.space), self._folder.finalists)

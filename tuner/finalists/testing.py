@@ -10,11 +10,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tuner.atomic_files import write_atomically
 from tuner.config import DataConfig
 from tuner.data import Dataset, Split, read_rows
 from tuner.data.rows import Rows
@@ -28,10 +28,9 @@ from tuner.finalists.statistics import (
     sequence_scores,
     spread_of,
 )
-from tuner.finalists.unseen import unseen
-from tuner.openings import TEST_SPLIT, member_name, read_openings
+from tuner.finalists.unseen import in_splits, unseen
+from tuner.openings import TEST_SPLIT, add_opening, member_name, read_openings
 from tuner.space import MetricName
-from tuner.yaml_files import to_yaml
 
 
 @dataclass(frozen=True)
@@ -68,7 +67,8 @@ class Opening:
     members: tuple[str, ...]  # `trial 7, seed 123`
     figures: TestFigures
     before: tuple[str, ...]  # when the same data was opened earlier
-    left_out: int = 0  # rows of the file that the run has seen
+    left_out: int = 0  # rows of the file that the run has seen, or that are no test rows
+    of_test_split: int = 0  # rows of the file that are in the run's own test split
 
 
 def open_test(chosen: Chosen, data: DataConfig | None = None) -> Opening:
@@ -81,7 +81,7 @@ def open_test(chosen: Chosen, data: DataConfig | None = None) -> Opening:
         DataError: these rows cannot be read, have a class that the model does not know, or were all seen.
         RunFolderError: an earlier record is damaged.
     """
-    folder, dataset, left_out = chosen.folder, chosen.dataset, 0
+    folder, dataset = chosen.folder, chosen.dataset
     read_openings(folder)  # before anything is measured: can it be written down?
     rows = None if data is None else _unseen_rows(read_rows(data), dataset)
     with tempfile.TemporaryDirectory() as temporary:
@@ -90,26 +90,38 @@ def open_test(chosen: Chosen, data: DataConfig | None = None) -> Opening:
             test = dataset.splits[Split.TEST]
             probabilities, labels = classifier.probabilities_of(test), test.labels
         else:
-            labels, left_out = rows.labels, rows.left_out
-            probabilities = classifier.probabilities(rows.texts)
-    name = TEST_SPLIT if data is None else _place(data.source)
-    earlier = read_openings(folder)
+            probabilities, labels = classifier.probabilities(rows.texts), rows.labels
     opening = Opening(
         opened=datetime.now(UTC).isoformat(timespec="seconds"),
-        data=name,
+        data=TEST_SPLIT if data is None else _place(data.source),
         members=tuple(
             member_name(member.trial, member.seed) for member in classifier.description.members
         ),
         figures=figures_of(probabilities, labels, dataset.class_names),
-        before=tuple(str(each.get("opened")) for each in earlier if each.get("data") == name),
-        left_out=left_out,
+        before=(),
+        left_out=0 if rows is None else rows.left_out,
+        of_test_split=0 if rows is None else rows.of_test_split,
     )
-    record = dataclasses.asdict(opening)
-    del record["before"]
-    record["figures"]["confusion"] = [list(row) for row in opening.figures.confusion]
-    record["members"] = list(opening.members)
-    write_atomically(folder.tests, to_yaml({"openings": [*earlier, record]}))
+
+    def record(earlier: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
+        nonlocal opening
+        before = [str(each.get("opened")) for each in earlier if _is_of_the_same(each, opening)]
+        opening = dataclasses.replace(opening, before=tuple(before))
+        content = dataclasses.asdict(opening)
+        del content["before"]
+        content["figures"]["confusion"] = [list(row) for row in opening.figures.confusion]
+        content["members"] = list(opening.members)
+        return content
+
+    add_opening(folder, record)
     return opening
+
+
+def _is_of_the_same(earlier: Mapping[str, Any], now: Opening) -> bool:
+    """Whether rows of the one were in the other: of the same file, or both of the test split."""
+    is_of_split = earlier.get("data") == TEST_SPLIT or bool(earlier.get("of_test_split"))
+    now_of_split = now.data == TEST_SPLIT or now.of_test_split > 0
+    return earlier.get("data") == now.data or (is_of_split and now_of_split)
 
 
 def _place(source: str) -> str:
@@ -123,6 +135,7 @@ class _UnseenRows:
     texts: list[str]
     labels: NDArray[np.int32]
     left_out: int
+    of_test_split: int
 
 
 def _unseen_rows(rows: Rows, dataset: Dataset) -> _UnseenRows:
@@ -133,10 +146,12 @@ def _unseen_rows(rows: Rows, dataset: Dataset) -> _UnseenRows:
             "that it has not seen"
         )
     labels = [rows.labels[row] for row in kept]
+    is_test_row = in_splits(rows, dataset, [Split.TEST])
     return _UnseenRows(
         texts=[rows.texts[row] for row in kept],
         labels=_known_labels(labels, dataset.class_names, rows.where),
         left_out=len(rows.texts) - len(kept),
+        of_test_split=int(is_test_row[kept].sum()),
     )
 
 

@@ -37,7 +37,8 @@ def in_words(reading: Reading) -> list[str]:
         )
         return lines
     lines += [_best(reading, reading.best), *_front(reading), _how_sure(reading)]
-    lines += [tested(opening) for opening in reading.openings[-1:]]
+    if reading.openings:
+        lines.append(tested(shown_opening(reading)))
     for edge in edges(reading.space, reading.best):
         lines.append(f"{edge[0].upper()}{edge[1:]}.")
     return lines
@@ -63,7 +64,7 @@ def tiles(reading: Reading) -> list[Tile]:
             )
         )
     if reading.openings:
-        last = reading.openings[-1]
+        last = shown_opening(reading)
         found.append(
             Tile(
                 "tested accuracy",
@@ -205,11 +206,18 @@ def _how_sure(reading: Reading) -> str:
     )
 
 
+def shown_opening(reading: Reading) -> Tested:
+    """The last opening of the test split; of other rows only where there is none."""
+    of_split = [each for each in reading.openings if each.data == TEST_SPLIT]
+    return (of_split or reading.openings)[-1]
+
+
 def tested(opening: Tested) -> str:
     """What came of opening the test split."""
     return (
-        f"Tested on {opening.data} ({opening.sequences:,} sequences, opened {opening.opened[:10]}): accuracy "
-        f"{score_text(opening.accuracy)}, 95 % interval {score_text(opening.low)} to {score_text(opening.high)}."
+        f"Tested on {opening.data} ({count_text(opening.sequences, 'sequence')}, opened {opening.opened[:10]}): "
+        f"accuracy {score_text(opening.accuracy)}, 95 % interval {score_text(opening.low)} "
+        f"to {score_text(opening.high)}."
     )
 
 

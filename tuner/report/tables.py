@@ -8,7 +8,7 @@ from tuner.numbers import count_text, score_text
 from tuner.records import TrialRecord
 from tuner.report.reading import Confirmed, Reading, Tested
 from tuner.report.style import IN_WORDS
-from tuner.report.summary import duration_text
+from tuner.report.summary import duration_text, shown_opening
 from tuner.space import MetricName
 
 _SHOWN_TRIALS = 8  # numbers of a kind of failure
@@ -167,5 +167,5 @@ def _run_row(reading: Reading) -> tuple[str, ...]:
         best.architecture if best else "",
         score_text(first.mean) if first else "",
         f"{score_text(first.low)} to {score_text(first.high)}" if first else "",
-        score_text(reading.openings[-1].accuracy) if reading.openings else "",
+        score_text(shown_opening(reading).accuracy) if reading.openings else "",
     )

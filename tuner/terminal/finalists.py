@@ -1,5 +1,6 @@
 """What a person reads of finalists: the table, which differ at all, and how much of the search's score was luck."""
 
+import math
 import shlex
 from collections.abc import Sequence
 
@@ -82,8 +83,9 @@ def in_words(
             "--seeds."
         )
     elif ties:
+        alike = [best, *(each for each in others if each.ties_with(best))]
         lines.append(
-            f"Trial {best.record.number} is first, but ties with {_listed(ties)}: take the cheaper one."
+            f"Trial {best.record.number} is first, but ties with {_listed(ties)}{_smallest(alike)}."
         )
     elif others:
         lines.append(f"Trial {best.record.number} is first, and better than all others.")
@@ -106,6 +108,13 @@ def since_lines(chosen: Chosen) -> list[str]:
     return [f"{since_text(since.number, since.score)} Next: tuner confirm {where}"]
 
 
+def _smallest(alike: Sequence[Finalist]) -> str:
+    smallest = min(alike, key=lambda each: each.record.weights or math.inf).record
+    if smallest.weights is None:
+        return ""
+    return f"; the smallest of them is trial {smallest.number}, {smallest.weights:,} weights"
+
+
 def _sign(space: SearchSpace) -> float:
     return 1.0 if space.metric.mode is Mode.MAX else -1.0
 
@@ -121,11 +130,13 @@ def opening_lines(opening: Opening) -> list[str]:
     left_out = []
     if opening.left_out:
         left_out = [
-            f"left out   {count_text(opening.left_out, 'row')} that the run has seen, or that is no test row"
+            f"left out   {count_text(opening.left_out, 'row')}: seen by the run, or marked as no test row"
         ]
+    if opening.of_test_split:
+        left_out.append(f"of these   {opening.of_test_split:,} are in the run's own test split")
     lines = [
         f"model      {'; '.join(opening.members)}",
-        f"data       {opening.data}, {figures.sequences:,} sequences",
+        f"data       {opening.data}, {count_text(figures.sequences, 'sequence')}",
         *left_out,
         f"accuracy   {score_text(figures.accuracy)} "
         f"(95 % interval {score_text(figures.low)} to {score_text(figures.high)})",

@@ -14,7 +14,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from tuner.driver.progress import Event, EventKind, LiveTrial, SearchState
+from tuner.driver.progress import BestTrial, Event, EventKind, LiveTrial, SearchState
 from tuner.numbers import count_text, format_duration, number_text, score_text
 from tuner.terminal.pareto import front_text, no_pruning_text, objectives_text
 from tuner.terminal.tables import on_one_line, printable
@@ -133,7 +133,7 @@ def draw(state: SearchState, now: float, height: int) -> RenderableType:
     shown = _shown_trials(len(state.running), height - len(front))
     for trial in state.running[:shown]:
         trials.add_row(
-            str(trial.number),
+            trial.called,
             printable(trial.architecture),
             f"{trial.epoch}/{trial.max_epochs}",
             score_text(trial.score) or "…",
@@ -155,7 +155,7 @@ def event_line(event: Event, state: SearchState) -> str:
         budget = _budget_text(state, 0.0, elapsed_shown=False)
         return f"{state.doing} {state.name}: {budget}{before}{_two_text(state)}"
     assert trial is not None
-    where = f"trial {trial.number} {trial.architecture}"
+    where = f"trial {trial.called} {trial.architecture}"
     if event.kind is EventKind.TRIAL_STARTED:
         kind = " (baseline)" if trial.baseline else ""
         return f"{where}{kind} started: {_parameters_text(trial, shown=99)}"
@@ -163,7 +163,7 @@ def event_line(event: Event, state: SearchState) -> str:
         return f"{where} epoch {trial.epoch}/{trial.max_epochs}: {state.metric} {score_text(event.score)}"
     score = f", best {state.metric} {score_text(event.score)}" if event.score is not None else ""
     reason = f": {event.error}" if event.error else ""
-    best = f"; best of all: {_best_text(state)}" if state.best is not None else ""
+    best = f"; best of all: {_best_text(state.leader)}" if state.leader is not None else ""
     if state.front:
         best += f"; trials on the front: {len(state.front)}"
     return f"{where} {event.status}{score} in {format_duration(event.seconds)}{reason}{best}"
@@ -237,16 +237,13 @@ def _summary(state: SearchState) -> Text:
         count = state.counts.get(status, 0)
         if count or status in {TrialStatus.COMPLETE, TrialStatus.PRUNED}:
             text.append(f"{count} {str(status).replace('_', ' ')}  ", style=style)
-    if state.best is not None:
-        text.append(f"  best {_best_text(state)}", style="bold")
+    if state.leader is not None:
+        text.append(f"  best {_best_text(state.leader)}", style="bold")
     return text
 
 
-def _best_text(state: SearchState) -> str:
-    best = state.best
-    return (
-        f"{score_text(best.score)} (trial {best.number}, {best.architecture})" if best else "none"
-    )
+def _best_text(best: BestTrial) -> str:
+    return f"{score_text(best.score)} (trial {best.number}, {best.architecture})"
 
 
 def _two_text(state: SearchState) -> str:

@@ -24,7 +24,7 @@ def beginning(configuration: Configuration) -> list[str]:
         epochs = f"{configuration.epochs} of at most {count_text(spec.max_epochs, 'epoch')}, as the row was pruned"
     return [
         "  ".join((configuration.title, *parameters)),
-        f"seed {spec.seed}, {count_text(threads, 'thread')}, {epochs}",
+        f"{configuration.data.source}, seed {spec.seed}, {count_text(threads, 'thread')}, {epochs}",
     ]
 
 
