@@ -67,7 +67,7 @@ def test_a_trial_is_a_run_with_parameters_metrics_and_tags(
         "tuner.study": "one",
         "tuner.trial": "0",
         "tuner.run": sink._run_name,
-        "tuner.trial_status": "complete",
+        "tuner.status": "complete",
         "tuner.baseline": "True",
         "tuner.seed": "7",
         "tuner.host": "h",
@@ -91,7 +91,7 @@ def test_how_a_trial_ended_is_the_runs_status(
     run_trial(study, 0.7, math.nan, status=status)
     write_all(sink, study)
     (run,) = runs(sink)
-    assert (run.info.status, run.data.tags["tuner.trial_status"]) == (told, str(status))
+    assert (run.info.status, run.data.tags["tuner.status"]) == (told, str(status))
 
 
 def test_a_trial_that_runs_is_seen_as_it_goes(sink: MlflowSink, study: SearchStudy) -> None:
@@ -105,7 +105,7 @@ def test_a_trial_that_runs_is_seen_as_it_goes(sink: MlflowSink, study: SearchStu
         write_all(sink, study)
         write_all(sink, study)
     (run,) = runs(sink)
-    assert (run.info.status, run.data.tags["tuner.trial_status"]) == ("RUNNING", "running")
+    assert (run.info.status, run.data.tags["tuner.status"]) == ("RUNNING", "running")
     assert run.data.tags["tuner.host"] == "h"
     assert history(sink, run) == [(1, 0.1), (2, 0.2)]
 
