@@ -3,7 +3,7 @@
 Everything about them is read from the study; `confirmed` says which of them make the finalists of a run.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import optuna
@@ -123,23 +123,16 @@ def _listed(training: Training) -> list[object]:
 
 
 def confirmed(study: optuna.Study) -> list[Training]:
-    """The trainings of the last request that has ended, and of earlier ones that learned from the same."""
+    """The trainings of the last request that has ended, and of earlier ones that learned from the same, each once."""
     ended = ended_trials(study)
-    return _alike([each for each in requests(study) if all(one in ended for one in each)])
+    complete = [each for each in requests(study) if all(one in ended for one in each)]
+    ways = {one.train_on for one in complete[-1]} if complete else set()
+    return list(dict.fromkeys(one for each in complete for one in each if one.train_on in ways))
 
 
 def in_progress(study: optuna.Study) -> list[Training]:
-    """Likewise of the last request, whether it has ended or not."""
-    *earlier, last = requests(study) or [[]]
-    ended = ended_trials(study)
-    return _alike([*(each for each in earlier if all(one in ended for one in each)), last])
-
-
-def _alike(asked: Sequence[Sequence[Training]]) -> list[Training]:
-    """Each once, of the requests that learn from the same as the last one."""
-    ways = {each.train_on for each in asked[-1]} if asked else set()
-    every = (one for request in asked for one in request if one.train_on in ways)
-    return list(dict.fromkeys(every))
+    """Those of the last request, whether it has ended or not."""
+    return (requests(study) or [[]])[-1]
 
 
 # -- beginning ------------------------------------------------------------------------------------
