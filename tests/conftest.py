@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 from moto.server import ThreadedMotoServer
+from support.confirmed_run import Confirmed
 
-from tuner.space import SearchSpace
+from tuner.settings.space import SearchSpace
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -51,6 +52,19 @@ def shared_ray(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     )
     yield
     ray.shutdown()
+
+
+@pytest.fixture(scope="session")
+def run_once(shared_ray: None, tmp_path_factory: pytest.TempPathFactory) -> Confirmed:
+    """Searched and confirmed once for all of them."""
+    return Confirmed(tmp_path_factory.mktemp("confirmed"))
+
+
+@pytest.fixture
+def confirmed(run_once: Confirmed) -> Iterator[Confirmed]:
+    """As its confirmation left it."""
+    yield run_once
+    run_once.folder.tests.unlink(missing_ok=True)
 
 
 @pytest.fixture

@@ -6,11 +6,11 @@ import sys
 from pathlib import Path
 
 import pytest
-from studies import open_study, run_trial
+from support.studies import open_study, run_trial
 
-from tuner.config import make_config
-from tuner.run_folder import RunFolder
-from tuner.space import SearchSpace
+from tuner.run.folder import RunFolder
+from tuner.settings.config import make_config
+from tuner.settings.space import SearchSpace
 
 HEAVY = {"ray", "keras", "tensorflow"}
 

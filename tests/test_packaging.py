@@ -52,7 +52,7 @@ def test_installed_wheel_finds_its_spaces_from_any_folder(wheel: Path, tmp_path:
     empty.mkdir()
     zipfile.ZipFile(wheel).extractall(site)
     program = (
-        "import tuner, tuner.space_files as s; print(tuner.__file__, *s.builtin_space_names())"
+        "import tuner, tuner.settings.builtin as s; print(tuner.__file__, *s.builtin_space_names())"
     )
     ended = subprocess.run(
         [sys.executable, "-P", "-c", program],

@@ -11,9 +11,9 @@ import pytest
 from typer.main import get_command
 
 from tuner.cli import app
-from tuner.leaderboard import _AFTER_PARAMETERS, _BEFORE_PARAMETERS, PARETO
-from tuner.space import SearchSpace
-from tuner.space_files import builtin_space_names
+from tuner.run.leaderboard import _AFTER_PARAMETERS, _BEFORE_PARAMETERS, PARETO
+from tuner.settings.builtin import builtin_space_names
+from tuner.settings.space import SearchSpace
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")

@@ -10,9 +10,10 @@
 Importing this loads nothing heavy.
 """
 
-from tuner.api.finalists import confirm, export, test
-from tuner.api.model import load_model
-from tuner.api.search import search
-from tuner.run import Run
+# Before the functions of the same names: loading a submodule would bind its name here once more.
+import tuner.export
+import tuner.search  # noqa: F401
+from tuner.api import confirm, export, load_model, search, test
+from tuner.run.run import Run
 
 __all__ = ["Run", "confirm", "export", "load_model", "search", "test"]

@@ -19,6 +19,7 @@ from packaging.version import Version
 
 from tuner import machine
 from tuner.data import imdb
+from tuner.files import cache_root
 from tuner.machine import (
     DEFAULT_BACKEND,
     MEMORY_PER_TRIAL_GB,
@@ -27,8 +28,7 @@ from tuner.machine import (
     TensorFlowGPUs,
     TensorFlowState,
 )
-from tuner.numbers import count_text
-from tuner.user_cache import cache_root
+from tuner.text import count_text
 
 DISTRIBUTION = "sequence-tuner"
 PACKAGES = ("ray", "tensorflow", "keras", "optuna", "numpy", "pandas")

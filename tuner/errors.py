@@ -14,7 +14,7 @@
         └── JournalTorn       the study cannot be written: nothing more may be appended to it in this sitting
 
 A message names where, the rule, what was given, and what to write instead. What ends a search in good order is none of
-these: `Interrupted`, `StopRequested` and `TimeIsUp` are in `tuner.driver.interrupts`.
+these: `Interrupted`, `StopRequested` and `TimeIsUp` are in `tuner.execution.interrupts`.
 """
 
 
@@ -36,6 +36,11 @@ class ConfigError(UsageError):
 
 class DataError(UsageError):
     """A data set is missing, unreadable, or cannot be split as asked."""
+
+    @classmethod
+    def at(cls, where: str, message: str) -> "DataError":
+        """The error `where: message` on one line, white space collapsed."""
+        return cls(" ".join(f"{where}: {message}".split()))
 
 
 class RunFolderError(UsageError):

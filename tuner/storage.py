@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 from uuid import uuid4
 
 from tuner.errors import ConfigError
-from tuner.validation import one_line
+from tuner.text import one_line
 
 # Storage whose files appear whole by themselves, and whose topmost folders are somebody's to make.
 _OBJECT_STORES = frozenset({"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "adl", "oci", "oss"})

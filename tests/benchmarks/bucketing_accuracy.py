@@ -30,8 +30,8 @@ from numpy.typing import NDArray
 from outcome import options, show
 
 from tuner.data import EncodedSequences
-from tuner.trial import TrialSpec
-from tuner.trial.devices import configure_device
+from tuner.training.devices import configure_device
+from tuner.training.spec import TrialSpec
 
 SHORT_SAMPLE = 4_000
 EPOCHS = 3
@@ -154,7 +154,7 @@ def as_task(run: Run) -> Task:
 
 
 def _bucketed(task: Task, training: EncodedSequences, validation: EncodedSequences) -> list[float]:
-    from tuner.trial.training import Training
+    from tuner.training.trial import Training
 
     spec = TrialSpec(task.seed, tutorial.tuner_settings(task.model), task.seed, task.epochs)
     trial = Training(spec, train=training, validation=validation, n_classes=2)

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
 
-from tuner.config import make_config
-from tuner.driver.progress import Event, EventKind, SearchState
-from tuner.driver.search import run_search
+from tuner.execution.search import run_search
+from tuner.run.events import Event, EventKind, SearchState
+from tuner.settings.config import make_config
 
 SPACE = Path(__file__).with_name("space.yaml")
 DATA = "rotten-tomatoes"

@@ -18,12 +18,12 @@ from numpy.typing import NDArray
 from outcome import options, show
 from tutorial import silence_tensorflow
 
-from tuner.config import DataConfig
 from tuner.data import EncodedSequences, Split, load_dataset
-from tuner.hyperparameters import ARCHITECTURES, resolve
-from tuner.space_files import find_space
-from tuner.trial import TrialSpec
-from tuner.trial.devices import configure_device
+from tuner.settings.builtin import find_space
+from tuner.settings.config import DataConfig
+from tuner.settings.hyperparameters import ARCHITECTURES, resolve
+from tuner.training.devices import configure_device
+from tuner.training.spec import TrialSpec
 
 SHORT_SAMPLE = 6_000
 EPOCHS = 3
@@ -105,8 +105,8 @@ def _train(variant: Variant, sample: int | None, folder: Path) -> str:
     file = _file(folder, variant)
     if file.is_file():
         return f"{file} is there"
-    from tuner.trial.evaluation import predict
-    from tuner.trial.training import Training
+    from tuner.training.evaluation import predict
+    from tuner.training.trial import Training
 
     settings = {**find_space("imdb").to_mapping()["shared"], **find_space("imdb").baselines[0]}
     settings |= {"adversarial_noise": 0.0, **variant.changes}

@@ -16,11 +16,12 @@ from pathlib import Path
 from leaderboard_journal import write_journal
 from outcome import options, show
 
-from tuner.config import PrunerName, SamplerName, make_config
-from tuner.driver.run_files import LeaderboardFiles
-from tuner.records import StudyReader
-from tuner.run_folder import RunFolder
-from tuner.study import create_or_open_study, load_study
+from tuner.execution.run_files import LeaderboardFiles
+from tuner.run.folder import RunFolder
+from tuner.run.records import StudyReader
+from tuner.run.study import load_study
+from tuner.search.study import create_or_open_study
+from tuner.settings.config import PrunerName, SamplerName, make_config
 
 SPACE = Path(__file__).with_name("space.yaml")
 TRIALS = (1000, 10_000)

@@ -12,8 +12,8 @@ from optuna.distributions import distribution_to_json
 from optuna.storages.journal._storage import JournalOperation
 from optuna.trial import TrialState
 
-from tuner.records import Attribute
-from tuner.space import SearchSpace
+from tuner.run.records import Attribute
+from tuner.settings.space import SearchSpace
 
 MOST_EPOCHS = 3
 _START = datetime(2026, 1, 1, tzinfo=UTC)

@@ -13,11 +13,11 @@ from pathlib import Path
 
 from outcome import options, show
 
-from tuner.config import make_config
-from tuner.driver.progress import Event, EventKind, SearchState
-from tuner.driver.search import run_search
-from tuner.hyperparameters import ARCHITECTURES
-from tuner.space import SearchSpace
+from tuner.execution.search import run_search
+from tuner.run.events import Event, EventKind, SearchState
+from tuner.settings.config import make_config
+from tuner.settings.hyperparameters import ARCHITECTURES
+from tuner.settings.space import SearchSpace
 
 COUNTS, COUNTS_FULL = (50, 100, 200), (50, 100, 200, 500)
 LIMIT_S = 3600.0

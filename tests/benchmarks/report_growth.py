@@ -15,13 +15,13 @@ from pathlib import Path
 import optuna
 from outcome import options, show
 
-from tuner.config import PrunerName, SamplerName
 from tuner.errors import TrialError
-from tuner.space import SearchSpace
-from tuner.study import SearchStudy, create_or_open_study
-from tuner.trial.spec import TrialSpec
-from tuner.trial.toy import ToyTraining
-from tuner.trial_status import TrialFacts, TrialStatus
+from tuner.run.status import TrialFacts, TrialStatus
+from tuner.search.study import SearchStudy, create_or_open_study
+from tuner.settings.config import PrunerName, SamplerName
+from tuner.settings.space import SearchSpace
+from tuner.training.spec import TrialSpec
+from tuner.training.toy import ToyTraining
 
 SPACE = Path(__file__).with_name("space.yaml")
 TRIALS = (100, 1000, 10_000)

@@ -11,9 +11,9 @@ from pathlib import Path
 
 from driver_growth_search import DATA, resident_mb
 
-from tuner.config import make_config
-from tuner.driver.progress import Event, EventKind, SearchState
-from tuner.driver.search import run_search
+from tuner.execution.search import run_search
+from tuner.run.events import Event, EventKind, SearchState
+from tuner.settings.config import make_config
 
 EPOCHS = 3
 
@@ -62,7 +62,7 @@ def main() -> None:
         "name": "scale",
         "max_epochs": EPOCHS,
         "shared": {"learning_rate": {"float": [1e-4, 1e-2], "log": True}},
-        "architectures": {"tuner.trial.toy:curve": {"epoch_seconds": float(epoch_s)}},
+        "architectures": {"tuner.training.toy:curve": {"epoch_seconds": float(epoch_s)}},
     }
     watch = Watch(int(slots), budget)
     began = time.perf_counter()

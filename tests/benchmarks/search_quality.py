@@ -17,12 +17,12 @@ from statistics import mean, stdev
 import pandas as pd
 from outcome import options, show
 
-from tuner.config import DataConfig
 from tuner.data.load import read_rows
-from tuner.numbers import format_duration
-from tuner.run import Run
-from tuner.space_files import find_space
-from tuner.yaml_files import to_yaml
+from tuner.run.run import Run
+from tuner.settings.builtin import find_space
+from tuner.settings.config import DataConfig
+from tuner.settings.yaml_files import to_yaml
+from tuner.text import format_duration
 
 ARMS = {
     "tpe, halving": ("--sampler", "tpe", "--pruner", "halving"),

@@ -35,7 +35,7 @@ import numpy as np
 import tutorial
 from outcome import options, show
 
-from tuner.trial import TrialSpec
+from tuner.training.spec import TrialSpec
 
 
 @dataclass(frozen=True)
@@ -190,10 +190,10 @@ def tutorial_epochs(place: int, model: str, form: Form, repetition: int) -> list
 
 def tuner_epochs(place: int, model: str, form: Form, repetition: int) -> TunerEpochs:
     """Seconds of one trial's epochs; all trials begin the second one together."""
-    from tuner.trial.devices import configure_device
+    from tuner.training.devices import configure_device
 
     configure_device(cpus=1, gpus=0)
-    from tuner.trial.training import WARM_UP_STEPS, Training
+    from tuner.training.trial import WARM_UP_STEPS, Training
 
     train, validation = tutorial.load(form.sample)
     seed = repetition * TRIALS_AT_ONCE + place

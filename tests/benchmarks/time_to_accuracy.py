@@ -26,9 +26,9 @@ import numpy as np
 from outcome import options, show
 from peers.task import COLUMNS, Job
 
-from tuner.config import DataConfig
 from tuner.data import Split, load_dataset
 from tuner.machine import usable_cpus
+from tuner.settings.config import DataConfig
 
 NAME = "time_to_accuracy"
 TARGETS = (0.80, 0.83, 0.85)

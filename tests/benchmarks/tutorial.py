@@ -16,10 +16,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tuner.config import DataConfig
 from tuner.data import EncodedSequences, Split, load_dataset
-from tuner.hyperparameters import Hyperparameters, resolve
-from tuner.space_files import find_space
+from tuner.settings.builtin import find_space
+from tuner.settings.config import DataConfig
+from tuner.settings.hyperparameters import Hyperparameters, resolve
 
 MODELS = ("lstm", "lstm_dropout", "lstm_recurrent_dropout", "cnn_lstm")
 ALL_REVIEWS = 25_000

@@ -4,14 +4,14 @@ import sys
 from pathlib import Path
 
 import pytest
-from commands import Call, Ended, MakeRun
+from support.commands import Call, Ended, MakeRun
 
 from tuner import cli
-from tuner.config import PrunerName, SamplerName
-from tuner.objectives import Cost, Objectives
-from tuner.space import SearchSpace
-from tuner.study import TrialFacts, create_or_open_study
-from tuner.trial_status import TrialStatus
+from tuner.run.status import TrialFacts, TrialStatus
+from tuner.search.study import create_or_open_study
+from tuner.settings.config import PrunerName, SamplerName
+from tuner.settings.objectives import Cost, Objectives
+from tuner.settings.space import SearchSpace
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from commands import Call
+from support.commands import Call
 
 
 def test_data_lists_the_named_sets(call: Call) -> None:

@@ -3,7 +3,7 @@
 from importlib.metadata import version
 
 import pytest
-from commands import Call
+from support.commands import Call
 
 from tuner import doctor
 from tuner.doctor import Check, Status

@@ -6,10 +6,10 @@ import json
 from pathlib import Path
 
 import pytest
-from commands import Call, MakeRun
+from support.commands import Call, MakeRun
 
-from tuner.objectives import Cost
-from tuner.space import SearchSpace
+from tuner.settings.objectives import Cost
+from tuner.settings.space import SearchSpace
 
 
 def test_leaderboard_is_a_table_best_first(call: Call, make_run: MakeRun) -> None:

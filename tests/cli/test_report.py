@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from commands import Call, MakeRun
+from support.commands import Call, MakeRun
 
 
 def test_report_writes_a_page_beside_the_run(call: Call, make_run: MakeRun, folder: Path) -> None:

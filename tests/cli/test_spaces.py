@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from commands import Call
+from support.commands import Call
 
 SPACES = Path(__file__).parents[2] / "search_spaces"
 
@@ -30,7 +30,7 @@ def test_spaces_prints_yaml_to_start_ones_own_from(call: Call, folder: Path) -> 
 
 
 def test_spaces_lists_every_parameter_and_architecture(call: Call) -> None:
-    from tuner.hyperparameters import ARCHITECTURES, MODEL_PARAMETERS
+    from tuner.settings.hyperparameters import ARCHITECTURES, MODEL_PARAMETERS
 
     first_words = {
         line.split()[0] for line in call("spaces", "--parameters").out.splitlines() if line

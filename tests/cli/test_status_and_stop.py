@@ -3,9 +3,9 @@
 from pathlib import Path
 
 import pytest
-from commands import Call, MakeRun
+from support.commands import Call, MakeRun
 
-from tuner.run_folder import RunFolder
+from tuner.run.folder import RunFolder
 
 
 @pytest.mark.parametrize("command", ["status", "stop"])

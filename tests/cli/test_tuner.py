@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 import typer
-from commands import Call, Ended
+from support.commands import Call, Ended
 
 from tuner import cli
 from tuner.errors import SearchError

@@ -73,7 +73,7 @@ ASKED = {
         "name": "toy",
         "max_epochs": 9,
         "shared": {"learning_rate": {"float": [1e-4, 1e-2], "log": True}},
-        "architectures": {"tuner.trial.toy:curve": {"epoch_seconds": 3.0}},
+        "architectures": {"tuner.training.toy:curve": {"epoch_seconds": 3.0}},
     },
     "data": {"source": "rotten-tomatoes", "sample": 500},
     "name": "mine",

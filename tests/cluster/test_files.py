@@ -12,7 +12,7 @@ import pytest
 import ray
 import yaml
 
-from tuner.config import make_config
+from tuner.settings.config import make_config
 
 ROOT = Path(__file__).parent.parent.parent
 FOLDER = ROOT / "cluster"

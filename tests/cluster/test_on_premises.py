@@ -16,8 +16,8 @@ import yaml
 from cluster.hosts import Host, Network, missing, network
 
 from tuner.errors import RunFolderError
-from tuner.records import counts_as_finished
-from tuner.run import Run
+from tuner.run.records import counts_as_finished
+from tuner.run.run import Run
 
 ROOT = Path(__file__).parent.parent.parent
 PAGE = (ROOT / "cluster" / "README.md").read_text(encoding="utf-8")
@@ -78,7 +78,7 @@ class Site:
             "name": "toy",
             "max_epochs": 9,
             "shared": {"learning_rate": {"float": [1e-4, 1e-2], "log": True}},
-            "architectures": {"tuner.trial.toy:curve": {"epoch_seconds": epoch_s}},
+            "architectures": {"tuner.training.toy:curve": {"epoch_seconds": epoch_s}},
         }
         asked = {
             "space": space,

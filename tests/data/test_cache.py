@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from tuner.config import DataConfig, TokenMode
 from tuner.data import Dataset, Split, load, load_dataset
+from tuner.settings.config import DataConfig, TokenMode
 
 WriteCsv = Callable[..., str]
 

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tuner.config import DataConfig, TokenMode
 from tuner.data import START, UNKNOWN, Split, load_dataset
 from tuner.data.encoding import encode, tokenize
+from tuner.settings.config import DataConfig, TokenMode
 
 WriteCsv = Callable[..., str]
 

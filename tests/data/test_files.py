@@ -9,11 +9,11 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from tuner.config import DataConfig, TokenMode
 from tuner.data import Split, load_dataset
 from tuner.data.cells import labelled_rows
 from tuner.data.files import read_table
 from tuner.errors import DataError
+from tuner.settings.config import DataConfig, TokenMode
 
 WriteCsv = Callable[..., str]
 Rows = list[tuple[str, str]]

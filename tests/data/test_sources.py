@@ -13,9 +13,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tuner.config import DataConfig
 from tuner.data import SOURCES, Dataset, Split, imdb, load_dataset, summarize
 from tuner.errors import DataError
+from tuner.settings.config import DataConfig
 
 
 @pytest.mark.parametrize(

@@ -2,8 +2,8 @@ from collections.abc import Callable
 
 import pytest
 
-from tuner.config import DataConfig
 from tuner.data import Lengths, Split, load_dataset, summarize
+from tuner.settings.config import DataConfig
 
 WriteCsv = Callable[..., str]
 

@@ -17,8 +17,8 @@ from pathlib import Path
 import pytest
 from faults.killing import Search, Tally, kill_at_points, kill_at_random
 
-from tuner.kill_points import KillPoint
-from tuner.space import SearchSpace
+from tuner.faults import KillPoint
+from tuner.settings.space import SearchSpace
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.timeout(600)]
 
@@ -59,9 +59,13 @@ TOY = SearchSpace.from_mapping(
         "name": "toy",
         "max_epochs": 9,
         "shared": {"learning_rate": {"float": [1e-4, 1e-2], "log": True}},
-        "architectures": {"tuner.trial.toy:curve": {"epoch_seconds": 0.05}},
+        "architectures": {"tuner.training.toy:curve": {"epoch_seconds": 0.05}},
         "baselines": [
-            {"architecture": "tuner.trial.toy:curve", "learning_rate": rate, "epoch_seconds": 0.05}
+            {
+                "architecture": "tuner.training.toy:curve",
+                "learning_rate": rate,
+                "epoch_seconds": 0.05,
+            }
             for rate in (1e-3, 2e-3)
         ],
     },

@@ -4,7 +4,7 @@ import dataclasses
 from pathlib import Path
 
 import pytest
-from confirmed_run import Confirmed
+from support.confirmed_run import Confirmed
 
 from tuner.finalists.card import model_card
 from tuner.finalists.testing import open_test

@@ -12,22 +12,22 @@ import numpy as np
 import pandas as pd
 import pytest
 from optuna.trial import FrozenTrial
-from searches import TUNER
+from support.searches import TUNER
 
-from tuner.config import SearchConfig, make_config
 from tuner.data import Split, load_dataset
-from tuner.driver.progress import Event, EventKind, SearchState, SilentListener
-from tuner.driver.search import EndReason, run_search
 from tuner.errors import RunFolderError, UsageError
+from tuner.execution.search import EndReason, run_search
+from tuner.faults import VARIABLE
 from tuner.finalists.confirmation import run_confirmation, wanted_trials
 from tuner.finalists.ranking import Finalist, better_since, read_finalists
 from tuner.finalists.request import Request, TrainOn, confirmation_config
-from tuner.kill_points import VARIABLE
-from tuner.records import Attribute, StudyReader, counts_as_finished
-from tuner.run import Run
-from tuner.run_folder import RunFolder
-from tuner.space import SearchSpace
-from tuner.study import CONFIRMATION, load_study
+from tuner.run.events import Event, EventKind, SearchState, SilentListener
+from tuner.run.folder import RunFolder
+from tuner.run.records import Attribute, StudyReader, counts_as_finished
+from tuner.run.run import Run
+from tuner.run.study import CONFIRMATION, load_study
+from tuner.settings.config import SearchConfig, make_config
+from tuner.settings.space import SearchSpace
 
 pytestmark = pytest.mark.ray
 

@@ -12,13 +12,13 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
-from confirmed_run import Confirmed
+from support.confirmed_run import Confirmed
 
 from tuner.data import Split
 from tuner.errors import ConfigError, RunFolderError, UsageError
+from tuner.export.model import Part, check_writable, model_place, write_model
 from tuner.finalists.choice import FinalistChoice, chosen_finalists, load_chosen
-from tuner.finalists.export import Part, check_writable, model_place, write_model
-from tuner.hyperparameters import resolve
+from tuner.settings.hyperparameters import resolve
 
 pytestmark = pytest.mark.ray
 

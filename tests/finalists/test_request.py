@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 
-from tuner.config import make_config
 from tuner.errors import ConfigError
 from tuner.finalists.request import Request, TrainOn, confirmation_config, make_request
-from tuner.run_folder import RunFolder
-from tuner.space import SearchSpace
+from tuner.run.folder import RunFolder
+from tuner.settings.config import make_config
+from tuner.settings.space import SearchSpace
 
 
 @pytest.fixture

@@ -8,13 +8,12 @@ from hypothesis import strategies as st
 from tuner.finalists.statistics import (
     expected_calibration_error,
     is_tie,
-    mean_probabilities,
     roc_auc,
     sequence_scores,
     spread_of,
 )
-from tuner.space import MetricName
-from tuner.trial.evaluation import _macro_f1
+from tuner.settings.space import MetricName
+from tuner.training.evaluation import _macro_f1, mean_probabilities
 
 
 def hits(rng: np.random.Generator, accuracy: float, *, seeds: int, n: int) -> np.ndarray:

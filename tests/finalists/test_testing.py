@@ -7,13 +7,13 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
-from confirmed_run import Confirmed
+from support.confirmed_run import Confirmed
 
-from tuner.config import DataConfig
 from tuner.data import Split
 from tuner.errors import DataError, RunFolderError
 from tuner.finalists.testing import ClassFigures, figures_of, open_test
-from tuner.openings import add_opening, read_openings
+from tuner.run.test_log import add_opening, read_openings
+from tuner.settings.config import DataConfig
 from tuner.terminal.finalists import opening_lines
 
 pytestmark = pytest.mark.ray

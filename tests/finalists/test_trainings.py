@@ -19,9 +19,9 @@ from tuner.finalists.trainings import (
     still_open,
     training_of,
 )
-from tuner.records import Attribute, is_cut_off
-from tuner.run_folder import RunFolder
-from tuner.trial_status import TrialStatus
+from tuner.run.folder import RunFolder
+from tuner.run.records import Attribute, is_cut_off
+from tuner.run.status import TrialStatus
 
 
 def training(finalist: int, seed: int = 1, train_on: TrainOn = TrainOn.TRAIN) -> Training:

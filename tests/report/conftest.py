@@ -5,14 +5,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from run_files import SCRIPT, MakeRun, write_run_file, write_tests
-from studies import metrics, open_study
+from support.run_files import SCRIPT, MakeRun, write_run_file, write_tests
+from support.studies import metrics, open_study
 
-from tuner.objectives import Cost
 from tuner.report.reading import Reading, read_run
-from tuner.run_folder import RunFolder
-from tuner.space import SearchSpace
-from tuner.trial_status import TrialFacts, TrialStatus
+from tuner.run.folder import RunFolder
+from tuner.run.status import TrialFacts, TrialStatus
+from tuner.settings.objectives import Cost
+from tuner.settings.space import SearchSpace
 
 CHROMIUM = Path("/usr/bin/chromium")
 # Playwright itself gives the browser a fresh folder; nothing in it calls home.
@@ -75,7 +75,9 @@ def hostile(make_run: MakeRun) -> RunFolder:
             "max_epochs": 3,
             "shared": {"learning_rate": {"float": [1e-4, 1e-2], "log": True}},
             "architectures": {
-                "tuner.trial.toy:curve": {"flavour": {"choice": [SCRIPT, "<b>bold</b>", "&lt;"]}},
+                "tuner.training.toy:curve": {
+                    "flavour": {"choice": [SCRIPT, "<b>bold</b>", "&lt;"]}
+                },
                 "lstm": {},
             },
         },

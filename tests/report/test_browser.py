@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from run_files import SCRIPT, MakeRun, write_finalists, write_run_file, write_tests
+from support.run_files import SCRIPT, MakeRun, write_finalists, write_run_file, write_tests
 
 from tuner.report.page import page
 from tuner.report.reading import Reading, read_run, read_runs
-from tuner.run_folder import RunFolder
-from tuner.space import SearchSpace
+from tuner.run.folder import RunFolder
+from tuner.settings.space import SearchSpace
 
 NOW = datetime(2026, 11, 24, 12, 0)
 

@@ -2,10 +2,10 @@
 
 from datetime import datetime, timedelta
 
-from run_files import record
+from support.run_files import record
 
-from tuner.records import TrialRecord
 from tuner.report.clock import SearchClock, unit_for
+from tuner.run.records import TrialRecord
 
 START = datetime(2026, 11, 24, 12, 0)
 

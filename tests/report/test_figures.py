@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 import pytest
-from run_files import SCRIPT, MakeRun, record
+from support.run_files import SCRIPT, MakeRun, record
 
 from tuner.errors import UsageError
 from tuner.report.clock import SearchClock
@@ -18,8 +18,8 @@ from tuner.report.figures.timeline import Bar, joined, lanes_of, timeline
 from tuner.report.reading import Reading, read_run
 from tuner.report.sections import chosen_figures, figures_of
 from tuner.report.style import BEST, looks
-from tuner.run_folder import RunFolder
-from tuner.space import SearchSpace
+from tuner.run.folder import RunFolder
+from tuner.settings.space import SearchSpace
 
 NAMES = [
     "optimisation-history",

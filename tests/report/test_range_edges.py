@@ -1,11 +1,11 @@
 """The best trial at the end of a range says that the range should be wider."""
 
 import pytest
-from run_files import record
+from support.run_files import record
 
-from tuner.hyperparameters import Scalar
 from tuner.report.range_edges import edge_of
-from tuner.space import SearchSpace
+from tuner.settings.hyperparameters import Scalar
+from tuner.settings.space import SearchSpace
 
 SPACE = SearchSpace.from_mapping(
     {

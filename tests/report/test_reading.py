@@ -1,11 +1,11 @@
 """A run, read for a report: what was never written is empty, what is damaged is one line."""
 
 import pytest
-from run_files import MakeRun, write_finalists, write_run_file, write_tests
+from support.run_files import MakeRun, write_finalists, write_run_file, write_tests
 
 from tuner.errors import RunFolderError, UsageError
 from tuner.report.reading import Reading, read_run, read_runs
-from tuner.space import SearchSpace
+from tuner.settings.space import SearchSpace
 
 
 def test_a_folder_with_a_study_only_is_enough(some: Reading) -> None:

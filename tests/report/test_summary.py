@@ -1,14 +1,14 @@
 """The report in words."""
 
 import pytest
-from run_files import SCRIPT, MakeRun, write_finalists, write_run_file, write_tests
+from support.run_files import SCRIPT, MakeRun, write_finalists, write_run_file, write_tests
 
-from tuner.objectives import Cost
 from tuner.report import summary, tables
 from tuner.report.markdown import markdown
 from tuner.report.reading import Reading, read_run, read_runs
 from tuner.report.sections import figures_of
-from tuner.run_folder import RunFolder
+from tuner.run.folder import RunFolder
+from tuner.settings.objectives import Cost
 
 
 def text_of(reading: Reading) -> str:

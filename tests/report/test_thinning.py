@@ -2,7 +2,7 @@
 
 from collections import Counter
 
-from run_files import record
+from support.run_files import record
 
 from tuner.report.thinning import thinned
 

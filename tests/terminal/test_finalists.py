@@ -10,11 +10,11 @@ from rich.console import Console
 from tuner.finalists.ranking import Failure, Finalist, Member
 from tuner.finalists.statistics import spread_of
 from tuner.finalists.testing import Opening, figures_of
-from tuner.objectives import Cost, Objectives
-from tuner.records import TrialRecord
-from tuner.space import Metric, SearchSpace
+from tuner.run.records import TrialRecord
+from tuner.run.status import TrialStatus
+from tuner.settings.objectives import Cost, Objectives
+from tuner.settings.space import Metric, SearchSpace
 from tuner.terminal.finalists import finalists_table, in_words, opening_lines
-from tuner.trial_status import TrialStatus
 
 
 def finalist(number: int, *accuracies: float, searched: float = 0.9) -> Finalist:

@@ -10,11 +10,11 @@ from typing import IO, Any
 import pytest
 from rich.console import Console
 
-from tuner.driver.progress import BestTrial, Event, EventKind, LiveTrial, SearchState
-from tuner.objectives import Cost, FrontTrial, Objectives
-from tuner.space import Metric
+from tuner.run.events import BestTrial, Event, EventKind, LiveTrial, SearchState
+from tuner.run.status import TrialStatus
+from tuner.settings.objectives import Cost, FrontTrial, Objectives
+from tuner.settings.space import Metric
 from tuner.terminal.live import Lines, LiveTable, draw, event_line, make_listener, terminal_stream
-from tuner.trial_status import TrialStatus
 
 EVIL = "[red]x[/red]\x1b[2J\x07"
 HARMLESS = "[red]x[/red]�[2J�"

@@ -3,16 +3,16 @@
 from pathlib import Path
 
 import pytest
-from studies import open_study, run_trial
+from support.studies import open_study, run_trial
 
-from tuner.config import PrunerName, SamplerName, SearchConfig
-from tuner.driver.search import EndReason, SearchOutcome
-from tuner.objectives import Cost
-from tuner.run import Run
-from tuner.space import SearchSpace
-from tuner.study import SearchStudy, create_or_open_study
+from tuner.execution.search import EndReason, SearchOutcome
+from tuner.run.run import Run
+from tuner.run.status import TrialStatus
+from tuner.search.study import SearchStudy, create_or_open_study
+from tuner.settings.config import PrunerName, SamplerName, SearchConfig
+from tuner.settings.objectives import Cost
+from tuner.settings.space import SearchSpace
 from tuner.terminal.outcome import print_outcome
-from tuner.trial_status import TrialStatus
 
 
 @pytest.fixture

@@ -30,9 +30,9 @@ from tuner.cli import (
     watch,
 )
 from tuner.cli.refusals import in_our_words
-from tuner.driver.interrupts import Interrupted, StopRequested
 from tuner.errors import SearchError, TunerError
-from tuner.validation import one_line
+from tuner.execution.interrupts import Interrupted, StopRequested
+from tuner.text import one_line
 
 app = typer.Typer(
     name="tuner",

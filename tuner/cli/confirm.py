@@ -4,14 +4,10 @@ from typing import Annotated
 
 import typer
 
-from tuner.cli import heads
-from tuner.cli.training_resources import (
-    CpusPerTrial,
-    GpusPerTrial,
-    MaxConcurrent,
-)
+from tuner.cli import options
+from tuner.cli.options import CpusPerTrial, GpusPerTrial, MaxConcurrent
 from tuner.finalists.request import TrainOn, confirmation_config, make_request
-from tuner.run_folder import RunFolder
+from tuner.run.folder import RunFolder
 
 
 def confirm(
@@ -41,10 +37,10 @@ def confirm(
             help="A running Ray cluster; default this machine alone. An http:// address: as --cluster."
         ),
     ] = None,
-    cluster: heads.Cluster = None,
+    cluster: options.Cluster = None,
 ) -> int:
     """Train the best trials again with fresh seeds and rank them on a split that the search never saw."""
-    from tuner.driver.interrupts import only_the_main_thread_hears
+    from tuner.execution.interrupts import only_the_main_thread_hears
     from tuner.terminal.live import make_listener, terminal_stream
 
     resources = {
@@ -53,7 +49,7 @@ def confirm(
         "max_concurrent": max_concurrent,
     }
     if cluster is not None or (address or "").startswith(("http://", "https://")):
-        from tuner.remote import run_on_head
+        from tuner.execution.head import run_on_head
 
         given = [
             f"--{name.replace('_', '-')}={value}"
@@ -62,7 +58,7 @@ def confirm(
         ]
         asked = ["--top", str(top), "--seeds", str(seeds), "--train-on", str(train_on)]
         arguments = ["confirm", run_on_head(run), *asked, *given, "--address", "auto"]
-        return heads.run(arguments, cluster=cluster, address=address)
+        return options.run(arguments, cluster=cluster, address=address)
     folder = RunFolder.existing(run)
     config = confirmation_config(folder, {**resources, "address": address}, "flags")
     request = make_request(top=top, seeds=seeds, train_on=train_on)

@@ -17,8 +17,8 @@ def dashboard(
     ] = None,
 ) -> int:
     """Show a run in the browser, for reading only: the search may go on meanwhile. Ctrl-C ends the showing only."""
-    from tuner.dashboard import Dashboard
-    from tuner.run_folder import RunFolder
+    from tuner.run.dashboard import Dashboard
+    from tuner.run.folder import RunFolder
 
     server = Dashboard(RunFolder.existing(run), port)
     print(f"{server.url}\nCtrl-C ends it.", flush=True)

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from tuner.config import TokenMode
+from tuner.settings.config import TokenMode
 
 
 def data(
@@ -20,8 +20,8 @@ def data(
     seed: Annotated[int, typer.Option(help="Seed of the splits.")] = 0,
 ) -> None:
     """List the named data sets, or show one: size, classes, lengths, splits and a few rows."""
-    from tuner.config import DataConfig
     from tuner.data import summarize
+    from tuner.settings.config import DataConfig
     from tuner.terminal.data_summary import data_summary, named_sources
     from tuner.terminal.tables import plain_console
 

@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
-from tuner.cli.termination import exit_on_sigterm
-from tuner.finalists.formats import ExportFormat
+from tuner.cli.options import exit_on_sigterm
+from tuner.export.formats import ExportFormat
 
 
 def export(
@@ -27,8 +27,9 @@ def export(
     out: Annotated[str | None, typer.Option(help="Folder to write; default RUN/model.")] = None,
 ) -> None:
     """Write a finalist as a model: Keras file, vocabulary, classes, and a card that says how good it is."""
+    from tuner.export.model import model_place
     from tuner.finalists.choice import FinalistChoice, load_chosen
-    from tuner.finalists.export import export_model, model_place
+    from tuner.finalists.export import export_model
     from tuner.terminal.finalists import since_lines
 
     exit_on_sigterm()

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from tuner.cli import heads
+from tuner.cli import options
 from tuner.errors import RunFolderError
 
 
@@ -20,13 +20,13 @@ def fetch(
             help="A run's name on the head, its folder there, or an s3:// URL and the like."
         ),
     ],
-    cluster: heads.Cluster = None,
-    address: heads.Address = None,
+    cluster: options.Cluster = None,
+    address: options.Address = None,
     out: Annotated[str, typer.Option(help="Folder of the runs here.", show_default=True)] = "runs",
 ) -> None:
     """Bring a run home from a cluster: leaderboard, journal, curves, logs. Again, it brings what is new."""
-    from tuner.remote import fetch_from_storage, head_at, run_on_head
-    from tuner.run_folder import RunFolder
+    from tuner.execution.head import fetch_from_storage, head_at, run_on_head
+    from tuner.run.folder import RunFolder
     from tuner.storage import is_url
 
     name = posixpath.basename(run.rstrip("/"))

@@ -34,10 +34,10 @@ def leaderboard(
     ] = False,
 ) -> None:
     """Show the trials of one or several runs, best first."""
-    from tuner.csv_text import to_csv
-    from tuner.joined_boards import join_boards
-    from tuner.leaderboard import sort_by, to_json
-    from tuner.run_folder import runs_near
+    from tuner.run.csv_text import to_csv
+    from tuner.run.folder import runs_near
+    from tuner.run.leaderboard import sort_by, to_json
+    from tuner.run.merged_board import join_boards
     from tuner.terminal.tables import leaderboard_table, markdown_table, plain_console
 
     if not runs:

@@ -7,7 +7,7 @@ import typer
 
 def pack(run: Annotated[str, typer.Argument(help="A run folder.")]) -> None:
     """Print a run folder as text, for `tuner fetch`."""
-    from tuner.remote import pack as packed
-    from tuner.run_folder import RunFolder
+    from tuner.execution.head import pack as packed
+    from tuner.run.folder import RunFolder
 
     print(packed(RunFolder.existing(run).path), end="")

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from tuner.cli.termination import exit_on_sigterm
+from tuner.cli.options import exit_on_sigterm
 from tuner.errors import UsageError
 
 _OTHER_FORMS = {".parquet", ".xlsx", ".xls", ".json", ".jsonl", ".ndjson", ".tsv", ".tab", ".gz"}
@@ -32,9 +32,9 @@ def predict(
         raise UsageError("give texts, or --input with a file of them")
     if output is not None:
         _check_output(output, input)
-    from tuner.csv_text import to_csv
-    from tuner.finalists.classifier import Classifier
-    from tuner.finalists.prediction import predict_file
+    from tuner.export.classifier import Classifier
+    from tuner.export.prediction import predict_file
+    from tuner.run.csv_text import to_csv
 
     classifier = Classifier(model)
     if texts:

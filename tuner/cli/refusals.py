@@ -7,7 +7,7 @@ from typing import Any
 import typer
 from pydantic import ValidationError
 
-from tuner.validation import first_problem
+from tuner.settings.validation import first_problem
 
 _CHOICE = re.compile(r"(?P<given>.+) is not one of (?P<choices>.+)\.")
 _COMMAND = re.compile(r"No such command '(?P<given>.*?)'\.")

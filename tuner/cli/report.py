@@ -40,10 +40,10 @@ def report(
     """Write what runs came to: a page of figures and words, Markdown, or the figures as files."""
     from datetime import datetime
 
-    from tuner.atomic_files import write_atomically
     from tuner.errors import UsageError
+    from tuner.files import write_atomically
     from tuner.report.reading import read_runs
-    from tuner.run_folder import runs_near
+    from tuner.run.folder import runs_near
 
     if not runs:
         raise UsageError(f"name one or several run folders; {runs_near(Path())}")

@@ -5,9 +5,9 @@ from typing import Annotated
 
 import typer
 
-from tuner.cli.training_resources import CpusPerTrial, GpusPerTrial, MaxConcurrent
-from tuner.config import DEFAULT_TRIALS, PrunerName, SamplerName, TokenMode
-from tuner.objectives import Cost
+from tuner.cli.options import CpusPerTrial, GpusPerTrial, MaxConcurrent
+from tuner.settings.config import DEFAULT_TRIALS, PrunerName, SamplerName, TokenMode
+from tuner.settings.objectives import Cost
 
 
 def _one_of(names: type) -> str:
@@ -99,8 +99,8 @@ def search(
     trainer: Annotated[str | None, typer.Option(hidden=True)] = None,
 ) -> int:
     """Search SPACE for the best classifier of DATA. The same command again continues toward the budget."""
-    from tuner.config import make_config
-    from tuner.driver.interrupts import only_the_main_thread_hears
+    from tuner.execution.interrupts import only_the_main_thread_hears
+    from tuner.settings.config import make_config
     from tuner.terminal.live import make_listener, terminal_stream
 
     settings = make_config(
@@ -139,7 +139,7 @@ def search(
     with terminal_stream() as terminal, make_listener(terminal) as listener:
         listener.say("reading the data and starting Ray …")
         with only_the_main_thread_hears():
-            from tuner.driver.search import run_search
+            from tuner.execution.search import run_search
 
         outcome = run_search(settings, listener)
     from tuner.terminal.outcome import print_outcome

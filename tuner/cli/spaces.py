@@ -17,7 +17,7 @@ def spaces(
     ] = False,
 ) -> None:
     """List the built-in search spaces, show one, or check one of your own."""
-    from tuner.space_files import builtin_space_names, find_space, space_text
+    from tuner.settings.builtin import builtin_space_names, find_space, space_text
     from tuner.terminal.spaces import builtin_spaces, space_ranges, variable_parameters
     from tuner.terminal.tables import plain_console
 

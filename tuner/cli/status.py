@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from tuner.cli import heads
+from tuner.cli import options
 
 
 class Format(StrEnum):
@@ -20,16 +20,16 @@ def status(
     format: Annotated[
         Format, typer.Option(help="How to print it.", show_default=True)
     ] = Format.TEXT,
-    cluster: heads.Cluster = None,
-    address: heads.Address = None,
+    cluster: options.Cluster = None,
+    address: options.Address = None,
 ) -> int:
     """Say what a run is doing: alive or not, trials, budget, best, last event."""
-    if heads.is_elsewhere(cluster, address):
-        from tuner.remote import run_on_head
+    if options.is_elsewhere(cluster, address):
+        from tuner.execution.head import run_on_head
 
         arguments = ["status", run_on_head(run), "--format", format]
-        return heads.call(arguments, cluster=cluster, address=address)
-    from tuner.run_state import read_run_state
+        return options.call(arguments, cluster=cluster, address=address)
+    from tuner.run.state import read_run_state
     from tuner.terminal.run_state import state_json, state_lines
     from tuner.terminal.tables import plain_console, printable
 

@@ -4,25 +4,25 @@ from typing import Annotated
 
 import typer
 
-from tuner.cli import heads
+from tuner.cli import options
 from tuner.errors import ConfigError
 
 
 def stop(
     run: Annotated[str, typer.Argument(help="A run folder; on a cluster, a run's name.")],
     timeout: Annotated[str, typer.Option(help="Wait so long for the search to end.")] = "60s",
-    cluster: heads.Cluster = None,
-    address: heads.Address = None,
+    cluster: options.Cluster = None,
+    address: options.Address = None,
 ) -> int:
     """End a running search from another terminal; it keeps what is finished and can be continued."""
-    if heads.is_elsewhere(cluster, address):
-        from tuner.remote import run_on_head
+    if options.is_elsewhere(cluster, address):
+        from tuner.execution.head import run_on_head
 
         arguments = ["stop", run_on_head(run), "--timeout", timeout]
-        return heads.call(arguments, cluster=cluster, address=address)
-    from tuner.config import parse_duration
-    from tuner.run_folder import RunFolder
-    from tuner.stopping import stop_search
+        return options.call(arguments, cluster=cluster, address=address)
+    from tuner.run.folder import RunFolder
+    from tuner.run.stop import stop_search
+    from tuner.settings.durations import parse_duration
 
     try:
         timeout_s = parse_duration(timeout)

@@ -18,9 +18,9 @@ def submit(
     ] = False,
 ) -> int:
     """Search on a running Ray cluster, as a job that goes on without this terminal."""
-    from tuner.config import make_config
-    from tuner.remote import JobHead
-    from tuner.submission import RUN_FILE, pack_submission
+    from tuner.execution.head import JobHead
+    from tuner.execution.submission import RUN_FILE, pack_submission
+    from tuner.settings.config import make_config
 
     settings = make_config({}, config_file=config)
     with tempfile.TemporaryDirectory() as folder:

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from tuner.cli.termination import exit_on_sigterm
+from tuner.cli.options import exit_on_sigterm
 
 
 def open_test_split(
@@ -23,9 +23,9 @@ def open_test_split(
     label_column: Annotated[str | None, typer.Option(help="Column of their labels.")] = None,
 ) -> None:
     """Open the test split: what a finalist is worth on sequences that no part of the run has seen."""
-    from tuner.config import DataConfig
     from tuner.finalists.choice import FinalistChoice, load_chosen
     from tuner.finalists.testing import open_test
+    from tuner.settings.config import DataConfig
     from tuner.terminal.finalists import opening_lines, since_lines
     from tuner.terminal.tables import plain_console, printable
 

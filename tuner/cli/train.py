@@ -6,9 +6,9 @@ from typing import Annotated
 
 import typer
 
-from tuner.cli.termination import exit_on_sigterm
-from tuner.config import TokenMode
+from tuner.cli.options import exit_on_sigterm
 from tuner.errors import ConfigError
+from tuner.settings.config import TokenMode
 
 
 def train(
@@ -52,13 +52,13 @@ def train(
     ] = None,
 ) -> int:
     """Train one configuration without a search; a leaderboard's row again, with its seed, to see the same figures."""
-    from tuner.finalists.export import check_writable, model_place
-    from tuner.single.configurations import make_settings, read_configurations
-    from tuner.single.export import export_training
-    from tuner.single.training import load_data, prepare
-    from tuner.single.training import train as train_one
+    from tuner.export.model import check_writable, model_place
+    from tuner.export.single import export_training
     from tuner.terminal import single
     from tuner.terminal.tables import plain_console, printable
+    from tuner.training.single.configurations import make_settings, read_configurations
+    from tuner.training.single.training import load_data, prepare
+    from tuner.training.single.training import train as train_one
 
     settings = make_settings(
         data={

@@ -7,12 +7,12 @@ import typer
 
 def watch(run: Annotated[str, typer.Argument(help="A run folder.")]) -> int:
     """Show a run that searches elsewhere as its own terminal does, until it ends. Ctrl-C ends the watching only."""
-    from tuner.run_folder import RunFolder
-    from tuner.run_state import read_run_state
+    from tuner.run.folder import RunFolder
+    from tuner.run.state import read_run_state
+    from tuner.run.watch import watch as watch_run
     from tuner.terminal.live import make_listener, terminal_stream
     from tuner.terminal.run_state import state_lines
     from tuner.terminal.tables import plain_console, printable
-    from tuner.watching import watch as watch_run
 
     folder = RunFolder.existing(run)
     console = plain_console()

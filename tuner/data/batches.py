@@ -6,8 +6,7 @@ Batches of similar lengths halve an epoch's time on reviews, because less paddin
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from tuner.data.dataset import PADDING, EncodedSequences
-from tuner.data.ragged import run_positions
+from tuner.data.dataset import PADDING, EncodedSequences, run_positions
 
 
 def bucketed_batches(

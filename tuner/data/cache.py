@@ -17,9 +17,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tuner.config import TokenMode
-from tuner.data.dataset import Dataset, EncodedSequences, Split
-from tuner.data.findings import Findings, SampleRow
+from tuner.data.dataset import Dataset, EncodedSequences, Findings, SampleRow, Split
+from tuner.settings.config import TokenMode
 
 VERSION = 2  # raise it whenever the same source would be encoded differently
 _ARRAYS = ("tokens", "offsets", "labels")

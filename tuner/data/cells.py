@@ -2,15 +2,35 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from types import MappingProxyType
 
-from tuner.config import DataConfig, TokenMode
 from tuner.data.columns import choose_columns
 from tuner.data.dataset import Split
-from tuner.data.refusal import excerpt, refusal
-from tuner.data.rows import Rows
-from tuner.data.table import Table
+from tuner.data.files import Table
 from tuner.errors import DataError
+from tuner.settings.config import DataConfig, TokenMode
+from tuner.text import excerpt
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Texts with labels.
+
+    Attributes:
+        where: what an error calls them: a name or a path.
+        texts: one a row; lists of integers are written with spaces between them.
+        labels: one a row, never empty.
+        tokens: how the texts are to be cut.
+        given: the split that the source gives to each row, or None where it gives none.
+    """
+
+    where: str
+    texts: list[str]
+    labels: list[str]
+    tokens: TokenMode
+    given: list[Split] | None = None
+
 
 _INTEGER = re.compile(r"[+-]?[0-9]{1,18}")
 _SPLIT_WORDS: Mapping[str, Split] = MappingProxyType(
@@ -61,7 +81,7 @@ def _texts(table: Table, name: str) -> tuple[list[str], bool]:
 def _not_a_text(table: Table, name: str, row: int, cell: object, are_lists: bool) -> DataError:
     expected = "a list of integers, as in the first row" if are_lists else "a text"
     received = "nothing" if cell is None else excerpt(cell)
-    return refusal(
+    return DataError.at(
         table.where,
         f"{table.place(row)}: column {excerpt(name)} must be {expected}, got {received}; write texts or "
         "lists of integers in every row, or name another column with --text-column",
@@ -79,7 +99,7 @@ def _label(table: Table, name: str, row: int, cell: object) -> str:
         label = _without_lone_surrogates(cell.strip())
     if not label:
         received = "nothing" if cell is None or cell == "" else excerpt(cell)
-        raise refusal(
+        raise DataError.at(
             table.where,
             f"{table.place(row)}: column {excerpt(name)} must be a label, a word or a whole number, got "
             f"{received}; fill it in or remove the row",
@@ -90,7 +110,7 @@ def _label(table: Table, name: str, row: int, cell: object) -> str:
 def _split(table: Table, row: int, cell: object) -> Split:
     split = _SPLIT_WORDS.get(cell.strip().lower()) if isinstance(cell, str) else None
     if split is None:
-        raise refusal(
+        raise DataError.at(
             table.where,
             f"{table.place(row)}: column 'split' must be one of {', '.join(_SPLIT_WORDS)}, got "
             f"{excerpt(cell)}; write one of them or rename the column",

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tuner.config import DataConfig
-from tuner.data.refusal import excerpt, listing, refusal
-from tuner.data.table import Table
+from tuner.data.files import Table
 from tuner.errors import DataError
+from tuner.settings.config import DataConfig
+from tuner.text import excerpt, listing
 
 # By how plainly they say what they are: the first that a table has is taken.
 _TEXT_NAMES = (
@@ -48,14 +48,16 @@ def choose_columns(table: Table, config: DataConfig) -> Columns:
     if text is None or label is None:
         raise _not_plain(table, "label" if label is None else "text")
     if text == label:
-        raise refusal(
+        raise DataError.at(
             table.where, f"the text and the label must be two columns, got {excerpt(text)} for both"
         )
     split = next((name for name in table.names if name.lower() == _SPLIT_NAME), None)
     split = None if split in (text, label) else split
     for name in (text, label, split):
         if name is not None and table.names.count(name) > 1:
-            raise refusal(table.where, f"column {excerpt(name)} exists twice; rename one of them")
+            raise DataError.at(
+                table.where, f"column {excerpt(name)} exists twice; rename one of them"
+            )
     return Columns(text, label, split)
 
 
@@ -88,7 +90,7 @@ def _of_two(
 
 def _by_distinct_values(table: Table, names: list[str]) -> tuple[str | None, str | None]:
     if any(name.lstrip("+-").isdigit() or len(name) > 60 for name in names):
-        raise refusal(
+        raise DataError.at(
             table.where,
             f"the first line must name the columns, got {listing(names)}; write a line such as `text,label`",
         )
@@ -99,7 +101,7 @@ def _by_distinct_values(table: Table, names: list[str]) -> tuple[str | None, str
 
 
 def _unknown(table: Table, asked: str) -> DataError:
-    return refusal(
+    return DataError.at(
         table.where, f"there is no column {excerpt(asked)}; its columns are {listing(table.names)}"
     )
 
@@ -107,7 +109,7 @@ def _unknown(table: Table, asked: str) -> DataError:
 def _not_plain(table: Table, what: str) -> DataError:
     only = table.names[0] if len(table.names) == 1 else ""
     hint = "; it seems to be delimited by semicolons: save it with commas" if ";" in only else ""
-    return refusal(
+    return DataError.at(
         table.where,
         f"cannot tell which column is the {what}; its columns are {listing(table.names)}; "
         f"name it with --{what}-column{hint}",

@@ -11,8 +11,7 @@ from enum import StrEnum
 import numpy as np
 from numpy.typing import NDArray
 
-from tuner.config import TokenMode
-from tuner.data.ragged import offsets_of, run_positions
+from tuner.settings.config import TokenMode
 
 PADDING, START, UNKNOWN = 0, 1, 2
 SPECIAL_TOKENS = ("[PADDING]", "[START]", "[UNKNOWN]")  # what the ids 0, 1 and 2 are called
@@ -89,3 +88,52 @@ class Dataset:
     vocabulary: tuple[str, ...]
     splits: Mapping[Split, EncodedSequences]
     token_mode: TokenMode = TokenMode.WORDS
+
+
+def run_positions(starts: NDArray[np.int64], lengths: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Positions of the runs `start, start + 1, …`, one run after the other.
+
+    Args:
+        starts: `(n_runs,)` int64, where each run begins in the flat array.
+        lengths: `(n_runs,)` int64, how many positions it has.
+
+    Returns:
+        `(lengths.sum(),)` int64.
+    """
+    ends = np.cumsum(lengths)
+    total = int(ends[-1]) if len(ends) else 0
+    return np.repeat(starts - (ends - lengths), lengths) + np.arange(total, dtype=np.int64)
+
+
+def offsets_of(lengths: NDArray[np.int64]) -> NDArray[np.int64]:
+    """`(n_runs + 1,)` int64: run i lies at `offsets[i]:offsets[i + 1]`."""
+    offsets = np.zeros(len(lengths) + 1, dtype=np.int64)
+    np.cumsum(lengths, out=offsets[1:])
+    return offsets
+
+
+@dataclass(frozen=True)
+class SampleRow:
+    """A row to look at: the beginning of its text, on one line."""
+
+    text: str
+    label: str
+
+
+@dataclass(frozen=True)
+class Findings:
+    """Counts over the rows that are used, after sampling.
+
+    Attributes:
+        rows_available: rows of the source, before sampling.
+        duplicates: rows whose tokens another row had before.
+        conflicting: distinct texts that have more than one label.
+        leaked: rows of other splits whose text is also a training text; only given splits can have them.
+        samples: a few training rows of each class.
+    """
+
+    rows_available: int
+    duplicates: int
+    conflicting: int
+    leaked: int
+    samples: tuple[SampleRow, ...]

@@ -10,10 +10,17 @@ from itertools import count
 import numpy as np
 from numpy.typing import NDArray
 
-from tuner.config import TokenMode
-from tuner.data.dataset import SPECIAL_TOKENS, START, UNKNOWN, EncodedSequences, Split
-from tuner.data.ragged import offsets_of, run_positions
+from tuner.data.dataset import (
+    SPECIAL_TOKENS,
+    START,
+    UNKNOWN,
+    EncodedSequences,
+    Split,
+    offsets_of,
+    run_positions,
+)
 from tuner.data.tokens import TOKENIZERS
+from tuner.settings.config import TokenMode
 
 
 @dataclass(frozen=True, eq=False)

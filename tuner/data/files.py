@@ -11,11 +11,37 @@ import io
 import json
 import zlib
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
-from tuner.data.refusal import excerpt, refusal
-from tuner.data.table import Table
+from tuner.errors import DataError
+from tuner.text import excerpt
+
+
+@dataclass(frozen=True)
+class Table:
+    """Named columns of cells; a column is made when it is asked for.
+
+    Attributes:
+        where: the file's path, for errors.
+        names: columns, in the file's order.
+        lines: the line on which each row ends; empty for files without lines.
+        size: rows.
+        column: the cells of a column, one a row; None where a row has no such cell.
+    """
+
+    where: str
+    names: list[str]
+    lines: list[int]
+    size: int
+    column: Callable[[str], list[object]]
+
+    def place(self, row: int) -> str:
+        """Where row `row`, counted from 0, stands: `row 3 (line 4)`, counted from 1."""
+        line = f" (line {self.lines[row]})" if self.lines else ""
+        return f"row {row + 1}{line}"
+
 
 _LONGEST_CELL = 2**31 - 1  # csv's own limit, 131,072 characters, is too short for a genome
 _BYTE_ORDER_MARKS = (  # UTF-32's begins with UTF-16's
@@ -52,7 +78,7 @@ def read_table(content: bytes, form: str, where: str) -> Table:
         content = _decompressed(content, where)
     table = _READERS[form.removesuffix(".gz")](content, where)
     if not table.size:
-        raise refusal(where, "the file has no rows; it needs at least some texts with labels")
+        raise DataError.at(where, "the file has no rows; it needs at least some texts with labels")
     return table
 
 
@@ -60,7 +86,9 @@ def _decompressed(content: bytes, where: str) -> bytes:
     try:
         return gzip.decompress(content)
     except (OSError, EOFError, zlib.error) as error:
-        raise refusal(where, f"not a complete gzip file ({error}); compress it again") from error
+        raise DataError.at(
+            where, f"not a complete gzip file ({error}); compress it again"
+        ) from error
 
 
 def decoded(content: bytes, where: str) -> str:
@@ -74,13 +102,13 @@ def decoded(content: bytes, where: str) -> str:
         text = content.decode(encoding)
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
-        raise refusal(
+        raise DataError.at(
             where,
             f"the file must be UTF-8, got byte 0x{content[error.start]:02x} on line {line}; save it as UTF-8, "
             "for example with `iconv -f WINDOWS-1252 -t UTF-8 old > new`",
         ) from error
     if "\0" in text:
-        raise refusal(
+        raise DataError.at(
             where, "the file must be text, got zero bytes; if it is UTF-16, save it as UTF-8"
         )
     return text
@@ -115,7 +143,7 @@ def read_delimited(text: str, delimiter: str, where: str) -> Table:
             rows.append(row)
             lines.append(reader.line_num)
     except csv.Error as error:
-        raise refusal(
+        raise DataError.at(
             where,
             f"line {reader.line_num} is broken ({error}); put a text with quotes, delimiters or line breaks "
             'in double quotes and write each quote inside it twice ("")',
@@ -131,7 +159,7 @@ def read_delimited(text: str, delimiter: str, where: str) -> Table:
 
 
 def _ragged(where: str, line: int, row: list[str], names: list[str]) -> Exception:
-    return refusal(
+    return DataError.at(
         where,
         f"line {line} has {len(row)} cells and the first line has {len(names)}; put texts that contain the "
         "delimiter in double quotes",
@@ -161,11 +189,11 @@ def json_object(written: str, where: str, line: int) -> dict[str, object]:
         record = json.loads(written)
     except (ValueError, RecursionError) as error:
         reason = error.msg if isinstance(error, json.JSONDecodeError) else error  # no "line 1"
-        raise refusal(
+        raise DataError.at(
             where, f"line {line} is not JSON ({reason}); write one object a line"
         ) from error
     if not isinstance(record, dict):
-        raise refusal(
+        raise DataError.at(
             where,
             f'line {line} must be an object such as {{"text": …, "label": …}}, got {excerpt(record)}; '
             "write one object a line",
@@ -181,13 +209,17 @@ def _read_parquet(content: bytes, where: str) -> Table:
         table = pq.read_table(pa.BufferReader(content))
         names = list(table.column_names)
     except (pa.ArrowException, OSError, ValueError, MemoryError) as error:
-        raise refusal(where, f"not a readable Parquet file ({error}); write it again") from error
+        raise DataError.at(
+            where, f"not a readable Parquet file ({error}); write it again"
+        ) from error
 
     def column(name: str) -> list[object]:
         try:
             return list(table.column(names.index(name)).to_pylist())
         except (pa.ArrowException, ValueError) as error:
-            raise refusal(where, f"column {excerpt(name)} is not readable ({error})") from error
+            raise DataError.at(
+                where, f"column {excerpt(name)} is not readable ({error})"
+            ) from error
 
     return Table(where, names, [], table.num_rows, column)
 

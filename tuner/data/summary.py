@@ -6,10 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from tuner.config import DataConfig
-from tuner.data.dataset import START, Dataset, Split
-from tuner.data.findings import Findings
+from tuner.data.dataset import START, Dataset, Findings, Split
 from tuner.data.load import prepare
+from tuner.settings.config import DataConfig
 
 _VOCABULARY_SIZES = (5_000, 10_000, 20_000)
 

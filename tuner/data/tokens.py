@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
-from tuner.config import TokenMode
+from tuner.settings.config import TokenMode
 
 # Keras' default filters; its apostrophe stays inside words, and IMDB's `<br />` becomes the word "br".
 _FILTERS = '!"#$%&()*+,-./:;<=>?@[\\]^_`{|}~\t\n'

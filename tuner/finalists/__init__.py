@@ -1,4 +1,4 @@
 """From the leaderboard to a model one can trust: the best trials again with fresh seeds, tested once, exported.
 
-Trains through `tuner.driver`, on the same workers as the search.
+Trains through `tuner.execution`, on the same workers as the search.
 """

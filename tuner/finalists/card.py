@@ -1,75 +1,21 @@
 """The model card: what the model is, what it learned from, how sure its figures are, and how to make it again."""
 
 import shlex
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Sequence
 
-from tuner.config import SearchConfig
-from tuner.data import Dataset, Split
 from tuner.errors import RunFolderError
+from tuner.export.card import Card, class_list, parameter_lines
+from tuner.export.formats import ExportFormat, usage
 from tuner.finalists.choice import Chosen
-from tuner.finalists.formats import ExportFormat, usage
 from tuner.finalists.ranking import Failure, Finalist, optimism, read_failures
 from tuner.finalists.trainings import confirmed, requests
-from tuner.numbers import count_text, format_duration, score_text
-from tuner.openings import member_name, read_openings
-from tuner.records import StudyReader, counts_as_finished
-from tuner.run_folder import RunFolder
-from tuner.study import CONFIRMATION, load_study
-from tuner.yaml_files import read_yaml
-
-
-@dataclass(frozen=True)
-class Card:
-    """What the card of any model says."""
-
-    title: str
-    introduction: str
-    dataset: Dataset
-    source: str  # of the data
-    sections: Mapping[str, Sequence[str]]  # Markdown lines by heading, after the data's
-    commands: Sequence[str]  # that make it again
-    versions: Mapping[str, object]  # of what made it
-    usage: Sequence[str] = ()  # Markdown lines on programs without tuner
-
-    def markdown(self) -> str:
-        """The card."""
-        sizes = ", ".join(f"{len(self.dataset.splits[split]):,} {split}" for split in Split)
-        lines = [
-            f"# {self.title}",
-            "",
-            self.introduction,
-            "",
-            "```python",
-            "import tuner",
-            "",
-            'tuner.load_model("model").predict(["…"])',
-            "```",
-            "",
-            *self.usage,
-            "## Data",
-            "",
-            f"`{self.source}` ({sizes}), read as {self.dataset.token_mode}, fingerprint "
-            f"`{self.dataset.fingerprint[:16]}`.",
-            "",
-        ]
-        for heading, content in self.sections.items():
-            lines += [f"## {heading}", "", *content, ""]
-        versions = ", ".join(f"{name} {version}" for name, version in self.versions.items())
-        lines += ["## To make it again", "", "```sh", *self.commands, "```", ""]
-        lines += [f"Versions: {versions}.", ""]
-        return "\n".join(lines)
-
-
-def parameter_lines(parameters: Mapping[str, object]) -> list[str]:
-    """A Markdown list."""
-    return [f"- {name}: {value}" for name, value in parameters.items()]
-
-
-def class_list(names: Sequence[str]) -> str:
-    """The classes as a sentence names them."""
-    shown = [f"`{name}`" for name in names]
-    return " or ".join(shown) if len(shown) == 2 else ", ".join(shown)
+from tuner.run.folder import RunFolder
+from tuner.run.records import StudyReader, counts_as_finished
+from tuner.run.study import CONFIRMATION, load_study
+from tuner.run.test_log import member_name, read_openings
+from tuner.settings.config import SearchConfig
+from tuner.settings.yaml_files import read_yaml
+from tuner.text import count_text, format_duration, score_text
 
 
 def model_card(chosen: Chosen, formats: Collection[ExportFormat] = ()) -> str:

@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tuner.config import SearchConfig, TrainerName, make_config
 from tuner.data import Dataset, load_dataset
 from tuner.errors import RunFolderError, UsageError
 from tuner.finalists.ranking import Finalist, better_since, read_finalists
-from tuner.numbers import count_text
-from tuner.records import TrialRecord
-from tuner.run_folder import RunFolder
+from tuner.run.folder import RunFolder
+from tuner.run.records import TrialRecord
+from tuner.settings.config import SearchConfig, TrainerName, make_config
+from tuner.text import count_text
 
 
 @dataclass(frozen=True)

@@ -12,14 +12,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import optuna
 
-from tuner.atomic_files import write_bytes_atomically
-from tuner.config import PrunerName, SamplerName, SearchConfig, TrainerName
 from tuner.data import Dataset, EncodedSequences, Split, load_dataset
-from tuner.driver.progress import SearchListener
-from tuner.driver.run_files import RunFiles
-from tuner.driver.search import make_task
-from tuner.driver.sitting import SearchOutcome, run_plan
 from tuner.errors import UsageError
+from tuner.execution.outcome import SearchOutcome
+from tuner.execution.run_files import RunFiles
+from tuner.execution.runner import run_plan
+from tuner.execution.search import make_task
+from tuner.files import write_bytes_atomically
 from tuner.finalists.ranking import FinalistFiles
 from tuner.finalists.request import Request, TrainOn
 from tuner.finalists.trainings import (
@@ -30,9 +29,10 @@ from tuner.finalists.trainings import (
     still_open,
     training_of,
 )
-from tuner.journal import mend_end, open_journal
-from tuner.pruning import make_pruner
-from tuner.records import (
+from tuner.run.events import SearchListener
+from tuner.run.folder import RunFolder
+from tuner.run.journal import mend_end, open_journal
+from tuner.run.records import (
     Attribute,
     StudyReader,
     TrialRecord,
@@ -40,13 +40,16 @@ from tuner.records import (
     on_front,
     ranked,
 )
-from tuner.run_folder import RunFolder
-from tuner.space import SearchSpace
-from tuner.study import CONFIRMATION, SearchStudy, derive_seed, load_study
-from tuner.trial.npz_file import from_bytes
+from tuner.run.study import CONFIRMATION, load_study
+from tuner.search.pruner import make_pruner
+from tuner.search.study import SearchStudy
+from tuner.settings.config import PrunerName, SamplerName, SearchConfig, TrainerName
+from tuner.settings.space import SearchSpace
+from tuner.training.npz_file import from_bytes
+from tuner.training.seeds import derive_seed
 
 if TYPE_CHECKING:
-    from tuner.driver.trainable import Task
+    from tuner.execution.trainable import Task
 
 
 @dataclass(frozen=True)
@@ -154,7 +157,7 @@ class ConfirmationStudy(SearchStudy):
 
 @dataclass(frozen=True)
 class ConfirmationPlan:
-    """See `tuner.driver.sitting.Plan`."""
+    """See `tuner.execution.runner.Plan`."""
 
     asked: SearchConfig
     folder: RunFolder

@@ -17,18 +17,18 @@ import optuna
 import pandas as pd
 from numpy.typing import NDArray
 
-from tuner.csv_text import write_csv
 from tuner.data import Dataset, Split
-from tuner.driver.run_files import RunFiles
 from tuner.errors import RunFolderError
+from tuner.execution.run_files import RunFiles
 from tuner.finalists.statistics import Spread, is_tie, sequence_scores, spread_of
 from tuner.finalists.trainings import Training, confirmed, ended_trials, in_progress, requests
-from tuner.records import Attribute, StudyReader, TrialRecord, best_of
-from tuner.run_folder import RunFolder
-from tuner.space import MetricName, Mode, SearchSpace
-from tuner.study import CONFIRMATION, load_study
-from tuner.trial.npz_file import from_bytes, probabilities_in
-from tuner.trial.spec import TrainedModel
+from tuner.run.csv_text import write_csv
+from tuner.run.folder import RunFolder
+from tuner.run.records import Attribute, StudyReader, TrialRecord, best_of
+from tuner.run.study import CONFIRMATION, load_study
+from tuner.settings.space import MetricName, Mode, SearchSpace
+from tuner.training.npz_file import from_bytes, probabilities_in
+from tuner.training.spec import TrainedModel
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,10 +6,10 @@ from typing import Literal
 
 from pydantic import Field, ValidationError
 
-from tuner.config import PrunerName, SearchConfig, make_config
 from tuner.errors import ConfigError
-from tuner.run_folder import RunFolder
-from tuner.validation import Strict, first_problem
+from tuner.run.folder import RunFolder
+from tuner.settings.config import PrunerName, SearchConfig, make_config
+from tuner.settings.validation import Strict, first_problem
 
 _OF_SEARCHES = ("tensorboard", "mlflow")  # finalists would be further trials of the same numbers
 

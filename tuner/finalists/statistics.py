@@ -1,14 +1,13 @@
 """How sure a finalist's accuracy is, over its seeds and the sequences it was confirmed on; which finalists differ."""
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tuner.space import MetricName
-from tuner.trial.evaluation import SMALLEST
+from tuner.settings.space import MetricName
+from tuner.training.evaluation import SMALLEST
 
 # 97.5 % quantiles of Student's t distribution with 1 to 30 degrees of freedom; from there on the normal one is near.
 _T = (
@@ -167,9 +166,3 @@ def _t_quantile(degrees: float) -> float:
     if degrees > len(_T):
         return _NORMAL
     return _T[max(1, math.floor(degrees)) - 1]
-
-
-def mean_probabilities(members: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
-    """What an ensemble says: its members' probabilities averaged, `(n, n_classes)`."""
-    averaged: NDArray[np.float32] = np.stack(members).mean(axis=0).astype(np.float32)
-    return averaged

@@ -15,12 +15,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tuner.config import DataConfig
 from tuner.data import Dataset, Split, read_rows
-from tuner.data.rows import Rows
+from tuner.data.cells import Rows
 from tuner.errors import DataError
+from tuner.export.classifier import Classifier
 from tuner.finalists.choice import Chosen
-from tuner.finalists.classifier import Classifier
 from tuner.finalists.export import export_model
 from tuner.finalists.statistics import (
     expected_calibration_error,
@@ -29,8 +28,9 @@ from tuner.finalists.statistics import (
     spread_of,
 )
 from tuner.finalists.unseen import in_splits, unseen
-from tuner.openings import TEST_SPLIT, add_opening, member_name, read_openings
-from tuner.space import MetricName
+from tuner.run.test_log import TEST_SPLIT, add_opening, member_name, read_openings
+from tuner.settings.config import DataConfig
+from tuner.settings.space import MetricName
 
 
 @dataclass(frozen=True)

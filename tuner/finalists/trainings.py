@@ -11,10 +11,10 @@ from optuna.trial import FrozenTrial, TrialState
 
 from tuner.errors import RunFolderError
 from tuner.finalists.request import TrainOn
-from tuner.records import Attribute, counts_as_finished, is_cut_off
-from tuner.run_folder import RunFolder
-from tuner.trial_status import TrialStatus
-from tuner.validation import one_line
+from tuner.run.folder import RunFolder
+from tuner.run.records import Attribute, counts_as_finished, is_cut_off
+from tuner.run.status import TrialStatus
+from tuner.text import one_line
 
 
 @dataclass(frozen=True)

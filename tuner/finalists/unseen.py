@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tuner.data import Dataset, EncodedSequences, Split, encode_known, token_ids
-from tuner.data.rows import Rows
+from tuner.data.cells import Rows
 from tuner.data.tokens import TOKENIZERS
 
 

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from tuner.records import TrialRecord
 from tuner.report.reading import end_of
+from tuner.run.records import TrialRecord
 
 _SHORTEST_PAUSE_S = 30.0
 

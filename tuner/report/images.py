@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from tuner.atomic_files import write_bytes_atomically
 from tuner.errors import UsageError
 from tuner.extras import Extra, require
+from tuner.files import write_bytes_atomically
 from tuner.report.figure import Arrangement, Figure, Panel
 from tuner.report.style import template
 

@@ -15,11 +15,11 @@ import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from tuner.ranges import Range
-from tuner.records import TrialRecord
 from tuner.report.reading import Reading
 from tuner.report.style import plain
-from tuner.space import ARCHITECTURE
+from tuner.run.records import TrialRecord
+from tuner.settings.ranges import Range
+from tuner.settings.space import ARCHITECTURE
 
 
 @contextmanager

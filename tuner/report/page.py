@@ -15,12 +15,12 @@ import jinja2
 import pandas as pd
 from markupsafe import Markup
 
-from tuner.leaderboard import PARETO, merge
 from tuner.report import summary, tables
 from tuner.report.figure import Figure
 from tuner.report.reading import Reading
 from tuner.report.sections import figures_of
 from tuner.report.style import DARK_PAGE, LIGHT_PAGE, looks, template
+from tuner.run.leaderboard import PARETO, merge
 
 # What a person looks for first, in the width of a phone.
 _FIRST_COLUMNS = ("rank", "run", "trial", "score", PARETO, "architecture", "status")

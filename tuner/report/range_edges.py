@@ -2,10 +2,10 @@
 
 import math
 
-from tuner.numbers import number_text
-from tuner.ranges import Choice, FloatRange, IntRange
-from tuner.records import TrialRecord
-from tuner.space import SearchSpace
+from tuner.run.records import TrialRecord
+from tuner.settings.ranges import Choice, FloatRange, IntRange
+from tuner.settings.space import SearchSpace
+from tuner.text import number_text
 
 _NEAR = 0.03  # of the range's length, on its own scale
 

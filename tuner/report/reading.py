@@ -16,16 +16,16 @@ import optuna
 import pandas as pd
 
 from tuner.errors import RunFolderError, UsageError
-from tuner.leaderboard import board_of
-from tuner.objectives import Objectives
-from tuner.openings import read_openings
-from tuner.records import StudyReader, TrialRecord, best_of, on_front, ranked
-from tuner.run_folder import RunFolder
-from tuner.space import Mode, SearchSpace
-from tuner.study import load_study
-from tuner.trial_status import TrialStatus
-from tuner.validation import one_line
-from tuner.yaml_files import read_yaml
+from tuner.run.folder import RunFolder
+from tuner.run.leaderboard import board_of
+from tuner.run.records import StudyReader, TrialRecord, best_of, on_front, ranked
+from tuner.run.status import TrialStatus
+from tuner.run.study import load_study
+from tuner.run.test_log import read_openings
+from tuner.settings.objectives import Objectives
+from tuner.settings.space import Mode, SearchSpace
+from tuner.settings.yaml_files import read_yaml
+from tuner.text import one_line
 
 
 @dataclass(frozen=True)

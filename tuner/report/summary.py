@@ -5,16 +5,16 @@ import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tuner.numbers import cost_text, count_text, format_duration, number_text, score_text
-from tuner.objectives import Cost
-from tuner.openings import TEST_SPLIT
-from tuner.ranges import Range
-from tuner.records import TrialRecord
 from tuner.report.range_edges import edges
 from tuner.report.reading import Reading, Tested
 from tuner.report.style import IN_WORDS
-from tuner.space import Mode
-from tuner.trial_status import TrialStatus
+from tuner.run.records import TrialRecord
+from tuner.run.status import TrialStatus
+from tuner.run.test_log import TEST_SPLIT
+from tuner.settings.objectives import Cost
+from tuner.settings.ranges import Range
+from tuner.settings.space import Mode
+from tuner.text import cost_text, count_text, format_duration, number_text, score_text
 
 _ORDER = tuple(TrialStatus)
 

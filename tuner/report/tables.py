@@ -4,12 +4,12 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tuner.numbers import count_text, score_text
-from tuner.records import TrialRecord
 from tuner.report.reading import Confirmed, Reading, Tested
 from tuner.report.style import IN_WORDS
 from tuner.report.summary import duration_text, shown_opening
-from tuner.space import MetricName
+from tuner.run.records import TrialRecord
+from tuner.settings.space import MetricName
+from tuner.text import count_text, score_text
 
 _SHOWN_TRIALS = 8  # numbers of a kind of failure
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection, Hashable, Sequence
 
 import numpy as np
 
-from tuner.records import TrialRecord
+from tuner.run.records import TrialRecord
 
 
 def thinned(

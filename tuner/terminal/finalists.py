@@ -7,22 +7,22 @@ from collections.abc import Sequence
 from rich.table import Table
 
 from tuner.data import load_dataset
-from tuner.driver.sitting import EndReason, SearchOutcome
+from tuner.execution.outcome import EndReason, SearchOutcome
 from tuner.finalists.card import failure_text, since_text
 from tuner.finalists.choice import Chosen
 from tuner.finalists.ranking import Failure, Finalist, optimism, read_failures, read_finalists
 from tuner.finalists.testing import Opening
-from tuner.numbers import cost_text, count_text, score_text
-from tuner.objectives import Objectives
-from tuner.run import Run
-from tuner.run_folder import RunFolder
-from tuner.space import Mode, SearchSpace
+from tuner.run.folder import RunFolder
+from tuner.run.run import Run
+from tuner.settings.objectives import Objectives
+from tuner.settings.space import Mode, SearchSpace
 from tuner.terminal.tables import plain_console, printable
+from tuner.text import cost_text, count_text, score_text
 
 
 def print_confirmation(folder: RunFolder, outcome: SearchOutcome) -> int:
     """Prints how a confirmation ended; returns the exit code."""
-    from tuner.config import make_config
+    from tuner.settings.config import make_config
 
     console = plain_console()
     config = make_config({}, config_file=folder.run_file)

@@ -14,11 +14,11 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from tuner.driver.progress import BestTrial, Event, EventKind, LiveTrial, SearchState
-from tuner.numbers import count_text, format_duration, number_text, score_text
+from tuner.run.events import BestTrial, Event, EventKind, LiveTrial, SearchState
+from tuner.run.status import TrialStatus
 from tuner.terminal.pareto import front_text, no_pruning_text, objectives_text
 from tuner.terminal.tables import on_one_line, printable
-from tuner.trial_status import TrialStatus
+from tuner.text import count_text, format_duration, number_text, score_text
 
 _SHOWN_PARAMETERS = 4
 _BAR_WIDTH = 30

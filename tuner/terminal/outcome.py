@@ -4,12 +4,12 @@ import shlex
 
 from rich.console import Console
 
-from tuner.config import SearchConfig
-from tuner.driver.search import EndReason, SearchOutcome
-from tuner.numbers import count_text, format_duration
-from tuner.records import StudyReader, counts_as_finished, front_trials
+from tuner.execution.search import EndReason, SearchOutcome
+from tuner.run.records import StudyReader, counts_as_finished, front_trials
+from tuner.settings.config import SearchConfig
 from tuner.terminal.pareto import front_text
 from tuner.terminal.tables import leaderboard_table, plain_console, printable
+from tuner.text import count_text, format_duration
 
 _SHOWN_ROWS = 10
 

@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from tuner.numbers import cost_text, score_text
-from tuner.objectives import Cost, FrontTrial, Objectives
+from tuner.settings.objectives import Cost, FrontTrial, Objectives
+from tuner.text import cost_text, score_text
 
 
 def objectives_text(objectives: Objectives) -> str:

@@ -3,9 +3,9 @@
 import json
 import shlex
 
-from tuner.numbers import format_duration, score_text
-from tuner.run_state import Activity, RunState
+from tuner.run.state import Activity, RunState
 from tuner.terminal.pareto import front_text, no_pruning_text, objectives_text
+from tuner.text import format_duration, score_text
 
 
 def state_lines(state: RunState) -> list[str]:

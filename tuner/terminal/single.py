@@ -2,12 +2,12 @@
 
 from collections.abc import Sequence
 
-from tuner.numbers import count_text, number_text, score_text
-from tuner.single.comparison import Difference, different_circumstances, different_figures
-from tuner.single.configurations import Configuration
-from tuner.single.training import Trained
-from tuner.trial.spec import EpochResult
-from tuner.trial_status import TrialStatus
+from tuner.run.status import TrialStatus
+from tuner.text import count_text, number_text, score_text
+from tuner.training.single.comparison import Difference, different_circumstances, different_figures
+from tuner.training.single.configurations import Configuration
+from tuner.training.single.training import Trained
+from tuner.training.spec import EpochResult
 
 EPOCH_HEADINGS = "epoch    loss  accuracy  val_loss  val_accuracy  val_f1  seconds"
 

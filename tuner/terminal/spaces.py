@@ -5,8 +5,8 @@ from collections.abc import Iterable
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from tuner.hyperparameters import ARCHITECTURES, MODEL_PARAMETERS, Hyperparameters
-from tuner.space import SearchSpace
+from tuner.settings.hyperparameters import ARCHITECTURES, MODEL_PARAMETERS, Hyperparameters
+from tuner.settings.space import SearchSpace
 from tuner.terminal.tables import listing, printable
 
 

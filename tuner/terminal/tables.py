@@ -8,12 +8,12 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from tuner.numbers import cost_text, number_text, score_text
+from tuner.text import cost_text, number_text, score_text
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from tuner.objectives import Objectives
+    from tuner.settings.objectives import Objectives
 
 # From a label or an error text these could move the cursor, turn the writing direction or break the encoding:
 # C0 and C1 control characters, line separators and bidirectional controls, lone surrogates.

@@ -2,9 +2,9 @@
 
 from task import SPACE, Job
 
-from tuner.config import make_config
-from tuner.driver.progress import Event, EventKind, SearchState
-from tuner.driver.search import run_search
+from tuner.execution.search import run_search
+from tuner.run.events import Event, EventKind, SearchState
+from tuner.settings.config import make_config
 
 
 class Log:

@@ -4,14 +4,13 @@ from collections.abc import Callable
 
 import plotly.graph_objects as go
 
-from tuner.objectives import Cost
-from tuner.pareto import front
-from tuner.records import TrialRecord
 from tuner.report.figure import Arrangement, Figure, Panel
 from tuner.report.figures.points import hover_text, marker
 from tuner.report.reading import Reading
 from tuner.report.style import BEST, empty_figure, log_axis, looks, plain
 from tuner.report.thinning import thinned
+from tuner.run.records import TrialRecord
+from tuner.settings.objectives import Cost, front
 
 _MOST = 1000  # points a panel
 

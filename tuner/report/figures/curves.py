@@ -4,13 +4,13 @@ from collections.abc import Sequence
 
 import plotly.graph_objects as go
 
-from tuner.numbers import score_text
-from tuner.records import TrialRecord
 from tuner.report.figure import Figure, Panel
 from tuner.report.reading import Reading
 from tuner.report.style import BEST, IN_WORDS, Look, empty_figure, looks, plain
 from tuner.report.thinning import thinned
-from tuner.trial_status import TrialStatus
+from tuner.run.records import TrialRecord
+from tuner.run.status import TrialStatus
+from tuner.text import score_text
 
 _MOST = 240  # lines; more hide each other
 _BEST = 40

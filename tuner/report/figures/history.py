@@ -5,8 +5,6 @@ from collections.abc import Sequence
 import optuna
 import plotly.graph_objects as go
 
-from tuner.numbers import score_text
-from tuner.records import TrialRecord
 from tuner.report.clock import SearchClock, unit_for
 from tuner.report.figure import Figure, Panel
 from tuner.report.figures.points import hover_text, marker
@@ -14,7 +12,9 @@ from tuner.report.optuna_studies import quiet_optuna, study_of
 from tuner.report.reading import Reading, end_of
 from tuner.report.style import BEST, empty_figure, layout, looks, plain
 from tuner.report.thinning import thinned
-from tuner.trial_status import TrialStatus
+from tuner.run.records import TrialRecord
+from tuner.run.status import TrialStatus
+from tuner.text import score_text
 
 _MOST = 1200  # points
 

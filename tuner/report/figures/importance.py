@@ -10,12 +10,12 @@ from dataclasses import dataclass
 
 import optuna
 
-from tuner.numbers import count_text
-from tuner.records import TrialRecord
 from tuner.report.figure import Figure, Panel
 from tuner.report.optuna_studies import quiet_optuna, study_of
 from tuner.report.reading import Reading
 from tuner.report.style import PALETTE, layout
+from tuner.run.records import TrialRecord
+from tuner.text import count_text
 
 _FEWEST = 8  # trials; below, importances are noise
 _LATEST = 2000  # trials; more change nothing and take long

@@ -4,13 +4,13 @@ import optuna
 import plotly.graph_objects as go
 from plotly.colors import sample_colorscale
 
-from tuner.numbers import count_text
 from tuner.report.figure import Figure, Panel
 from tuner.report.optuna_studies import quiet_optuna, study_of
 from tuner.report.reading import Reading
 from tuner.report.style import QUIET, SCALE, layout
 from tuner.report.thinning import thinned
-from tuner.space import Mode
+from tuner.settings.space import Mode
+from tuner.text import count_text
 
 _MOST = 160  # lines
 _BEST = 40

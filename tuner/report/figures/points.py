@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from typing import Any
 
-from tuner.numbers import number_text, score_text
-from tuner.records import TrialRecord
 from tuner.report.style import IN_WORDS, Look, plain
-from tuner.trial_status import TrialStatus
+from tuner.run.records import TrialRecord
+from tuner.run.status import TrialStatus
+from tuner.text import number_text, score_text
 
 _SHOWN = 14  # parameters; more would not fit a screen
 

@@ -4,14 +4,14 @@ from collections.abc import Sequence
 
 import plotly.graph_objects as go
 
-from tuner.ranges import Choice, FloatRange, IntRange, Range
-from tuner.records import TrialRecord
 from tuner.report.figure import Arrangement, Figure, Panel
 from tuner.report.figures.points import hover_text, marker
 from tuner.report.range_edges import edge_of
 from tuner.report.reading import Reading
 from tuner.report.style import BEST, QUIET, empty_figure, log_axis, looks, plain
 from tuner.report.thinning import thinned
+from tuner.run.records import TrialRecord
+from tuner.settings.ranges import Choice, FloatRange, IntRange, Range
 
 _MOST = 400  # points a panel
 

@@ -7,14 +7,14 @@ from dataclasses import dataclass, field
 
 import plotly.graph_objects as go
 
-from tuner.numbers import count_text, format_duration
-from tuner.records import TrialRecord
 from tuner.report.clock import SearchClock, Unit, unit_for
 from tuner.report.figure import Figure, Panel
 from tuner.report.figures.points import hover_text
 from tuner.report.reading import Reading, end_of
 from tuner.report.style import BROKEN, QUIET, empty_figure, looks, plain
-from tuner.trial_status import TrialStatus
+from tuner.run.records import TrialRecord
+from tuner.run.status import TrialStatus
+from tuner.text import count_text, format_duration
 
 _MOST = 2500  # bars
 _NOT_THE_PLACE = re.compile(r" \(no cuDNN\)$")

@@ -1,0 +1,91 @@
+"""Trials that break, die or hang: a row with its reason, or another try; the search goes on."""
+
+import os
+import subprocess
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from support.searches import make, toy_command, toy_space
+
+from tuner.errors import SearchError
+from tuner.execution.search import run_search
+from tuner.run.records import counts_as_finished
+from tuner.run.run import Run
+
+pytestmark = pytest.mark.ray
+
+
+def test_a_trial_that_breaks_is_a_row_with_its_reason_and_the_search_goes_on(
+    shared_ray: None, sentences: Path, tmp_path: Path
+) -> None:
+    expected = {
+        "fail": ("failed", "ValueError: this toy trial"),
+        "diverge": ("diverged", "loss became nan"),
+        "memory": ("out_of_memory", "MemoryError"),
+    }
+    space = toy_space(fault={"choice": ["none", *expected]}, fault_epoch=2)
+    board = run_search(make(space, sentences, tmp_path, trials=30, pruner="none")).run.leaderboard()
+    assert len(board) == 30
+    assert set(board["fault"]) == {"none", *expected}
+    for row in board.itertuples():
+        status, reason = expected.get(row.fault, ("complete", ""))
+        assert row.status == status
+        assert reason in ("" if pd.isna(row.error) else row.error)
+    worked = board["status"] == "complete"
+    assert not worked[worked.sum() :].any()  # what broke ranks last
+
+
+def test_a_search_whose_every_trial_fails_alike_stops_early_and_says_why(
+    shared_ray: None, sentences: Path, tmp_path: Path
+) -> None:
+    config = make(toy_space(fault="fail"), sentences, tmp_path, trials=50)
+    with pytest.raises(SearchError, match="every trial failed in the same way"):
+        run_search(config)
+    board = Run(config.folder).leaderboard()
+    assert 3 <= len(board) < 10
+    assert set(board["status"]) == {"failed"}
+
+
+def test_a_trial_whose_process_always_dies_has_failed_and_others_go_on(
+    shared_ray: None, sentences: Path, tmp_path: Path
+) -> None:
+    space = toy_space(fault={"choice": ["none", "crash"]}, fault_epoch=2)
+    config = make(space, sentences, tmp_path, trials=5, pruner="none", retries=1)
+    run = run_search(config).run
+    counted = [t for t in run.study.trials if counts_as_finished(t)]
+    assert len(counted) == 5
+    board = run.leaderboard().set_index("trial").loc[[trial.number for trial in counted]]
+    crashed = board[board["fault"] == "crash"]
+    assert len(crashed) > 0
+    assert set(crashed["status"]) == {"failed"}
+    assert all("process died" in error and "(2 times)" in error for error in crashed["error"])
+    assert set(board[board["fault"] == "none"]["status"]) == {"complete"}
+
+
+def test_trials_whose_process_dies_or_hangs_run_again(sentences: Path, tmp_path: Path) -> None:
+    settings = ["--trials", "5", "--pruner", "none", "--max-concurrent", "1", "--epoch-timeout=3s"]
+    ended = subprocess.run(
+        [*toy_command(tmp_path, sentences), *settings],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        env={**os.environ, "TUNER_TOY_FAULTS": "1:crash,3:hang"},
+    )
+    assert ended.returncode == 0, ended.stderr
+    trials = Run(tmp_path / "runs" / "x").study.trials
+    assert [trial.user_attrs.get("retry_of") for trial in trials] == [
+        None,
+        None,
+        1,
+        None,
+        3,
+        None,
+        None,
+    ]
+    assert [counts_as_finished(trial) for trial in trials].count(True) == 5
+    assert trials[1].user_attrs["error"] == "its process died; see the run's logs; runs again"
+    assert trials[3].user_attrs["error"].startswith("no epoch within 3s, so its process was ended")
+    for lost in (1, 3):
+        assert trials[lost + 1].params == trials[lost].params

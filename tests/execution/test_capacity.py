@@ -1,0 +1,192 @@
+"""How many trials may run at once on this machine and on a cluster."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tuner.errors import ConfigError
+from tuner.execution.capacity import Capacity, Growth, NodeType, check_fits, read_growth
+from tuner.execution.cluster import Cluster as RayCluster
+from tuner.settings.config import SearchConfig
+from tuner.settings.space import SearchSpace
+
+LAPTOP = {"CPU": 2.0}
+GPUS = {"CPU": 48.0, "GPU": 4.0}
+
+
+@pytest.fixture
+def config(space: SearchSpace) -> Any:
+    def _config(**settings: object) -> SearchConfig:
+        return SearchConfig.model_validate({"space": space, **settings})
+
+    return _config
+
+
+class Cluster:
+    """Nodes that come and go, and a clock."""
+
+    def __init__(self, *nodes: dict[str, float]) -> None:
+        self.nodes = list(nodes)
+        self.now = 0.0
+
+    def capacity(self, config: SearchConfig, **options: Any) -> Capacity:
+        return Capacity(config, lambda: self.nodes, clock=lambda: self.now, **options)
+
+
+@pytest.mark.parametrize(
+    ("settings", "trials"),
+    [
+        ({}, 98),
+        ({"cpus_per_trial": 4}, 24),  # 12 on each of two nodes
+        ({"cpus_per_trial": 32}, 2),  # a trial never spans two
+        ({"gpus_per_trial": 1}, 8),
+        ({"gpus_per_trial": 0.25}, 32),
+        ({"gpus_per_trial": 0.3}, 26),  # 13 on each
+        ({"gpus_per_trial": 0.25, "cpus_per_trial": 6}, 16),
+        ({"gpus_per_trial": 0.25, "max_concurrent": 5}, 5),
+    ],
+)
+def test_as_many_trials_as_fit_on_each_node(
+    config: Any, settings: dict[str, object], trials: int
+) -> None:
+    assert Cluster(GPUS, GPUS, LAPTOP).capacity(config(**settings))() == trials
+
+
+def test_a_third_of_a_gpu_fits_three_times(config: Any) -> None:
+    assert Cluster({"CPU": 9, "GPU": 1}).capacity(config(gpus_per_trial=1 / 3))() == 3
+
+
+def test_a_node_that_joins_is_used_and_one_that_leaves_is_not(config: Any) -> None:
+    cluster = Cluster(LAPTOP)
+    capacity = cluster.capacity(config())
+    assert capacity() == 2
+    cluster.nodes.append({"CPU": 8.0})
+    assert capacity() == 2  # nobody asks Ray at every step
+    cluster.now += 2
+    assert capacity() == 10
+    cluster.nodes.clear()
+    cluster.now += 2
+    assert capacity() == 1  # one waits for a node
+
+
+def test_on_a_cluster_that_grows_trials_wait_for_all_that_it_may_become(config: Any) -> None:
+    growth = Growth((NodeType(GPUS, 4), NodeType({"CPU": 8}, 10)), most_nodes=5)
+    assert growth.fit(config(gpus_per_trial=0.25)) == 4 * 16
+    assert growth.fit(config()) == 4 * 48 + 8
+    cluster = Cluster({"CPU": 0})
+    assert cluster.capacity(config(), grown=64)() == 64
+    assert cluster.capacity(config(max_concurrent=7), grown=64)() == 7
+    cluster.nodes = [{"CPU": 100}]
+    assert cluster.capacity(config(), grown=64)() == 100
+
+
+class Ray:
+    """What a cluster asks Ray."""
+
+    def __init__(self, *nodes: dict[str, float]) -> None:
+        self._nodes = nodes
+
+    def nodes(self) -> list[dict[str, Any]]:
+        return [{"Alive": True, "Resources": node} for node in self._nodes]
+
+
+@pytest.fixture
+def head(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The home folder of a head; what a search sets in the environment is forgotten."""
+    monkeypatch.setattr(Path, "home", lambda: tmp_path)
+    monkeypatch.setenv("TUNE_MAX_PENDING_TRIALS_PG", "1")
+    return tmp_path
+
+
+def joined(*nodes: dict[str, float]) -> RayCluster:
+    return RayCluster(Ray(*nodes), Path(), is_ours=False)  # type: ignore[arg-type]
+
+
+def test_before_the_first_node_of_a_cluster_that_grows_has_come_trials_wait(
+    config: Any, head: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(ConfigError, match="the cluster has 0 CPUs"):
+        joined({"CPU": 0}).capacity(config())
+    with monkeypatch.context() as kuberay:
+        kuberay.setenv("RAY_USAGE_STATS_KUBERAY_IN_USE", "1")
+        assert joined({}).capacity(config(max_concurrent=32))() == 32
+        assert joined({}).capacity(config())() == 1
+        with pytest.raises(ConfigError, match="the cluster has 2 CPUs on its largest node, got 3"):
+            joined(LAPTOP).capacity(config(cpus_per_trial=3))
+    write_bootstrap(head / "ray_bootstrap_config.yaml")
+    assert joined({}).capacity(config(gpus_per_trial=0.25))() == 3 * 16
+    with pytest.raises(ConfigError, match="the cluster has 48 CPUs on its largest node, got 49"):
+        joined({}).capacity(config(cpus_per_trial=49))
+
+
+def test_memory_limits_what_runs_on_this_machine(config: Any) -> None:
+    assert Cluster({"CPU": 64}).capacity(config(), most=10)() == 10
+
+
+@pytest.mark.parametrize(
+    ("settings", "problem"),
+    [
+        ({"cpus_per_trial": 49}, "--cpus-per-trial: the cluster has 48 CPUs on its largest node"),
+        ({"gpus_per_trial": 5}, "--gpus-per-trial: the cluster has 4 GPUs on its largest node"),
+    ],
+)
+def test_a_trial_that_no_node_has_room_for_is_refused(
+    config: Any, settings: dict[str, object], problem: str
+) -> None:
+    with pytest.raises(ConfigError, match=problem):
+        check_fits("the cluster", config(**settings), [LAPTOP, GPUS])
+
+
+def write_bootstrap(file: Path) -> None:
+    content = {
+        "max_workers": 4,
+        "provider": {"type": "aws"},
+        "head_node_type": "head",
+        "available_node_types": {
+            "head": {"resources": {"CPU": 0}, "max_workers": 0},
+            "gpu": {"resources": {"CPU": 48, "GPU": 4, "memory": 1e11}, "max_workers": 3},
+            "cpu": {"resources": {"CPU": 8}},
+        },
+    }
+    file.write_text(yaml.safe_dump(content, sort_keys=False))
+
+
+def test_the_growth_is_what_ray_up_was_given(tmp_path: Path) -> None:
+    file = tmp_path / "ray_bootstrap_config.yaml"
+    write_bootstrap(file)
+    growth = read_growth(file)
+    assert growth == Growth(
+        (NodeType({"CPU": 48, "GPU": 4, "memory": 1e11}, 3), NodeType({"CPU": 8}, 4)),
+        most_nodes=4,
+        head={"CPU": 0},
+    )
+
+
+def test_a_head_that_may_run_trials_counts(config: Any) -> None:
+    growth = Growth((NodeType({"CPU": 2}, 4),), most_nodes=4, head={"CPU": 2})
+    assert growth.fit(config()) == 10
+
+
+def test_machines_of_ones_own_are_like_those_that_are_there(
+    config: Any, head: Path, tmp_path: Path
+) -> None:
+    content = {
+        "max_workers": 2,
+        "provider": {"type": "local"},
+        "head_node_type": "local.cluster.node",
+        "available_node_types": {"local.cluster.node": {"resources": {}, "max_workers": 2}},
+    }
+    (head / "ray_bootstrap_config.yaml").write_text(yaml.safe_dump(content))
+    assert joined({}).capacity(config(cpus_per_trial=4))() == 1  # none has come yet
+    with pytest.raises(ConfigError, match="the cluster has 2 CPUs on its largest node, got 4"):
+        joined(LAPTOP).capacity(config(cpus_per_trial=4))
+
+
+@pytest.mark.parametrize("text", [None, "", "[]", "{", "max_workers: many"])
+def test_elsewhere_than_on_such_a_head_nothing_grows(tmp_path: Path, text: str | None) -> None:
+    file = tmp_path / "ray_bootstrap_config.yaml"
+    if text is not None:
+        file.write_text(text)
+    assert read_growth(file) is None

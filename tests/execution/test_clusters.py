@@ -1,0 +1,181 @@
+"""Searches on clusters of several nodes, whose nodes are processes of this machine."""
+
+import contextlib
+import os
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from cluster.hosts import missing
+from ray.cluster_utils import Cluster
+
+from tuner.errors import RunFolderError
+from tuner.run.records import counts_as_finished
+from tuner.run.run import Run
+from tuner.settings.space import SearchSpace
+
+pytestmark = [pytest.mark.ray, pytest.mark.slow]
+
+_SEARCH = [sys.executable, "-c", "from tuner.cli import main; main()", "search"]
+_WAIT_S = 150.0
+# Every process takes 2 s of a core to start: 8 of them in the suite, more when asked.
+GPUS = int(os.environ.get("TUNER_TEST_GPUS", "2"))
+_EPOCH_S = 1.2 if GPUS <= 2 else 12.0  # the first trial still runs when the last has its process
+
+
+class Nodes:
+    """A cluster whose head runs no trials."""
+
+    def __init__(self, epoch_s: float) -> None:
+        self._environment = {"TUNER_TOY_SECONDS": str(epoch_s)}
+        self._cluster = Cluster(
+            initialize_head=True, head_node_args={"num_cpus": 0, "env_vars": self._environment}
+        )
+        self.address = self._cluster.address
+
+    def add(self, **resources: float) -> Any:
+        return self._cluster.add_node(env_vars=self._environment, **resources)
+
+    def kill(self, node: Any) -> None:
+        self._cluster.remove_node(node, allow_graceful=False)
+
+    def shutdown(self) -> None:
+        self._cluster.shutdown()
+
+
+@pytest.fixture
+def nodes() -> Iterator[Nodes]:
+    cluster = Nodes(epoch_s=_EPOCH_S)
+    yield cluster
+    cluster.shutdown()
+
+
+Start = Callable[..., "subprocess.Popen[str]"]
+
+
+@pytest.fixture
+def start(nodes: Nodes, space: SearchSpace, sentences: Path, tmp_path: Path) -> Iterator[Start]:
+    """Starts `tuner search` on the cluster, in a process of its own."""
+    started = []
+    (tmp_path / "space.yaml").write_text(space.to_yaml())
+
+    def _start(**options: object) -> "subprocess.Popen[str]":
+        given = {
+            "data": sentences,
+            "name": "mine",
+            "out": tmp_path,
+            "address": nodes.address,
+            "trainer": "toy",
+            "pruner": "none",
+            **options,
+        }
+        words = [f"--{name.replace('_', '-')}={value}" for name, value in given.items()]
+        search = subprocess.Popen(
+            [*_SEARCH, "space.yaml", *words],
+            cwd=tmp_path,
+            stderr=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        started.append(search)
+        return search
+
+    yield _start
+    for search in started:
+        if search.poll() is None:
+            search.kill()
+        search.communicate()
+
+
+def wait_for(what: Callable[[], object], search: "subprocess.Popen[str]") -> None:
+    until = time.monotonic() + _WAIT_S
+    while not what():
+        if search.poll() is not None or time.monotonic() > until:
+            search.kill()
+            raise AssertionError(f"waited in vain: {search.communicate()[1]}")
+        time.sleep(0.2)
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    return tmp_path / "mine"
+
+
+def board(run: Path) -> pd.DataFrame:
+    with contextlib.suppress(RunFolderError):  # before there is one
+        return Run(run).leaderboard()
+    return pd.DataFrame({"status": [], "epochs": [], "device": []})
+
+
+def training(run: Path) -> pd.DataFrame:
+    """Trials that run and have ended an epoch."""
+    rows = board(run)
+    return rows[(rows["status"] == "running") & (rows["epochs"] > 0)]
+
+
+def test_every_gpu_trains_four_trials(nodes: Nodes, start: Start, run: Path) -> None:
+    nodes.add(num_cpus=4 * GPUS, num_gpus=GPUS)
+    search = start(gpus_per_trial=0.25, trials=9 * GPUS)
+    wait_for(lambda: len(training(run)) == 4 * GPUS, search)
+    devices = Counter(training(run)["device"])
+    assert devices == {f"gpu {number}": 4 for number in range(GPUS)}
+
+
+@pytest.mark.skipif(missing() is None, reason="tests/cluster does it on real hosts here")
+def test_nodes_that_join_are_used_and_trials_of_one_that_dies_run_again_elsewhere(
+    nodes: Nodes, start: Start, run: Path
+) -> None:
+    first = nodes.add(num_cpus=2)
+    search = start(trials=5, retries=0)
+    wait_for(lambda: len(training(run)) == 2, search)
+    nodes.add(num_cpus=2)
+    wait_for(lambda: len(training(run)) == 4, search)
+    nodes.kill(first)
+    _, error = search.communicate(timeout=_WAIT_S)
+    assert search.returncode == 0, error
+    trials = Run(run).study.get_trials()
+    assert sum(map(counts_as_finished, trials)) == 5
+    rows = board(run)
+    lost = rows[rows["error"].notna()]
+    assert set(lost["error"]) <= {
+        "its node died; runs again",
+        "its node could not be reached; runs again",
+    }
+    again = rows[rows["tries"] > 1]
+    assert len(again) == len(lost) >= 2
+    assert set(rows["status"].drop(lost.index)) == {"complete"}
+
+
+def test_where_storage_is_shared_they_go_on_from_their_last_epoch(
+    nodes: Nodes, start: Start, run: Path, tmp_path: Path
+) -> None:
+    first = nodes.add(num_cpus=1)
+    search = start(trials=1, storage_path=tmp_path / "shared")
+    wait_for(lambda: max(training(run)["epochs"], default=0) >= 3, search)
+    nodes.kill(first)
+    nodes.add(num_cpus=1)
+    _, error = search.communicate(timeout=_WAIT_S)
+    assert search.returncode == 0, error
+    curves = Run(run).curves().drop(columns="trial")
+    lost, again = (curves[Run(run).curves()["trial"] == number] for number in (0, 1))
+    assert 3 <= len(lost) < len(again) == 9
+    # Their seconds are the same: they were not trained again.
+    assert lost.reset_index(drop=True).equals(again.head(len(lost)).reset_index(drop=True))
+    assert not (tmp_path / "shared" / "mine").exists()
+
+
+def test_a_trial_that_fits_on_no_node_is_refused(nodes: Nodes, start: Start, run: Path) -> None:
+    nodes.add(num_cpus=2)
+    search = start(cpus_per_trial=3)
+    _, error = search.communicate(timeout=_WAIT_S)
+    assert search.returncode == 2
+    assert error == (
+        "tuner: --cpus-per-trial: the cluster has 2 CPUs on its largest node, got 3; ask for fewer\n"
+    )
+    assert not run.exists()

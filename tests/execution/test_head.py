@@ -1,0 +1,192 @@
+"""What is typed here and runs on a head: its frame, its answer, and what travels."""
+
+import base64
+import io
+import os
+import subprocess
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from tuner.errors import ConfigError, RunFolderError
+from tuner.execution.head import (
+    Answer,
+    SshHead,
+    _framed,
+    _marked,
+    fetch_from_storage,
+    head_at,
+    pack,
+    run_on_head,
+    unpack,
+)
+from tuner.run.folder import RunFolder
+
+
+@pytest.mark.parametrize(
+    ("output", "answer"),
+    [
+        (
+            "noise\ntuner> a\nRunning tuner> b\ntuner> b\ntuner> \ntuner> 0\nnoise",
+            Answer(0, "a\nb"),
+        ),
+        ("tuner> a\r\ntuner> \r\ntuner> 2\r\n", Answer(2, "a")),  # through a terminal
+        ("tuner> \ntuner> 1\n", Answer(1, "")),
+        ("tuner> a\n", None),  # cut off
+        ("command not found", None),
+    ],
+)
+def test_the_answer_is_what_the_marked_lines_say(output: str, answer: Answer | None) -> None:
+    assert _marked(output) == answer
+
+
+@pytest.mark.parametrize(
+    ("tuner", "answer"), [("echo a; echo b >&2", Answer(0, "a\nb")), ("exit 3", Answer(3, ""))]
+)
+def test_a_shell_marks_the_lines_and_the_exit_code(
+    tmp_path: Path, tuner: str, answer: Answer
+) -> None:
+    (tmp_path / "tuner").write_text(f"#!/bin/sh\n{tuner}\n")
+    (tmp_path / "tuner").chmod(0o755)
+    environment = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "HOME": str(tmp_path)}
+    done = subprocess.run(
+        ["bash", "-c", _framed(["x"])], env=environment, capture_output=True, text=True
+    )
+    assert _marked(done.stdout) == answer
+
+
+@pytest.fixture
+def head(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SshHead:
+    """A head that is this machine: what `ray exec` would run there runs here, beside Ray's own say."""
+    fake = tmp_path / "ray"
+    fake.write_text('#!/bin/sh\necho "Shared connection"\nbash -c "$5"\n')
+    fake.chmod(0o755)
+    monkeypatch.setattr("sys.executable", str(fake))
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    return SshHead("cluster.yaml")
+
+
+@pytest.mark.parametrize(
+    ("tuner", "lines", "code"),
+    [
+        ("echo a; echo; echo b >&2; exit 3", ["a", "", "b"], 3),
+        ("printf 'no line end'", ["no line end"], 0),
+        ("exit 0", [], 0),
+    ],
+)
+def test_a_long_command_passes_its_lines_on(
+    head: SshHead, tmp_path: Path, tuner: str, lines: list[str], code: int
+) -> None:
+    (tmp_path / "tuner").write_text(f"#!/bin/sh\n{tuner}\n")
+    (tmp_path / "tuner").chmod(0o755)
+    heard: list[str] = []
+    assert head.run(["confirm", "runs/mine"], heard.append) == code
+    assert heard == lines
+
+
+def test_a_line_is_passed_on_before_the_command_ends(head: SshHead, tmp_path: Path) -> None:
+    program = "#!/bin/sh\necho one; echo two; echo three\nuntil [ -e heard ]; do sleep 0.05; done\n"
+    (tmp_path / "tuner").write_text(program)
+    (tmp_path / "tuner").chmod(0o755)
+    heard: list[str] = []
+
+    def say(line: str) -> None:
+        heard.append(line)
+        (tmp_path / "heard").touch()  # for want of it the command would never end
+
+    assert head.run(["confirm", "runs/mine"], say) == 0
+    assert heard == ["one", "two", "three"]
+
+
+def test_a_head_that_does_not_answer_a_long_command_is_refused(
+    head: SshHead, tmp_path: Path
+) -> None:
+    (tmp_path / "ray").write_text("#!/bin/sh\necho 'no such host'; exit 255\n")
+    with pytest.raises(ConfigError, match=r"its head does not answer: no such host"):
+        head.run(["confirm", "runs/mine"], print)
+
+
+def test_words_arrive_as_they_were_typed() -> None:
+    assert "tuner status 'runs/my run'" in _framed(["status", "runs/my run"])
+
+
+def test_a_bare_name_is_a_run_of_the_heads_home() -> None:
+    assert run_on_head("mine") == "runs/mine"
+    assert run_on_head("/data/mine") == "/data/mine"
+
+
+@pytest.mark.parametrize(
+    ("cluster", "address", "problem"),
+    [
+        (None, None, "--cluster or --address: which cluster"),
+        ("a.yaml", "http://b", "--cluster and --address: give one of them"),
+        ("nowhere.yaml", None, "--cluster nowhere.yaml: no such file"),
+        (None, "http://127.0.0.1:9", "--address http://127.0.0.1:9: no job server answers"),
+        (None, "nonsense", "--address nonsense: no job server answers"),
+    ],
+)
+def test_a_cluster_that_cannot_be_reached_is_refused(
+    cluster: str | None, address: str | None, problem: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(
+        "RAY_AUTH_MODE", "disabled"
+    )  # or this process would have a token from now on
+    with pytest.raises(ConfigError, match=problem) as refusal:
+        head_at(cluster=cluster, address=address)
+    assert "\n" not in str(refusal.value)
+
+
+def make_run(folder: Path, journal: str = "1\n") -> Path:
+    (folder / "logs").mkdir(parents=True)
+    (folder / "study.journal").write_text(journal)
+    (folder / "leaderboard.csv").write_text("rank\n")
+    (folder / "logs" / "driver.log").write_text("said")
+    (folder / "logs" / "lock").write_text("process 7 on head")
+    return folder
+
+
+def test_what_was_packed_is_unpacked_without_its_lock(tmp_path: Path) -> None:
+    unpack(pack(make_run(tmp_path / "run")), tmp_path / "home")
+    files = {str(path.relative_to(tmp_path / "home")) for path in (tmp_path / "home").rglob("*")}
+    assert files == {"study.journal", "leaderboard.csv", "logs", "logs/driver.log"}
+
+
+@pytest.mark.parametrize("damage", ["", "@@@", "aGVsbG8=", "cut"])
+def test_what_was_damaged_on_its_way_is_refused(tmp_path: Path, damage: str) -> None:
+    text = pack(make_run(tmp_path / "run"))
+    with pytest.raises(RunFolderError, match="is damaged"):
+        unpack(text[:100] if damage == "cut" else damage, tmp_path / "home")
+
+
+def test_an_archive_cannot_write_elsewhere(tmp_path: Path) -> None:
+    content = io.BytesIO()
+    with tarfile.open(fileobj=content, mode="w:gz") as archive:
+        archive.addfile(tarfile.TarInfo("../evil"), io.BytesIO())
+    with pytest.raises(RunFolderError, match="is damaged"):
+        unpack(base64.encodebytes(content.getvalue()).decode(), tmp_path / "home")
+    assert not (tmp_path / "evil").exists()
+
+
+def test_a_run_is_fetched_from_storage(tmp_path: Path) -> None:
+    make_run(tmp_path / "there")
+    fetch_from_storage(f"file://{tmp_path}/there", tmp_path / "home")
+    assert (tmp_path / "home" / "leaderboard.csv").read_text() == "rank\n"
+    with pytest.raises(RunFolderError, match="no run there"):
+        fetch_from_storage(f"file://{tmp_path}/nowhere", tmp_path / "other")
+
+
+def test_a_fetched_run_is_taken_over_as_it_grows(tmp_path: Path) -> None:
+    home = RunFolder(tmp_path / "home")
+    for journal in ("1\n", "1\n2\n"):
+        home.adopt(make_run(tmp_path / journal.replace("\n", "-"), journal))
+        assert home.journal.read_text() == journal
+    assert home.owner is None
+
+
+def test_another_run_of_the_same_name_is_not_overwritten(tmp_path: Path) -> None:
+    home = RunFolder(make_run(tmp_path / "home", "mine\n"))
+    with pytest.raises(RunFolderError, match="holds another run, or went on by itself"):
+        home.adopt(make_run(tmp_path / "fetched", "theirs\n"))
+    assert home.journal.read_text() == "mine\n"

@@ -1,0 +1,106 @@
+"""Signals, a terminal that goes, `tuner stop`: a search ends at once, in good order, and continues."""
+
+import os
+import pty
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from support.searches import TUNER, begin, make, toy_command, toy_space, wait_for_trial
+
+from tuner.execution.search import run_search
+from tuner.run.records import counts_as_finished
+from tuner.run.run import Run
+from tuner.run.state import Activity, read_run_state
+
+pytestmark = pytest.mark.ray
+
+
+@pytest.fixture
+def hangups_are_heard() -> Iterator[None]:
+    """Also where the tests run under `nohup`: a process inherits what its parent ignores."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
+@pytest.mark.usefixtures("hangups_are_heard")
+@pytest.mark.parametrize(
+    ("signal_number", "code"),
+    [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)],
+)
+def test_an_interrupted_search_ends_at_once_keeps_what_is_finished_and_continues(
+    sentences: Path, tmp_path: Path, signal_number: signal.Signals, code: int
+) -> None:
+    command = toy_command(tmp_path, sentences, epoch_seconds=0.1)
+    search = begin([*command, "--trials", "500"], tmp_path, start_new_session=True)
+    wait_for_trial(2, search)
+    os.killpg(search.pid, signal_number)  # as a terminal's Ctrl-C does
+    out, error = search.communicate(timeout=60)
+    assert search.returncode == code, error
+    assert "type the same command again to continue" in out
+    assert error == ""
+    run = Run(tmp_path / "runs" / "x")
+    assert "running" not in set(run.leaderboard()["status"])
+    kept = {trial.number for trial in run.study.trials if counts_as_finished(trial)}
+    space = toy_space(epoch_seconds=0.1)
+    again = run_search(make(space, sentences, tmp_path / "runs", name="x", trials=len(kept) + 3))
+    trials = again.run.study.trials
+    counted = {trial.number for trial in trials if counts_as_finished(trial)}
+    assert kept <= counted
+    assert len(counted) == len(kept) + 3
+    retried = {trial.user_attrs["retry_of"] for trial in trials if "retry_of" in trial.user_attrs}
+    assert retried == {trial.number for trial in trials} - counted
+
+
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")  # of Python 3.12, with threads
+@pytest.mark.usefixtures("hangups_are_heard")
+def test_a_terminal_that_goes_ends_the_search_in_good_order(
+    sentences: Path, tmp_path: Path
+) -> None:
+    command = toy_command(tmp_path, sentences, epoch_seconds=0.1)
+    process, terminal = pty.fork()
+    if not process:
+        os.chdir(tmp_path)
+        os.execv(command[0], [*command, "--trials", "500"])
+    seen = b""
+    while b"3 complete" not in seen:  # the live table
+        seen += os.read(terminal, 65536)
+    os.close(terminal)
+    _, status = os.waitpid(process, 0)
+    assert os.waitstatus_to_exitcode(status) == 128 + signal.SIGHUP
+    assert read_run_state(tmp_path / "runs" / "x").activity is Activity.STOPPED
+
+
+@pytest.mark.parametrize("after_s", [0.7, 2.0, 3.0])
+def test_a_sigterm_while_ray_starts_ends_the_search_with_143_and_leaves_nothing(
+    sentences: Path, tmp_path: Path, after_s: float
+) -> None:
+    search = begin(toy_command(tmp_path, sentences, epoch_seconds=0.5), tmp_path)
+    assert search.stdout is not None
+    assert search.stdout.readline().startswith("reading the data and starting Ray")
+    time.sleep(after_s)
+    search.terminate()
+    out, error = search.communicate(timeout=60)
+    assert search.returncode == 143, error
+    assert error == "tuner: stopped before the first trial\n" or "Stopped." in out
+    assert (tmp_path / "runs" / "x").exists() == ("Stopped." in out)
+
+
+def test_another_terminal_stops_a_search_and_it_continues(sentences: Path, tmp_path: Path) -> None:
+    command = toy_command(tmp_path, sentences, epoch_seconds=0.1)
+    search = begin([*command, "--trials", "500"], tmp_path)
+    wait_for_trial(2, search)
+    stop = subprocess.run(
+        [*TUNER, "stop", "runs/x"], cwd=tmp_path, capture_output=True, text=True, timeout=60
+    )
+    out, error = search.communicate(timeout=60)
+    assert (search.returncode, error) == (0, "")
+    assert "type the same command again to continue" in out
+    assert stop.stdout.startswith(f"Stopped runs/x (process {search.pid} on ")
+    state = read_run_state(tmp_path / "runs" / "x")
+    assert state.activity is Activity.STOPPED
+    assert state.running == 0

@@ -1,0 +1,91 @@
+"""Searches that cannot be made are refused, and nothing is touched."""
+
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.searches import make, toy_command
+
+from tuner.errors import ConfigError, DataError, RunFolderError, SpaceError
+from tuner.execution.search import run_search
+from tuner.settings.space import SearchSpace
+
+pytestmark = pytest.mark.ray
+
+
+def test_another_space_or_data_under_the_same_name_is_refused_and_nothing_is_touched(
+    shared_ray: None, space: SearchSpace, sentences: Path, tmp_path: Path
+) -> None:
+    config = make(space, sentences, tmp_path, name="mine", trials=2)
+    run_search(config)
+    files = {path: path.stat().st_mtime_ns for path in (tmp_path / "mine").iterdir()}
+    other = SearchSpace.from_mapping({**space.to_mapping(), "shared": {}, "baselines": []}, "o")
+    with pytest.raises(RunFolderError, match="belongs to a search with another space"):
+        run_search(make(other, sentences, tmp_path, name="mine", trials=2))
+    sample = config.data.model_copy(update={"sample": 100})
+    with pytest.raises(RunFolderError, match="belongs to a search with other data"):
+        run_search(config.model_copy(update={"data": sample}))
+    assert {path: path.stat().st_mtime_ns for path in (tmp_path / "mine").iterdir()} == files
+
+
+@pytest.mark.parametrize(
+    ("settings", "error", "message"),
+    [
+        ({"data": {"source": "nothing.csv"}}, DataError, "no such file|no data set or file"),
+        ({"cpus_per_trial": 1000}, ConfigError, "--cpus-per-trial: .* got 1000"),
+        ({"gpus_per_trial": 1000}, ConfigError, "--gpus-per-trial: .* got 1000"),
+        ({"gpus_per_trial": "auto"}, ConfigError, "--gpus-per-trial auto: no GPU is seen"),
+    ],
+)
+def test_what_cannot_be_met_leaves_no_run_folder(
+    space: SearchSpace,
+    sentences: Path,
+    tmp_path: Path,
+    settings: dict[str, Any],
+    error: type[Exception],
+    message: str,
+) -> None:
+    config = make(space, sentences, tmp_path / "runs", **settings)
+    with pytest.raises(error, match=message):
+        run_search(config)
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_users_architecture_that_does_not_exist_is_refused(
+    sentences: Path, tmp_path: Path
+) -> None:
+    space = SearchSpace.from_mapping(
+        {"name": "x", "architectures": {"nowhere.models:build": {"units": 3}}}, "x.yaml"
+    )
+    with pytest.raises(SpaceError, match=r"nowhere\.models"):
+        run_search(make(space, sentences, tmp_path / "runs"))
+    assert not (tmp_path / "runs").exists()
+
+
+def test_an_address_beside_a_ray_that_runs_here_is_refused(
+    shared_ray: None, space: SearchSpace, sentences: Path, tmp_path: Path
+) -> None:
+    config = make(space, sentences, tmp_path / "runs", address="127.0.0.1:1")
+    with pytest.raises(ConfigError, match="Ray runs in this process already; leave the address"):
+        run_search(config)
+    assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize(
+    ("address", "message"),
+    [
+        (
+            "ray://127.0.0.1:1",
+            "--address ray://127.0.0.1:1: a search cannot run through Ray Client",
+        ),
+        ("127.0.0.1:1", "--address 127.0.0.1:1: no Ray cluster answers there"),
+    ],
+)
+def test_an_address_where_no_search_can_run_is_refused(
+    sentences: Path, tmp_path: Path, address: str, message: str
+) -> None:
+    command = [*toy_command(tmp_path, sentences), "--address", address]
+    ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    assert (ended.returncode, message in ended.stderr) == (2, True), ended.stderr
+    assert not (tmp_path / "runs").exists()

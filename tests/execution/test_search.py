@@ -1,0 +1,148 @@
+"""Whole searches through a real Ray Tune: what they leave, and how they go on."""
+
+import csv
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.searches import Events, make, toy_space
+
+from tuner.execution.outcome import EndReason
+from tuner.execution.search import run_search
+from tuner.run.events import EventKind
+from tuner.run.status import TrialStatus
+from tuner.settings.config import make_config
+from tuner.settings.space import SearchSpace
+
+pytestmark = pytest.mark.ray
+
+
+def test_a_search_ends_with_its_budget_and_every_trial_is_a_row(
+    shared_ray: None, space: SearchSpace, sentences: Path, tmp_path: Path
+) -> None:
+    events = Events()
+    outcome = run_search(make(space, sentences, tmp_path / "runs", trials=20), events)
+    board = outcome.run.leaderboard()
+    assert outcome.reason is EndReason.BUDGET_USED
+    assert sorted(board["trial"]) == list(range(20))
+    assert set(board["status"]) == {"complete", "pruned"}
+    baseline = board[board["baseline"]]
+    assert list(baseline["status"]) == ["complete"]
+    assert list(baseline["epochs"]) == [9]
+    ended = [event for event in events.events if event.kind is EventKind.TRIAL_ENDED]
+    assert len(ended) == 20
+    with open(outcome.run.folder / "leaderboard.csv", newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert [int(row["trial"]) for row in rows] == list(board["trial"])
+    with open(outcome.run.folder / "curves.csv", newline="", encoding="utf-8") as file:
+        curves = list(csv.DictReader(file))
+    assert len(curves) == board["epochs"].sum()
+
+
+def test_the_same_search_again_continues_toward_a_larger_budget(
+    shared_ray: None, space: SearchSpace, sentences: Path, tmp_path: Path
+) -> None:
+    first = run_search(make(space, sentences, tmp_path, trials=4))
+    before = first.run.leaderboard().set_index("trial")["score"]
+    assert (
+        run_search(make(space, sentences, tmp_path, trials=4)).reason is EndReason.BUDGET_WAS_USED
+    )
+    second = run_search(make(space, sentences, tmp_path, trials=7))
+    after = second.run.leaderboard().set_index("trial")["score"]
+    assert sorted(after.index) == list(range(7))
+    assert after.loc[before.index].equals(before)
+
+
+def test_the_time_budget_ends_a_search_in_the_middle_of_an_epoch(
+    shared_ray: None, sentences: Path, tmp_path: Path
+) -> None:
+    settings: dict[str, Any] = {"trials": None, "pruner": "none", "max_concurrent": 2}
+    space = toy_space(epoch_seconds=60)
+    config = make(space, sentences, tmp_path, time_budget="12s", **settings)
+    outcome = run_search(config)
+    assert outcome.reason is EndReason.BUDGET_USED
+    board = outcome.run.leaderboard()
+    assert list(board["status"]) == ["failed", "failed"]
+    assert list(board["epochs"]) == [0, 0]  # nobody waited for the minute
+    assert all("cut off by the end of the search" in error for error in board["error"])
+    assert run_search(config).reason is EndReason.BUDGET_WAS_USED
+
+
+def test_a_used_up_time_budget_can_be_continued_with_a_number_of_trials(
+    shared_ray: None, space: SearchSpace, sentences: Path, tmp_path: Path
+) -> None:
+    first = run_search(make(space, sentences, tmp_path, trials=None, time_budget="1s"))
+    assert first.reason is EndReason.BUDGET_USED
+    again = make_config({"trials": 3}, config_file=first.run.folder / "run.yaml")
+    outcome = run_search(again)
+    assert outcome.run.folder == first.run.folder
+    board = outcome.run.leaderboard()
+    counted = [not str(error).startswith("cut off") for error in board["error"]]
+    assert sum(counted) >= 3
+
+
+def test_real_models_are_trained_and_ranked(
+    shared_ray: None, sentences: Path, tmp_path: Path
+) -> None:
+    space = SearchSpace.from_mapping(
+        {
+            "name": "real",
+            "max_epochs": 2,
+            "shared": {
+                "learning_rate": {"float": [1e-3, 1e-2], "log": True},
+                "lstm_units": 4,
+                "embedding_size": 4,
+                "max_length": 10,
+                "batch_size": 16,
+            },
+            "architectures": {"lstm": {}, "cnn_lstm": {"filters": {"int": [2, 4]}}},
+        },
+        "real.yaml",
+    )
+    outcome = run_search(make(space, sentences, tmp_path, trials=4, trainer="keras"))
+    board = outcome.run.leaderboard()
+    assert set(board["status"]) <= {"complete", "pruned"}
+    assert board["score"].between(0, 1).all()
+    assert (board["weights"] > 0).all()
+    assert set(board["device"]) == {"cpu"}
+    assert list(board["lstm_units"]) == [4] * 4
+    best = outcome.run.best
+    assert best is not None
+    assert best.score == board["score"].max()
+    assert best.status in {TrialStatus.COMPLETE, TrialStatus.PRUNED}
+
+
+def test_three_classes_in_chinese_are_searched_by_characters(
+    shared_ray: None, tmp_path: Path
+) -> None:
+    words = {"体育": "球队赢得比赛冠军", "财经": "股市上涨银行利率", "美食": "餐厅菜肴味道鲜美"}
+    path = tmp_path / "新闻.csv"
+    with open(path, "w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["标题", "类别"])
+        for number in range(40):
+            for label, text in words.items():
+                writer.writerow([f"{text[number % 5 :]}{text}{number}", label])
+    space = SearchSpace.from_mapping(
+        {
+            "name": "zh",
+            "max_epochs": 6,
+            "shared": {
+                "learning_rate": {"float": [1e-2, 3e-2]},
+                "lstm_units": 8,
+                "embedding_size": 8,
+                "max_length": 20,
+                "batch_size": 16,
+            },
+            "architectures": {"bilstm": {}},
+        },
+        "zh.yaml",
+    )
+    data = {"text_column": "标题", "label_column": "类别", "tokens": "characters"}
+    config = make(space, path, tmp_path / "runs", trials=2, trainer="keras", pruner="none")
+    config = config.model_copy(
+        update={"data": config.data.model_validate({"source": str(path), **data})}
+    )
+    board = run_search(config).run.leaderboard()
+    assert list(board["status"]) == ["complete", "complete"]
+    assert board["score"].max() > 0.8  # chance is a third

@@ -1,0 +1,92 @@
+"""What travels with a search to a cluster's job server."""
+
+from pathlib import Path
+
+import pytest
+
+from tuner.errors import ConfigError
+from tuner.execution.submission import RUN_FILE, pack_submission
+from tuner.settings.config import make_config
+
+SPACE = """
+space:
+  name: small
+  architectures: {ARCHITECTURE: {}}
+data: {source: mine.csv}
+"""
+
+
+@pytest.fixture
+def typed_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = tmp_path / "typed in"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    (folder / "mine.csv").write_text("text,label\n")
+    return folder
+
+
+def packed(folder: Path, architecture: str = "lstm", more: str = "") -> Path:
+    (folder / "ask.yaml").write_text(SPACE.replace("ARCHITECTURE", architecture) + more)
+    sent = folder.parent / "sent"
+    sent.mkdir()
+    pack_submission(make_config({}, config_file=folder / "ask.yaml"), sent)
+    return sent
+
+
+def test_settings_and_data_travel_together(typed_in: Path) -> None:
+    sent = packed(typed_in, more="trials: 7\naddress: elsewhere\n")
+    config = make_config({}, config_file=sent / RUN_FILE)
+    assert config.data.source == str(sent / "mine.csv")
+    assert (config.trials, config.address, config.out) == (7, None, "~/runs")
+    assert config.run_name == "small-mine"  # as it would be called here
+
+
+@pytest.mark.parametrize(
+    ("asked", "sent"),
+    [
+        ("s3://bucket/runs", "s3://bucket/runs"),
+        ("/data/runs", "/data/runs"),
+        ("~/mine", "~/mine"),
+        ("results", "~/results"),  # a job's own folder goes
+    ],
+)
+def test_where_the_run_is_to_lie_is_kept(typed_in: Path, asked: str, sent: str) -> None:
+    folder = packed(typed_in, more=f"out: {asked}\nstorage_path: ~/shared\n")
+    config = make_config({}, config_file=folder / RUN_FILE)
+    assert (config.out, config.storage_path) == (sent, "~/shared")
+
+
+def test_a_storage_path_that_only_this_folder_knows_is_refused(typed_in: Path) -> None:
+    with pytest.raises(ConfigError, match="storage_path: here is of this machine"):
+        packed(typed_in, more="storage_path: here\n")
+
+
+def test_a_file_for_mlflow_that_only_this_folder_knows_is_refused(typed_in: Path) -> None:
+    with pytest.raises(ConfigError, match=r"mlflow: m\.db is of this machine; write a server's"):
+        packed(typed_in, more="mlflow: m.db\n")
+
+
+def test_architectures_of_ones_own_travel_too(typed_in: Path) -> None:
+    (typed_in / "my_models.py").write_text("def build(**parameters): ...\n")
+    assert (packed(typed_in, "my_models:build") / "my_models.py").is_file()
+
+
+def test_packages_of_architectures_travel_whole(typed_in: Path) -> None:
+    (typed_in / "my_package").mkdir()
+    for name in ("__init__.py", "models.py"):
+        (typed_in / "my_package" / name).write_text("")
+    sent = packed(typed_in, "my_package.models:build")
+    assert (sent / "my_package" / "models.py").is_file()
+
+
+def test_an_architecture_that_is_nowhere_is_refused(typed_in: Path) -> None:
+    with pytest.raises(ConfigError, match=r"architecture nowhere: no nowhere\.py in this folder"):
+        packed(typed_in, "nowhere:build")
+
+
+def test_a_data_file_that_is_too_large_to_travel_is_refused(
+    typed_in: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tuner.execution.submission._LARGEST_MB", 0.000001)
+    with pytest.raises(ConfigError, match="may travel with a job"):
+        packed(typed_in)

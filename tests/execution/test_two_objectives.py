@@ -1,0 +1,117 @@
+"""Whole searches by two objectives through a real Ray Tune."""
+
+import csv
+from pathlib import Path
+
+import pytest
+from faults.killing import Search, Tally, kill_at_points
+
+import tuner
+from tuner.errors import RunFolderError
+from tuner.execution.search import run_search
+from tuner.run.events import Event, EventKind, SearchState
+from tuner.run.leaderboard import only_front
+from tuner.run.run import Run
+from tuner.settings.config import SearchConfig, make_config
+from tuner.settings.objectives import dominates
+from tuner.settings.space import SearchSpace
+
+pytestmark = pytest.mark.ray
+
+
+class Fronts:
+    """Remembers the front as it was told at every trial's end."""
+
+    def __init__(self) -> None:
+        self.told: list[list[int]] = []
+
+    def on_event(self, event: Event, state: SearchState) -> None:
+        if event.kind is EventKind.TRIAL_ENDED:
+            self.told.append([trial.number for trial in state.front])
+
+
+@pytest.fixture
+def asked(space: SearchSpace, sentences: Path, tmp_path: Path) -> SearchConfig:
+    return make_config(
+        {
+            "space": space,
+            "data": {"source": str(sentences)},
+            "out": str(tmp_path / "runs"),
+            "name": "x",
+            "trainer": "toy",
+            "trials": 14,
+            "max_epochs": 3,
+            "objectives": "val_accuracy,weights",
+        }
+    )
+
+
+def test_a_search_by_two_objectives_ends_with_its_front(
+    shared_ray: None, asked: SearchConfig
+) -> None:
+    fronts = Fronts()
+    run = run_search(asked, fronts).run
+    board = run.leaderboard()
+    assert set(board["status"]) == {"complete"}
+    assert set(board["epochs"]) == {3}  # nothing is pruned
+    assert list(board["score"]) == sorted(board["score"], reverse=True)
+    assert 1 < len(run.pareto) < 14
+    told = {trial.number: (-trial.values[0], trial.values[1]) for trial in run.study.trials}
+    for record in run.pareto:
+        assert not any(dominates(other, told[record.number]) for other in told.values())
+    assert list(only_front(board)["trial"]) == [record.number for record in run.pareto]
+    assert fronts.told[-1] == [record.number for record in run.pareto]
+    assert run.best == run.pareto[0]
+    assert {trial.number for trial in run.study.best_trials} == set(fronts.told[-1])
+    with open(run.folder / "leaderboard.csv", newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["pareto"] == "True" for row in rows] == list(board["pareto"])
+
+
+def test_the_same_search_goes_on_and_another_pair_is_refused_and_touches_nothing(
+    shared_ray: None, asked: SearchConfig
+) -> None:
+    first = run_search(asked.model_copy(update={"trials": 4})).run.study.trials
+    files = {path: path.stat().st_mtime_ns for path in asked.folder.iterdir()}
+    for objectives in (None, ("val_accuracy", "seconds_per_epoch")):
+        with pytest.raises(
+            RunFolderError, match="with objectives val_accuracy,weights, not val_ac"
+        ):
+            run_search(asked.model_copy(update={"objectives": objectives}))
+    assert {path: path.stat().st_mtime_ns for path in asked.folder.iterdir()} == files
+    run = tuner.search(
+        config=asked.folder / "run.yaml",
+        trials=7,
+        objectives=("val_accuracy", "weights"),
+        progress=False,
+    )
+    trials = run.study.trials
+    assert [trial.values for trial in trials[:4]] == [trial.values for trial in first]
+    assert len(trials) == 7
+    assert all(len(trial.values) == 2 for trial in trials)
+
+
+def test_a_search_by_two_objectives_survives_kills(
+    shared_ray: None, asked: SearchConfig, sentences: Path, tmp_path: Path
+) -> None:
+    from ray._private.worker import _global_node
+
+    assert _global_node is not None
+    folder = tmp_path / "typed"
+    folder.mkdir()
+    (folder / "space.yaml").write_text(asked.space.to_yaml(), encoding="utf-8")
+    options = "--trainer toy --max-epochs 3 --max-concurrent 1 --objectives val_accuracy,weights"
+    arguments = ["space.yaml", "--data", str(sentences), *options.split()]
+    joined = [*arguments, "--address", str(_global_node.address)]
+    search = Search(folder, joined, 8, {"TUNER_CACHE": str(tmp_path / "cache")})
+    tally = Tally()
+    kill_at_points(search, ["epoch_noted:5", "status_noted:2"], tally)
+    assert tally.problems == []
+    assert (tally.kills, tally.lost, tally.doubled) == (2, 0, 0)
+    run = Run(search.run)
+    assert [direction.name for direction in run.study.directions] == ["MAXIMIZE", "MINIMIZE"]
+    assert run.objectives == asked.two_objectives
+    board = run.leaderboard()
+    cut_off = board[board["error"].fillna("").str.startswith("cut off")]
+    assert len(cut_off) == 2
+    assert not cut_off["pareto"].any()  # the next try is ranked instead

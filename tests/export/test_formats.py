@@ -1,0 +1,68 @@
+"""Models for programs without tuner."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from support.confirmed_run import Confirmed
+
+from tuner.data import Split, pad
+from tuner.errors import ConfigError
+from tuner.export.classifier import Classifier
+from tuner.export.formats import ExportFormat
+from tuner.finalists.export import export_model
+
+pytestmark = pytest.mark.ray
+
+
+_SERVE = """
+import json, sys
+sys.modules["tuner"] = None  # not to be imported
+import numpy as np, tensorflow as tf
+ids = np.load(sys.argv[2])["ids"]
+loaded = tf.saved_model.load(sys.argv[1])
+print(json.dumps(loaded.serve(tf.constant(ids)).numpy().tolist()))
+"""
+
+
+def test_programs_without_tuner_say_the_same(confirmed: Confirmed, tmp_path: Path) -> None:
+    onnxruntime = pytest.importorskip("onnxruntime")
+    pytest.importorskip("tf2onnx")
+    made = export_model(
+        confirmed.chosen(confirmed.finalists),
+        tmp_path / "model",
+        [ExportFormat.SAVED_MODEL, ExportFormat.ONNX],
+    )
+    held_out = confirmed.dataset.splits[Split.CONFIRMATION]
+    for number, (finalist, known) in enumerate(
+        zip(confirmed.finalists, Classifier(made).description.members, strict=True), start=1
+    ):
+        view = held_out.view(vocabulary_size=known.vocabulary_size, max_length=known.max_length)
+        ids = pad(view, np.arange(len(view)))
+        np.savez(tmp_path / "ids.npz", ids=ids)
+        expected = finalist.members[0].model.probabilities[:, 1:]
+        place = [str(made / f"member-{number}.savedmodel"), str(tmp_path / "ids.npz")]
+        served = subprocess.run(
+            [sys.executable, "-c", _SERVE, *place], capture_output=True, text=True, check=True
+        )
+        assert np.array(json.loads(served.stdout)) == pytest.approx(expected, abs=1e-5)
+        session = onnxruntime.InferenceSession(made / f"member-{number}.onnx")
+        (said,) = session.run(None, {"ids": ids})
+        assert said == pytest.approx(expected, abs=1e-5)
+    card = (made / "README.md").read_text(encoding="utf-8")
+    assert "the probability of `positive`" in card
+    assert "--ensemble=2 --format=onnx --format=savedmodel" in card
+
+
+def test_a_format_whose_package_is_missing_is_refused_before_anything_is_made(
+    confirmed: Confirmed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tuner.extras.find_spec", lambda name: None)
+    with pytest.raises(
+        ConfigError, match=r'^--format onnx: .* -m pip install "sequence-tuner\[onnx\]"'
+    ):
+        export_model(confirmed.chosen(), tmp_path / "model", [ExportFormat.ONNX])
+    assert list(tmp_path.iterdir()) == []

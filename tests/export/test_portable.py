@@ -1,0 +1,88 @@
+"""Models in the operations of other programs say what they said before, whatever a batch's width."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from tuner.errors import ConfigError
+from tuner.export import portable
+from tuner.settings.hyperparameters import resolve
+from tuner.training.builder import build_model
+from tuner.training.lstm import LSTM
+
+pytestmark = pytest.mark.skipif(
+    keras.backend.backend() != "tensorflow", reason="other backends cannot export these forms"
+)
+
+
+def model_of(architecture: str, n_classes: int = 2, **parameters: object) -> keras.Model:
+    sizes = {"vocabulary_size": 30, "embedding_size": 6, "lstm_units": 5}
+    return build_model(resolve(architecture, {**sizes, **parameters}), n_classes=n_classes)
+
+
+def batches() -> Iterator[NDArray[np.int32]]:
+    """Of several widths, right-padded."""
+    rng = np.random.default_rng(0)
+    for count, width in ((1, 1), (3, 7), (2, 90)):
+        ids = rng.integers(1, 30, (count, width)).astype(np.int32)
+        for row in ids[1:]:
+            row[rng.integers(1, width + 1) :] = 0
+        yield ids
+
+
+@pytest.mark.parametrize(
+    ("architecture", "parameters"),
+    [
+        ("lstm_recurrent_dropout", {}),
+        ("cnn_bilstm", {"pooling": "max_mean", "lstm_layers": 2}),
+    ],
+)
+def test_keras_own_lstm_takes_the_weights(architecture: str, parameters: dict[str, object]) -> None:
+    model = model_of(architecture, n_classes=3, **parameters)
+    copy = portable.portable(model)
+    assert any(isinstance(layer, LSTM) for layer in model.layers)
+    assert not any(isinstance(layer, LSTM) for layer in copy.layers)
+    for ids in batches():
+        assert np.asarray(copy(ids)) == pytest.approx(np.asarray(model(ids)), abs=1e-6)
+
+
+def test_no_layer_of_a_users_own_model_asks_for_cudnn() -> None:
+    ids = keras.Input((None,), dtype="int32")
+    x = keras.layers.Embedding(30, 4)(ids)
+    x = keras.layers.Bidirectional(keras.layers.GRU(3, return_sequences=True))(x)
+    x = keras.layers.LSTM(3)(x)
+    model = keras.Model(ids, keras.layers.Dense(1, activation="sigmoid")(x))
+    both, lstm = portable.portable(model).layers[2:4]
+    assert [both.forward_layer.use_cudnn, both.backward_layer.use_cudnn] == [False, False]
+    assert lstm.use_cudnn is False
+    assert model.layers[3].use_cudnn == "auto"  # the model itself stays as it was
+
+
+def test_onnx_says_the_same_at_every_width(tmp_path: Path) -> None:
+    onnxruntime = pytest.importorskip("onnxruntime")
+    pytest.importorskip("tf2onnx")
+    model = model_of("cnn_bilstm", n_classes=3)
+    portable.export_onnx(model, tmp_path / "m.onnx")
+    session = onnxruntime.InferenceSession(tmp_path / "m.onnx", providers=["CPUExecutionProvider"])
+    for ids in batches():
+        (said,) = session.run(None, {"ids": ids})
+        assert said == pytest.approx(np.asarray(model(ids)), abs=1e-5)
+
+
+def test_operations_that_onnx_does_not_have_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("tf2onnx")
+    monkeypatch.setattr(portable, "portable", lambda model: model)  # the fused kernels stay
+    with pytest.raises(ConfigError, match=r"--format onnx: this model cannot .*BlockLSTM.*leave"):
+        portable.export_onnx(model_of("lstm"), tmp_path / "m.onnx")
+
+
+def test_another_backend_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("keras.backend.backend", lambda: "jax")
+    with pytest.raises(ConfigError, match=r"savedmodel: .* export with KERAS_BACKEND=tensorflow"):
+        portable.export_saved_model(None, tmp_path / "m")

@@ -1,0 +1,225 @@
+"""Files of texts, predicted piece by piece."""
+
+import os
+import pty
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from support.confirmed_run import Confirmed
+
+from tuner.errors import DataError
+from tuner.export.classifier import Classifier
+from tuner.export.prediction import predict_file
+
+pytestmark = pytest.mark.ray
+
+
+def test_a_file_is_predicted_piece_by_piece(
+    confirmed: Confirmed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tuner.export.prediction._ROWS", 7)
+    classifier = confirmed.export(tmp_path / "model")
+    source, target = tmp_path / "texts.csv", tmp_path / "said.csv"
+    texts = [f'good "film", number {number}\nNA' for number in range(20)]
+    pd.DataFrame({"id": range(20), "text": texts, "label": "x"}).to_csv(source, index=False)
+    assert predict_file(classifier, source, target, None) == 20
+    said = pd.read_csv(target, keep_default_na=False)
+    assert list(said["text"]) == texts
+    assert list(said["label"]) == ["x"] * 20
+    whole = classifier.predict(texts)
+    assert list(said["predicted_label"]) == list(whole["label"])
+    assert said["p(positive)"].to_numpy() == pytest.approx(whole["p(positive)"], abs=1e-5)
+
+
+@pytest.mark.parametrize("ending", ["tsv", "csv.gz", "jsonl", "json.gz", "parquet"])
+def test_a_file_of_another_form_gets_the_same_predictions(
+    confirmed: Confirmed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ending: str
+) -> None:
+    monkeypatch.setattr("tuner.export.prediction._ROWS", 7)
+    classifier = confirmed.export(tmp_path / "model")
+    source, target = tmp_path / f"texts.{ending}", tmp_path / "said.csv"
+    texts = [f"good film number {number}" for number in range(20)]
+    frame = pd.DataFrame({"id": range(20), "text": texts, "note": [None, *"=abcdefghijklmnopqr"]})
+    if "json" in ending:
+        frame.to_json(source, orient="records", lines=True)
+    elif ending == "parquet":
+        frame.to_parquet(source)
+    else:
+        frame.to_csv(source, index=False, sep="\t" if ending == "tsv" else ",")
+    assert predict_file(classifier, source, target, None) == 20
+    said = pd.read_csv(target, keep_default_na=False)
+    assert list(said["id"]) == list(range(20))  # whole numbers stay whole
+    assert list(said["note"][:3]) == ["", "'=", "a"]
+    assert list(said["label"]) == list(classifier.predict(texts)["label"])
+
+
+def test_other_columns_stay_as_they_are_and_none_comes_twice(
+    confirmed: Confirmed, tmp_path: Path
+) -> None:
+    source, target = tmp_path / "texts.csv", tmp_path / "said.csv"
+    source.write_text("text,x,label,predicted_label,p(negative)\ngood,-5,=1+1,b,c\n")
+    predict_file(confirmed.export(tmp_path / "model"), source, target, None)
+    said = pd.read_csv(target, dtype=str)
+    assert list(said.columns[:5]) == ["text", "x", "label", "predicted_label", "p(negative)"]
+    assert list(said.iloc[0, 1:5]) == ["-5", "'=1+1", "b", "c"]
+    assert len(set(said.columns)) == 8
+
+
+def test_the_column_of_the_texts_is_guessed_as_a_search_does(
+    confirmed: Confirmed, tmp_path: Path
+) -> None:
+    classifier = confirmed.export(tmp_path / "model")
+    source = tmp_path / "texts.csv"
+    source.write_text("id,message,Review\n1,bad poor awful,good fine great\n")
+    predict_file(classifier, source, tmp_path / "said.csv", None)
+    said = pd.read_csv(tmp_path / "said.csv")
+    assert list(said["label"]) == list(classifier.predict(["good fine great"])["label"])
+    assert said["label"][0] != classifier.predict(["bad poor awful"])["label"][0]
+
+
+def test_lists_of_integers_are_sequences_too(confirmed: Confirmed, tmp_path: Path) -> None:
+    classifier = confirmed.export(tmp_path / "model")
+    source = tmp_path / "numbers.jsonl"
+    source.write_text('{"sequence": [1, 2]}\n\n{"sequence": []}\n')
+    assert predict_file(classifier, source, tmp_path / "said.csv", None) == 2
+    assert list(pd.read_csv(tmp_path / "said.csv")["sequence"]) == ["[1, 2]", "[]"]
+
+
+def test_a_bar_is_drawn_on_a_terminal_only(confirmed: Confirmed, tmp_path: Path) -> None:
+    confirmed.export(tmp_path / "model")
+    (tmp_path / "texts.csv").write_text("text\ngood\n")
+    code = "from tuner.cli import main; main()"
+    call = [sys.executable, "-c", code, "predict", "model", "--input", "texts.csv"]
+    piped = subprocess.run(call, cwd=tmp_path, capture_output=True, text=True)
+    assert (piped.returncode, piped.stderr) == (0, "")
+    assert piped.stdout.startswith("text,label,p(negative),p(positive)\n")
+    master, slave = pty.openpty()
+    with subprocess.Popen(call, cwd=tmp_path, stdout=subprocess.PIPE, stderr=slave) as shown:
+        assert shown.stdout is not None
+        out = shown.stdout.read().decode()
+    os.close(slave)
+    drawn = os.read(master, 100_000).decode()
+    os.close(master)
+    assert "predicting" in drawn
+    assert out.replace("\r", "") == piped.stdout
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "problem"),
+    [
+        ("a.jsonl", b'{"text": "good"}\n{"text": 5}\n', "row 2: column 'text' must be .*, got 5"),
+        ("a.jsonl", b'{"text": "good"}\n{"id": 5}\n', "row 2: .* got nothing"),
+        ("a.jsonl", b"good\n", "line 1 is not JSON"),
+        ("a.jsonl", b'{"text": "a"}\n{"text": "\xff"}\n', "line 2 must be UTF-8"),
+        ("a.jsonl", b'{"text": "a"}\n' * 3 + b'{"text": "a", "b": 1}\n', "line 4: 'b' is in none"),
+        ("a.csv.gz", b"good", "not a complete gzip file"),
+        ("a.parquet", b"good", "not a readable Parquet file"),
+        ("a.jsonl", b"", "no rows in it"),
+    ],
+)
+def test_other_forms_that_cannot_be_read_are_refused_and_leave_nothing(
+    confirmed: Confirmed,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    content: bytes,
+    problem: str,
+) -> None:
+    monkeypatch.setattr("tuner.export.prediction._ROWS", 3)
+    (tmp_path / name).write_bytes(content)
+    classifier = confirmed.export(tmp_path / "model")
+    with pytest.raises(DataError, match=problem):
+        predict_file(classifier, tmp_path / name, tmp_path / "said.csv", None)
+    assert {path.name for path in tmp_path.iterdir()} == {"model", name}
+
+
+@pytest.mark.parametrize(
+    ("content", "column", "problem"),
+    [
+        ("a,b\n1,2\n", None, "which column has the texts"),
+        ("a,b\n1,2\n", "c", "no column 'c'; name it with --text-column"),
+        ("text\nA film, really good\n", None, "rows have more cells than its first line"),
+        ("text\n", None, "no rows in it"),
+        ("", None, "cannot be read as a table"),
+        ("great\nlovely\n", None, "its columns are 'great' .its first line has to name them"),
+        ('text\n"open\n', None, "cannot be read as a table"),
+        (None, None, "no such file"),
+    ],
+)
+def test_a_file_that_cannot_be_predicted_is_refused_and_leaves_nothing(
+    confirmed: Confirmed, tmp_path: Path, content: str | None, column: str | None, problem: str
+) -> None:
+    classifier = confirmed.export(tmp_path / "model")
+    source = tmp_path / "texts.csv"
+    if content is not None:
+        source.write_text(content)
+    with pytest.raises(DataError, match=problem):
+        predict_file(classifier, source, tmp_path / "said.csv", column)
+    assert {path.name for path in tmp_path.iterdir()} <= {"model", "texts.csv"}
+
+
+def test_a_link_a_pipe_and_the_mode_of_a_file_outlive_their_predictions(
+    confirmed: Confirmed, tmp_path: Path
+) -> None:
+    classifier = confirmed.export(tmp_path / "model")
+    source = tmp_path / "texts.csv"
+    source.write_text("text\ngood\n")
+    (tmp_path / "real.csv").write_text("old")
+    (tmp_path / "real.csv").chmod(0o600)
+    (tmp_path / "link.csv").symlink_to("real.csv")
+    predict_file(classifier, source, tmp_path / "link.csv", None)
+    assert (tmp_path / "link.csv").is_symlink()
+    assert (tmp_path / "real.csv").read_text().startswith("text,label")
+    assert (tmp_path / "real.csv").stat().st_mode & 0o777 == 0o600
+    os.mkfifo(tmp_path / "pipe")
+    with ThreadPoolExecutor(1) as pool:
+        read = pool.submit((tmp_path / "pipe").read_text)
+        assert predict_file(classifier, source, tmp_path / "pipe", None) == 1
+        assert read.result().startswith("text,label")
+    assert (tmp_path / "pipe").is_fifo()
+
+
+def test_a_blank_line_of_a_file_of_texts_alone_is_a_text(
+    confirmed: Confirmed, tmp_path: Path
+) -> None:
+    source = tmp_path / "texts.csv"
+    source.write_text("text\ngood\n\nbad\n")
+    assert predict_file(confirmed.export(tmp_path / "model"), source, tmp_path / "a.csv", None) == 3
+    source.write_text("id,text\n1,good\n\n2,bad\n")
+    assert predict_file(Classifier(tmp_path / "model"), source, tmp_path / "a.csv", None) == 2
+
+
+def test_no_piece_repeats_a_heading_with_a_line_end(
+    confirmed: Confirmed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tuner.export.prediction._ROWS", 2)
+    source, target = tmp_path / "texts.csv", tmp_path / "said.csv"
+    source.write_text('"te\nxt",b\n' + "good,x\n" * 5)
+    predict_file(confirmed.export(tmp_path / "model"), source, target, "te\nxt")
+    assert len(pd.read_csv(target)) == 5
+
+
+def test_whole_numbers_stay_whole_where_one_is_missing(
+    confirmed: Confirmed, tmp_path: Path
+) -> None:
+    source, target = tmp_path / "texts.jsonl", tmp_path / "said.csv"
+    source.write_text('{"id": 1, "text": "good"}\n{"text": "bad"}\n')
+    predict_file(confirmed.export(tmp_path / "model"), source, target, None)
+    assert [line.split(",")[0] for line in target.read_text().splitlines()] == ["id", "1", ""]
+
+
+@pytest.mark.parametrize("name", ["said.parquet", "said.XLSX", "said.jsonl", "said.csv.gz"])
+def test_what_would_not_be_what_its_name_says_is_refused(
+    confirmed: Confirmed, tmp_path: Path, name: str
+) -> None:
+    confirmed.export(tmp_path / "model")
+    code = "from tuner.cli import main; main()"
+    call = [sys.executable, "-c", code, "predict", "model", "good", "--output", name]
+    ended = subprocess.run(call, cwd=tmp_path, capture_output=True, text=True)
+    assert ended.returncode == 2
+    assert ended.stderr.startswith(f"tuner: --output: is written as CSV, got {name}; name it said")
+    assert not (tmp_path / name).exists()

@@ -1,0 +1,490 @@
+"""The leaderboard: its columns are a contract, its order is total, its text is safe."""
+
+import csv
+import io
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from itertools import permutations
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tuner.errors import UsageError
+from tuner.run.csv_text import to_csv, write_csv
+from tuner.run.leaderboard import PARETO, curves, leaderboard, merge, only_front, sort_by, to_json
+from tuner.run.records import StudyReader, TrialRecord, on_front, ranked
+from tuner.run.status import TrialFacts, TrialStatus
+from tuner.search.study import SearchStudy
+from tuner.settings.config import SamplerName
+from tuner.settings.objectives import Cost, Objectives, dominates
+from tuner.settings.space import RESERVED_NAMES, Metric, Mode, SearchSpace
+
+CONTRACT_BEFORE = (
+    *("rank", "trial", "status", "architecture", "score", "val_accuracy", "val_loss"),
+    *("best_epoch", "epochs", "seconds", "seconds_per_epoch", "weights"),
+)
+CONTRACT_AFTER = ("baseline", "tries", "seed", "host", "device", "started", "error")
+
+
+@pytest.fixture
+def study(space: SearchSpace) -> SearchStudy:
+    """A study in memory, without the baseline."""
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    inner = optuna.create_study(direction="maximize", pruner=optuna.pruners.NopPruner())
+    inner.set_user_attr("space", space.to_mapping())
+    return SearchStudy(inner, space, seed=0, sampler=SamplerName.RANDOM, workers=1)
+
+
+def metrics(accuracy: float, **others: float) -> dict[str, float]:
+    return {
+        "loss": 0.4,
+        "accuracy": 0.9,
+        "val_loss": 0.3,
+        "val_accuracy": accuracy,
+        "val_f1": 0.8,
+        "seconds": 2.0,
+        **others,
+    }
+
+
+def begin(study: SearchStudy, architecture: str = "lstm", **parameters: float) -> optuna.Trial:
+    given = {"architecture": architecture, "learning_rate": 1e-3, "lstm_units": 32, **parameters}
+    study.study.enqueue_trial(given)
+    trial = study.ask()
+    study.space.suggest(trial)
+    study.record_facts(trial, TrialFacts(seed=7, host="node", device="cpu", weights=1234))
+    return trial
+
+
+def run(study: SearchStudy, *accuracies: float, **parameters: Any) -> None:
+    """A complete trial with these epochs."""
+    trial = begin(study, **parameters)
+    for epoch, accuracy in enumerate(accuracies, start=1):
+        study.report(trial, epoch, metrics(accuracy))
+    study.finish(trial, TrialStatus.COMPLETE)
+
+
+def board_of(study: SearchStudy) -> pd.DataFrame:
+    return leaderboard(StudyReader(study.study))
+
+
+def rows_of(text: str) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(text, newline=""), strict=True))
+
+
+# -- columns --------------------------------------------------------------------------------------
+
+
+def test_the_columns_are_the_contract_with_a_column_a_parameter_between(study: SearchStudy) -> None:
+    run(study, 0.8)
+    assert list(board_of(study).columns) == [
+        *CONTRACT_BEFORE,
+        "learning_rate",
+        "lstm_units",
+        "filters",
+        *CONTRACT_AFTER,
+    ]
+
+
+def test_no_parameter_of_a_custom_architecture_can_take_a_columns_name() -> None:
+    assert {*CONTRACT_BEFORE, PARETO, *CONTRACT_AFTER, "run"} <= RESERVED_NAMES
+
+
+def test_a_study_without_trials_is_a_header(study: SearchStudy) -> None:
+    assert board_of(study).empty
+    assert rows_of(to_csv(board_of(study))) == []
+    assert to_csv(board_of(study)).startswith("rank,trial,status,architecture,score,")
+    assert to_csv(curves(StudyReader(study.study))) == (
+        "trial,epoch,loss,accuracy,val_loss,val_accuracy,val_f1,seconds\r\n"
+    )
+
+
+def test_a_row_tells_the_best_epoch(study: SearchStudy) -> None:
+    trial = begin(study, architecture="cnn_lstm", filters=16)
+    for epoch, (accuracy, loss) in enumerate([(0.7, 0.6), (0.91234567, 0.2), (0.8, 0.1)], start=1):
+        study.report(trial, epoch, metrics(accuracy, val_loss=loss, seconds=float(epoch)))
+    study.finish(trial, TrialStatus.COMPLETE)
+    row = rows_of(to_csv(board_of(study)))[0]
+    assert float(row.pop("seconds")) >= 0
+    assert datetime.fromisoformat(row.pop("started")) <= datetime.now()
+    assert row == {
+        "rank": "1",
+        "trial": "0",
+        "status": "complete",
+        "architecture": "cnn_lstm",
+        "score": "0.912346",
+        "val_accuracy": "0.912346",
+        "val_loss": "0.2",
+        "best_epoch": "2",
+        "epochs": "3",
+        "seconds_per_epoch": "2.0",
+        "weights": "1234",
+        "learning_rate": "0.001",
+        "lstm_units": "32",
+        "filters": "16",
+        "baseline": "False",
+        "tries": "1",
+        "seed": "7",
+        "host": "node",
+        "device": "cpu",
+        "error": "",
+    }
+
+
+def test_integers_stay_integers_where_cells_are_empty(study: SearchStudy) -> None:
+    run(study, 0.8)
+    run(study, 0.7, architecture="cnn_lstm", filters=16)
+    study.finish(begin(study), TrialStatus.FAILED, "broke")
+    rows = rows_of(to_csv(board_of(study)))
+    assert [row["filters"] for row in rows] == ["", "16", ""]
+    assert [row["best_epoch"] for row in rows] == ["1", "1", ""]
+    assert [row["epochs"] for row in rows] == ["1", "1", "0"]
+
+
+def test_every_trial_has_a_row_and_those_that_broke_come_last(study: SearchStudy) -> None:
+    for status, accuracy in [
+        (TrialStatus.DIVERGED, 0.99),
+        (TrialStatus.FAILED, 0.98),
+        (TrialStatus.COMPLETE, 0.6),
+        (TrialStatus.OUT_OF_MEMORY, 0.97),
+        (TrialStatus.PRUNED, 0.7),
+    ]:
+        trial = begin(study)
+        study.report(trial, 1, metrics(accuracy))
+        error = None if status in {TrialStatus.COMPLETE, TrialStatus.PRUNED} else "why"
+        study.finish(trial, status, error)
+    begin(study)  # has begun, has no epoch yet
+    trial = begin(study)
+    study.report(trial, 1, metrics(0.8))
+    board = board_of(study)
+    assert list(board["rank"]) == list(range(1, 8))
+    assert list(board["trial"]) == [6, 4, 2, 0, 1, 3, 5]
+    assert list(board["status"]) == [
+        *("running", "pruned", "complete"),
+        *("diverged", "failed", "out_of_memory", "running"),
+    ]
+    assert list(board["error"].fillna("")) == ["", "", "", "why", "why", "why", ""]
+
+
+def test_waiting_trials_have_no_row(study: SearchStudy) -> None:
+    study.study.enqueue_trial({"architecture": "lstm"})
+    assert board_of(study).empty
+
+
+def test_an_epoch_that_is_not_finite_is_no_score(study: SearchStudy) -> None:
+    trial = begin(study)
+    study.report(trial, 1, metrics(0.6, val_loss=float("nan")))
+    study.report(trial, 2, metrics(float("nan")))
+    study.finish(trial, TrialStatus.DIVERGED, "loss is nan")
+    (row,) = rows_of(to_csv(board_of(study)))
+    assert (row["score"], row["best_epoch"], row["epochs"], row["val_loss"]) == (
+        "0.6",
+        "1",
+        "2",
+        "",
+    )
+    assert json.loads(to_json(board_of(study)))[0]["val_loss"] is None
+
+
+def test_curves_have_a_row_a_trial_and_epoch(study: SearchStudy) -> None:
+    run(study, 0.5, 0.6)
+    run(study, 0.7)
+    frame = curves(StudyReader(study.study))
+    assert list(frame["trial"]) == [0, 0, 1]
+    assert list(frame["epoch"]) == [1, 2, 1]
+    assert list(frame["val_accuracy"]) == [0.5, 0.6, 0.7]
+
+
+# -- order ----------------------------------------------------------------------------------------
+
+
+def record(number: int, status: TrialStatus, score: float | None) -> TrialRecord:
+    return TrialRecord(
+        number=number,
+        status=status,
+        architecture="lstm",
+        parameters={},
+        curve={},
+        best_epoch=None,
+        score=score,
+        baseline=False,
+        retry_of=None,
+        seed=None,
+        host=None,
+        device=None,
+        weights=None,
+        started=datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=number),
+        ended=None,
+        error=None,
+    )
+
+
+@st.composite
+def shuffled_records(draw: st.DrawFn) -> tuple[list[TrialRecord], list[TrialRecord]]:
+    outcomes = draw(
+        st.lists(
+            st.tuples(
+                st.sampled_from(TrialStatus),
+                st.none() | st.sampled_from([0.0, -1.0, 0.5, 0.75]) | st.floats(-2, 2),
+            ),
+            max_size=12,
+        )
+    )
+    records = [record(number, *outcome) for number, outcome in enumerate(outcomes)]
+    return records, draw(st.permutations(records))
+
+
+@given(records=shuffled_records(), mode=st.sampled_from(Mode))
+def test_ranking_ignores_the_order_of_arrival(
+    records: tuple[list[TrialRecord], list[TrialRecord]], mode: Mode
+) -> None:
+    in_order, arrived = records
+    assert ranked(arrived, mode) == ranked(in_order, mode)
+    assert sorted(r.number for r in ranked(arrived, mode)) == [r.number for r in in_order]
+
+
+@given(records=shuffled_records(), mode=st.sampled_from(Mode))
+def test_no_trial_is_ranked_above_a_better_one(
+    records: tuple[list[TrialRecord], list[TrialRecord]], mode: Mode
+) -> None:
+    order = ranked(records[1], mode)
+    scores = [r.score for r in order if r.status.is_ranked and r.score is not None]
+    assert scores == sorted(scores, reverse=mode is Mode.MAX)
+    counts = [r.status.is_ranked and r.score is not None for r in order]
+    assert counts == sorted(counts, reverse=True)
+
+
+# -- two objectives -------------------------------------------------------------------------------
+
+BY_TWO = Objectives(Metric(), Cost.WEIGHTS)
+
+
+def by_two(space: SearchSpace, *trials: tuple[float | None, int]) -> StudyReader:
+    """A search by score and weights; without a score the trial failed."""
+    inner = optuna.create_study(directions=BY_TWO.directions, pruner=optuna.pruners.NopPruner())
+    inner.set_user_attr("space", space.to_mapping())
+    inner._storage.set_study_system_attr(inner._study_id, "study:metric_names", BY_TWO.names)
+    study = SearchStudy(inner, space, seed=0, sampler=SamplerName.RANDOM, workers=1)
+    for score, weights in trials:
+        trial = begin(study)
+        study.record_facts(trial, TrialFacts(seed=7, host="node", device="cpu", weights=weights))
+        if score is not None:
+            study.report(trial, 1, metrics(score))
+        study.finish(trial, TrialStatus.FAILED if score is None else TrialStatus.COMPLETE, "why")
+    return StudyReader(inner)
+
+
+def test_the_front_is_marked_in_the_column_before_the_parameters(space: SearchSpace) -> None:
+    trials = ((0.9, 50), (0.8, 60), (None, 1), (0.7, 40), (0.7, 40), (0.6, 45))
+    board = leaderboard(by_two(space, *trials))
+    parameters = ("learning_rate", "lstm_units", "filters")
+    assert list(board.columns) == [*CONTRACT_BEFORE, PARETO, *parameters, *CONTRACT_AFTER]
+    assert list(board["trial"]) == [0, 1, 3, 4, 5, 2]  # by the score, as ever
+    assert list(board[PARETO]) == [True, False, True, True, False, False]
+    assert list(only_front(board)["rank"]) == [1, 3, 4]
+    assert [row["pareto"] for row in json.loads(to_json(board))][:2] == [True, False]
+
+
+def test_without_trials_there_is_an_empty_front(space: SearchSpace) -> None:
+    board = leaderboard(by_two(space))
+    assert PARETO in board
+    assert only_front(board).empty
+
+
+@given(records=shuffled_records(), weights=st.lists(st.none() | st.integers(1, 9), min_size=12))
+def test_on_the_front_is_whom_no_ranked_trial_beats(
+    records: tuple[list[TrialRecord], list[TrialRecord]], weights: list[int | None]
+) -> None:
+    given_in_order, given_shuffled = (
+        [replace(each, weights=weights[each.number]) for each in listed] for listed in records
+    )
+    chosen = on_front(given_shuffled, BY_TWO)
+    assert chosen == on_front(given_in_order, BY_TWO)
+    points = {
+        each.number: BY_TWO.point(each.score, each.weights)
+        for each in given_in_order
+        if each.is_ranked and each.score is not None and each.weights is not None
+    }
+    leaders = {
+        number
+        for number, point in points.items()
+        if not any(dominates(other, point) for other in points.values())
+    }
+    assert {each.number for each in chosen} == leaders
+    assert [each.score for each in chosen] == sorted((e.score for e in chosen), reverse=True)
+
+
+def test_runs_by_the_same_objectives_have_one_front(space: SearchSpace) -> None:
+    boards = {
+        "a": leaderboard(by_two(space, (0.9, 50), (0.7, 40))),
+        "b": leaderboard(by_two(space, (0.9, 45), (0.6, 40), (None, 1))),
+    }
+    merged = merge(boards, Mode.MAX, BY_TWO)
+    leaders = only_front(merged)
+    assert list(zip(leaders["run"], leaders["trial"], strict=True)) == [("b", 0), ("a", 1)]
+    assert list(merged.columns)[:14] == ["run", *CONTRACT_BEFORE, PARETO]
+    assert PARETO not in merge(boards, Mode.MAX)
+    assert list(merge(boards, Mode.MAX)["rank"]) == [1, 2, 3, 4, 5]
+
+
+# -- several runs ---------------------------------------------------------------------------------
+
+
+def small_board(*rows: Mapping[str, Any], space: SearchSpace) -> pd.DataFrame:
+    """A leaderboard of trials with these scores, statuses and filters."""
+    inner = optuna.create_study(direction="maximize", pruner=optuna.pruners.NopPruner())
+    inner.set_user_attr("space", space.to_mapping())
+    study = SearchStudy(inner, space, seed=0, sampler=SamplerName.RANDOM, workers=1)
+    for row in rows:
+        name = "cnn_lstm" if "filters" in row else "lstm"
+        trial = begin(study, name, **({"filters": row["filters"]} if "filters" in row else {}))
+        if "score" in row:
+            study.report(trial, 1, metrics(row["score"]))
+        status = row.get("status", TrialStatus.COMPLETE)
+        study.finish(trial, status, "why" if status is TrialStatus.FAILED else None)
+    return board_of(study)
+
+
+def test_runs_are_ranked_anew_with_the_run_in_the_first_column(space: SearchSpace) -> None:
+    merged = merge(
+        {
+            "runs/a": small_board({"score": 0.5}, {"score": 0.9}, space=space),
+            "runs/b": small_board({"score": 0.7}, {"score": 0.9}, space=space),
+        },
+        Mode.MAX,
+    )
+    assert list(merged.columns)[:3] == ["run", "rank", "trial"]
+    assert list(merged["rank"]) == [1, 2, 3, 4]
+    assert list(zip(merged["run"], merged["trial"], strict=True)) == [
+        ("runs/a", 1),
+        ("runs/b", 1),
+        ("runs/b", 0),
+        ("runs/a", 0),
+    ]
+
+
+def test_runs_of_a_metric_to_minimise_are_ranked_by_the_smallest(space: SearchSpace) -> None:
+    low, high = (small_board({"score": score}, space=space) for score in (0.2, 0.8))
+    assert list(merge({"high": high, "low": low}, Mode.MIN)["run"]) == ["low", "high"]
+    assert list(merge({"high": high, "low": low}, Mode.MAX)["run"]) == ["high", "low"]
+
+
+def test_runs_with_other_parameters_and_without_scores_merge(space: SearchSpace) -> None:
+    narrow = SearchSpace.from_mapping(
+        {
+            "name": "narrow",
+            "shared": {"learning_rate": {"float": [1e-4, 1e-2]}, "lstm_units": {"int": [8, 64]}},
+            "architectures": {"lstm": {}},
+        },
+        "narrow",
+    )
+    failed = {"status": TrialStatus.FAILED}
+    merged = merge(
+        {
+            "broken": small_board(failed, failed, space=space),
+            "empty": small_board(space=space),
+            "narrow": small_board({"score": 0.6}, space=narrow),
+            "wide": small_board({"score": 0.7, "filters": 16}, failed, space=space),
+        },
+        Mode.MAX,
+    )
+    rows = rows_of(to_csv(merged))
+    assert [row["run"] for row in rows] == ["wide", "narrow", "broken", "broken", "wide"]
+    assert [row["filters"] for row in rows] == ["16", "", "", "", ""]
+    assert [row["best_epoch"] for row in rows] == ["1", "1", "", "", ""]
+    assert list(merged.columns) == [
+        *("run", *CONTRACT_BEFORE, "learning_rate", "lstm_units", "filters", *CONTRACT_AFTER)
+    ]
+    assert sort_by(merged, "-filters")["run"].iloc[0] == "wide"
+
+
+def test_merging_ignores_the_order_of_the_runs(space: SearchSpace) -> None:
+    failed = {"status": TrialStatus.FAILED}
+    boards = {name: small_board({"score": 0.5}, failed, space=space) for name in "abc"}
+    expected = to_csv(merge(boards, Mode.MAX))
+    for order in permutations("abc"):
+        assert to_csv(merge({name: boards[name] for name in order}, Mode.MAX)) == expected
+
+
+# -- sorting --------------------------------------------------------------------------------------
+
+
+def test_sorting_keeps_the_ranks_order_of_equals_and_empty_cells_last(space: SearchSpace) -> None:
+    board = small_board(
+        {"score": 0.9, "filters": 32},
+        {"score": 0.8},
+        {"score": 0.7, "filters": 8},
+        {"score": 0.6, "filters": 32},
+        space=space,
+    )
+    assert list(sort_by(board, "filters")["trial"]) == [2, 0, 3, 1]
+    assert list(sort_by(board, "-filters")["trial"]) == [0, 3, 2, 1]
+    assert list(sort_by(board, "-architecture")["trial"]) == [1, 0, 2, 3]
+    assert list(sort_by(board, "error")["trial"]) == [0, 1, 2, 3]
+
+
+def test_an_unknown_column_is_refused_with_those_there_are(space: SearchSpace) -> None:
+    board = small_board({"score": 0.9}, space=space)
+    with pytest.raises(UsageError, match=r"^--sort: no column 'scor'; write one of rank, trial, "):
+        sort_by(board, "-scor")
+
+
+# -- text -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r"])
+def test_a_cell_that_a_spreadsheet_would_run_is_neutralised(start: str) -> None:
+    frame = pd.DataFrame({"error": [f"{start}HYPERLINK(1)", None], f"{start}x": ["fine", "1-1"]})
+    text = to_csv(frame)
+    rows = list(csv.reader(io.StringIO(text, newline="")))
+    assert rows == [["error", f"'{start}x"], [f"'{start}HYPERLINK(1)", "fine"], ["", "1-1"]]
+
+
+def test_negative_numbers_are_no_formulas() -> None:
+    scores = pd.array([-1.5, None], dtype="Float64")
+    assert to_csv(pd.DataFrame({"trial": [1, 2], "score": scores})) == (
+        "trial,score\r\n1,-1.5\r\n2,\r\n"
+    )
+
+
+@given(cells=st.lists(st.text(max_size=10), min_size=1, max_size=4))
+def test_any_text_reads_back_from_csv_but_for_what_is_made_safe(cells: list[str]) -> None:
+    text = to_csv(pd.DataFrame({"error": cells, "n": range(len(cells))}))
+    read = [row[0] for row in list(csv.reader(io.StringIO(text, newline=""), strict=True))[1:]]
+    assert [cell.removeprefix("'") for cell in read] == [
+        "".join(c if c in "\t\r\n" or not _is_control(c) else "�" for c in cell).removeprefix("'")
+        for cell in cells
+    ]
+    assert not any(cell.startswith(("=", "+", "-", "@", "\t", "\r")) for cell in read)
+
+
+def _is_control(character: str) -> bool:
+    return ord(character) < 32 or 127 <= ord(character) < 160
+
+
+def test_commas_quotes_line_ends_and_other_scripts_survive_in_the_file(tmp_path: Path) -> None:
+    errors = ['one, "two"', "first\nsecond", "内存不足 🙂", "a\r\nb"]
+    write_csv(pd.DataFrame({"error": errors}), tmp_path / "board.csv")
+    assert (tmp_path / "board.csv").read_bytes().startswith(b'error\r\n"one, ""two"""\r\n')
+    with open(tmp_path / "board.csv", encoding="utf-8", newline="") as file:
+        assert [row["error"] for row in csv.DictReader(file, strict=True)] == errors
+
+
+def test_escape_sequences_do_not_get_into_the_file() -> None:
+    assert "\x1b" not in to_csv(pd.DataFrame({"error": ["\x1b[2J gone"]}))
+
+
+def test_json_keeps_every_digit_and_types(study: SearchStudy) -> None:
+    run(study, 0.8, learning_rate=0.00012345678901234567)
+    (row,) = json.loads(to_json(board_of(study)))
+    assert row["learning_rate"] == 0.00012345678901234567
+    assert (row["lstm_units"], row["filters"], row["baseline"]) == (32, None, False)
+    assert isinstance(row["lstm_units"], int)
+    assert list(row) == list(board_of(study).columns)

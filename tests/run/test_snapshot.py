@@ -1,0 +1,226 @@
+"""A long leaderboard is read from its snapshot, and only while that says what the study does."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import optuna
+import pandas as pd
+import pytest
+from support.studies import metrics, open_study, run_trial
+
+from tuner.execution.run_files import LeaderboardFiles
+from tuner.run import run as run_module
+from tuner.run import snapshot
+from tuner.run.folder import RunFolder
+from tuner.run.journal import open_journal
+from tuner.run.leaderboard import leaderboard
+from tuner.run.records import StudyReader
+from tuner.run.run import Run
+from tuner.run.snapshot import point_of, read_snapshot, write_snapshot
+from tuner.run.status import TrialStatus
+from tuner.run.study import CONFIRMATION, load_study
+from tuner.search.study import SearchStudy
+from tuner.settings.objectives import Cost
+from tuner.settings.space import SearchSpace
+
+
+@pytest.fixture(autouse=True)
+def short_ones_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(snapshot, "_LEAST_ROWS", 1)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> RunFolder:
+    return RunFolder(tmp_path / "x")
+
+
+@pytest.fixture
+def study(folder: RunFolder, space: SearchSpace) -> SearchStudy:
+    """Trials of every kind, with empty cells, a text that a spreadsheet would run and one that cannot be told."""
+    study = open_study(folder.journal, space)
+    for number in range(6):
+        run_trial(study, 0.5 + number / 10)
+    run_trial(study, 0.4, status=TrialStatus.FAILED)
+    trial = study.ask()
+    space.suggest(trial)
+    study.finish(trial, TrialStatus.FAILED, '=1+1, "x"\n\x1b[2J')
+    write(folder)
+    return study
+
+
+def write(folder: RunFolder) -> None:
+    """What a search writes."""
+    reader = StudyReader(load_study(folder.journal))
+    LeaderboardFiles(folder, reader, lambda: 0.0).write()
+
+
+def replayed(folder: RunFolder) -> pd.DataFrame:
+    return leaderboard(StudyReader(load_study(folder.journal)))
+
+
+@pytest.fixture
+def no_replay(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The journal must not be replayed."""
+
+    def refuse(*arguments: object) -> None:
+        raise AssertionError("replayed")
+
+    monkeypatch.setattr(run_module.Run, "_reader", property(refuse))
+
+
+def test_a_snapshot_is_the_leaderboard_of_the_study(folder: RunFolder, study: SearchStudy) -> None:
+    read = read_snapshot(folder)
+    assert read is not None
+    pd.testing.assert_frame_equal(read.board, replayed(folder), check_exact=True)
+    assert [list(read.board[name]) for name in ("error", "host")] == [
+        list(replayed(folder)[name]) for name in ("error", "host")
+    ]
+    assert read.space == study.space
+
+
+def test_a_run_of_which_there_is_one_is_not_replayed(
+    folder: RunFolder, study: SearchStudy, no_replay: None
+) -> None:
+    run = Run(folder.path)
+    assert len(run.leaderboard()) == 8
+    assert run.space == study.space
+
+
+def test_the_objectives_and_the_front_are_in_it(
+    folder: RunFolder, space: SearchSpace, no_replay: None
+) -> None:
+    study = open_study(folder.journal, space, cost=Cost.WEIGHTS)
+    for accuracy, weights in ((0.7, 10), (0.8, 30), (0.6, 20)):
+        run_trial(study, accuracy, weights=weights)
+    write(folder)
+    run = Run(folder.path)
+    board = run.leaderboard()
+    assert list(board["pareto"]) == [True, True, False]
+    assert run.objectives == study.objectives
+
+
+def test_what_says_nothing_of_the_trials_leaves_it_true(
+    folder: RunFolder, study: SearchStudy
+) -> None:
+    study.record_seconds(99.0)
+    other = optuna.create_study(storage=open_journal(folder.journal), study_name=CONFIRMATION)
+    other.set_user_attr("space", study.space.to_mapping())
+    trial = other.ask()
+    study.space.suggest(trial)
+    trial.report(0.5, 1)
+    other.tell(trial, 0.5)
+    assert read_snapshot(folder) is not None
+    write(folder)  # now there are trials of two studies before it
+    again = other.ask()
+    again.set_user_attr("a", 1)
+    trial_before = read_snapshot(folder)
+    assert trial_before is not None
+    pd.testing.assert_frame_equal(trial_before.board, replayed(folder), check_exact=True)
+
+
+def _another_trial(study: SearchStudy) -> None:
+    run_trial(study, 0.99)
+
+
+def _another_epoch(study: SearchStudy) -> None:
+    trial = study.study._storage.get_all_trials(study.study._study_id)[8]
+    study.study._storage.set_trial_user_attr(trial._trial_id, "epoch:1", metrics(0.99))
+
+
+def _another_space(study: SearchStudy) -> None:
+    study.study.set_user_attr("space", {**study.space.to_mapping(), "description": "other"})
+
+
+@pytest.mark.parametrize("change", [_another_trial, _another_epoch, _another_space])
+def test_what_changes_the_trials_ends_it(
+    folder: RunFolder, study: SearchStudy, change: Callable[[SearchStudy], None]
+) -> None:
+    trial = study.ask()
+    study.space.suggest(trial)
+    write(folder)
+    assert read_snapshot(folder) is not None
+    change(study)
+    assert read_snapshot(folder) is None
+    pd.testing.assert_frame_equal(Run(folder.path).leaderboard(), replayed(folder))
+
+
+def test_another_journal_in_its_place_ends_it(
+    folder: RunFolder, study: SearchStudy, tmp_path: Path
+) -> None:
+    content = folder.journal.read_bytes()
+    folder.journal.write_bytes(content[:-1])
+    assert read_snapshot(folder) is None
+    folder.journal.write_bytes(content.replace(b'"val_accuracy":0.9', b'"val_accuracy":0.8'))
+    assert read_snapshot(folder) is None
+    folder.journal.write_bytes(content)
+    assert read_snapshot(folder) is not None
+
+
+def test_half_an_entry_that_is_being_written_changes_nothing(
+    folder: RunFolder, study: SearchStudy
+) -> None:
+    with open(folder.journal, "ab") as journal:
+        journal.write(b'{"op_code":4,"study')
+    assert read_snapshot(folder) is not None
+
+
+@pytest.mark.parametrize("content", [b"", b"PAR1", b"no parquet" * 99])
+def test_a_damaged_one_is_passed_over(
+    folder: RunFolder, study: SearchStudy, content: bytes
+) -> None:
+    folder.snapshot.write_bytes(content)
+    assert read_snapshot(folder) is None
+    assert len(Run(folder.path).leaderboard()) == 8
+
+
+def test_one_of_another_format_is_passed_over(
+    folder: RunFolder, study: SearchStudy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(snapshot, "_FORMAT", 2)
+    assert read_snapshot(folder) is None
+
+
+def test_cells_that_a_file_of_types_cannot_hold_make_none(
+    folder: RunFolder, study: SearchStudy
+) -> None:
+    folder.snapshot.unlink()
+    reader = StudyReader(load_study(folder.journal))
+    board = leaderboard(reader)
+    board["lstm_units"] = [*range(7), "many"]
+    write_snapshot(board, reader, point_of(reader, folder.journal), folder.snapshot)
+    assert not folder.snapshot.exists()
+
+
+def test_a_text_that_is_no_utf_8_makes_none_and_ends_no_search(
+    folder: RunFolder, study: SearchStudy
+) -> None:
+    folder.snapshot.unlink()
+    reader = StudyReader(load_study(folder.journal))
+    board = leaderboard(reader)
+    board.loc[0, "error"] = "cannot open caf\udce9.npy"
+    write_snapshot(board, reader, point_of(reader, folder.journal), folder.snapshot)
+    assert not folder.snapshot.exists()
+
+
+def test_a_short_leaderboard_has_none(
+    folder: RunFolder, study: SearchStudy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder.snapshot.unlink()
+    monkeypatch.setattr(snapshot, "_LEAST_ROWS", 9)
+    write(folder)
+    assert not folder.snapshot.exists()
+
+
+def test_it_holds_nothing_that_would_be_run(folder: RunFolder, study: SearchStudy) -> None:
+    import pyarrow.parquet
+
+    metadata = pyarrow.parquet.read_schema(folder.snapshot).metadata
+    assert set(metadata) == {b"tuner"}
+    assert set(json.loads(metadata[b"tuner"])) == {
+        "format",
+        "point",
+        "space",
+        "cost",
+        "types",
+    }

@@ -1,0 +1,207 @@
+"""What a run is doing, from its folder alone."""
+
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from support.studies import metrics, open_study, run_trial
+
+from tuner.errors import RunFolderError, UsageError
+from tuner.run.folder import RunFolder
+from tuner.run.state import Activity, read_run_state
+from tuner.run.status import TrialStatus
+from tuner.settings.config import SearchConfig, make_config
+from tuner.settings.objectives import Cost
+from tuner.settings.space import SearchSpace
+from tuner.terminal.run_state import state_json, state_lines
+
+
+class Sitting:
+    """A search's hands on its run folder."""
+
+    def __init__(self, config: SearchConfig) -> None:
+        self.folder = RunFolder(config.folder)
+        self.folder.write_run_file(config, "data")
+        self.study = open_study(self.folder.journal, config.space)
+
+    def run_trial(self, status: TrialStatus, accuracy: float = 0.8) -> None:
+        run_trial(self.study, accuracy, status=status)
+
+    def start_trial(self) -> None:
+        self.study.space.suggest(self.study.ask())
+
+
+@pytest.fixture
+def config(space: SearchSpace, tmp_path: Path) -> SearchConfig:
+    return make_config({"space": space, "out": str(tmp_path), "name": "x", "trials": 3})
+
+
+@pytest.fixture
+def sitting(config: SearchConfig) -> Sitting:
+    return Sitting(config)
+
+
+def test_a_run_that_searches_names_its_process_and_counts_its_trials(sitting: Sitting) -> None:
+    sitting.run_trial(TrialStatus.COMPLETE, 0.7)
+    sitting.run_trial(TrialStatus.FAILED)
+    sitting.start_trial()
+    with sitting.folder.locked():
+        state = read_run_state(sitting.folder.path)
+    assert state.activity is Activity.SEARCHING
+    assert state.owner is not None
+    assert state.owner.startswith("process ")
+    assert state.counts == {TrialStatus.COMPLETE: 1, TrialStatus.FAILED: 1}
+    assert (state.finished, state.running, state.trial_budget) == (2, 1, 3)
+    assert state.best is not None
+    assert state.best.number == 0
+    assert state.quiet_s < 60
+
+
+def test_a_run_whose_search_left_its_name_on_the_lock_has_died(sitting: Sitting) -> None:
+    sitting.start_trial()
+    sitting.folder.logs.mkdir(exist_ok=True)
+    sitting.folder.lock_file.write_text("process 1 on host")
+    state = read_run_state(sitting.folder.path)
+    assert state.activity is Activity.DIED
+    text = "\n".join(state_lines(state))
+    assert "state       died; to continue: tuner search --config " in text
+    assert "0 of 3: 1 cut off" in text
+
+
+def test_a_run_is_stopped_or_finished_by_its_budget(sitting: Sitting) -> None:
+    sitting.run_trial(TrialStatus.COMPLETE)
+    sitting.start_trial()
+    sitting.study.requeue_cut_off_trials()
+    assert read_run_state(sitting.folder.path).activity is Activity.STOPPED
+    for _ in range(2):
+        sitting.run_trial(TrialStatus.COMPLETE)
+    state = read_run_state(sitting.folder.path)
+    assert state.activity is Activity.FINISHED
+    assert state.finished == 3  # the one that was cut off does not count
+
+
+def test_a_diverged_trial_is_not_the_best(sitting: Sitting) -> None:
+    sitting.run_trial(TrialStatus.DIVERGED, 0.9)
+    assert read_run_state(sitting.folder.path).best is None
+
+
+def test_a_program_gets_json(sitting: Sitting) -> None:
+    sitting.run_trial(TrialStatus.COMPLETE, 0.7)
+    content = json.loads(state_json(read_run_state(sitting.folder.path)))
+    assert content["state"] == "stopped"
+    assert content["trials"] == {"complete": 1}
+    assert content["best"] == {"trial": 0, "architecture": "lstm", "score": 0.7}
+
+
+def test_a_search_that_has_no_study_yet_is_said_to_start(config: SearchConfig) -> None:
+    folder = RunFolder(config.folder)
+    with folder.locked(), pytest.raises(RunFolderError, match="just starting in it"):
+        read_run_state(folder.path)
+
+
+def test_an_owner_who_died_is_no_owner_and_asking_holds_nothing(sitting: Sitting) -> None:
+    with sitting.folder.locked():
+        pass
+    assert sitting.folder.owner is None
+    with sitting.folder.locked():
+        assert sitting.folder.owner is not None
+
+
+def test_a_search_does_not_obey_an_earlier_ones_stop_request(sitting: Sitting) -> None:
+    sitting.folder.logs.mkdir(exist_ok=True)
+    sitting.folder.stop_request.touch()
+    with sitting.folder.locked():
+        assert not sitting.folder.stop_request.exists()
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
+@given(
+    hits=st.lists(
+        st.tuples(st.floats(0, 1), st.integers(0, 8), st.binary(max_size=2)), min_size=1, max_size=3
+    )
+)
+def test_a_run_file_hit_anywhere_is_read_or_refused_in_one_line(
+    config: SearchConfig,
+    tmp_path_factory: pytest.TempPathFactory,
+    hits: list[tuple[float, int, bytes]],
+) -> None:
+    asked = config.model_copy(update={"out": str(tmp_path_factory.mktemp("runs"))})
+    sitting = Sitting(asked)
+    content = bytearray(sitting.folder.run_file.read_bytes())
+    for place, removed, added in hits:
+        at = int(place * len(content))
+        content[at : at + removed] = added
+    sitting.folder.run_file.write_bytes(content)
+    for read in (
+        lambda: read_run_state(sitting.folder.path),
+        lambda: sitting.folder.check_same_search(asked, "data"),
+        lambda: sitting.folder.write_run_file(asked, "data"),
+    ):
+        message = ""
+        try:
+            read()
+        except UsageError as error:
+            message = str(error)
+        assert message.isprintable()
+
+
+def test_a_lock_that_is_a_folder_is_nobodys(sitting: Sitting) -> None:
+    sitting.folder.lock_file.mkdir(parents=True)
+    assert read_run_state(sitting.folder.path).activity is Activity.STOPPED
+
+
+def test_of_a_trial_that_runs_again_only_the_next_try_is_ranked(sitting: Sitting) -> None:
+    trial = sitting.study.ask()
+    sitting.study.space.suggest(trial)
+    sitting.study.report(trial, 1, metrics(0.9))
+    sitting.study.requeue_lost_trial(trial, "its process died", deaths=1)
+    first = read_run_state(sitting.folder.path).best
+    assert first is not None
+    assert first.number == 0  # until the next try has begun, it is all that is known
+    sitting.run_trial(TrialStatus.COMPLETE, 0.7)
+    best = read_run_state(sitting.folder.path).best
+    assert best is not None
+    assert (best.number, best.retry_of) == (1, 0)
+
+
+def test_of_two_objectives_the_front_and_what_the_pruner_does_are_told(
+    space: SearchSpace, tmp_path: Path
+) -> None:
+    asked = {"space": space, "out": str(tmp_path), "name": "x"}
+    config = make_config({**asked, "objectives": "val_accuracy,weights"})
+    folder = RunFolder(config.folder)
+    folder.write_run_file(config, "data")
+    study = open_study(folder.journal, space, cost=Cost.WEIGHTS)
+    empty = "\n".join(state_lines(read_run_state(folder.path)))
+    assert "front       no trial yet" in empty
+    run_trial(study, 0.7, weights=1000)
+    assert "front       1 trial: 0.7000 with 1,000 weights (trial 0, lstm)" in state_lines(
+        read_run_state(folder.path)
+    )
+    run_trial(study, 0.9, weights=2000)
+    run_trial(study, 0.6, weights=1500)
+    state = read_run_state(folder.path)
+    lines = state_lines(state)
+    assert [(each.number, each.cost) for each in state.front] == [(1, 2000), (0, 1000)]
+    assert lines[5].startswith("front       2 trials, 0.9000 with 2,000 weights (trial 1, ")
+    assert lines[5].endswith(" to 0.7000 with 1,000 weights (trial 0, lstm)")
+    assert lines[6] == "objectives  val_accuracy (max), weights (min)"
+    assert lines[7].startswith("pruner      no pruning: every trial takes all its epochs, because ")
+    content = json.loads(state_json(state))
+    assert (content["objectives"], content["pruner"]) == (["val_accuracy", "weights"], "none")
+    assert content["pareto"][1] == {
+        "trial": 0,
+        "architecture": "lstm",
+        "score": 0.7,
+        "weights": 1000,
+    }
+
+
+def test_of_one_objective_no_front_is_told(sitting: Sitting) -> None:
+    sitting.run_trial(TrialStatus.COMPLETE)
+    state = read_run_state(sitting.folder.path)
+    assert (state.objectives, state.front) == (None, ())
+    assert not any(line.startswith(("front", "pruner")) for line in state_lines(state))
+    assert not {"pareto", "objectives", "pruner"} & set(json.loads(state_json(state)))

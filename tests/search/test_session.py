@@ -1,0 +1,473 @@
+"""The search's decisions, without Ray."""
+
+from pathlib import Path
+
+import pytest
+
+from tuner.run.events import Event, EventKind, SearchState
+from tuner.run.records import StudyReader
+from tuner.run.status import TrialFacts, TrialStatus
+from tuner.search.session import SearchSession
+from tuner.search.study import create_or_open_study
+from tuner.settings.config import SamplerName, SearchConfig
+from tuner.settings.space import SearchSpace
+from tuner.training.spec import EpochResult
+
+
+class Clock:
+    """A clock that only moves when told."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class Recorder:
+    """Remembers events."""
+
+    def __init__(self) -> None:
+        self.events: list[Event] = []
+        self.state: SearchState | None = None
+
+    def on_event(self, event: Event, state: SearchState) -> None:
+        self.events.append(event)
+        self.state = state
+
+    @property
+    def kinds(self) -> list[EventKind]:
+        return [event.kind for event in self.events]
+
+
+class Search:
+    """Sessions over one journal, as the driver would open them."""
+
+    def __init__(self, folder: Path, space: SearchSpace) -> None:
+        self.folder = folder
+        self.space = space
+        self.clock = Clock()
+        self.recorder = Recorder()
+
+    def watch(self, session: SearchSession, seconds: int) -> list[int]:
+        """Looks every second for so long; gives which trials were told to hang."""
+        told = []
+        for _ in range(seconds):
+            self.clock.now += 1
+            told += session.newly_hanging()
+        return told
+
+    def open(self, workers: int = 2, **settings: object) -> SearchSession:
+        self.workers = workers
+        config = SearchConfig.model_validate({"space": self.space, "trials": 5, **settings})
+        study = create_or_open_study(
+            self.folder / "study.journal",
+            self.space,
+            seed=config.seed,
+            sampler=SamplerName.RANDOM,
+            pruner=config.pruner,
+            max_epochs=config.epochs,
+            workers=workers,
+            objectives=config.two_objectives,
+        )
+        return SearchSession(
+            study, config, workers=lambda: self.workers, listener=self.recorder, clock=self.clock
+        )
+
+
+@pytest.fixture
+def search(tmp_path: Path, space: SearchSpace) -> Search:
+    return Search(tmp_path, space)
+
+
+def epoch(number: int, accuracy: float = 0.8) -> EpochResult:
+    return EpochResult(
+        epoch=number,
+        loss=0.5,
+        accuracy=accuracy,
+        val_loss=0.5,
+        val_accuracy=accuracy,
+        val_f1=accuracy,
+        seconds=1.0,
+    )
+
+
+def complete(session: SearchSession, accuracy: float = 0.8) -> int:
+    number = session.start_trial().number
+    session.end_epoch(number, epoch(1, accuracy))
+    session.end_trial(number, TrialStatus.COMPLETE)
+    return number
+
+
+def test_running_trials_count_toward_the_budget(search: Search) -> None:
+    session = search.open(trials=2)
+    session.start_trial()
+    assert session.has_budget
+    session.start_trial()
+    assert not session.has_budget
+
+
+def test_no_more_trials_run_than_may(search: Search) -> None:
+    session = search.open(workers=2)
+    numbers = [session.start_trial().number for _ in range(2)]
+    assert not session.has_room
+    session.end_epoch(numbers[0], epoch(1))
+    session.end_trial(numbers[0], TrialStatus.COMPLETE)
+    assert session.has_room
+
+
+def test_a_second_sitting_goes_on_toward_the_same_budget(search: Search) -> None:
+    first = search.open(trials=3)
+    complete(first, 0.9)
+    complete(first, 0.7)
+    first.close()
+    second = search.open(trials=3)
+    assert second.state.finished == 2
+    assert second.state.best is not None
+    assert second.state.best.score == 0.9
+    complete(second)
+    assert not second.has_budget
+
+
+def test_a_trial_cut_off_by_the_first_sitting_runs_again_in_the_second(search: Search) -> None:
+    first = search.open(trials=2)
+    cut_off = first.start_trial()
+    second = search.open(trials=2)
+    again = second.start_trial()
+    assert again.hyperparameters == cut_off.hyperparameters
+    assert again.number != cut_off.number
+    second.end_epoch(again.number, epoch(1))
+    second.end_trial(again.number, TrialStatus.COMPLETE)
+    assert second.has_budget
+
+
+def test_time_counts_over_all_sittings(search: Search) -> None:
+    first = search.open(trials=None, time_budget=60)
+    search.clock.now += 40
+    complete(first)
+    first.close()
+    search.clock.now += 1000  # nobody searched
+    second = search.open(trials=None, time_budget=60)
+    assert second.seconds == 40
+    assert second.has_budget
+    search.clock.now += 21
+    assert not second.has_budget
+
+
+def test_what_runs_at_the_end_of_the_time_is_cut_off_keeps_its_score_and_goes_on_later(
+    search: Search,
+) -> None:
+    session = search.open(trials=None, time_budget=60)
+    begun, barely_begun = session.start_trial(), session.start_trial()
+    session.end_epoch(begun.number, epoch(1, 0.8))
+    search.clock.now += 61
+    assert session.is_out_of_time
+    session.close()
+    records = StudyReader(session._study.study).records()
+    assert [record.status for record in records] == [TrialStatus.PRUNED, TrialStatus.FAILED]
+    assert records[0].score == 0.8
+    assert "runs again when it is continued" in (records[0].error or "")
+    second = search.open(trials=None, time_budget=600)
+    assert second.state.finished == 0
+    again = [second.start_trial().hyperparameters for _ in range(2)]
+    assert again == [begun.hyperparameters, barely_begun.hyperparameters]
+
+
+def test_trials_get_their_own_seeds_and_the_same_ones_again(
+    search: Search, tmp_path: Path, space: SearchSpace
+) -> None:
+    session = search.open()
+    seeds = [session.start_trial().seed for _ in range(2)]
+    other = tmp_path / "other"
+    other.mkdir()
+    again = Search(other, space).open()
+    assert [again.start_trial().seed for _ in range(2)] == seeds
+    assert len(set(seeds)) == 2
+
+
+def test_the_state_shows_what_runs_and_what_is_best(search: Search) -> None:
+    session = search.open()
+    complete(session, 0.7)
+    number = session.start_trial().number
+    session.end_epoch(number, epoch(1, 0.6))
+    state = search.recorder.state
+    assert state is not None
+    assert [(trial.number, trial.epoch, trial.score) for trial in state.running] == [(1, 1, 0.6)]
+    assert state.best is not None
+    assert (state.best.number, state.best.score) == (0, 0.7)
+    assert state.counts == {TrialStatus.COMPLETE: 1}
+
+
+def test_every_event_is_told_in_order(search: Search) -> None:
+    complete(search.open())
+    assert search.recorder.kinds == [
+        EventKind.SEARCH_STARTED,
+        EventKind.TRIAL_STARTED,
+        EventKind.EPOCH_ENDED,
+        EventKind.TRIAL_ENDED,
+    ]
+    assert search.recorder.events[1].trial is not None
+    assert search.recorder.events[1].trial.baseline
+
+
+def test_the_same_failure_again_and_again_dooms_the_search(search: Search) -> None:
+    session = search.open(trials=10)
+    for _ in range(3):
+        assert session.doomed is None
+        session.end_trial(session.start_trial().number, TrialStatus.FAILED, "no module named x")
+    assert session.doomed == "no module named x"
+    assert not session.has_budget
+
+
+@pytest.mark.parametrize("other", [None, "something else"])
+def test_different_failures_or_one_success_do_not_doom_it(
+    search: Search, other: str | None
+) -> None:
+    session = search.open(trials=10)
+    for error in ("a", other, "a", "a"):
+        if error is None:
+            complete(session)
+        else:
+            session.end_trial(session.start_trial().number, TrialStatus.FAILED, error)
+    assert session.doomed is None
+
+
+def test_a_search_whose_few_trials_all_failed_knows_it(search: Search) -> None:
+    session = search.open(trials=1)
+    assert session.only_failure is None
+    session.end_trial(session.start_trial().number, TrialStatus.FAILED, "no such keyword")
+    assert session.doomed is None
+    assert session.only_failure == "no such keyword"
+
+
+def test_of_equal_scores_the_earlier_trial_is_the_best(search: Search) -> None:
+    session = search.open()
+    first, second = (session.start_trial().number for _ in range(2))
+    for number in (second, first):
+        session.end_epoch(number, epoch(1, 0.8))
+        session.end_trial(number, TrialStatus.COMPLETE)
+    assert session.state.best is not None
+    assert session.state.best.number == first
+
+
+def test_nothing_but_diverging_dooms_it_too_though_the_figures_differ(search: Search) -> None:
+    session = search.open(trials=20)
+    for number in range(8):
+        assert session.doomed is None
+        trial = session.start_trial().number
+        session.end_trial(trial, TrialStatus.DIVERGED, f"loss became nan in epoch {number}")
+    assert session.doomed is not None
+
+
+def test_the_best_of_a_minimized_metric_is_the_smallest(tmp_path: Path, space: SearchSpace) -> None:
+    content = {**space.to_mapping(), "metric": {"name": "val_loss", "mode": "min"}}
+    search = Search(tmp_path, SearchSpace.from_mapping(content, "min.yaml"))
+    session = search.open()
+    for loss in (0.5, 0.3, 0.4):
+        number = session.start_trial().number
+        result = EpochResult(1, 0.5, 0.8, loss, 0.8, 0.8, 1.0)
+        session.end_epoch(number, result)
+        session.end_trial(number, TrialStatus.COMPLETE)
+    assert session.state.best is not None
+    assert session.state.best.score == 0.3
+    records = StudyReader(session._study.study).records()
+    assert [record.score for record in records] == [0.5, 0.3, 0.4]
+
+
+# -- two objectives -------------------------------------------------------------------------------
+
+
+def complete_with(session: SearchSession, accuracy: float, weights: int) -> int:
+    number = session.start_trial().number
+    session.note_facts(number, TrialFacts(seed=1, host="h", device="cpu", weights=weights))
+    session.end_epoch(number, epoch(1, accuracy))
+    session.end_trial(number, TrialStatus.COMPLETE)
+    return number
+
+
+def test_the_state_shows_the_front_over_all_sittings(search: Search) -> None:
+    by_two = {"trials": 9, "objectives": "val_accuracy,weights"}
+    first = search.open(**by_two)
+    complete_with(first, 0.7, 50)
+    complete_with(first, 0.8, 60)
+    complete_with(first, 0.6, 55)
+    assert [each.number for each in first.state.front] == [1, 0]
+    cut_off = first.start_trial()
+    first.end_epoch(cut_off.number, epoch(1, 0.9))  # and the process is killed
+
+    second = search.open(**by_two)
+
+    assert second.state.front == first.state.front
+    assert second.state.objectives == first.state.objectives
+    again = second.start_trial()
+    assert again.hyperparameters == cut_off.hyperparameters
+    second.note_facts(again.number, TrialFacts(seed=1, host="h", device="cpu", weights=45))
+    assert not second.end_epoch(again.number, epoch(1, 0.75))
+    second.end_trial(again.number, TrialStatus.COMPLETE)
+    assert [(each.number, each.cost) for each in second.state.front] == [(1, 60), (4, 45)]
+    assert search.recorder.state is not None
+    assert search.recorder.state.front == second.state.front
+
+
+def test_what_broke_is_not_on_the_front(search: Search) -> None:
+    session = search.open(objectives="val_accuracy,seconds_per_epoch")
+    number = session.start_trial().number
+    session.end_epoch(number, epoch(1, 0.9))
+    session.end_trial(number, TrialStatus.DIVERGED, "its loss is nan")
+    assert session.state.front == ()
+    assert session.state.best is None
+
+
+# -- processes that die or hang -------------------------------------------------------------------
+
+
+def test_a_trial_whose_process_died_runs_next_with_its_parameters_and_seed(search: Search) -> None:
+    session = search.open(trials=3)
+    complete(session)
+    lost = session.start_trial()
+    session.end_epoch(lost.number, epoch(1, 0.6))
+    session.lose_trial(lost.number, "its process died")
+
+    again = session.start_trial()
+
+    assert again.number != lost.number
+    assert (again.hyperparameters, again.seed) == (lost.hyperparameters, lost.seed)
+    record = StudyReader(session._study.study).records()[lost.number]
+    assert record.error == "its process died; runs again"
+    assert session.state.counts == {TrialStatus.COMPLETE: 1}  # it uses up no budget
+
+
+def test_a_baseline_that_runs_again_is_a_baseline(search: Search) -> None:
+    session = search.open()
+    session.lose_trial(session.start_trial().number, "its process died")
+    session.start_trial()
+    records = StudyReader(session._study.study).records()
+    assert [(record.baseline, record.retry_of) for record in records] == [(True, None), (True, 0)]
+
+
+def test_a_trial_whose_process_dies_too_often_has_failed(search: Search) -> None:
+    session = search.open(trials=3, retries=2)
+    complete(session)
+    for _ in range(3):
+        assert TrialStatus.FAILED not in session.state.counts
+        session.lose_trial(session.start_trial().number, "its process died")
+    assert session.state.counts == {TrialStatus.COMPLETE: 1, TrialStatus.FAILED: 1}
+    error = StudyReader(session._study.study).records()[-1].error
+    assert error == "its process died (3 times)"
+    session.start_trial()
+    assert StudyReader(session._study.study).records()[-1].retry_of is None
+
+
+def test_the_death_of_its_node_is_not_counted_against_a_trial(search: Search) -> None:
+    session = search.open(trials=3, retries=0)
+    for tries in (1, 2, 3):
+        number = session.start_trial().number
+        assert StudyReader(session._study.study).records()[-1].tries == tries
+        session.lose_trial(number, "its node died", is_charged=False)
+    assert session.state.counts == {}
+
+
+def test_a_trial_whose_nodes_die_again_and_again_has_failed(search: Search) -> None:
+    session = search.open(trials=3, retries=0)
+    for _ in range(20):
+        assert session.state.counts == {}
+        session.lose_trial(session.start_trial().number, "its node died", is_charged=False)
+    assert session.state.counts == {TrialStatus.FAILED: 1}
+    assert StudyReader(session._study.study).records()[-1].error == "its node died (20 times)"
+
+
+def test_more_trials_run_when_there_is_more_room(search: Search) -> None:
+    session = search.open(workers=1)
+    session.start_trial()
+    assert not session.has_room
+    search.workers = 2  # a node has joined
+    assert session.has_room
+    session.start_trial()
+    search.workers = 1
+    assert not session.has_room
+
+
+def test_deaths_are_counted_over_sittings(search: Search) -> None:
+    first = search.open(trials=3, retries=1)
+    first.lose_trial(first.start_trial().number, "its process died")
+    first.start_trial()
+    first.close()  # cuts it off: not a death
+    second = search.open(trials=3, retries=1)
+    second.lose_trial(second.start_trial().number, "its process died")
+    assert second.state.counts == {TrialStatus.FAILED: 1}
+
+
+def test_the_pruner_forgets_the_rungs_of_a_trial_that_runs_again(search: Search) -> None:
+    session = search.open(trials=9)
+    complete(session, 0.5)  # the baseline
+    lost = session.start_trial().number
+    assert not session.end_epoch(lost, epoch(1, 0.9))
+    session.lose_trial(lost, "its process died")
+
+    again = session.start_trial().number
+
+    assert not session.end_epoch(again, epoch(1, 0.8))  # ahead of all that count
+
+
+def test_a_search_is_not_done_while_a_running_trial_may_have_to_run_again(search: Search) -> None:
+    session = search.open(trials=1)
+    number = session.start_trial().number
+    assert not session.has_budget
+    assert not session.is_done
+    session.lose_trial(number, "its process died")
+    assert session.has_budget
+    complete(session)
+    assert session.is_done
+
+
+def test_a_trial_that_hung_says_so_and_runs_again(search: Search) -> None:
+    session = search.open(trials=3, epoch_timeout=60)
+    number = session.start_trial().number
+    session.begin_trial(number)
+    assert search.watch(session, 59) == []
+    assert search.watch(session, 2) == [number]
+    session.lose_trial(number, "its process died")  # as it does when it is ended
+    error = StudyReader(session._study.study).records()[0].error or ""
+    assert error.startswith("no epoch within 1m, so its process was ended")
+    assert error.endswith("; runs again")
+    assert session.start_trial().hyperparameters.lstm_units == 32  # the baseline's
+
+
+def test_earlier_sittings_epochs_tell_what_is_slow(search: Search) -> None:
+    first = search.open(trials=9)
+    number = first.start_trial().number
+    first.end_epoch(number, EpochResult(1, 0.5, 0.8, 0.5, 0.8, 0.8, seconds=100.0))
+    first.end_trial(number, TrialStatus.COMPLETE)
+    second = search.open(trials=9)
+    number = second.start_trial().number
+    second.begin_trial(number)
+    assert search.watch(second, 999) == []
+    assert search.watch(second, 2) == [number]
+
+
+def test_a_trial_that_got_the_process_of_a_hanging_one_is_not_charged(search: Search) -> None:
+    session = search.open(trials=5, retries=0, epoch_timeout=5)
+    hanging = session.start_trial().number
+    session.begin_trial(hanging)
+    assert search.watch(session, 7) == [hanging]
+    session.end_epoch(hanging, epoch(1))  # its end was on the way
+    session.end_trial(hanging, TrialStatus.COMPLETE)
+    session.lose_trial(session.start_trial().number, "its process died")
+    assert session.state.counts == {TrialStatus.COMPLETE: 1}
+    session.lose_trial(session.start_trial().number, "its process died")
+    assert session.state.counts[TrialStatus.FAILED] == 1
+
+
+def test_a_trial_that_runs_again_is_not_pruned_where_its_first_try_went_on(search: Search) -> None:
+    session = search.open(trials=9)
+    lost = session.start_trial().number  # the baseline, which nobody prunes, was asked first
+    session.end_trial(lost, TrialStatus.FAILED, "x")
+    lost = session.start_trial().number
+    assert not session.end_epoch(lost, epoch(1, 0.6))
+    for _ in range(3):
+        complete(session, 0.9)
+    session.lose_trial(lost, "its process died")
+    again = session.start_trial().number
+    assert not session.end_epoch(again, epoch(1, 0.6))
+    other = session.start_trial().number
+    assert session.end_epoch(other, epoch(1, 0.6))  # anyone else is

@@ -1,0 +1,77 @@
+"""Which trials hang."""
+
+import pytest
+
+from tuner.search.watchdog import Watchdog
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 50.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+def watch(watchdog: Watchdog, clock: Clock, seconds: int) -> list[int]:
+    """Looks every second for so long; gives which trials were told."""
+    told = []
+    for _ in range(seconds):
+        clock.now += 1
+        told += watchdog.newly_hanging()
+    return told
+
+
+def test_an_epoch_may_take_ten_times_the_slowest_so_far(clock: Clock) -> None:
+    watchdog = Watchdog(None, 0.0, clock)
+    watchdog.begin(1)
+    assert watch(watchdog, clock, 100) == []
+    watchdog.end_epoch(1)
+    assert watch(watchdog, clock, 1000) == []
+    assert watch(watchdog, clock, 2) == [1]
+    assert (watchdog.forget(1) or "").startswith("no epoch within 16m40s")
+
+
+def test_a_hanging_trial_is_told_once(clock: Clock) -> None:
+    watchdog = Watchdog(5.0, 0.0, clock)
+    watchdog.begin(1)
+    assert watch(watchdog, clock, 20) == [1]
+
+
+def test_time_in_which_this_process_was_stopped_does_not_count(clock: Clock) -> None:
+    watchdog = Watchdog(5.0, 0.0, clock)
+    watchdog.begin(1)
+    assert watch(watchdog, clock, 2) == []
+    clock.now += 3600  # Ctrl-Z, fg
+    assert watch(watchdog, clock, 3) == []
+    assert watch(watchdog, clock, 3) == [1]
+
+
+def test_waiting_for_a_process_is_no_hanging(clock: Clock) -> None:
+    watchdog = Watchdog(5.0, 0.0, clock)
+    clock.now += 10_000
+    watchdog.begin(1)
+    assert watchdog.newly_hanging() == []
+
+
+def test_a_trial_that_ended_well_leaves_no_verdict(clock: Clock) -> None:
+    watchdog = Watchdog(5.0, 0.0, clock)
+    watchdog.begin(1)
+    assert watchdog.forget(1) is None
+    clock.now += 10
+    assert watchdog.newly_hanging() == []
+
+
+@pytest.mark.parametrize(
+    ("given", "slowest", "timeout"),
+    [(None, 0.0, 3 * 3600), (None, 1.0, 300), (None, 60.0, 600), (7.0, 60.0, 7)],
+)
+def test_the_timeout_follows_from_what_is_known(
+    clock: Clock, given: float | None, slowest: float, timeout: float
+) -> None:
+    assert Watchdog(given, slowest, clock).timeout_s == timeout

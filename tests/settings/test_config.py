@@ -1,0 +1,413 @@
+"""What a person asks of a search: flags, keywords and files, merged and checked."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tuner.errors import ConfigError, SpaceError, UsageError
+from tuner.run.folder import RunFolder
+from tuner.settings.builtin import find_space
+from tuner.settings.config import PrunerName, SamplerName, SearchConfig, TokenMode, make_config
+from tuner.settings.durations import parse_duration
+from tuner.settings.space import SearchSpace
+from tuner.text import format_duration
+
+WriteFile = Callable[[str], Path]
+
+
+@pytest.fixture
+def write_file(tmp_path: Path) -> WriteFile:
+    def write(text: str) -> Path:
+        path = tmp_path / "settings" / "mine.yaml"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+        return path
+
+    return write
+
+
+# -- durations ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("90s", 90),
+        ("90", 90),
+        (90, 90),
+        (0.5, 0.5),
+        ("30m", 1800),
+        ("1h30m", 5400),
+        ("1h 30m 5s", 5405),
+        ("1.5H", 5400),
+        ("2h5", 7205),
+    ],
+)
+def test_a_duration_is_read(text: str | float, seconds: float) -> None:
+    assert parse_duration(text) == seconds
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "must be a duration such as 90s, 30m or 1h30m, got ''"),
+        ("soon", "must be a duration .*, got 'soon'"),
+        ("-5m", "must be a duration .*, got '-5m'"),
+        ("30m1h", "must be a duration"),
+        ("1,5h", "must be a duration"),
+        (True, "must be a duration .*, got True"),
+        ("0s", "must be above zero, got '0s'"),
+        (-1, "must be above zero, got -1"),
+        (float("inf"), "must be above zero, got inf"),
+        (float("nan"), "must be above zero, got nan"),
+        ("9" * 400, "must be above zero"),
+    ],
+)
+def test_what_is_no_duration_is_refused(text: str | float, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        parse_duration(text)
+
+
+@given(seconds=st.integers(1, 10**6))
+def test_a_duration_reads_back_as_it_was_written(seconds: int) -> None:
+    shown = parse_duration(format_duration(seconds))
+    assert 0 <= seconds - shown < (60 if seconds >= 3600 else 1)  # hours leave the seconds out
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(45, "45s"), (59.6, "1m"), (250, "4m10s"), (3600, "1h"), (3599.7, "1h"), (5400, "1h30m")],
+)
+def test_a_duration_is_written_as_a_person_does(seconds: float, text: str) -> None:
+    assert format_duration(seconds) == text
+
+
+# -- settings -------------------------------------------------------------------------------------
+
+
+def test_a_search_asked_for_by_space_alone_takes_the_defaults() -> None:
+    config = make_config({"space": "seed", "trials": None, "data": {"source": None}})
+    assert config == SearchConfig(space=find_space("seed"))
+    assert (config.run_name, config.trial_budget, config.epochs) == ("seed-imdb-train", 30, 9)
+    assert config.folder == Path("runs/seed-imdb-train")
+
+
+def test_flags_win_over_the_file_and_keep_its_rest(write_file: WriteFile) -> None:
+    path = write_file(
+        "space: seed\ntrials: 50\nseed: 7\nsampler: random\ndata: {source: imdb, tokens: characters}"
+    )
+    config = make_config({"trials": 5, "data": {"sample": 100}}, config_file=path)
+    assert (config.trials, config.seed, config.sampler) == (5, 7, SamplerName.RANDOM)
+    assert (config.data.source, config.data.tokens) == ("imdb", TokenMode.CHARACTERS)
+    assert config.data.sample == 100
+
+
+def test_a_time_budget_alone_leaves_the_trials_unlimited() -> None:
+    config = make_config({"space": "seed", "time_budget": "30m"})
+    assert (config.trial_budget, config.time_budget) == (None, 1800)
+
+
+def test_the_space_may_be_a_mapping_or_a_space() -> None:
+    space = find_space("seed")
+    assert make_config({"space": space}).space == space
+    assert make_config({"space": space.to_mapping()}).space == space
+
+
+@pytest.mark.parametrize(
+    ("source", "name"),
+    [
+        ("imdb-train", "seed-imdb-train"),
+        ("data/my reviews.csv", "seed-my-reviews"),
+        ("/data/a.b.parquet", "seed-a"),
+        ("评论.csv", "seed-data"),
+        ("/data/folder", "seed-data-folder"),
+    ],
+)
+def test_a_runs_name_is_made_of_space_and_data(source: str, name: str) -> None:
+    assert make_config({"space": "seed", "data": {"source": source}}).run_name == name
+
+
+def test_paths_in_a_file_are_relative_to_it(write_file: WriteFile) -> None:
+    path = write_file("space: own.yaml\ndata: rows.csv")
+    (path.parent / "own.yaml").write_text("name: own\narchitectures: {lstm: }", encoding="utf-8")
+    (path.parent / "rows.csv").write_text("text,label\n", encoding="utf-8")
+    config = make_config({}, config_file=path)
+    assert config.space.name == "own"
+    assert config.data.source == str(path.parent / "rows.csv")
+
+
+def test_a_data_path_that_is_not_beside_the_file_stays_as_it_is(write_file: WriteFile) -> None:
+    path = write_file("space: seed\ndata: {source: rows.csv}")
+    assert make_config({}, config_file=path).data.source == "rows.csv"
+
+
+def test_a_file_with_an_empty_data_section_is_filled_by_flags(write_file: WriteFile) -> None:
+    path = write_file("space: seed\ndata:\n")
+    assert make_config({"data": {"source": "imdb"}}, config_file=path).data.source == "imdb"
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({}, "^a search needs a space; name a YAML file or a built-in, e.g. seed$"),
+        ({"space": "seed", "trials": 0}, "^--trials: must be greater than or equal to 1, got 0$"),
+        ({"space": "seed", "max_epochs": 0}, "^--max-epochs: must be greater .*, got 0$"),
+        ({"space": "seed", "time_budget": "soon"}, "^--time-budget: must be a duration"),
+        ({"space": "seed", "time_budget": "0s"}, "^--time-budget: must be above zero, got '0s'$"),
+        ({"space": "seed", "name": "../x"}, "^--name: must be letters, digits, .*, got '../x'$"),
+        ({"space": "seed", "name": "a/b"}, "^--name: must be letters, digits, .*, got 'a/b'$"),
+        ({"space": "seed", "name": ".."}, "^--name: must be letters"),
+        ({"space": "seed", "name": "a\n"}, r"^--name: must be letters, .*, got 'a\\n'$"),
+        ({"space": "seed", "seed": -1}, "^--seed: must be greater .*, got -1$"),
+        ({"space": "seed", "seed": 2**31}, "^--seed: must be less than 2147483648"),
+        (
+            {"space": "seed", "cpus_per_trial": 0.0},
+            "^--cpus-per-trial: must be greater than or equal to 0.001",
+        ),
+        ({"space": "seed", "cpus_per_trial": float("inf")}, "^--cpus-per-trial: must be a finite"),
+        ({"space": "seed", "gpus_per_trial": float("nan")}, "^--gpus-per-trial: must be a finite"),
+        (
+            {"space": "seed", "gpus_per_trial": "all"},
+            "^--gpus-per-trial: must be a number or auto, got 'all'",
+        ),
+        (
+            {"space": "seed", "gpus_per_trial": "-1"},
+            "^--gpus-per-trial: must be 0, or 0.001 or more, got -1",
+        ),
+        (
+            {"space": "seed", "sampler": "grid"},
+            "^--sampler: must be 'tpe' or 'random', got 'grid'$",
+        ),
+        ({"space": "seed", "pruner": "x"}, "^--pruner: must be 'halving', 'hyperband' or 'none'"),
+        ({"space": "seed", "data": {"tokens": "x"}}, "^--tokens: must be 'words', .*, got 'x'$"),
+        ({"space": "seed", "data": {"sample": 0}}, "^--sample: must be greater .*, got 0$"),
+        ({"space": "seed", "data": {"source": 3}}, "^--data: must be a valid string, got 3$"),
+    ],
+)
+def test_a_bad_flag_is_refused_by_its_name(settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        make_config(settings, names="flags")
+
+
+def test_a_bad_keyword_is_refused_by_its_name() -> None:
+    with pytest.raises(ConfigError, match=r"^max_epochs: must be greater .*, got 0$"):
+        make_config({"space": "seed", "max_epochs": 0})
+    with pytest.raises(ConfigError, match=r"^data\.tokens: must be 'words'"):
+        make_config({"space": "seed", "data": {"tokens": "x"}})
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("trails: 3", r"mine.yaml: trails: unknown key; did you mean trials\?$"),
+        ("trials: 0", "mine.yaml: trials: must be greater than or equal to 1, got 0$"),
+        ("data: {tokens: x}", "mine.yaml: data.tokens: must be 'words', .*, got 'x'$"),
+        ("data: {sorce: x}", "mine.yaml: data.sorce: unknown key; remove it$"),
+        ("data: [x]", r"mine.yaml: data: must be a name, a path or a mapping, got \['x'\]$"),
+        ("time_budget: [1]", r"mine.yaml: time_budget: must be a duration .*, got \[1\]$"),
+        ("cpus_per_trial: .inf", "mine.yaml: cpus_per_trial: must be a finite number, got inf$"),
+        ("trials: 1\ntrials: 2", "mine.yaml: line 3: 'trials' is given twice; remove one$"),
+    ],
+)
+def test_a_bad_setting_in_a_file_is_refused_with_the_file(
+    write_file: WriteFile, text: str, message: str
+) -> None:
+    path = write_file(f"space: seed\n{text}\n")
+    # As the command line hands them over: the flags that nobody gave are None.
+    flags = {"trials": None, "data": {"source": None, "tokens": None, "sample": None}}
+    with pytest.raises(ConfigError, match=message):
+        make_config(flags, config_file=path, names="flags")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("space: {name: s}", "mine.yaml: space: architectures: is missing; add it$"),
+        ("space: 3", "mine.yaml: space: must be .*, got 3$"),
+        ("space: sed", r"^'sed' is neither a file nor a built-in space; did you mean seed\?$"),
+    ],
+)
+def test_a_bad_space_in_a_file_is_refused(write_file: WriteFile, text: str, message: str) -> None:
+    with pytest.raises(SpaceError, match=message):
+        make_config({}, config_file=write_file(text))
+
+
+def test_a_missing_file_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"no\.yaml: cannot be read: No such file or directory$"):
+        make_config({"space": "seed"}, config_file=tmp_path / "no.yaml")
+
+
+@pytest.mark.parametrize("name", ["~nobody-here/x", "a" * 300, "a\0b", "x/" * 3000])
+def test_a_path_that_cannot_exist_is_an_ordinary_refusal(write_file: WriteFile, name: str) -> None:
+    path = write_file(yaml.safe_dump({"space": name, "data": name, "out": name}))
+    with pytest.raises(SpaceError, match="is neither a file nor a built-in space"):
+        make_config({}, config_file=path)
+    assert make_config({"space": "seed"}, config_file=path).folder.name
+
+
+# -- arbitrary content ----------------------------------------------------------------------------
+
+_WILD = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8) | st.dates(),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(["source", "tokens", "sample", "name", "architectures", "lstm"])
+            | st.text(max_size=4),
+            inner,
+            max_size=3,
+        )
+    ),
+    max_leaves=8,
+)
+_SETTINGS = st.dictionaries(
+    st.sampled_from(sorted(SearchConfig.model_fields)) | st.text(max_size=4), _WILD, max_size=6
+)
+
+
+@settings(
+    max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(content=_SETTINGS, has_space=st.booleans())
+def test_any_file_makes_a_search_or_is_refused_in_one_line(
+    write_file: WriteFile, content: dict[str, object], has_space: bool
+) -> None:
+    if has_space:
+        content["space"] = "seed"
+    path = write_file(yaml.safe_dump(content))
+    message = ""
+    try:
+        make_config({"data": {"source": None}}, config_file=path, names="flags")
+    except UsageError as error:
+        message = str(error)
+    assert message.isprintable()
+
+
+# -- run.yaml -------------------------------------------------------------------------------------
+
+
+@settings(
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(
+    asked=st.fixed_dictionaries(
+        {"space": st.sampled_from(["seed", "imdb", "quickstart"])},
+        optional={
+            "trials": st.integers(1, 10**6),
+            "time_budget": st.floats(0.1, 10**6) | st.integers(1, 10**6),
+            "gpus_per_trial": st.sampled_from([0.0, 0.25, 1 / 3, 1.0, 2, "auto"]),
+            "cpus_per_trial": st.sampled_from([0.5, 1, 2.5]),
+            "max_epochs": st.integers(1, 100),
+            "max_concurrent": st.integers(1, 100),
+            "seed": st.integers(0, 2**31 - 1),
+            "sampler": st.sampled_from(["tpe", "random"]),
+            "pruner": st.sampled_from(["halving", "hyperband", "none"]),
+            "address": st.just("ray://head:10001"),
+            "name": st.from_regex(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,10}", fullmatch=True),
+            "out": st.sampled_from(["runs", "/data/my runs", "~/runs"]),
+            "data": st.fixed_dictionaries(
+                {"source": st.sampled_from(["imdb", "评论.csv", "/data/x y.tsv"])},
+                optional={
+                    "text_column": st.text(min_size=1, max_size=5),
+                    "label_column": st.text(min_size=1, max_size=5),
+                    "tokens": st.sampled_from(["words", "characters", "symbols"]),
+                    "sample": st.integers(1, 10**6),
+                },
+            ),
+        },
+    )
+)
+def test_run_yaml_asks_for_the_same_search_again(tmp_path: Path, asked: dict[str, Any]) -> None:
+    config = make_config(asked)
+    folder = RunFolder(tmp_path)
+    folder.write_run_file(config, "fingerprint")
+    again = make_config({"data": {"source": None}}, config_file=folder.run_file)
+    resolved = {"name": config.run_name, "out": str(tmp_path.parent)}
+    assert again == config.model_copy(update=resolved)
+    folder.check_same_search(again, "fingerprint")
+
+
+def test_run_yaml_finds_its_data_and_its_folder_from_anywhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("rows.csv").write_text("text,label\n", encoding="utf-8")
+    config = make_config({"space": "seed", "data": {"source": "rows.csv"}})
+    folder = RunFolder(config.folder)
+    folder.write_run_file(config, "fingerprint")
+    monkeypatch.chdir("/")
+    again = make_config({}, config_file=tmp_path / "runs" / "seed-rows" / "run.yaml")
+    assert again.folder == tmp_path / "runs" / "seed-rows"
+    assert again.data.source == str(tmp_path / "rows.csv")
+
+
+def test_a_budget_asked_for_now_is_the_whole_budget(tmp_path: Path) -> None:
+    used = make_config({"space": "seed", "trials": 60, "time_budget": "30m"})
+    folder = RunFolder(tmp_path)
+    folder.write_run_file(used, "fingerprint")
+    by_time = make_config({"time_budget": "2h"}, config_file=folder.run_file)
+    by_trials = make_config({"trials": 90}, config_file=folder.run_file)
+    neither = make_config({"seed": 0}, config_file=folder.run_file)
+    assert (by_time.trials, by_time.time_budget) == (None, 7200)
+    assert (by_trials.trials, by_trials.time_budget) == (90, None)
+    assert (neither.trials, neither.time_budget) == (60, 1800)
+
+
+def test_gpus_above_one_are_whole() -> None:
+    with pytest.raises(
+        ConfigError, match=r"gpus_per_trial: must be a whole number above 1, got 1\.5"
+    ):
+        make_config({"space": "seed", "gpus_per_trial": 1.5})
+
+
+def test_run_yaml_keeps_the_order_of_a_space(tmp_path: Path, space: SearchSpace) -> None:
+    folder = RunFolder(tmp_path)
+    folder.write_run_file(SearchConfig(space=space), "fingerprint")
+    again = make_config({}, config_file=folder.run_file).space
+    assert list(again.architectures) == list(space.architectures)
+    assert again.parameter_names == space.parameter_names
+
+
+# -- two objectives -------------------------------------------------------------------------------
+
+
+def test_two_objectives_come_back_from_the_run_file_and_nothing_is_pruned(tmp_path: Path) -> None:
+    settings = {"space": "seed", "out": str(tmp_path), "objectives": "val_accuracy,weights"}
+    config = make_config(settings)
+    assert config.objectives == ("val_accuracy", "weights")
+    assert config.pruner is PrunerName.NONE
+    folder = RunFolder(config.folder)
+    folder.write_run_file(config, "data")
+    again = make_config({}, config_file=folder.run_file)
+    assert (again.objectives, again.pruner) == (config.objectives, config.pruner)
+    assert again.two_objectives == config.two_objectives
+    assert make_config({**settings, "pruner": "none"}) == config
+
+
+def test_one_objective_is_pruned_by_halving_as_ever() -> None:
+    config = make_config({"space": "seed"})
+    assert (config.objectives, config.two_objectives) == (None, None)
+    assert config.pruner is PrunerName.HALVING
+
+
+@pytest.mark.parametrize("pruner", ["halving", "hyperband"])
+def test_a_pruner_is_refused_with_two_objectives(write_file: WriteFile, pruner: str) -> None:
+    asked = {"space": "seed", "objectives": ("val_accuracy", "weights")}
+    with pytest.raises(ConfigError, match=f"^--pruner: must be none with two .*'{pruner}'; write"):
+        make_config({**asked, "pruner": pruner}, names="flags")
+    path = write_file(f"space: seed\npruner: {pruner}")
+    with pytest.raises(ConfigError, match=r"mine\.yaml: pruner: must be none with two"):
+        make_config({"objectives": "val_accuracy,weights"}, config_file=path, names="flags")
+
+
+def test_a_metric_that_is_not_the_spaces_is_refused_with_what_to_write() -> None:
+    with pytest.raises(
+        ConfigError,
+        match=r"^objectives: the space is scored by val_accuracy, got val_f1; write val_accuracy,weights, or a space",
+    ):
+        make_config({"space": "seed", "objectives": "val_f1,weights"})

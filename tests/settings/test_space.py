@@ -1,0 +1,626 @@
+"""Search spaces: what is read, what is refused and in which words, and what is sampled from them."""
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tuner.errors import SpaceError
+from tuner.settings.builtin import find_space
+from tuner.settings.hyperparameters import ARCHITECTURES, Hyperparameters
+from tuner.settings.ranges import Choice, FloatRange, IntRange
+from tuner.settings.space import Metric, SearchSpace
+
+FLOATS = ("embedding_dropout", "spatial_dropout", "input_dropout", "output_dropout", "warmup")
+INTS = ("embedding_size", "lstm_units", "batch_size", "max_length")
+CHOICES: dict[str, tuple[object, ...]] = {
+    "pooling": ("last", "max", "mean", "max_mean"),
+    "optimizer": ("adam", "adamw", "rmsprop", "sgd"),
+    "vocabulary_size": (500, 1000, 5000),
+    "clipnorm": (0.0, 0.5, 1.0),
+}
+CUSTOM = "my_package.models:build"
+
+
+@st.composite
+def float_ranges(draw: st.DrawFn) -> dict[str, Any]:
+    low = draw(st.floats(1e-6, 0.5))
+    high = draw(st.floats(0.6, 0.99))
+    return {"float": [low, high]} | draw(st.sampled_from([{}, {"log": True}, {"log": False}]))
+
+
+@st.composite
+def stepped_ranges(draw: st.DrawFn) -> dict[str, Any]:
+    low, step, steps = draw(st.integers(1, 50)), draw(st.integers(1, 20)), draw(st.integers(1, 20))
+    return {"int": [low, low + step * steps], "step": step}
+
+
+@st.composite
+def int_ranges(draw: st.DrawFn) -> dict[str, Any]:
+    low = draw(st.integers(1, 100))
+    high = draw(st.integers(low + 1, 1000))
+    return {"int": [low, high]} | draw(st.sampled_from([{}, {"log": True}]))
+
+
+def choices(options: tuple[object, ...]) -> st.SearchStrategy[dict[str, Any]]:
+    return st.lists(st.sampled_from(options), min_size=1, unique=True).map(
+        lambda chosen: {"choice": chosen}
+    )
+
+
+def parameters(*, convolution: bool = False, custom: bool = False) -> st.SearchStrategy[Any]:
+    """Any few parameters with a range, a choice or a constant each."""
+    forms: dict[str, st.SearchStrategy[Any]] = {
+        **{name: float_ranges() | st.floats(0, 0.9) for name in FLOATS},
+        **{name: int_ranges() | stepped_ranges() | st.integers(1, 500) for name in INTS},
+        **{name: choices(options) | st.sampled_from(options) for name, options in CHOICES.items()},
+    }
+    if convolution:
+        forms |= {"filters": int_ranges(), "pool_size": st.integers(1, 4)}
+    if custom:
+        forms |= {"depth": int_ranges(), "name": st.text(max_size=5), "is_wide": st.booleans()}
+    return st.dictionaries(st.sampled_from(sorted(forms)), st.none(), max_size=5).flatmap(
+        lambda names: st.fixed_dictionaries({name: forms[name] for name in names})
+    )
+
+
+@st.composite
+def spaces(draw: st.DrawFn) -> dict[str, Any]:
+    """A valid space as plain data, without baselines."""
+    names = draw(
+        st.lists(st.sampled_from([*ARCHITECTURES, CUSTOM]), min_size=1, max_size=3, unique=True)
+    )
+    architectures = {
+        name: draw(
+            st.none()
+            | parameters(
+                convolution=name in ARCHITECTURES and ARCHITECTURES[name].convolution,
+                custom=name == CUSTOM,
+            )
+        )
+        for name in names
+    }
+    metric = draw(
+        st.sampled_from(
+            [{"name": "val_f1"}, {"name": "val_loss", "mode": "min"}, {"name": "val_accuracy"}]
+        )
+    )
+    return {
+        "name": draw(st.from_regex(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,20}", fullmatch=True)),
+        "description": draw(st.text(max_size=40)),
+        "metric": metric,
+        "max_epochs": draw(st.integers(1, 50)),
+        "shared": draw(parameters()),
+        "architectures": architectures,
+    }
+
+
+_SCALARS = (
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(max_size=8)
+    | st.dates()
+    | st.sampled_from(["lstm", "cnn_lstm", "a:b", "learning_rate", "seed", "max", "val_loss"])
+)
+_KEYS = st.sampled_from(
+    ["float", "int", "choice", "log", "step", "lstm", "a:b", "lstm_units", "name", "mode", "x\n"]
+) | st.text(max_size=4)
+WILD = st.recursive(
+    _SCALARS,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(_KEYS, inner, max_size=3),
+    max_leaves=12,
+)
+
+
+def wild_mappings(*fields: str) -> st.SearchStrategy[dict[str, Any]]:
+    """Mappings with some of `fields` in them, anything below."""
+    return st.dictionaries(st.sampled_from(fields) | _KEYS, WILD, max_size=6)
+
+
+def from_text(text: str) -> SearchSpace:
+    return SearchSpace.from_text(text, "s.yaml")
+
+
+def with_parameter(parameter: str, architecture: str = "lstm") -> str:
+    return f"name: s\nshared: {{{parameter}}}\narchitectures: {{{architecture}: }}\n"
+
+
+def with_baseline(baseline: str) -> str:
+    return (
+        "name: s\nshared: {lstm_units: {int: [8, 64], step: 8}, batch_size: 32}\n"
+        f"architectures: {{lstm: , cnn_lstm: {{filters: {{int: [8, 32]}}}}}}\nbaselines: [{baseline}]\n"
+    )
+
+
+def sample(space: SearchSpace, seed: int = 0) -> tuple[optuna.Trial, Hyperparameters]:
+    """A trial of a study in memory, and what the space suggested for it."""
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=seed))
+    trial = study.ask()
+    return trial, space.suggest(trial)
+
+
+# -- what holds for every space -------------------------------------------------------------------
+
+
+@settings(max_examples=60, deadline=None)
+@given(content=spaces(), seed=st.integers(0, 2**31 - 1))
+def test_a_sampled_configuration_lies_in_its_space(content: dict[str, Any], seed: int) -> None:
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    space = SearchSpace.from_mapping(content, "generated")
+    trial, hyperparameters = sample(space, seed)
+    architecture = hyperparameters.architecture
+    given_values = {**dict(hyperparameters), **hyperparameters.custom}
+    for name, parameter in space.parameters(architecture).items():
+        value = given_values[name]
+        if isinstance(parameter, FloatRange | IntRange | Choice):
+            assert parameter.contains(value)
+            assert trial.params[space.study_name(architecture, name)] == value
+        else:
+            assert value == parameter
+
+
+@settings(max_examples=60, deadline=None)
+@given(content=spaces(), seed=st.integers(0, 2**31 - 1))
+def test_a_trials_values_are_found_again_by_their_own_names(
+    content: dict[str, Any], seed: int
+) -> None:
+    space = SearchSpace.from_mapping(content, "generated")
+    trial, hyperparameters = sample(space, seed)
+    values = space.values(trial.params)
+    assert list(values) == list(space.parameters(hyperparameters.architecture))
+    given_values = {**dict(hyperparameters), **hyperparameters.custom}
+    assert values == {name: given_values[name] for name in values}
+    assert set(values) <= set(space.parameter_names)
+
+
+@settings(max_examples=50, deadline=None)
+@given(content=spaces())
+def test_a_space_written_as_yaml_reads_back_the_same(content: dict[str, Any]) -> None:
+    space = SearchSpace.from_mapping(content, "generated")
+    again = from_text(space.to_yaml())
+    assert again == space
+    assert again.to_yaml() == space.to_yaml()
+    assert list(again.architectures) == list(space.architectures)
+
+
+def loads_or_is_refused_in_one_line(text: str) -> None:
+    message = "s.yaml:"
+    try:
+        from_text(text)
+    except SpaceError as error:
+        message = str(error)
+    assert message.startswith("s.yaml:")
+    assert message.isprintable()
+
+
+@settings(max_examples=100, deadline=None)
+@given(text=st.text(max_size=60) | st.text("{}[]:,!&*<-|>'\"%@` \n0x1e.~a", max_size=40))
+def test_any_text_loads_or_is_refused_in_one_line(text: str) -> None:
+    loads_or_is_refused_in_one_line(text)
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    content=wild_mappings("name", "metric", "max_epochs", "shared", "architectures", "baselines")
+)
+def test_any_mapping_loads_or_is_refused_in_one_line(content: dict[str, Any]) -> None:
+    content.setdefault("name", "s")
+    content.setdefault("architectures", {"lstm": None})
+    loads_or_is_refused_in_one_line(yaml.safe_dump(content))
+
+
+@settings(max_examples=100, deadline=None)
+@given(parameter=WILD, name=st.sampled_from(["lstm_units", "learning_rate", "pooling", "warmup"]))
+def test_any_parameter_loads_or_is_refused_in_one_line(parameter: object, name: str) -> None:
+    content = {"name": "s", "shared": {name: parameter}, "architectures": {"lstm": {}}}
+    loads_or_is_refused_in_one_line(yaml.safe_dump(content))
+
+
+@settings(max_examples=100, deadline=None)
+@given(name=st.text(max_size=300))
+def test_any_name_of_a_space_is_found_or_refused_in_one_line(name: str) -> None:
+    message = ""
+    try:
+        find_space(name)
+    except SpaceError as error:
+        message = str(error)
+    assert message.isprintable()
+
+
+# -- what is refused, and in which words ----------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("parameter", "message"),
+    [
+        (
+            "lstm_units: {int: [256, 32]}",
+            "shared.lstm_units: low must be below high, got 256 and 32; swap them",
+        ),
+        (
+            "lstm_units: {int: [2000001, 1000000]}",
+            "shared.lstm_units: low must be below high, got 2000001 and 1000000; swap them",
+        ),
+        (
+            "learning_rate: {float: [0.01, 0.01]}",
+            "shared.learning_rate: low must be below high, got 0.01 twice; write the value alone: 0.01",
+        ),
+        (
+            "warmup: {float: [0, 0.5], log: true}",
+            "shared.warmup: low must be above 0 with log: true, got 0.0",
+        ),
+        (
+            "lstm_units: {int: [8, 64], log: true, step: 8}",
+            "shared.lstm_units: log and step exclude each other; remove one",
+        ),
+        (
+            "lstm_units: {int: [1, 10], step: 4}",
+            "shared.lstm_units: high must be low and some whole steps, got 1, 10 and step 4",
+        ),
+        (
+            "warmup: {float: [0, .inf]}",
+            r"shared.warmup.float\[1\]: must be a finite number, got inf",
+        ),
+        (
+            "weight_decay: {float: [0, 1e300]}",
+            r"shared.weight_decay: bounds must lie between -1e\+15 and 1e\+15",
+        ),
+        ("lstm_units: {int: [8, 64], step: 0}", "shared.lstm_units.step: must be greater than or"),
+        ("lstm_units: {int: [8]}", r"shared.lstm_units.int\[1\]: is missing; add it"),
+        (
+            "lstm_units: {int: [1, 2, 3]}",
+            r"shared.lstm_units.int: takes at most 2, got \[1, 2, 3\]",
+        ),
+        ("lstm_units: {int: 3}", "shared.lstm_units.int: must be a list, got 3"),
+        (
+            "lstm_units: {int: [1, 2.5]}",
+            r"shared.lstm_units.int\[1\]: must be a whole number, got 2.5",
+        ),
+        (
+            "lstm_units: {int: [1, b]}",
+            r"shared.lstm_units.int\[1\]: must be a whole number, got 'b'",
+        ),
+        (
+            "lstm_units: {float: [8, 64]}",
+            "shared.lstm_units: lstm_units is a whole number; write int instead of float",
+        ),
+        ("lstm_units: 32.5", "shared.lstm_units: must be a whole number, got 32.5"),
+        ("lstm_units: {choice: [32, 64.5]}", "shared.lstm_units: must be a whole number, got 64.5"),
+        ("lstm_units: '32'", "shared.lstm_units: must be a number, got '32'"),
+        ("batch_size: true", "shared.batch_size: must be a number, got True"),
+        ("batch_size: {choice: [32, 64, 32]}", "shared.batch_size: 32 is given twice; remove one"),
+        ("batch_size: {choice: []}", r"shared.batch_size.choice: needs at least 1, got \[\]"),
+        (
+            "batch_size: {choice: [[32]]}",
+            r"shared.batch_size.choice\[0\]: must be one finite number, text, true or false, got \[32\]",
+        ),
+        (
+            "learning_rate: .nan",
+            "shared.learning_rate: must be one finite number, text, true or false, got nan",
+        ),
+        (
+            "learning_rate: {floot: [1, 2]}",
+            r"shared.learning_rate: must be \{float: \[low, high\]\}, .* or one value, got \{'floot'",
+        ),
+        ("learning_rate: {float: [1, 2], int: [1, 2]}", "shared.learning_rate: must be {float:"),
+        ("learning_rate: ", "shared.learning_rate: must be {float: .*, got None"),
+        (
+            "learning_rate: {float: [0.1, 1], lgo: true}",
+            "learning_rate.lgo: unknown key; remove it",
+        ),
+        ("lstm_unit: 3", "shared.lstm_unit: no such parameter; did you mean lstm_units?"),
+        ("xyz: 3", "shared.xyz: no such parameter; `tuner spaces --parameters` lists them"),
+        ("architecture: lstm", "shared.architecture: no such parameter"),
+        ("filters: 32", "shared.filters: lstm takes no filters; move it under the architectures"),
+        ("lstm_units: 0", "shared.lstm_units: must be greater than or equal to 1, got 0"),
+        (
+            "lstm_layers: {int: [1, 3]}",
+            "shared.lstm_layers: must be less than or equal to 2, got 3",
+        ),
+        ("warmup: {float: [0, 1]}", "shared.warmup: must be less than 1, got 1"),
+        ("pooling: {choice: [max, med]}", "shared.pooling: must be 'last', 'max', .*, got 'med'"),
+        ("optimizer: {float: [0, 1]}", "shared.optimizer: must be 'adam', .*, got 0.0"),
+    ],
+)
+def test_a_bad_parameter_is_refused_with_field_rule_and_value(parameter: str, message: str) -> None:
+    with pytest.raises(SpaceError, match=rf"^s\.yaml: .*{message}"):
+        from_text(with_parameter(parameter))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", r"must be a mapping \(`key: value` lines\), got NoneType"),
+        ("[1]", "must be a mapping .*, got list"),
+        ("architectures: {lstm: }", "name: is missing; add it"),
+        ("name: s", "architectures: is missing; add it"),
+        ("nmae: s\narchitectures: {lstm: }", "nmae: unknown key; did you mean name?"),
+        (
+            "name: s\narchitecture: {lstm: }",
+            "architecture: unknown key; did you mean architectures?",
+        ),
+        ("name: s\nxyzzy: 1\narchitectures: {lstm: }", "xyzzy: unknown key; remove it"),
+        ("name: ../s\narchitectures: {lstm: }", "name: must be letters, digits, .*, got '../s'"),
+        ("name: ''\narchitectures: {lstm: }", "name: must be letters, digits, .*, got ''"),
+        ("name: .hidden\narchitectures: {lstm: }", "name: must be letters, .*, got '.hidden'"),
+        ("name: 7\narchitectures: {lstm: }", "name: must be a valid string, got 7"),
+        (
+            "name: s\nmax_epochs: 0\narchitectures: {lstm: }",
+            "max_epochs: must be greater .*, got 0",
+        ),
+        ("name: s\narchitectures: {}", r"architectures: needs at least 1, got \{\}"),
+        ("name: s\narchitectures: [lstm]", r"architectures: must be a mapping, got \['lstm'\]"),
+        (
+            "name: s\narchitectures: {lstn: }",
+            "architectures.lstn: no such architecture; did you mean lstm?",
+        ),
+        (
+            "name: s\narchitectures: {transformer: }",
+            "architectures.transformer: no such architecture; write one of lstm, lstm_dropout,",
+        ),
+        (
+            "name: s\narchitectures: {lstm: {filters: 8}}",
+            "architectures.lstm.filters: lstm takes no filters; move it under the architectures that do",
+        ),
+        (
+            "name: s\narchitectures: {'models.py:build me': }",
+            "must be package.module:function, got 'models.py:build me'",
+        ),
+        (
+            "name: s\narchitectures: {'a:b': {seed: 3}}",
+            r"architectures.a:b.seed: the name is taken",
+        ),
+        (
+            "name: s\narchitectures: {'a:b': {'my-depth': 3}}",
+            "architectures.a:b.my-depth: must be a Python name",
+        ),
+        ("name: s\narchitectures: {'a:b': {lambda: 3}}", "a:b.lambda: must be a Python name"),
+        (
+            "name: s\nmetric: {name: val_loss, mode: max}\narchitectures: {lstm: }",
+            "metric: mode of val_loss must be min, got max",
+        ),
+        (
+            "name: s\nmetric: {mode: min}\narchitectures: {lstm: }",
+            "metric: mode of val_accuracy must be max, got min",
+        ),
+        (
+            "name: s\nmetric: {name: accuracy}\narchitectures: {lstm: }",
+            "metric.name: must be 'val_accuracy', 'val_f1' or 'val_loss', got 'accuracy'",
+        ),
+    ],
+)
+def test_a_bad_space_is_refused_with_field_rule_and_value(text: str, message: str) -> None:
+    with pytest.raises(SpaceError, match=rf"^s\.yaml: .*{message}"):
+        from_text(text)
+
+
+@pytest.mark.parametrize(
+    ("baseline", "message"),
+    [
+        (
+            "{architecture: lstm, lstm_units: 72}",
+            r"\.lstm_units: must lie inside the space \(8 … 64 \(step 8\)\), got 72; change it",
+        ),
+        ("{architecture: lstm, lstm_units: 17}", r"\.lstm_units: must lie inside .*, got 17"),
+        ("{architecture: lstm, lstm_units: 8.0}", r"\.lstm_units: must lie inside .*, got 8.0"),
+        ("{architecture: lstm, lstm_units: true}", r"\.lstm_units: must lie inside .*, got True"),
+        (
+            "{architecture: lstm, lstm_units: 8, batch_size: 64}",
+            r"\.batch_size: must lie inside the space \(32\), got 64",
+        ),
+        (
+            "{architecture: lstm, lstm_units: 8, filters: 8}",
+            r"\.filters: lstm has no such parameter in this space; remove it, or add it to the space",
+        ),
+        ("{architecture: lstm}", ": lstm_units is missing; a baseline gives every parameter"),
+        ("{architecture: cnn_lstm, lstm_units: 8}", ": filters is missing"),
+        (
+            "{lstm_units: 8}",
+            r"\.architecture: must be one of this space's \(lstm, cnn_lstm\), got None",
+        ),
+        (
+            "{architecture: bilstm, lstm_units: 8}",
+            r"\.architecture: must be one of .*, got 'bilstm'",
+        ),
+        ("3", ": must be a mapping, got 3"),
+    ],
+)
+def test_a_baseline_outside_the_space_is_refused(baseline: str, message: str) -> None:
+    with pytest.raises(SpaceError, match=rf"^s\.yaml: baselines\[0\]{message}"):
+        from_text(with_baseline(baseline))
+
+
+def test_a_shared_parameter_that_one_architecture_does_not_take_is_refused() -> None:
+    text = "name: s\nshared: {filters: 8}\narchitectures: {cnn_lstm: , lstm: }"
+    with pytest.raises(SpaceError, match=r"shared.filters: lstm takes no filters; move it under"):
+        from_text(text)
+
+
+# -- where spaces are found -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["seed", "imdb", "quickstart"])
+def test_every_built_in_space_is_valid_and_named_like_its_file(name: str) -> None:
+    space = find_space(name)
+    assert space.name == name
+    assert space.description
+    assert all(list(space.baseline_parameters()))
+
+
+def test_an_unknown_space_is_refused_with_a_suggestion() -> None:
+    with pytest.raises(SpaceError, match=r"^'sed' is neither a file nor .*; did you mean seed\?$"):
+        find_space("sed")
+    with pytest.raises(SpaceError, match="write a YAML file's path or one of imdb, quickstart"):
+        find_space("xyzzy")
+    with pytest.raises(SpaceError, match=r"^seeds.yaml: no such file; did you mean seed\?$"):
+        find_space("seeds.yaml")
+
+
+def test_a_folder_is_no_space(tmp_path: Path) -> None:
+    folder = tmp_path / "folder.yaml"
+    folder.mkdir()
+    with pytest.raises(SpaceError, match=r"folder.yaml: cannot be read: Is a directory"):
+        find_space(str(folder))
+
+
+def test_a_file_wins_over_a_built_in_of_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "seed").write_text("name: mine\narchitectures: {lstm: }", encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    assert find_space("seed").name == "mine"
+
+
+# -- sampling -------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def conditional() -> SearchSpace:
+    return from_text(
+        "name: s\n"
+        "shared: {learning_rate: {float: [1e-4, 1e-2], log: true}, lstm_units: {int: [8, 64]}}\n"
+        "architectures:\n"
+        "  lstm: {lstm_units: {int: [100, 200]}}\n"
+        "  cnn_lstm: {filters: {int: [8, 32]}, pool_size: 2}\n"
+        "  cnn_bilstm: {filters: {int: [64, 128]}, lstm_units: 16, pool_size: {int: [2, 4]}}\n"
+        "baselines:\n"
+        "  - {architecture: cnn_bilstm, learning_rate: 1e-3, filters: 64, pool_size: 3}\n"
+    )
+
+
+def test_parameters_with_different_ranges_get_a_name_an_architecture_in_the_study(
+    conditional: SearchSpace,
+) -> None:
+    trial = optuna.trial.FixedTrial(
+        {"architecture": "cnn_lstm", "learning_rate": 1e-3, "cnn_lstm.lstm_units": 8}
+        | {"cnn_lstm.filters": 9}
+    )
+    hyperparameters = conditional.suggest(trial)
+    assert (hyperparameters.lstm_units, hyperparameters.filters, hyperparameters.pool_size) == (
+        8,
+        9,
+        2,
+    )
+    assert conditional.values(trial.params) == {
+        "learning_rate": 1e-3,
+        "lstm_units": 8,
+        "filters": 9,
+        "pool_size": 2,
+    }
+    assert conditional.parameter_names == ("learning_rate", "lstm_units", "filters", "pool_size")
+
+
+def test_a_parameter_varied_by_one_architecture_keeps_its_name(conditional: SearchSpace) -> None:
+    assert conditional.study_name("cnn_bilstm", "pool_size") == "pool_size"
+    assert conditional.study_name("lstm", "learning_rate") == "learning_rate"
+    assert conditional.study_name("lstm", "lstm_units") == "lstm.lstm_units"
+
+
+def test_baselines_are_enqueued_under_the_names_of_the_study(conditional: SearchSpace) -> None:
+    assert list(conditional.baseline_parameters()) == [
+        {
+            "architecture": "cnn_bilstm",
+            "learning_rate": 1e-3,
+            "cnn_bilstm.filters": 64,
+            "pool_size": 3,
+        }
+    ]
+
+
+def test_one_study_samples_every_architecture_of_a_conditional_space(
+    conditional: SearchSpace,
+) -> None:
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
+    seen = {conditional.suggest(study.ask()).architecture for _ in range(30)}
+    assert seen == {"lstm", "cnn_lstm", "cnn_bilstm"}
+
+
+def test_values_of_a_trial_that_has_sampled_nothing_are_empty(conditional: SearchSpace) -> None:
+    assert conditional.values({}) == {}
+    assert conditional.values({"architecture": "gone"}) == {}
+    assert conditional.values({"architecture": "cnn_lstm"}) == {"pool_size": 2}
+
+
+def test_a_custom_architecture_gets_its_own_parameters_and_ours_of_training() -> None:
+    space = from_text(
+        "name: s\nshared: {learning_rate: 1e-3}\n"
+        "architectures: {'my_package.models:build': {depth: {int: [1, 4]}, lstm_units: 7, batch_size: 8}}"
+    )
+    trial = optuna.trial.FixedTrial({"architecture": "my_package.models:build", "depth": 3})
+    hyperparameters = space.suggest(trial)
+    assert hyperparameters.architecture == "my_package.models:build"
+    assert dict(hyperparameters.custom) == {"depth": 3, "lstm_units": 7}
+    assert (hyperparameters.batch_size, hyperparameters.learning_rate) == (8, 1e-3)
+
+
+def test_own_parameters_win_over_shared_ones(conditional: SearchSpace) -> None:
+    assert conditional.parameters("cnn_bilstm")["lstm_units"] == 16
+    assert conditional.parameters("cnn_lstm")["lstm_units"] == IntRange(bounds=(8, 64))
+
+
+@pytest.mark.parametrize(
+    ("mode", "values", "best"),
+    [
+        ("max", {1: 0.5, 2: 0.9, 3: 0.9}, 2),
+        ("max", {3: 0.9, 1: 0.9}, 1),
+        ("min", {1: 0.5, 2: 0.1, 3: 0.1}, 2),
+    ],
+)
+def test_the_best_epoch_is_the_earliest_of_equals(
+    mode: str, values: Mapping[int, float], best: int
+) -> None:
+    metric = Metric.model_validate(
+        {"name": "val_loss" if mode == "min" else "val_f1", "mode": mode}
+    )
+    assert metric.best(values) == best
+
+
+def test_ranges_are_shown_as_a_person_reads_them() -> None:
+    space = from_text(
+        with_parameter(
+            "learning_rate: {float: [1e-4, 1e-2], log: true}, lstm_units: {int: [8, 64], step: 8}, "
+            "pooling: {choice: [last, max]}"
+        )
+    )
+    assert [str(parameter) for parameter in space.shared.values()] == [
+        "0.0001 … 0.01 (log)",
+        "8 … 64 (step 8)",
+        "last | max",
+    ]
+
+
+def test_steps_of_a_float_range_are_met_in_spite_of_rounding() -> None:
+    space = from_text(with_parameter("warmup: {float: [0, 0.3], step: 0.1}"))
+    warmup = space.shared["warmup"]
+    assert isinstance(warmup, FloatRange)
+    assert warmup.contains(0.1 + 0.2 - 1e-12)
+    assert not warmup.contains(0.15)
+    assert not warmup.contains(math.nan)
+
+
+def test_largest_configuration_has_every_size_at_its_upper_bound() -> None:
+    space = SearchSpace.from_mapping(
+        {
+            "name": "s",
+            "shared": {
+                "lstm_units": {"int": [8, 64]},
+                "batch_size": {"choice": [128, 32]},
+                "pooling": {"choice": ["last", "max_mean", "max"]},
+                "optimizer": {"choice": ["sgd", "adam"]},
+                "embedding_size": 7,
+            },
+            "architectures": {"lstm": {}, "cnn_lstm": {"pool_size": {"int": [2, 5]}}},
+        },
+        "s.yaml",
+    )
+    largest = space.largest("cnn_lstm")
+    assert (largest.lstm_units, largest.batch_size, largest.embedding_size) == (64, 128, 7)
+    assert (largest.pool_size, largest.pooling, largest.optimizer) == (2, "max_mean", "sgd")

@@ -1,0 +1,74 @@
+"""A run with finalists from real training, for tests to test and export."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from tuner.data import Dataset, EncodedSequences, load_dataset
+from tuner.execution.search import run_search
+from tuner.export.classifier import Classifier
+from tuner.finalists.choice import Chosen, FinalistChoice
+from tuner.finalists.confirmation import run_confirmation
+from tuner.finalists.export import export_model
+from tuner.finalists.ranking import Finalist, read_finalists
+from tuner.finalists.request import Request, confirmation_config
+from tuner.run.events import SilentListener
+from tuner.run.folder import RunFolder
+from tuner.settings.config import SearchConfig, make_config
+from tuner.settings.space import SearchSpace
+
+
+class Confirmed:
+    """A run with two finalists of two seeds each, from real training on easy sentences."""
+
+    def __init__(self, folder: Path) -> None:
+        rows = [
+            f"{words} film number {number},{label}"
+            for number in range(60)
+            for words, label in (("good fine great", "positive"), ("bad poor awful", "negative"))
+        ]
+        (folder / "sentences.csv").write_text("\n".join(["text,label", *rows]) + "\n")
+        space = SearchSpace.from_mapping(
+            {
+                "name": "small",
+                "max_epochs": 2,
+                "shared": {"lstm_units": {"int": [4, 8]}, "learning_rate": 0.02},
+                "architectures": {"lstm": {}, "cnn_lstm": {"filters": {"int": [4, 8]}}},
+            },
+            "small.yaml",
+        )
+        self.config: SearchConfig = make_config(
+            {
+                "space": space,
+                "data": {"source": str(folder / "sentences.csv")},
+                "out": str(folder),
+                "name": "mine",
+                "trials": 3,
+            }
+        )
+        run_search(self.config)
+        self.folder = RunFolder(folder / "mine")
+        asked = confirmation_config(self.folder, {})
+        run_confirmation(self.folder, Request(top=2, seeds=2), asked, SilentListener())
+        self.dataset: Dataset = load_dataset(self.config.data, seed=self.config.seed)
+        self.finalists = read_finalists(self.folder, self.dataset)
+
+    def chosen(self, finalists: Sequence[Finalist] | None = None) -> Chosen:
+        """The best finalist, or others."""
+        chosen = finalists or self.finalists[:1]
+        choice = FinalistChoice(ensemble=len(chosen))
+        return Chosen(self.folder, self.config, self.dataset, chosen, choice, better_since=None)
+
+    def export(self, out: Path, finalists: Sequence[Finalist] | None = None) -> Classifier:
+        """What `tuner export` makes of them, loaded."""
+        return Classifier(export_model(self.chosen(finalists), out))
+
+    def texts(self, sequences: EncodedSequences) -> list[str]:
+        """The sequences as a person would have typed them; words that nobody knew stay unknown."""
+        starts, ends = sequences.offsets[:-1] + 1, sequences.offsets[1:]
+        return [
+            " ".join(
+                "neverseen" if token < 3 else self.dataset.vocabulary[token]
+                for token in sequences.tokens[start:end]
+            )
+            for start, end in zip(starts, ends, strict=True)
+        ]

@@ -1,0 +1,72 @@
+"""Searches for tests to run: in this process, or typed as a person would."""
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from tuner.run.events import Event, SearchState
+from tuner.settings.config import SearchConfig, make_config
+from tuner.settings.space import SearchSpace
+
+TUNER = [sys.executable, "-c", "from tuner.cli import main; main()"]
+
+
+class Events:
+    """Remembers what the search told."""
+
+    def __init__(self) -> None:
+        self.events: list[Event] = []
+
+    def on_event(self, event: Event, state: SearchState) -> None:
+        self.events.append(event)
+
+
+def make(space: SearchSpace, source: Path, out: Path, **settings: Any) -> SearchConfig:
+    return make_config(
+        {
+            "space": space,
+            "data": {"source": str(source)},
+            "out": str(out),
+            "trainer": "toy",
+            "trials": 8,
+            **settings,
+        }
+    )
+
+
+def toy_space(**parameters: Any) -> SearchSpace:
+    return SearchSpace.from_mapping(
+        {
+            "name": "toy",
+            "max_epochs": 9,
+            "shared": {"learning_rate": {"float": [1e-4, 1e-2], "log": True}},
+            "architectures": {"tuner.training.toy:curve": parameters},
+        },
+        "toy.yaml",
+    )
+
+
+def toy_command(folder: Path, sentences: Path, **parameters: Any) -> list[str]:
+    """What to type in `folder` for a search of toy trials, `runs/x`; its space is written there."""
+    (folder / "toy.yaml").write_text(toy_space(**parameters).to_yaml(), encoding="utf-8")
+    return [
+        *TUNER,
+        *["search", "toy.yaml", "--trainer", "toy", "--name", "x", "--data"],
+        str(sentences),
+    ]
+
+
+def begin(command: list[str], folder: Path, **options: Any) -> "subprocess.Popen[str]":
+    """The running command, whose output can be read."""
+    pipe = subprocess.PIPE
+    return subprocess.Popen(command, cwd=folder, stdout=pipe, stderr=pipe, text=True, **options)
+
+
+def wait_for_trial(number: int, search: "subprocess.Popen[str]") -> None:
+    """Reads what `search` says until it has started trial `number`."""
+    assert search.stdout is not None
+    for line in search.stdout:
+        if f"trial {number} " in line and "started" in line:
+            return
+    raise AssertionError(f"it ended before trial {number}: {search.communicate()}")

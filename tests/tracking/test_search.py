@@ -1,0 +1,92 @@
+"""Whole searches through a real Ray Tune, with sinks."""
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+from mlflow.tracking import MlflowClient
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from tuner.errors import ConfigError
+from tuner.execution.search import EndReason, run_search
+from tuner.run.events import Event, EventKind, SearchState
+from tuner.run.folder import RunFolder
+from tuner.settings.config import make_config
+from tuner.settings.space import SearchSpace
+
+pytestmark = [pytest.mark.ray, pytest.mark.filterwarnings("ignore")]  # MLflow's own warnings
+
+
+class Notes:
+    """Remembers what a person was told beside the search's events."""
+
+    def __init__(self) -> None:
+        self.notes: list[str | None] = []
+
+    def on_event(self, event: Event, state: SearchState) -> None:
+        if event.kind is EventKind.NOTE:
+            self.notes.append(event.error)
+
+
+@pytest.fixture
+def settings(space: SearchSpace, sentences: Path, tmp_path: Path) -> dict[str, Any]:
+    return {
+        "space": space,
+        "data": {"source": str(sentences)},
+        "out": str(tmp_path / "runs"),
+        "name": "x",
+        "trainer": "toy",
+    }
+
+
+def runs_in(path: Path) -> Counter[str]:
+    """How often MLflow has each trial."""
+    client = MlflowClient(f"sqlite:///{path}")
+    experiment = client.get_experiment_by_name("x")
+    return Counter(
+        run.data.tags["tuner.trial"] for run in client.search_runs([experiment.experiment_id])
+    )
+
+
+def test_every_trial_is_logged_once_whenever_that_was_asked_for(
+    shared_ray: None, settings: dict[str, Any], tmp_path: Path
+) -> None:
+    notes, database = Notes(), tmp_path / "m.db"
+    settings["tensorboard"] = True
+    run_search(make_config({**settings, "trials": 3}), notes)
+    settings["mlflow"] = str(database)
+    after = run_search(make_config({**settings, "trials": 3}), notes)
+    assert after.reason is EndReason.BUDGET_WAS_USED
+    assert runs_in(database) == Counter(str(number) for number in range(3))
+    outcome = run_search(make_config({**settings, "trials": 5}), notes)
+    assert runs_in(database) == Counter(str(number) for number in range(5))
+    for record in outcome.run.leaderboard().itertuples():
+        reader = EventAccumulator(str(outcome.run.folder / "tensorboard" / f"trial-{record.trial}"))
+        reader.Reload()
+        assert len(reader.Scalars("val_loss")) == record.epochs
+    assert notes.notes == []
+
+
+def test_a_server_that_is_down_is_told_once_and_stops_nothing(
+    shared_ray: None, settings: dict[str, Any]
+) -> None:
+    notes = Notes()
+    asked = make_config({**settings, "trials": 4, "mlflow": "http://127.0.0.1:9"})
+    outcome = run_search(asked, notes)
+    assert outcome.reason is EndReason.BUDGET_USED
+    assert len(outcome.run.leaderboard()) == 4
+    told, missing = notes.notes
+    assert told is not None
+    assert told.startswith("MLflow (http://127.0.0.1:9) cannot be written: ")
+    assert missing is not None
+    assert missing.startswith("not everything is in MLflow (http://127.0.0.1:9); the same")
+
+
+def test_a_sink_that_cannot_be_is_refused_before_anything_starts(
+    settings: dict[str, Any], tmp_path: Path
+) -> None:
+    config = make_config({**settings, "mlflow": str(tmp_path / "no" / "m.db")})
+    with pytest.raises(ConfigError, match="no such folder; make it first"):
+        run_search(config)
+    assert not RunFolder(config.folder).path.exists()

@@ -1,0 +1,147 @@
+"""Event files, read with TensorBoard's own reader."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.studies import FACTS, metrics, open_study, run_trial
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.plugins.hparams import metadata
+from tensorboard.plugins.hparams.api_pb2 import STATUS_FAILURE, STATUS_SUCCESS
+
+from tuner.run.records import StudyReader
+from tuner.run.status import TrialStatus
+from tuner.search.study import SearchStudy
+from tuner.settings.space import SearchSpace
+from tuner.tracking.tensorboard import WRITTEN, TensorboardSink
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path / "tensorboard"
+
+
+@pytest.fixture
+def sink(folder: Path) -> Iterator[TensorboardSink]:
+    sink = TensorboardSink(folder)
+    sink.open()
+    yield sink
+    sink.close()
+
+
+def write_all(sink: TensorboardSink, study: SearchStudy) -> None:
+    for record in StudyReader(study.study).records():
+        sink.write(record)
+
+
+def read(folder: Path, number: int) -> EventAccumulator:
+    reader = EventAccumulator(str(folder / f"trial-{number}"))
+    reader.Reload()
+    return reader
+
+
+def scalars(folder: Path, number: int, tag: str = "val_accuracy") -> list[tuple[int, float]]:
+    events = read(folder, number).Scalars(tag)
+    return [(event.step, round(event.value, 6)) for event in events]
+
+
+def hparams(folder: Path, number: int, tag: str) -> Any:
+    content = read(folder, number).SummaryMetadata(tag).plugin_data.content
+    if tag == metadata.SESSION_START_INFO_TAG:
+        return metadata.parse_session_start_info_plugin_data(content)
+    return metadata.parse_session_end_info_plugin_data(content)
+
+
+def test_a_trial_has_its_epochs_as_scalars(
+    sink: TensorboardSink, study: SearchStudy, folder: Path
+) -> None:
+    run_trial(study, 0.7, 0.9, 0.8)
+    write_all(sink, study)
+    assert scalars(folder, 0) == [(1, 0.7), (2, 0.9), (3, 0.8)]
+    assert scalars(folder, 0, "score") == [(2, 0.9)]
+    assert set(read(folder, 0).Tags()["scalars"]) == {*metrics(0.0), "score"}
+    first, second, _ = (event.wall_time for event in read(folder, 0).Scalars("loss"))
+    assert second - first == pytest.approx(2.0)  # an epoch's seconds
+
+
+@pytest.mark.parametrize(
+    ("status", "told"),
+    [(TrialStatus.PRUNED, STATUS_SUCCESS), (TrialStatus.DIVERGED, STATUS_FAILURE)],
+)
+def test_a_trial_has_its_parameters_and_its_end_for_the_hparams_page(
+    sink: TensorboardSink, study: SearchStudy, folder: Path, status: TrialStatus, told: int
+) -> None:
+    run_trial(study, 0.7, status=status)
+    write_all(sink, study)
+    start = hparams(folder, 0, metadata.SESSION_START_INFO_TAG)
+    assert start.hparams["architecture"].string_value == "lstm"
+    assert start.hparams["lstm_units"].number_value == 32
+    assert hparams(folder, 0, metadata.SESSION_END_INFO_TAG).status == told
+
+
+def test_a_trial_that_runs_is_seen_as_it_goes(
+    sink: TensorboardSink, study: SearchStudy, folder: Path
+) -> None:
+    trial = study.ask()
+    study.space.suggest(trial)
+    write_all(sink, study)
+    for epoch in (1, 2):
+        study.report(trial, epoch, metrics(epoch / 10))
+        write_all(sink, study)
+        write_all(sink, study)
+        assert [step for step, _ in scalars(folder, 0)] == list(range(1, epoch + 1))
+    assert "score" not in read(folder, 0).Tags()["scalars"]
+
+
+def test_another_sitting_writes_what_is_missing_once(
+    sink: TensorboardSink, study: SearchStudy, folder: Path
+) -> None:
+    run_trial(study, 0.7)
+    cut_off = study.ask()
+    study.space.suggest(cut_off)
+    study.report(cut_off, 1, metrics(0.5))
+    write_all(sink, study)
+    sink.close()
+    whole = next((folder / "trial-0").iterdir())
+    before = whole.stat().st_mtime_ns
+    with open(next((folder / "trial-1").iterdir()), "ab") as torn:
+        torn.write(b"half a rec")
+    written = (folder / WRITTEN).read_text()
+    assert written.startswith("0 2")  # the trial and its start
+    (folder / WRITTEN).write_text(f"{written}1")  # and half a line
+    study.report(cut_off, 2, metrics(0.6))
+    study.requeue_cut_off_trials()
+    again = TensorboardSink(folder)
+    again.open()
+    write_all(again, study)
+    assert scalars(folder, 1) == [(1, 0.5), (2, 0.6)]
+    assert whole.stat().st_mtime_ns == before
+    lines = (folder / WRITTEN).read_text().splitlines()
+    assert [line.split()[0] for line in lines] == ["0", "1"]
+    assert [len(list((folder / f"trial-{number}").iterdir())) for number in (0, 1)] == [1, 1]
+
+
+def test_a_trial_that_failed_before_its_first_epoch_is_there(
+    sink: TensorboardSink, study: SearchStudy, folder: Path
+) -> None:
+    trial = study.ask()
+    study.space.suggest(trial)
+    study.record_facts(trial, FACTS)
+    study.finish(trial, TrialStatus.FAILED, "why")
+    write_all(sink, study)
+    assert hparams(folder, 0, metadata.SESSION_END_INFO_TAG).status == STATUS_FAILURE
+
+
+def test_a_study_that_was_begun_anew_takes_the_place_of_the_old_one(
+    sink: TensorboardSink, study: SearchStudy, folder: Path, space: SearchSpace, tmp_path: Path
+) -> None:
+    run_trial(study, 0.7)
+    write_all(sink, study)
+    sink.close()
+    other = open_study(tmp_path / "anew" / "study.journal", space)
+    run_trial(other, 0.4)
+    again = TensorboardSink(folder)
+    again.open()
+    write_all(again, other)
+    assert scalars(folder, 0) == [(1, 0.4)]

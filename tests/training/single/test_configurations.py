@@ -1,0 +1,168 @@
+"""What `tuner train` is asked to train, before anything is trained."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.studies import open_study, run_trial
+
+from tuner.errors import UsageError
+from tuner.run.folder import RunFolder
+from tuner.run.status import TrialStatus
+from tuner.settings.config import make_config
+from tuner.settings.space import SearchSpace
+from tuner.training.seeds import derive_seed
+from tuner.training.single.configurations import Settings, make_settings, read_configurations
+
+
+@pytest.fixture
+def run(space: SearchSpace, sentences: Path, tmp_path: Path) -> str:
+    """A run of a complete trial, a pruned one and one that runs, told to have trained with two CPUs."""
+    config = make_config(
+        {
+            "space": space,
+            "data": {"source": str(sentences)},
+            "out": str(tmp_path),
+            "name": "mine",
+            "seed": 3,
+            "cpus_per_trial": 2,
+        }
+    )
+    folder = RunFolder(config.folder)
+    study = open_study(folder.journal, space, seed=3)
+    folder.write_run_file(config, "the data's fingerprint")
+    run_trial(study, 0.6, 0.7, 0.8)
+    run_trial(study, 0.5, 0.4, status=TrialStatus.PRUNED)
+    study.space.suggest(study.ask())
+    return str(config.folder)
+
+
+def read(*words: str, **settings: Any) -> list[Any]:
+    return read_configurations(words, Settings(**settings))
+
+
+def test_parameters_beside_each_other_are_one_configuration_on_top_of_the_defaults() -> None:
+    (one,) = read("architecture=cnn_lstm", "lstm_units=64", "learning_rate=1e-2", "pooling=max")
+    asked = one.spec.hyperparameters
+    assert (asked.architecture, asked.lstm_units, asked.learning_rate) == ("cnn_lstm", 64, 0.01)
+    assert (asked.pooling, asked.filters, asked.batch_size) == ("max", 32, 64)
+    assert (one.epochs, one.spec.max_epochs, one.data.source) == (9, 9, "imdb-train")
+    assert one.spec.seed == derive_seed(0, "trial 0")  # as a search's first trial
+    assert (one.cpus, one.gpus, one.row) == (1, 0, None)
+
+
+def test_configurations_in_quotes_are_several() -> None:
+    three = read("lstm_units=8", "architecture=bilstm lstm_units=9", "batch_size=32")
+    said = [(each.title, dict(each.parameters)) for each in three]
+    assert said == [("lstm", {"lstm_units": 8, "batch_size": 32}), ("bilstm", {"lstm_units": 9})]
+
+
+def test_a_users_own_architecture_takes_what_it_likes() -> None:
+    (one,) = read(
+        "architecture=my.models:build", "units=3", "rate=0.5", "deep=true", "batch_size=8"
+    )
+    assert one.spec.hyperparameters.custom == {"units": 3, "rate": 0.5, "deep": True}
+    assert one.spec.hyperparameters.batch_size == 8
+
+
+def test_settings_are_for_parameters_too() -> None:
+    data = {"source": "rotten-tomatoes", "sample": 100}
+    (one,) = read("lstm_units=8", data=data, epochs=2, seed=5, cpus=3, gpus=0.5)
+    assert (one.data.source, one.data.sample, one.data_seed) == ("rotten-tomatoes", 100, 5)
+    assert (one.epochs, one.spec.seed) == (2, derive_seed(5, "trial 0"))
+    assert (one.cpus, one.gpus) == (3, 0.5)
+
+
+def test_a_row_is_asked_for_as_the_search_did(run: str, space: SearchSpace) -> None:
+    complete, pruned = read(f"{run}:0", f"{run}:1")
+    assert complete.spec.hyperparameters.lstm_units == 32  # the baseline
+    assert (complete.epochs, complete.spec.max_epochs) == (9, 9)
+    assert (pruned.epochs, pruned.spec.max_epochs) == (2, 9)  # the schedule knows all of them
+    assert (complete.spec.seed, complete.data_seed, complete.cpus) == (7, 3, 2)  # as it was noted
+    assert complete.row.fingerprint == "the data's fingerprint"
+    assert complete.row.is_asked_as_it_was
+
+
+def test_a_row_with_another_seed_or_length_is_another_training(run: str) -> None:
+    (seeded,) = read(f"{run}:1", seed=8)
+    assert seeded.spec.seed == derive_seed(8, "trial 1")
+    assert (seeded.data_seed, seeded.epochs) == (3, 2)
+    (longer,) = read(f"{run}:1", epochs=4)
+    assert (longer.epochs, longer.spec.max_epochs) == (4, 4)
+    assert not seeded.row.is_asked_as_it_was
+    assert not longer.row.is_asked_as_it_was
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["lstm_unit=3"], "lstm_unit: no such parameter; did you mean lstm_units?"),
+        (["lstm_units=x"], "lstm_units: must be a number, got 'x'"),
+        (["lstm_units=0"], "must be greater than or equal to 1, got 0"),
+        (["filters=3"], "lstm takes no filters; write another architecture"),
+        (["architecture=lstmm"], "architecture=lstmm: no such architecture; did you mean lstm?"),
+        (["lstm_units=3", "lstm_units=4"], "given twice; of several configurations write each"),
+        (["lstm_units=[3,4]"], "must be one value, such as lstm_units=64"),
+        (["lstm_units={int:[3,4]}"], "must be one value, such as lstm_units=64"),
+        (["lstm"], "did you mean architecture=lstm?"),
+        (["nonsense"], "must be a row .* or parameters"),
+        ([""], "must be a row .* or parameters"),
+        (["runs/none:1"], "runs/none: no such run folder"),
+    ],
+)
+def test_what_cannot_be_trained_is_refused(words: list[str], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        read(*words)
+
+
+def test_rows_that_cannot_be_trained_are_refused(run: str, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"no such trial in this run; its trials are 0 to 2"):
+        read(f"{run}:3")
+    with pytest.raises(UsageError, match="this trial has not ended"):
+        read(f"{run}:2")
+    with pytest.raises(UsageError, match=f"which row\\? write {run}:17"):
+        read(run)
+    with pytest.raises(UsageError, match="--data: a row is trained on its run's data"):
+        read(f"{run}:0", data={"source": "imdb"})
+    with pytest.raises(UsageError, match="different shares of their machine"):
+        read(f"{run}:0", "architecture=lstm lstm_units=3")
+    assert len(read(f"{run}:0", "architecture=lstm lstm_units=3", cpus=1)) == 2
+    file = tmp_path / "mine" / "run.yaml"
+    file.write_text(file.read_text().replace("trainer: keras", "trainer: toy"))
+    with pytest.raises(UsageError, match="this run was a rehearsal"):
+        read(f"{run}:0")
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"epochs": 0}, "--epochs: must be greater than or equal to 1, got 0"),
+        ({"seed": -1}, "--seed: must be greater than or equal to 0, got -1"),
+        ({"gpus": "some"}, "--gpus: must be a number or auto, got 'some'"),
+        ({"data": {"sample": 0}}, "--sample: must be greater than or equal to 1, got 0"),
+        ({"data": {"tokens": "bytes"}}, "--tokens: must be 'words'"),
+    ],
+)
+def test_settings_out_of_bounds_are_refused(given: dict[str, Any], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        make_settings(**{"data": {}, **given})
+
+
+@pytest.mark.parametrize(
+    ("words", "problem"),
+    [
+        (["{run}:0", "lstm_units=8"], r"^lstm_units=8: a row \(.*:0\) is trained as it was"),
+        (["lstm_units"], "^lstm_units: has no value; write lstm_units=VALUE"),
+    ],
+)
+def test_what_is_no_configuration_is_refused_with_what_to_write(
+    run: str, words: list[str], problem: str
+) -> None:
+    with pytest.raises(UsageError, match=problem):
+        read(*(word.format(run=run) for word in words))
+
+
+def test_data_of_a_row_is_refused_by_the_flag_that_was_typed(run: str) -> None:
+    settings = make_settings(data={"sample": 5, "source": None})
+    with pytest.raises(UsageError, match=r"^--sample: a row is trained on its run's"):
+        read_configurations([f"{run}:0"], settings)

@@ -1,0 +1,120 @@
+"""A user's own architecture: found, called with its parameters, checked."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tuner.errors import SpaceError, TrialFailed
+from tuner.settings.hyperparameters import resolve
+from tuner.training.builder import build_model
+from tuner.training.custom import check_importable
+
+MODELS = """
+import keras
+
+
+def build(*, vocabulary_size, n_classes, width=8):
+    ids = keras.Input((None,), dtype="int32")
+    x = keras.layers.Embedding(vocabulary_size, width)(ids)
+    x = keras.layers.GlobalMaxPooling1D()(x)
+    units, activation = (1, "sigmoid") if n_classes == 2 else (n_classes, "softmax")
+    return keras.Model(ids, keras.layers.Dense(units, activation=activation)(x))
+
+
+def five_outputs(*, vocabulary_size, n_classes):
+    return build(vocabulary_size=vocabulary_size, n_classes=5)
+
+
+def every_step(*, vocabulary_size, n_classes):
+    ids = keras.Input((None,), dtype="int32")
+    x = keras.layers.Embedding(vocabulary_size, 4)(ids)
+    return keras.Model(ids, keras.layers.Dense(1, activation="sigmoid")(x))
+
+
+def without_input(*, vocabulary_size, n_classes):
+    return keras.Sequential([keras.layers.Embedding(vocabulary_size, 4)])
+
+
+def text(*, vocabulary_size, n_classes):
+    return "a model"
+
+
+def broken(*, vocabulary_size, n_classes):
+    raise KeyError("units")
+
+
+NOT_A_FUNCTION = 3
+"""
+
+
+@pytest.fixture(autouse=True)
+def own_models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "own_models.py").write_text(MODELS)
+    (tmp_path / "own_broken_module.py").write_text("1 / 0")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "own_models", raising=False)
+
+
+def test_function_gets_vocabulary_classes_and_its_own_parameters() -> None:
+    hyperparameters = resolve("own_models:build", {"width": 4, "vocabulary_size": 50})
+
+    model = build_model(hyperparameters, n_classes=3)
+
+    assert model.count_params() == 50 * 4 + (4 + 1) * 3
+    assert np.asarray(model(np.array([[1, 2]], np.int32))).shape == (1, 3)
+
+
+@pytest.mark.parametrize(
+    ("function", "message"),
+    [
+        ("text", "returned str; return a keras.Model"),
+        ("five_outputs", r"output shape \(None, 5\); for 2 classes it must be \(None, 1\)"),
+        ("every_step", r"output shape \(None, None, 1\)"),
+        ("without_input", "without an input"),
+        ("broken", "raised KeyError: 'units'"),
+        ("missing", "own_models has no function missing"),
+    ],
+)
+def test_trial_fails_on_what_is_no_classifier(function: str, message: str) -> None:
+    with pytest.raises(TrialFailed, match=message):
+        build_model(resolve(f"own_models:{function}", {}), n_classes=2)
+
+
+def test_trial_fails_on_a_parameter_that_the_function_does_not_take() -> None:
+    with pytest.raises(TrialFailed, match="unexpected keyword argument 'depth'"):
+        build_model(resolve("own_models:build", {"depth": 2}), n_classes=2)
+
+
+@pytest.mark.parametrize(
+    ("architecture", "message"),
+    [
+        ("own_models:missing", "has no function missing; define it there"),
+        ("own_models:NOT_A_FUNCTION", "has no function NOT_A_FUNCTION"),
+        ("own_absent:build", "module own_absent cannot be imported .*ModuleNotFoundError"),
+        ("own_broken_module:build", "cannot be imported .ZeroDivisionError"),
+        ("own_models:", "is not of the form package.module:function"),
+        (":build", "is not of the form"),
+        ("a b:build", "is not of the form"),
+    ],
+)
+def test_driver_refuses_what_cannot_be_found(architecture: str, message: str) -> None:
+    with pytest.raises(SpaceError, match=message):
+        check_importable(architecture)
+
+
+def test_driver_accepts_a_function_that_is_there() -> None:
+    check_importable("own_models:build")
+
+
+def test_asking_for_a_function_loads_no_keras() -> None:
+    code = (
+        "import sys\n"
+        "from tuner.training.custom import check_importable\n"
+        "check_importable('json:dumps')\n"
+        "sys.exit('keras' in sys.modules or 'tensorflow' in sys.modules)"
+    )
+
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -1,0 +1,218 @@
+"""A worker's share of its machine, each in a process of its own: TensorFlow is configured once."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from tuner.training import devices
+from tuner.training.devices import device_name
+
+pytest.importorskip("tensorflow")
+
+
+def test_thread_pools_follow_the_cpus_once_a_process() -> None:
+    code = """if True:
+        import os, tensorflow as tf
+        from tuner.errors import ConfigError
+        from tuner.training import devices
+        devices.configure_device(cpus=0.5, gpus=0)
+        tf.constant(1) + 1
+        devices.configure_device(cpus=1, gpus=0)
+        threading = tf.config.threading
+        print(threading.get_intra_op_parallelism_threads())
+        print(threading.get_inter_op_parallelism_threads())
+        print(os.environ["OMP_NUM_THREADS"])
+        print(tf.config.get_visible_devices("GPU"), devices.device_name(cudnn=True))
+        for already in (devices._configured, None):
+            devices._configured = already
+            try:
+                devices.configure_device(cpus=3, gpus=0)
+            except ConfigError as error:
+                print(error)
+    """
+
+    ended = subprocess.run(
+        [sys.executable, "-c", code],
+        check=False,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "KERAS_BACKEND": "tensorflow"},
+    )
+
+    pools_and_refusals = ended.stdout.splitlines()
+    assert pools_and_refusals[:4] == ["1", "1", "1", "[] cpu"], ended.stderr
+    assert "use a new process" in pools_and_refusals[4]
+    assert "TensorFlow runs already" in pools_and_refusals[5]
+
+
+# -- shares of a GPU, with stand-ins for the backends ---------------------------------------------
+
+
+@pytest.fixture
+def environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, str]:
+    """The environment of a process that was not configured yet."""
+    variables = {"HOME": str(tmp_path), "PATH": ""}
+    monkeypatch.setattr(os, "environ", variables)
+    monkeypatch.setattr(devices, "_configured", None)
+    return variables
+
+
+class TensorFlowConfig:
+    """Writes down what `tf.config` is told on a machine with these GPUs."""
+
+    def __init__(self, cards: list[str]) -> None:
+        self.visible: list[str] | None = None
+        self.growing: list[str] = []
+        self.limits_mb: dict[str, int] = {}
+        self.list_physical_devices = lambda kind: cards
+        self.threading = SimpleNamespace(
+            set_intra_op_parallelism_threads=lambda count: None,
+            set_inter_op_parallelism_threads=lambda count: None,
+        )
+        self.experimental = SimpleNamespace(
+            set_memory_growth=lambda card, grows: self.growing.append(card)
+        )
+        self.LogicalDeviceConfiguration = lambda memory_limit: memory_limit
+
+    def set_visible_devices(self, cards: list[str], kind: str) -> None:
+        self.visible = cards
+
+    def set_logical_device_configuration(self, card: str, limits: list[int]) -> None:
+        (self.limits_mb[card],) = limits
+
+
+Configured = Callable[..., TensorFlowConfig]
+
+
+@pytest.fixture
+def configured(monkeypatch: pytest.MonkeyPatch, environment: dict[str, str]) -> Configured:
+    """TensorFlow's configuration for `gpus` on a machine with two."""
+
+    def configure(gpus: float, memory_mb: int | None = 16384) -> TensorFlowConfig:
+        config = TensorFlowConfig(["first", "second"])
+        monkeypatch.setitem(sys.modules, "tensorflow", SimpleNamespace(config=config))
+        monkeypatch.setattr(devices, "first_gpu_memory_mb", lambda _: memory_mb)
+        devices.configure_device(cpus=1, gpus=gpus)
+        return config
+
+    return configure
+
+
+def test_without_gpus_none_is_touched(configured: Configured) -> None:
+    config = configured(gpus=0)
+    assert (config.visible, config.growing, config.limits_mb) == ([], [], {})
+
+
+def test_a_fraction_is_a_little_less_than_its_share_of_the_first_gpu(
+    configured: Configured, environment: dict[str, str]
+) -> None:
+    config = configured(gpus=0.25)
+    assert config.visible == ["first"]
+    assert config.limits_mb == {"first": 3891}  # 95 % of 4096
+    assert config.growing == []
+    assert environment["CUDA_DEVICE_ORDER"] == "PCI_BUS_ID"
+
+
+def test_a_fraction_of_unknown_memory_grows_and_says_so(
+    configured: Configured, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = configured(gpus=0.25, memory_mb=None)
+    assert (config.visible, config.growing, config.limits_mb) == (["first"], ["first"], {})
+    assert capsys.readouterr().err == (
+        "nvidia-smi does not tell the GPU's memory: a trial with 0.25 of it takes what it needs\n"
+    )
+
+
+@pytest.mark.parametrize("gpus", [1.0, 2.0])
+def test_memory_of_whole_gpus_grows_on_all_that_are_visible(
+    configured: Configured, gpus: float, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = configured(gpus=gpus)
+    both = ["first", "second"]
+    assert (config.visible, config.growing, config.limits_mb) == (both, both, {})
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize(
+    ("gpus", "platforms", "fraction"),
+    [(0.0, "cpu", None), (0.5, None, "0.4750"), (1.0, None, None)],
+)
+def test_jax_gets_its_share_by_variables(
+    environment: dict[str, str], gpus: float, platforms: str | None, fraction: str | None
+) -> None:
+    environment["KERAS_BACKEND"] = "jax"
+    devices.configure_device(cpus=1, gpus=gpus)
+    assert environment.get("JAX_PLATFORMS") == platforms
+    assert environment.get("XLA_PYTHON_CLIENT_MEM_FRACTION") == fraction
+    assert environment["XLA_PYTHON_CLIENT_PREALLOCATE"] == "false"
+
+
+@pytest.mark.parametrize(
+    ("gpus", "visible", "device", "fractions"),
+    [(0.0, "", "cpu", []), (0.5, None, None, [0.475]), (1.0, None, None, [])],
+)
+def test_torch_gets_its_share_of_the_gpu(
+    monkeypatch: pytest.MonkeyPatch,
+    environment: dict[str, str],
+    gpus: float,
+    visible: str | None,
+    device: str | None,
+    fractions: list[float],
+) -> None:
+    told: list[Any] = []
+    cuda = SimpleNamespace(
+        is_available=lambda: True, set_per_process_memory_fraction=lambda share: told.append(share)
+    )
+    torch = SimpleNamespace(set_num_threads=lambda count: None, cuda=cuda)
+    monkeypatch.setitem(sys.modules, "torch", torch)
+    environment["KERAS_BACKEND"] = "torch"
+    devices.configure_device(cpus=1, gpus=gpus)
+    assert told == fractions
+    assert environment.get("CUDA_VISIBLE_DEVICES") == visible
+    assert environment.get("KERAS_TORCH_DEVICE") == device
+
+
+def test_the_backend_in_keras_settings_counts(environment: dict[str, str]) -> None:
+    settings = Path(environment["HOME"]) / ".keras" / "keras.json"
+    settings.parent.mkdir()
+    settings.write_text('{"backend": "jax"}')
+    devices.configure_device(cpus=1, gpus=0)
+    assert environment["JAX_PLATFORMS"] == "cpu"
+
+
+@pytest.mark.parametrize("text", ["{", "[]"])
+def test_settings_of_keras_that_cannot_be_read_mean_tensorflow(
+    configured: Configured, environment: dict[str, str], text: str
+) -> None:
+    settings = Path(environment["HOME"]) / ".keras" / "keras.json"
+    settings.parent.mkdir()
+    settings.write_text(text)
+    assert configured(gpus=0).visible == []
+
+
+# -- names ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("gpu", "cudnn", "name"),
+    [
+        (None, True, "cpu"),
+        (None, False, "cpu"),
+        ("NVIDIA H200", True, "NVIDIA H200"),
+        ("NVIDIA H200", False, "NVIDIA H200 (no cuDNN)"),
+    ],
+)
+def test_device_says_when_a_gpu_goes_without_cudnn(
+    gpu: str | None, cudnn: bool, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KERAS_BACKEND", "tensorflow")
+    monkeypatch.setattr("keras.backend.backend", lambda: "tensorflow")
+    monkeypatch.setattr("tuner.training.devices._tensorflow_gpu", lambda: gpu)
+
+    assert device_name(cudnn=cudnn) == name

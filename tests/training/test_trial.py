@@ -1,0 +1,250 @@
+"""Training with Keras: it learns, stops at once, traces little, keeps no memory."""
+
+import gc
+import math
+import weakref
+
+import keras
+import numpy as np
+import pytest
+
+from tuner.data import bucketed_batches, pad
+from tuner.errors import TrialDiverged, TrialFailed
+from tuner.settings.hyperparameters import ARCHITECTURES, resolve
+from tuner.training import trial as training_module
+from tuner.training.evaluation import evaluate
+from tuner.training.spec import TrialSpec
+from tuner.training.steps import fill_batch, make_train_step
+from tuner.training.trial import Training
+
+SMALL = {
+    "vocabulary_size": 20,
+    "embedding_size": 8,
+    "lstm_units": 8,
+    "batch_size": 16,
+    "max_length": 12,
+    "learning_rate": 0.02,
+}
+
+
+@pytest.fixture
+def make_training(make_sequences):
+    def _make(architecture: str = "lstm", *, n_classes: int = 2, epochs: int = 1, **more):
+        n = more.pop("n", 70)
+        return Training(
+            TrialSpec(0, resolve(architecture, {**SMALL, **more}), 3, epochs),
+            train=make_sequences(n, n_classes=n_classes, seed=1),
+            validation=make_sequences(40, n_classes=n_classes, seed=2),
+            n_classes=n_classes,
+        )
+
+    return _make
+
+
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_learns_what_is_easy(make_training, n_classes: int) -> None:
+    training = make_training("cnn_bilstm", n_classes=n_classes, n=400, epochs=4)
+
+    results = list(training.epochs())
+
+    assert results[-1].val_accuracy > 0.9
+    assert results[-1].val_f1 > 0.9
+    assert results[-1].loss < results[0].loss
+
+
+@pytest.mark.parametrize("architecture", sorted(ARCHITECTURES))
+def test_every_architecture_trains(make_training, architecture: str) -> None:
+    (result,) = make_training(architecture, n=20).epochs()
+
+    assert math.isfinite(result.val_loss)
+
+
+def test_model_is_the_one_that_was_scored(make_training, make_sequences) -> None:
+    training = make_training()
+    (result,) = training.epochs()
+    validation = make_sequences(40, n_classes=2, seed=2).view(vocabulary_size=20, max_length=12)
+
+    again = evaluate(training.model, validation, n_classes=2)
+
+    assert again.accuracy == result.val_accuracy
+    assert again.loss == result.val_loss
+
+
+def test_training_figures_are_means_over_every_sequence(make_training, make_sequences) -> None:
+    training = make_training(learning_rate=1e-12)  # the weights stay, so the order does not matter
+    (result,) = training.epochs()
+    train = make_sequences(70, n_classes=2, seed=1).view(vocabulary_size=20, max_length=12)
+
+    whole = evaluate(training.model, train, n_classes=2)
+
+    assert result.loss == pytest.approx(whole.loss, rel=1e-5)
+    assert result.accuracy == pytest.approx(whole.accuracy)
+
+
+def test_divergence_ends_the_epoch_at_once(make_training) -> None:
+    steps: list[int] = []
+    training = make_training()
+    classifier = training.model.get_layer("classifier")
+    classifier.set_weights([np.full_like(w, np.nan) for w in classifier.get_weights()])
+    step = make_train_step(training.model, batch_size=16)
+
+    def counted(ids, labels):
+        steps.append(len(ids))
+        return step(ids, labels)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("tuner.training.trial.make_train_step", lambda model, **_: counted)
+        with pytest.raises(TrialDiverged, match="loss became nan in epoch 1; lower learning_rate"):
+            list(training.epochs())
+
+    assert len(steps) == 1
+
+
+def test_divergence_in_the_last_step_shows_in_validation(make_training) -> None:
+    training = make_training()
+    model = training.model
+
+    def ruins_the_weights(ids, labels):
+        weights = model.get_layer("classifier").get_weights()
+        model.get_layer("classifier").set_weights([np.full_like(w, np.nan) for w in weights])
+        return 0.5, 0.5
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("tuner.training.trial.make_train_step", lambda model, **_: ruins_the_weights)
+        with pytest.raises(TrialDiverged, match="validation loss became nan in epoch 1"):
+            list(training.epochs())
+
+
+def test_error_inside_keras_is_a_failed_trial_with_its_cause(make_training) -> None:
+    training = make_training()
+    training.model.loss = None
+    training.model.compiled = False
+
+    with pytest.raises(TrialFailed, match=r"^\w+: \S") as caught:
+        list(training.epochs())
+
+    assert caught.value.__cause__ is not None
+
+
+def test_model_that_cannot_be_built_is_a_failed_trial(make_sequences) -> None:
+    with pytest.raises(TrialFailed, match="cannot be imported"):
+        Training(
+            TrialSpec(0, resolve("no_such_module:build", {}), 1, 1),
+            train=make_sequences(5, n_classes=2, seed=1),
+            validation=make_sequences(5, n_classes=2, seed=1),
+            n_classes=2,
+        )
+
+
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="counts TensorFlow's traces")
+def test_traces_once_whatever_the_widths(make_training) -> None:
+    traces: list[tuple[int | None, ...]] = []
+
+    @keras.saving.register_keras_serializable(package="test")
+    class Counting(keras.layers.Layer):
+        def call(self, ids):
+            traces.append(tuple(ids.shape))
+            return ids
+
+    training = make_training(epochs=2)
+    ids = keras.Input((None,), dtype="int32")
+    model = keras.Model(ids, training.model(Counting()(ids)))
+    model.compile(optimizer="sgd", loss="binary_crossentropy", weighted_metrics=["accuracy"])
+    traces.clear()
+
+    step = make_train_step(model, batch_size=4)
+    for rows, width in [(4, 8), (4, 16), (4, 24), (3, 8), (1, 32)]:
+        step(np.ones((rows, width), np.int32), np.zeros(rows, np.int32))
+        model.predict_on_batch(np.ones((rows, width), np.int32))
+
+    assert traces == [(4, None), (None, None)]  # of the training step, of the prediction
+
+
+def test_a_step_is_the_step_of_plain_keras_layers(make_training) -> None:
+    ours = make_training(optimizer="adam").model
+    ids = keras.Input((None,), dtype="int32")
+    x = keras.layers.LSTM(8)(keras.layers.Embedding(20, 8)(ids))
+    theirs = keras.Model(ids, keras.layers.Dense(1, activation="sigmoid")(x))
+    theirs.set_weights(ours.get_weights())
+    theirs.compile(optimizer=keras.optimizers.Adam(0.02), loss="binary_crossentropy")
+    rng = np.random.default_rng(0)
+    step = make_train_step(ours, batch_size=8)
+
+    for rows in (8, 8, 5):  # the last one is filled up
+        batch = rng.integers(1, 20, (rows, 7)).astype(np.int32)
+        labels = rng.integers(0, 2, rows).astype(np.int32)
+        loss, _ = step(batch, labels)
+        assert loss == pytest.approx(theirs.train_on_batch(batch, labels[:, None]), rel=1e-5)
+
+    for our, their in zip(ours.get_weights(), theirs.get_weights(), strict=True):
+        np.testing.assert_allclose(our, their, atol=2e-5)
+
+
+def test_filled_batch_keeps_the_mean_of_what_is_there() -> None:
+    ids, labels, weights = fill_batch(np.array([[1], [2], [3]]), np.array([0, 1, 1]), 8)
+
+    assert ids.shape == (8, 1)
+    assert labels.shape == (8, 1)
+    np.testing.assert_array_equal(ids[:3, 0], [1, 2, 3])
+    values = ids[:, 0].astype(float)
+    assert (weights * values).sum() / 8 == pytest.approx(2.0)
+    assert not weights[3:].any()
+
+
+def test_embedding_has_no_rows_for_words_that_the_data_lacks(make_training) -> None:
+    small, large = make_training(vocabulary_size=20), make_training(vocabulary_size=5000)
+    assert large.weights == small.weights
+    assert len(list(large.epochs())) == 1
+
+
+def test_model_is_freed_when_the_next_trial_starts(make_training) -> None:
+    training = make_training()
+    list(training.epochs())
+    model = weakref.ref(training.model)
+    del training
+
+    make_training()
+    gc.collect()
+
+    assert model() is None
+
+
+def test_first_steps_see_the_last_tokens_of_mixed_batches_later_ones_sorted_whole_sequences(
+    make_training, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mixed, widths = [], []
+
+    def batches(lengths, **options):
+        mixed.append(options["mixed_batches"])
+        return bucketed_batches(lengths, **options)
+
+    def padded(sequences, indices, **options):
+        widths.append(options["max_width"])
+        return pad(sequences, indices, **options)
+
+    monkeypatch.setattr(training_module, "bucketed_batches", batches)
+    monkeypatch.setattr(training_module, "pad", padded)
+    monkeypatch.setattr(training_module, "WARM_UP_STEPS", 7)
+    monkeypatch.setattr(training_module, "_WARM_UP_LENGTH", 4)
+
+    list(make_training(n=80, epochs=5).epochs())  # 5 steps an epoch
+
+    assert mixed == [7, 2, 0, 0, 0]
+    assert widths == [4] * 7 + [SMALL["max_length"]] * 18
+
+
+def test_a_short_trial_sees_whole_sequences_in_two_thirds_of_its_steps(
+    make_training, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    widths = []
+
+    def padded(sequences, indices, **options):
+        widths.append(options["max_width"])
+        return pad(sequences, indices, **options)
+
+    monkeypatch.setattr(training_module, "pad", padded)
+    monkeypatch.setattr(training_module, "_WARM_UP_LENGTH", 4)
+
+    list(make_training(n=80, epochs=3).epochs())
+
+    assert widths == [4] * 5 + [SMALL["max_length"]] * 10

@@ -1,0 +1,147 @@
+"""How many trials may run at once: what fits on the nodes that there are, or that an autoscaler would add for them."""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tuner.errors import ConfigError
+from tuner.settings.config import SearchConfig
+
+# What a node has, CPUs and GPUs among it, as Ray calls them.
+Resources = Mapping[str, float]
+
+_LOOKS_EVERY_S = 2.0
+_ROUNDING = 1e-9  # a third of a GPU, three times, is one
+
+
+@dataclass(frozen=True)
+class NodeType:
+    """A kind of node that an autoscaler starts."""
+
+    resources: Resources  # empty when nobody said
+    most: int
+
+
+@dataclass(frozen=True)
+class Growth:
+    """What a cluster may become."""
+
+    node_types: tuple[NodeType, ...]
+    most_nodes: int  # of all types together
+    head: Resources = field(default_factory=dict)  # what the head has for trials
+
+    def fit(self, config: SearchConfig) -> int:
+        """Trials that the fully grown cluster has room for."""
+        rooms = sorted(
+            (fit_on(kind.resources, config) for kind in self.node_types for _ in range(kind.most)),
+            reverse=True,
+        )
+        return sum(rooms[: self.most_nodes]) + fit_on(self.head, config)
+
+
+class Capacity:
+    """How many trials may run at once, as nodes come and go.
+
+    Args:
+        config: what a trial needs, and the most at once that was asked for.
+        nodes: looks what every living node has.
+        grown: trials that fit once an autoscaler has started all it may; so many wait for it to do so.
+        most: an upper limit from elsewhere, memory say.
+        clock: seconds, from any start.
+    """
+
+    def __init__(
+        self,
+        config: SearchConfig,
+        nodes: Callable[[], Sequence[Resources]],
+        *,
+        grown: int = 0,
+        most: int | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._config = config
+        self._nodes = nodes
+        self._clock = clock
+        self._grown = grown
+        self._limits = [limit for limit in (most, config.max_concurrent) if limit is not None]
+        self._looked_at: float | None = None
+        self._trials = 0
+
+    def __call__(self) -> int:
+        """The number for now, 1 at least: a trial that waits is what has an autoscaler start a node."""
+        now = self._clock()
+        if self._looked_at is None or now - self._looked_at >= _LOOKS_EVERY_S:
+            fit = sum(fit_on(node, self._config) for node in self._nodes())
+            self._trials = max(1, min([max(fit, self._grown), *self._limits]))
+            self._looked_at = now
+        return self._trials
+
+
+def fit_on(node: Resources, config: SearchConfig) -> int:
+    """Trials that one node has room for: a trial never spans two."""
+    fit = node.get("CPU", 0.0) / config.cpus_per_trial
+    if config.gpus:
+        fit = min(fit, node.get("GPU", 0.0) / config.gpus)
+    return int(fit + _ROUNDING)
+
+
+def check_fits(
+    where: str, config: SearchConfig, nodes: Sequence[Resources], *, gpus_known: bool = True
+) -> None:
+    """Refuses trials that no node would ever have room for.
+
+    Args:
+        where: what the nodes are, in words.
+        nodes: those that there are or could be.
+        gpus_known: whether it is known how many GPUs they have.
+
+    Raises:
+        ConfigError: not even one fits.
+    """
+    cpus = max((node.get("CPU", 0.0) for node in nodes), default=0.0)
+    gpus = max((node.get("GPU", 0.0) for node in nodes), default=0.0)
+    on_one_node = "" if where == "this machine" else " on its largest node"
+    if config.cpus_per_trial > cpus:
+        raise ConfigError(
+            f"--cpus-per-trial: {where} has {cpus:g} CPUs{on_one_node}, got {config.cpus_per_trial:g}; "
+            "ask for fewer"
+        )
+    if gpus_known and config.gpus > gpus:
+        raise ConfigError(
+            f"--gpus-per-trial: {where} has {gpus:g} GPUs{on_one_node}, got {config.gpus:g}; "
+            "ask for fewer (`tuner doctor` shows what is seen)"
+        )
+
+
+def read_growth(file: Path) -> Growth | None:
+    """What the cluster that `ray up` made may become; None where this is not such a cluster's head.
+
+    Args:
+        file: the cluster's description as `ray up` leaves it on the head, `~/ray_bootstrap_config.yaml`.
+    """
+    try:
+        content = yaml.safe_load(file.read_text(encoding="utf-8"))
+        types = dict(content["available_node_types"])
+        # On machines of one's own there is one type for all, and nobody knows what it has.
+        is_local = content["provider"]["type"] == "local"
+        head = (
+            types[content["head_node_type"]] if is_local else types.pop(content["head_node_type"])
+        )
+        return Growth(
+            tuple(
+                NodeType(_resources(kind), int(kind.get("max_workers", content["max_workers"])))
+                for kind in types.values()
+            ),
+            most_nodes=int(content["max_workers"]),
+            head=_resources(head),
+        )
+    except (OSError, yaml.YAMLError, KeyError, TypeError, ValueError, AttributeError):
+        return None
+
+
+def _resources(kind: Mapping[str, Any]) -> Resources:
+    return {name: float(amount) for name, amount in (kind.get("resources") or {}).items()}

@@ -1,0 +1,227 @@
+"""The one place where Ray Tune's vocabulary meets ours: a thin searcher and a thin scheduler over a SearchSession.
+
+What Tune 2.60 calls (measured): `suggest`, then for every result the scheduler's `on_trial_result`, but not for one
+that says done, then the searcher's `on_trial_complete` with the last result, or with `error=True` when the actor
+died. It logs what is raised in these and goes on, so `Heartbeat` raises it again.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import ray
+from ray import tune
+from ray.tune.execution import class_cache
+from ray.tune.experiment import Trial
+from ray.tune.schedulers import FIFOScheduler, TrialScheduler
+from ray.tune.search import Searcher
+
+from tuner.execution.cluster import Cluster
+from tuner.execution.deaths import Inquest
+from tuner.execution.interrupts import InterruptFlag, TimeIsUp
+from tuner.execution.mirror import Mirror
+from tuner.execution.run_files import RunFiles
+from tuner.execution.trainable import Report, to_ray_config
+from tuner.run.status import TrialStatus
+from tuner.search.session import SearchSession
+
+
+class _Adapter:
+    """Tune pickles its searcher, scheduler and callbacks to restore them; ours are disposable, so it gets nothing."""
+
+    _session: SearchSession
+
+    def __reduce__(self) -> tuple[type[object], tuple[()]]:
+        return object, ()
+
+    @contextmanager
+    def _keeping_errors(self) -> Iterator[None]:
+        """Keeps what is raised for `Heartbeat`; until then nothing else is done, or the study might be damaged."""
+        if self._session.error is not None:
+            raise self._session.error
+        try:
+            yield
+        except Exception as error:
+            self._session.error = self._session.error or error
+            raise
+
+    def _note(self, number: int, report: Report) -> bool:
+        """Passes a report on, once; True when the trial should stop."""
+        if report.facts is not None:
+            self._session.note_facts(number, report.facts)
+        if report.epoch is None:
+            return False
+        return self._session.end_epoch(number, report.epoch)
+
+
+class StudySearcher(_Adapter, Searcher):  # type: ignore[misc]
+    """Suggest = ask the study, complete = tell it."""
+
+    def __init__(self, session: SearchSession) -> None:
+        super().__init__()
+        self._session = session
+        self._numbers: dict[str, int] = {}  # Tune's trial id -> the study's trial number
+
+    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
+        """The next trial; None while as many run as may, FINISHED when the budget is used up."""
+        with self._keeping_errors():
+            if not self._session.has_budget:
+                # Told so once, Tune never asks again, but a trial that still runs may have to run again.
+                return str(Searcher.FINISHED) if self._session.is_done else None
+            if not self._session.has_room:
+                return None
+            spec = self._session.start_trial()
+            self._numbers[trial_id] = spec.number
+            return to_ray_config(spec)
+
+    def on_trial_complete(
+        self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
+    ) -> None:
+        """The trial ended by itself or was stopped by the scheduler, which alone learns why a process died."""
+        with self._keeping_errors():
+            number = self._numbers.pop(trial_id, None)
+            if number is None or error or result is None:
+                return
+            report = Report.from_result(result)
+            if report.status is None:  # the scheduler's decision; the epoch is noted already
+                self._session.end_trial(number, TrialStatus.PRUNED)
+            else:
+                self._note(number, report)
+                if report.model is not None:
+                    self._session.keep_model(number, report.model)
+                self._session.end_trial(number, report.status, report.error)
+
+    def save(self, checkpoint_path: str) -> None:
+        """Nothing: the study is the memory."""
+
+    def restore(self, checkpoint_path: str) -> None:
+        """Never called: a search is resumed by opening its study."""
+        raise NotImplementedError("open the study instead")
+
+    def save_to_dir(self, checkpoint_dir: str, session_str: str = "default") -> None:
+        """Nothing, see `save`."""
+
+
+class StudyScheduler(_Adapter, FIFOScheduler):  # type: ignore[misc]
+    """Result = report to the study, which says whether to stop."""
+
+    def __init__(self, session: SearchSession, inquest: Inquest) -> None:
+        super().__init__()
+        self._session = session
+        self._inquest = inquest
+
+    def on_trial_error(self, tune_controller: object, trial: Trial) -> None:
+        """The trial's process died: the trial runs again, unless it took more memory than there is."""
+        with self._keeping_errors():
+            number = trial.config["number"]
+            death = self._inquest.why(_error_text(trial))
+            if death.is_out_of_memory:
+                self._session.end_trial(number, TrialStatus.OUT_OF_MEMORY, death.reason)
+            else:
+                self._session.lose_trial(number, death.reason, is_charged=not death.is_the_nodes)
+
+    def on_trial_result(self, tune_controller: object, trial: Trial, result: dict[str, Any]) -> str:
+        """Notes the epoch; STOP when the pruner says so."""
+        with self._keeping_errors():
+            should_stop = self._note(trial.config["number"], Report.from_result(result))
+            return str(TrialScheduler.STOP if should_stop else TrialScheduler.CONTINUE)
+
+    def choose_trial_to_run(self, tune_controller: Any) -> Trial | None:
+        """The next pending trial, after Tune has forgotten those that ended."""
+        _forget_ended_trials(tune_controller)
+        chosen: Trial | None = super().choose_trial_to_run(tune_controller)
+        return chosen
+
+
+def _error_text(trial: Trial) -> str:
+    """What Ray said of the error that ended the trial: Tune has written it down just before."""
+    try:
+        return Path(trial.error_file or "").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
+
+
+def _forget_ended_trials(tune_controller: Any) -> None:
+    """Drops ended trials from Tune's own lists, which it walks at every step and writes down when all is done.
+
+    6,000 of them made every step 2 ms longer, the driver 80 MB larger and the search's end last half a minute. The
+    study has them.
+    """
+    trials: list[Trial] = tune_controller.get_trials()
+    if any(trial.is_finished() for trial in trials):
+        trials[:] = [trial for trial in trials if not trial.is_finished()]
+        # What a scheduler is handed hides all but a few methods of the controller.
+        controller = tune_controller._tune_controller
+        controller._trials_to_cache.intersection_update(trials)
+        controller._live_trials.intersection_update(trials)  # where it leaves those that broke
+
+
+class Heartbeat(_Adapter, tune.Callback):  # type: ignore[misc]
+    """Between two of Tune's steps (at most 0.1 s each): acts on Ctrl-C, keeps the files in step."""
+
+    def __init__(
+        self,
+        session: SearchSession,
+        cluster: Cluster,
+        inquest: Inquest,
+        flag: InterruptFlag,
+        files: RunFiles,
+        mirror: Mirror,
+    ) -> None:
+        self._session = session
+        self._inquest = inquest
+        self._cluster = cluster
+        self._flag = flag
+        self._files = files
+        self._mirror = mirror
+
+    def on_trial_start(
+        self, iteration: int, trials: list[Trial], trial: Trial, **info: object
+    ) -> None:
+        """The trial has got its process."""
+        self._session.begin_trial(trial.config["number"])
+
+    def on_step_begin(self, iteration: int, trials: list[Trial], **info: object) -> None:
+        """Raises Interrupted if a signal came, SearchError if Ray died."""
+        self._flag.check()
+        self._cluster.check_alive()
+
+    def on_step_end(self, iteration: int, trials: list[Trial], **info: object) -> None:
+        """Raises what Tune swallowed, acts on a signal or the clock, and writes the leaderboard if it is due."""
+        if self._session.error is not None:
+            raise self._session.error
+        self._flag.check()
+        self._inquest.watch()
+        if self._session.is_out_of_time:
+            raise TimeIsUp
+        for number in self._session.newly_hanging():
+            _end_process([trial for trial in trials if trial.config["number"] == number])
+        self._files.write_if_due()
+        self._mirror.copy_if_due()
+
+
+@contextmanager
+def workers_at_hand() -> Iterator[None]:
+    """Has trials take the processes that Ray starts while it starts itself, instead of new ones: 2 s less to wait.
+
+    Tune gives its actors an environment of their own, the variables of this process, which keeps these from them. Only
+    for a Ray that this process started: there every process has inherited them.
+    """
+    original = class_cache._ActorClassCache.get
+
+    def get(cache: Any, trainable: type[object]) -> Any:
+        return cache._cache.setdefault(trainable, ray.remote(trainable))
+
+    class_cache._ActorClassCache.get = get
+    try:
+        yield
+    finally:
+        class_cache._ActorClassCache.get = original
+
+
+def _end_process(trials: list[Trial]) -> None:
+    """Ends the processes of these trials; Tune then learns that they died."""
+    for trial in trials:
+        if trial.temporary_state.ray_actor is not None:
+            ray.kill(trial.temporary_state.ray_actor)

@@ -1,0 +1,64 @@
+"""Keeps a run's files in step with its study while trials run."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+
+from tuner.run.csv_text import write_csv
+from tuner.run.folder import RunFolder
+from tuner.run.leaderboard import curves, leaderboard
+from tuner.run.records import StudyReader
+from tuner.run.snapshot import point_of, write_snapshot
+
+_EVERY_S = 2.0
+# Of the driver's time, at most, that writing may take: a long study is written less often.
+_SHARE = 0.02
+
+
+class RunFiles(ABC):
+    """Writes files, but never so often that it slows the trials down.
+
+    Args:
+        clock: seconds, from any start.
+    """
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._due_at = clock()
+        self._is_stale = True
+
+    def mark_stale(self) -> None:
+        """Something happened that the files do not show yet."""
+        self._is_stale = True
+
+    def write_if_due(self) -> None:
+        """Writes when there is news and the last writing was long enough ago."""
+        if self._is_stale and self._clock() >= self._due_at:
+            self.write()
+
+    def write(self) -> None:
+        """Writes now."""
+        began = self._clock()
+        self._write()
+        now = self._clock()
+        self._is_stale = False
+        self._due_at = now + max(_EVERY_S, (now - began) / _SHARE)
+
+    @abstractmethod
+    def _write(self) -> None:
+        """Writes what the study says."""
+
+
+class LeaderboardFiles(RunFiles):
+    """`leaderboard.csv`, `curves.csv`, and of a long leaderboard a snapshot that is read at once."""
+
+    def __init__(self, folder: RunFolder, reader: StudyReader, clock: Callable[[], float]) -> None:
+        super().__init__(clock)
+        self._folder = folder
+        self._reader = reader
+
+    def _write(self) -> None:
+        point = point_of(self._reader, self._folder.journal)
+        board = leaderboard(self._reader)
+        write_csv(board, self._folder.leaderboard)
+        write_csv(curves(self._reader), self._folder.curves)
+        write_snapshot(board, self._reader, point, self._folder.snapshot)

@@ -1,0 +1,106 @@
+"""A search: its study, its task and its files, to be run in a sitting."""
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from tuner.data import Dataset, Split, load_dataset
+from tuner.execution.outcome import EndReason, SearchOutcome
+from tuner.execution.run_files import LeaderboardFiles
+from tuner.execution.runner import checkpoints_of, run_plan
+from tuner.run.events import SearchListener, SilentListener
+from tuner.run.folder import RunFolder
+from tuner.run.records import StudyReader
+from tuner.search.study import SearchStudy, create_or_open_study
+from tuner.settings.config import SearchConfig, TrainerName
+from tuner.tracking.choice import check_sinks
+
+if TYPE_CHECKING:
+    from tuner.execution.trainable import Task
+
+__all__ = ["EndReason", "SearchOutcome", "run_search"]
+
+
+def run_search(config: SearchConfig, listener: SearchListener | None = None) -> SearchOutcome:
+    """Runs trials until the budget is used up; the same call again goes on where it stopped.
+
+    Raises:
+        UsageError: the request cannot be met; nothing was started and no new run folder is left.
+        SearchError: every trial failed, Ray does not start, or a file cannot be written.
+        Interrupted, StopRequested: it was asked to end before its first trial.
+    """
+    check_sinks(config)
+    dataset = load_dataset(config.data, seed=config.seed)
+    plan = SearchPlan(config, RunFolder(config.folder), dataset)
+    return run_plan(plan, listener or SilentListener())
+
+
+@dataclass(frozen=True)
+class SearchPlan:
+    """See `tuner.execution.runner.Plan`."""
+
+    config: SearchConfig
+    folder: RunFolder
+    dataset: Dataset
+
+    def check(self) -> None:
+        """Refuses to continue another search under this name."""
+        self.folder.check_same_search(self.config, self.dataset.fingerprint)
+
+    def is_done(self) -> bool:
+        """Whether an earlier sitting used the budget up."""
+        if not self.folder.journal.is_file():
+            return False
+        study = self._open(workers=1)
+        finished = len(study.finished_trials())
+        if not self.config.is_budget_used(trials=finished, seconds=study.seconds_before):
+            return False
+        study.requeue_cut_off_trials()
+        self.files(study).write()
+        if not self.folder.run_file.is_file():
+            self.folder.write_run_file(self.config, self.dataset.fingerprint)
+        return True
+
+    def open(self, workers: int) -> SearchStudy:
+        """The study in the run folder, made with its baselines if it is new."""
+        self.folder.write_run_file(self.config, self.dataset.fingerprint)
+        return self._open(workers)
+
+    def _open(self, workers: int) -> SearchStudy:
+        return create_or_open_study(
+            self.folder.journal,
+            self.config.space,
+            seed=self.config.seed,
+            sampler=self.config.sampler,
+            pruner=self.config.pruner,
+            max_epochs=self.config.epochs,
+            workers=workers,
+            objectives=self.config.two_objectives,
+        )
+
+    def task(self, config: SearchConfig) -> "Task":
+        """Learn from the training split, be ranked on the validation split."""
+        return make_task(config, self.folder, self.dataset)
+
+    def files(self, study: SearchStudy) -> LeaderboardFiles:
+        """Leaderboard and curves."""
+        return LeaderboardFiles(self.folder, StudyReader(study.study), time.monotonic)
+
+
+def make_task(config: SearchConfig, folder: RunFolder, dataset: Dataset) -> "Task":
+    """What all trials share that learn from the training split and are measured on the validation split."""
+    from tuner.execution.trainable import Task
+
+    checkpoints = checkpoints_of(config, dataset)
+    task = Task(
+        train=dataset.splits[Split.TRAIN],
+        validation=dataset.splits[Split.VALIDATION],
+        n_classes=len(dataset.class_names),
+        trainer=config.trainer,
+        cpus=config.cpus_per_trial,
+        gpus=config.gpus,
+        logs=str(folder.logs.resolve()),
+        checkpoints=checkpoints.place if checkpoints is not None else None,
+        fingerprint=dataset.fingerprint,
+    )
+    return task.without_data() if config.trainer is TrainerName.TOY else task

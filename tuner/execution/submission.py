@@ -1,0 +1,68 @@
+"""A search packed for a cluster's job server: its settings, its data and its own architectures in one folder."""
+
+import importlib.util
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+from tuner.errors import ConfigError
+from tuner.settings.config import SearchConfig
+from tuner.settings.hyperparameters import is_custom
+from tuner.settings.yaml_files import to_yaml
+from tuner.storage import is_url
+
+RUN_FILE = "run.yaml"
+_LARGEST_MB = 200  # Ray packs 512 MiB at most
+
+
+def pack_submission(config: SearchConfig, folder: Path) -> None:
+    """Fills `folder` with all that `tuner search --config run.yaml` needs on the head.
+
+    Raises:
+        ConfigError: the data file is too large to travel, or an architecture's module is not in this folder.
+    """
+    settings: dict[str, Any] = config.model_dump(
+        mode="json", exclude_none=True, exclude={"space", "address"}
+    )
+    settings["name"] = config.run_name
+    if not is_url(config.out) and not config.out.startswith(("/", "~")):
+        # A job's own folder goes when the cluster does, or sooner.
+        settings["out"] = f"~/{config.out}"
+    place = config.storage_path
+    if place is not None and not is_url(place) and not place.startswith(("/", "~")):
+        raise ConfigError(
+            f"storage_path: {place} is of this machine; write a path of all nodes, or a URL"
+        )
+    if config.mlflow is not None and not config.mlflow.startswith(
+        ("http:", "https:", "/", "~", "sqlite:////")
+    ):
+        raise ConfigError(
+            f"mlflow: {config.mlflow} is of this machine; write a server's address, or a path of the head"
+        )
+    source = Path(os.path.expanduser(config.data.source))
+    if source.is_file():
+        megabytes = source.stat().st_size / 1e6
+        if megabytes > _LARGEST_MB:
+            raise ConfigError(
+                f"data: {source} has {megabytes:.0f} MB, {_LARGEST_MB} may travel with a job; "
+                "put it on the head, and write its path there with `tuner search` instead"
+            )
+        shutil.copy(source, folder / source.name)
+        settings["data"]["source"] = source.name
+    for architecture in config.space.architectures:
+        if is_custom(architecture):
+            _copy_module(architecture.split(":")[0], folder)
+    record = {"space": config.space.to_mapping(), **settings}
+    (folder / RUN_FILE).write_text(to_yaml(record), encoding="utf-8")
+
+
+def _copy_module(name: str, folder: Path) -> None:
+    """Copies a module or package of the current folder; one that is installed is the cluster's to have."""
+    top = name.split(".")[0]
+    if Path(f"{top}.py").is_file():
+        shutil.copy(f"{top}.py", folder)
+    elif Path(top, "__init__.py").is_file():
+        shutil.copytree(top, folder / top, ignore=shutil.ignore_patterns("__pycache__"))
+    elif importlib.util.find_spec(top) is None:
+        raise ConfigError(f"architecture {name}: no {top}.py in this folder; run tuner beside it")

@@ -1,0 +1,236 @@
+"""The process that trains: a Ray Tune trainable that lives on from trial to trial.
+
+Starting a process and importing TensorFlow costs seconds, a reused one nothing (FACTS), so a trial's failure is
+caught here and reported as a result: an exception would end the process. What is imported at module level is
+imported by every worker; Keras comes with the first real trial.
+"""
+
+import functools
+import gc
+import json
+import os
+import socket
+import sys
+import traceback
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from ray import tune
+
+from tuner.data import EncodedSequences
+from tuner.errors import ConfigError, TunerError
+from tuner.run.status import TrialFacts, TrialStatus
+from tuner.settings.config import TrainerName
+from tuner.settings.hyperparameters import Hyperparameters
+from tuner.settings.space import Metric
+from tuner.storage import Storage
+from tuner.text import one_line
+from tuner.training.checkpoint import Checkpoint
+from tuner.training.failures import status_of
+from tuner.training.npz_file import to_bytes
+from tuner.training.spec import EpochResult, TrainsByEpoch, TrialSpec
+
+_REASON_LENGTH = 300
+
+
+@dataclass(frozen=True)
+class Task:
+    """What every trial of a search shares. The arrays lie once a node, in Ray's object store, read-only."""
+
+    train: EncodedSequences
+    validation: EncodedSequences
+    n_classes: int
+    trainer: TrainerName
+    cpus: float
+    gpus: float
+    logs: str
+    checkpoints: str | None = None  # a path or URL
+    fingerprint: str = ""  # of the data
+    # The models of trials that end are measured on it, and kept.
+    held_out: EncodedSequences | None = None
+    metric: Metric | None = None  # by which an epoch is the best; with `held_out`
+
+    def without_data(self) -> "Task":
+        """The same task for trials that look at no data."""
+        nothing = EncodedSequences(
+            tokens=np.zeros(0, np.int32),
+            offsets=np.zeros(1, np.int64),
+            labels=np.zeros(0, np.int32),
+        )
+        return replace(self, train=nothing, validation=nothing)
+
+
+def to_ray_config(spec: TrialSpec) -> dict[str, Any]:
+    """A trial's spec as Tune carries it: one string, so that Tune has nothing to expand or to name trials after."""
+    content = {**asdict(spec), "hyperparameters": spec.hyperparameters.model_dump(mode="json")}
+    return {"number": spec.number, "spec": json.dumps(content)}
+
+
+def from_ray_config(config: dict[str, Any]) -> TrialSpec:
+    """The inverse of `to_ray_config`."""
+    content = json.loads(config["spec"])
+    hyperparameters = Hyperparameters.model_validate(content.pop("hyperparameters"))
+    return TrialSpec(hyperparameters=hyperparameters, **content)
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a worker says of its trial, once an epoch."""
+
+    epoch: EpochResult | None = None
+    facts: TrialFacts | None = None  # with the first epoch
+    status: TrialStatus | None = None  # with the last one
+    error: str | None = None
+    # With the last one, where models are kept; see `tuner.training.npz_file`.
+    model: bytes | None = None
+
+    def to_result(self) -> dict[str, Any]:
+        """As Tune carries it: one string, because Tune flattens and renames what is nested."""
+        content = asdict(replace(self, model=None))
+        return {
+            "report": json.dumps(content),
+            "done": self.status is not None,
+            **({"model": self.model} if self.model is not None else {}),
+        }
+
+    @classmethod
+    def from_result(cls, result: dict[str, Any]) -> "Report":
+        """The inverse of `to_result`."""
+        content = json.loads(result["report"])
+        return cls(
+            epoch=EpochResult(**content["epoch"]) if content["epoch"] else None,
+            facts=TrialFacts(**content["facts"]) if content["facts"] else None,
+            status=TrialStatus(content["status"]) if content["status"] else None,
+            error=content["error"],
+            model=result.get("model"),
+        )
+
+
+class TrialActor(tune.Trainable):  # type: ignore[misc]
+    """Runs one trial after the other; a `step` is an epoch."""
+
+    def setup(self, config: dict[str, Any], *, task: Task) -> None:
+        """Prepares the process, once."""
+        _redirect_output(Path(task.logs))
+        self._task = task
+        self._checkpoint: Checkpoint | None = None
+        self._begin(config)
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        """Takes up the next trial."""
+        self._begin(new_config)
+        return True
+
+    def step(self) -> dict[str, Any]:
+        """Trains one epoch and reports it."""
+        return self._next_report().to_result()
+
+    def _next_report(self) -> Report:
+        try:
+            return self._report(next(self._results))
+        except StopIteration:
+            return Report(status=TrialStatus.COMPLETE)
+        except Exception as error:  # ends the trial, not the process: the next one needs it
+            traceback.print_exception(error)  # to the worker's log, for whoever wants the details
+            return Report(status=status_of(error), error=_reason(error))
+
+    def _report(self, result: EpochResult) -> Report:
+        is_last = result.epoch >= self._spec.epochs
+        return Report(
+            epoch=result,
+            facts=self._facts if result.epoch == 1 else None,
+            status=TrialStatus.COMPLETE if is_last else None,
+            model=self._trained_model() if is_last and self._task.held_out is not None else None,
+        )
+
+    def _trained_model(self) -> bytes:
+        assert self._task.held_out is not None
+        return to_bytes(self._training.finish(self._task.held_out))
+
+    def save_checkpoint(self, checkpoint_dir: str) -> None:
+        """Nothing: trials keep their own, see `tuner.training.checkpoint`."""
+
+    def load_checkpoint(self, checkpoint: object) -> None:
+        """Nothing, see `save_checkpoint`."""
+
+    def _begin(self, config: dict[str, Any]) -> None:
+        if self._checkpoint is not None:
+            self._checkpoint.remove()  # the last trial's, which was stopped
+        self._spec = from_ray_config(config)
+        self._checkpoint = _make_checkpoint(self._spec, self._task)
+        self._results = self._train(self._spec)  # and the last trial's model is free to go
+
+    def _train(self, spec: TrialSpec) -> Iterator[EpochResult]:
+        training = self._training = _make_training(spec, self._task, self._checkpoint)
+        self._facts = TrialFacts(
+            seed=spec.seed,
+            host=socket.gethostname(),
+            device=training.device,
+            weights=training.weights,
+        )
+        yield from training.epochs()
+
+
+def _make_checkpoint(spec: TrialSpec, task: Task) -> Checkpoint | None:
+    if task.checkpoints is None:
+        return None
+    try:
+        return Checkpoint(Storage(task.checkpoints), spec, task.fingerprint)
+    except ConfigError as error:  # just now, or from this node: the trial goes on without
+        print(f"no checkpoints: {error}", file=sys.stderr)  # noqa: T201 - to the worker's log
+        return None
+
+
+def _make_training(spec: TrialSpec, task: Task, checkpoint: Checkpoint | None) -> TrainsByEpoch:
+    if task.trainer is TrainerName.TOY:
+        from tuner.training.toy import ToyTraining
+
+        return ToyTraining(spec, n_classes=task.n_classes, checkpoint=checkpoint)
+    from tuner.training.devices import configure_device
+
+    configure_device(cpus=task.cpus, gpus=task.gpus)
+    from tuner.training.trial import Training
+
+    _spare_the_collector()
+    return Training(
+        spec,
+        train=task.train,
+        validation=task.validation,
+        n_classes=task.n_classes,
+        checkpoint=checkpoint,
+        keep_best=task.metric,
+    )
+
+
+@functools.cache
+def _spare_the_collector() -> None:
+    """Has Python's garbage collector pass over all that the imports made, once and for all.
+
+    Keras' `clear_session` has it walk over everything between two trials, and TensorFlow is a million objects.
+    """
+    gc.collect()
+    gc.freeze()
+
+
+def _reason(error: Exception) -> str:
+    """An error as a leaderboard's cell shows it; ours say everything, others need their type."""
+    text = one_line(str(error))
+    if not isinstance(error, TunerError):
+        text = f"{type(error).__name__}: {text}"
+    return text if len(text) <= _REASON_LENGTH else f"{text[: _REASON_LENGTH - 1]}…"
+
+
+def _redirect_output(logs: Path) -> None:
+    """Sends this process's output to the run's logs, where the run folder can be reached from this node."""
+    if not logs.is_dir():
+        return
+    with suppress(OSError):
+        path = logs / f"worker-{socket.gethostname()}-{os.getpid()}.log"
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+        os.dup2(handle, 1)
+        os.dup2(handle, 2)
+        os.close(handle)

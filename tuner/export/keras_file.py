@@ -1,0 +1,40 @@
+"""A trained model from its weights, as a Keras model again. Only who needs it imports this module: it loads Keras."""
+
+from pathlib import Path
+
+import keras
+
+from tuner.export.portable import export_onnx, export_saved_model
+from tuner.settings.hyperparameters import Hyperparameters
+from tuner.training.builder import build_model
+from tuner.training.failures import trial_errors
+from tuner.training.spec import TrainedModel
+
+
+def save_keras_model(
+    trained: TrainedModel,
+    hyperparameters: Hyperparameters,
+    *,
+    n_classes: int,
+    path: Path,
+    saved_model: Path | None = None,
+    onnx: Path | None = None,
+) -> None:
+    """Writes the model as a `.keras` file, and where paths are given in other programs' forms, too.
+
+    Raises:
+        TrialFailed: the weights are not of these hyperparameters.
+        ConfigError: it cannot be written in one of these forms.
+    """
+    with trial_errors():
+        keras.backend.clear_session()
+        model = build_model(
+            hyperparameters.model_copy(update={"vocabulary_size": trained.vocabulary_size}),
+            n_classes=n_classes,
+        )
+        model.set_weights(list(trained.weights))
+        model.save(path)
+        if saved_model is not None:
+            export_saved_model(model, saved_model)
+        if onnx is not None:
+            export_onnx(model, onnx)

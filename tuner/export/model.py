@@ -1,0 +1,194 @@
+"""Writes the model that one can use: one or several averaged, with all that predicting from raw text takes."""
+
+import os
+import re
+import tempfile
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from tuner.data import Dataset, EncodedSequences, Split
+from tuner.errors import ConfigError, RunFolderError
+from tuner.export.classifier import DESCRIPTION, Classifier, Description, Member
+from tuner.export.formats import ExportFormat, beside
+from tuner.output import output_to
+from tuner.settings.hyperparameters import Hyperparameters, is_custom
+from tuner.storage import is_url
+from tuner.training.custom import make_current_folder_importable
+from tuner.training.evaluation import mean_probabilities
+from tuner.training.quiet_keras import import_keras_quietly
+from tuner.training.spec import TrainedModel
+
+_MEMBER = re.compile(r"member-\d+\.(keras|savedmodel|onnx)")
+
+
+_SAME_ANSWERS = 0.02  # another device, or other kernels, move a probability by a thousandth
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """One of the models whose probabilities are averaged."""
+
+    model: TrainedModel
+    hyperparameters: Hyperparameters
+    seed: int
+    trial: int | None  # of the search; None where there was none
+
+
+def model_place(out: str) -> Path:
+    """Where a model is to be written.
+
+    Raises:
+        ConfigError: it is no path of this machine.
+    """
+    if is_url(out) or not out:
+        raise ConfigError(
+            f"--out: must be a folder of this machine, got {out!r}; copy it from there"
+        )
+    return Path(os.path.expanduser(out))
+
+
+def check_writable(out: Path) -> None:
+    """Refuses a place that no model can be written to.
+
+    Raises:
+        RunFolderError: `out` holds something else than a model, or may not be written.
+    """
+    if out.exists() and not out.is_dir():
+        raise RunFolderError(f"{out}: must be a folder, got a file; choose another --out")
+    if out.is_symlink() or out.is_mount() or out.resolve() == Path.cwd():
+        raise RunFolderError(
+            f"{out}: must be a folder that can be replaced, got a link, a mounted or the current one; choose another "
+            "--out"
+        )
+    if out.exists() and any(out.iterdir()):
+        others = sorted(path.name for path in out.iterdir() if not _is_ours(path))
+        if others or not (out / DESCRIPTION).is_file():
+            found = f" ({others[0]} is in it)" if others else ""
+            raise RunFolderError(
+                f"{out}: is not empty and no exported model{found}; choose another --out"
+            )
+    # It is made under another name beside its place, and then takes it.
+    there = next(path for path in out.absolute().parents if path.exists())
+    if not there.is_dir() or not os.access(there, os.W_OK):
+        raise RunFolderError(f"{out}: cannot be made or written to; choose another --out")
+
+
+def _is_ours(path: Path) -> bool:
+    """Whether an export writes such a file."""
+    if path.name == DESCRIPTION:
+        try:
+            Description.from_json(path.read_text(encoding="utf-8"), str(path))
+        except (OSError, UnicodeDecodeError, RunFolderError):
+            return False
+    return path.name in {DESCRIPTION, "README.md"} or _MEMBER.fullmatch(path.name) is not None
+
+
+def write_model(
+    out: Path,
+    *,
+    run: str,
+    dataset: Dataset,
+    measured_on: Split,
+    parts: Sequence[Part],
+    card: str,
+    formats: Collection[ExportFormat] = (),
+) -> Path:
+    """Writes the folder `out`, whole or not at all; what it held before is replaced if it was a model.
+
+    Args:
+        run: what it comes from, for people.
+        measured_on: what the parts' probabilities are of; the written model has to say the same.
+        card: Markdown.
+        formats: forms for other programs, beside the `.keras` files.
+
+    Raises:
+        RunFolderError: `out` holds something else, or the written model answers otherwise than its parts did.
+        ConfigError: it cannot be written in one of `formats`.
+    """
+    check_writable(out)
+    make_current_folder_importable()  # for an architecture of the user's own
+    import_keras_quietly()
+    from tuner.export.keras_file import save_keras_model
+
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        folder = tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.")
+    except OSError as cause:
+        raise RunFolderError(
+            f"{out}: cannot be made or written to ({cause.strerror}); choose another --out"
+        ) from cause
+    with folder as temporary:
+        made = Path(temporary) / "model"
+        made.mkdir()
+        members = []
+        for number, part in enumerate(parts, start=1):
+            name = f"member-{number}.keras"
+            with output_to(Path(os.devnull)):  # converters tell what they do
+                save_keras_model(
+                    part.model,
+                    part.hyperparameters,
+                    n_classes=len(dataset.class_names),
+                    path=made / name,
+                    saved_model=beside(made / name, ExportFormat.SAVED_MODEL, formats),
+                    onnx=beside(made / name, ExportFormat.ONNX, formats),
+                )
+            members.append(
+                Member(
+                    name,
+                    part.trial,
+                    part.seed,
+                    part.hyperparameters.max_length,
+                    part.model.vocabulary_size,
+                    _module(part.hyperparameters.architecture),
+                )
+            )
+        known = max(member.vocabulary_size for member in members)
+        description = Description(
+            run=run,
+            class_names=dataset.class_names,
+            token_mode=dataset.token_mode,
+            vocabulary=dataset.vocabulary[:known],
+            members=tuple(members),
+        )
+        (made / DESCRIPTION).write_text(description.to_json(), encoding="utf-8")
+        (made / "README.md").write_text(card, encoding="utf-8")
+        _check_answers(made, dataset.splits[measured_on], parts)
+        _put_in_place(made, out, Path(temporary) / "replaced")
+    return out
+
+
+def _check_answers(made: Path, sequences: EncodedSequences, parts: Sequence[Part]) -> None:
+    """Has the model that was written, read back, answer what its parts were measured on."""
+    try:
+        classifier = Classifier(made)
+    except RunFolderError as cause:
+        reason = str(cause).removeprefix(f"{made}/")
+        raise RunFolderError(
+            f"no model is written, because it could not be read: {reason}"
+        ) from cause
+    expected = mean_probabilities([part.model.probabilities for part in parts])
+    difference = float(np.abs(classifier.probabilities_of(sequences) - expected).max())
+    if not difference <= _SAME_ANSWERS:  # NaN, too
+        raise RunFolderError(
+            f"the model that would be written answers otherwise than the one that was measured (probabilities differ "
+            f"by up to {difference:.3f}): its architecture's code, or Keras, is not what it was; bring that back, or "
+            "train again"
+        )
+
+
+def _module(architecture: str) -> str | None:
+    return architecture.partition(":")[0] if is_custom(architecture) else None
+
+
+def _put_in_place(made: Path, out: Path, replaced: Path) -> None:
+    """Renames `made` to `out`; what was there goes to `replaced`, and comes back where that fails."""
+    if out.exists():
+        os.rename(out, replaced)
+    try:
+        os.rename(made, out)
+    finally:
+        if not out.exists() and replaced.exists():
+            os.rename(replaced, out)

@@ -1,0 +1,91 @@
+"""A model in operations that other programs know: for TensorFlow's SavedModel and for ONNX.
+
+TensorFlow's fused LSTM kernels (`tuner.training.fused_lstm`) and cuDNN's have no counterpart in ONNX, and a SavedModel
+with cuDNN's runs on no CPU. Keras' own loop over time has the same weights and needs neither.
+"""
+
+import os
+import warnings
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from tuner.errors import ConfigError
+from tuner.text import one_line
+from tuner.training.lstm import LSTM
+
+_INPUT = keras.InputSpec(shape=(None, None), dtype="int32", name="ids")
+
+
+def portable(model: keras.Model) -> keras.Model:
+    """The same model, its recurrent layers in Keras' plain form; a subclassed one as it is."""
+    try:
+        copy = keras.models.clone_model(model, clone_function=_plain)
+    except ValueError:  # neither functional nor sequential: a user's own class
+        return model
+    copy.set_weights(model.get_weights())
+    return copy
+
+
+def export_saved_model(model: keras.Model, path: Path) -> None:
+    """Writes the folder `path`, TensorFlow's SavedModel of `model`.
+
+    Raises:
+        ConfigError: another backend than TensorFlow, or operations that cannot be exported.
+    """
+    _export(model, path, "savedmodel")
+
+
+def export_onnx(model: keras.Model, path: Path) -> None:
+    """Writes `path`, an ONNX file of `model`.
+
+    Raises:
+        ConfigError: another backend than TensorFlow, or operations that ONNX does not have.
+    """
+    _export(model, path, "onnx")
+    import onnx
+
+    try:
+        onnx.checker.check_model(str(path))  # what tf2onnx cannot convert it only logs
+    except onnx.checker.ValidationError as cause:
+        raise _impossible("onnx", cause) from cause
+
+
+def _export(model: keras.Model, path: Path, form: str) -> None:
+    if keras.backend.backend() != "tensorflow":
+        raise ConfigError(
+            f"--format {form}: is made with TensorFlow, and KERAS_BACKEND is {keras.backend.backend()}; "
+            "export with KERAS_BACKEND=tensorflow"
+        )
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of Keras and tf2onnx about NumPy
+            portable(model).export(
+                path,
+                format="onnx" if form == "onnx" else "tf_saved_model",
+                verbose=False,
+                input_signature=[_INPUT],
+            )
+    except Exception as cause:  # converters raise many kinds
+        raise _impossible(form, cause) from cause
+
+
+def _impossible(form: str, cause: Exception) -> ConfigError:
+    reason = one_line(str(cause).strip().partition(os.linesep)[0])[:200]
+    return ConfigError(
+        f"--format {form}: this model cannot be written so ({reason}); leave the format out"
+    )
+
+
+def _plain(layer: Any) -> Any:
+    config = layer.get_config()
+    made = keras.layers.LSTM if isinstance(layer, LSTM) else type(layer)
+    copy = made.from_config(config)
+    halves = [
+        getattr(copy, name) for name in ("forward_layer", "backward_layer") if hasattr(copy, name)
+    ]
+    for recurrent in (copy, *halves):
+        if hasattr(recurrent, "use_cudnn"):
+            recurrent.use_cudnn = False
+    return copy

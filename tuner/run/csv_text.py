@@ -1,0 +1,45 @@
+"""Tables as CSV that a spreadsheet may open: nothing in a cell is run, nothing is obeyed by a terminal."""
+
+import re
+from pathlib import Path
+
+import pandas as pd
+
+from tuner.files import write_atomically
+
+# Escape sequences in an error's text would be obeyed by the terminal that shows the file. Tabs and line ends stay.
+_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
+# Characters that make a spreadsheet run a cell as a formula (CWE-1236).
+_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+_NUMBER = re.compile(r"[+-]?\d+(\.\d+)?([eE][+-]?\d+)?")
+
+
+def to_csv(frame: pd.DataFrame, *, header: bool = True) -> str:
+    """RFC 4180 text; cells that a spreadsheet would run are given a leading apostrophe.
+
+    Args:
+        header: whether the first line names the columns.
+    """
+    safe = frame.copy()
+    for name in safe.columns:
+        if not pd.api.types.is_numeric_dtype(safe[name]):
+            # Of type object throughout: pandas would make 1 and a missing one 1.0.
+            cells = [_neutral(cell) for cell in safe[name]]
+            safe[name] = pd.Series(cells, index=safe.index, dtype=object)
+    safe.columns = pd.Index([_neutral(str(name)) for name in safe.columns])
+    text: str = safe.to_csv(index=False, header=header, lineterminator="\r\n")
+    return text
+
+
+def write_csv(frame: pd.DataFrame, path: Path) -> None:
+    """Writes `frame` so that a reader never sees half a file."""
+    write_atomically(path, to_csv(frame))
+
+
+def _neutral(cell: object) -> object:
+    if not isinstance(cell, str):
+        return cell
+    shown = _CONTROL.sub("�", cell)
+    if shown.startswith(_FORMULA_STARTS) and not _NUMBER.fullmatch(shown):
+        return f"'{shown}"
+    return shown

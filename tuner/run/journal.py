@@ -1,0 +1,172 @@
+"""The file that a study lies in, an Optuna journal: opens it, cuts off a torn end, refuses what is damaged.
+
+An entry a line, only ever appended. Must not import Ray or Keras.
+"""
+
+import io
+import json
+import os
+import shlex
+from collections.abc import Generator
+from pathlib import Path
+from typing import Any
+
+import optuna
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
+from optuna.storages.journal._storage import JournalStorageReplayResult
+
+from tuner.errors import JournalTorn, RunFolderError
+from tuner.text import one_line
+
+
+class _Backend(JournalFileBackend):
+    """Optuna's own, but for an append that fails, because it may leave half a line, or would begin a new file."""
+
+    def __init__(self, file_path: str) -> None:
+        super().__init__(file_path)
+        self._inode = os.stat(file_path).st_ino
+
+    def read_logs(self, log_number_from: int) -> Generator[dict[str, Any], None, None]:
+        """The entries from one on.
+
+        Raises:
+            JournalTorn: the file is gone.
+        """
+        self._check_is_there()
+        return super().read_logs(log_number_from)
+
+    def _check_is_there(self) -> None:
+        try:
+            is_same = os.stat(self._file_path).st_ino == self._inode
+        except FileNotFoundError:
+            is_same = False
+        if not is_same:
+            raise JournalTorn(f"{self._file_path}: was removed or replaced while it was in use")
+
+    def append_logs(self, logs: list[dict[str, Any]]) -> None:
+        """Appends entries.
+
+        Raises:
+            JournalTorn: the disk is full, or the file is gone.
+        """
+        self._check_is_there()
+        try:
+            super().append_logs(logs)
+        except OSError as cause:
+            raise JournalTorn(
+                f"the journal cannot be written: {one_line(str(cause))}; finished trials are kept, "
+                "the same command continues"
+            ) from cause
+
+
+class _ReadOnlyBackend(_Backend):
+    """For whoever must not change the study of a search that runs."""
+
+    def append_logs(self, logs: list[dict[str, Any]]) -> None:
+        """Refuses.
+
+        Raises:
+            RunFolderError: always.
+        """
+        raise RunFolderError(f"{self._file_path}: was opened for reading only")
+
+
+def open_journal(path: Path, *, read_only: bool = False) -> JournalStorage:
+    """The storage that reads and appends to the journal at `path`; an empty one is made where there is none.
+
+    A last line without an end is passed over: somebody may be writing it.
+
+    Raises:
+        RunFolderError: a line is damaged; the message says which one.
+    """
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    try:
+        return JournalStorage((_ReadOnlyBackend if read_only else _Backend)(str(path)))
+    except OSError:
+        raise
+    except Exception as cause:  # Optuna replays whatever stands there, and stumbles in many ways
+        raise RunFolderError(_diagnosis(path)) from cause
+
+
+def mend_end(path: Path) -> None:
+    """Readies the journal at `path` for appending: cuts off a torn line and removes a dead writer's lock.
+
+    The caller holds the run folder's lock, so no writer lives.
+
+    Raises:
+        RunFolderError: the last line has an end and is damaged all the same. Optuna would pass over it, and break
+            on it once another line follows.
+    """
+    trim_torn_line(path)
+    Path(f"{path}.lock").unlink(missing_ok=True)
+    if not _is_entry(_last_line(path)):
+        raise RunFolderError(_diagnosis(path))
+
+
+def trim_torn_line(journal: Path) -> int:
+    """Cuts off a last line that its writer did not finish, and says how many bytes it had.
+
+    Optuna opens such a journal and breaks at the next append, which continues on the torn line
+    (https://github.com/optuna/optuna/issues/5138).
+    """
+    with open(journal, "rb+") as file:
+        size = file.seek(0, os.SEEK_END)
+        end = _end_of_line_before(file, size)
+        if end < size:
+            file.truncate(end)
+        return size - end
+
+
+def _last_line(journal: Path) -> bytes:
+    with open(journal, "rb") as file:
+        size = file.seek(0, os.SEEK_END)
+        file.seek(_end_of_line_before(file, max(0, size - 1)))
+        return file.read()
+
+
+def _end_of_line_before(file: io.BufferedRandom | io.BufferedReader, position: int) -> int:
+    """Where the last line that ends before `position` ends; 0 where none does."""
+    while position > 0:
+        start = max(0, position - 65536)
+        file.seek(start)
+        newline = file.read(position - start).rfind(b"\n")
+        if newline >= 0:
+            return start + newline + 1
+        position = start
+    return 0
+
+
+def _is_entry(line: bytes) -> bool:
+    if not line:
+        return True
+    try:
+        return isinstance(json.loads(line), dict)
+    except ValueError:
+        return False
+
+
+def _diagnosis(path: Path) -> str:
+    """Which line is the first damaged one, and what to do."""
+    replay = JournalStorageReplayResult("")
+    with open(path, "rb") as file:
+        for number, line in enumerate(file, start=1):
+            try:
+                replay.apply_logs([json.loads(line)])
+            except Exception as cause:
+                return (
+                    f"{path}: line {number} is damaged ({one_line(repr(cause))[:80]}); "
+                    f"{_remedy(path, before=number - 1)}"
+                )
+    return f"{path}: not an Optuna journal; {_remedy(path, before=0)}"
+
+
+def _remedy(path: Path, *, before: int) -> str:
+    """What to do about a journal of whose lines only so many are whole."""
+    if not before:
+        return "restore it from a backup, or search again under another --name"
+    name, damaged = shlex.quote(str(path)), shlex.quote(f"{path}.damaged")
+    return (
+        "restore it from a backup, or keep what stands before: "
+        f"cp {name} {damaged} && head -n {before} {damaged} > {name}"
+    )

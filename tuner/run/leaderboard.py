@@ -1,0 +1,208 @@
+"""The leaderboard: study -> DataFrame -> CSV. The columns are a contract; README lists them.
+
+Of a search with two objectives it has one more, `pareto`.
+
+Must not import Ray, Keras or TensorFlow.
+"""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+from tuner.errors import UsageError
+from tuner.run.records import StudyReader, TrialRecord, on_front, ranked
+from tuner.run.status import TrialStatus
+from tuner.settings.objectives import Objectives, front
+from tuner.settings.space import Mode, SearchSpace
+
+# Of two objectives: whether the trial is on the front; stands before the parameters.
+PARETO = "pareto"
+_BEFORE_PARAMETERS = (
+    "rank",
+    "trial",
+    "status",
+    "architecture",
+    "score",
+    "val_accuracy",
+    "val_loss",
+    "best_epoch",
+    "epochs",
+    "seconds",
+    "seconds_per_epoch",
+    "weights",
+)
+_AFTER_PARAMETERS = ("baseline", "tries", "seed", "host", "device", "started", "error")
+_DIGITS = {
+    "score": 6,
+    "val_accuracy": 6,
+    "val_loss": 6,
+    "seconds": 3,
+    "seconds_per_epoch": 3,
+}
+# The columns' types where no cell is filled yet, so that they sort and merge as they will later.
+_EMPTY_TYPES = {
+    **dict.fromkeys(
+        ("rank", "trial", "best_epoch", "epochs", "weights", "tries", "seed", "epoch"), "Int64"
+    ),
+    **dict.fromkeys(("score", "val_accuracy", "val_loss", "seconds"), "Float64"),
+    **dict.fromkeys(("seconds_per_epoch", "loss", "accuracy", "val_f1"), "Float64"),
+    **dict.fromkeys(("baseline", PARETO), "boolean"),
+}
+
+
+def leaderboard(reader: StudyReader) -> pd.DataFrame:
+    """Every trial of a study, best first; one column a parameter, empty where a trial has none."""
+    return board_of(reader.records(), reader.space, reader.objectives)
+
+
+def board_of(
+    records: Iterable[TrialRecord], space: SearchSpace, objectives: Objectives | None = None
+) -> pd.DataFrame:
+    """The leaderboard of trials that were read before."""
+    names = space.parameter_names
+    in_order = ranked(records, space.metric.mode)
+    rows = [_row(rank, record, names) for rank, record in enumerate(in_order, start=1)]
+    if objectives is not None:
+        leaders = {record.number for record in on_front(in_order, objectives)}
+        rows = [{**row, PARETO: row["trial"] in leaders} for row in rows]
+    return _typed(rows, columns(space, objectives))
+
+
+def columns(space: SearchSpace, objectives: Objectives | None) -> list[str]:
+    """The leaderboard's columns."""
+    of_two = [PARETO] if objectives is not None else []
+    return [*_BEFORE_PARAMETERS, *of_two, *space.parameter_names, *_AFTER_PARAMETERS]
+
+
+def curves(reader: StudyReader) -> pd.DataFrame:
+    """A row a trial and epoch: trial, epoch, loss, accuracy, val_loss, val_accuracy, val_f1, seconds."""
+    metrics = ("loss", "accuracy", "val_loss", "val_accuracy", "val_f1", "seconds")
+    rows = [
+        {"trial": record.number, "epoch": epoch, **{name: values.get(name) for name in metrics}}
+        for record in reader.records()
+        for epoch, values in record.curve.items()
+    ]
+    return _typed(rows, ["trial", "epoch", *metrics])
+
+
+def merge(
+    boards: Mapping[str, pd.DataFrame], mode: Mode, objectives: Objectives | None = None
+) -> pd.DataFrame:
+    """One leaderboard of several runs, ranked anew, with a first column `run`.
+
+    Args:
+        boards: by the run's name.
+        mode: of the metric that all runs share.
+        objectives: those that all runs share, so that there is one front of them all; else there is none.
+    """
+    sign = -1.0 if mode is Mode.MAX else 1.0
+
+    def key(row: Mapping[str, Any]) -> tuple[bool, float, str, int]:
+        counts = TrialStatus(row["status"]).is_ranked and row["score"] is not None
+        return (not counts, sign * row["score"] if counts else 0.0, row["run"], row["rank"])
+
+    rows = [{"run": name, **row} for name, board in boards.items() for row in _rows(board)]
+    rows.sort(key=key)
+    names = dict.fromkeys(name for board in boards.values() for name in board.columns)
+    fixed = {*_BEFORE_PARAMETERS, PARETO, *_AFTER_PARAMETERS}
+    parameters = [name for name in names if name not in fixed]
+    columns = ["run", *_BEFORE_PARAMETERS, *parameters, *_AFTER_PARAMETERS]
+    if objectives is not None:
+        _mark_front(rows, objectives)
+        columns.insert(columns.index(_BEFORE_PARAMETERS[-1]) + 1, PARETO)
+    return _typed([{**row, "rank": rank} for rank, row in enumerate(rows, start=1)], columns)
+
+
+def _mark_front(rows: Sequence[dict[str, Any]], objectives: Objectives) -> None:
+    """Leaves the mark on those only that no other run's front beats."""
+    leaders = [row for row in rows if row[PARETO]]
+    points = [objectives.point(row["score"], row[objectives.cost]) for row in leaders]
+    for row in rows:
+        row[PARETO] = False
+    for position in front(points):
+        leaders[position][PARETO] = True
+
+
+def only_front(board: pd.DataFrame) -> pd.DataFrame:
+    """The rows of the trials on the front, of a leaderboard by two objectives."""
+    return board[board[PARETO].astype(bool)]
+
+
+def sort_by(board: pd.DataFrame, column: str) -> pd.DataFrame:
+    """The leaderboard by another column, ascending, empty cells last; equal ones keep their rank's order.
+
+    Raises:
+        UsageError: no such column.
+    """
+    descending = column.startswith("-")
+    name = column.removeprefix("-")
+    if name not in board:
+        raise UsageError(f"--sort: no column {name!r}; write one of {', '.join(board.columns)}")
+    values = board[name]
+    key = None if pd.api.types.is_numeric_dtype(values) else lambda cells: cells.astype("string")
+    return board.sort_values(
+        name, ascending=not descending, kind="stable", na_position="last", key=key
+    )
+
+
+def to_json(frame: pd.DataFrame) -> str:
+    """A list of objects, every number with all its digits (pandas would round to ten places)."""
+    return json.dumps(_rows(frame), indent=2, ensure_ascii=False, allow_nan=False)
+
+
+def _row(rank: int, record: TrialRecord, names: Sequence[str]) -> dict[str, Any]:
+    best = record.curve.get(record.best_epoch or 0, {})
+    return {
+        "rank": rank,
+        "trial": record.number,
+        "status": str(record.status),
+        "architecture": record.architecture,
+        "score": record.score,
+        "val_accuracy": best.get("val_accuracy"),
+        "val_loss": best.get("val_loss"),
+        "best_epoch": record.best_epoch,
+        "epochs": len(record.curve),
+        "seconds": record.seconds,
+        "seconds_per_epoch": record.seconds_per_epoch,
+        "weights": record.weights,
+        **{name: record.parameters.get(name) for name in names},
+        "baseline": record.baseline,
+        "tries": record.tries,
+        "seed": record.seed,
+        "host": record.host,
+        "device": record.device,
+        "started": record.started.isoformat(timespec="seconds") if record.started else None,
+        "error": record.error,
+    }
+
+
+def _rows(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    """The cells as plain Python values; None where empty."""
+    cells = frame.astype("object")
+    records = cells.where(frame.notna(), None).to_dict(orient="records")
+    return [{str(name): cell for name, cell in row.items()} for row in records]
+
+
+def _typed(rows: Sequence[Mapping[str, Any]], columns: Iterable[str]) -> pd.DataFrame:
+    """A frame whose integers stay integers where cells are empty."""
+    frame = {}
+    for name in columns:
+        cells = [row.get(name) for row in rows]
+        present = [cell for cell in cells if cell is not None]
+        if not present:
+            dtype = _EMPTY_TYPES.get(name, "object")
+        elif all(isinstance(cell, bool) for cell in present):
+            dtype = "boolean"
+        elif all(isinstance(cell, int) and not isinstance(cell, bool) for cell in present):
+            dtype = "Int64"
+        elif all(isinstance(cell, int | float) and not isinstance(cell, bool) for cell in present):
+            dtype = "Float64"
+        else:
+            dtype = "object"
+        series = pd.Series(cells, dtype=dtype)
+        frame[name] = (
+            series.round(_DIGITS[name]) if dtype == "Float64" and name in _DIGITS else series
+        )
+    return pd.DataFrame(frame)

@@ -1,0 +1,58 @@
+"""The leaderboards of several runs as one. Must not import Ray, Keras or TensorFlow."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+from tuner.errors import UsageError
+from tuner.run.leaderboard import merge, only_front
+from tuner.run.run import Run
+from tuner.settings.objectives import Objectives
+
+
+@dataclass(frozen=True, eq=False)
+class JoinedBoard:
+    """Trials of one or several runs, best first."""
+
+    trials: pd.DataFrame  # the columns of `leaderboard.csv`; of several runs `run`, too
+    parameters: list[str]  # that one of the spaces has
+    objectives: Objectives | None  # that the runs have in common
+    nothing: str  # what to say where there is no row
+
+
+def join_boards(folders: Sequence[str], *, pareto: bool = False) -> JoinedBoard:
+    """The trials of the runs in these folders, a folder that is named twice once.
+
+    Args:
+        pareto: of two objectives, the trials on the front only.
+
+    Raises:
+        UsageError: one is no run, or they have no common order, or no front.
+    """
+    runs = {name: Run(name) for name in dict.fromkeys(folder.rstrip("/") for folder in folders)}
+    boards = {name: run.leaderboard() for name, run in runs.items()}
+    spaces = [run.space for run in runs.values()]
+    metrics = {(space.metric.name, space.metric.mode) for space in spaces}
+    if len(metrics) > 1:
+        names = ", ".join(sorted(str(name) for name, _ in metrics))
+        raise UsageError(
+            f"runs with different metrics ({names}) have no common order; name one run"
+        )
+    first, *others = {run.objectives for run in runs.values()}
+    shared = None if others else first
+    if pareto and shared is None:
+        few = "runs with different objectives have" if others else "a search by one objective has"
+        remedy = "name one run" if others else "search with --objectives METRIC,COST"
+        raise UsageError(f"--pareto: {few} no front; {remedy}")
+    trials = (
+        next(iter(boards.values()))
+        if len(boards) == 1
+        else merge(boards, spaces[0].metric.mode, shared)
+    )
+    return JoinedBoard(
+        trials=only_front(trials) if pareto else trials,
+        parameters=list(dict.fromkeys(name for space in spaces for name in space.parameter_names)),
+        objectives=shared,
+        nothing="no trial is on the front yet" if len(trials) else "no trial has been started yet",
+    )

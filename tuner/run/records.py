@@ -1,0 +1,314 @@
+"""Reads a study: its trials in this package's words, and their order.
+
+Leaderboard, report, live table and resume all read trials through here. Must not import Ray or Keras.
+"""
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from enum import StrEnum
+from functools import cached_property
+
+import optuna
+from optuna.trial import FrozenTrial, TrialState
+
+from tuner.errors import RunFolderError
+from tuner.run.status import TrialStatus
+from tuner.settings.hyperparameters import Scalar
+from tuner.settings.objectives import Cost, FrontTrial, Objectives, front
+from tuner.settings.space import Mode, SearchSpace
+from tuner.text import one_line
+
+
+class Attribute(StrEnum):
+    """Names of the user attributes that we add to a study and to its trials: part of the journal's format."""
+
+    SPACE = "space"  # of the study: the space as plain data
+    SECONDS = "seconds"  # of the study: seconds searched so far, over all sittings
+    BASELINE = "baseline"  # of a trial: ran because the space names it
+    STATUS = "status"  # of a trial: its TrialStatus where Optuna's state does not tell
+    ERROR = "error"  # of a trial: why it failed, or was stopped
+    FACTS = "facts"  # of a trial: seed, host, device, weights
+    EPOCH = "epoch:"  # of a trial, followed by the epoch's number: its metrics
+    CUT_OFF = "cut_off"  # of a trial: it ended, without its doing, before its result; it runs again
+    RETRY_OF = "retry_of"  # of a trial: the cut-off trial whose parameters it runs again
+    PASSED = "passed"  # of a trial that runs again: the last epoch after which its first try had not been stopped
+    FINALIST = "finalist"  # of a confirmation's trial: the search's trial whose parameters it has
+    SEED = "seed"  # of a confirmation's trial: its seed, which the search's trials derive from their number
+    STOP_AFTER = "stop_after"  # of a confirmation's trial: epochs, where that is decided beforehand
+    TRAIN_ON = "train_on"  # of a confirmation's trial: what it learns from
+    HELD_OUT = "held_out"  # of a confirmation's trial: figures on the confirmation split
+    REQUESTS = "requests"  # of a confirmation's study: what was asked for, the latest last
+    DEATHS = "deaths"  # of a trial: how often these parameters' process died before it
+
+
+# What a trial that runs again takes over from its first try, beside its parameters.
+OF_A_CONFIRMATION = (
+    Attribute.FINALIST,
+    Attribute.SEED,
+    Attribute.STOP_AFTER,
+    Attribute.TRAIN_ON,
+)
+
+
+@dataclass(frozen=True)
+class TrialRecord:
+    """All that the study knows of one trial."""
+
+    number: int
+    status: TrialStatus
+    architecture: str
+    parameters: Mapping[str, Scalar]
+    curve: Mapping[int, Mapping[str, float]]  # epoch (1-based) -> metric -> value
+    best_epoch: int | None
+    score: float | None  # the metric at the best epoch
+    baseline: bool
+    retry_of: int | None
+    seed: int | None
+    host: str | None
+    device: str | None
+    weights: int | None
+    started: datetime | None
+    ended: datetime | None
+    error: str | None
+    tries: int = 1  # how often these parameters have run, with this trial
+    cut_off: bool = False  # its parameters run again
+    superseded: bool = False  # they have begun to
+
+    @property
+    def is_ranked(self) -> bool:
+        """Whether the trial's score, if it has one, says something about its configuration."""
+        return self.status.is_ranked and not self.superseded
+
+    @property
+    def seconds(self) -> float | None:
+        """Wall-clock from start to end, of a cut-off trial its epochs' only: nobody saw its end; None while it runs."""
+        if self.cut_off:
+            return sum(metrics["seconds"] for metrics in self.curve.values())
+        if self.started is None or self.ended is None:
+            return None
+        return (self.ended - self.started).total_seconds()
+
+    @property
+    def seconds_per_epoch(self) -> float | None:
+        """Median over the epochs, training and validation together."""
+        times = sorted(metrics["seconds"] for metrics in self.curve.values())
+        if not times:
+            return None
+        middle = len(times) // 2
+        return times[middle] if len(times) % 2 else (times[middle - 1] + times[middle]) / 2
+
+    def cost(self, cost: Cost) -> float | None:
+        """What the trial costs; None while that is not known."""
+        return self.weights if cost is Cost.WEIGHTS else self.seconds_per_epoch
+
+
+class StudyReader:
+    """A finished or running study, read as trial records."""
+
+    def __init__(self, study: optuna.Study) -> None:
+        self.study = study
+
+    @cached_property
+    def space(self) -> SearchSpace:
+        """The space that was searched.
+
+        Raises:
+            RunFolderError: the study is not one of ours.
+        """
+        content = self.study.user_attrs.get(Attribute.SPACE)
+        if not isinstance(content, dict):
+            raise RunFolderError(
+                f"study {self.study.study_name}: not made by tuner, or cut short (no space in it); "
+                "search again under another --name"
+            )
+        return SearchSpace.from_mapping(content, "study.journal: space")
+
+    @cached_property
+    def objectives(self) -> Objectives | None:
+        """The two objectives that were searched by; None where it was the metric alone.
+
+        Raises:
+            RunFolderError: the study says something else.
+        """
+        if len(self.study.directions) < 2:
+            return None
+        names = self.study.metric_names
+        try:
+            objectives = Objectives(self.space.metric, Cost((names or [])[-1]))
+        except (IndexError, KeyError, TypeError, ValueError):
+            objectives = None
+        directions = [str(direction.name).lower() for direction in self.study.directions]
+        if objectives is None or (objectives.names, objectives.directions) != (names, directions):
+            raise RunFolderError(
+                f"study {self.study.study_name}: its objectives {one_line(repr(names))} are none of tuner's; "
+                "search again under another --name"
+            )
+        return objectives
+
+    @property
+    def seconds(self) -> float:
+        """Seconds searched so far.
+
+        Raises:
+            RunFolderError: the study says something else.
+        """
+        return number_in(self.study.user_attrs, Attribute.SECONDS)
+
+    def records(self) -> list[TrialRecord]:
+        """Every trial that was started, in the order of their numbers."""
+        trials = self.study.get_trials(deepcopy=False)
+        begun = [trial for trial in trials if trial.state is not TrialState.WAITING]
+        run_again = {trial.user_attrs.get(Attribute.RETRY_OF) for trial in begun}
+        tries: dict[int | None, int] = {}  # by trial; the one that runs again has the larger number
+        records = []
+        for record in map(self.record, begun):
+            tries[record.number] = 1 + tries.get(record.retry_of, 0)
+            is_superseded = record.number in run_again
+            records.append(replace(record, superseded=is_superseded, tries=tries[record.number]))
+        return records
+
+    def record(self, trial: FrozenTrial) -> TrialRecord:
+        """One trial in this package's words.
+
+        Raises:
+            RunFolderError: what the study says of it makes no sense.
+        """
+        try:
+            return self._record(trial)
+        except (AttributeError, KeyError, TypeError, ValueError) as cause:
+            raise RunFolderError(
+                f"study {self.study.study_name}: trial {trial.number} is damaged ({one_line(repr(cause))}); "
+                "restore study.journal from a backup, or search again under another --name"
+            ) from cause
+
+    def is_suggested(self, record: TrialRecord) -> bool:
+        """Whether all of a trial's parameters are known: they are written one after the other."""
+        if record.architecture not in self.space.architectures:
+            return False
+        return len(record.parameters) == len(self.space.parameters(record.architecture))
+
+    def _record(self, trial: FrozenTrial) -> TrialRecord:
+        curve = {
+            int(key.removeprefix(Attribute.EPOCH)): value
+            for key, value in trial.user_attrs.items()
+            if key.startswith(Attribute.EPOCH)
+        }
+        name = self.space.metric.name
+        values = {
+            epoch: metrics[name] for epoch, metrics in curve.items() if math.isfinite(metrics[name])
+        }
+        best = self.space.metric.best(values) if values else None
+        facts = trial.user_attrs.get(Attribute.FACTS, {})
+        return TrialRecord(
+            number=trial.number,
+            status=_status(trial),
+            architecture=str(trial.params.get("architecture", "")),
+            parameters=self.space.values(trial.params),
+            curve=dict(sorted(curve.items())),
+            best_epoch=best,
+            score=values[best] if best is not None else None,
+            baseline=is_baseline(trial),
+            retry_of=trial.user_attrs.get(Attribute.RETRY_OF),
+            seed=facts.get("seed"),
+            host=facts.get("host"),
+            device=facts.get("device"),
+            weights=facts.get("weights"),
+            started=trial.datetime_start,
+            ended=trial.datetime_complete,
+            error=trial.user_attrs.get(Attribute.ERROR),
+            cut_off=is_cut_off(trial),
+        )
+
+
+def ranked(records: Iterable[TrialRecord], mode: Mode) -> list[TrialRecord]:
+    """Best first, in an order that two readers always agree on.
+
+    Scores of trials that broke (diverged, failed, out of memory) say nothing of the configuration, and what runs
+    again is told by its next try, so these come last; equal scores go to the earlier trial.
+    """
+    sign = -1.0 if mode is Mode.MAX else 1.0
+
+    def key(record: TrialRecord) -> tuple[bool, float, int]:
+        counts = record.is_ranked and record.score is not None
+        return (not counts, sign * (record.score or 0.0) if counts else 0.0, record.number)
+
+    return sorted(records, key=key)
+
+
+def number_in(attributes: Mapping[str, object], name: str) -> float:
+    """An attribute that is a number; 0 where there is none.
+
+    Raises:
+        RunFolderError: it is something else.
+    """
+    value = attributes.get(name, 0)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise RunFolderError(
+            f"study.journal: damaged ({name} must be a number, got {one_line(repr(value))[:80]}); "
+            "restore it from a backup, or search again under another --name"
+        )
+    return value
+
+
+def best_of(records: Iterable[TrialRecord], mode: Mode) -> TrialRecord | None:
+    """The first of the ranked ones; None when no score says anything yet."""
+    scored = [r for r in records if r.is_ranked and r.score is not None]
+    return next(iter(ranked(scored, mode)), None)
+
+
+def on_front(records: Iterable[TrialRecord], objectives: Objectives) -> list[TrialRecord]:
+    """The ranked trials than which none is better and as cheap, or as good and cheaper; the best by the metric first.
+
+    Trials that run count with what they have reached, as they do in the ranking.
+    """
+    placed = [
+        (record, objectives.point(record.score, cost))
+        for record in ranked(records, objectives.metric.mode)
+        if record.is_ranked
+        and record.score is not None
+        and (cost := record.cost(objectives.cost)) is not None
+    ]
+    return [placed[position][0] for position in front([point for _, point in placed])]
+
+
+def front_trials(leaders: Iterable[TrialRecord], cost: Cost) -> tuple[FrontTrial, ...]:
+    """The trials on a front as they are told to a person."""
+    return tuple(
+        FrontTrial(record.number, record.architecture, record.score or 0.0, record.cost(cost) or 0)
+        for record in leaders
+    )
+
+
+def counts_as_finished(trial: FrozenTrial) -> bool:
+    """Whether a trial used up one of the budget's."""
+    return trial.state.is_finished() and not is_cut_off(trial)
+
+
+def is_cut_off(trial: FrozenTrial) -> bool:
+    """Whether the search's end or its process' death came before the trial's result; its parameters run again."""
+    return bool(trial.user_attrs.get(Attribute.CUT_OFF, False))
+
+
+def deaths_before(trial: FrozenTrial) -> int:
+    """How often the process that trained these parameters died before this trial."""
+    return int(number_in(trial.user_attrs, Attribute.DEATHS))
+
+
+def is_baseline(trial: FrozenTrial) -> bool:
+    """Whether a trial ran because the space names it as a baseline."""
+    return bool(trial.user_attrs.get(Attribute.BASELINE, False))
+
+
+def _status(trial: FrozenTrial) -> TrialStatus:
+    if is_cut_off(trial) and any(key.startswith(Attribute.EPOCH) for key in trial.user_attrs):
+        return TrialStatus.PRUNED  # what it reached until then counts
+    noted = trial.user_attrs.get(Attribute.STATUS)
+    if noted is not None:
+        return TrialStatus(noted)
+    return {
+        TrialState.COMPLETE: TrialStatus.COMPLETE,
+        TrialState.PRUNED: TrialStatus.PRUNED,
+        TrialState.FAIL: TrialStatus.FAILED,
+    }.get(trial.state, TrialStatus.RUNNING)

@@ -1,0 +1,108 @@
+"""What a run is doing, read from its run folder alone: alive or not, trials, budget, last sign of life.
+
+Must not import Ray or Keras.
+"""
+
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from tuner.run.folder import RunFolder
+from tuner.run.records import (
+    StudyReader,
+    TrialRecord,
+    best_of,
+    counts_as_finished,
+    front_trials,
+    on_front,
+)
+from tuner.run.status import TrialStatus
+from tuner.run.study import load_study
+from tuner.settings.config import PrunerName, SearchConfig, make_config
+from tuner.settings.objectives import FrontTrial, Objectives
+
+
+class Activity(StrEnum):
+    """Whether a search runs in a run folder, and how the last one ended."""
+
+    SEARCHING = "searching"
+    FINISHED = "finished"  # its budget is used up
+    STOPPED = "stopped"  # before its budget was used up
+    DIED = "died"  # without putting its study in order
+
+
+@dataclass(frozen=True)
+class RunState:
+    """A run at one moment."""
+
+    folder: Path
+    activity: Activity
+    owner: str | None  # `process 123 on host`, while it searches
+    counts: Mapping[TrialStatus, int]  # of the trials that count toward the budget
+    running: int  # trials
+    trial_budget: int | None
+    seconds: float  # searched so far, to some seconds
+    time_budget_s: float | None
+    best: TrialRecord | None
+    objectives: Objectives | None  # where there are two
+    front: tuple[FrontTrial, ...]  # of these, the best by the metric first
+    pruner: PrunerName
+    quiet_s: float  # seconds since the study was last written to
+
+    @property
+    def finished(self) -> int:
+        """Trials that count toward the budget."""
+        return sum(self.counts.values())
+
+
+def read_run_state(path: Path | str, clock: Callable[[], float] = time.time) -> RunState:
+    """The state of the run in the folder at `path`.
+
+    Args:
+        path: the run folder.
+        clock: seconds since 1970, as file systems count them.
+
+    Raises:
+        RunFolderError: no run folder there, or a damaged one.
+        ConfigError: its `run.yaml` cannot be read.
+    """
+    folder = RunFolder.existing(path)
+    owner = folder.owner  # before the study: what it tells then is no older
+    reader = StudyReader(load_study(folder.journal))
+    config = make_config({}, config_file=folder.run_file)
+    records = reader.records()
+    trials = reader.study.get_trials(deepcopy=False)
+    counted = {trial.number for trial in trials if counts_as_finished(trial)}
+    counts = Counter(record.status for record in records if record.number in counted)
+    running = sum(record.status is TrialStatus.RUNNING for record in records)
+    objectives = reader.objectives
+    front = on_front(records, objectives) if objectives is not None else []
+    quiet_s = max(0.0, clock() - folder.journal.stat().st_mtime)
+    return RunState(
+        folder=folder.path,
+        activity=_activity(owner, folder.is_abandoned, len(counted), reader.seconds, config),
+        owner=owner,
+        counts=counts,
+        running=running,
+        trial_budget=config.trial_budget,
+        seconds=reader.seconds + (quiet_s if owner is not None else 0.0),
+        time_budget_s=config.time_budget,
+        best=best_of(records, reader.space.metric.mode),
+        objectives=objectives,
+        front=front_trials(front, objectives.cost) if objectives is not None else (),
+        pruner=config.pruner,
+        quiet_s=quiet_s,
+    )
+
+
+def _activity(
+    owner: str | None, is_abandoned: bool, finished: int, seconds: float, config: SearchConfig
+) -> Activity:
+    if owner is not None:
+        return Activity.SEARCHING
+    if config.is_budget_used(trials=finished, seconds=seconds):
+        return Activity.FINISHED
+    return Activity.DIED if is_abandoned else Activity.STOPPED

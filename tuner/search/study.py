@@ -1,0 +1,296 @@
+"""The study while a search runs: made or opened, asked, told and put in order. Must not import Ray or Keras."""
+
+import os
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import optuna
+from optuna.trial import FrozenTrial, TrialState
+
+from tuner.errors import RunFolderError
+from tuner.faults import KillPoint, kill_point
+from tuner.run.journal import mend_end, open_journal
+from tuner.run.records import (
+    OF_A_CONFIRMATION,
+    Attribute,
+    StudyReader,
+    TrialRecord,
+    counts_as_finished,
+    deaths_before,
+    is_baseline,
+    number_in,
+)
+from tuner.run.status import TrialFacts, TrialStatus
+from tuner.run.study import _NO_STUDY, STUDY_NAME, _enqueued_with, _has_retry, _is_known
+from tuner.search.pruner import HalvingPruner, make_pruner
+from tuner.search.sampler import make_sampler
+from tuner.settings.config import PrunerName, SamplerName
+from tuner.settings.objectives import Objectives
+from tuner.settings.space import SearchSpace
+from tuner.training.seeds import derive_seed
+
+_CUT_OFF_REASON = "cut off by the end of the search; runs again when it is continued"
+
+
+def create_or_open_study(
+    journal: Path,
+    space: SearchSpace,
+    *,
+    seed: int,
+    sampler: SamplerName,
+    pruner: PrunerName,
+    max_epochs: int,
+    workers: int,
+    objectives: Objectives | None = None,
+) -> "SearchStudy":
+    """The study in `journal`, made with its baselines if it is new.
+
+    The caller holds the run folder's lock.
+
+    Raises:
+        RunFolderError: the file is damaged, holds no study of ours, or one of another space or other objectives.
+    """
+    journal.parent.mkdir(parents=True, exist_ok=True)
+    if journal.is_file() and journal.stat().st_size:
+        mend_end(journal)
+    else:
+        # Made under another name, so that no reader sees a study without its space.
+        fresh = journal.with_name(f".{journal.name}.tmp")
+        fresh.unlink(missing_ok=True)
+        _fill(_open_or_create(fresh, space, objectives), space, objectives)
+        os.replace(fresh, journal)
+    study = _open_or_create(journal, space, objectives)
+    study.pruner = make_pruner(pruner, max_epochs)
+    if Attribute.SPACE not in study.user_attrs:  # all that was left of a torn one
+        _fill(study, space, objectives)
+    elif _searched(study.user_attrs[Attribute.SPACE]) != _searched(space.to_mapping()):
+        raise RunFolderError(
+            f"{journal}: belongs to a search with another space; choose another --name, or ask for the same"
+        )
+    if StudyReader(study).objectives != objectives:
+        raise RunFolderError(
+            f"{journal}: belongs to a search with other objectives; choose another --name, or ask for the same"
+        )
+    return SearchStudy(study, space, seed=seed, sampler=sampler, workers=workers)
+
+
+def _open_or_create(
+    journal: Path, space: SearchSpace, objectives: Objectives | None
+) -> optuna.Study:
+    storage = open_journal(journal)
+    names = [study.study_name for study in storage.get_all_studies()]
+    if journal.stat().st_size and STUDY_NAME not in names:
+        raise RunFolderError(f"{journal}: {_NO_STUDY}")
+    if STUDY_NAME in names:
+        return optuna.load_study(study_name=STUDY_NAME, storage=storage)
+    return optuna.create_study(
+        storage=storage,
+        study_name=STUDY_NAME,
+        directions=[space.metric.direction] if objectives is None else objectives.directions,
+    )
+
+
+def _fill(study: optuna.Study, space: SearchSpace, objectives: Objectives | None) -> None:
+    if objectives is not None and len(study.directions) == len(objectives.names):
+        with warnings.catch_warnings():  # still called experimental; Optuna's own plots use them
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            study.set_metric_names(objectives.names)
+    for parameters in space.baseline_parameters():
+        if not _is_known(study, parameters):
+            study.enqueue_trial(parameters, user_attrs={Attribute.BASELINE: True})
+            kill_point(KillPoint.BASELINE_ENQUEUED)
+    study.set_user_attr(Attribute.SPACE, space.to_mapping())
+
+
+def _searched(space: object) -> object:
+    """What a recorded space says of the search, in an order that counts where Optuna's does."""
+    if not isinstance(space, dict) or not isinstance(space.get("architectures"), dict):
+        return space
+    return list(space["architectures"]), {**space, "description": ""}
+
+
+class SearchStudy:
+    """The study while a search runs: asks, reports, prunes and tells in this package's words."""
+
+    doing = "searching"  # what a person is told
+
+    def __init__(
+        self,
+        study: optuna.Study,
+        space: SearchSpace,
+        *,
+        seed: int,
+        sampler: SamplerName,
+        workers: int,
+    ) -> None:
+        self.study = study
+        self.space = space
+        self.seed = seed
+        self._sampler = sampler
+        self._workers = workers
+        self._reader = StudyReader(study)
+
+    @property
+    def objectives(self) -> Objectives | None:
+        """The two objectives; None where trials are told by the metric alone."""
+        return self._reader.objectives
+
+    def record(self, trial: optuna.Trial) -> TrialRecord:
+        """What the study knows of a trial by now."""
+        return self._reader.record(self.study._storage.get_trial(trial._trial_id))
+
+    def requeue_cut_off_trials(self) -> list[int]:
+        """Fails what an ended search left running and enqueues it once more; returns those trials' numbers."""
+        numbers = []
+        for trial in self.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+            self._requeue(trial, _CUT_OFF_REASON, deaths=deaths_before(trial))
+            numbers.append(trial.number)
+        return numbers
+
+    def deaths_before(self, trial: optuna.Trial) -> int:
+        """How often the process that trained these parameters died before this trial."""
+        return deaths_before(self.study._storage.get_trial(trial._trial_id))
+
+    def requeue_lost_trial(self, trial: optuna.Trial, reason: str, *, deaths: int) -> str:
+        """Fails a trial whose process died and enqueues it once more; returns what its row says.
+
+        Args:
+            trial: the one whose process died.
+            reason: why.
+            deaths: how often these parameters' process has died by now.
+        """
+        lost = self.study._storage.get_trial(trial._trial_id)
+        error = f"{reason}; runs again"
+        self._requeue(lost, error, deaths=deaths)
+        return error
+
+    def _requeue(self, trial: FrozenTrial, reason: str, *, deaths: int) -> None:
+        # What was sampled before the end, or what the trial was enqueued with: a baseline's all.
+        parameters = {**_enqueued_with(trial), **trial.params}
+        passed = max(trial.last_step or 0, int(number_in(trial.user_attrs, Attribute.PASSED)))
+        attributes: dict[str, Any] = {
+            **{n: trial.user_attrs[n] for n in OF_A_CONFIRMATION if n in trial.user_attrs},
+            Attribute.RETRY_OF: trial.number,
+            Attribute.BASELINE: is_baseline(trial),
+            **({Attribute.DEATHS: deaths} if deaths else {}),
+            **({Attribute.PASSED: passed} if passed else {}),
+        }
+        # Enqueued before the old one is failed: killed in between, the next start sees it and goes on.
+        if parameters and not _has_retry(self.study, trial.number):
+            self.study.enqueue_trial(
+                parameters, user_attrs={str(name): value for name, value in attributes.items()}
+            )
+        kill_point(KillPoint.RETRY_ENQUEUED)
+        # By way of the storage: Optuna offers it for trials that this process asked for only.
+        for name, value in ((Attribute.CUT_OFF, True), (Attribute.ERROR, reason)):
+            self.study._storage.set_trial_user_attr(trial._trial_id, name, value)
+        kill_point(KillPoint.RETRY_MARKED)
+        self.study.tell(trial.number, state=TrialState.FAIL)
+        if isinstance(self.study.pruner, HalvingPruner):
+            self.study.pruner.forget()  # the rungs that this trial reached count no more
+
+    def ask(self) -> optuna.Trial:
+        """A new trial, with a sampler of its own, seeded by the study's seed and the trial's number.
+
+        A sampler that carried its random state along would draw the same values again after a resume.
+        Optuna asks it for values when the first parameter is suggested, so here is early enough.
+        """
+        trial = self.study.ask()
+        seed = derive_seed(self.seed, f"sampler {trial.number}")
+        self.study.sampler = make_sampler(self._sampler, seed=seed, workers=self._workers)
+        return trial
+
+    def seed_of(self, trial: optuna.Trial) -> int:
+        """The seed to train a trial with: that of its first try."""
+        return derive_seed(self.seed, f"trial {self.tries_of(trial)[0]}")
+
+    def is_baseline(self, trial: optuna.Trial) -> bool:
+        """Whether it runs because the space names it."""
+        return is_baseline(self.study._storage.get_trial(trial._trial_id))
+
+    def label_of(self, trial: optuna.Trial) -> str | None:
+        """What it is called in the place of its number; None: that."""
+        return None
+
+    def stop_after(self, trial: optuna.Trial) -> int | None:
+        """Epochs after which the trial ends whatever it shows; None: as long as it may."""
+        return None
+
+    def keep_model(self, trial: optuna.Trial, model: bytes) -> None:
+        """Nothing: a search keeps no models, its finalists are trained again."""
+
+    def tries_of(self, trial: optuna.Trial) -> list[int]:
+        """The numbers of the trials with these parameters that ran one after the other, `trial` the last of them."""
+        numbers = [trial.number]
+        if Attribute.RETRY_OF in trial.user_attrs:
+            trials = self.study.get_trials(deepcopy=False)
+            while (earlier := trials[numbers[0]].user_attrs.get(Attribute.RETRY_OF)) is not None:
+                numbers.insert(0, earlier)
+        return numbers
+
+    def record_facts(self, trial: optuna.Trial, facts: TrialFacts) -> None:
+        """Notes where the trial runs and how large its model is."""
+        trial.set_user_attr(Attribute.FACTS, dict(vars(facts)))
+
+    def report(self, trial: optuna.Trial, epoch: int, metrics: Mapping[str, float]) -> bool:
+        """Notes one epoch; True when the trial should stop here.
+
+        Baselines never should, nor a trial that runs again where its first try went on: it might be measured against
+        trials that came later.
+        """
+        trial.set_user_attr(f"{Attribute.EPOCH}{epoch}", dict(metrics))
+        kill_point(KillPoint.EPOCH_NOTED)
+        if self.objectives is not None:  # Optuna takes no epochs' values then, and has no pruner
+            return False
+        trial.report(metrics[self.space.metric.name], step=epoch)
+        # Asked for baselines too: the pruner notes their rungs, which others are measured against.
+        is_behind = trial.should_prune()
+        kill_point(KillPoint.REPORTED)
+        attributes = trial.user_attrs
+        is_spared = attributes.get(Attribute.BASELINE) or epoch <= attributes.get(
+            Attribute.PASSED, 0
+        )
+        return is_behind and not is_spared
+
+    def finish(self, trial: optuna.Trial, status: TrialStatus, error: str | None = None) -> None:
+        """Ends the trial.
+
+        Diverged trials and those out of memory are told as pruned, not as failed: Optuna's TPE ignores failed
+        trials and would suggest the like again. It takes pruned ones by their last epoch, without one as the worst.
+        """
+        if error is not None:
+            trial.set_user_attr(Attribute.ERROR, error)
+        kill_point(KillPoint.STATUS_NOTED)
+        if status is TrialStatus.COMPLETE:
+            self.study.tell(trial, self._values(trial))
+            return
+        if status is not TrialStatus.PRUNED:
+            trial.set_user_attr(Attribute.STATUS, str(status))
+        state = TrialState.FAIL if status is TrialStatus.FAILED else TrialState.PRUNED
+        self.study.tell(trial, state=state)
+
+    def _values(self, trial: optuna.Trial) -> list[float]:
+        """What a complete trial comes to, a value an objective: those of its row in the leaderboard."""
+        if self.objectives is None:
+            values = self.study._storage.get_trial(trial._trial_id).intermediate_values
+            return [values[self.space.metric.best(values)]]
+        record = self.record(trial)
+        cost = record.cost(self.objectives.cost)
+        assert record.score is not None
+        assert cost is not None
+        return [record.score, cost]
+
+    def finished_trials(self) -> list[FrozenTrial]:
+        """Trials that count toward the budget: all that ended, but for those cut off by the search's own end."""
+        return [t for t in self.study.get_trials(deepcopy=False) if counts_as_finished(t)]
+
+    @property
+    def seconds_before(self) -> float:
+        """Seconds searched in earlier sittings."""
+        return number_in(self.study.user_attrs, Attribute.SECONDS)
+
+    def record_seconds(self, seconds: float) -> None:
+        """Notes the seconds searched so far, earlier sittings included."""
+        self.study.set_user_attr(Attribute.SECONDS, round(seconds, 3))

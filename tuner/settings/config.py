@@ -1,0 +1,280 @@
+"""What a person asks of a search: space, data, budget, resources and seed, checked once at the edge.
+
+Flags, keywords and `run.yaml` all become these models. Must not import Ray, Keras or Optuna.
+"""
+
+import math
+import os
+import re
+from collections.abc import Mapping
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
+
+from tuner.errors import ConfigError
+from tuner.settings.builtin import find_space
+from tuner.settings.durations import Duration
+from tuner.settings.objectives import Cost, Objectives, parse_objectives
+from tuner.settings.places import _place, _tracking_place, working_copy
+from tuner.settings.space import MetricName, SearchSpace
+from tuner.settings.validation import Strict, first_problem
+from tuner.settings.yaml_files import read_yaml
+from tuner.storage import is_url
+
+DEFAULT_TRIALS = 30
+
+
+class TokenMode(StrEnum):
+    """How a row's text becomes tokens."""
+
+    WORDS = "words"  # as Keras' text_to_word_sequence does by default
+    # Every character but white space; for languages written without spaces.
+    CHARACTERS = "characters"
+    SYMBOLS = "symbols"  # separated by white space, kept as they are
+
+
+class SamplerName(StrEnum):
+    """How the next configuration is chosen."""
+
+    TPE = "tpe"  # Bergstra et al., 2011, multivariate and by groups of conditional parameters
+    RANDOM = "random"
+
+
+class PrunerName(StrEnum):
+    """How unpromising trials are stopped."""
+
+    HALVING = "halving"  # asynchronous successive halving, Li et al., 2020
+    HYPERBAND = "hyperband"  # Li et al., 2018; wants more than 10 trials a bracket
+    NONE = "none"
+
+
+def _default_pruner(settings: Mapping[str, Any]) -> PrunerName:
+    """None with two objectives: who falls behind in one may lead in the other."""
+    return PrunerName.NONE if settings.get("objectives") else PrunerName.HALVING
+
+
+class TrainerName(StrEnum):
+    """What a trial does."""
+
+    KERAS = "keras"
+    TOY = "toy"  # a closed learning curve instead of training: rehearses a search in seconds
+
+
+def parse_gpus(given: object) -> float | Literal["auto"]:
+    """GPUs a trial: any share of one, a whole number above, or `auto`.
+
+    Raises:
+        ValueError: something else.
+    """
+    if given == "auto":
+        return "auto"
+    try:
+        gpus = float(given)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        raise ValueError(f"must be a number or auto, got {given!r}") from None
+    if not math.isfinite(gpus):
+        raise ValueError(f"must be a finite number, got {gpus}")
+    if gpus < 0 or 0 < gpus < 0.001:
+        raise ValueError(f"must be 0, or 0.001 or more, got {gpus:g}")
+    if gpus > 1 and gpus != int(gpus):
+        raise ValueError(f"must be a whole number above 1, got {gpus:g}; write {int(gpus)}")
+    return gpus
+
+
+GpusPerTrial = Annotated[float | Literal["auto"], BeforeValidator(parse_gpus)]
+TwoObjectives = Annotated[tuple[MetricName, Cost], BeforeValidator(parse_objectives)]
+
+
+class DataConfig(Strict):
+    """Which sequences to learn from. Lists of integers (JSON lines, Parquet) need no token mode."""
+
+    source: str = Field("imdb-train", description="a data set's name or a file's path")
+    text_column: str | None = Field(None, description="column of the sequences; guessed if plain")
+    label_column: str | None = Field(None, description="column of the labels; guessed if plain")
+    tokens: TokenMode = Field(TokenMode.WORDS, description="words, characters or symbols")
+    sample: int | None = Field(None, ge=1, description="rows to use, drawn per class; default all")
+
+
+class SearchConfig(Strict):
+    """Everything that a search is asked to do."""
+
+    space: SearchSpace
+    data: DataConfig = DataConfig()
+    name: str | None = Field(None, pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=100)
+    out: Annotated[str, AfterValidator(_place)] = "runs"
+    trials: int | None = Field(None, ge=1)
+    time_budget: Duration | None = None
+    max_epochs: int | None = Field(None, ge=1)
+    cpus_per_trial: float = Field(1.0, ge=0.001)  # Ray counts ten-thousandths
+    gpus_per_trial: GpusPerTrial = 0.0
+    max_concurrent: int | None = Field(None, ge=1)
+    storage_path: Annotated[str, AfterValidator(_place)] | None = None
+    retries: int = Field(2, ge=0, le=100)
+    epoch_timeout: Duration | None = None
+    seed: int = Field(0, ge=0, lt=2**31)
+    sampler: SamplerName = SamplerName.TPE
+    objectives: TwoObjectives | None = None  # besides the space's metric, a cost to keep low
+    pruner: PrunerName = Field(default_factory=_default_pruner)
+    tensorboard: bool = False
+    mlflow: Annotated[str, AfterValidator(_tracking_place)] | None = None
+    address: str | None = None
+    trainer: TrainerName = TrainerName.KERAS
+
+    @field_validator("objectives")
+    @classmethod
+    def _check_objectives(
+        cls, objectives: tuple[MetricName, Cost] | None, others: ValidationInfo
+    ) -> tuple[MetricName, Cost] | None:
+        if objectives is not None and "space" in others.data:
+            metric, cost = objectives
+            own = others.data["space"].metric.name
+            if metric is not own:
+                raise ValueError(
+                    f"the space is scored by {own}, got {metric}; write {own},{cost}, "
+                    f"or a space with metric: {{name: {metric}}}"
+                )
+        return objectives
+
+    @field_validator("pruner")
+    @classmethod
+    def _check_pruner(cls, pruner: PrunerName, others: ValidationInfo) -> PrunerName:
+        if others.data.get("objectives") is not None and pruner is not PrunerName.NONE:
+            raise ValueError(
+                "must be none with two objectives, because a trial that falls behind in one may lead in the other, "
+                f"got {str(pruner)!r}; write none"
+            )
+        return pruner
+
+    @property
+    def two_objectives(self) -> Objectives | None:
+        """The metric with its direction, and the cost; None where a search has the metric alone."""
+        if self.objectives is None:
+            return None
+        return Objectives(self.space.metric, self.objectives[1])
+
+    @property
+    def gpus(self) -> float:
+        """GPUs a trial, once it is known: `auto` asks for some, measured when Ray runs."""
+        assert self.gpus_per_trial != "auto", "not measured yet"
+        return self.gpus_per_trial
+
+    @property
+    def run_name(self) -> str:
+        """The run folder's name: given, or made of the space and the data, so that it is found again."""
+        if self.name is not None:
+            return self.name
+        source = Path(self.data.source)
+        data = source.name.split(".")[0] if source.suffix else self.data.source
+        return f"{self.space.name}-{re.sub(r'[^A-Za-z0-9_.-]+', '-', data).strip('-') or 'data'}"
+
+    @property
+    def is_mirrored(self) -> bool:
+        """Whether the run folder is a working copy of one behind a URL."""
+        return is_url(self.out)
+
+    @property
+    def folder(self) -> Path:
+        """The run folder, on this machine."""
+        if not self.is_mirrored:
+            return Path(os.path.expanduser(self.out)) / self.run_name
+        return working_copy(f"{self.out.rstrip('/')}/{self.run_name}")
+
+    @property
+    def epochs(self) -> int:
+        """The most epochs a trial may take."""
+        return self.max_epochs or self.space.max_epochs
+
+    @property
+    def trial_budget(self) -> int | None:
+        """Finished trials to stop at; none when only the time is limited."""
+        if self.trials is None and self.time_budget is None:
+            return DEFAULT_TRIALS
+        return self.trials
+
+    def is_budget_used(self, *, trials: int, seconds: float) -> bool:
+        """Whether so many trials, or so long a search, use the budget up."""
+        if self.trial_budget is not None and trials >= self.trial_budget:
+            return True
+        return self.time_budget is not None and seconds >= self.time_budget
+
+
+# What `run.yaml` records beside the settings; ignored when it is read back as settings.
+RECORDED = ("versions", "fingerprint", "created")
+_BUDGETS = ("trials", "time_budget")
+
+
+def make_config(
+    settings: Mapping[str, Any],
+    *,
+    config_file: Path | None = None,
+    names: Literal["flags", "keywords"] = "keywords",
+) -> SearchConfig:
+    """The search that is asked for: `settings` win over `config_file`.
+
+    Args:
+        settings: fields of `SearchConfig`, those of `DataConfig` under `data` as a mapping; None is not given.
+        config_file: a YAML file of the same fields, such as the `run.yaml` of an earlier run.
+        names: how fields are called in messages, `--max-epochs` or `max_epochs`.
+
+    Raises:
+        ConfigError, SpaceError: in one line, which setting breaks which rule.
+    """
+    merged = _read_settings(config_file) if config_file is not None else {}
+    if any(settings.get(budget) is not None for budget in _BUDGETS):
+        # A budget asked for now is the whole budget: what an earlier search used up must not end this one.
+        merged = {key: value for key, value in merged.items() if key not in _BUDGETS}
+    for key, value in settings.items():
+        if key == "data":
+            given = {name: part for name, part in value.items() if part is not None}
+            merged["data"] = {**(merged.get("data") or {}), **given}
+        elif value is not None:
+            merged[key] = value
+    where = str(config_file) if config_file is not None else ""
+    space = merged.get("space")
+    if space is None:
+        raise ConfigError("a search needs a space; name a YAML file or a built-in, e.g. seed")
+    if isinstance(space, str):
+        merged["space"] = find_space(space)
+    elif not isinstance(space, SearchSpace):
+        merged["space"] = SearchSpace.from_mapping(space, f"{where}: space" if where else "space")
+    try:
+        return SearchConfig.model_validate(merged)
+    except ValidationError as cause:
+        problem = first_problem(cause, known=SearchConfig.model_fields)
+        *parents, field = (str(part) for part in cause.errors()[0]["loc"])
+        given_here = (settings.get("data") or {}) if parents else settings
+        if given_here.get(field) is not None:
+            where = ""
+            if names == "flags":
+                flag = "--data" if field == "source" else "--" + field.replace("_", "-")
+                problem = f"{flag}: {first_problem(cause, field=False)}"
+        raise ConfigError(f"{where}: {problem}" if where else problem) from cause
+
+
+def _read_settings(path: Path) -> dict[str, Any]:
+    """Settings in a YAML file; a space or data path in it is relative to the file."""
+    settings = {
+        key: value for key, value in read_yaml(path, ConfigError).items() if key not in RECORDED
+    }
+    space = settings.get("space")
+    if isinstance(space, str) and os.path.isfile(path.parent / space):
+        settings["space"] = str(path.parent / space)
+    data = settings.get("data")
+    if isinstance(data, str):
+        settings["data"] = data = {"source": data}
+    if isinstance(data, dict) and isinstance(data.get("source"), str):
+        source = path.parent / data["source"]
+        if os.path.isfile(source):
+            settings["data"] = {**data, "source": str(source)}
+    elif data is not None and not isinstance(data, dict):
+        raise ConfigError(f"{path}: data: must be a name, a path or a mapping, got {data!r}")
+    return settings

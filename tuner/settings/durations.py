@@ -1,0 +1,40 @@
+"""Durations as people write them, `90s` or `1h30m`, as seconds."""
+
+import re
+from typing import Annotated
+
+from pydantic import BeforeValidator, PlainSerializer
+
+from tuner.text import format_duration
+
+
+def parse_duration(text: str | float) -> float:
+    """Seconds of a duration such as `90s`, `30m`, `1h30m` or a plain number of seconds.
+
+    Raises:
+        ValueError: not a duration, or not above zero.
+    """
+    if isinstance(text, int | float) and not isinstance(text, bool):
+        seconds = float(text)
+    else:
+        compact = str(text).replace(" ", "").lower()
+        match = re.fullmatch(
+            r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s?)?", compact
+        )
+        if match is None or not compact:
+            raise ValueError(f"must be a duration such as 90s, 30m or 1h30m, got {text!r}")
+        hours, minutes, rest = (float(part or 0) for part in match.groups())
+        seconds = hours * 3600 + minutes * 60 + rest
+    if not 0 < seconds < float("inf"):
+        raise ValueError(f"must be above zero, got {text!r}")
+    return seconds
+
+
+def _exact_duration(seconds: float) -> str | float:
+    """As a person writes it where that loses nothing; `parse_duration` of it is `seconds` again."""
+    text = format_duration(seconds)
+    whole = round(seconds)
+    return text if seconds == whole > 0 and parse_duration(text) == whole else seconds
+
+
+Duration = Annotated[float, BeforeValidator(parse_duration), PlainSerializer(_exact_duration)]

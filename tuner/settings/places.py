@@ -1,0 +1,67 @@
+"""Paths and URLs that a setting may hold, checked."""
+
+import hashlib
+import os
+import re
+from pathlib import Path
+
+from tuner.files import cache_root
+from tuner.storage import is_url
+
+
+def working_copy(url: str) -> Path:
+    """Where the run folder behind a URL is worked on, on this machine."""
+    parent, _, name = url.rstrip("/").rpartition("/")
+    digest = hashlib.sha256(parent.rstrip("/").encode()).hexdigest()[:12]
+    return cache_root() / "runs" / digest / name
+
+
+def _utf8(path: str) -> str:
+    """Ray can handle no other paths."""
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        raise ValueError(f"must be UTF-8, got {path!r}") from None
+    return path
+
+
+def absolute(place: str) -> str:
+    """A path as other processes see it; URLs as they are."""
+    return place if is_url(place) else os.path.abspath(os.path.expanduser(place))
+
+
+def _place(place: str) -> str:
+    """A path, or a URL with a bucket or host in it."""
+    if re.match(r"[A-Za-z][A-Za-z0-9+.-]*:/", place) and not re.match(
+        r"[a-z0-9+]+://[^/]|file:///[^/]", place
+    ):
+        raise ValueError(f"must be a path, or a URL such as s3://bucket/folder, got {place!r}")
+    return _utf8(place)
+
+
+def tracking_uri(place: str) -> str:
+    """MLflow's URI of a server, a database, a SQLite file, or a folder for one.
+
+    Raises:
+        ValueError: it is none of these, or holds a password, which the run folder would record.
+    """
+    if re.match(r"https?://[^/]", place):
+        if "@" in place.split("/")[2]:
+            raise ValueError(
+                "must hold no password, the run folder records it; "
+                "set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD"
+            )
+        return place
+    path = place.removeprefix("sqlite:///")
+    if not path or is_url(path):
+        raise ValueError(
+            f"must be http://host:port, sqlite:///file.db, or a path of a file or folder, got {place!r}"
+        )
+    path = absolute(path)
+    is_file = place.startswith("sqlite:") or path.endswith((".db", ".sqlite", ".sqlite3"))
+    return "sqlite:///" + (os.path.join(path, "mlflow.db") if not is_file else path)
+
+
+def _tracking_place(place: str) -> str:
+    tracking_uri(_utf8(place))
+    return place

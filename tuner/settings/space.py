@@ -1,0 +1,317 @@
+"""Search spaces: YAML -> SearchSpace -> one trial's hyperparameters.
+
+A space is what Optuna samples from, yet this module knows Optuna only through the trial object it is handed, so that
+`tuner spaces` starts at once.
+"""
+
+import difflib
+import keyword
+from collections.abc import Iterator, Mapping
+from enum import StrEnum
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import (
+    Field,
+    ValidationError,
+    model_validator,
+)
+
+from tuner.errors import SpaceError
+from tuner.settings.hyperparameters import (
+    ARCHITECTURES,
+    MODEL_PARAMETERS,
+    Hyperparameters,
+    Scalar,
+    is_custom,
+    resolve,
+)
+from tuner.settings.ranges import FloatRange, Parameter, Parameters, Range, SuggestsValues
+from tuner.settings.validation import Strict, first_problem
+from tuner.settings.yaml_files import parse_yaml, read_yaml, to_yaml
+
+ARCHITECTURE = "architecture"  # the study's parameter that decides which others a trial has
+_WHOLE_NUMBERS = frozenset(
+    name for name, field in Hyperparameters.model_fields.items() if field.annotation is int
+)
+_NUMBERS = _WHOLE_NUMBERS | {
+    name for name, field in Hyperparameters.model_fields.items() if field.annotation is float
+}
+# A custom architecture's parameters become columns of the leaderboard and arguments of its function, beside these.
+RESERVED_NAMES = frozenset(
+    {
+        *("architecture", "baseline", "best_epoch", "custom", "device", "epochs", "error", "host"),
+        *("n_classes", "pareto", "rank", "run", "score", "seconds", "seconds_per_epoch", "seed"),
+        *("started", "status", "trial", "tries", "val_accuracy", "val_loss", "weights"),
+    }
+)
+
+
+class Mode(StrEnum):
+    """Which way a metric is better."""
+
+    MAX = "max"
+    MIN = "min"
+
+
+class MetricName(StrEnum):
+    """What a trial can be scored by, measured on the validation split after every epoch."""
+
+    VAL_ACCURACY = "val_accuracy"
+    VAL_F1 = "val_f1"
+    VAL_LOSS = "val_loss"
+
+
+class Metric(Strict):
+    """What makes one trial better than another."""
+
+    name: MetricName = MetricName.VAL_ACCURACY
+    mode: Mode = Mode.MAX
+
+    @model_validator(mode="after")
+    def _check(self) -> "Metric":
+        right = Mode.MIN if self.name is MetricName.VAL_LOSS else Mode.MAX
+        if self.mode is not right:
+            raise ValueError(f"mode of {self.name} must be {right}, got {self.mode}")
+        return self
+
+    @property
+    def direction(self) -> Literal["maximize", "minimize"]:
+        """Which way it is better, in Optuna's words."""
+        return "maximize" if self.mode is Mode.MAX else "minimize"
+
+    def best(self, values: Mapping[int, float]) -> int:
+        """The epoch with the best of `values` (epoch -> value); the earliest of equals."""
+        sign = -1.0 if self.mode is Mode.MAX else 1.0
+        return min(values, key=lambda epoch: (sign * values[epoch], epoch))
+
+
+class SearchSpace(Strict):
+    """What a search may vary, the epochs a trial may take, and the baselines that run first."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=60)
+    description: str = ""
+    metric: Metric = Metric()
+    max_epochs: int = Field(9, ge=1)
+    shared: Parameters = Field(default_factory=dict)
+    architectures: dict[str, Parameters | None] = Field(min_length=1)
+    baselines: tuple[dict[str, Scalar], ...] = ()
+
+    @model_validator(mode="after")
+    def _check(self) -> "SearchSpace":
+        for architecture in self.architectures:
+            _check_architecture(architecture)
+            for where, name, parameter in self._located(architecture):
+                _check_parameter(where, architecture, name, parameter)
+        for index, baseline in enumerate(self.baselines):
+            self._check_baseline(f"baselines[{index}]", baseline)
+        return self
+
+    # -- reading ------------------------------------------------------------------------------
+
+    @classmethod
+    def from_file(cls, path: Path) -> "SearchSpace":
+        """The space in a YAML file.
+
+        Raises:
+            SpaceError: in one line, which field breaks which rule and what to write.
+        """
+        return cls.from_mapping(read_yaml(path, SpaceError), str(path))
+
+    @classmethod
+    def from_text(cls, text: str, where: str) -> "SearchSpace":
+        """The space in YAML text; `where` names its origin in messages."""
+        return cls.from_mapping(parse_yaml(text, where, SpaceError), where)
+
+    @classmethod
+    def from_mapping(cls, content: Mapping[str, Any], where: str) -> "SearchSpace":
+        """The space in plain data, as YAML or JSON reads it."""
+        try:
+            return cls.model_validate(content)
+        except ValidationError as cause:
+            raise SpaceError(f"{where}: {first_problem(cause, known=cls.model_fields)}") from cause
+
+    def to_mapping(self) -> dict[str, Any]:
+        """The space as plain data; `from_mapping` of it is this space again."""
+        return self.model_dump(mode="json", by_alias=True, exclude_defaults=True)
+
+    def to_yaml(self) -> str:
+        """The space as YAML text; `from_text` of it is this space again."""
+        return to_yaml(self.to_mapping())
+
+    # -- parameters ---------------------------------------------------------------------------
+
+    def parameters(self, architecture: str) -> Parameters:
+        """Every parameter of one architecture's trials; its own win over the shared ones."""
+        return {**self.shared, **(self.architectures[architecture] or {})}
+
+    @cached_property
+    def parameter_names(self) -> tuple[str, ...]:
+        """Names of all parameters, without repetition, in the order of the file."""
+        names = dict.fromkeys(self.shared)
+        for architecture in self.architectures:
+            names.update(dict.fromkeys(self.parameters(architecture)))
+        return tuple(names)
+
+    @cached_property
+    def _differing(self) -> frozenset[str]:
+        """Parameters whose range is not the same in all architectures that have one."""
+        ranges: dict[str, Range] = {}
+        differing = set()
+        for architecture in self.architectures:
+            for name, parameter in self.parameters(architecture).items():
+                if isinstance(parameter, Range) and ranges.setdefault(name, parameter) != parameter:
+                    differing.add(name)
+        return frozenset(differing)
+
+    def study_name(self, architecture: str, name: str) -> str:
+        """The name in the Optuna study: the parameter's own, unless its range differs by architecture.
+
+        Optuna wants one distribution a name, so `filters` becomes `cnn_lstm.filters` where it has to.
+        """
+        return f"{architecture}.{name}" if name in self._differing else name
+
+    def suggest(self, trial: SuggestsValues) -> Hyperparameters:
+        """Samples one configuration: the architecture first, then the parameters that it has."""
+        architecture = trial.suggest_categorical(ARCHITECTURE, list(self.architectures))
+        values: dict[str, Scalar] = {}
+        for name, parameter in self.parameters(architecture).items():
+            if isinstance(parameter, Range):
+                values[name] = parameter.suggest(trial, self.study_name(architecture, name))
+            else:
+                values[name] = parameter
+        return resolve(architecture, values)
+
+    def largest(self, architecture: str) -> Hyperparameters:
+        """The architecture's configuration that takes the most memory: every size at its upper bound."""
+        values: dict[str, Scalar] = {}
+        for name, parameter in self.parameters(architecture).items():
+            if not isinstance(parameter, Range):
+                values[name] = parameter
+                continue
+            extremes = parameter.extremes()
+            if any(isinstance(value, bool | str) for value in extremes):
+                values[name] = extremes[0] if name != "pooling" else _widest_pooling(extremes)
+            else:
+                values[name] = min(extremes) if name == "pool_size" else max(extremes)
+        return resolve(architecture, values)
+
+    def values(self, study_parameters: Mapping[str, Any]) -> dict[str, Scalar]:
+        """A trial's parameters by their own names, with the space's constants, from the study's names.
+
+        Parameters that were not sampled yet are absent.
+        """
+        architecture = study_parameters.get(ARCHITECTURE)
+        if architecture not in self.architectures:
+            return {}
+        values: dict[str, Scalar] = {}
+        for name, parameter in self.parameters(architecture).items():
+            study_name = self.study_name(architecture, name)
+            if not isinstance(parameter, Range):
+                values[name] = parameter
+            elif study_name in study_parameters:
+                values[name] = study_parameters[study_name]
+        return values
+
+    def baseline_parameters(self) -> Iterator[dict[str, Scalar]]:
+        """The baselines as the study names their parameters, ready to be enqueued."""
+        for baseline in self.baselines:
+            architecture = str(baseline["architecture"])
+            named: dict[str, Scalar] = {"architecture": architecture}
+            for name, parameter in self.parameters(architecture).items():
+                if isinstance(parameter, Range):
+                    named[self.study_name(architecture, name)] = baseline[name]
+            yield named
+
+    def _located(self, architecture: str) -> Iterator[tuple[str, str, Parameter]]:
+        own = self.architectures[architecture] or {}
+        for name, parameter in self.shared.items():
+            if name not in own:
+                yield f"shared.{name}", name, parameter
+        for name, parameter in own.items():
+            yield f"architectures.{architecture}.{name}", name, parameter
+
+    def _check_baseline(self, where: str, baseline: Mapping[str, Scalar]) -> None:
+        architecture = baseline.get("architecture")
+        if architecture not in self.architectures:
+            raise ValueError(
+                f"{where}.architecture: must be one of this space's ({', '.join(self.architectures)}), "
+                f"got {architecture!r}"
+            )
+        parameters = self.parameters(str(architecture))
+        for name, value in baseline.items():
+            if name == "architecture":
+                continue
+            if name not in parameters:
+                raise ValueError(
+                    f"{where}.{name}: {architecture} has no such parameter in this space; "
+                    f"remove it, or add it to the space"
+                )
+            parameter = parameters[name]
+            inside = (
+                parameter.contains(value) if isinstance(parameter, Range) else parameter == value
+            )
+            if not inside:
+                raise ValueError(
+                    f"{where}.{name}: must lie inside the space ({parameter}), got {value!r}; "
+                    "change it, or widen the space"
+                )
+        missing = [
+            name
+            for name, parameter in parameters.items()
+            if isinstance(parameter, Range) and name not in baseline
+        ]
+        if missing:
+            raise ValueError(f"{where}: {missing[0]} is missing; a baseline gives every parameter")
+
+
+def _widest_pooling(options: tuple[Scalar, ...]) -> Scalar:
+    """Of the ways of pooling, the one with the most features."""
+    return max(options, key=lambda option: len(str(option)))  # max_mean is both
+
+
+def _check_architecture(architecture: str) -> None:
+    if is_custom(architecture):
+        module, _, function = architecture.partition(":")
+        if not all(part.isidentifier() for part in (*module.split("."), function)):
+            raise ValueError(
+                f"architectures.{architecture}: must be package.module:function, got {architecture!r}"
+            )
+    elif architecture not in ARCHITECTURES:
+        near = difflib.get_close_matches(architecture, ARCHITECTURES, n=1)
+        advice = f"did you mean {near[0]}?" if near else f"write one of {', '.join(ARCHITECTURES)}"
+        raise ValueError(f"architectures.{architecture}: no such architecture; {advice}")
+
+
+def _check_parameter(where: str, architecture: str, name: str, parameter: Parameter) -> None:
+    """Refuses a parameter that the architecture does not take, or values out of its bounds."""
+    custom = is_custom(architecture)
+    if custom and name not in MODEL_PARAMETERS:
+        if name in RESERVED_NAMES:
+            raise ValueError(
+                f"{where}: the name is taken (columns of every leaderboard); choose another"
+            )
+        if not name.isidentifier() or keyword.iskeyword(name):
+            raise ValueError(
+                f"{where}: must be a Python name, it is passed to a function; choose another"
+            )
+        return
+    if name not in MODEL_PARAMETERS:
+        near = difflib.get_close_matches(name, MODEL_PARAMETERS, n=1)
+        advice = f"did you mean {near[0]}?" if near else "`tuner spaces --parameters` lists them"
+        raise ValueError(f"{where}: no such parameter; {advice}")
+    if not custom and name not in ARCHITECTURES[architecture].parameters:
+        raise ValueError(
+            f"{where}: {architecture} takes no {name}; move it under the architectures that do"
+        )
+    if name in _WHOLE_NUMBERS and isinstance(parameter, FloatRange):
+        raise ValueError(f"{where}: {name} is a whole number; write int instead of float")
+    for value in parameter.extremes() if isinstance(parameter, Range) else (parameter,):
+        if name in _NUMBERS and isinstance(value, bool | str):
+            raise ValueError(f"{where}: must be a number, got {value!r}")
+        try:
+            # Validated beside the custom ones, so that one field at a time is looked at.
+            Hyperparameters.model_validate({"architecture": architecture, name: value})
+        except ValidationError as cause:
+            raise ValueError(f"{where}: {first_problem(cause, field=False)}") from cause

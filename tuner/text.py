@@ -1,0 +1,59 @@
+"""How numbers are written for people, on the screen and in reports."""
+
+import reprlib
+from typing import Any
+
+
+def count_text(count: int, noun: str) -> str:
+    """So many of something: `1 trial`, `2,000 trials`."""
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
+def score_text(score: float | None) -> str:
+    """A score with as many digits as a validation set of a few thousand rows carries."""
+    return "" if score is None else f"{score:.4f}"
+
+
+def number_text(value: Any) -> str:
+    """A number as short as it can be without losing what matters."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return str(value)
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def cost_text(cost: float | None) -> str:
+    """A number of weights, or seconds."""
+    return "" if cost is None else f"{cost:,}" if isinstance(cost, int) else f"{cost:.3g}"
+
+
+def format_duration(seconds: float) -> str:
+    """A duration as a person writes it: `45s`, `4m10s`, `1h30m`."""
+    whole = round(seconds)
+    hours, minutes, rest = whole // 3600, whole % 3600 // 60, whole % 60
+    if hours:
+        return f"{hours}h{minutes:02d}m" if minutes else f"{hours}h"
+    if minutes:
+        return f"{minutes}m{rest:02d}s" if rest else f"{minutes}m"
+    return f"{rest}s"
+
+
+def one_line(text: str) -> str:
+    """`text` without line ends or anything that a terminal would obey: a name in a file may hold either."""
+    return "".join(
+        character if character.isprintable() else "�" for character in " ".join(text.split())
+    )
+
+
+_SHORT = reprlib.Repr()
+_SHORT.maxstring = _SHORT.maxother = _SHORT.maxlong = 60
+
+
+def excerpt(value: object) -> str:
+    """`value` as Python writes it, cut to a length that fits a line and free of control characters."""
+    return _SHORT.repr(value)
+
+
+def listing(names: list[str]) -> str:
+    """Names for an error, quoted; long lists are cut."""
+    shown = ", ".join(excerpt(name) for name in names[:20])
+    return f"{shown} and {len(names) - 20} more" if len(names) > 20 else shown or "none"

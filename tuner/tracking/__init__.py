@@ -1,0 +1,1 @@
+"""Copies of every trial for other tools: TensorBoard and MLflow."""

@@ -1,0 +1,170 @@
+"""MLflow: an experiment a run and a run of it a trial, on a server or in a SQLite file.
+
+Which trials are there is asked of MLflow itself, by tags, so a search that was killed doubles none.
+"""
+
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from tuner.run.records import TrialRecord
+from tuner.run.status import TrialStatus
+from tuner.tracking.exporter import timed_epochs
+
+_STUDY, _NUMBER = "tuner.study", "tuner.trial"
+_BATCH = 900  # MLflow takes 1,000 metrics at once
+_PAGE = 1000
+# Set where the user has not. MLflow's own defaults wait for minutes for a server that is down, and report to its makers
+# what it is used for.
+_ENVIRONMENT = {
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+}
+_STATUSES = {
+    TrialStatus.COMPLETE: "FINISHED",
+    TrialStatus.PRUNED: "KILLED",
+}
+
+
+@dataclass
+class _Trial:
+    """What MLflow has of one."""
+
+    run_id: str
+    is_finished: bool = False
+    epoch: int | None = None  # the last one there; None: not asked yet
+    # As logged in this sitting, with the parameters; None: not yet.
+    tags: Mapping[str, str] | None = None
+
+
+class MlflowSink:
+    """See `tuner.tracking.exporter.Sink`.
+
+    Args:
+        uri: of the tracking server or database, as MLflow writes it.
+        run_name: the name of the experiment.
+        study_id: tells the study from another one of the same name.
+    """
+
+    def __init__(self, uri: str, *, run_name: str, study_id: str) -> None:
+        self._uri = uri
+        self._run_name = run_name
+        self._study_id = study_id
+        self._client: Any = None
+        self._experiment = ""
+        self._trials: dict[int, _Trial] = {}
+
+    @property
+    def name(self) -> str:
+        """With where it is."""
+        return f"MLflow ({self._uri})"
+
+    def open(self) -> None:
+        """Finds the experiment, or makes it, and the trials that are in it."""
+        for name, value in _ENVIRONMENT.items():
+            os.environ.setdefault(name, value)
+        from mlflow.tracking import MlflowClient
+
+        self._client = MlflowClient(tracking_uri=self._uri)
+        known = self._client.get_experiment_by_name(self._run_name)
+        self._experiment = (
+            self._client.create_experiment(self._run_name) if known is None else known.experiment_id
+        )
+        self._trials = {}
+        for run in self._runs():
+            number = int(run.data.tags[_NUMBER])
+            self._trials[number] = _Trial(run.info.run_id, run.info.status != "RUNNING")
+
+    def _runs(self) -> Iterator[Any]:
+        """This study's, the latest first."""
+        token = None
+        while True:
+            page = self._client.search_runs(
+                [self._experiment],
+                filter_string=f"tags.`{_STUDY}` = '{self._study_id}'",
+                max_results=_PAGE,
+                page_token=token,
+            )
+            yield from page
+            token = page.token
+            if not token:
+                break
+
+    def write(self, record: TrialRecord) -> None:
+        """Logs what is new."""
+        trial = self._trials.get(record.number) or self._begin(record)
+        if trial.is_finished:
+            return
+        if trial.epoch is None:
+            history = self._client.get_metric_history(trial.run_id, "seconds")
+            trial.epoch = max((metric.step for metric in history), default=0)
+        self._log(record, trial)
+        if record.ended is not None:
+            status = _STATUSES.get(record.status, "FAILED")
+            self._client.set_terminated(trial.run_id, status, _milliseconds(record.ended))
+            trial.is_finished = True
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+    def _begin(self, record: TrialRecord) -> _Trial:
+        assert record.started is not None
+        run = self._client.create_run(
+            self._experiment,
+            start_time=_milliseconds(record.started),
+            run_name=f"trial {record.number}",
+            tags={_STUDY: self._study_id, _NUMBER: str(record.number)},
+        )
+        trial = self._trials[record.number] = _Trial(run.info.run_id, epoch=0)
+        return trial
+
+    def _log(self, record: TrialRecord, trial: _Trial) -> None:
+        from mlflow.entities import Metric, Param, RunTag
+
+        assert trial.epoch is not None
+        new = [each for each in timed_epochs(record) if each[0] > trial.epoch]
+        metrics = [
+            Metric(name, value, round(1000 * second), epoch)
+            for epoch, second, values in new
+            for name, value in values.items()
+        ]
+        if record.ended is not None and record.score is not None:
+            ended, best = _milliseconds(record.ended), record.best_epoch or 0
+            metrics.append(Metric("score", record.score, ended, best))
+        tags = _tags(record, self._run_name)
+        parameters = {"architecture": record.architecture, **record.parameters}
+        first: dict[str, Any] = {}
+        if tags != trial.tags:
+            first["tags"] = [RunTag(name, value) for name, value in tags.items()]
+        if trial.tags is None:
+            first["params"] = [Param(name, str(value)) for name, value in parameters.items()]
+        for start in range(0, max(1, len(metrics)), _BATCH):
+            batch = metrics[start : start + _BATCH]
+            if batch or first:
+                self._client.log_batch(trial.run_id, batch, **first)
+            first = {}
+        trial.tags = tags
+        trial.epoch = max((epoch for epoch, *_ in new), default=trial.epoch)
+
+
+def _tags(record: TrialRecord, run_name: str) -> dict[str, str]:
+    """What is known of the trial beside parameters and metrics."""
+    known = {
+        "run": run_name,
+        "status": record.status,
+        "baseline": record.baseline,
+        "seed": record.seed,
+        "host": record.host,
+        "device": record.device,
+        "weights": record.weights,
+        "error": record.error,
+    }
+    return {f"tuner.{name}": str(value) for name, value in known.items() if value is not None}
+
+
+def _milliseconds(moment: datetime) -> int:
+    return round(1000 * moment.timestamp())

@@ -1,0 +1,136 @@
+"""The one builder of all named architectures.
+
+Its input is `(batch, time)` int32 ids right-padded with 0, its output `(batch, 1)` sigmoid for two
+classes and `(batch, n_classes)` softmax for more. Only a worker imports this module: it loads
+Keras.
+"""
+
+from typing import Any
+
+import keras
+
+from tuner.settings.hyperparameters import (
+    ARCHITECTURES,
+    Architecture,
+    Hyperparameters,
+    Pooling,
+    is_custom,
+)
+from tuner.training import layers
+from tuner.training.custom import build_custom_model
+from tuner.training.lstm import LSTM
+
+
+def build_model(hyperparameters: Hyperparameters, *, n_classes: int) -> keras.Model:
+    """The model of `hyperparameters`, not compiled.
+
+    Raises:
+        TrialFailed: a user's own architecture that cannot be imported, fails, or returns something
+            else.
+    """
+    if is_custom(hyperparameters.architecture):
+        return build_custom_model(hyperparameters, n_classes=n_classes)
+    architecture = ARCHITECTURES[hyperparameters.architecture]
+    ids = keras.Input((None,), dtype="int32", name="ids")
+    lengths = layers.SequenceLengths(name="lengths")(ids)
+    x = _embedded(ids, hyperparameters)
+    if architecture.convolution:
+        x, lengths = _convolved(x, lengths, hyperparameters)
+    x = _recurrent(x, lengths, hyperparameters, architecture)
+    if hyperparameters.output_dropout:
+        x = keras.layers.Dropout(hyperparameters.output_dropout, name="output_dropout")(x)
+    return keras.Model(ids, _classifier(n_classes)(x), name=architecture.name)
+
+
+def uses_cudnn(hyperparameters: Hyperparameters) -> bool:
+    """True when the LSTM layers meet cuDNN's conditions; the builder meets all others by itself."""
+    return hyperparameters.recurrent_dropout == 0
+
+
+def _embedded(ids: Any, hyperparameters: Hyperparameters) -> Any:
+    """`(batch, time)` ids -> `(batch, time, embedding_size)`."""
+    x = keras.layers.Embedding(
+        hyperparameters.vocabulary_size, hyperparameters.embedding_size, name="embedding"
+    )(ids)
+    if hyperparameters.embedding_dropout:
+        x = keras.layers.Dropout(hyperparameters.embedding_dropout, name="embedding_dropout")(x)
+    if hyperparameters.spatial_dropout:
+        x = keras.layers.SpatialDropout1D(hyperparameters.spatial_dropout, name="spatial_dropout")(
+            x
+        )
+    return x
+
+
+def _convolved(x: Any, lengths: Any, hyperparameters: Hyperparameters) -> tuple[Any, Any]:
+    """`(batch, time, channels)` -> `(batch, ceil(time / pool_size), filters)`, and the lengths that go with it."""
+    x = layers.ZeroPastEnd(name="before_convolution")(x, lengths)
+    x = keras.layers.Conv1D(
+        hyperparameters.filters,
+        hyperparameters.kernel_size,
+        padding="same",
+        activation="relu",
+        name="convolution",
+    )(x)
+    if hyperparameters.pool_size == 1:
+        return x, lengths
+    # A window across a sequence's end must not see what the bias makes of padding.
+    x = layers.ZeroPastEnd(name="after_convolution")(x, lengths)
+    x = layers.MaxPoolingFromStart(hyperparameters.pool_size, name="max_pooling")(x)
+    return x, layers.PooledLengths(hyperparameters.pool_size, name="pooled_lengths")(lengths)
+
+
+def _recurrent(
+    x: Any, lengths: Any, hyperparameters: Hyperparameters, architecture: Architecture
+) -> Any:
+    """`(batch, time, channels)` -> `(batch, features)`: LSTM layers, then pooling over time.
+
+    The backward half runs forward over reversed sequences. Pooling does not care for the order of
+    steps, and a half's last step is the last one it made, so only between two layers is the
+    backward half turned round again.
+    """
+    for layer in range(1, hyperparameters.lstm_layers + 1):
+        halves = [_lstm(f"lstm_{layer}", hyperparameters)(x)]
+        if architecture.bidirectional:
+            backwards = layers.ReverseWithinLength(name=f"reversed_{layer}")(x, lengths)
+            halves.append(_lstm(f"lstm_{layer}_backward", hyperparameters)(backwards))
+        if layer < hyperparameters.lstm_layers:
+            if architecture.bidirectional:
+                halves[1] = layers.ReverseWithinLength(name=f"turned_{layer}")(halves[1], lengths)
+            x = _joined(halves)
+    return _joined([_pooled(half, lengths, hyperparameters.pooling) for half in halves])
+
+
+def _lstm(name: str, hyperparameters: Hyperparameters) -> LSTM:
+    """An LSTM layer in the form that cuDNN runs, unless it has recurrent dropout."""
+    return LSTM(
+        hyperparameters.lstm_units,
+        dropout=hyperparameters.input_dropout,
+        recurrent_dropout=hyperparameters.recurrent_dropout,
+        return_sequences=True,
+        name=name,
+    )
+
+
+def _pooled(x: Any, lengths: Any, pooling: Pooling) -> Any:
+    """`(batch, time, features)` -> `(batch, features)`, twice as many with `max_mean`."""
+    match pooling:
+        case Pooling.LAST:
+            return layers.LastStep()(x, lengths)
+        case Pooling.MAX:
+            return layers.MaxOverTime()(x, lengths)
+        case Pooling.MEAN:
+            return layers.MeanOverTime()(x, lengths)
+        case Pooling.MAX_MEAN:
+            return _joined([layers.MaxOverTime()(x, lengths), layers.MeanOverTime()(x, lengths)])
+
+
+def _joined(parts: list[Any]) -> Any:
+    """`parts` side by side along the last axis."""
+    return keras.layers.Concatenate()(parts) if len(parts) > 1 else parts[0]
+
+
+def _classifier(n_classes: int) -> keras.layers.Dense:
+    """One sigmoid unit for two classes, as in the tutorial; softmax for more."""
+    if n_classes == 2:
+        return keras.layers.Dense(1, activation="sigmoid", name="classifier")
+    return keras.layers.Dense(n_classes, activation="softmax", name="classifier")

@@ -1,0 +1,62 @@
+"""A model's figures on sequences it does not learn from: loss, accuracy, macro F1 and every probability."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tuner.data import EncodedSequences, evaluation_batches, pad
+
+SMALLEST = 1e-7  # Keras' own epsilon: a loss stays finite for a sure and wrong model
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Figures of one model on `n` sequences."""
+
+    loss: float  # mean negative log-likelihood of the true classes
+    accuracy: float
+    f1: float  # unweighted mean over the classes that occur as label or prediction
+    probabilities: NDArray[np.float32]  # (n, n_classes), rows in the order of the sequences
+
+
+def evaluate(model: Any, sequences: EncodedSequences, *, n_classes: int) -> Evaluation:
+    """The figures of `model`, a Keras model, on `sequences`, already cut to its vocabulary and length."""
+    probabilities = predict(model, sequences, n_classes=n_classes)
+    labels = sequences.labels
+    predicted = probabilities.argmax(axis=1)
+    of_true_class = probabilities[np.arange(len(labels)), labels].astype(np.float64)
+    return Evaluation(
+        # Not np.clip with a lower bound only: NaN must stay NaN.
+        loss=float(-np.log(np.clip(of_true_class, SMALLEST, 1 - SMALLEST)).mean()),
+        accuracy=float((predicted == labels).mean()),
+        f1=_macro_f1(labels, predicted, n_classes),
+        probabilities=probabilities,
+    )
+
+
+def predict(model: Any, sequences: EncodedSequences, *, n_classes: int) -> NDArray[np.float32]:
+    """`(n, n_classes)` float32 probabilities, in large batches of similar length, rows in the order given."""
+    probabilities = np.empty((len(sequences), n_classes), np.float32)
+    for indices in evaluation_batches(sequences.lengths):
+        output = np.asarray(model.predict_on_batch(pad(sequences, indices)))
+        probabilities[indices] = np.hstack([1 - output, output]) if n_classes == 2 else output
+    return probabilities
+
+
+def _macro_f1(labels: NDArray[np.int32], predicted: NDArray[np.int64], n_classes: int) -> float:
+    """Mean over classes of 2·hits / (times labelled + times predicted)."""
+    hits = np.bincount(labels[labels == predicted], minlength=n_classes)
+    occurrences = np.bincount(labels, minlength=n_classes) + np.bincount(
+        predicted, minlength=n_classes
+    )
+    occurs = occurrences > 0
+    return float((2 * hits[occurs] / occurrences[occurs]).mean())
+
+
+def mean_probabilities(members: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
+    """What an ensemble says: its members' probabilities averaged, `(n, n_classes)`."""
+    averaged: NDArray[np.float32] = np.stack(members).mean(axis=0).astype(np.float32)
+    return averaged

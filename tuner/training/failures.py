@@ -1,0 +1,64 @@
+"""The one place where what Keras and its backends raise becomes this package's errors."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from tuner.errors import TrialDiverged, TrialError, TrialFailed, TrialOutOfMemory, TunerError
+from tuner.run.status import TrialStatus
+
+_REASON_LENGTH = 300
+_OUT_OF_MEMORY_TYPES = frozenset({"MemoryError", "OutOfMemoryError", "ResourceExhaustedError"})
+_OUT_OF_MEMORY_PHRASES = (
+    "resource_exhausted",
+    "out of memory",
+    "oom when allocating",
+    "failed to allocate memory",
+    "dst tensor is not initialized",  # TensorFlow, when a copy to the GPU finds no room
+    "std::bad_alloc",
+)
+
+
+@contextmanager
+def trial_errors() -> Iterator[None]:
+    """Turns whatever is raised inside into a TrialError; this package's own errors pass.
+
+    Raises:
+        TrialOutOfMemory: memory ran out, on the host or on the device.
+        TrialFailed: anything else.
+    """
+    try:
+        yield
+    except TunerError:
+        raise
+    except Exception as error:
+        raise _translated(error) from error
+
+
+def status_of(error: Exception) -> TrialStatus:
+    """How a trial ends that raised `error`."""
+    if isinstance(error, TrialDiverged):
+        return TrialStatus.DIVERGED
+    return TrialStatus.OUT_OF_MEMORY if isinstance(error, TrialOutOfMemory) else TrialStatus.FAILED
+
+
+def _translated(error: Exception) -> TrialError:
+    reason = f"{type(error).__name__}: {_first_line(error)}".removesuffix(": ")
+    if _is_out_of_memory(error):
+        return TrialOutOfMemory(f"{reason}; lower batch_size, max_length or the model's size")
+    return TrialFailed(reason)
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    """By name and by message, so that no backend need be imported."""
+    names = {cls.__name__ for cls in type(error).__mro__}
+    message = str(error).lower()
+    return bool(names & _OUT_OF_MEMORY_TYPES) or any(
+        phrase in message for phrase in _OUT_OF_MEMORY_PHRASES
+    )
+
+
+def _first_line(error: Exception) -> str:
+    """The first line that says something, cut to fit a leaderboard's cell."""
+    lines = (line.strip() for line in str(error).splitlines())
+    telling = (line for line in lines if line and not line.startswith("Graph execution error"))
+    return next(telling, "")[:_REASON_LENGTH]

@@ -1,0 +1,73 @@
+"""The LSTM layer: Keras' own, with a faster loop over time where TensorFlow runs on a CPU.
+
+Keras makes some forty TensorFlow operations of one time step, and each costs as much as its
+arithmetic. TensorFlow still has the kernels of its first version, which do a whole sequence
+(`BlockLSTM`) or a whole step (`LSTMBlockCell`) in one operation. With them a training step of an
+LSTM(100) on 64 x 200 tokens takes two thirds of Keras' time, with recurrent dropout less than half.
+
+Not `BlockLSTMV2`: its registered gradient is wrong. Its predecessor's is right, and
+`tests/training/test_lstm.py` compares both paths here with Keras.
+"""
+
+# mypy: disallow-subclassing-any=False
+# Keras has no stubs, so its classes are Any.
+
+from typing import Any
+
+import keras
+
+
+@keras.saving.register_keras_serializable(package="tuner")
+class LSTM(keras.layers.LSTM):
+    """`keras.layers.LSTM` with its default activations and bias: same weights, same results up to rounding.
+
+    But for recurrent dropout: Keras draws a mask for each of the four gates, here they share one, as
+    in Gal & Ghahramani, 2016, section 4.2 ("tied weights").
+    """
+
+    def inner_loop(
+        self, sequences: Any, initial_state: Any, mask: Any, training: bool = False
+    ) -> Any:
+        """`(batch, time, features)` -> the last output, all outputs, and the states after the last step."""
+        if not self._has_fused_kernels() or mask is not None:
+            return super().inner_loop(sequences, initial_state, mask, training=training)
+        cell = self.cell
+        recurrent_mask = None
+        if training and cell.dropout:
+            mask = _one_for_all_gates(cell.get_dropout_mask(sequences[:, 0, :]))
+            sequences = sequences * mask[:, None, :]
+        if training and cell.recurrent_dropout:
+            recurrent_mask = _one_for_all_gates(cell.get_recurrent_dropout_mask(initial_state[0]))
+        from tuner.training.fused_lstm import run_lstm
+
+        outputs, states = run_lstm(
+            sequences,
+            initial_state,
+            kernel=cell.kernel,
+            recurrent_kernel=cell.recurrent_kernel,
+            bias=cell.bias,
+            recurrent_mask=recurrent_mask,
+        )
+        return outputs[:, -1], outputs, states
+
+    def _has_fused_kernels(self) -> bool:
+        return (
+            keras.backend.backend() == "tensorflow"
+            and self.compute_dtype == "float32"
+            and self.use_bias
+            and self.activation is keras.activations.tanh
+            and self.recurrent_activation is keras.activations.sigmoid
+            and not (self.go_backwards or self.unroll)
+            and not _sees_gpu()
+        )
+
+
+def _one_for_all_gates(masks: Any) -> Any:
+    """Keras' mask, `(batch, features)`; with recurrent dropout it makes one a gate."""
+    return masks[0] if isinstance(masks, list) else masks
+
+
+def _sees_gpu() -> bool:
+    import tensorflow as tf
+
+    return bool(tf.config.get_visible_devices("GPU"))

@@ -1,0 +1,72 @@
+"""A trained model as bytes: how it comes from its worker, and lies in the run folder. Nothing in it is unpickled."""
+
+import dataclasses
+import io
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tuner.errors import RunFolderError
+from tuner.text import one_line
+from tuner.training.spec import HeldOutFigures, TrainedModel
+
+
+def to_bytes(model: TrainedModel) -> bytes:
+    """An npz archive of `model`."""
+    content = io.BytesIO()
+    facts = {**dataclasses.asdict(model.figures), "vocabulary_size": model.vocabulary_size}
+    weights: dict[str, Any] = {
+        f"weight{number}": array for number, array in enumerate(model.weights)
+    }
+    np.savez(
+        content,
+        facts=np.array(json.dumps(facts)),
+        probabilities=model.probabilities,
+        **weights,
+    )
+    return content.getvalue()
+
+
+def from_bytes(content: bytes, where: str) -> TrainedModel:
+    """The inverse of `to_bytes`.
+
+    Args:
+        where: what holds it, for the message.
+
+    Raises:
+        RunFolderError: it is damaged.
+    """
+    with _opened(content, where) as saved:
+        facts = json.loads(str(saved["facts"]))
+        vocabulary_size = int(facts.pop("vocabulary_size"))
+        count = sum(name.startswith("weight") for name in saved.files)
+        weights = tuple(saved[f"weight{number}"] for number in range(count))
+        return TrainedModel(
+            HeldOutFigures(**facts), saved["probabilities"], weights, vocabulary_size
+        )
+
+
+def probabilities_in(content: bytes, where: str) -> NDArray[np.float32]:
+    """What the model in `content` said of the sequences that were held out, `(n_held_out, n_classes)`.
+
+    Raises:
+        RunFolderError: it is damaged.
+    """
+    with _opened(content, where) as saved:
+        probabilities: NDArray[np.float32] = saved["probabilities"]
+        return probabilities
+
+
+@contextmanager
+def _opened(content: bytes, where: str) -> Iterator[Any]:
+    try:
+        with np.load(io.BytesIO(content), allow_pickle=False) as saved:
+            yield saved
+    except Exception as cause:  # a damaged archive raises many kinds
+        raise RunFolderError(
+            f"{where}: damaged ({one_line(str(cause))}); remove it, `tuner confirm` trains it again"
+        ) from cause

@@ -1,0 +1,270 @@
+"""What `tuner train` is asked to train: a row of a leaderboard (`RUN:17`), or parameters (`lstm_units=64 …`).
+
+Must not import Keras or Ray.
+"""
+
+import difflib
+import os
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field, ValidationError
+
+from tuner.errors import ConfigError, RunFolderError, SpaceError
+from tuner.run.folder import RunFolder
+from tuner.run.records import StudyReader, TrialRecord
+from tuner.run.status import TrialStatus
+from tuner.run.study import load_study
+from tuner.settings.config import DataConfig, GpusPerTrial, TrainerName, make_config
+from tuner.settings.hyperparameters import ARCHITECTURES, Hyperparameters, Scalar, resolve
+from tuner.settings.space import ARCHITECTURE, Metric, SearchSpace
+from tuner.settings.validation import Strict, first_problem
+from tuner.settings.yaml_files import parse_yaml, read_yaml
+from tuner.training.seeds import derive_seed
+from tuner.training.spec import TrialSpec
+
+_ROW = re.compile(r"(?P<run>.+):(?P<trial>[0-9]+)")
+_PARAMETER = re.compile(r"[^\s=]+=\S+")
+_DEFAULT_ARCHITECTURE = "lstm"
+
+
+class Settings(Strict):
+    """What one may say beside the configurations; None is the row's own, or the default."""
+
+    data: DataConfig | None = None
+    epochs: int | None = Field(None, ge=1)
+    seed: int | None = Field(None, ge=0, lt=2**31)
+    cpus: float | None = Field(None, ge=0.001)
+    gpus: GpusPerTrial | None = None
+
+
+def make_settings(**given: object) -> Settings:
+    """The settings that flags of the same names ask for.
+
+    Raises:
+        ConfigError: in one line, which flag breaks which rule.
+    """
+    data = {name: value for name, value in _mapping(given.pop("data")).items() if value is not None}
+    try:
+        return Settings.model_validate({**given, "data": data or None})
+    except ValidationError as cause:
+        field = str(cause.errors()[0]["loc"][1 if cause.errors()[0]["loc"][0] == "data" else 0])
+        flag = "data" if field == "source" else field.replace("_", "-")
+        raise ConfigError(f"--{flag}: {first_problem(cause, field=False)}") from cause
+
+
+def _mapping(value: object) -> Mapping[str, Any]:
+    assert isinstance(value, Mapping)
+    return value
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row of a leaderboard, to be compared with."""
+
+    run: str
+    record: TrialRecord
+    fingerprint: str  # of the data it learned from
+    versions: Mapping[str, str]  # of what trained it
+    cpus: float
+    is_asked_as_it_was: bool  # the same seed, as many epochs
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """One training."""
+
+    title: str
+    spec: TrialSpec  # the schedule of the learning rate follows its `max_epochs`
+    epochs: int  # to train: of a row that was pruned, as many as it ran
+    parameters: Mapping[str, Scalar]  # as they were asked for, for people
+    data: DataConfig
+    data_seed: int
+    metric: Metric
+    cpus: float
+    gpus: float
+    row: Row | None = None
+
+
+def read_configurations(words: Sequence[str], settings: Settings) -> list[Configuration]:
+    """The configurations that `words` name, in their order.
+
+    A word is a row, or one parameter of the configuration that all such words make together, or, having spaces in it,
+    a configuration of its own.
+
+    Raises:
+        UsageError: in one line, what is wrong with one of them.
+    """
+    loose = [word for word in words if _PARAMETER.fullmatch(word) and not _is_row(word)]
+    rows = [word for word in words if _is_row(word)]
+    if loose and rows:
+        raise ConfigError(
+            f"{loose[0]}: a row ({rows[0]}) is trained as it was; leave it out, or write a configuration of its own "
+            f'in quotes: "{ARCHITECTURE}=lstm {loose[0]}"'
+        )
+    configurations = []
+    for word in words:
+        if word in loose:
+            if word == loose[0]:
+                configurations.append(_of_parameters(loose, settings))
+        elif _is_row(word):
+            configurations.append(_of_row(word, settings))
+        else:
+            parts = word.split()
+            if not parts or not all(map(_PARAMETER.fullmatch, parts)):
+                raise _neither(word)
+            configurations.append(_of_parameters(parts, settings))
+    if settings.data is not None and all(each.row is not None for each in configurations):
+        given = next(iter(settings.data.model_fields_set))
+        flag = "data" if given == "source" else given.replace("_", "-")
+        raise ConfigError(f"--{flag}: a row is trained on its run's data again; leave it out")
+    shares = {(each.cpus, each.gpus) for each in configurations}
+    if len(shares) > 1:  # a process is configured once
+        raise ConfigError(
+            "these trainings had different shares of their machine; train them one by one, or give --cpus and --gpus"
+        )
+    return configurations
+
+
+def _is_row(word: str) -> bool:
+    return _ROW.fullmatch(word) is not None and not word.startswith(f"{ARCHITECTURE}=")
+
+
+def _neither(word: str) -> ConfigError:
+    name = word.partition("=")[0]
+    if name in Hyperparameters.model_fields:
+        return ConfigError(f"{word}: has no value; write {name}=VALUE")
+    near = difflib.get_close_matches(word, ARCHITECTURES, n=1)
+    if near:
+        return ConfigError(f"{word}: did you mean {ARCHITECTURE}={near[0]}?")
+    if RunFolder(Path(os.path.expanduser(word))).journal.is_file():
+        return ConfigError(f"{word}: which row? write {word}:17, a trial's number")
+    return ConfigError(
+        f"{word!r}: must be a row (RUN:17, a trial's number) or parameters (lstm_units=64 learning_rate=1e-3)"
+    )
+
+
+# -- parameters -----------------------------------------------------------------------------------
+
+
+def _of_parameters(parts: Sequence[str], settings: Settings) -> Configuration:
+    values = _values(parts)
+    architecture = str(values.pop(ARCHITECTURE, _DEFAULT_ARCHITECTURE))
+    space = _checked(architecture, values, " ".join(parts))
+    seed = settings.seed or 0
+    epochs = settings.epochs or space.max_epochs
+    gpus = 0.0 if settings.gpus is None else settings.gpus
+    return Configuration(
+        title=architecture,
+        # As the first trial of a search with this seed.
+        spec=TrialSpec(0, resolve(architecture, values), derive_seed(seed, "trial 0"), epochs),
+        epochs=epochs,
+        parameters=values,
+        data=settings.data or DataConfig(),
+        data_seed=seed,
+        metric=space.metric,
+        cpus=settings.cpus or 1.0,
+        gpus=1.0 if gpus == "auto" else gpus,
+    )
+
+
+def _values(parts: Sequence[str]) -> dict[str, Scalar]:
+    values: dict[str, Scalar] = {}
+    for part in parts:
+        name, _, text = part.partition("=")
+        if name in values:
+            raise ConfigError(
+                f"{part}: {name} is given twice; of several configurations write each in quotes, with its "
+                f'architecture: "{ARCHITECTURE}=lstm {part}"'
+            )
+        value = parse_yaml(f"value: {text}", part, ConfigError).get("value")
+        if not isinstance(value, bool | int | float | str):
+            raise ConfigError(f"{part}: must be one value, such as {name}=64")
+        values[name] = value
+    return values
+
+
+def _checked(architecture: str, values: Mapping[str, Scalar], where: str) -> SearchSpace:
+    """The space of this one configuration: what it takes, and its bounds, are those of every space."""
+    content = {"name": "one", "architectures": {architecture: dict(values)}}
+    try:
+        return SearchSpace.from_mapping(content, where)
+    except SpaceError as cause:
+        # In the words of the command line, where nobody wrote a space.
+        message = str(cause).replace(f"architectures.{architecture}.", "")
+        message = message.replace("architectures.", f"{ARCHITECTURE}=")
+        raise SpaceError(
+            message.replace("move it under the architectures that do", "write another architecture")
+        ) from cause
+
+
+# -- rows -----------------------------------------------------------------------------------------
+
+
+def _of_row(word: str, settings: Settings) -> Configuration:
+    match = _ROW.fullmatch(word)
+    assert match is not None
+    folder = RunFolder.existing(match["run"])
+    config = make_config({}, config_file=folder.run_file)
+    if config.trainer is TrainerName.TOY:
+        raise RunFolderError(f"{word}: this run was a rehearsal, its trials trained nothing")
+    records = StudyReader(load_study(folder.journal)).records()
+    record = _record(records, int(match["trial"]), word)
+    recorded = read_yaml(folder.run_file, RunFolderError)
+    given = settings.gpus if settings.gpus is not None else config.gpus_per_trial
+    is_own_seed, is_own_length = settings.seed is None, settings.epochs is None
+    seed = _seed(records, record, config.seed if is_own_seed else settings.seed or 0)
+    if is_own_seed and record.seed is not None:
+        seed = record.seed
+    max_epochs = settings.epochs or config.epochs
+    ran = max(record.curve, default=0)
+    is_cut_short = record.status is TrialStatus.PRUNED and is_own_length
+    return Configuration(
+        title=f"trial {record.number} of {match['run']}: {record.architecture}",
+        spec=TrialSpec(record.number, _hyperparameters(record), seed, max_epochs),
+        epochs=ran if is_cut_short else max_epochs,
+        parameters=record.parameters,
+        data=config.data,
+        data_seed=config.seed,
+        metric=config.space.metric,
+        cpus=settings.cpus or config.cpus_per_trial,
+        gpus=1.0 if given == "auto" else given,
+        row=Row(
+            run=match["run"],
+            record=record,
+            fingerprint=str(_part(recorded, "fingerprint").get("data")),
+            versions={name: str(text) for name, text in _part(recorded, "versions").items()},
+            cpus=config.cpus_per_trial,
+            is_asked_as_it_was=is_own_seed and is_own_length,
+        ),
+    )
+
+
+def _record(records: Sequence[TrialRecord], number: int, word: str) -> TrialRecord:
+    record = next((each for each in records if each.number == number), None)
+    if record is None:
+        there = f"its trials are {records[0].number} to {records[-1].number}" if records else "none"
+        raise RunFolderError(f"{word}: no such trial in this run; {there}")
+    if record.status is TrialStatus.RUNNING or not record.architecture:
+        raise RunFolderError(f"{word}: this trial has not ended; wait for it, or name another")
+    return record
+
+
+def _hyperparameters(record: TrialRecord) -> Hyperparameters:
+    return resolve(record.architecture, dict(record.parameters))
+
+
+def _seed(records: Sequence[TrialRecord], record: TrialRecord, run_seed: int) -> int:
+    """The trial's seed in a search with `run_seed`: that of its first try."""
+    by_number = {each.number: each for each in records}
+    while record.retry_of is not None:
+        record = by_number[record.retry_of]
+    return derive_seed(run_seed, f"trial {record.number}")
+
+
+def _part(recorded: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    part = recorded.get(name)
+    return part if isinstance(part, dict) else {}

@@ -1,0 +1,124 @@
+"""Trains one configuration in this process, as a search's worker would."""
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+from tuner.data import Dataset, Split, load_dataset
+from tuner.errors import ConfigError, DataError, TrialError
+from tuner.output import output_to
+from tuner.run.status import TrialStatus
+from tuner.settings.hyperparameters import is_custom
+from tuner.text import one_line
+from tuner.training.custom import check_importable, make_current_folder_importable
+from tuner.training.failures import status_of
+from tuner.training.quiet_keras import import_keras_quietly
+from tuner.training.single.configurations import Configuration
+from tuner.training.spec import EpochResult, TrainedModel
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What a training came to."""
+
+    status: TrialStatus
+    epochs: tuple[EpochResult, ...]
+    best: EpochResult | None  # by the metric; None where no epoch ended
+    device: str | None  # None where the model could not be built
+    error: str | None = None
+    model: TrainedModel | None = None  # of the best epoch, where it was asked for
+
+
+def load_data(configuration: Configuration) -> Dataset:
+    """What the configuration learns from.
+
+    Raises:
+        DataError: it cannot be read, or is not what the row's run learned from.
+    """
+    dataset = load_dataset(configuration.data, seed=configuration.data_seed)
+    row = configuration.row
+    if row is not None and row.fingerprint != dataset.fingerprint:
+        raise DataError(
+            f"{configuration.data.source}: is no longer what {row.run} learned from; bring the old rows back, "
+            "or search again under another --name"
+        )
+    return dataset
+
+
+def prepare(configurations: Sequence[Configuration]) -> None:
+    """Makes this process ready to train; all configurations have one share of the machine.
+
+    Raises:
+        SpaceError: an architecture of the user's own cannot be found.
+        ConfigError: this process was prepared for another share, or Keras' backend sees no GPU and one was asked for.
+    """
+    make_current_folder_importable()
+    from tuner.training.devices import configure_device, device_name
+
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    with output_to(Path(os.devnull)):  # what TensorFlow finds on this machine is no news
+        configure_device(cpus=configurations[0].cpus, gpus=configurations[0].gpus)
+    import_keras_quietly()
+    if configurations[0].gpus and device_name(cudnn=True) == "cpu":
+        raise ConfigError(_no_gpu(configurations[0]))
+    for configuration in configurations:  # whose modules load Keras, too
+        if is_custom(configuration.spec.hyperparameters.architecture):
+            check_importable(configuration.spec.hyperparameters.architecture)
+
+
+def _no_gpu(configuration: Configuration) -> str:
+    whose = (
+        ""
+        if configuration.row is None
+        else f" (as {configuration.row.run} was searched, unless you say)"
+    )
+    return (
+        f"--gpus {configuration.gpus:g}{whose}: Keras' backend sees no GPU here, `tuner doctor` shows what is seen; "
+        "--gpus 0 trains on the CPU"
+    )
+
+
+def train(
+    configuration: Configuration,
+    dataset: Dataset,
+    on_epoch: Callable[[EpochResult], None],
+    *,
+    keep_model: bool = False,
+) -> Trained:
+    """Trains it, after `prepare`; a training that breaks is told as a search tells of its trials."""
+    from tuner.training.loading import check_loads_again
+    from tuner.training.trial import Training
+
+    done: list[EpochResult] = []
+    training = None
+    status, error, model = TrialStatus.COMPLETE, None, None
+    try:
+        training = Training(
+            configuration.spec,
+            train=dataset.splits[Split.TRAIN],
+            validation=dataset.splits[Split.VALIDATION],
+            n_classes=len(dataset.class_names),
+            keep_best=configuration.metric,
+        )
+        if keep_model and is_custom(configuration.spec.hyperparameters.architecture):
+            check_loads_again(training.model)  # not after hours of training
+        # Not the spec's `stop_after`: that would have the last epoch's model be the best.
+        for result in islice(training.epochs(), configuration.epochs):
+            done.append(result)
+            on_epoch(result)
+        if keep_model:
+            model = training.finish(dataset.splits[Split.VALIDATION])
+    except TrialError as problem:
+        status, error = status_of(problem), one_line(str(problem))
+    metric = configuration.metric
+    values = {result.epoch: getattr(result, metric.name) for result in done}
+    return Trained(
+        status=status,
+        epochs=tuple(done),
+        best=done[metric.best(values) - 1] if done else None,
+        device=training.device if training is not None else None,
+        error=error,
+        model=model,
+    )

@@ -1,0 +1,90 @@
+"""What goes into a trial and what comes out of it, an epoch at a time."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tuner.data import EncodedSequences
+from tuner.settings.hyperparameters import Hyperparameters
+
+
+@dataclass(frozen=True)
+class TrialSpec:
+    """Everything that decides a trial's figures, given the data."""
+
+    number: int
+    hyperparameters: Hyperparameters
+    seed: int
+    max_epochs: int
+    # Epochs, where that is decided beforehand; the schedule still knows max_epochs.
+    stop_after: int | None = None
+
+    @property
+    def epochs(self) -> int:
+        """Epochs that it is to train."""
+        return self.max_epochs if self.stop_after is None else self.stop_after
+
+
+@dataclass(frozen=True)
+class EpochResult:
+    """One epoch's figures. `seconds` holds its training and its validation, not the building of the model."""
+
+    epoch: int  # counted from 1
+    loss: float  # over the epoch's batches, with dropout, while the weights moved
+    accuracy: float  # likewise
+    val_loss: float
+    val_accuracy: float
+    val_f1: float  # unweighted mean over the classes
+    seconds: float
+
+
+@dataclass(frozen=True)
+class HeldOutFigures:
+    """A trained model's figures on sequences that nothing was chosen by."""
+
+    epoch: int  # whose weights the model has
+    loss: float
+    accuracy: float
+    f1: float
+
+
+@dataclass(frozen=True, eq=False)
+class TrainedModel:
+    """What is kept of a finalist: its weights, and what it says of the sequences that were held out."""
+
+    figures: HeldOutFigures
+    # (n_held_out, n_classes), rows in the order of the sequences
+    probabilities: NDArray[np.float32]
+    weights: tuple[NDArray[Any], ...]  # in Keras' order
+    vocabulary_size: int  # ids that the model knows: no more than occur in what it learned from
+
+
+class TrainsByEpoch(Protocol):
+    """What a search needs of a trial in progress."""
+
+    @property
+    def weights(self) -> int:
+        """Number of the model's weights."""
+
+    @property
+    def device(self) -> str:
+        """What it trains on: "cpu", or a GPU's name."""
+
+    def epochs(self) -> Iterator[EpochResult]:
+        """Trains, giving each epoch's figures as it ends.
+
+        Raises:
+            TrialDiverged: the loss became NaN or infinite.
+            TrialOutOfMemory: memory ran out.
+            TrialFailed: anything else went wrong in training.
+        """
+
+    def finish(self, held_out: EncodedSequences) -> TrainedModel:
+        """The model of the best epoch (of the last one, where `stop_after` says so), measured on `held_out`.
+
+        Raises:
+            TrialOutOfMemory, TrialFailed: it cannot be measured.
+        """
