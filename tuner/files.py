@@ -1,7 +1,10 @@
-"""Files that a reader sees whole, as they were or as they are, never half of them."""
+"""Files that are replaced whole: a reader sees the old content or the new one, never half of it."""
 
 import os
-import tempfile
+import secrets
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from tuner.faults import KillPoint, kill_point
@@ -9,26 +12,37 @@ from tuner.faults import KillPoint, kill_point
 TEMPORARY = ".tmp"  # ends the names of files that are not whole yet
 
 
+@contextmanager
+def atomic_file(path: Path) -> Iterator[Path]:
+    """A file to write to in a `with` block; at the end of the block it replaces `path`.
+
+    After an exception `path` is as it was. The folder must exist. A file that is replaced hands on its permissions.
+    """
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}{TEMPORARY}")
+    temporary.touch(exist_ok=False)
+    try:
+        yield temporary
+        with open(temporary, "rb+") as file:
+            os.fsync(file.fileno())  # or after a power cut the name could stand before the content
+        with suppress(FileNotFoundError):  # a new one
+            shutil.copymode(path, temporary)
+        kill_point(KillPoint.FILE_WRITTEN)
+        os.replace(temporary, path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
 def write_atomically(path: Path, text: str) -> None:
-    """Writes `text` so that a reader sees the old file or the new one, never half of it."""
+    """Replaces `path` by `text` in UTF-8; makes its folder."""
     write_bytes_atomically(path, text.encode("utf-8", errors="backslashreplace"))
 
 
 def write_bytes_atomically(path: Path, content: bytes) -> None:
-    """Writes `content` likewise."""
+    """Replaces `path` by `content`; makes its folder."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=TEMPORARY)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)
-        kill_point(KillPoint.FILE_WRITTEN)
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    with atomic_file(path) as temporary:
+        temporary.write_bytes(content)
 
 
 def cache_root(folder: Path | None = None) -> Path:

@@ -1,4 +1,4 @@
-"""The run folder: atomic writes, its lock, what belongs to it, and what makes two searches the same."""
+"""The run folder: its lock, what belongs to it, and what makes two searches the same."""
 
 import os
 import re
@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 import yaml
+from support.run_files import files_below
 
 from tuner.errors import RunFolderError
-from tuner.files import write_atomically
 from tuner.run import folder as run_folder
 from tuner.run.folder import RunFolder
 from tuner.settings.config import SearchConfig, make_config
@@ -46,73 +46,6 @@ def held_by_another_process(folder: Path) -> Iterator[subprocess.Popen[str]]:
             yield process
         finally:
             process.kill()
-
-
-def files_below(folder: Path) -> dict[str, bytes]:
-    return {
-        str(path.relative_to(folder)): path.read_bytes() if path.is_file() else b"(folder)"
-        for path in folder.rglob("*")
-    }
-
-
-# -- writing --------------------------------------------------------------------------------------
-
-
-def test_a_file_is_written_as_it_is_with_nothing_beside_it(tmp_path: Path) -> None:
-    path = tmp_path / "new" / "board.csv"
-    write_atomically(path, "好,1\r\n")
-    write_atomically(path, "better,2\r\n")
-    assert files_below(path.parent) == {"board.csv": b"better,2\r\n"}
-
-
-@pytest.mark.parametrize("step", ["fsync", "replace"])
-def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
-) -> None:
-    path = tmp_path / "board.csv"
-    write_atomically(path, "old")
-
-    def fail(*arguments: object) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(run_folder.os, step, fail)
-    with pytest.raises(OSError, match="No space left on device"):
-        write_atomically(path, "new and longer")
-    monkeypatch.undo()
-    assert files_below(tmp_path) == {"board.csv": b"old"}
-
-
-def test_a_write_cut_off_by_a_signal_leaves_nothing_behind(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def interrupt(*arguments: object) -> None:
-        raise KeyboardInterrupt("now")
-
-    monkeypatch.setattr(run_folder.os, "fsync", interrupt)
-    with pytest.raises(KeyboardInterrupt, match="now"):
-        write_atomically(tmp_path / "board.csv", "new")
-    assert files_below(tmp_path) == {}
-
-
-def test_a_reader_sees_the_old_file_until_the_new_one_is_whole(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path = tmp_path / "board.csv"
-    write_atomically(path, "old")
-    seen = []
-    replace = os.replace
-    monkeypatch.setattr(
-        run_folder.os,
-        "replace",
-        lambda *paths: (seen.append(path.read_text()), replace(*paths)),
-    )
-    write_atomically(path, "new")
-    assert (seen, path.read_text()) == (["old"], "new")
-
-
-def test_text_that_utf_8_cannot_hold_is_escaped(tmp_path: Path) -> None:
-    write_atomically(tmp_path / "board.csv", "x\udc80y")
-    assert (tmp_path / "board.csv").read_text(encoding="utf-8") == r"x\udc80y"
 
 
 # -- the lock -------------------------------------------------------------------------------------

@@ -248,7 +248,7 @@ def test_a_new_study_appears_with_its_space_and_baselines_or_not_at_all(
     def fail(*arguments: object) -> None:
         raise RuntimeError("killed")
 
-    monkeypatch.setattr("tuner.search.study.os.replace", fail)
+    monkeypatch.setattr("tuner.files.os.replace", fail)
     with pytest.raises(RuntimeError, match="killed"):
         open_study(journal, space)
     assert not journal.exists()

@@ -1,6 +1,7 @@
 """Files of a run folder as a search, a confirmation and a test leave them, for tests of what reads them."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from tuner.run.folder import RunFolder
@@ -73,3 +74,11 @@ def write_tests(folder: RunFolder, classes: tuple[str, str] = ("bad", "good")) -
         "figures": figures,
     }
     folder.tests.write_text(to_yaml({"openings": [opening]}), encoding="utf-8")
+
+
+def files_below(folder: Path) -> dict[str, bytes]:
+    """Every file below `folder` with its content."""
+    return {
+        str(path.relative_to(folder)): path.read_bytes() if path.is_file() else b"(folder)"
+        for path in folder.rglob("*")
+    }

@@ -7,8 +7,6 @@ import hashlib
 import io
 import json
 import logging
-import os
-import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -18,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tuner.data.dataset import Dataset, EncodedSequences, Findings, SampleRow, Split
+from tuner.files import write_atomically, write_bytes_atomically
 from tuner.settings.config import TokenMode
 
 VERSION = 2  # raise it whenever the same source would be encoded differently
@@ -65,9 +64,8 @@ def write_entry(folder: Path, key: str, prepared: Prepared) -> None:
     }
     notes["checksum"] = _checksum(buffer.getvalue(), notes)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        _replace(folder / f"{key}.npz", buffer.getvalue())
-        _replace(folder / f"{key}.json", json.dumps(notes).encode())
+        write_bytes_atomically(folder / f"{key}.npz", buffer.getvalue())
+        write_atomically(folder / f"{key}.json", json.dumps(notes))
     except OSError as error:
         _logger.warning("the data cache %s cannot be written: %s", folder, error)
 
@@ -114,14 +112,3 @@ def _checksum(arrays: bytes, notes: dict[str, Any]) -> str:
     digest = hashlib.sha256(arrays)
     digest.update(json.dumps(notes, sort_keys=True).encode())
     return digest.hexdigest()
-
-
-def _replace(path: Path, content: bytes) -> None:
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise

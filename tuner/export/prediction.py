@@ -4,10 +4,8 @@ import gzip
 import io
 import os
 import sys
-import tempfile
 import zlib
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 from typing import IO, Any
@@ -20,6 +18,7 @@ from tuner.data.columns import guess_text_column
 from tuner.data.files import file_format, json_object
 from tuner.errors import DataError
 from tuner.export.classifier import Classifier
+from tuner.files import atomic_file
 from tuner.run.csv_text import to_csv
 from tuner.text import excerpt, one_line
 
@@ -46,17 +45,11 @@ def predict_file(
     if target.exists() and not target.is_file():  # a device, a pipe: nothing to replace
         with open(target, "w", encoding="utf-8", newline="") as file:
             return _predict(classifier, source, file, text_column)
-    handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:
-            count = _predict(classifier, source, file, text_column)
-        os.chmod(temporary, target.stat().st_mode & 0o777 if target.exists() else 0o644)
-        os.replace(temporary, target)
-    except BaseException:
-        with suppress(FileNotFoundError):
-            os.unlink(temporary)
-        raise
-    return count
+    with (
+        atomic_file(target) as temporary,
+        open(temporary, "w", encoding="utf-8", newline="") as file,
+    ):
+        return _predict(classifier, source, file, text_column)
 
 
 def _predict(classifier: Classifier, source: Path, target: IO[str], text_column: str | None) -> int:

@@ -1,6 +1,5 @@
 """The study while a search runs: made or opened, asked, told and put in order. Must not import Ray or Keras."""
 
-import os
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,6 +10,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from tuner.errors import RunFolderError
 from tuner.faults import KillPoint, kill_point
+from tuner.files import atomic_file
 from tuner.run.journal import mend_end, open_journal
 from tuner.run.records import (
     OF_A_CONFIRMATION,
@@ -57,10 +57,8 @@ def create_or_open_study(
         mend_end(journal)
     else:
         # Made under another name, so that no reader sees a study without its space.
-        fresh = journal.with_name(f".{journal.name}.tmp")
-        fresh.unlink(missing_ok=True)
-        _fill(_open_or_create(fresh, space, objectives), space, objectives)
-        os.replace(fresh, journal)
+        with atomic_file(journal) as fresh:
+            _fill(_open_or_create(fresh, space, objectives), space, objectives)
     study = _open_or_create(journal, space, objectives)
     study.pruner = make_pruner(pruner, max_epochs)
     if Attribute.SPACE not in study.user_attrs:  # all that was left of a torn one

@@ -1,0 +1,101 @@
+import os
+import stat
+from pathlib import Path
+
+import pytest
+from support.run_files import files_below
+
+from tuner.files import atomic_file, write_atomically
+
+
+def test_a_file_is_written_as_it_is_with_nothing_beside_it(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "board.csv"
+    write_atomically(path, "好,1\r\n")
+    write_atomically(path, "better,2\r\n")
+    assert files_below(path.parent) == {"board.csv": b"better,2\r\n"}
+
+
+@pytest.mark.parametrize("step", ["fsync", "replace"])
+def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    path = tmp_path / "board.csv"
+    write_atomically(path, "old")
+
+    def fail(*arguments: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, step, fail)
+    with pytest.raises(OSError, match="No space left on device"):
+        write_atomically(path, "new and longer")
+    monkeypatch.undo()
+    assert files_below(tmp_path) == {"board.csv": b"old"}
+
+
+def test_a_write_that_a_signal_interrupts_leaves_nothing_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*arguments: object) -> None:
+        raise KeyboardInterrupt("now")
+
+    monkeypatch.setattr(os, "fsync", interrupt)
+    with pytest.raises(KeyboardInterrupt, match="now"):
+        write_atomically(tmp_path / "board.csv", "new")
+    assert files_below(tmp_path) == {}
+
+
+def test_a_reader_sees_the_old_file_until_the_new_one_is_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "board.csv"
+    write_atomically(path, "old")
+    seen = []
+    replace = os.replace
+    monkeypatch.setattr(
+        os,
+        "replace",
+        lambda *paths: (seen.append(path.read_text()), replace(*paths)),
+    )
+    write_atomically(path, "new")
+    assert (seen, path.read_text()) == (["old"], "new")
+
+
+def test_text_that_utf_8_cannot_hold_is_escaped(tmp_path: Path) -> None:
+    write_atomically(tmp_path / "board.csv", "x\udc80y")
+    assert (tmp_path / "board.csv").read_text(encoding="utf-8") == r"x\udc80y"
+
+
+def test_a_file_that_a_block_writes_replaces_the_old_one_at_its_end(tmp_path: Path) -> None:
+    path = tmp_path / "board.csv"
+    path.write_text("old")
+    with atomic_file(path) as temporary:
+        with open(temporary, "a") as file:
+            file.write("one,")
+        temporary.write_text(temporary.read_text() + "two")
+        assert path.read_text() == "old"
+    assert files_below(tmp_path) == {"board.csv": b"one,two"}
+
+
+def test_a_block_that_raises_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
+    path = tmp_path / "board.csv"
+    path.write_text("old")
+    with pytest.raises(TypeError, match="data must be str"), atomic_file(path) as temporary:
+        temporary.write_text("half a fi") and temporary.write_text(None)  # type: ignore[arg-type]
+    assert files_below(tmp_path) == {"board.csv": b"old"}
+
+
+def test_a_folder_that_is_not_there_is_not_made_by_a_block(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="new"), atomic_file(tmp_path / "new" / "a.csv"):
+        pytest.fail("there is no such folder")
+
+
+def test_permissions_are_those_of_the_file_that_is_replaced_or_of_any_new_one(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "usual").write_text("")
+    (tmp_path / "secret").write_text("")
+    (tmp_path / "secret").chmod(0o600)
+    write_atomically(tmp_path / "secret", "new")
+    write_atomically(tmp_path / "new", "new")
+    mode = {path.name: stat.S_IMODE(path.stat().st_mode) for path in tmp_path.iterdir()}
+    assert mode == {"usual": mode["usual"], "secret": 0o600, "new": mode["usual"]}

@@ -1,0 +1,21 @@
+"""Each rule has one home: these tests read the source and name the module that decides it a second time."""
+
+import re
+from pathlib import Path
+
+import tuner
+
+_SOURCE = Path(tuner.__file__).parent
+
+
+def modules_with(pattern: str) -> set[str]:
+    """The modules of tuner whose text has `pattern` in it."""
+    return {
+        path.relative_to(_SOURCE).as_posix()
+        for path in _SOURCE.rglob("*.py")
+        if re.search(pattern, path.read_text(encoding="utf-8"))
+    }
+
+
+def test_files_are_replaced_in_one_module() -> None:
+    assert modules_with(r"os\.replace|mkstemp|NamedTemporaryFile|\.replace\(path\)") == {"files.py"}
