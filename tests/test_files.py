@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from support.run_files import files_below
 
-from tuner.files import atomic_file, write_atomically
+from tuner.files import atomic_file, lock_file, write_atomically
 
 
 def test_a_file_is_written_as_it_is_with_nothing_beside_it(tmp_path: Path) -> None:
@@ -99,3 +99,20 @@ def test_permissions_are_those_of_the_file_that_is_replaced_or_of_any_new_one(
     write_atomically(tmp_path / "new", "new")
     mode = {path.name: stat.S_IMODE(path.stat().st_mode) for path in tmp_path.iterdir()}
     assert mode == {"usual": mode["usual"], "secret": 0o600, "new": mode["usual"]}
+
+
+def test_a_locked_file_is_refused_to_others_and_keeps_its_content(tmp_path: Path) -> None:
+    (tmp_path / "lock").write_text("mine")
+    with open(tmp_path / "lock", "r+") as first, open(tmp_path / "lock", "r+") as second:
+        assert lock_file(first)
+        assert not lock_file(second)
+        assert not lock_file(second, shared=True, wait_s=0.06)
+        assert second.read() == "mine"
+    with open(tmp_path / "lock", "r+") as third:
+        assert lock_file(third)
+
+
+def test_any_number_may_ask_at_once_whether_a_file_is_locked(tmp_path: Path) -> None:
+    with open(tmp_path / "lock", "w") as first, open(tmp_path / "lock") as second:
+        assert lock_file(first, shared=True)
+        assert lock_file(second, shared=True)

@@ -9,6 +9,7 @@ import pytest
 from support.studies import open_study, run_trial
 
 from tuner.run.folder import RunFolder
+from tuner.run.run_file import write_run_file
 from tuner.settings.config import make_config
 from tuner.settings.space import SearchSpace
 
@@ -55,7 +56,7 @@ def test_no_run_is_refused_without_loading_anything_heavy(tmp_path: Path, comman
 def test_watching_loads_nothing_heavy(tmp_path: Path, space: SearchSpace) -> None:
     config = make_config({"space": space, "out": str(tmp_path), "name": "x"})
     folder = RunFolder(config.folder)
-    folder.write_run_file(config, "data")
+    write_run_file(folder, config, "data")
     open_study(folder.journal, space)
     code, loaded, printed = run(tmp_path, "watch", "x")
     assert code == 0, printed

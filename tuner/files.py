@@ -1,15 +1,19 @@
-"""Files that are replaced whole: a reader sees the old content or the new one, never half of it."""
+"""Files that several processes use: replaced whole, so that nobody reads half of one, and locked."""
 
+import fcntl
 import os
 import secrets
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import IO, Any
 
 from tuner.faults import KillPoint, kill_point
 
 TEMPORARY = ".tmp"  # ends the names of files that are not whole yet
+_LOCK_POLL_S = 0.05
 
 
 @contextmanager
@@ -54,3 +58,25 @@ def cache_root(folder: Path | None = None) -> Path:
     import platformdirs
 
     return platformdirs.user_cache_path("tuner")
+
+
+def lock_file(file: IO[Any], *, shared: bool = False, wait_s: float = 0.0) -> bool:
+    """Locks an open file against other processes; False where another one holds it for `wait_s` seconds.
+
+    The lock ends when the file is closed or the process dies. The file's content stays, so it can name the owner.
+    A shared lock asks whether anybody holds the file: any number of processes may ask at the same time.
+
+    The package filelock has no shared lock for this: of two processes that ask at the same time, one would take the
+    other for a running search. portalocker has one, as a wrapper of the same system call, for Windows' sake.
+    """
+    kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
+    until = time.monotonic() + wait_s
+    while True:
+        try:
+            fcntl.flock(file, kind | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() >= until:
+                return False
+            time.sleep(_LOCK_POLL_S)
+        else:
+            return True

@@ -19,6 +19,7 @@ from outcome import options, show
 from tuner.execution.run_files import LeaderboardFiles
 from tuner.run.folder import RunFolder
 from tuner.run.records import StudyReader
+from tuner.run.run_file import write_run_file
 from tuner.run.study import load_study
 from tuner.search.study import create_or_open_study
 from tuner.settings.config import PrunerName, SamplerName, make_config
@@ -64,7 +65,7 @@ def _make_run(place: Path, trials: int) -> RunFolder:
     config = make_config({**settings, "trials": trials})
     folder = RunFolder(config.folder)
     folder.logs.mkdir(parents=True)
-    folder.write_run_file(config, "none")
+    write_run_file(folder, config, "none")
     create_or_open_study(
         folder.journal,
         config.space,

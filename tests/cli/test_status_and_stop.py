@@ -6,6 +6,7 @@ import pytest
 from support.commands import Call, MakeRun
 
 from tuner.run.folder import RunFolder
+from tuner.run.lock import locked
 
 
 @pytest.mark.parametrize("command", ["status", "stop"])
@@ -21,7 +22,7 @@ def test_a_run_in_which_nobody_searches_cannot_be_stopped(call: Call, make_run: 
 
 def test_a_search_that_does_not_end_in_time_is_said_so(call: Call, make_run: MakeRun) -> None:
     run = make_run("a")
-    with RunFolder(Path(run)).locked():
+    with locked(RunFolder(Path(run))):
         assert "--timeout: must be a duration" in call("stop", run, "--timeout", "soon").refusal
         ended = call("stop", run, "--timeout", "0.2s")
     assert "has not ended within" in ended.refusal

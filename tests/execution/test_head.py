@@ -21,7 +21,9 @@ from tuner.execution.head import (
     run_on_head,
     unpack,
 )
+from tuner.run.copies import adopt
 from tuner.run.folder import RunFolder
+from tuner.run.lock import owner_of
 
 
 @pytest.mark.parametrize(
@@ -180,13 +182,13 @@ def test_a_run_is_fetched_from_storage(tmp_path: Path) -> None:
 def test_a_fetched_run_is_taken_over_as_it_grows(tmp_path: Path) -> None:
     home = RunFolder(tmp_path / "home")
     for journal in ("1\n", "1\n2\n"):
-        home.adopt(make_run(tmp_path / journal.replace("\n", "-"), journal))
+        adopt(home, make_run(tmp_path / journal.replace("\n", "-"), journal))
         assert home.journal.read_text() == journal
-    assert home.owner is None
+    assert owner_of(home) is None
 
 
 def test_another_run_of_the_same_name_is_not_overwritten(tmp_path: Path) -> None:
     home = RunFolder(make_run(tmp_path / "home", "mine\n"))
     with pytest.raises(RunFolderError, match="holds another run, or went on by itself"):
-        home.adopt(make_run(tmp_path / "fetched", "theirs\n"))
+        adopt(home, make_run(tmp_path / "fetched", "theirs\n"))
     assert home.journal.read_text() == "mine\n"

@@ -8,6 +8,7 @@ import pytest
 from tuner.errors import ConfigError
 from tuner.finalists.request import Request, TrainOn, confirmation_config, make_request
 from tuner.run.folder import RunFolder
+from tuner.run.run_file import write_run_file
 from tuner.settings.config import make_config
 from tuner.settings.space import SearchSpace
 
@@ -30,7 +31,7 @@ def folder(space: SearchSpace, tmp_path: Path) -> RunFolder:
         }
     )
     folder = RunFolder(config.folder)
-    folder.write_run_file(config, "data")
+    write_run_file(folder, config, "data")
     return folder
 
 

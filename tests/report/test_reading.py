@@ -9,7 +9,7 @@ from tuner.settings.space import SearchSpace
 
 
 def test_a_folder_with_a_study_only_is_enough(some: Reading) -> None:
-    assert (some.recorded.data, some.recorded.versions) == ("", {})
+    assert (some.data, some.recorded.versions) == ("", {})
     assert (some.finalists, some.openings) == ((), ())
     assert some.best is not None
     assert some.best.number == some.board["trial"].iloc[0]
@@ -21,7 +21,7 @@ def test_finalists_tests_and_settings_are_read(make_run: MakeRun) -> None:
     write_finalists(folder, (0, 0.58, False), (3, 0.57, True))
     write_tests(folder)
     reading = read_run(folder, "mine")
-    assert reading.recorded.data == "reviews.csv (a sample of 2,000 rows)"
+    assert reading.data == "reviews.csv (a sample of 2,000 rows)"
     assert [each.ties_with_best for each in reading.finalists] == [False, True]
     assert reading.openings[0].confusion == ((35, 15), (5, 45))
 

@@ -10,6 +10,8 @@ from support.studies import metrics, open_study, run_trial
 
 from tuner.errors import RunFolderError, UsageError
 from tuner.run.folder import RunFolder
+from tuner.run.lock import locked, owner_of
+from tuner.run.run_file import check_same_search, write_run_file
 from tuner.run.state import Activity, read_run_state
 from tuner.run.status import TrialStatus
 from tuner.settings.config import SearchConfig, make_config
@@ -23,7 +25,7 @@ class Sitting:
 
     def __init__(self, config: SearchConfig) -> None:
         self.folder = RunFolder(config.folder)
-        self.folder.write_run_file(config, "data")
+        write_run_file(self.folder, config, "data")
         self.study = open_study(self.folder.journal, config.space)
 
     def run_trial(self, status: TrialStatus, accuracy: float = 0.8) -> None:
@@ -47,7 +49,7 @@ def test_a_run_that_searches_names_its_process_and_counts_its_trials(sitting: Si
     sitting.run_trial(TrialStatus.COMPLETE, 0.7)
     sitting.run_trial(TrialStatus.FAILED)
     sitting.start_trial()
-    with sitting.folder.locked():
+    with locked(sitting.folder):
         state = read_run_state(sitting.folder.path)
     assert state.activity is Activity.SEARCHING
     assert state.owner is not None
@@ -97,22 +99,22 @@ def test_a_program_gets_json(sitting: Sitting) -> None:
 
 def test_a_search_that_has_no_study_yet_is_said_to_start(config: SearchConfig) -> None:
     folder = RunFolder(config.folder)
-    with folder.locked(), pytest.raises(RunFolderError, match="just starting in it"):
+    with locked(folder), pytest.raises(RunFolderError, match="just starting in it"):
         read_run_state(folder.path)
 
 
 def test_an_owner_who_died_is_no_owner_and_asking_holds_nothing(sitting: Sitting) -> None:
-    with sitting.folder.locked():
+    with locked(sitting.folder):
         pass
-    assert sitting.folder.owner is None
-    with sitting.folder.locked():
-        assert sitting.folder.owner is not None
+    assert owner_of(sitting.folder) is None
+    with locked(sitting.folder):
+        assert owner_of(sitting.folder) is not None
 
 
 def test_a_search_does_not_obey_an_earlier_ones_stop_request(sitting: Sitting) -> None:
     sitting.folder.logs.mkdir(exist_ok=True)
     sitting.folder.stop_request.touch()
-    with sitting.folder.locked():
+    with locked(sitting.folder):
         assert not sitting.folder.stop_request.exists()
 
 
@@ -136,8 +138,8 @@ def test_a_run_file_hit_anywhere_is_read_or_refused_in_one_line(
     sitting.folder.run_file.write_bytes(content)
     for read in (
         lambda: read_run_state(sitting.folder.path),
-        lambda: sitting.folder.check_same_search(asked, "data"),
-        lambda: sitting.folder.write_run_file(asked, "data"),
+        lambda: check_same_search(sitting.folder, asked, "data"),
+        lambda: write_run_file(sitting.folder, asked, "data"),
     ):
         message = ""
         try:
@@ -172,7 +174,7 @@ def test_of_two_objectives_the_front_and_what_the_pruner_does_are_told(
     asked = {"space": space, "out": str(tmp_path), "name": "x"}
     config = make_config({**asked, "objectives": "val_accuracy,weights"})
     folder = RunFolder(config.folder)
-    folder.write_run_file(config, "data")
+    write_run_file(folder, config, "data")
     study = open_study(folder.journal, space, cost=Cost.WEIGHTS)
     empty = "\n".join(state_lines(read_run_state(folder.path)))
     assert "front       no trial yet" in empty

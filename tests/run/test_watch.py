@@ -10,7 +10,9 @@ from support.studies import FACTS, open_study
 from tuner.errors import JournalTorn, RunFolderError
 from tuner.run.events import Event, EventKind, LiveTrial, SearchState
 from tuner.run.folder import RunFolder
+from tuner.run.lock import locked
 from tuner.run.records import StudyReader
+from tuner.run.run_file import write_run_file
 from tuner.run.status import TrialStatus
 from tuner.run.study import load_study
 from tuner.run.watch import WatchedStudy, watch
@@ -50,7 +52,7 @@ class Search:
 
     def __init__(self, config: SearchConfig) -> None:
         self.folder = RunFolder(config.folder)
-        self.folder.write_run_file(config, "data")
+        write_run_file(self.folder, config, "data")
         self.own, self.seen = Recorder(), Recorder()
         self.config = config
         self.session = self.open()
@@ -200,7 +202,7 @@ def test_the_seconds_searched_are_those_of_the_study(search: Search) -> None:
 
 def test_a_run_is_watched_until_its_search_ends(search: Search) -> None:
     seen = Recorder()
-    holding = search.folder.locked()
+    holding = locked(search.folder)
     naps = 0
 
     def sleep(seconds: float) -> None:
@@ -232,11 +234,11 @@ def test_a_budget_that_changes_meanwhile_is_shown(search: Search) -> None:
 
     def sleep(seconds: float) -> None:
         larger = search.config.model_copy(update={"trials": 77})
-        search.folder.write_run_file(larger, "data")
+        write_run_file(search.folder, larger, "data")
         search.session.start_trial()
         holding.__exit__(None, None, None)
 
-    holding = search.folder.locked()
+    holding = locked(search.folder)
     holding.__enter__()
     assert watch(search.folder, seen, sleep=sleep)
     assert seen.state is not None
@@ -267,7 +269,7 @@ def test_the_trials_of_finalists_are_watched_while_they_run(
         search.config.space.suggest(study.ask())
         holding.__exit__(None, None, None)
 
-    holding = search.folder.locked()
+    holding = locked(search.folder)
     holding.__enter__()
     assert watch(search.folder, seen, sleep=sleep)
     assert [told[0] for told in seen.told[-2:]] == [
@@ -292,5 +294,5 @@ def test_the_trials_of_finalists_are_watched_while_they_run(
 def test_a_journal_that_breaks_meanwhile_ends_the_watching_in_one_line(
     search: Search, error: type[Exception], message: str, damage: Callable[[Path], object]
 ) -> None:
-    with search.folder.locked(), pytest.raises(error, match=message):
+    with locked(search.folder), pytest.raises(error, match=message):
         watch(search.folder, Recorder(), sleep=lambda seconds: damage(search.folder.journal))

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from tuner.errors import ConfigError, SpaceError, UsageError
 from tuner.run.folder import RunFolder
+from tuner.run.run_file import check_same_search, write_run_file
 from tuner.settings.builtin import find_space
 from tuner.settings.config import PrunerName, SamplerName, SearchConfig, TokenMode, make_config
 from tuner.settings.durations import parse_duration
@@ -325,11 +326,11 @@ def test_any_file_makes_a_search_or_is_refused_in_one_line(
 def test_run_yaml_asks_for_the_same_search_again(tmp_path: Path, asked: dict[str, Any]) -> None:
     config = make_config(asked)
     folder = RunFolder(tmp_path)
-    folder.write_run_file(config, "fingerprint")
+    write_run_file(folder, config, "fingerprint")
     again = make_config({"data": {"source": None}}, config_file=folder.run_file)
     resolved = {"name": config.run_name, "out": str(tmp_path.parent)}
     assert again == config.model_copy(update=resolved)
-    folder.check_same_search(again, "fingerprint")
+    check_same_search(folder, again, "fingerprint")
 
 
 def test_run_yaml_finds_its_data_and_its_folder_from_anywhere(
@@ -339,7 +340,7 @@ def test_run_yaml_finds_its_data_and_its_folder_from_anywhere(
     Path("rows.csv").write_text("text,label\n", encoding="utf-8")
     config = make_config({"space": "seed", "data": {"source": "rows.csv"}})
     folder = RunFolder(config.folder)
-    folder.write_run_file(config, "fingerprint")
+    write_run_file(folder, config, "fingerprint")
     monkeypatch.chdir("/")
     again = make_config({}, config_file=tmp_path / "runs" / "seed-rows" / "run.yaml")
     assert again.folder == tmp_path / "runs" / "seed-rows"
@@ -349,7 +350,7 @@ def test_run_yaml_finds_its_data_and_its_folder_from_anywhere(
 def test_a_budget_asked_for_now_is_the_whole_budget(tmp_path: Path) -> None:
     used = make_config({"space": "seed", "trials": 60, "time_budget": "30m"})
     folder = RunFolder(tmp_path)
-    folder.write_run_file(used, "fingerprint")
+    write_run_file(folder, used, "fingerprint")
     by_time = make_config({"time_budget": "2h"}, config_file=folder.run_file)
     by_trials = make_config({"trials": 90}, config_file=folder.run_file)
     neither = make_config({"seed": 0}, config_file=folder.run_file)
@@ -367,7 +368,7 @@ def test_gpus_above_one_are_whole() -> None:
 
 def test_run_yaml_keeps_the_order_of_a_space(tmp_path: Path, space: SearchSpace) -> None:
     folder = RunFolder(tmp_path)
-    folder.write_run_file(SearchConfig(space=space), "fingerprint")
+    write_run_file(folder, SearchConfig(space=space), "fingerprint")
     again = make_config({}, config_file=folder.run_file).space
     assert list(again.architectures) == list(space.architectures)
     assert again.parameter_names == space.parameter_names
@@ -382,7 +383,7 @@ def test_two_objectives_come_back_from_the_run_file_and_nothing_is_pruned(tmp_pa
     assert config.objectives == ("val_accuracy", "weights")
     assert config.pruner is PrunerName.NONE
     folder = RunFolder(config.folder)
-    folder.write_run_file(config, "data")
+    write_run_file(folder, config, "data")
     again = make_config({}, config_file=folder.run_file)
     assert (again.objectives, again.pruner) == (config.objectives, config.pruner)
     assert again.two_objectives == config.two_objectives

@@ -9,6 +9,7 @@ from support.studies import open_study
 from tuner import extras
 from tuner.errors import ConfigError
 from tuner.run.folder import RunFolder
+from tuner.run.run_file import write_run_file
 from tuner.settings.config import SearchConfig, make_config
 from tuner.settings.places import tracking_uri
 from tuner.settings.space import SearchSpace
@@ -97,7 +98,7 @@ def test_without_their_packages_they_are_refused_with_what_to_install(
 def test_the_run_file_asks_for_them_again(asked: Any) -> None:
     config = asked(tensorboard=True, mlflow="x.db")
     folder = RunFolder(config.folder)
-    folder.write_run_file(config, "data")
+    write_run_file(folder, config, "data")
     again = make_config({}, config_file=folder.run_file)
     assert (again.tensorboard, again.mlflow) == (True, f"sqlite:///{Path.cwd()}/x.db")
     assert read_yaml(folder.run_file, ConfigError)["tensorboard"] is True

@@ -26,6 +26,7 @@ def fetch(
 ) -> None:
     """Bring a run home from a cluster: leaderboard, journal, curves, logs. Again, it brings what is new."""
     from tuner.execution.head import fetch_from_storage, head_at, run_on_head
+    from tuner.run.copies import adopt
     from tuner.run.folder import RunFolder
     from tuner.storage import is_url
 
@@ -39,6 +40,6 @@ def fetch(
             fetch_from_storage(run, Path(fetched))
         else:
             head.fetch(run_on_head(run), Path(fetched))
-        RunFolder(folder).adopt(Path(fetched))
+        adopt(RunFolder(folder), Path(fetched))
     print(f"Leaderboard: {folder / 'leaderboard.csv'}")
     print(f"Next:        tuner leaderboard {shlex.quote(str(folder))}")

@@ -261,12 +261,13 @@ def fetch_from_storage(place: str, folder: Path) -> None:
     Raises:
         RunFolderError: there is none.
     """
+    from tuner.run.copies import take_over
     from tuner.run.folder import RunFolder
     from tuner.storage import Storage
 
     assert is_url(place)
     home = RunFolder(folder)
-    if not home.take_over(Storage(place)):
+    if not take_over(home, Storage(place)):
         raise RunFolderError(f"{place}: no run there (no {home.journal.name} in it)")
 
 

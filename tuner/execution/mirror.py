@@ -21,7 +21,8 @@ from typing import Protocol
 from uuid import uuid4
 
 from tuner.errors import RunFolderError, SearchError
-from tuner.run.folder import RunFolder, whole_lines
+from tuner.run.copies import take_over, whole_lines
+from tuner.run.folder import RunFolder
 from tuner.settings.config import SearchConfig
 from tuner.storage import Storage
 from tuner.text import one_line
@@ -150,7 +151,7 @@ class StorageMirror:
                 f"{self._folder.path}: has gone on, and so has its copy in {self._storage.place}; "
                 "move one of them away, or search under another --name"
             )
-        self._folder.take_over(self._storage)
+        take_over(self._folder, self._storage)
 
     @contextmanager
     def holding(self) -> Iterator[None]:

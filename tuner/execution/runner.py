@@ -22,6 +22,7 @@ from tuner.faults import KillPoint, kill_point
 from tuner.output import output_to
 from tuner.run.events import Event, EventKind, SearchListener, SearchState
 from tuner.run.folder import RunFolder
+from tuner.run.lock import claimed
 from tuner.run.records import StudyReader
 from tuner.run.run import Run
 from tuner.run.study import load_study
@@ -104,7 +105,7 @@ def run_plan(plan: Plan, listener: SearchListener) -> SearchOutcome:
     checkpoints_of(plan.config, plan.dataset)  # before Ray starts: can it be reached?
     mirror = mirror_of(plan.config, folder, flag.check)
     try:
-        with flag.listening(), folder.claimed(), output_to(folder.logs / "driver.log") as say:
+        with flag.listening(), claimed(folder), output_to(folder.logs / "driver.log") as say:
             kill_point(KillPoint.FOLDER_CLAIMED)
             _refuse_unknown_architectures(plan.config)
             mirror.take_up()

@@ -1,6 +1,5 @@
 """A folder for what Ray and Tune write while a search runs; it goes when the search ends, or with the next search."""
 
-import fcntl
 import os
 import shutil
 import tempfile
@@ -10,6 +9,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from tuner.errors import SearchError
+from tuner.files import lock_file
 
 _PREFIX = "tuner-"
 _LOCK = "tuner.lock"
@@ -33,7 +33,7 @@ def scratch_folder(parent: Path) -> Iterator[Path]:
         ) from cause
     try:
         with open(folder / _LOCK, "w", encoding="ascii") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)  # until this process ends, however it does
+            lock_file(lock)  # until this process ends, however it does
             yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
@@ -52,9 +52,8 @@ def _is_abandoned(folder: Path) -> bool:
         with open(folder / _LOCK, "r+", encoding="ascii") as lock:
             if time.time() - os.fstat(lock.fileno()).st_mtime < _NEW_S:
                 return False  # perhaps made, but not locked yet
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return lock_file(lock)
     except FileNotFoundError:
         # One that was removed, but then a dying daemon of Ray's wrote into it once more.
         made_s = time.time() - folder.stat().st_mtime
         return [path.name for path in folder.iterdir()] == [_RAY] and made_s > _NEW_S
-    return True

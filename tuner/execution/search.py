@@ -11,6 +11,7 @@ from tuner.execution.runner import checkpoints_of, run_plan
 from tuner.run.events import SearchListener, SilentListener
 from tuner.run.folder import RunFolder
 from tuner.run.records import StudyReader
+from tuner.run.run_file import check_same_search, write_run_file
 from tuner.search.study import SearchStudy, create_or_open_study
 from tuner.settings.config import SearchConfig, TrainerName
 from tuner.tracking.choice import check_sinks
@@ -45,7 +46,7 @@ class SearchPlan:
 
     def check(self) -> None:
         """Refuses to continue another search under this name."""
-        self.folder.check_same_search(self.config, self.dataset.fingerprint)
+        check_same_search(self.folder, self.config, self.dataset.fingerprint)
 
     def is_done(self) -> bool:
         """Whether an earlier sitting used the budget up."""
@@ -58,12 +59,12 @@ class SearchPlan:
         study.requeue_cut_off_trials()
         self.files(study).write()
         if not self.folder.run_file.is_file():
-            self.folder.write_run_file(self.config, self.dataset.fingerprint)
+            write_run_file(self.folder, self.config, self.dataset.fingerprint)
         return True
 
     def open(self, workers: int) -> SearchStudy:
         """The study in the run folder, made with its baselines if it is new."""
-        self.folder.write_run_file(self.config, self.dataset.fingerprint)
+        write_run_file(self.folder, self.config, self.dataset.fingerprint)
         return self._open(workers)
 
     def _open(self, workers: int) -> SearchStudy:

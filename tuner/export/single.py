@@ -5,7 +5,7 @@ from pathlib import Path
 from tuner.data import Dataset, Split
 from tuner.export.card import Card, class_list, parameter_lines
 from tuner.export.model import Part, write_model
-from tuner.run.folder import installed_versions
+from tuner.run.run_file import installed_versions
 from tuner.training.single.configurations import Configuration
 from tuner.training.single.training import Trained
 

@@ -3,7 +3,6 @@
 import shlex
 from collections.abc import Collection, Iterable, Sequence
 
-from tuner.errors import RunFolderError
 from tuner.export.card import Card, class_list, parameter_lines
 from tuner.export.formats import ExportFormat, usage
 from tuner.finalists.choice import Chosen
@@ -11,10 +10,10 @@ from tuner.finalists.ranking import Failure, Finalist, optimism, read_failures
 from tuner.finalists.trainings import confirmed, requests
 from tuner.run.folder import RunFolder
 from tuner.run.records import StudyReader, counts_as_finished
+from tuner.run.run_file import read_run_file
 from tuner.run.study import CONFIRMATION, load_study
 from tuner.run.test_log import member_name, read_openings
 from tuner.settings.config import SearchConfig
-from tuner.settings.yaml_files import read_yaml
 from tuner.text import count_text, format_duration, score_text
 
 
@@ -22,7 +21,6 @@ def model_card(chosen: Chosen, formats: Collection[ExportFormat] = ()) -> str:
     """The card of finalists, Markdown."""
     folder, config, finalists = chosen.folder, chosen.config, chosen.finalists
     many = f"{len(finalists)} models, their probabilities averaged"
-    recorded = read_yaml(folder.run_file, RunFolderError)
     sections = {"How it was chosen": _how_chosen(chosen)}
     if tests := _tests(folder, finalists):
         sections["Tested"] = tests
@@ -42,7 +40,7 @@ def model_card(chosen: Chosen, formats: Collection[ExportFormat] = ()) -> str:
             *_confirm_commands(folder),
             shlex.join(export),
         ],
-        versions=recorded.get("versions") or {},
+        versions=read_run_file(folder).versions,
         usage=usage(formats, chosen.dataset.class_names),
     ).markdown()
 

@@ -8,7 +8,8 @@ from tuner.errors import RunFolderError, UsageError
 from tuner.finalists.ranking import Finalist, better_since, read_finalists
 from tuner.run.folder import RunFolder
 from tuner.run.records import TrialRecord
-from tuner.settings.config import SearchConfig, TrainerName, make_config
+from tuner.run.run_file import read_run_file
+from tuner.settings.config import SearchConfig, TrainerName
 from tuner.text import count_text
 
 
@@ -39,11 +40,12 @@ def load_chosen(run: str, choice: FinalistChoice) -> Chosen:
         UsageError: no such run, its data is no longer what it was, or not so many finalists.
     """
     folder = RunFolder.existing(run)
-    config = make_config({}, config_file=folder.run_file)
+    recorded = read_run_file(folder)
+    config = recorded.config
     if config.trainer is TrainerName.TOY:
         raise RunFolderError(f"{run}: this run was a rehearsal, its trials trained nothing")
     dataset = load_dataset(config.data, seed=config.seed)
-    folder.check_same_data(config.data.source, dataset.fingerprint)
+    recorded.check_same_data(config.data.source, dataset.fingerprint)
     chosen = chosen_finalists(read_finalists(folder, dataset), choice)
     return Chosen(folder, config, dataset, chosen, choice, better_since(folder))
 

@@ -40,6 +40,7 @@ from tuner.run.records import (
     on_front,
     ranked,
 )
+from tuner.run.run_file import check_same_search
 from tuner.run.study import CONFIRMATION, load_study
 from tuner.search.pruner import make_pruner
 from tuner.search.study import SearchStudy
@@ -177,7 +178,7 @@ class ConfirmationPlan:
 
     def check(self) -> None:
         """Refuses data that is not what was searched on."""
-        self.folder.check_same_search(self.asked, self.dataset.fingerprint)
+        check_same_search(self.folder, self.asked, self.dataset.fingerprint)
 
     def is_done(self) -> bool:
         """Whether nothing is left to train; what was asked for in another way since is asked for again."""

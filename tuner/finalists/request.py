@@ -8,6 +8,7 @@ from pydantic import Field, ValidationError
 
 from tuner.errors import ConfigError
 from tuner.run.folder import RunFolder
+from tuner.run.run_file import read_run_file
 from tuner.settings.config import PrunerName, SearchConfig, make_config
 from tuner.settings.validation import Strict, first_problem
 
@@ -55,7 +56,7 @@ def confirmation_config(
     Raises:
         ConfigError: one of them breaks a rule.
     """
-    recorded = make_config({}, config_file=folder.run_file)
+    recorded = read_run_file(folder).config
     update = {"out": str(folder.path.parent), "name": folder.path.name, "address": None}
     if recorded.is_mirrored and recorded.folder == folder.path:  # the copy is kept up to date
         update |= {"out": recorded.out, "name": recorded.run_name}

@@ -18,13 +18,14 @@ import pandas as pd
 from tuner.errors import RunFolderError, UsageError
 from tuner.run.folder import RunFolder
 from tuner.run.leaderboard import board_of
+from tuner.run.lock import owner_of
 from tuner.run.records import StudyReader, TrialRecord, best_of, on_front, ranked
+from tuner.run.run_file import RunFile, read_run_file
 from tuner.run.status import TrialStatus
 from tuner.run.study import load_study
 from tuner.run.test_log import read_openings
 from tuner.settings.objectives import Objectives
 from tuner.settings.space import Mode, SearchSpace
-from tuner.settings.yaml_files import read_yaml
 from tuner.text import one_line
 
 
@@ -62,35 +63,6 @@ class Tested:
     confusion: tuple[tuple[int, ...], ...]  # a row a true class, a column a predicted one
 
 
-@dataclass(frozen=True)
-class Recorded:
-    """What `run.yaml` says was asked."""
-
-    text: str  # the file
-    settings: Mapping[str, Any]
-
-    @property
-    def data(self) -> str:
-        """The data set in words; empty where nobody knows."""
-        data = self.settings.get("data")
-        if not isinstance(data, dict) or "source" not in data:
-            return ""
-        sample = f" (a sample of {data['sample']:,} rows)" if data.get("sample") else ""
-        return f"{data['source']}{sample}"
-
-    @property
-    def versions(self) -> dict[str, str]:
-        """By package."""
-        versions = self.settings.get("versions")
-        return {str(k): str(v) for k, v in versions.items()} if isinstance(versions, dict) else {}
-
-    @property
-    def data_fingerprint(self) -> str | None:
-        """What tells the data of one search from those of another."""
-        fingerprint = self.settings.get("fingerprint")
-        return str(fingerprint.get("data")) if isinstance(fingerprint, dict) else None
-
-
 @dataclass(frozen=True, eq=False)
 class Reading:
     """One run at one moment."""
@@ -102,7 +74,7 @@ class Reading:
     study: optuna.Study
     records: tuple[TrialRecord, ...]  # in the order of their numbers
     seconds: float  # searched, over all sittings
-    recorded: Recorded
+    recorded: RunFile  # empty where there is none
     finalists: tuple[Confirmed, ...]  # best first
     openings: tuple[Tested, ...]
     is_running: bool
@@ -116,6 +88,15 @@ class Reading:
     def metric(self) -> str:
         """The run's metric as a person says it: `val_accuracy` is the validation accuracy."""
         return f"validation {self.space.metric.name.removeprefix('val_')}"
+
+    @property
+    def data(self) -> str:
+        """The data set for a person; empty where it was not recorded."""
+        data = self.recorded.data
+        if data is None:
+            return ""
+        sample = f" (a sample of {data.sample:,} rows)" if data.sample else ""
+        return f"{data.source}{sample}"
 
     @cached_property
     def board(self) -> pd.DataFrame:
@@ -191,7 +172,7 @@ def read_run(folder: RunFolder, label: str) -> Reading:
     Raises:
         RunFolderError: one of its files is damaged.
     """
-    is_running = folder.owner is not None
+    is_running = owner_of(folder) is not None
     study = load_study(folder.journal)
     reader = StudyReader(study)
     return Reading(
@@ -202,7 +183,7 @@ def read_run(folder: RunFolder, label: str) -> Reading:
         study=study,
         records=tuple(reader.records()),
         seconds=reader.seconds,
-        recorded=_recorded(folder),
+        recorded=read_run_file(folder) if folder.run_file.is_file() else RunFile(folder.run_file),
         finalists=_finalists(folder),
         openings=_openings(folder),
         is_running=is_running,
@@ -217,13 +198,6 @@ def end_of(record: TrialRecord) -> datetime | None:
         trained = sum(metrics["seconds"] for metrics in record.curve.values())
         return record.started + timedelta(seconds=trained)
     return record.ended
-
-
-def _recorded(folder: RunFolder) -> Recorded:
-    if not folder.run_file.is_file():
-        return Recorded("", {})
-    settings = read_yaml(folder.run_file, RunFolderError)
-    return Recorded(folder.run_file.read_text(encoding="utf-8", errors="replace"), settings)
 
 
 def _finalists(folder: RunFolder) -> tuple[Confirmed, ...]:

@@ -101,7 +101,9 @@ def commands(reading: Reading) -> list[str]:
 def warnings_of_comparison(readings: Sequence[Reading]) -> list[str]:
     """What makes these runs' scores hard to compare."""
     lines = []
-    prints = {reading.recorded.data_fingerprint for reading in readings}
+    prints = {
+        reading.recorded.fingerprint and reading.recorded.fingerprint.data for reading in readings
+    }
     if len(prints) > 1:
         lines.append(
             "These runs were not scored on the same rows (other data, another sample or another seed of the splits): "
@@ -130,7 +132,7 @@ def _searched(reading: Reading) -> str:
         for name, parameter in space.parameters(architecture).items()
         if isinstance(parameter, Range)
     }
-    data = f" on {reading.recorded.data}" if reading.recorded.data else ""
+    data = f" on {reading.data}" if reading.data else ""
     about = f" ({space.description})" if space.description else ""
     better = "higher" if reading.mode is Mode.MAX else "lower"
     return (

@@ -107,8 +107,8 @@ def environment(reading: Reading) -> Table:
         if record.host is not None:
             hosts[(record.host, record.device or "")] += 1
     rows = [("run folder", str(reading.folder.path))]
-    if created := settings.get("created"):
-        rows.append(("first asked for", str(created)))
+    if reading.recorded.created:
+        rows.append(("first asked for", reading.recorded.created))
     rows += [
         ("host and device", f"{host}, {device}: {count_text(count, 'trial')}")
         for (host, device), count in sorted(hosts.items())
@@ -159,7 +159,7 @@ def _run_row(reading: Reading) -> tuple[str, ...]:
     best, first = reading.best, next(iter(reading.finalists), None)
     return (
         reading.label,
-        reading.recorded.data,
+        reading.data,
         reading.space.name,
         f"{len(reading.records):,}",
         duration_text(reading.seconds),

@@ -11,6 +11,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from tuner.run.folder import RunFolder
+from tuner.run.lock import is_abandoned, owner_of
 from tuner.run.records import (
     StudyReader,
     TrialRecord,
@@ -19,9 +20,10 @@ from tuner.run.records import (
     front_trials,
     on_front,
 )
+from tuner.run.run_file import read_run_file
 from tuner.run.status import TrialStatus
 from tuner.run.study import load_study
-from tuner.settings.config import PrunerName, SearchConfig, make_config
+from tuner.settings.config import PrunerName, SearchConfig
 from tuner.settings.objectives import FrontTrial, Objectives
 
 
@@ -70,9 +72,9 @@ def read_run_state(path: Path | str, clock: Callable[[], float] = time.time) -> 
         ConfigError: its `run.yaml` cannot be read.
     """
     folder = RunFolder.existing(path)
-    owner = folder.owner  # before the study: what it tells then is no older
+    owner = owner_of(folder)  # before the study: what it tells then is no older
     reader = StudyReader(load_study(folder.journal))
-    config = make_config({}, config_file=folder.run_file)
+    config = read_run_file(folder).config
     records = reader.records()
     trials = reader.study.get_trials(deepcopy=False)
     counted = {trial.number for trial in trials if counts_as_finished(trial)}
@@ -83,7 +85,7 @@ def read_run_state(path: Path | str, clock: Callable[[], float] = time.time) -> 
     quiet_s = max(0.0, clock() - folder.journal.stat().st_mtime)
     return RunState(
         folder=folder.path,
-        activity=_activity(owner, folder.is_abandoned, len(counted), reader.seconds, config),
+        activity=_activity(owner, is_abandoned(folder), len(counted), reader.seconds, config),
         owner=owner,
         counts=counts,
         running=running,
@@ -99,10 +101,10 @@ def read_run_state(path: Path | str, clock: Callable[[], float] = time.time) -> 
 
 
 def _activity(
-    owner: str | None, is_abandoned: bool, finished: int, seconds: float, config: SearchConfig
+    owner: str | None, is_dead: bool, finished: int, seconds: float, config: SearchConfig
 ) -> Activity:
     if owner is not None:
         return Activity.SEARCHING
     if config.is_budget_used(trials=finished, seconds=seconds):
         return Activity.FINISHED
-    return Activity.DIED if is_abandoned else Activity.STOPPED
+    return Activity.DIED if is_dead else Activity.STOPPED

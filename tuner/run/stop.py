@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 from tuner.errors import RunFolderError
 from tuner.run.folder import RunFolder
+from tuner.run.lock import is_abandoned, owner_of
 from tuner.text import format_duration
 
 _POLL_S = 0.1
@@ -22,12 +23,12 @@ def stop_search(
     Raises:
         RunFolderError: no search runs in it, it cannot be asked, or has not ended within `timeout_s` seconds.
     """
-    searcher = folder.owner
+    searcher = owner_of(folder)
     if searcher is None:
-        state = "its search has died" if folder.is_abandoned else "no search is running in it"
+        state = "its search has died" if is_abandoned(folder) else "no search is running in it"
         raise RunFolderError(f"{folder.path}: {state}; `tuner status` says more")
     until = clock() + timeout_s
-    while folder.owner is not None:
+    while owner_of(folder) is not None:
         try:
             folder.stop_request.touch()  # again and again: a search that just starts removes old ones
         except OSError as cause:

@@ -1,11 +1,11 @@
 """`tests.yaml`: every opening of a test that a run has seen, as `tuner test` wrote it down."""
 
-import fcntl
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from tuner.errors import RunFolderError
-from tuner.files import write_atomically
+from tuner.files import lock_file, write_atomically
 from tuner.run.folder import RunFolder
 from tuner.settings.yaml_files import read_yaml, to_yaml
 
@@ -42,7 +42,7 @@ def add_opening(
     """
     folder.logs.mkdir(parents=True, exist_ok=True)
     with open(folder.logs / "tests.lock", "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        lock_file(lock, wait_s=math.inf)
         earlier = read_openings(folder)
         write_atomically(folder.tests, to_yaml({"openings": [*earlier, dict(record(earlier))]}))
 

@@ -22,6 +22,7 @@ from tuner.run.events import (
     SearchState,
 )
 from tuner.run.folder import RunFolder
+from tuner.run.lock import owner_of
 from tuner.run.records import (
     StudyReader,
     TrialRecord,
@@ -31,9 +32,10 @@ from tuner.run.records import (
     is_cut_off,
     on_front,
 )
+from tuner.run.run_file import read_run_file
 from tuner.run.status import TrialStatus
 from tuner.run.study import CONFIRMATION, STUDY_NAME, load_study, study_beside
-from tuner.settings.config import SearchConfig, make_config
+from tuner.settings.config import SearchConfig
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -90,7 +92,7 @@ class _WatchedRun:
         if seen == self._seen:
             return
         if seen[1:] != self._seen[1:]:  # asked for anew, with another budget
-            self._config = make_config({}, config_file=self._folder.run_file)
+            self._config = read_run_file(self._folder).config
         self._seen = seen
         try:
             self._watched = self._at_work()
@@ -254,7 +256,7 @@ class WatchedStudy:
 
 
 def _is_alive(folder: RunFolder) -> bool:
-    return folder.owner is not None
+    return owner_of(folder) is not None
 
 
 def _last_begun(study: "Study") -> "datetime | None":

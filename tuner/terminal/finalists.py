@@ -14,6 +14,7 @@ from tuner.finalists.ranking import Failure, Finalist, optimism, read_failures, 
 from tuner.finalists.testing import Opening
 from tuner.run.folder import RunFolder
 from tuner.run.run import Run
+from tuner.run.run_file import read_run_file
 from tuner.settings.objectives import Objectives
 from tuner.settings.space import Mode, SearchSpace
 from tuner.terminal.tables import plain_console, printable
@@ -22,10 +23,8 @@ from tuner.text import cost_text, count_text, score_text
 
 def print_confirmation(folder: RunFolder, outcome: SearchOutcome) -> int:
     """Prints how a confirmation ended; returns the exit code."""
-    from tuner.settings.config import make_config
-
     console = plain_console()
-    config = make_config({}, config_file=folder.run_file)
+    config = read_run_file(folder).config
     where = shlex.quote(str(folder.path))
     if outcome.reason in {EndReason.INTERRUPTED, EndReason.STOPPED}:
         console.print(

@@ -8,6 +8,7 @@ import pytest
 from support.studies import open_study, run_trial
 
 from tuner.run.folder import RunFolder
+from tuner.run.run_file import write_run_file
 from tuner.run.status import TrialStatus
 from tuner.settings.config import make_config
 from tuner.settings.space import SearchSpace
@@ -24,7 +25,7 @@ def run(space: SearchSpace, sentences: Path, tmp_path: Path) -> str:
     config = make_config({"space": space, "out": str(tmp_path), "name": "mine"})
     folder = RunFolder(config.folder)
     study = open_study(folder.journal, space)
-    folder.write_run_file(config, "")
+    write_run_file(folder, config, "")
     run_trial(study, 0.6, 0.8, 0.7)
     run_trial(study, 0.5, status=TrialStatus.DIVERGED)
     return str(config.folder)

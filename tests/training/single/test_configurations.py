@@ -8,6 +8,7 @@ from support.studies import open_study, run_trial
 
 from tuner.errors import UsageError
 from tuner.run.folder import RunFolder
+from tuner.run.run_file import write_run_file
 from tuner.run.status import TrialStatus
 from tuner.settings.config import make_config
 from tuner.settings.space import SearchSpace
@@ -30,7 +31,7 @@ def run(space: SearchSpace, sentences: Path, tmp_path: Path) -> str:
     )
     folder = RunFolder(config.folder)
     study = open_study(folder.journal, space, seed=3)
-    folder.write_run_file(config, "the data's fingerprint")
+    write_run_file(folder, config, "the data's fingerprint")
     run_trial(study, 0.6, 0.7, 0.8)
     run_trial(study, 0.5, 0.4, status=TrialStatus.PRUNED)
     study.space.suggest(study.ask())

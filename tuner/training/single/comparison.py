@@ -4,7 +4,7 @@ import socket
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from tuner.run.folder import installed_versions
+from tuner.run.run_file import installed_versions
 from tuner.run.status import TrialStatus
 from tuner.training.single.configurations import Configuration, Row
 from tuner.training.single.training import Trained

@@ -16,13 +16,14 @@ from pydantic import Field, ValidationError
 from tuner.errors import ConfigError, RunFolderError, SpaceError
 from tuner.run.folder import RunFolder
 from tuner.run.records import StudyReader, TrialRecord
+from tuner.run.run_file import read_run_file
 from tuner.run.status import TrialStatus
 from tuner.run.study import load_study
-from tuner.settings.config import DataConfig, GpusPerTrial, TrainerName, make_config
+from tuner.settings.config import DataConfig, GpusPerTrial, TrainerName
 from tuner.settings.hyperparameters import ARCHITECTURES, Hyperparameters, Scalar, resolve
 from tuner.settings.space import ARCHITECTURE, Metric, SearchSpace
 from tuner.settings.validation import Strict, first_problem
-from tuner.settings.yaml_files import parse_yaml, read_yaml
+from tuner.settings.yaml_files import parse_yaml
 from tuner.training.seeds import derive_seed
 from tuner.training.spec import TrialSpec
 
@@ -208,12 +209,12 @@ def _of_row(word: str, settings: Settings) -> Configuration:
     match = _ROW.fullmatch(word)
     assert match is not None
     folder = RunFolder.existing(match["run"])
-    config = make_config({}, config_file=folder.run_file)
+    recorded = read_run_file(folder)
+    config = recorded.config
     if config.trainer is TrainerName.TOY:
         raise RunFolderError(f"{word}: this run was a rehearsal, its trials trained nothing")
     records = StudyReader(load_study(folder.journal)).records()
     record = _record(records, int(match["trial"]), word)
-    recorded = read_yaml(folder.run_file, RunFolderError)
     given = settings.gpus if settings.gpus is not None else config.gpus_per_trial
     is_own_seed, is_own_length = settings.seed is None, settings.epochs is None
     seed = _seed(records, record, config.seed if is_own_seed else settings.seed or 0)
@@ -235,8 +236,8 @@ def _of_row(word: str, settings: Settings) -> Configuration:
         row=Row(
             run=match["run"],
             record=record,
-            fingerprint=str(_part(recorded, "fingerprint").get("data")),
-            versions={name: str(text) for name, text in _part(recorded, "versions").items()},
+            fingerprint=str(recorded.fingerprint and recorded.fingerprint.data),
+            versions=recorded.versions,
             cpus=config.cpus_per_trial,
             is_asked_as_it_was=is_own_seed and is_own_length,
         ),
@@ -263,8 +264,3 @@ def _seed(records: Sequence[TrialRecord], record: TrialRecord, run_seed: int) ->
     while record.retry_of is not None:
         record = by_number[record.retry_of]
     return derive_seed(run_seed, f"trial {record.number}")
-
-
-def _part(recorded: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    part = recorded.get(name)
-    return part if isinstance(part, dict) else {}

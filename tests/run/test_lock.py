@@ -1,0 +1,173 @@
+"""The lock of a run folder: one search at a time, and a folder that was made for nothing is removed again."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import pytest
+from support.run_files import files_below
+
+from tuner.errors import RunFolderError
+from tuner.run import lock as lock_module
+from tuner.run.folder import RunFolder
+from tuner.run.lock import claimed, is_abandoned, locked, owner_of
+
+_HOLD = """
+import sys
+from pathlib import Path
+from tuner.run.folder import RunFolder
+from tuner.run.lock import locked
+with locked(RunFolder(Path(sys.argv[1]))):
+    print("locked", flush=True)
+    sys.stdin.read()
+"""
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+
+@contextmanager
+def held_by_another_process(folder: Path) -> Iterator[subprocess.Popen[str]]:
+    with subprocess.Popen(
+        [sys.executable, "-c", _HOLD, str(folder)],
+        cwd=REPOSITORY,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "locked\n"
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+# -- locking --------------------------------------------------------------------------------------
+
+
+def test_a_second_search_is_refused_and_told_who_holds_the_folder(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path / "run")
+    with held_by_another_process(folder.path) as process:
+        before = files_below(tmp_path)
+        with (
+            pytest.raises(
+                RunFolderError,
+                match=rf"run: a search is running in it \(process {process.pid} on \S+\); wait for it",
+            ),
+            claimed(folder),
+        ):
+            pytest.fail("two searches in one folder")
+        assert files_below(tmp_path) == before
+
+
+def test_the_lock_of_a_dead_process_does_not_block(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path / "run")
+    with held_by_another_process(folder.path) as process:
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        with locked(folder):
+            owner = (folder.logs / "lock").read_text()
+    assert owner.startswith(f"process {os.getpid()} on ")
+
+
+def test_the_lock_is_released_when_a_search_ends(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    for _ in range(2):
+        with locked(folder), pytest.raises(RunFolderError, match="a search is running in it"):
+            locked(folder).__enter__()
+
+
+def test_a_dead_process_leaves_an_abandoned_folder(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path / "run")
+    assert not is_abandoned(folder)
+    with held_by_another_process(folder.path) as process:
+        assert owner_of(folder) == f"process {process.pid} on {socket.gethostname()}"
+        assert not is_abandoned(folder)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        assert owner_of(folder) is None
+        assert is_abandoned(folder)
+    with locked(folder):
+        pass
+    assert not is_abandoned(folder)
+
+
+# -- claiming -------------------------------------------------------------------------------------
+
+
+class RefusedError(Exception):
+    """Stands for whatever stops a search before its first trial."""
+
+
+def claim_and_fail(folder: RunFolder, *made: str) -> None:
+    with suppress(RefusedError), claimed(folder):
+        for name in made:
+            (folder.path / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder.path / name).write_text("x")
+        raise RefusedError
+
+
+def test_a_folder_made_for_nothing_is_removed_with_the_parents_it_made(tmp_path: Path) -> None:
+    claim_and_fail(RunFolder(tmp_path / "a" / "b" / "run"), "run.yaml", "logs/driver.log")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_with_a_study_stays(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path / "runs" / "run")
+    claim_and_fail(folder, "study.journal", "run.yaml")
+    assert folder.journal.is_file()
+    assert folder.run_file.is_file()
+
+
+def test_what_lay_in_the_folder_before_stays(tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "mine.txt").write_text("mine")
+    claim_and_fail(RunFolder(tmp_path / "run"))
+    assert (tmp_path / "run" / "mine.txt").read_text() == "mine"
+
+
+def test_what_somebody_else_put_there_meanwhile_stays(tmp_path: Path) -> None:
+    claim_and_fail(
+        RunFolder(tmp_path / "runs" / "run"), "notes.txt", "../other/journal", "run.yaml"
+    )
+    assert set(files_below(tmp_path)) == {
+        "runs",
+        "runs/run",
+        "runs/run/notes.txt",
+        "runs/other",
+        "runs/other/journal",
+    }
+
+
+def test_two_that_make_the_folder_at_once_do_not_remove_each_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = RunFolder(tmp_path / "run")
+    exists = os.path.exists
+    with claimed(folder):
+        # As the second one saw it, a moment before the first one made the folder.
+        monkeypatch.setattr(
+            lock_module.os.path, "exists", lambda path: exists(path) and path != folder.path
+        )
+        with pytest.raises(RunFolderError, match="a search is running"), claimed(folder):
+            pytest.fail("two searches in one folder")
+        assert (folder.logs / "lock").is_file()
+        folder.journal.touch()
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [("file", "Not a directory"), ("file/run", "Not a directory"), ("a/" + "x" * 300, "too long")],
+)
+def test_a_folder_that_cannot_be_made_is_refused_and_leaves_nothing(
+    tmp_path: Path, name: str, reason: str
+) -> None:
+    (tmp_path / "file").write_text("mine")
+    message = rf"cannot be made or written to \(.*({reason}|File exists).*\); choose another --out"
+    with pytest.raises(RunFolderError, match=message), claimed(RunFolder(tmp_path / name)):
+        pytest.fail("a run folder in a file")
+    assert files_below(tmp_path) == {"file": b"mine"}

@@ -1,0 +1,164 @@
+"""`run.yaml`: the settings, versions and fingerprint that a search records, and the searches that it refuses."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from support.run_files import files_below
+
+from tuner.errors import RunFolderError
+from tuner.run.folder import RunFolder
+from tuner.run.run_file import RunFile, check_same_search, read_run_file, write_run_file
+from tuner.settings.config import SearchConfig, make_config
+from tuner.settings.space import SearchSpace
+
+
+def changed(space: SearchSpace, **changes: Any) -> SearchSpace:
+    return SearchSpace.from_mapping({**space.to_mapping(), **changes}, "changed")
+
+
+def test_the_same_search_with_another_budget_continues(tmp_path: Path, space: SearchSpace) -> None:
+    folder = RunFolder(tmp_path)
+    check_same_search(folder, SearchConfig(space=space), "data")  # nothing there yet
+    write_run_file(folder, SearchConfig(space=space, trials=5), "data")
+    check_same_search(folder, SearchConfig(space=space, trials=50, gpus_per_trial=0.5), "data")
+    reworded = changed(space, description="in other words")
+    check_same_search(folder, SearchConfig(space=reworded), "data")
+
+
+@pytest.mark.parametrize(
+    ("asked", "data", "message"),
+    [
+        ({}, "other", "other data, or another sample of them; choose another --name"),
+        ({"seed": 1}, "data", "seed 0, not 1; choose"),
+        ({"max_epochs": 3}, "data", "max_epochs 9, not 3; choose"),
+        ({"trainer": "toy"}, "data", "trainer keras, not toy; choose"),
+    ],
+)
+def test_another_search_under_the_same_name_is_refused_and_touches_nothing(
+    tmp_path: Path, space: SearchSpace, asked: dict[str, Any], data: str, message: str
+) -> None:
+    folder = RunFolder(tmp_path)
+    write_run_file(folder, SearchConfig(space=space), "data")
+    before = files_below(tmp_path)
+    with pytest.raises(RunFolderError, match=f"belongs to a search with {message}") as refused:
+        check_same_search(folder, SearchConfig(space=space, **asked), data)
+    assert str(refused.value).isprintable()
+    assert files_below(tmp_path) == before
+
+
+def test_another_space_is_refused_also_when_only_its_architectures_order_changed(
+    tmp_path: Path, space: SearchSpace
+) -> None:
+    folder = RunFolder(tmp_path)
+    write_run_file(folder, SearchConfig(space=space), "data")
+    content = space.to_mapping()
+    reordered = changed(space, architectures=dict(reversed(content["architectures"].items())))
+    wider = changed(space, shared={**content["shared"], "lstm_units": {"int": [8, 65]}})
+    for other in (reordered, wider):
+        with pytest.raises(RunFolderError, match="belongs to a search with another space; choose"):
+            check_same_search(folder, SearchConfig(space=other), "data")
+
+
+def test_a_run_file_without_a_fingerprint_is_refused(tmp_path: Path, space: SearchSpace) -> None:
+    folder = RunFolder(tmp_path)
+    folder.run_file.write_text("space: seed", encoding="utf-8")
+    with pytest.raises(RunFolderError, match=r"run.yaml: no fingerprint in it; choose another"):
+        check_same_search(folder, SearchConfig(space=space), "data")
+
+
+def test_the_run_file_keeps_its_date_and_says_what_was_installed(
+    tmp_path: Path, space: SearchSpace
+) -> None:
+    folder = RunFolder(tmp_path)
+    write_run_file(folder, SearchConfig(space=space), "data")
+    text = folder.run_file.read_text(encoding="utf-8")
+    created = re.sub(r"created: .*", "created: '2020-01-01T00:00:00+00:00'", text)
+    folder.run_file.write_text(created, encoding="utf-8")
+    write_run_file(folder, SearchConfig(space=space, trials=99), "data")
+    record = yaml.safe_load(folder.run_file.read_text(encoding="utf-8"))
+    assert (record["created"], record["trials"]) == ("2020-01-01T00:00:00+00:00", 99)
+    assert {"python", "optuna", "pandas"} <= set(record["versions"])
+    assert set(record["fingerprint"]) == {"space", "data", "max_epochs", "seed", "trainer"}
+
+
+def test_other_objectives_are_refused_and_a_run_file_from_before_there_were_two_is_not(
+    tmp_path: Path, space: SearchSpace
+) -> None:
+    asked = {"space": space, "out": str(tmp_path), "name": "x"}
+    one = make_config(asked)
+    two, other = (
+        make_config({**asked, "objectives": ("val_accuracy", cost)})
+        for cost in ("weights", "seconds_per_epoch")
+    )
+    folder = RunFolder(one.folder)
+    write_run_file(folder, one, "data")
+    assert "objectives:" not in folder.run_file.read_text(encoding="utf-8")
+    check_same_search(folder, one, "data")
+    with pytest.raises(
+        RunFolderError, match="with objectives val_accuracy, not val_accuracy,weights"
+    ):
+        check_same_search(folder, two, "data")
+    write_run_file(folder, two, "data")
+    check_same_search(folder, two, "data")
+    for different in (one, other):
+        with pytest.raises(RunFolderError, match="with objectives val_accuracy,weights, not val_a"):
+            check_same_search(folder, different, "data")
+
+
+def test_what_was_written_is_read(tmp_path: Path, space: SearchSpace) -> None:
+    config = make_config({"space": space, "out": str(tmp_path), "name": "x", "trials": 5})
+    folder = RunFolder(config.folder)
+    write_run_file(folder, config, "data")
+    read = read_run_file(folder)
+    assert read.config == config
+    assert read.data == config.data
+    assert read.fingerprint is not None
+    assert read.fingerprint.data == "data"
+    assert read.versions["python"]
+    assert read.text == folder.run_file.read_text(encoding="utf-8")
+
+
+def test_a_run_file_that_does_not_exist_records_nothing(tmp_path: Path) -> None:
+    nothing = RunFile(tmp_path / "run.yaml")
+    assert (nothing.text, nothing.data, nothing.fingerprint, nothing.versions) == (
+        "",
+        None,
+        None,
+        {},
+    )
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("versions: 5", "versions: must be a mapping, got 5"),
+        ("created: [1]", "created: must be a valid string"),
+        ("fingerprint: {seed: x}", "fingerprint.seed: must be a whole number, got 'x'"),
+        ("fingerprint: {sed: 1}", "fingerprint.sed: unknown key"),
+    ],
+)
+def test_a_damaged_record_is_refused_in_one_line(
+    tmp_path: Path, content: str, message: str
+) -> None:
+    folder = RunFolder(tmp_path)
+    folder.run_file.write_text(content, encoding="utf-8")
+    with pytest.raises(RunFolderError, match=f"^{re.escape(f'{folder.run_file}: {message}')}"):
+        read_run_file(folder)
+
+
+def test_damaged_data_settings_are_refused_in_one_line(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    folder.run_file.write_text("data: {source: reviews.csv, sample: many}", encoding="utf-8")
+    with pytest.raises(RunFolderError, match=r"run.yaml: data: sample: must be a whole number"):
+        read_run_file(folder).data  # noqa: B018 - read when it is asked for
+
+
+def test_data_that_changed_since_is_refused(tmp_path: Path, space: SearchSpace) -> None:
+    folder = RunFolder(tmp_path)
+    write_run_file(folder, SearchConfig(space=space), "data")
+    read_run_file(folder).check_same_data("reviews.csv", "data")
+    with pytest.raises(RunFolderError, match=r"^reviews.csv: is no longer what .* learned from"):
+        read_run_file(folder).check_same_data("reviews.csv", "other")

@@ -1,0 +1,207 @@
+"""`run.yaml`: the settings of a search, resolved, with the versions and the data that its figures depend on.
+
+`--config run.yaml` asks for the same search again. Must not import Ray, Keras or Optuna.
+"""
+
+import hashlib
+import json
+import os
+import platform
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import cached_property
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from pydantic import ConfigDict, Field, ValidationError
+
+from tuner.errors import RunFolderError
+from tuner.files import write_atomically
+from tuner.run.folder import RunFolder
+from tuner.settings.config import RECORDED, DataConfig, SearchConfig, make_config
+from tuner.settings.places import absolute, tracking_uri
+from tuner.settings.validation import Strict, first_problem
+from tuner.settings.yaml_files import read_yaml, to_yaml
+
+_RECORDED_PACKAGES = ("sequence-tuner", "ray", "optuna", "keras", "tensorflow", "numpy", "pandas")
+
+
+class Fingerprint(Strict):
+    """What must stay the same for trials to be comparable; budget and resources may change.
+
+    A part that is None was not recorded. The order of the fields is the order in which differences are reported.
+    """
+
+    seed: int | None = None  # before the data: it also draws the splits
+    max_epochs: int | None = None
+    trainer: str | None = None
+    space: str | None = None
+    data: str | None = None
+    objectives: str | None = None  # where there are two
+
+    @classmethod
+    def of(cls, config: SearchConfig, data: str) -> "Fingerprint":
+        """The fingerprint of a search.
+
+        Args:
+            config: its settings.
+            data: the fingerprint of its data.
+        """
+        # Optuna refuses another order of choices, so that of the architectures counts; the description does not.
+        content = {**config.space.to_mapping(), "description": ""}
+        space = json.dumps([list(config.space.architectures), content], sort_keys=True)
+        return cls(
+            seed=config.seed,
+            max_epochs=config.epochs,
+            trainer=str(config.trainer),
+            space=hashlib.sha256(space.encode()).hexdigest()[:16],
+            data=data,
+            objectives=",".join(config.objectives) if config.objectives else None,
+        )
+
+
+class _Record(Strict):
+    """The part of `run.yaml` that is no setting."""
+
+    model_config = ConfigDict(coerce_numbers_to_str=True)
+
+    created: str | None = None
+    versions: dict[str, str] = Field(default_factory=dict)
+    fingerprint: Fingerprint | None = None
+
+
+@dataclass(frozen=True)
+class RunFile:
+    """The content of a `run.yaml`; of one that does not exist, nothing."""
+
+    path: Path
+    text: str = ""
+    settings: Mapping[str, Any] = field(default_factory=dict)  # as they are written
+    created: str | None = None  # when the search was first asked for, in UTC
+    versions: Mapping[str, str] = field(default_factory=dict)  # by package
+    fingerprint: Fingerprint | None = None
+
+    @cached_property
+    def config(self) -> SearchConfig:
+        """The settings, checked.
+
+        Raises:
+            ConfigError, SpaceError: in one line, which setting breaks which rule.
+        """
+        return make_config({}, config_file=self.path)
+
+    @cached_property
+    def data(self) -> DataConfig | None:
+        """The data that was searched on; None where it is not recorded.
+
+        Raises:
+            RunFolderError: the entry breaks a rule.
+        """
+        if self.settings.get("data") is None:
+            return None
+        try:
+            return DataConfig.model_validate(self.settings["data"])
+        except ValidationError as cause:
+            raise RunFolderError(f"{self.path}: data: {first_problem(cause)}") from cause
+
+    def check_same_search(self, config: SearchConfig, data_fingerprint: str) -> None:
+        """Refuses to continue another search under this name.
+
+        Raises:
+            RunFolderError: the space, objectives, data, epochs or seed differ from the recorded ones.
+        """
+        if self.fingerprint is None:
+            raise RunFolderError(f"{self.path}: no fingerprint in it; choose another --name")
+        recorded = self.fingerprint.model_dump()
+        for part, value in Fingerprint.of(config, data_fingerprint).model_dump().items():
+            if recorded[part] != value:
+                other = {
+                    "space": "another space",
+                    "data": "other data, or another sample of them",
+                    "objectives": f"objectives {recorded['objectives'] or config.space.metric.name}, "
+                    f"not {value or config.space.metric.name}",
+                }.get(part, f"{part} {recorded[part]}, not {value}")
+                raise RunFolderError(
+                    f"{self.path.parent}: belongs to a search with {other}; "
+                    "choose another --name, or ask for the same to continue it"
+                )
+
+    def check_same_data(self, source: str, data_fingerprint: str) -> None:
+        """Refuses data that has changed since the run learned from it.
+
+        Raises:
+            RunFolderError: it has.
+        """
+        if self.fingerprint is None or self.fingerprint.data != data_fingerprint:
+            raise RunFolderError(
+                f"{source}: is no longer what {self.path.parent} learned from; bring the old rows back, "
+                "or search again under another --name"
+            )
+
+
+def read_run_file(folder: RunFolder) -> RunFile:
+    """The run's `run.yaml`.
+
+    Raises:
+        RunFolderError: it is missing or damaged; the message names the line or the key.
+    """
+    path = folder.run_file
+    content = read_yaml(path, RunFolderError)
+    try:
+        record = _Record.model_validate({key: content[key] for key in RECORDED if key in content})
+    except ValidationError as cause:
+        raise RunFolderError(f"{path}: {first_problem(cause)}") from cause
+    return RunFile(
+        path=path,
+        text=path.read_text(encoding="utf-8", errors="replace"),
+        settings={key: value for key, value in content.items() if key not in RECORDED},
+        created=record.created,
+        versions=record.versions,
+        fingerprint=record.fingerprint,
+    )
+
+
+def write_run_file(folder: RunFolder, config: SearchConfig, data_fingerprint: str) -> None:
+    """Records the search that is asked for, resolved; the date of the first writing stays.
+
+    Raises:
+        RunFolderError: there is a `run.yaml` already, and it is damaged.
+    """
+    content = config.model_dump(mode="json", exclude_none=True, exclude={"space"})
+    # Absolute, so that `--config` continues the run from any folder.
+    content["out"] = config.out if config.is_mirrored else os.path.abspath(folder.path.parent)
+    if config.storage_path is not None:
+        content["storage_path"] = absolute(config.storage_path)
+    if config.mlflow is not None:
+        content["mlflow"] = tracking_uri(config.mlflow)
+    if os.path.isfile(os.path.expanduser(config.data.source)):
+        content["data"]["source"] = os.path.abspath(os.path.expanduser(config.data.source))
+    created = read_run_file(folder).created if folder.run_file.is_file() else None
+    record = {
+        "space": config.space.to_mapping(),
+        **content,
+        "name": config.run_name,
+        "created": created or datetime.now(UTC).isoformat(timespec="seconds"),
+        "versions": installed_versions(),
+        "fingerprint": Fingerprint.of(config, data_fingerprint).model_dump(exclude_none=True),
+    }
+    write_atomically(folder.run_file, to_yaml(record))
+
+
+def check_same_search(folder: RunFolder, config: SearchConfig, data_fingerprint: str) -> None:
+    """Refuses to continue another search in this folder; see `RunFile.check_same_search`."""
+    if folder.run_file.is_file():
+        read_run_file(folder).check_same_search(config, data_fingerprint)
+
+
+def installed_versions() -> dict[str, str]:
+    """The versions of Python and of the packages that a run's figures may depend on."""
+    versions = {"python": platform.python_version()}
+    for package in _RECORDED_PACKAGES:
+        try:
+            versions[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return versions
