@@ -19,3 +19,10 @@ def modules_with(pattern: str) -> set[str]:
 
 def test_files_are_replaced_in_one_module() -> None:
     assert modules_with(r"os\.replace|mkstemp|NamedTemporaryFile|\.replace\(path\)") == {"files.py"}
+
+
+def test_which_score_is_better_is_decided_in_one_module() -> None:
+    compares = (
+        r"\bMode\.M|\.mode\s+(is|==|!=|in)\b|MAXIMIZE|MINIMIZE|-score\b|\bsign \* |ascending=metric"
+    )
+    assert modules_with(compares) == {"settings/metric.py", "search/sampler.py"}

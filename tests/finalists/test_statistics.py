@@ -12,7 +12,7 @@ from tuner.finalists.statistics import (
     sequence_scores,
     spread_of,
 )
-from tuner.settings.space import MetricName
+from tuner.settings.metric import MetricName
 from tuner.training.evaluation import _macro_f1, mean_probabilities
 
 

@@ -23,9 +23,12 @@ from tuner.run.records import StudyReader, TrialRecord, on_front, ranked
 from tuner.run.status import TrialFacts, TrialStatus
 from tuner.search.study import SearchStudy
 from tuner.settings.config import SamplerName
+from tuner.settings.metric import Metric, MetricName, Mode
 from tuner.settings.objectives import Cost, Objectives, dominates
-from tuner.settings.space import RESERVED_NAMES, Metric, Mode, SearchSpace
+from tuner.settings.space import RESERVED_NAMES, SearchSpace
 
+ACCURACY = Metric()
+LOSS = Metric(name=MetricName.VAL_LOSS, mode=Mode.MIN)
 CONTRACT_BEFORE = (
     *("rank", "trial", "status", "architecture", "score", "val_accuracy", "val_loss"),
     *("best_epoch", "epochs", "seconds", "seconds_per_epoch", "weights"),
@@ -241,22 +244,22 @@ def shuffled_records(draw: st.DrawFn) -> tuple[list[TrialRecord], list[TrialReco
     return records, draw(st.permutations(records))
 
 
-@given(records=shuffled_records(), mode=st.sampled_from(Mode))
+@given(records=shuffled_records(), metric=st.sampled_from([ACCURACY, LOSS]))
 def test_ranking_ignores_the_order_of_arrival(
-    records: tuple[list[TrialRecord], list[TrialRecord]], mode: Mode
+    records: tuple[list[TrialRecord], list[TrialRecord]], metric: Metric
 ) -> None:
     in_order, arrived = records
-    assert ranked(arrived, mode) == ranked(in_order, mode)
-    assert sorted(r.number for r in ranked(arrived, mode)) == [r.number for r in in_order]
+    assert ranked(arrived, metric) == ranked(in_order, metric)
+    assert sorted(r.number for r in ranked(arrived, metric)) == [r.number for r in in_order]
 
 
-@given(records=shuffled_records(), mode=st.sampled_from(Mode))
+@given(records=shuffled_records(), metric=st.sampled_from([ACCURACY, LOSS]))
 def test_no_trial_is_ranked_above_a_better_one(
-    records: tuple[list[TrialRecord], list[TrialRecord]], mode: Mode
+    records: tuple[list[TrialRecord], list[TrialRecord]], metric: Metric
 ) -> None:
-    order = ranked(records[1], mode)
+    order = ranked(records[1], metric)
     scores = [r.score for r in order if r.status.is_ranked and r.score is not None]
-    assert scores == sorted(scores, reverse=mode is Mode.MAX)
+    assert scores == sorted(scores, reverse=metric is ACCURACY)
     counts = [r.status.is_ranked and r.score is not None for r in order]
     assert counts == sorted(counts, reverse=True)
 
@@ -310,7 +313,7 @@ def test_on_the_front_is_whom_no_ranked_trial_beats(
     points = {
         each.number: BY_TWO.point(each.score, each.weights)
         for each in given_in_order
-        if each.is_ranked and each.score is not None and each.weights is not None
+        if each.ranked_score is not None and each.weights is not None
     }
     leaders = {
         number
@@ -326,12 +329,12 @@ def test_runs_by_the_same_objectives_have_one_front(space: SearchSpace) -> None:
         "a": leaderboard(by_two(space, (0.9, 50), (0.7, 40))),
         "b": leaderboard(by_two(space, (0.9, 45), (0.6, 40), (None, 1))),
     }
-    merged = merge(boards, Mode.MAX, BY_TWO)
+    merged = merge(boards, ACCURACY, BY_TWO)
     leaders = only_front(merged)
     assert list(zip(leaders["run"], leaders["trial"], strict=True)) == [("b", 0), ("a", 1)]
     assert list(merged.columns)[:14] == ["run", *CONTRACT_BEFORE, PARETO]
-    assert PARETO not in merge(boards, Mode.MAX)
-    assert list(merge(boards, Mode.MAX)["rank"]) == [1, 2, 3, 4, 5]
+    assert PARETO not in merge(boards, ACCURACY)
+    assert list(merge(boards, ACCURACY)["rank"]) == [1, 2, 3, 4, 5]
 
 
 # -- several runs ---------------------------------------------------------------------------------
@@ -358,7 +361,7 @@ def test_runs_are_ranked_anew_with_the_run_in_the_first_column(space: SearchSpac
             "runs/a": small_board({"score": 0.5}, {"score": 0.9}, space=space),
             "runs/b": small_board({"score": 0.7}, {"score": 0.9}, space=space),
         },
-        Mode.MAX,
+        ACCURACY,
     )
     assert list(merged.columns)[:3] == ["run", "rank", "trial"]
     assert list(merged["rank"]) == [1, 2, 3, 4]
@@ -372,8 +375,8 @@ def test_runs_are_ranked_anew_with_the_run_in_the_first_column(space: SearchSpac
 
 def test_runs_of_a_metric_to_minimise_are_ranked_by_the_smallest(space: SearchSpace) -> None:
     low, high = (small_board({"score": score}, space=space) for score in (0.2, 0.8))
-    assert list(merge({"high": high, "low": low}, Mode.MIN)["run"]) == ["low", "high"]
-    assert list(merge({"high": high, "low": low}, Mode.MAX)["run"]) == ["high", "low"]
+    assert list(merge({"high": high, "low": low}, LOSS)["run"]) == ["low", "high"]
+    assert list(merge({"high": high, "low": low}, ACCURACY)["run"]) == ["high", "low"]
 
 
 def test_runs_with_other_parameters_and_without_scores_merge(space: SearchSpace) -> None:
@@ -393,7 +396,7 @@ def test_runs_with_other_parameters_and_without_scores_merge(space: SearchSpace)
             "narrow": small_board({"score": 0.6}, space=narrow),
             "wide": small_board({"score": 0.7, "filters": 16}, failed, space=space),
         },
-        Mode.MAX,
+        ACCURACY,
     )
     rows = rows_of(to_csv(merged))
     assert [row["run"] for row in rows] == ["wide", "narrow", "broken", "broken", "wide"]
@@ -408,9 +411,9 @@ def test_runs_with_other_parameters_and_without_scores_merge(space: SearchSpace)
 def test_merging_ignores_the_order_of_the_runs(space: SearchSpace) -> None:
     failed = {"status": TrialStatus.FAILED}
     boards = {name: small_board({"score": 0.5}, failed, space=space) for name in "abc"}
-    expected = to_csv(merge(boards, Mode.MAX))
+    expected = to_csv(merge(boards, ACCURACY))
     for order in permutations("abc"):
-        assert to_csv(merge({name: boards[name] for name in order}, Mode.MAX)) == expected
+        assert to_csv(merge({name: boards[name] for name in order}, ACCURACY)) == expected
 
 
 # -- sorting --------------------------------------------------------------------------------------

@@ -10,8 +10,13 @@ from optuna.trial import TrialState
 from tuner.run.records import Attribute
 from tuner.search.pruner import HalvingPruner, make_pruner
 from tuner.settings.config import PrunerName
+from tuner.settings.metric import Metric, MetricName, Mode
 
 Curve = list[float]
+METRICS = {
+    "maximize": Metric(),
+    "minimize": Metric(name=MetricName.VAL_LOSS, mode=Mode.MIN),
+}
 
 
 def stops(study: optuna.Study, curve: Curve) -> int | None:
@@ -39,7 +44,7 @@ def test_curves_that_only_improve_stop_where_optuna_stops_them(
     curves: list[list[int]], direction: str
 ) -> None:
     sign = 1.0 if direction == "maximize" else -1.0
-    ours = new_study(HalvingPruner(), direction)
+    ours = new_study(HalvingPruner(METRICS[direction]), direction)
     theirs = new_study(SuccessiveHalvingPruner(min_resource=1, reduction_factor=3), direction)
 
     for curve in curves:
@@ -48,7 +53,7 @@ def test_curves_that_only_improve_stop_where_optuna_stops_them(
 
 
 def test_a_swing_at_the_rung_is_forgiven() -> None:
-    study = new_study(HalvingPruner())
+    study = new_study(HalvingPruner(Metric()))
     for _ in range(6):
         stops(study, [0.6, 0.7, 0.8])
 
@@ -57,7 +62,7 @@ def test_a_swing_at_the_rung_is_forgiven() -> None:
 
 @pytest.mark.parametrize(("second", "is_stopped"), [(0.7, True), (0.9, False)])
 def test_who_came_first_is_measured_against_who_came_later(second: float, is_stopped: bool) -> None:
-    study = new_study(HalvingPruner())
+    study = new_study(HalvingPruner(Metric()))
     first, later = study.ask(), study.ask()
     first.report(0.6, step=1)
     assert not first.should_prune()
@@ -70,7 +75,7 @@ def test_who_came_first_is_measured_against_who_came_later(second: float, is_sto
 
 
 def test_what_never_had_a_value_stops() -> None:
-    assert stops(new_study(HalvingPruner()), [float("nan"), 0.9]) == 1
+    assert stops(new_study(HalvingPruner(Metric())), [float("nan"), 0.9]) == 1
 
 
 @settings(deadline=None, max_examples=30)
@@ -81,26 +86,26 @@ def test_what_never_had_a_value_stops() -> None:
 def test_a_resumed_study_decides_as_if_it_had_never_stopped(
     curves: list[list[float]], cut: int
 ) -> None:
-    whole, resumed = new_study(HalvingPruner()), new_study(HalvingPruner())
+    whole, resumed = new_study(HalvingPruner(Metric())), new_study(HalvingPruner(Metric()))
     for number, curve in enumerate(curves):
         if number == cut:
-            resumed.pruner = HalvingPruner()
+            resumed.pruner = HalvingPruner(Metric())
         assert stops(resumed, curve) == stops(whole, curve)
 
 
 def test_a_trial_cut_off_by_the_end_of_the_search_is_no_competitor() -> None:
-    study = new_study(HalvingPruner())
+    study = new_study(HalvingPruner(Metric()))
     cut_off = study.ask()
     cut_off.report(0.9, step=1)
     cut_off.should_prune()
     cut_off.set_user_attr(Attribute.CUT_OFF, True)
     study.tell(cut_off, state=TrialState.FAIL)
 
-    study.pruner = HalvingPruner()  # as when it is opened again
+    study.pruner = HalvingPruner(Metric())  # as when it is opened again
 
     assert stops(study, [0.5, 0.6]) is None
 
 
 @pytest.mark.parametrize("name", list(PrunerName))
 def test_every_pruner_lets_the_first_and_best_trial_finish(name: PrunerName) -> None:
-    assert stops(new_study(make_pruner(name, max_epochs=9)), [0.5, 0.6, 0.7] * 3) is None
+    assert stops(new_study(make_pruner(name, 9, Metric())), [0.5, 0.6, 0.7] * 3) is None

@@ -221,7 +221,7 @@ def test_broken_trials_rank_last_whatever_they_scored(journal: Path, space: Sear
     study.finish(broken, TrialStatus.DIVERGED, "loss became nan")
     run_trial(study, 0.7)
     reader = StudyReader(study.study)
-    order = [record.number for record in ranked(reader.records(), space.metric.mode)]
+    order = [record.number for record in ranked(reader.records(), space.metric)]
     assert order == [2, 0, 1]
 
 

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tuner.settings.metric import Metric, MetricName, Mode
 from tuner.settings.objectives import Cost, Objectives, dominates, parse_objectives
-from tuner.settings.space import Metric, MetricName, Mode
 
 METRICS = [
     Metric(),
@@ -55,7 +55,7 @@ def test_a_better_score_at_the_same_cost_dominates(
     metric: Metric, scores: tuple[float, float]
 ) -> None:
     objectives = Objectives(metric, Cost.WEIGHTS)
-    better = metric.best(dict(enumerate(scores)))
+    better = metric.best_epoch(dict(enumerate(scores)))
     point, other = (objectives.point(score, 10) for score in (scores[better], scores[1 - better]))
     assert dominates(point, other) == (scores[0] != scores[1])
 

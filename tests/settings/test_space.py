@@ -1,7 +1,6 @@
 """Search spaces: what is read, what is refused and in which words, and what is sampled from them."""
 
 import math
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,7 @@ from tuner.errors import SpaceError
 from tuner.settings.builtin import find_space
 from tuner.settings.hyperparameters import ARCHITECTURES, Hyperparameters
 from tuner.settings.ranges import Choice, FloatRange, IntRange
-from tuner.settings.space import Metric, SearchSpace
+from tuner.settings.space import SearchSpace
 
 FLOATS = ("embedding_dropout", "spatial_dropout", "input_dropout", "output_dropout", "warmup")
 INTS = ("embedding_size", "lstm_units", "batch_size", "max_length")
@@ -564,23 +563,6 @@ def test_a_custom_architecture_gets_its_own_parameters_and_ours_of_training() ->
 def test_own_parameters_win_over_shared_ones(conditional: SearchSpace) -> None:
     assert conditional.parameters("cnn_bilstm")["lstm_units"] == 16
     assert conditional.parameters("cnn_lstm")["lstm_units"] == IntRange(bounds=(8, 64))
-
-
-@pytest.mark.parametrize(
-    ("mode", "values", "best"),
-    [
-        ("max", {1: 0.5, 2: 0.9, 3: 0.9}, 2),
-        ("max", {3: 0.9, 1: 0.9}, 1),
-        ("min", {1: 0.5, 2: 0.1, 3: 0.1}, 2),
-    ],
-)
-def test_the_best_epoch_is_the_earliest_of_equals(
-    mode: str, values: Mapping[int, float], best: int
-) -> None:
-    metric = Metric.model_validate(
-        {"name": "val_loss" if mode == "min" else "val_f1", "mode": mode}
-    )
-    assert metric.best(values) == best
 
 
 def test_ranges_are_shown_as_a_person_reads_them() -> None:

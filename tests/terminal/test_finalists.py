@@ -12,8 +12,9 @@ from tuner.finalists.statistics import spread_of
 from tuner.finalists.testing import Opening, figures_of
 from tuner.run.records import TrialRecord
 from tuner.run.status import TrialStatus
+from tuner.settings.metric import Metric
 from tuner.settings.objectives import Cost, Objectives
-from tuner.settings.space import Metric, SearchSpace
+from tuner.settings.space import SearchSpace
 from tuner.terminal.finalists import finalists_table, in_words, opening_lines
 
 

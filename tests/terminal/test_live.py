@@ -12,8 +12,8 @@ from rich.console import Console
 
 from tuner.run.events import BestTrial, Event, EventKind, LiveTrial, SearchState
 from tuner.run.status import TrialStatus
+from tuner.settings.metric import Metric
 from tuner.settings.objectives import Cost, FrontTrial, Objectives
-from tuner.settings.space import Metric
 from tuner.terminal.live import Lines, LiveTable, draw, event_line, make_listener, terminal_stream
 
 EVIL = "[red]x[/red]\x1b[2J\x07"

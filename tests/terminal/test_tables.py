@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console, RenderableType
 
+from tuner.settings.metric import Metric
 from tuner.settings.objectives import Cost, Objectives
-from tuner.settings.space import Metric
 from tuner.terminal.tables import (
     leaderboard_table,
     markdown_table,

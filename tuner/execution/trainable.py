@@ -26,7 +26,7 @@ from tuner.errors import ConfigError, TunerError
 from tuner.run.status import TrialFacts, TrialStatus
 from tuner.settings.config import TrainerName
 from tuner.settings.hyperparameters import Hyperparameters
-from tuner.settings.space import Metric
+from tuner.settings.metric import Metric
 from tuner.storage import Storage
 from tuner.text import one_line
 from tuner.training.checkpoint import Checkpoint

@@ -115,8 +115,8 @@ def best_distinct(
 ) -> list[TrialRecord]:
     """The best trials, no two with the same architecture and parameters."""
     chosen: dict[tuple[str, str], TrialRecord] = {}
-    for record in ranked(records, space.metric.mode):
-        if record.is_ranked and record.score is not None:
+    for record in ranked(records, space.metric):
+        if record.ranked_score is not None:
             what = (record.architecture, repr(sorted(record.parameters.items())))
             chosen.setdefault(what, record)
     return list(chosen.values())[:count]
@@ -198,7 +198,7 @@ class ConfirmationPlan:
             study_name=CONFIRMATION,
             direction=self.asked.space.metric.direction,
         )
-        inner.pruner = make_pruner(PrunerName.NONE, self.asked.epochs)
+        inner.pruner = make_pruner(PrunerName.NONE, self.asked.epochs, self.asked.space.metric)
         if Attribute.SPACE not in inner.user_attrs:
             inner.set_user_attr(Attribute.SPACE, self.asked.space.to_mapping())
         retire_others(inner, self._trainings)

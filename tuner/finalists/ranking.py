@@ -26,7 +26,8 @@ from tuner.run.csv_text import write_csv
 from tuner.run.folder import RunFolder
 from tuner.run.records import Attribute, StudyReader, TrialRecord, best_of
 from tuner.run.study import CONFIRMATION, load_study
-from tuner.settings.space import MetricName, Mode, SearchSpace
+from tuner.settings.metric import MetricName
+from tuner.settings.space import SearchSpace
 from tuner.training.npz_file import from_bytes, probabilities_in
 from tuner.training.spec import TrainedModel
 
@@ -148,7 +149,7 @@ def better_since(folder: RunFolder) -> TrialRecord | None:
         RunFolderError: there was no confirmation yet.
     """
     search = StudyReader(load_study(folder.journal))
-    best = best_of(search.records(), search.space.metric.mode)
+    best = best_of(search.records(), search.space.metric)
     asked = {training.finalist for training in confirmed(_confirmation(folder))}
     return best if best is not None and best.number not in asked else None
 
@@ -174,7 +175,6 @@ def ranked_finalists(
         trainings: which of them count; of those the ones that have left a model.
     """
     metric = search.space.metric
-    sign = -1.0 if metric.mode is Mode.MAX else 1.0
     ended = ended_trials(confirmation)
     members: dict[int, list[Member]] = defaultdict(list)  # by finalist
     for training in trainings:
@@ -187,13 +187,15 @@ def ranked_finalists(
     finalists = [
         _finalist(
             records[number],
-            sorted(of_one, key=lambda member: (sign * member.score, member.seed)),
+            sorted(of_one, key=lambda member: (metric.as_cost(member.score), member.seed)),
             metric.name,
             dataset,
         )
         for number, of_one in members.items()
     ]
-    return sorted(finalists, key=lambda each: (sign * each.spread.mean, each.record.number))
+    return sorted(
+        finalists, key=lambda each: (metric.as_cost(each.spread.mean), each.record.number)
+    )
 
 
 def _finalist(
@@ -235,8 +237,7 @@ def finalists_frame(finalists: Sequence[Finalist], space: SearchSpace) -> pd.Dat
 def optimism(finalist: Finalist, space: SearchSpace) -> float:
     """How much better the search's score looked than what fresh seeds reach on fresh sequences."""
     assert finalist.record.score is not None
-    gap = finalist.record.score - finalist.spread.mean
-    return gap if space.metric.mode is Mode.MAX else -gap
+    return space.metric.gain(finalist.record.score, over=finalist.spread.mean)
 
 
 class FinalistFiles(RunFiles):

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from tuner.settings.space import MetricName
+from tuner.settings.metric import MetricName
 from tuner.training.evaluation import SMALLEST
 
 # 97.5 % quantiles of Student's t distribution with 1 to 30 degrees of freedom; from there on the normal one is near.

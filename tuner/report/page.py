@@ -79,7 +79,7 @@ def _table(readings: Sequence[Reading]) -> dict[str, Any]:
     else:
         shared, *others = {reading.objectives for reading in readings}
         boards = {reading.label: reading.board for reading in readings}
-        board = merge(boards, readings[0].mode, None if others else shared)
+        board = merge(boards, readings[0].space.metric, None if others else shared)
     is_one = len(readings) == 1
     names = readings[0].space.architectures if is_one else [reading.label for reading in readings]
     board = board[

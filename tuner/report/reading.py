@@ -25,7 +25,7 @@ from tuner.run.status import TrialStatus
 from tuner.run.study import load_study
 from tuner.run.test_log import read_openings
 from tuner.settings.objectives import Objectives
-from tuner.settings.space import Mode, SearchSpace
+from tuner.settings.space import SearchSpace
 from tuner.text import one_line
 
 
@@ -80,11 +80,6 @@ class Reading:
     is_running: bool
 
     @property
-    def mode(self) -> Mode:
-        """Which way the run's metric is better."""
-        return self.space.metric.mode
-
-    @property
     def metric(self) -> str:
         """The run's metric as a person says it: `val_accuracy` is the validation accuracy."""
         return f"validation {self.space.metric.name.removeprefix('val_')}"
@@ -106,7 +101,7 @@ class Reading:
     @cached_property
     def best(self) -> TrialRecord | None:
         """The trial at the top of the leaderboard."""
-        return best_of(self.records, self.mode)
+        return best_of(self.records, self.space.metric)
 
     @cached_property
     def front(self) -> tuple[TrialRecord, ...]:
@@ -118,8 +113,8 @@ class Reading:
     @cached_property
     def scored(self) -> tuple[TrialRecord, ...]:
         """The trials whose score says something, best first."""
-        having = [r for r in self.records if r.is_ranked and r.score is not None]
-        return tuple(ranked(having, self.mode))
+        having = [record for record in self.records if record.ranked_score is not None]
+        return tuple(ranked(having, self.space.metric))
 
     @cached_property
     def counts(self) -> Mapping[TrialStatus, int]:
@@ -131,14 +126,6 @@ class Reading:
         """Those that were tried, in the space's order."""
         tried = {record.architecture for record in self.records}
         return tuple(name for name in self.space.architectures if name in tried)
-
-    def better(self, one: float, other: float) -> bool:
-        """Whether score `one` is better than `other`."""
-        return one > other if self.mode is Mode.MAX else one < other
-
-    def lead(self, score: float, over: float) -> float:
-        """By how much `score` is better than `over`; negative where it is worse."""
-        return score - over if self.mode is Mode.MAX else over - score
 
 
 def read_runs(paths: Sequence[str]) -> list[Reading]:

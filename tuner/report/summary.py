@@ -13,7 +13,6 @@ from tuner.run.status import TrialStatus
 from tuner.run.test_log import TEST_SPLIT
 from tuner.settings.objectives import Cost
 from tuner.settings.ranges import Range
-from tuner.settings.space import Mode
 from tuner.text import cost_text, count_text, format_duration, number_text, score_text
 
 _ORDER = tuple(TrialStatus)
@@ -134,11 +133,10 @@ def _searched(reading: Reading) -> str:
     }
     data = f" on {reading.data}" if reading.data else ""
     about = f" ({space.description})" if space.description else ""
-    better = "higher" if reading.mode is Mode.MAX else "lower"
     return (
         f"Searched {count_text(len(names), 'parameter')} of {count_text(len(space.architectures), 'architecture')} "
         f"in the space {space.name}{about}{data}. A trial's score is its best epoch's {reading.metric}; "
-        f"{better} is better."
+        f"{space.metric.better_is} is better."
     )
 
 

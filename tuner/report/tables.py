@@ -8,7 +8,7 @@ from tuner.report.reading import Confirmed, Reading, Tested
 from tuner.report.style import IN_WORDS
 from tuner.report.summary import duration_text, shown_opening
 from tuner.run.records import TrialRecord
-from tuner.settings.space import MetricName
+from tuner.settings.metric import MetricName
 from tuner.text import count_text, score_text
 
 _SHOWN_TRIALS = 8  # numbers of a kind of failure
@@ -30,12 +30,14 @@ def baselines(reading: Reading) -> Table | None:
         return None
     rows = []
     for record in ran:
-        if record.score is None or not record.is_ranked:
+        if record.ranked_score is None:
             lead = IN_WORDS[record.status]
         elif record is best:
             lead = "is the best"
         else:
-            lead = difference(reading, reading.lead(best.score, record.score))
+            lead = difference(
+                reading, reading.space.metric.gain(best.score, over=record.ranked_score)
+            )
         rows.append(
             (
                 record.architecture,

@@ -14,8 +14,9 @@ import pandas as pd
 from tuner.errors import UsageError
 from tuner.run.records import StudyReader, TrialRecord, on_front, ranked
 from tuner.run.status import TrialStatus
+from tuner.settings.metric import Metric
 from tuner.settings.objectives import Objectives, front
-from tuner.settings.space import Mode, SearchSpace
+from tuner.settings.space import SearchSpace
 
 # Of two objectives: whether the trial is on the front; stands before the parameters.
 PARETO = "pareto"
@@ -62,7 +63,7 @@ def board_of(
 ) -> pd.DataFrame:
     """The leaderboard of trials that were read before."""
     names = space.parameter_names
-    in_order = ranked(records, space.metric.mode)
+    in_order = ranked(records, space.metric)
     rows = [_row(rank, record, names) for rank, record in enumerate(in_order, start=1)]
     if objectives is not None:
         leaders = {record.number for record in on_front(in_order, objectives)}
@@ -88,20 +89,19 @@ def curves(reader: StudyReader) -> pd.DataFrame:
 
 
 def merge(
-    boards: Mapping[str, pd.DataFrame], mode: Mode, objectives: Objectives | None = None
+    boards: Mapping[str, pd.DataFrame], metric: Metric, objectives: Objectives | None = None
 ) -> pd.DataFrame:
     """One leaderboard of several runs, ranked anew, with a first column `run`.
 
     Args:
         boards: by the run's name.
-        mode: of the metric that all runs share.
+        metric: that all runs share.
         objectives: those that all runs share, so that there is one front of them all; else there is none.
     """
-    sign = -1.0 if mode is Mode.MAX else 1.0
 
-    def key(row: Mapping[str, Any]) -> tuple[bool, float, str, int]:
-        counts = TrialStatus(row["status"]).is_ranked and row["score"] is not None
-        return (not counts, sign * row["score"] if counts else 0.0, row["run"], row["rank"])
+    def key(row: Mapping[str, Any]) -> tuple[tuple[bool, float], str, int]:
+        score = row["score"] if TrialStatus(row["status"]).is_ranked else None
+        return metric.sort_key(score), row["run"], row["rank"]
 
     rows = [{"run": name, **row} for name, board in boards.items() for row in _rows(board)]
     rows.sort(key=key)

@@ -33,9 +33,9 @@ def join_boards(folders: Sequence[str], *, pareto: bool = False) -> JoinedBoard:
     runs = {name: Run(name) for name in dict.fromkeys(folder.rstrip("/") for folder in folders)}
     boards = {name: run.leaderboard() for name, run in runs.items()}
     spaces = [run.space for run in runs.values()]
-    metrics = {(space.metric.name, space.metric.mode) for space in spaces}
+    metrics = {space.metric.name for space in spaces}
     if len(metrics) > 1:
-        names = ", ".join(sorted(str(name) for name, _ in metrics))
+        names = ", ".join(sorted(metrics))
         raise UsageError(
             f"runs with different metrics ({names}) have no common order; name one run"
         )
@@ -46,9 +46,7 @@ def join_boards(folders: Sequence[str], *, pareto: bool = False) -> JoinedBoard:
         remedy = "name one run" if others else "search with --objectives METRIC,COST"
         raise UsageError(f"--pareto: {few} no front; {remedy}")
     trials = (
-        next(iter(boards.values()))
-        if len(boards) == 1
-        else merge(boards, spaces[0].metric.mode, shared)
+        next(iter(boards.values())) if len(boards) == 1 else merge(boards, spaces[0].metric, shared)
     )
     return JoinedBoard(
         trials=only_front(trials) if pareto else trials,

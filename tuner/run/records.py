@@ -16,8 +16,9 @@ from optuna.trial import FrozenTrial, TrialState
 from tuner.errors import RunFolderError
 from tuner.run.status import TrialStatus
 from tuner.settings.hyperparameters import Scalar
+from tuner.settings.metric import Metric
 from tuner.settings.objectives import Cost, FrontTrial, Objectives, front
-from tuner.settings.space import Mode, SearchSpace
+from tuner.settings.space import SearchSpace
 from tuner.text import one_line
 
 
@@ -77,9 +78,13 @@ class TrialRecord:
     superseded: bool = False  # they have begun to
 
     @property
-    def is_ranked(self) -> bool:
-        """Whether the trial's score, if it has one, says something about its configuration."""
-        return self.status.is_ranked and not self.superseded
+    def ranked_score(self) -> float | None:
+        """The score, where it tells something about the configuration.
+
+        Of a trial that broke (diverged, failed, out of memory) it does not, and a trial that runs again is represented
+        by its next try.
+        """
+        return self.score if self.status.is_ranked and not self.superseded else None
 
     @property
     def seconds(self) -> float | None:
@@ -199,7 +204,7 @@ class StudyReader:
         values = {
             epoch: metrics[name] for epoch, metrics in curve.items() if math.isfinite(metrics[name])
         }
-        best = self.space.metric.best(values) if values else None
+        best = self.space.metric.best_epoch(values) if values else None
         facts = trial.user_attrs.get(Attribute.FACTS, {})
         return TrialRecord(
             number=trial.number,
@@ -222,19 +227,12 @@ class StudyReader:
         )
 
 
-def ranked(records: Iterable[TrialRecord], mode: Mode) -> list[TrialRecord]:
+def ranked(records: Iterable[TrialRecord], metric: Metric) -> list[TrialRecord]:
     """Best first, in an order that two readers always agree on.
 
-    Scores of trials that broke (diverged, failed, out of memory) say nothing of the configuration, and what runs
-    again is told by its next try, so these come last; equal scores go to the earlier trial.
+    Trials without a ranked score come last; equal scores go to the earlier trial.
     """
-    sign = -1.0 if mode is Mode.MAX else 1.0
-
-    def key(record: TrialRecord) -> tuple[bool, float, int]:
-        counts = record.is_ranked and record.score is not None
-        return (not counts, sign * (record.score or 0.0) if counts else 0.0, record.number)
-
-    return sorted(records, key=key)
+    return sorted(records, key=lambda each: (metric.sort_key(each.ranked_score), each.number))
 
 
 def number_in(attributes: Mapping[str, object], name: str) -> float:
@@ -252,10 +250,10 @@ def number_in(attributes: Mapping[str, object], name: str) -> float:
     return value
 
 
-def best_of(records: Iterable[TrialRecord], mode: Mode) -> TrialRecord | None:
-    """The first of the ranked ones; None when no score says anything yet."""
-    scored = [r for r in records if r.is_ranked and r.score is not None]
-    return next(iter(ranked(scored, mode)), None)
+def best_of(records: Iterable[TrialRecord], metric: Metric) -> TrialRecord | None:
+    """The first of the ranked ones; None while there is no ranked score."""
+    scored = [record for record in records if record.ranked_score is not None]
+    return next(iter(ranked(scored, metric)), None)
 
 
 def on_front(records: Iterable[TrialRecord], objectives: Objectives) -> list[TrialRecord]:
@@ -264,10 +262,9 @@ def on_front(records: Iterable[TrialRecord], objectives: Objectives) -> list[Tri
     Trials that run count with what they have reached, as they do in the ranking.
     """
     placed = [
-        (record, objectives.point(record.score, cost))
-        for record in ranked(records, objectives.metric.mode)
-        if record.is_ranked
-        and record.score is not None
+        (record, objectives.point(score, cost))
+        for record in ranked(records, objectives.metric)
+        if (score := record.ranked_score) is not None
         and (cost := record.cost(objectives.cost)) is not None
     ]
     return [placed[position][0] for position in front([point for _, point in placed])]

@@ -85,7 +85,7 @@ class Run:
         """The trial at the top of the leaderboard; None before any has a score."""
         from tuner.run.records import best_of
 
-        return best_of(self._reader.records(), self.space.metric.mode)
+        return best_of(self._reader.records(), self.space.metric)
 
     @property
     def pareto(self) -> "list[TrialRecord]":

@@ -194,7 +194,7 @@ class WatchedStudy:
             if math.isfinite(value):
                 values[epoch] = value
             if epoch > before.epoch:
-                score = values[metric.best(values)] if values else None
+                score = values[metric.best_epoch(values)] if values else None
                 self._running[number] = replace(live, epoch=epoch, score=score)
                 yield Event(EventKind.EPOCH_ENDED, self._running[number], score=value)
         if is_finished:
@@ -217,7 +217,7 @@ class WatchedStudy:
         record = record or self.reader.record(trial)
         self._counts[record.status] += 1
         rivals = [record] if self._best is None else [self._best, record]
-        self._best = best_of(rivals, self.reader.space.metric.mode)
+        self._best = best_of(rivals, self.reader.space.metric)
         if self.reader.objectives is not None:
             self._front = on_front([*self._front, record], self.reader.objectives)
 

@@ -6,22 +6,22 @@ accuracy swings from epoch to epoch.
 """
 
 import math
-from bisect import bisect_right, insort
+from bisect import bisect_left, insort
 
 import optuna
-from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial
 
 from tuner.run.records import is_cut_off, number_in
 from tuner.settings.config import PrunerName
+from tuner.settings.metric import Metric
 
 _REDUCTION_FACTOR = 3
 
 
-def make_pruner(name: PrunerName, max_epochs: int) -> optuna.pruners.BasePruner:
-    """The pruner of a study whose trials take up to `max_epochs`."""
+def make_pruner(name: PrunerName, max_epochs: int, metric: Metric) -> optuna.pruners.BasePruner:
+    """The pruner of a study whose trials take up to `max_epochs` and report `metric`."""
     if name is PrunerName.HALVING:
-        return HalvingPruner()
+        return HalvingPruner(metric)
     if name is PrunerName.HYPERBAND:
         return optuna.pruners.HyperbandPruner(
             min_resource=1, max_resource=max_epochs, reduction_factor=_REDUCTION_FACTOR
@@ -42,50 +42,51 @@ class HalvingPruner(optuna.pruners.BasePruner):
     For one study and one process: what other processes add is not seen.
     """
 
-    def __init__(self) -> None:
-        self._scores: dict[int, list[float]] | None = None  # by rung, ascending, higher is better
+    def __init__(self, metric: Metric) -> None:
+        self._metric = metric
+        self._costs: dict[int, list[float]] | None = (
+            None  # by rung, ascending: the best score first
+        )
 
     def forget(self) -> None:
         """Has the next question read the rungs from the study again."""
-        self._scores = None
+        self._costs = None
 
     def prune(self, study: optuna.Study, trial: FrozenTrial) -> bool:
         """Notes the trial's score at the rungs that it has reached; True when it should stop there."""
         step = trial.last_step
         if step is None:
             return False
-        if self._scores is None:
-            self._scores = _scores_of(study)
-        sign = 1.0 if study.direction is StudyDirection.MAXIMIZE else -1.0
-        values = [sign * v for v in trial.intermediate_values.values() if not math.isnan(v)]
+        if self._costs is None:
+            self._costs = self._costs_in(study)
+        values = [value for value in trial.intermediate_values.values() if not math.isnan(value)]
         if not values:
             return True
-        score = max(values)
+        score = self._metric.best(values)
+        cost = self._metric.as_cost(score)
         rung = _rungs_reached(trial)
         while step >= _REDUCTION_FACTOR**rung:
-            study._storage.set_trial_system_attr(trial._trial_id, _key(rung), sign * score)
-            insort(self._scores.setdefault(rung, []), score)
-            if _is_behind(score, self._scores[rung]):
+            study._storage.set_trial_system_attr(trial._trial_id, _key(rung), score)
+            insort(self._costs.setdefault(rung, []), cost)
+            if _is_behind(cost, self._costs[rung]):
                 return True
             rung += 1
-        return rung > 0 and _is_behind(score, self._scores[rung - 1])
+        return rung > 0 and _is_behind(cost, self._costs[rung - 1])
+
+    def _costs_in(self, study: optuna.Study) -> dict[int, list[float]]:
+        """What the study's trials scored at each rung. Interrupted trials run again, so they do not count twice."""
+        costs: dict[int, list[float]] = {}
+        for trial in study.get_trials(deepcopy=False):
+            if not is_cut_off(trial):
+                for rung in range(_rungs_reached(trial)):
+                    score = number_in(trial.system_attrs, _key(rung))
+                    costs.setdefault(rung, []).append(self._metric.as_cost(score))
+        return {rung: sorted(values) for rung, values in costs.items()}
 
 
-def _is_behind(score: float, scores: list[float]) -> bool:
-    """Whether a third of `scores`, ascending, or of less than three anyone, is better."""
-    better = len(scores) - bisect_right(scores, score)
-    return better >= max(1, len(scores) // _REDUCTION_FACTOR)
-
-
-def _scores_of(study: optuna.Study) -> dict[int, list[float]]:
-    """What the study's trials scored at each rung. Cut-off trials run again, so they do not count twice."""
-    sign = 1.0 if study.direction is StudyDirection.MAXIMIZE else -1.0
-    scores: dict[int, list[float]] = {}
-    for trial in study.get_trials(deepcopy=False):
-        if not is_cut_off(trial):
-            for rung in range(_rungs_reached(trial)):
-                scores.setdefault(rung, []).append(sign * number_in(trial.system_attrs, _key(rung)))
-    return {rung: sorted(values) for rung, values in scores.items()}
+def _is_behind(cost: float, costs: list[float]) -> bool:
+    """Whether a third of `costs`, ascending, or of less than three anyone, is less."""
+    return bisect_left(costs, cost) >= max(1, len(costs) // _REDUCTION_FACTOR)
 
 
 def _rungs_reached(trial: FrozenTrial) -> int:

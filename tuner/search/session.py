@@ -31,7 +31,6 @@ from tuner.search.study import SearchStudy
 from tuner.search.watchdog import Watchdog
 from tuner.settings.config import SearchConfig
 from tuner.settings.objectives import FrontTrial
-from tuner.settings.space import Mode
 from tuner.training.spec import EpochResult, TrialSpec
 
 _WORKED = (TrialStatus.COMPLETE, TrialStatus.PRUNED)
@@ -181,10 +180,10 @@ class SearchSession:
         self._watchdog.end_epoch(number)
         metrics = {name: value for name, value in vars(result).items() if name != "epoch"}
         is_pruned = self._study.report(running.optuna_trial, result.epoch, metrics)
-        value = metrics[self._study.space.metric.name]
-        running.live = dataclasses.replace(
-            running.live, epoch=result.epoch, score=self._better(running.live.score, value)
-        )
+        metric = self._study.space.metric
+        value, earlier = metrics[metric.name], running.live.score
+        score = value if earlier is None else metric.best([earlier, value])
+        running.live = dataclasses.replace(running.live, epoch=result.epoch, score=score)
         if self._clock() - self._seconds_noted_at >= _NOTE_SECONDS_EVERY_S:
             self._note_seconds()
         self._tell(Event(EventKind.EPOCH_ENDED, running.live, score=value))
@@ -206,10 +205,10 @@ class SearchSession:
         live = running.live
         best = self.state.best
         if live.score is not None and status.is_ranked:
-            if best is None or (
-                best.number > live.number
-                if best.score == live.score
-                else self._better(best.score, live.score) == live.score
+            metric = self._study.space.metric
+            if best is None or (metric.as_cost(live.score), live.number) < (
+                metric.as_cost(best.score),
+                best.number,
             ):
                 best = BestTrial(live.number, live.architecture, live.score)
         counts = Counter(self.state.counts)
@@ -255,11 +254,6 @@ class SearchSession:
 
     # -- inside -------------------------------------------------------------------------------
 
-    def _better(self, old: float | None, new: float) -> float:
-        if old is None:
-            return new
-        return max(old, new) if self._study.space.metric.mode is Mode.MAX else min(old, new)
-
     def _front_with(self, ended: Sequence[TrialRecord]) -> tuple[FrontTrial, ...]:
         """The front, after these have ended, too; empty where there is one objective."""
         objectives = self._study.objectives
@@ -270,7 +264,7 @@ class SearchSession:
 
     def _first_state(self, records: Sequence[TrialRecord]) -> SearchState:
         metric = self._study.space.metric
-        best = best_of(records, metric.mode)
+        best = best_of(records, metric)
         return SearchState(
             name=self._config.run_name,
             metric=str(metric.name),

@@ -60,7 +60,7 @@ def create_or_open_study(
         with atomic_file(journal) as fresh:
             _fill(_open_or_create(fresh, space, objectives), space, objectives)
     study = _open_or_create(journal, space, objectives)
-    study.pruner = make_pruner(pruner, max_epochs)
+    study.pruner = make_pruner(pruner, max_epochs, space.metric)
     if Attribute.SPACE not in study.user_attrs:  # all that was left of a torn one
         _fill(study, space, objectives)
     elif _searched(study.user_attrs[Attribute.SPACE]) != _searched(space.to_mapping()):
@@ -273,7 +273,7 @@ class SearchStudy:
         """What a complete trial comes to, a value an objective: those of its row in the leaderboard."""
         if self.objectives is None:
             values = self.study._storage.get_trial(trial._trial_id).intermediate_values
-            return [values[self.space.metric.best(values)]]
+            return [values[self.space.metric.best_epoch(values)]]
         record = self.record(trial)
         cost = record.cost(self.objectives.cost)
         assert record.score is not None

@@ -23,9 +23,10 @@ from pydantic import (
 from tuner.errors import ConfigError
 from tuner.settings.builtin import find_space
 from tuner.settings.durations import Duration
+from tuner.settings.metric import MetricName
 from tuner.settings.objectives import Cost, Objectives, parse_objectives
 from tuner.settings.places import _place, _tracking_place, working_copy
-from tuner.settings.space import MetricName, SearchSpace
+from tuner.settings.space import SearchSpace
 from tuner.settings.validation import Strict, first_problem
 from tuner.settings.yaml_files import read_yaml
 from tuner.storage import is_url

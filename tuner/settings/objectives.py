@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Literal
 
-from tuner.settings.space import Metric, MetricName, Mode
+from tuner.settings.metric import Metric, MetricName
 
 Point = tuple[float, float]  # finite
 
@@ -40,7 +40,7 @@ class Objectives:
 
     def point(self, score: float, cost: float) -> Point:
         """A trial's place as `tuner.settings.objectives` counts: less is better."""
-        return (-score if self.metric.mode is Mode.MAX else score, float(cost))
+        return (self.metric.as_cost(score), float(cost))
 
 
 @dataclass(frozen=True)

@@ -7,10 +7,9 @@ A space is what Optuna samples from, yet this module knows Optuna only through t
 import difflib
 import keyword
 from collections.abc import Iterator, Mapping
-from enum import StrEnum
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import (
     Field,
@@ -27,6 +26,7 @@ from tuner.settings.hyperparameters import (
     is_custom,
     resolve,
 )
+from tuner.settings.metric import Metric
 from tuner.settings.ranges import FloatRange, Parameter, Parameters, Range, SuggestsValues
 from tuner.settings.validation import Strict, first_problem
 from tuner.settings.yaml_files import parse_yaml, read_yaml, to_yaml
@@ -46,45 +46,6 @@ RESERVED_NAMES = frozenset(
         *("started", "status", "trial", "tries", "val_accuracy", "val_loss", "weights"),
     }
 )
-
-
-class Mode(StrEnum):
-    """Which way a metric is better."""
-
-    MAX = "max"
-    MIN = "min"
-
-
-class MetricName(StrEnum):
-    """What a trial can be scored by, measured on the validation split after every epoch."""
-
-    VAL_ACCURACY = "val_accuracy"
-    VAL_F1 = "val_f1"
-    VAL_LOSS = "val_loss"
-
-
-class Metric(Strict):
-    """What makes one trial better than another."""
-
-    name: MetricName = MetricName.VAL_ACCURACY
-    mode: Mode = Mode.MAX
-
-    @model_validator(mode="after")
-    def _check(self) -> "Metric":
-        right = Mode.MIN if self.name is MetricName.VAL_LOSS else Mode.MAX
-        if self.mode is not right:
-            raise ValueError(f"mode of {self.name} must be {right}, got {self.mode}")
-        return self
-
-    @property
-    def direction(self) -> Literal["maximize", "minimize"]:
-        """Which way it is better, in Optuna's words."""
-        return "maximize" if self.mode is Mode.MAX else "minimize"
-
-    def best(self, values: Mapping[int, float]) -> int:
-        """The epoch with the best of `values` (epoch -> value); the earliest of equals."""
-        sign = -1.0 if self.mode is Mode.MAX else 1.0
-        return min(values, key=lambda epoch: (sign * values[epoch], epoch))
 
 
 class SearchSpace(Strict):

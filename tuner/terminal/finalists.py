@@ -16,7 +16,7 @@ from tuner.run.folder import RunFolder
 from tuner.run.run import Run
 from tuner.run.run_file import read_run_file
 from tuner.settings.objectives import Objectives
-from tuner.settings.space import Mode, SearchSpace
+from tuner.settings.space import SearchSpace
 from tuner.terminal.tables import plain_console, printable
 from tuner.text import cost_text, count_text, score_text
 
@@ -88,7 +88,7 @@ def in_words(
         )
     elif others:
         lines.append(f"Trial {best.record.number} is first, and better than all others.")
-    searched = max(finalists, key=lambda each: _sign(space) * (each.record.score or 0.0))
+    searched = min(finalists, key=lambda each: space.metric.sort_key(each.record.score))
     gap = optimism(searched, space)
     lines.append(
         f"The search's best, trial {searched.record.number}, scored {score_text(searched.record.score)} there and "
@@ -112,10 +112,6 @@ def _smallest(alike: Sequence[Finalist]) -> str:
     if smallest.weights is None:
         return ""
     return f"; the smallest of them is trial {smallest.number}, {smallest.weights:,} weights"
-
-
-def _sign(space: SearchSpace) -> float:
-    return 1.0 if space.metric.mode is Mode.MAX else -1.0
 
 
 def _listed(names: list[str]) -> str:

@@ -22,6 +22,7 @@ import numpy as np
 from tuner.data import EncodedSequences
 from tuner.errors import TrialDiverged
 from tuner.settings.hyperparameters import ARCHITECTURES, Hyperparameters
+from tuner.settings.metric import Metric
 from tuner.training.checkpoint import Checkpoint
 from tuner.training.failures import trial_errors
 from tuner.training.spec import EpochResult, HeldOutFigures, TrainedModel, TrialSpec
@@ -89,7 +90,8 @@ class ToyTraining:
 
     def finish(self, held_out: EncodedSequences) -> TrainedModel:
         """A model that is right as often as the curve says; see `TrainsByEpoch.finish`."""
-        best = max(self._done, key=lambda epoch: (epoch.val_accuracy, -epoch.epoch))
+        scores = {each.epoch: each.val_accuracy for each in self._done}
+        best = self._done[Metric().best_epoch(scores) - 1]
         rng = np.random.default_rng((self._spec.seed, len(held_out)))
         is_right = rng.random(len(held_out)) < best.val_accuracy
         said = np.where(is_right, held_out.labels, (held_out.labels + 1) % self._n_classes)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from tuner.data import UNKNOWN, EncodedSequences, bucketed_batches, pad
 from tuner.errors import TrialDiverged
-from tuner.settings.space import Metric
+from tuner.settings.metric import Metric
 from tuner.training.builder import build_model, uses_cudnn
 from tuner.training.checkpoint import Checkpoint
 from tuner.training.compilation import compile_model
@@ -148,7 +148,7 @@ class Training:
         if self._spec.stop_after is not None:
             return self._done[-1].epoch
         name = self._keep_best.name
-        return self._keep_best.best({each.epoch: getattr(each, name) for each in self._done})
+        return self._keep_best.best_epoch({each.epoch: getattr(each, name) for each in self._done})
 
     def _take_up(self) -> list[EpochResult]:
         """Goes on from the checkpoint, where there is one that fits; returns the epochs that are done."""

@@ -64,7 +64,7 @@ def _panel(
         number: (record.score or 0.0, float(cost(record) or 0)) for number, record in having.items()
     }
     numbers = list(pairs)
-    points = [(reading.lead(0.0, score), value) for score, value in pairs.values()]
+    points = [(reading.space.metric.as_cost(score), value) for score, value in pairs.values()]
     leaders = sorted((numbers[position] for position in front(points)), key=lambda n: pairs[n][1])
     values = [value for _, value in pairs.values()]
     drawing = empty_figure(height=380)

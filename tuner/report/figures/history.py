@@ -107,7 +107,7 @@ def _shown(reading: Reading) -> list[TrialRecord]:
     best: float | None = None
     for record in scored:
         assert record.score is not None
-        if best is None or reading.better(record.score, best):
+        if best is None or reading.space.metric.is_better(record.score, best):
             best = record.score
             bests.add(record.number)
     return thinned(scored, _MOST, always=bests, kind=lambda r: (r.architecture, r.status))
@@ -147,7 +147,7 @@ def _best_over_time(reading: Reading, unit_s: float) -> tuple[list[float], list[
         (r for r in reading.scored if r.number in times), key=lambda r: times[r.number]
     ):
         assert record.score is not None
-        if not y or reading.better(record.score, y[-1]):
+        if not y or reading.space.metric.is_better(record.score, y[-1]):
             x.append(times[record.number] / unit_s)
             y.append(record.score)
     if x:

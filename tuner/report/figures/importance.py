@@ -106,4 +106,4 @@ def _panel(reading: Reading, name: str, title: str, values: dict[int, float]) ->
 def _best_until(reading: Reading, record: TrialRecord, epoch: int) -> float:
     name = reading.space.metric.name
     values = {e: metrics[name] for e, metrics in record.curve.items() if e <= epoch}
-    return values[reading.space.metric.best(values)]
+    return values[reading.space.metric.best_epoch(values)]

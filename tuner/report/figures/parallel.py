@@ -9,7 +9,6 @@ from tuner.report.optuna_studies import quiet_optuna, study_of
 from tuner.report.reading import Reading
 from tuner.report.style import QUIET, SCALE, layout
 from tuner.report.thinning import thinned
-from tuner.settings.space import Mode
 from tuner.text import count_text
 
 _MOST = 160  # lines
@@ -60,7 +59,8 @@ def _drawing(reading: Reading, values: dict[int, float]) -> go.Figure:
         drawing = optuna.visualization.plot_parallel_coordinate(study, target_name=name)
     lines = [trace for trace in drawing.data if trace.mode == "lines"]
     # Optuna's blues vanish on one of the two backgrounds, and it draws the worst over the best.
-    ranks = sorted(lines, key=lambda line: line.y[0], reverse=reading.mode is Mode.MIN)
+    as_cost = reading.space.metric.as_cost
+    ranks = sorted(lines, key=lambda line: as_cost(line.y[0]), reverse=True)
     for position, line in enumerate(ranks):
         share = position / max(1, len(ranks) - 1)
         line.line = {

@@ -21,7 +21,8 @@ from tuner.run.status import TrialStatus
 from tuner.run.study import load_study
 from tuner.settings.config import DataConfig, GpusPerTrial, TrainerName
 from tuner.settings.hyperparameters import ARCHITECTURES, Hyperparameters, Scalar, resolve
-from tuner.settings.space import ARCHITECTURE, Metric, SearchSpace
+from tuner.settings.metric import Metric
+from tuner.settings.space import ARCHITECTURE, SearchSpace
 from tuner.settings.validation import Strict, first_problem
 from tuner.settings.yaml_files import parse_yaml
 from tuner.training.seeds import derive_seed

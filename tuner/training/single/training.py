@@ -117,7 +117,7 @@ def train(
     return Trained(
         status=status,
         epochs=tuple(done),
-        best=done[metric.best(values) - 1] if done else None,
+        best=done[metric.best_epoch(values) - 1] if done else None,
         device=training.device if training is not None else None,
         error=error,
         model=model,

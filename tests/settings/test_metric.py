@@ -1,0 +1,59 @@
+"""Which of two scores is better: every answer of a metric, of one to raise and of one to lower."""
+
+from collections.abc import Mapping
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tuner.settings.metric import Metric, MetricName, Mode
+
+ACCURACY = Metric()
+LOSS = Metric(name=MetricName.VAL_LOSS, mode=Mode.MIN)
+SCORES = st.floats(0, 1)
+
+
+@pytest.mark.parametrize(
+    ("metric", "better", "worse", "word"),
+    [(ACCURACY, 0.9, 0.4, "higher"), (LOSS, 0.4, 0.9, "lower")],
+)
+def test_the_better_of_two_scores_is_so_in_every_answer(
+    metric: Metric, better: float, worse: float, word: str
+) -> None:
+    assert metric.is_better(better, than=worse)
+    assert not metric.is_better(worse, than=better)
+    assert metric.gain(better, over=worse) == pytest.approx(0.5)
+    assert metric.gain(worse, over=better) == pytest.approx(-0.5)
+    assert metric.as_cost(better) < metric.as_cost(worse)
+    assert metric.best([worse, better, worse]) == better
+    assert sorted([None, worse, better], key=metric.sort_key) == [better, worse, None]
+    assert metric.better_is == word
+
+
+@given(one=SCORES, other=SCORES, metric=st.sampled_from([ACCURACY, LOSS]))
+def test_a_score_is_better_where_it_gains_and_where_it_sorts_first(
+    one: float, other: float, metric: Metric
+) -> None:
+    is_better = metric.is_better(one, than=other)
+    assert is_better == (metric.gain(one, over=other) > 0)
+    assert is_better == (metric.sort_key(one) < metric.sort_key(other))
+    assert not (is_better and metric.is_better(other, than=one))
+
+
+@pytest.mark.parametrize(
+    ("metric", "scores", "best"),
+    [
+        (ACCURACY, {1: 0.5, 2: 0.9, 3: 0.9}, 2),
+        (ACCURACY, {3: 0.9, 1: 0.9}, 1),
+        (LOSS, {1: 0.5, 2: 0.1, 3: 0.1}, 2),
+    ],
+)
+def test_the_best_epoch_is_the_earliest_of_equals(
+    metric: Metric, scores: Mapping[int, float], best: int
+) -> None:
+    assert metric.best_epoch(scores) == best
+
+
+def test_a_metric_that_says_the_wrong_way_is_refused() -> None:
+    with pytest.raises(ValueError, match="mode of val_loss must be min, got max"):
+        Metric(name=MetricName.VAL_LOSS)

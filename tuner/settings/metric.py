@@ -1,0 +1,76 @@
+"""What trials are scored by, and the one place that knows which of two scores is better."""
+
+from collections.abc import Iterable, Mapping
+from enum import StrEnum
+from typing import Literal
+
+from pydantic import model_validator
+
+from tuner.settings.validation import Strict
+
+
+class Mode(StrEnum):
+    """Which way a metric is better."""
+
+    MAX = "max"
+    MIN = "min"
+
+
+class MetricName(StrEnum):
+    """What a trial can be scored by, measured on the validation split after every epoch."""
+
+    VAL_ACCURACY = "val_accuracy"
+    VAL_F1 = "val_f1"
+    VAL_LOSS = "val_loss"
+
+
+class Metric(Strict):
+    """What makes one trial better than another.
+
+    Whoever compares scores asks here. The mode is for people and files to read: comparing by it elsewhere would be a
+    second rule, and `tests/test_rules.py` refuses it.
+    """
+
+    name: MetricName = MetricName.VAL_ACCURACY
+    mode: Mode = Mode.MAX
+
+    @model_validator(mode="after")
+    def _check(self) -> "Metric":
+        right = Mode.MIN if self.name is MetricName.VAL_LOSS else Mode.MAX
+        if self.mode is not right:
+            raise ValueError(f"mode of {self.name} must be {right}, got {self.mode}")
+        return self
+
+    @property
+    def direction(self) -> Literal["maximize", "minimize"]:
+        """Which way it is better, in Optuna's words."""
+        return "maximize" if self.mode is Mode.MAX else "minimize"
+
+    @property
+    def better_is(self) -> Literal["higher", "lower"]:
+        """Which way it is better, for a sentence."""
+        return "higher" if self.mode is Mode.MAX else "lower"
+
+    def as_cost(self, score: float) -> float:
+        """The score as a number of which less is better."""
+        return -score if self.mode is Mode.MAX else score
+
+    def sort_key(self, score: float | None) -> tuple[bool, float]:
+        """What to sort by, the best first; without a score last."""
+        return (True, 0.0) if score is None else (False, self.as_cost(score))
+
+    def is_better(self, score: float, than: float) -> bool:
+        """Whether `score` is better than another one."""
+        return self.as_cost(score) < self.as_cost(than)
+
+    def gain(self, score: float, over: float) -> float:
+        """By how much `score` is better than `over`; negative where it is worse."""
+        return self.as_cost(over) - self.as_cost(score)
+
+    def best(self, scores: Iterable[float]) -> float:
+        """The best of `scores`, which are not none."""
+        return min(scores, key=self.as_cost)
+
+    def best_epoch(self, scores: Mapping[int, float]) -> int:
+        """The epoch with the best of `scores` (epoch -> score); the earliest of equals."""
+        return min(scores, key=lambda epoch: (self.as_cost(scores[epoch]), epoch))
