@@ -3,7 +3,7 @@
     python docs/screenshots.py leaderboard runs/quickstart-imdb-train
     python docs/screenshots.py report runs/seed-rotten-tomatoes       after `tuner report` of it
 
-Needs Debian's chromium and the extra `test`. What is shown is decided here.
+Needs Debian's chromium and `make test-environment`. This script decides which parts are shown.
 """
 
 import io

@@ -1,5 +1,6 @@
 """What is built from a checkout, installed elsewhere, finds everything that it needs."""
 
+import email
 import os
 import subprocess
 import sys
@@ -42,7 +43,7 @@ def test_wheel_holds_the_package_its_spaces_and_nothing_else(wheel: Path) -> Non
     sources = {str(path.relative_to(CHECKOUT)) for path in (CHECKOUT / "tuner").rglob("*.py")}
     spaces = {f"tuner/_builtin/search_spaces/{name}" for name in SPACES}
     assert {"seed.yaml", "imdb.yaml", "quickstart.yaml"} <= SPACES
-    assert sources | spaces <= packaged
+    assert sources | spaces | {"tuner/py.typed"} <= packaged
     assert {name.partition("/")[0] for name in packaged} == {"tuner"}
     assert not [name for name in names if "__pycache__" in name or "tests" in name]
 
@@ -73,11 +74,22 @@ def test_wheel_offers_the_command(wheel: Path) -> None:
         assert "tuner = tuner.cli:main" in archive.read(name).decode()
 
 
+def test_wheel_publishes_no_extra_that_only_developers_need(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        (name,) = (name for name in archive.namelist() if name.endswith(".dist-info/METADATA"))
+        metadata = email.message_from_bytes(archive.read(name))
+    assert set(metadata.get_all("Provides-Extra", [])) == {
+        *("dashboard", "tensorboard", "mlflow", "cluster", "aws", "gcp", "onnx", "images")
+    }
+    assert not [line for line in metadata.get_all("Requires-Dist", []) if "pytest" in line]
+
+
 def test_sdist_makes_the_same_wheel(wheel: Path, sdist: Path, tmp_path: Path) -> None:
     with tarfile.open(sdist) as archive:
         archive.extractall(tmp_path, filter="data")
     (unpacked,) = tmp_path.iterdir()
     assert (unpacked / "Makefile").is_file()
+    assert (unpacked / "docs" / "architecture.md").is_file()
     assert (unpacked / "tests" / "test_packaging.py").is_file()
     again = build("wheel", unpacked, tmp_path / "again")
     assert contents(again) == contents(wheel)
