@@ -1,12 +1,10 @@
 """Commands as a person types them, in an empty folder."""
 
-import sys
 from pathlib import Path
 
 import pytest
-from support.commands import Call, Ended, MakeRun
+from support.commands import Call, Ended, MakeRun, run_tuner
 
-from tuner import cli
 from tuner.run.status import TrialFacts, TrialStatus
 from tuner.search.study import create_or_open_study
 from tuner.settings.config import PrunerName, SamplerName
@@ -27,16 +25,11 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def call(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Call:
+def call(folder: Path, capsys: pytest.CaptureFixture[str]) -> Call:
     """Runs `tuner` with arguments, in the empty folder."""
 
     def run(*arguments: str) -> Ended:
-        monkeypatch.setattr(sys, "argv", ["tuner", *arguments])
-        with pytest.raises(SystemExit, match=r"^\d+$") as ended:
-            cli.main()
-        printed = capsys.readouterr()
-        assert isinstance(ended.value.code, int)
-        return Ended(ended.value.code, printed.out, printed.err)
+        return run_tuner(arguments, capsys)
 
     return run
 

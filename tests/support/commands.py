@@ -1,7 +1,15 @@
-"""How a command that was typed ended, for the tests of commands."""
+"""Commands as a person types them: what to type, how to run it in this process, and how it ended."""
 
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+
+import pytest
+
+from tuner import cli
+
+TUNER = [sys.executable, "-c", "from tuner.cli import main; main()"]
+"""The command in a process of its own, from any folder."""
 
 
 @dataclass(frozen=True)
@@ -24,3 +32,14 @@ class Ended:
 
 Call = Callable[..., Ended]
 MakeRun = Callable[..., str]
+
+
+def run_tuner(arguments: Sequence[str], capsys: pytest.CaptureFixture[str]) -> Ended:
+    """Runs `tuner` with `arguments` in this process and in the current folder."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", ["tuner", *arguments])
+        with pytest.raises(SystemExit, match=r"^\d+$") as ended:
+            cli.main()
+    printed = capsys.readouterr()
+    assert isinstance(ended.value.code, int)
+    return Ended(ended.value.code, printed.out, printed.err)
