@@ -57,7 +57,7 @@ def test_a_journal_cut_at_any_byte_loses_that_line_and_goes_on(
     journal.write_bytes(content[:end])
 
     study = open_study(journal, SPACE)  # makes what a search that was killed early had not made yet
-    study.requeue_cut_off_trials()
+    study.requeue_interrupted_trials()
     run_trial(study, 0.8)
 
     mended = journal.read_bytes()

@@ -75,7 +75,7 @@ def test_a_run_whose_search_left_its_name_on_the_lock_has_died(sitting: Sitting)
 def test_a_run_is_stopped_or_finished_by_its_budget(sitting: Sitting) -> None:
     sitting.run_trial(TrialStatus.COMPLETE)
     sitting.start_trial()
-    sitting.study.requeue_cut_off_trials()
+    sitting.study.requeue_interrupted_trials()
     assert read_run_state(sitting.folder.path).activity is Activity.STOPPED
     for _ in range(2):
         sitting.run_trial(TrialStatus.COMPLETE)

@@ -1,6 +1,5 @@
-"""What is seen of a run from elsewhere is what its search tells of itself."""
+"""`tuner watch` shows a run as the terminal of the searching process does."""
 
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,7 +7,7 @@ import pytest
 from support.studies import FACTS, open_study
 
 from tuner.errors import JournalTorn, RunFolderError
-from tuner.run.events import Event, EventKind, LiveTrial, SearchState
+from tuner.run.events import Event, EventKind, SearchState
 from tuner.run.folder import RunFolder
 from tuner.run.lock import locked
 from tuner.run.records import StudyReader
@@ -17,65 +16,94 @@ from tuner.run.status import TrialStatus
 from tuner.run.study import load_study
 from tuner.run.watch import WatchedStudy, watch
 from tuner.search.session import SearchSession
+from tuner.search.study import SearchStudy
 from tuner.settings.config import SearchConfig, make_config
 from tuner.settings.space import SearchSpace
 from tuner.training.spec import EpochResult
 
 
 class Recorder:
-    """Remembers what it was told, without what differs by the clock."""
+    """Remembers every event and the state that came with it."""
 
     def __init__(self) -> None:
-        self.told: list[tuple[object, ...]] = []
-        self.state: SearchState | None = None
+        self.news: list[tuple[Event, SearchState]] = []
 
     def on_event(self, event: Event, state: SearchState) -> None:
-        self.told.append(
-            (
-                *(event.kind, _content(event.trial), event.status, event.error, event.score),
-                *(state.name, state.metric, state.counts, state.best, state.trial_budget),
-                [_content(trial) for trial in state.running],
-            )
-        )
-        self.state = state
+        self.news.append((event, state))
+
+    @property
+    def state(self) -> SearchState:
+        """The latest."""
+        return self.news[-1][1]
+
+    @property
+    def kinds(self) -> list[EventKind]:
+        return [event.kind for event, _ in self.news]
 
 
-def _content(trial: LiveTrial | None) -> object:
-    if trial is None:
-        return None
-    parameters = dict(trial.parameters)
-    return (trial.number, trial.architecture, parameters, trial.epoch, trial.score, trial.baseline)
+class Comparing(Recorder):
+    """The searching process's terminal, beside which somebody watches: both must show the same after every event."""
+
+    watched: WatchedStudy
+    config: SearchConfig
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen = Recorder()
+
+    def on_event(self, event: Event, state: SearchState) -> None:
+        super().on_event(event, state)
+        for seen in self.watched.news(self.config):
+            self.seen.on_event(*seen)
+        assert self.seen.news[-1] == self.news[-1]
 
 
 class Search:
-    """A search that is carried on by hand, and somebody who watches it."""
+    """A search that is carried on by hand, and somebody who watches it; both have the same clocks."""
 
-    def __init__(self, config: SearchConfig) -> None:
+    def __init__(self, config: SearchConfig, own: Recorder | None = None) -> None:
         self.folder = RunFolder(config.folder)
         write_run_file(self.folder, config, "data")
-        self.own, self.seen = Recorder(), Recorder()
+        self.own, self.seen = own or Recorder(), Recorder()
         self.config = config
-        self.session = self.open()
+        self.now = 100.0
+        self.study = self.open_study()
         self.watched = self.look_in()
+        if isinstance(self.own, Comparing):
+            self.own.watched, self.own.config = self.watched, config
+        self.session = self.open(self.study)
 
-    def open(self) -> SearchSession:
+    def open_study(self) -> SearchStudy:
         objectives = self.config.two_objectives
-        study = open_study(
+        return open_study(
             self.folder.journal,
             self.config.space,
             cost=objectives.cost if objectives is not None else None,
         )
+
+    def open(self, study: SearchStudy) -> SearchSession:
         return SearchSession(
-            study, self.config, workers=lambda: 2, listener=self.own, clock=time.monotonic
+            study,
+            self.config,
+            workers=lambda: 2,
+            listener=self.own,
+            clock=self.clock,
+            wall_clock=self.wall_clock,
         )
+
+    def clock(self) -> float:
+        return self.now
+
+    def wall_clock(self) -> float:
+        return 2e9 + self.now
 
     def look_in(self) -> WatchedStudy:
         """Somebody begins to watch."""
         reader = StudyReader(load_study(self.folder.journal))
-        return WatchedStudy(reader, time.monotonic, time.time)
+        return WatchedStudy(reader, self.clock, self.wall_clock)
 
     def look(self) -> None:
-        """What the watcher finds new."""
+        """Reads what is new, as the watching process does."""
         for event, state in self.watched.news(self.config):
             self.seen.on_event(event, state)
 
@@ -99,10 +127,10 @@ def _whole_search(search: Search, look: Callable[[], None]) -> None:
     look()
     first, second = session.start_trial().number, session.start_trial().number
     look()
-    session.note_facts(first, FACTS)
+    session.record_facts(first, FACTS)
     search.epoch(first, 1, 0.7)
     look()
-    session.note_facts(second, FACTS)
+    session.record_facts(second, FACTS)
     search.epoch(second, 1, 0.6)
     look()
     search.epoch(first, 2, 0.65)
@@ -116,85 +144,109 @@ def _whole_search(search: Search, look: Callable[[], None]) -> None:
     session.lose_trial(third, "its process died")
     look()
     again = session.start_trial().number
-    session.note_facts(again, FACTS)
+    session.record_facts(again, FACTS)
     search.epoch(again, 1, 0.8)
     session.end_trial(again, TrialStatus.PRUNED)
     look()
 
 
-def test_who_looks_at_every_step_is_told_what_the_search_tells(search: Search) -> None:
-    _whole_search(search, search.look)
-    assert search.seen.told[-1] == search.own.told[-1]
-    assert len(search.own.told) == 14
-    kinds = [told[:5] for told in search.own.told]
-    assert sorted(map(repr, (told[:5] for told in search.seen.told))) == sorted(map(repr, kinds))
+def test_both_views_show_the_same_after_every_event(config: SearchConfig) -> None:
+    own = Comparing()
+    search = Search(config, own)
+    _whole_search(search, lambda: None)
+    assert len(own.news) == 14
+    assert own.seen.news == own.news
+
+
+def test_both_views_show_the_same_front_after_every_event(by_two: SearchConfig) -> None:
+    own = Comparing()
+    search = Search(by_two, own)
+    _whole_search(search, lambda: None)
+    assert own.state.objectives == by_two.two_objectives
+    assert [each.number for each in own.state.front] == [3]
+    assert own.seen.news == own.news
+
+
+def test_both_views_show_the_same_in_a_second_session(config: SearchConfig) -> None:
+    first = Search(config)
+    _whole_search(first, lambda: None)
+    interrupted = first.session.start_trial().number
+    first.now += 40
+    first.epoch(interrupted, 1, 0.95)
+    first.session.close()
+
+    own = Comparing()
+    second = Search(config, own)
+
+    assert own.kinds == [EventKind.SEARCH_STARTED]
+    second.now += 3
+    second.epoch(second.session.start_trial().number, 1, 0.5)
+    second.now += 30
+    second.session.end_trial(own.state.running[0].number, TrialStatus.COMPLETE)
+    assert own.seen.news == own.news
+    assert own.state.finished == 4
+    assert own.state.seconds == 73.0
+
+
+@pytest.fixture
+def by_two(config: SearchConfig) -> SearchConfig:
+    objectives = {"objectives": "val_accuracy,weights", "pruner": None}
+    return make_config({**config.model_dump(), "space": config.space, **objectives})
 
 
 @pytest.mark.parametrize("looks_often", [True, False])
-def test_of_two_objectives_the_front_is_told(config: SearchConfig, looks_often: bool) -> None:
-    objectives = {
-        **config.model_dump(),
-        "space": config.space,
-        "objectives": "val_accuracy,weights",
-    }
-    search = Search(make_config({**objectives, "pruner": None}))
+def test_the_front_does_not_depend_on_how_often_one_looks(
+    by_two: SearchConfig, looks_often: bool
+) -> None:
+    search = Search(by_two)
     _whole_search(search, search.look if looks_often else lambda: None)
     search.look()
-    assert search.seen.state is not None
-    assert search.own.state is not None
-    assert search.own.state.objectives is not None
-    assert search.seen.state.objectives == search.own.state.objectives
-    assert search.seen.state.front == search.own.state.front
+    assert search.seen.state == search.own.state
 
 
-def test_who_looks_once_in_the_end_is_told_the_sums(search: Search) -> None:
+def test_who_looks_only_at_the_end_reads_the_same_state(search: Search) -> None:
     _whole_search(search, lambda: None)
     search.look()
-    (started,) = search.seen.told
-    assert started[0] is EventKind.SEARCH_STARTED
-    assert started[5:] == search.own.told[-1][5:]
+    assert search.seen.kinds == [EventKind.SEARCH_STARTED]
+    assert search.seen.state == search.own.state
 
 
-def test_epochs_and_trials_between_two_looks_are_all_told(search: Search) -> None:
+def test_every_event_between_two_looks_is_read(search: Search) -> None:
     search.look()
     number = search.session.start_trial().number
     for epoch in (1, 2, 3):
         search.epoch(number, epoch, 0.5 + epoch / 10)
     search.session.end_trial(number, TrialStatus.COMPLETE)
     search.look()
-    assert search.seen.told == search.own.told
+    assert search.seen.news == search.own.news
 
 
 def test_who_comes_late_sees_running_trials_as_they_are(search: Search) -> None:
     number = search.session.start_trial().number
     search.epoch(number, 1, 0.7)
     search.look()
-    kinds = [told[0] for told in search.seen.told]
-    assert kinds == [EventKind.SEARCH_STARTED, EventKind.TRIAL_STARTED]
-    assert search.seen.state is not None
+    assert search.seen.kinds == [EventKind.SEARCH_STARTED, EventKind.TRIAL_STARTED]
     (live,) = search.seen.state.running
     assert (live.epoch, live.score, live.max_epochs) == (1, 0.7, 9)
-    assert live.started == pytest.approx(time.monotonic(), abs=60)
+    assert live.started == search.own.state.running[0].started
 
 
-def test_a_trial_is_told_once_all_its_parameters_are_known(search: Search) -> None:
+def test_a_trial_starts_once_all_its_parameters_are_known(search: Search) -> None:
     search.look()
     trial = search.session._study.ask()  # a baseline, whose parameters are written one by one
     search.look()
     trial.suggest_categorical("architecture", list(search.config.space.architectures))
     search.look()
-    assert len(search.seen.told) == 1
+    assert search.seen.kinds == [EventKind.SEARCH_STARTED]
     search.config.space.suggest(trial)
     search.look()
-    assert search.seen.told[-1][0] is EventKind.TRIAL_STARTED
+    assert search.seen.kinds[1:] == [EventKind.TRIAL_STARTED]
 
 
 def test_the_seconds_searched_are_those_of_the_study(search: Search) -> None:
-    search.session._study.record_seconds(90.0)
+    search.study.record_seconds(90.0)
     search.look()
-    assert search.seen.state is not None
-    assert search.seen.state.seconds_before == 90.0
-    assert search.seen.state.started == pytest.approx(time.monotonic(), abs=60)
+    assert search.seen.state.seconds_at(search.now + 7) == 97.0
 
 
 # -- a run ----------------------------------------------------------------------------------------
@@ -218,15 +270,14 @@ def test_a_run_is_watched_until_its_search_ends(search: Search) -> None:
         patch.setattr(search.session, "_workers", lambda: 9)
         holding.__enter__()
         assert watch(search.folder, seen, sleep=sleep)
-    assert seen.told == search.own.told
-    assert seen.state is not None
+    assert seen.kinds == search.own.kinds
     assert seen.state.finished == 3
 
 
 def test_a_run_that_nobody_searches_in_is_not_watched(search: Search) -> None:
     seen = Recorder()
     assert not watch(search.folder, seen)
-    assert seen.told == []
+    assert seen.news == []
 
 
 def test_a_budget_that_changes_meanwhile_is_shown(search: Search) -> None:
@@ -241,7 +292,6 @@ def test_a_budget_that_changes_meanwhile_is_shown(search: Search) -> None:
     holding = locked(search.folder)
     holding.__enter__()
     assert watch(search.folder, seen, sleep=sleep)
-    assert seen.state is not None
     assert seen.state.trial_budget == 77
 
 
@@ -264,20 +314,22 @@ def test_the_trials_of_finalists_are_watched_while_they_run(
 
         study = optuna.create_study(storage=open_journal(journal), study_name=CONFIRMATION)
         study.set_user_attr("space", search.config.space.to_mapping())
-        for _ in range(4):
-            study.enqueue_trial({"architecture": "lstm", "learning_rate": 1e-3, "lstm_units": 9})
+        seeds = (11, 12, 13, 14)
+        study.set_user_attr("requests", [[[7, seed, None, "train"] for seed in seeds]])
+        for seed in seeds[1:] + seeds[:1]:
+            study.enqueue_trial(
+                {"architecture": "lstm", "learning_rate": 1e-3, "lstm_units": 9},
+                user_attrs={"finalist": 7, "seed": seed},
+            )
         search.config.space.suggest(study.ask())
         holding.__exit__(None, None, None)
 
     holding = locked(search.folder)
     holding.__enter__()
     assert watch(search.folder, seen, sleep=sleep)
-    assert [told[0] for told in seen.told[-2:]] == [
-        EventKind.SEARCH_STARTED,
-        EventKind.TRIAL_STARTED,
-    ]
-    assert seen.state is not None
+    assert seen.kinds[-2:] == [EventKind.SEARCH_STARTED, EventKind.TRIAL_STARTED]
     assert (seen.state.trial_budget, seen.state.finished) == (4, 0)
+    assert seen.state.running[0].name == "7 (seed 2 of 4)"
 
 
 @pytest.mark.parametrize(

@@ -213,9 +213,9 @@ def test_every_event_is_told_in_order(search: Search) -> None:
 def test_the_same_failure_again_and_again_dooms_the_search(search: Search) -> None:
     session = search.open(trials=10)
     for _ in range(3):
-        assert session.doomed is None
+        assert session.repeated_failure is None
         session.end_trial(session.start_trial().number, TrialStatus.FAILED, "no module named x")
-    assert session.doomed == "no module named x"
+    assert session.repeated_failure == "no module named x"
     assert not session.has_budget
 
 
@@ -229,15 +229,15 @@ def test_different_failures_or_one_success_do_not_doom_it(
             complete(session)
         else:
             session.end_trial(session.start_trial().number, TrialStatus.FAILED, error)
-    assert session.doomed is None
+    assert session.repeated_failure is None
 
 
 def test_a_search_whose_few_trials_all_failed_knows_it(search: Search) -> None:
     session = search.open(trials=1)
-    assert session.only_failure is None
+    assert session.last_failure is None
     session.end_trial(session.start_trial().number, TrialStatus.FAILED, "no such keyword")
-    assert session.doomed is None
-    assert session.only_failure == "no such keyword"
+    assert session.repeated_failure is None
+    assert session.last_failure == "no such keyword"
 
 
 def test_of_equal_scores_the_earlier_trial_is_the_best(search: Search) -> None:
@@ -253,10 +253,10 @@ def test_of_equal_scores_the_earlier_trial_is_the_best(search: Search) -> None:
 def test_nothing_but_diverging_dooms_it_too_though_the_figures_differ(search: Search) -> None:
     session = search.open(trials=20)
     for number in range(8):
-        assert session.doomed is None
+        assert session.repeated_failure is None
         trial = session.start_trial().number
         session.end_trial(trial, TrialStatus.DIVERGED, f"loss became nan in epoch {number}")
-    assert session.doomed is not None
+    assert session.repeated_failure is not None
 
 
 def test_the_best_of_a_minimized_metric_is_the_smallest(tmp_path: Path, space: SearchSpace) -> None:
@@ -279,7 +279,7 @@ def test_the_best_of_a_minimized_metric_is_the_smallest(tmp_path: Path, space: S
 
 def complete_with(session: SearchSession, accuracy: float, weights: int) -> int:
     number = session.start_trial().number
-    session.note_facts(number, TrialFacts(seed=1, host="h", device="cpu", weights=weights))
+    session.record_facts(number, TrialFacts(seed=1, host="h", device="cpu", weights=weights))
     session.end_epoch(number, epoch(1, accuracy))
     session.end_trial(number, TrialStatus.COMPLETE)
     return number
@@ -301,7 +301,7 @@ def test_the_state_shows_the_front_over_all_sittings(search: Search) -> None:
     assert second.state.objectives == first.state.objectives
     again = second.start_trial()
     assert again.hyperparameters == cut_off.hyperparameters
-    second.note_facts(again.number, TrialFacts(seed=1, host="h", device="cpu", weights=45))
+    second.record_facts(again.number, TrialFacts(seed=1, host="h", device="cpu", weights=45))
     assert not second.end_epoch(again.number, epoch(1, 0.75))
     second.end_trial(again.number, TrialStatus.COMPLETE)
     assert [(each.number, each.cost) for each in second.state.front] == [(1, 60), (4, 45)]

@@ -145,9 +145,9 @@ def test_what_was_cut_off_runs_once_more_with_its_parameters(
     cut_off = first.ask()
     space.suggest(cut_off)
     second = open_study(journal, space)
-    assert second.requeue_cut_off_trials() == [cut_off.number]
+    assert second.requeue_interrupted_trials() == [cut_off.number]
     third = open_study(journal, space)
-    assert third.requeue_cut_off_trials() == []
+    assert third.requeue_interrupted_trials() == []
     retry = third.ask()
     space.suggest(retry)
     third.finish(retry, TrialStatus.FAILED, "x")
@@ -162,7 +162,7 @@ def test_a_baseline_cut_off_before_it_was_sampled_still_runs(
 ) -> None:
     open_study(journal, space).ask()
     study = open_study(journal, space)
-    study.requeue_cut_off_trials()
+    study.requeue_interrupted_trials()
     assert study.finished_trials() == []
     retry = study.ask()
     assert space.suggest(retry).learning_rate == 1e-3
@@ -177,7 +177,7 @@ def test_a_trial_cut_off_while_it_was_sampled_keeps_what_was_drawn(
     cut_off = first.ask()
     architecture = cut_off.suggest_categorical("architecture", ["lstm", "cnn_lstm"])
     second = open_study(journal, space)
-    second.requeue_cut_off_trials()
+    second.requeue_interrupted_trials()
     second.ask()
     retry = second.ask()
     assert space.suggest(retry).architecture == architecture
@@ -280,9 +280,9 @@ def test_a_number_that_is_none_is_refused_in_one_line(
         trial.set_user_attr(name, "abc")
     again = open_study(journal, space)
     asks = {
-        "seconds": lambda: again.seconds_before,
+        "seconds": lambda: again.seconds,
         "completed_rung_0": lambda: again.report(again.ask(), 1, metrics(0.8)),
-    }.get(name, again.requeue_cut_off_trials)
+    }.get(name, again.requeue_interrupted_trials)
     with pytest.raises(RunFolderError, match=f"{name} must be a number, got 'abc'"):
         asks()
 
@@ -330,7 +330,7 @@ def test_what_broke_and_what_was_cut_off_is_told_apart_with_two_objectives(
         space.suggest(trial)
     study.report(begun, 1, metrics(0.8))
     again = open_study(journal, space, cost=Cost.WEIGHTS)
-    again.requeue_cut_off_trials()
+    again.requeue_interrupted_trials()
     records = StudyReader(again.study).records()
     assert [record.status for record in records] == [
         *(TrialStatus.DIVERGED, TrialStatus.FAILED, TrialStatus.PRUNED, TrialStatus.FAILED)

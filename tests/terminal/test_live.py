@@ -36,8 +36,8 @@ def state(**changes: Any) -> SearchState:
     fields: dict[str, Any] = {
         "name": "seed-imdb-train",
         "metric": "val_accuracy",
-        "seconds_before": 0.0,
-        "started": 0.0,
+        "seconds": 0.0,
+        "seconds_read_at": 0.0,
         "trial_budget": 30,
         "time_budget_s": None,
         **changes,
@@ -124,7 +124,7 @@ def test_lines_begin_with_the_time_searched_in_all_sittings() -> None:
     with Lines(out, clock=lambda: 130.0) as lines:
         lines.say("reading the data")
         event = Event(EventKind.EPOCH_ENDED, trial(epoch=1), score=0.5)
-        lines.on_event(event, state(started=100.0, seconds_before=60.0))
+        lines.on_event(event, state(seconds_read_at=100.0, seconds=60.0))
     assert out.getvalue() == (
         "reading the data\n[ 1m30s] trial 7 lstm epoch 1/9: val_accuracy 0.5000\n"
     )
@@ -146,7 +146,7 @@ def test_the_table_shows_running_trials_the_best_and_what_is_left() -> None:
     text = picture(
         state(
             time_budget_s=600.0,
-            seconds_before=20.0,
+            seconds=20.0,
             running=(trial(epoch=2, score=0.8), trial(number=8, architecture="cnn_lstm")),
             counts={TrialStatus.COMPLETE: 3, TrialStatus.PRUNED: 2, TrialStatus.OUT_OF_MEMORY: 1},
             best=BestTrial(3, "lstm", 0.85),

@@ -38,18 +38,18 @@ class _Adapter:
     @contextmanager
     def _keeping_errors(self) -> Iterator[None]:
         """Keeps what is raised for `Heartbeat`; until then nothing else is done, or the study might be damaged."""
-        if self._session.error is not None:
-            raise self._session.error
+        if self._session.callback_error is not None:
+            raise self._session.callback_error
         try:
             yield
         except Exception as error:
-            self._session.error = self._session.error or error
+            self._session.callback_error = self._session.callback_error or error
             raise
 
     def _note(self, number: int, report: Report) -> bool:
         """Passes a report on, once; True when the trial should stop."""
         if report.facts is not None:
-            self._session.note_facts(number, report.facts)
+            self._session.record_facts(number, report.facts)
         if report.epoch is None:
             return False
         return self._session.end_epoch(number, report.epoch)
@@ -189,8 +189,8 @@ class Heartbeat(_Adapter, tune.Callback):  # type: ignore[misc]
 
     def on_step_end(self, iteration: int, trials: list[Trial], **info: object) -> None:
         """Raises what Tune swallowed, acts on a signal or the clock, and writes the leaderboard if it is due."""
-        if self._session.error is not None:
-            raise self._session.error
+        if self._session.callback_error is not None:
+            raise self._session.callback_error
         self._flag.check()
         self._inquest.watch()
         if self._session.is_out_of_time:

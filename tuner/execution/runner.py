@@ -177,13 +177,13 @@ def _run_on(
         return SearchOutcome(Run(folder.path), EndReason.STOPPED)
     except TimeIsUp:
         return SearchOutcome(Run(folder.path), EndReason.BUDGET_USED)
-    if session.doomed is not None:
+    if session.repeated_failure is not None:
         raise SearchError(
-            f"{folder.path}: every trial failed in the same way, so the search stopped: {session.doomed}"
+            f"{folder.path}: every trial failed in the same way, so the search stopped: {session.repeated_failure}"
         )
-    if session.only_failure is not None:
+    if session.last_failure is not None:
         raise SearchError(
-            f"{folder.path}: every trial failed, the last one so: {session.only_failure}"
+            f"{folder.path}: every trial failed, the last one so: {session.last_failure}"
         )
     return SearchOutcome(Run(folder.path), EndReason.BUDGET_USED)
 

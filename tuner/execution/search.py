@@ -54,9 +54,9 @@ class SearchPlan:
             return False
         study = self._open(workers=1)
         finished = len(study.finished_trials())
-        if not self.config.is_budget_used(trials=finished, seconds=study.seconds_before):
+        if not self.config.is_budget_used(trials=finished, seconds=study.seconds):
             return False
-        study.requeue_cut_off_trials()
+        study.requeue_interrupted_trials()
         self.files(study).write()
         if not self.folder.run_file.is_file():
             write_run_file(self.folder, self.config, self.dataset.fingerprint)

@@ -27,7 +27,6 @@ from tuner.finalists.trainings import (
     retire_others,
     settled,
     still_open,
-    training_of,
 )
 from tuner.run.events import SearchListener
 from tuner.run.folder import RunFolder
@@ -126,16 +125,6 @@ class ConfirmationStudy(SearchStudy):
     """The study while a confirmation runs: every trial has its seed, and leaves its model."""
 
     folder: RunFolder
-    trainings: Sequence[Training]  # that are asked for
-    doing = "confirming"
-
-    def label_of(self, trial: optuna.Trial) -> str:
-        """The search's trial, and which of its seeds."""
-        training = training_of(self.study._storage.get_trial(trial._trial_id))
-        alike = [each for each in self.trainings if training and each.finalist == training.finalist]
-        if training is None or training not in alike:
-            return str(trial.number)
-        return f"{training.finalist} (seed {alike.index(training) + 1} of {len(alike)})"
 
     def seed_of(self, trial: optuna.Trial) -> int:
         """As it was wanted."""
@@ -217,7 +206,6 @@ class ConfirmationPlan:
             workers=workers,
         )
         study.folder = self.folder
-        study.trainings = self._trainings
         return study
 
     @property

@@ -1,6 +1,7 @@
-"""What a running search tells whoever watches it: its state as one immutable picture, and events as they happen.
+"""The words in which a running search reports: its state as one immutable value, and events as they happen.
 
-The live table and the plain log both draw from this; neither knows Ray or Optuna.
+The live table and the plain log are drawn from these alone and need neither Ray nor Optuna. `tuner.run.progress` reads
+both from the study.
 """
 
 from collections.abc import Mapping
@@ -19,16 +20,16 @@ class LiveTrial:
     number: int
     architecture: str
     parameters: Mapping[str, object]
-    started: float  # on the search's clock, seconds
+    started: float  # seconds, on the listener's clock
     max_epochs: int
     epoch: int = 0  # epochs finished
     score: float | None = None  # best so far
     baseline: bool = False
-    label: str | None = None  # what it is called in the place of its number
+    label: str | None = None  # shown in place of its number
 
     @property
-    def called(self) -> str:
-        """What a person knows it by."""
+    def name(self) -> str:
+        """How tables and messages name it."""
         return self.label or str(self.number)
 
 
@@ -43,19 +44,19 @@ class BestTrial:
 
 @dataclass(frozen=True)
 class SearchState:
-    """All that a person wants to see of a running search."""
+    """Everything that a view of a running search shows."""
 
     name: str
     metric: str
-    seconds_before: float  # searched in earlier sittings
-    started: float  # of this sitting, on the search's clock
+    seconds: float  # searched over all sessions, as the study says
+    seconds_read_at: float  # when it said so, on the listener's clock
     trial_budget: int | None
     time_budget_s: float | None
     running: tuple[LiveTrial, ...] = ()
     counts: Mapping[TrialStatus, int] = field(default_factory=dict)
     best: BestTrial | None = None
-    doing: str = "searching"
-    objectives: Objectives | None = None  # where there are two
+    activity: str = "searching"
+    objectives: Objectives | None = None  # None where there is one
     front: tuple[FrontTrial, ...] = ()  # of trials that ended, the best by the metric first
 
     @property
@@ -65,18 +66,22 @@ class SearchState:
 
     @property
     def leader(self) -> BestTrial | None:
-        """The best trial of a search; of a confirmation none is told before it is measured where it counts."""
-        return self.best if self.doing == "searching" else None
+        """The best trial of a search; None of a confirmation, whose result is measured on another split."""
+        return self.best if self.activity == "searching" else None
+
+    def seconds_at(self, now: float) -> float:
+        """Seconds searched by `now`, on the listener's clock."""
+        return self.seconds + now - self.seconds_read_at
 
 
 class EventKind(StrEnum):
-    """What happened."""
+    """The kinds of events."""
 
     SEARCH_STARTED = "search started"
     TRIAL_STARTED = "trial started"
     EPOCH_ENDED = "epoch ended"
     TRIAL_ENDED = "trial ended"
-    NOTE = "note"  # something a person should know, in `error`; the search goes on
+    NOTE = "note"  # a warning, in `error`; the search goes on
 
 
 @dataclass(frozen=True)
@@ -92,14 +97,14 @@ class Event:
 
 
 class SearchListener(Protocol):
-    """Watches a search."""
+    """Follows a search."""
 
     def on_event(self, event: Event, state: SearchState) -> None:
-        """Called in the search's own thread after every event; must be quick."""
+        """Called after every event, in the search's own thread; must be quick."""
 
 
 class SilentListener:
-    """Watches and says nothing."""
+    """Ignores every event."""
 
     def on_event(self, event: Event, state: SearchState) -> None:
-        """Ignores the event."""
+        """Does nothing."""

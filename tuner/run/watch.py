@@ -1,39 +1,21 @@
-"""Follows a run that searches elsewhere, from its run folder alone, and tells of it what the search itself would.
+"""Follows a run that another process searches, from its run folder alone.
 
-Optuna's storage reads on where it stopped and replaces a trial that changed by another object, so what has not changed
-is passed over. Must not import Ray or Keras.
+Optuna's storage reads on where it stopped and puts a new object in the place of a trial that changed, so unchanged
+trials are passed over. Must not import Ray or Keras.
 """
 
-import math
 import time
-from collections import Counter
-from collections.abc import Callable, Iterator
-from dataclasses import replace
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tuner.errors import RunFolderError
-from tuner.run.events import (
-    BestTrial,
-    Event,
-    EventKind,
-    LiveTrial,
-    SearchListener,
-    SearchState,
-)
+from tuner.run.events import SearchListener
 from tuner.run.folder import RunFolder
 from tuner.run.lock import owner_of
-from tuner.run.records import (
-    StudyReader,
-    TrialRecord,
-    best_of,
-    counts_as_finished,
-    front_trials,
-    is_cut_off,
-    on_front,
-)
+from tuner.run.progress import Clock, News, StudyProgress
+from tuner.run.records import StudyReader, is_cut_off
 from tuner.run.run_file import read_run_file
-from tuner.run.status import TrialStatus
 from tuner.run.study import CONFIRMATION, STUDY_NAME, load_study, study_beside
 from tuner.settings.config import SearchConfig
 
@@ -44,8 +26,6 @@ if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
 _POLL_S = 0.5
-
-Clock = Callable[[], float]
 
 
 def watch(
@@ -125,7 +105,7 @@ class _WatchedRun:
 
 
 class WatchedStudy:
-    """Finds out what has happened in a study since it was asked last.
+    """Finds the trials of a study that have changed since it was read last.
 
     Args:
         reader: of the study.
@@ -135,124 +115,30 @@ class WatchedStudy:
 
     def __init__(self, reader: StudyReader, clock: Clock, wall_clock: Clock) -> None:
         self.reader = reader
-        self._clock = clock
-        self._wall_clock = wall_clock
+        self._clocks = {"clock": clock, "wall_clock": wall_clock}
+        self._progress: StudyProgress | None = None
         self._trials: list[FrozenTrial] = []  # as they were last
-        self._running: dict[int, LiveTrial] = {}
-        self._counts: Counter[TrialStatus] = Counter()
-        self._best: TrialRecord | None = None
-        self._front: list[TrialRecord] = []
-        self._seconds: float | None = None
-        self._noted_at = clock()
-        self._is_new = True
 
     @property
     def name(self) -> str:
         """The study's."""
         return self.reader.study.study_name
 
-    def news(self, config: SearchConfig) -> Iterator[tuple[Event, SearchState]]:
-        """Every event with the state that the search was in by then; first of all its start."""
-        trials = self.reader.study.get_trials(deepcopy=False)
-        if self.reader.seconds != self._seconds:
-            self._seconds, self._noted_at = self.reader.seconds, self._clock()
+    def news(self, config: SearchConfig) -> News:
+        """Every event with the state of the search at that moment; the first is the search's start."""
+        before, self._trials = self._trials, self.reader.study.get_trials(deepcopy=False)
         if self.name == CONFIRMATION:
-            wanted = sum(not is_cut_off(trial) for trial in trials)
+            wanted = sum(not is_cut_off(trial) for trial in self._trials)
             config = config.model_copy(update={"trials": max(1, wanted), "time_budget": None})
-        before, self._trials = self._trials, trials
-        changed = [
-            trial
-            for number, trial in enumerate(trials)
-            if number >= len(before) or trial is not before[number]
-        ]
-        if self._is_new:
-            for trial in changed:
-                if trial.state.is_finished():
-                    self._count(trial)
-            changed = [trial for trial in changed if not trial.state.is_finished()]
-            yield Event(EventKind.SEARCH_STARTED), self._state(config)
-        for trial in changed:
-            for event in self._events(trial, config):
-                yield event, self._state(config)
-        self._is_new = False
-
-    def _events(self, trial: "FrozenTrial", config: SearchConfig) -> Iterator[Event]:
-        record = self.reader.record(trial)
-        number, is_finished = trial.number, trial.state.is_finished()
-        if record.started is None or not (is_finished or self.reader.is_suggested(record)):
-            return  # its next change tells
-        before = self._running.get(number)
-        live = self._live(record, config)
-        if before is None:
-            before = live if self._is_new else replace(live, epoch=0, score=None)
-            self._running[number] = before
-            yield Event(EventKind.TRIAL_STARTED, before)
-        metric = self.reader.space.metric
-        values: dict[int, float] = {}
-        for epoch, metrics in record.curve.items():
-            value = metrics[metric.name]
-            if math.isfinite(value):
-                values[epoch] = value
-            if epoch > before.epoch:
-                score = values[metric.best_epoch(values)] if values else None
-                self._running[number] = replace(live, epoch=epoch, score=score)
-                yield Event(EventKind.EPOCH_ENDED, self._running[number], score=value)
-        if is_finished:
-            del self._running[number]
-            self._count(trial, record)
-            yield Event(
-                EventKind.TRIAL_ENDED,
-                live,
-                # What a trial that was cut off had reached counts, but it did end by a failure.
-                status=TrialStatus.FAILED if record.cut_off else record.status,
-                error=record.error,
-                score=record.score,
-                seconds=record.seconds or 0.0,
-            )
-
-    def _count(self, trial: "FrozenTrial", record: TrialRecord | None = None) -> None:
-        """Takes a trial that ended into the sums."""
-        if not counts_as_finished(trial):
+        if self._progress is None:
+            self._progress = StudyProgress(self.reader, config, **self._clocks)
+            yield from self._progress.start(self._trials)
             return
-        record = record or self.reader.record(trial)
-        self._counts[record.status] += 1
-        rivals = [record] if self._best is None else [self._best, record]
-        self._best = best_of(rivals, self.reader.space.metric)
-        if self.reader.objectives is not None:
-            self._front = on_front([*self._front, record], self.reader.objectives)
-
-    def _live(self, record: TrialRecord, config: SearchConfig) -> LiveTrial:
-        assert record.started is not None
-        age = max(0.0, self._wall_clock() - record.started.timestamp())
-        return LiveTrial(
-            number=record.number,
-            architecture=record.architecture,
-            parameters=record.parameters,
-            started=self._clock() - age,
-            max_epochs=config.epochs,
-            epoch=max(record.curve, default=0),
-            score=record.score,
-            baseline=record.baseline,
-        )
-
-    def _state(self, config: SearchConfig) -> SearchState:
-        best, objectives = self._best, self.reader.objectives
-        return SearchState(
-            name=config.run_name,
-            metric=str(self.reader.space.metric.name),
-            seconds_before=self._seconds or 0.0,
-            started=self._noted_at,
-            trial_budget=config.trial_budget,
-            time_budget_s=config.time_budget,
-            running=tuple(self._running.values()),
-            counts=dict(self._counts),
-            best=BestTrial(best.number, best.architecture, best.score)
-            if best is not None and best.score is not None
-            else None,
-            doing="confirming" if self.name == CONFIRMATION else "searching",
-            objectives=objectives,
-            front=front_trials(self._front, objectives.cost) if objectives is not None else (),
-        )
+        self._progress.config = config
+        self._progress.read_seconds()
+        for number, trial in enumerate(self._trials):
+            if number >= len(before) or trial is not before[number]:
+                yield from self._progress.follow(trial)
 
 
 def _is_alive(folder: RunFolder) -> bool:

@@ -16,7 +16,6 @@ from tuner.run.records import (
     OF_A_CONFIRMATION,
     Attribute,
     StudyReader,
-    TrialRecord,
     counts_as_finished,
     deaths_before,
     is_baseline,
@@ -112,8 +111,6 @@ def _searched(space: object) -> object:
 class SearchStudy:
     """The study while a search runs: asks, reports, prunes and tells in this package's words."""
 
-    doing = "searching"  # what a person is told
-
     def __init__(
         self,
         study: optuna.Study,
@@ -135,11 +132,11 @@ class SearchStudy:
         """The two objectives; None where trials are told by the metric alone."""
         return self._reader.objectives
 
-    def record(self, trial: optuna.Trial) -> TrialRecord:
-        """What the study knows of a trial by now."""
-        return self._reader.record(self.study._storage.get_trial(trial._trial_id))
+    def read(self, trial: optuna.Trial) -> FrozenTrial:
+        """The trial as the study has it now."""
+        return self.study._storage.get_trial(trial._trial_id)
 
-    def requeue_cut_off_trials(self) -> list[int]:
+    def requeue_interrupted_trials(self) -> list[int]:
         """Fails what an ended search left running and enqueues it once more; returns those trials' numbers."""
         numbers = []
         for trial in self.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
@@ -149,20 +146,17 @@ class SearchStudy:
 
     def deaths_before(self, trial: optuna.Trial) -> int:
         """How often the process that trained these parameters died before this trial."""
-        return deaths_before(self.study._storage.get_trial(trial._trial_id))
+        return deaths_before(self.read(trial))
 
-    def requeue_lost_trial(self, trial: optuna.Trial, reason: str, *, deaths: int) -> str:
-        """Fails a trial whose process died and enqueues it once more; returns what its row says.
+    def requeue_lost_trial(self, trial: optuna.Trial, reason: str, *, deaths: int) -> None:
+        """Fails a trial whose process died and enqueues its parameters once more.
 
         Args:
             trial: the one whose process died.
             reason: why.
             deaths: how often these parameters' process has died by now.
         """
-        lost = self.study._storage.get_trial(trial._trial_id)
-        error = f"{reason}; runs again"
-        self._requeue(lost, error, deaths=deaths)
-        return error
+        self._requeue(self.read(trial), f"{reason}; runs again", deaths=deaths)
 
     def _requeue(self, trial: FrozenTrial, reason: str, *, deaths: int) -> None:
         # What was sampled before the end, or what the trial was enqueued with: a baseline's all.
@@ -206,11 +200,7 @@ class SearchStudy:
 
     def is_baseline(self, trial: optuna.Trial) -> bool:
         """Whether it runs because the space names it."""
-        return is_baseline(self.study._storage.get_trial(trial._trial_id))
-
-    def label_of(self, trial: optuna.Trial) -> str | None:
-        """What it is called in the place of its number; None: that."""
-        return None
+        return is_baseline(self.read(trial))
 
     def stop_after(self, trial: optuna.Trial) -> int | None:
         """Epochs after which the trial ends whatever it shows; None: as long as it may."""
@@ -272,9 +262,9 @@ class SearchStudy:
     def _values(self, trial: optuna.Trial) -> list[float]:
         """What a complete trial comes to, a value an objective: those of its row in the leaderboard."""
         if self.objectives is None:
-            values = self.study._storage.get_trial(trial._trial_id).intermediate_values
+            values = self.read(trial).intermediate_values
             return [values[self.space.metric.best_epoch(values)]]
-        record = self.record(trial)
+        record = self._reader.record(self.read(trial))
         cost = record.cost(self.objectives.cost)
         assert record.score is not None
         assert cost is not None
@@ -285,10 +275,10 @@ class SearchStudy:
         return [t for t in self.study.get_trials(deepcopy=False) if counts_as_finished(t)]
 
     @property
-    def seconds_before(self) -> float:
-        """Seconds searched in earlier sittings."""
+    def seconds(self) -> float:
+        """Seconds searched so far, over all sessions."""
         return number_in(self.study.user_attrs, Attribute.SECONDS)
 
     def record_seconds(self, seconds: float) -> None:
-        """Notes the seconds searched so far, earlier sittings included."""
+        """Records the seconds searched so far, over all sessions."""
         self.study.set_user_attr(Attribute.SECONDS, round(seconds, 3))

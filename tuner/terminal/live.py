@@ -57,7 +57,7 @@ class Lines:
 
     def on_event(self, event: Event, state: SearchState) -> None:
         """Prints the event."""
-        elapsed = state.seconds_before + self._clock() - state.started
+        elapsed = state.seconds_at(self._clock())
         self.say(f"[{format_duration(elapsed):>6}] {printable(event_line(event, state))}")
 
 
@@ -114,7 +114,7 @@ class LiveTable:
 
 def draw(state: SearchState, now: float, height: int) -> RenderableType:
     """A picture of `state` at `now`, on the search's clock, in less than `height` lines where that is possible."""
-    elapsed = state.seconds_before + now - state.started
+    elapsed = state.seconds_at(now)
     # Where a screen is narrow, Rich narrows the columns that may wrap first: the bar, the parameters.
     head = Table.grid(padding=(0, 2))
     head.add_column(no_wrap=True)
@@ -133,7 +133,7 @@ def draw(state: SearchState, now: float, height: int) -> RenderableType:
     shown = _shown_trials(len(state.running), height - len(front))
     for trial in state.running[:shown]:
         trials.add_row(
-            trial.called,
+            trial.name,
             printable(trial.architecture),
             f"{trial.epoch}/{trial.max_epochs}",
             score_text(trial.score) or "…",
@@ -153,9 +153,9 @@ def event_line(event: Event, state: SearchState) -> str:
     if event.kind is EventKind.SEARCH_STARTED:
         before = f", {count_text(state.finished, 'trial')} done before" if state.finished else ""
         budget = _budget_text(state, 0.0, elapsed_shown=False)
-        return f"{state.doing} {state.name}: {budget}{before}{_two_text(state)}"
+        return f"{state.activity} {state.name}: {budget}{before}{_two_text(state)}"
     assert trial is not None
-    where = f"trial {trial.called} {trial.architecture}"
+    where = f"trial {trial.name} {trial.architecture}"
     if event.kind is EventKind.TRIAL_STARTED:
         kind = " (baseline)" if trial.baseline else ""
         return f"{where}{kind} started: {_parameters_text(trial, shown=99)}"

@@ -1,0 +1,199 @@
+"""The progress of a search, read from its study: the state that a live table draws, and the events between two states.
+
+The searching process and `tuner watch` both read it here, so they show the same for the same study. A trial that has
+ended never changes, so each is read once and an event costs as much in a long study as in a new one. Must not import
+Ray or Keras.
+"""
+
+import math
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from tuner.run.events import BestTrial, Event, EventKind, LiveTrial, SearchState
+from tuner.run.records import (
+    Attribute,
+    StudyReader,
+    TrialRecord,
+    best_of,
+    counts_as_finished,
+    front_trials,
+    on_front,
+)
+from tuner.run.status import TrialStatus
+from tuner.run.study import CONFIRMATION
+from tuner.settings.config import SearchConfig
+from tuner.settings.objectives import FrontTrial
+
+if TYPE_CHECKING:
+    from optuna.trial import FrozenTrial
+
+Clock = Callable[[], float]
+News = Iterator[tuple[Event, SearchState]]
+
+
+class StudyProgress:
+    """Turns changed trials of a study into events, each with the search's state at that moment.
+
+    Args:
+        reader: of the study.
+        config: the budget that was asked for, and the epochs of a trial.
+        clock: seconds, from any start; the listeners'.
+        wall_clock: seconds since 1970, as trials record their starts.
+    """
+
+    def __init__(
+        self,
+        reader: StudyReader,
+        config: SearchConfig,
+        *,
+        clock: Clock = time.monotonic,
+        wall_clock: Clock = time.time,
+    ) -> None:
+        self.config = config
+        self.slowest_epoch_s = 0.0  # of the trials that have ended
+        self._reader = reader
+        self._clock = clock
+        self._wall_clock = wall_clock
+        self._running: dict[int, LiveTrial] = {}
+        self._counts: Counter[TrialStatus] = Counter()
+        self._best: TrialRecord | None = None
+        self._leaders: list[TrialRecord] = []  # on the front, of a search by two objectives
+        self._front: tuple[FrontTrial, ...] = ()  # the same, as the state has them
+        self._seconds = -1.0
+        self.read_seconds()
+
+    @property
+    def finished(self) -> int:
+        """How many trials count toward the budget."""
+        return self._counts.total()
+
+    @property
+    def has_worked(self) -> bool:
+        """Whether any trial has a result that says something of its configuration."""
+        return any(self._counts[status] for status in TrialStatus if status.is_ranked)
+
+    @property
+    def state(self) -> SearchState:
+        """The search as far as it has been read."""
+        best = self._best
+        return SearchState(
+            name=self.config.run_name,
+            metric=str(self._reader.space.metric.name),
+            seconds=self._seconds,
+            seconds_read_at=self._seconds_read_at,
+            trial_budget=self.config.trial_budget,
+            time_budget_s=self.config.time_budget,
+            running=tuple(self._running.values()),
+            counts=dict(self._counts),
+            best=BestTrial(best.number, best.architecture, best.score)
+            if best is not None and best.score is not None
+            else None,
+            activity="confirming" if self._is_confirmation else "searching",
+            objectives=self._reader.objectives,
+            front=self._front,
+        )
+
+    def start(self, trials: Sequence["FrozenTrial"]) -> News:
+        """The start of the search, with what earlier sessions did, and of every trial that runs by now."""
+        for trial in trials:
+            if counts_as_finished(trial):
+                self._count(self._reader.record(trial))
+        yield Event(EventKind.SEARCH_STARTED), self.state
+        for trial in trials:
+            if not trial.state.is_finished():
+                yield from self._start_trial(trial, self._reader.record(trial), is_new=False)
+
+    def follow(self, trial: "FrozenTrial") -> News:
+        """The events of a trial since it was read last: its start, its epochs, its end."""
+        record = self._reader.record(trial)
+        if trial.number not in self._running:
+            yield from self._start_trial(trial, record)
+        if trial.number not in self._running:
+            return  # its next change tells more
+        yield from self._epochs(record)
+        if not trial.state.is_finished():
+            return
+        live = self._running.pop(trial.number)
+        if counts_as_finished(trial):
+            self._count(record)
+        ended = Event(
+            EventKind.TRIAL_ENDED,
+            live,
+            # An interrupted trial's score counts, but the trial did end by a failure.
+            status=TrialStatus.FAILED if record.cut_off else record.status,
+            error=record.error,
+            score=record.score,
+            seconds=record.seconds or 0.0,
+        )
+        yield ended, self.state
+
+    def read_seconds(self) -> None:
+        """Reads anew how long was searched."""
+        seconds = self._reader.seconds
+        if seconds != self._seconds:
+            self._seconds, self._seconds_read_at = seconds, self._clock()
+
+    # -- inside -------------------------------------------------------------------------------
+
+    @property
+    def _is_confirmation(self) -> bool:
+        return self._reader.study.study_name == CONFIRMATION
+
+    def _start_trial(
+        self, trial: "FrozenTrial", record: TrialRecord, *, is_new: bool = True
+    ) -> News:
+        """The start of a trial, once all its parameters are known; of a new one its epochs are told after it."""
+        is_suggested = trial.state.is_finished() or self._reader.is_suggested(record)
+        if record.started is None or not is_suggested:
+            return
+        age = max(0.0, self._wall_clock() - record.started.timestamp())
+        live = LiveTrial(
+            number=record.number,
+            architecture=record.architecture,
+            parameters=record.parameters,
+            started=self._clock() - age,
+            max_epochs=self.config.epochs,
+            epoch=0 if is_new else max(record.curve, default=0),
+            score=None if is_new else record.score,
+            baseline=record.baseline,
+            label=self._label(trial) if self._is_confirmation else None,
+        )
+        self._running[record.number] = live
+        yield Event(EventKind.TRIAL_STARTED, live), self.state
+
+    def _epochs(self, record: TrialRecord) -> News:
+        metric = self._reader.space.metric
+        values: dict[int, float] = {}
+        for epoch, metrics in record.curve.items():
+            value = metrics[metric.name]
+            if math.isfinite(value):
+                values[epoch] = value
+            live = self._running[record.number]
+            if epoch > live.epoch:
+                score = values[metric.best_epoch(values)] if values else None
+                live = self._running[record.number] = replace(live, epoch=epoch, score=score)
+                yield Event(EventKind.EPOCH_ENDED, live, score=value), self.state
+
+    def _count(self, record: TrialRecord) -> None:
+        """Adds a trial that ended to the sums."""
+        self._counts[record.status] += 1
+        rivals = [record] if self._best is None else [self._best, record]
+        self._best = best_of(rivals, self._reader.space.metric)
+        epochs = (metrics["seconds"] for metrics in record.curve.values())
+        self.slowest_epoch_s = max(self.slowest_epoch_s, *epochs, 0.0)
+        if (objectives := self._reader.objectives) is not None:
+            self._leaders = on_front([*self._leaders, record], objectives)
+            self._front = front_trials(self._leaders, objectives.cost)
+
+    def _label(self, trial: "FrozenTrial") -> str | None:
+        """The name of a confirmation's trial: the search's trial, and which of its seeds; None where it has none."""
+        attributes: Mapping[str, object] = trial.user_attrs
+        finalist, seed = attributes.get(Attribute.FINALIST), attributes.get(Attribute.SEED)
+        requests = self._reader.study.user_attrs.get(Attribute.REQUESTS) or [[]]
+        seeds = [each[1] for each in requests[-1] if each[0] == finalist]
+        if seed not in seeds:
+            return None
+        return f"{finalist} (seed {seeds.index(seed) + 1} of {len(seeds)})"
