@@ -2,6 +2,7 @@
 
 import inspect
 from pathlib import Path
+from typing import get_type_hints
 
 import optuna
 import pytest
@@ -10,6 +11,7 @@ from typer.main import get_command
 import tuner
 from tuner.cli import app
 from tuner.errors import ConfigError, RunFolderError, SpaceError
+from tuner.settings.keywords import ConfirmKeywords, SearchKeywords
 
 
 def test_the_public_names_are_few() -> None:
@@ -21,9 +23,11 @@ def test_the_call_takes_what_the_command_takes(name: str) -> None:
     command = get_command(app).commands[name]  # type: ignore[attr-defined]
     # A rehearsal and another machine are the command's own.
     options = {parameter.name for parameter in command.params} - {"help", "trainer", "cluster"}
-    keywords = dict(inspect.signature(getattr(tuner, name)).parameters)
+    call = getattr(tuner, name)
+    keywords = dict(inspect.signature(call).parameters)
     keywords.pop("progress", None)
     assert set(keywords) == options
+    assert all(f"\n    {keyword}: " in inspect.getdoc(call) for keyword in keywords)
     defaults = {parameter.name: parameter.default for parameter in command.params}
     for keyword in keywords.values():
         if keyword.default not in (None, (), inspect.Parameter.empty):
@@ -35,10 +39,30 @@ def test_a_mistake_is_told_with_the_keywords_name() -> None:
         ConfigError, match=r"^max_epochs: must be greater than or equal to 1, got 0"
     ):
         tuner.search("seed", max_epochs=0)
+    with pytest.raises(ConfigError, match=r"^data: must be a valid string, got 3"):
+        tuner.search("seed", data=3)  # type: ignore[arg-type]
     with pytest.raises(ConfigError, match=r"^objectives: must be METRIC,COST .*, got \('val_acc"):
         tuner.search("seed", objectives=("val_accuracy",))
     with pytest.raises(SpaceError, match="did you mean seed"):
         tuner.search("sead")
+
+
+@pytest.mark.parametrize(
+    ("name", "keywords"), [("search", SearchKeywords), ("confirm", ConfirmKeywords)]
+)
+def test_type_checkers_see_the_keywords_that_help_shows(name: str, keywords: type) -> None:
+    shown = inspect.signature(getattr(tuner, name)).parameters
+    own = {"space", "run", "config", "progress"}
+    typed = get_type_hints(keywords)
+    assert {keyword: shown[keyword].annotation for keyword in typed} == typed
+    assert set(shown) - own == set(typed)
+
+
+def test_a_misspelt_keyword_is_refused_before_anything_is_read() -> None:
+    with pytest.raises(TypeError, match="unexpected keyword argument 'trails'; did you mean trial"):
+        tuner.search("seed", trails=3)  # type: ignore[call-arg]
+    with pytest.raises(TypeError, match="unexpected keyword argument 'tops'; did you mean top"):
+        tuner.confirm("runs/none", tops=3)  # type: ignore[call-arg]
 
 
 def test_a_mistake_about_finalists_is_one_line(tmp_path: Path) -> None:

@@ -1,12 +1,17 @@
 """The Python calls that do what the commands of these names do. Importing them loads nothing heavy."""
 
-from collections.abc import Callable, Sequence
+import inspect
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from textwrap import fill
+from typing import TYPE_CHECKING, Any, TypeVar, Unpack
 
+from tuner.finalists.request import CONFIRM_SETTINGS, confirmation_config, make_request
 from tuner.run.folder import RunFolder
 from tuner.run.run import Run
-from tuner.settings.config import make_config
+from tuner.settings.config import SearchConfig, make_config
+from tuner.settings.declarations import DeclaredSetting, by_path, declared_settings, expand
+from tuner.settings.keywords import ConfirmKeywords, SearchKeywords
 from tuner.settings.space import SearchSpace
 
 if TYPE_CHECKING:
@@ -18,44 +23,47 @@ if TYPE_CHECKING:
     from tuner.run.events import SearchListener
 
 
+_Call = TypeVar("_Call", bound=Callable[..., Any])
+_SEARCH_SETTINGS = declared_settings(SearchConfig)
+
+
+def _with_settings(settings: Iterable[DeclaredSetting]) -> Callable[[_Call], _Call]:
+    """Gives a call its keywords in `help()` and in notebooks, as the settings declare them."""
+    shown = [each for each in settings if not each.setting.is_hidden]
+    parameters = [
+        inspect.Parameter(
+            each.keyword,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=None,
+            annotation=each.keyword_type,
+        )
+        for each in shown
+    ]
+    lines = [
+        fill(f"{each.keyword}: {each.description}", 100, subsequent_indent=" " * 8)
+        for each in shown
+    ]
+    doc = "\n    ".join(lines)
+    return lambda call: expand(call, parameters, doc=doc)
+
+
+@_with_settings(_SEARCH_SETTINGS)
 def search(
     space: str | Path | SearchSpace | dict[str, Any] | None = None,
     *,
-    data: str | Path | None = None,
-    text_column: str | None = None,
-    label_column: str | None = None,
-    tokens: str | None = None,
-    name: str | None = None,
-    out: str | Path | None = None,
-    trials: int | None = None,
-    time_budget: str | float | None = None,
-    max_epochs: int | None = None,
-    sample: int | None = None,
-    cpus_per_trial: float | None = None,
-    gpus_per_trial: float | str | None = None,
-    max_concurrent: int | None = None,
-    storage_path: str | Path | None = None,
-    retries: int | None = None,
-    epoch_timeout: str | float | None = None,
-    seed: int | None = None,
-    sampler: str | None = None,
-    pruner: str | None = None,
-    objectives: str | Sequence[str] | None = None,
-    tensorboard: bool | None = None,
-    mlflow: str | Path | None = None,
-    address: str | None = None,
     config: str | Path | None = None,
     progress: bool = True,
+    **settings: Unpack[SearchKeywords],
 ) -> Run:
     """Searches `space` for the best classifier of `data`; the same call again continues toward the budget.
 
     Args:
         space: a YAML file, a built-in space's name, or a space as a mapping.
-        data: a data set's name or a file.
-        objectives: the space's metric and a cost, such as `("val_accuracy", "weights")`.
-        progress: whether to print a line an event.
+        {settings}
+        config: a YAML file of these settings, such as a run's `run.yaml`; keywords win over it.
+        progress: whether to print a line per event.
 
-    The others are the options of `tuner search`; None is its default, or what `config` says.
+    A setting that is None is not given: its default holds, or what `config` says.
 
     Returns:
         The run: `.leaderboard()`, `.best`, `.pareto`, `.study`.
@@ -65,53 +73,21 @@ def search(
         SearchError: every trial failed in the same way.
         KeyboardInterrupt: interrupted; finished trials are kept.
     """
-    settings = make_config(
-        {
-            "space": str(space) if isinstance(space, Path) else space,
-            "data": {
-                "source": None if data is None else str(data),
-                "text_column": text_column,
-                "label_column": label_column,
-                "tokens": tokens,
-                "sample": sample,
-            },
-            "name": name,
-            "out": None if out is None else str(out),
-            "trials": trials,
-            "time_budget": time_budget,
-            "max_epochs": max_epochs,
-            "cpus_per_trial": cpus_per_trial,
-            "gpus_per_trial": gpus_per_trial,
-            "max_concurrent": max_concurrent,
-            "storage_path": None if storage_path is None else str(storage_path),
-            "retries": retries,
-            "epoch_timeout": epoch_timeout,
-            "seed": seed,
-            "sampler": sampler,
-            "pruner": pruner,
-            "objectives": objectives,
-            "tensorboard": tensorboard,
-            "mlflow": None if mlflow is None else str(mlflow),
-            "address": address,
-        },
+    asked = make_config(
+        {"space": space, **by_path(_SEARCH_SETTINGS, settings)},
         config_file=None if config is None else Path(config),
     )
     from tuner.execution.search import run_search
 
-    return run_to_end(lambda listener: run_search(settings, listener), progress=progress)
+    return run_to_end(lambda listener: run_search(asked, listener), progress=progress)
 
 
+@_with_settings(CONFIRM_SETTINGS)
 def confirm(
     run: str | Path | Run,
     *,
-    top: int = 5,
-    seeds: int = 5,
-    train_on: str = "train",
-    cpus_per_trial: float | None = None,
-    gpus_per_trial: float | str | None = None,
-    max_concurrent: int | None = None,
-    address: str | None = None,
     progress: bool = True,
+    **settings: Unpack[ConfirmKeywords],
 ) -> "pd.DataFrame":
     """Trains the best trials again with fresh seeds and ranks them on a split that the search never saw.
 
@@ -119,12 +95,10 @@ def confirm(
 
     Args:
         run: a run, or its folder.
-        top: trials to confirm; of two objectives, those on the front.
-        seeds: fresh seeds for each.
-        train_on: `train`, or `train+validation` for as many epochs as were best in the search.
-        progress: whether to print a line an event.
+        {settings}
+        progress: whether to print a line per event.
 
-    The others are as in `tuner.search`; None is what the run was searched with, of `max_concurrent` as many as fit.
+    A setting that is None is not given: its default holds.
 
     Returns:
         The rows of `finalists.csv`, best first.
@@ -134,17 +108,10 @@ def confirm(
         SearchError: every training failed in the same way.
         KeyboardInterrupt: interrupted; what is finished is kept.
     """
-    from tuner.finalists.request import confirmation_config, make_request
-
+    given = by_path(CONFIRM_SETTINGS, settings)
+    request = make_request(given)
     folder = RunFolder.existing(_place(run))
-    resources = {
-        "cpus_per_trial": cpus_per_trial,
-        "gpus_per_trial": gpus_per_trial,
-        "max_concurrent": max_concurrent,
-        "address": address,
-    }
-    config = confirmation_config(folder, resources)
-    request = make_request(top=top, seeds=seeds, train_on=train_on)
+    config = confirmation_config(folder, given)
     from tuner.data import load_dataset
     from tuner.finalists.confirmation import run_confirmation
     from tuner.finalists.ranking import finalists_frame, read_finalists
@@ -171,8 +138,9 @@ def test(
         run: a run that was confirmed, or its folder.
         finalist: its rank in `finalists.csv`.
         ensemble: averages so many finalists, from there on.
-        data: labelled rows of one's own instead of the test split, with their columns; those that the run has seen
-            are left out.
+        data: labelled rows instead of the run's own test split; those that the run has seen are left out.
+        text_column: column of their sequences; guessed if plain.
+        label_column: column of their labels; guessed if plain.
 
     Returns:
         What was measured (`.figures.accuracy`, `.low`, `.high`, …) and when the same was opened before. It is written

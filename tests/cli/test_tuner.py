@@ -22,8 +22,10 @@ def test_every_command_and_option_has_help(call: Call) -> None:
     for name, command in typer.main.get_command(cli.app).commands.items():  # type: ignore[attr-defined]
         shown = [option for option in command.params if not getattr(option, "hidden", False)]
         assert [option.name for option in shown if not option.help] == []
+        assert [option.help for option in shown if not option.help.endswith(".")] == []
         ended = call(name, "--help")
         assert (ended.code, ended.err) == (0, "")
+        assert "<" not in ended.out  # `<list[str]>`, where nothing else was written
         assert command.help.split()[0] in ended.out
 
 
@@ -48,15 +50,16 @@ def test_the_version_is_the_installed_one(call: Call, monkeypatch: pytest.Monkey
         (("confirm", "x", "--top", "0"), "--top: must be greater than or equal to 1, got '0'"),
         (
             ("confirm", "x", "--train-on", "all"),
-            "--train-on: must be one of 'train', 'train+validation', got 'all'",
+            "--train-on: must be 'train' or 'train+validation', got 'all'",
         ),
+        (("search", "--tensorboard=yes"), "--tensorboard: takes no value; leave it out"),
         (("train",), "CONFIG: is missing; see `tuner train --help`"),
         (("confirm", "a", "b c"), "b c: is one argument too many; put what has spaces"),
         (("search",), "a search needs a space; name a YAML file or a built-in, e.g. seed"),
         (("search", "sed"), "'sed' is neither a file nor a built-in space; did you mean seed?"),
         (
             ("search", "seed", "--trials", "0"),
-            "--trials: must be greater than or equal to 1, got 0",
+            "--trials: must be greater than or equal to 1, got '0'",
         ),
         (("search", "seed", "--time-budget", "0"), "--time-budget: must be above zero, got '0'"),
         (("search", "seed", "--name", "../x"), "--name: must be letters, digits"),

@@ -60,8 +60,8 @@ def test_a_share_that_cannot_be_is_refused_by_the_name_that_was_used(
 
 
 def test_a_request_is_five_finalists_of_five_seeds_unless_it_says_otherwise() -> None:
-    assert make_request() == Request(top=5, seeds=5, train_on=TrainOn.TRAIN)
-    assert make_request(top=1, train_on="train+validation").train_on is TrainOn.BOTH
+    assert make_request({}) == Request(top=5, seeds=5, train_on=TrainOn.TRAIN)
+    assert make_request({"top": 1, "train_on": "train+validation"}).train_on is TrainOn.BOTH
 
 
 @pytest.mark.parametrize(
@@ -74,4 +74,4 @@ def test_a_request_is_five_finalists_of_five_seeds_unless_it_says_otherwise() ->
 )
 def test_a_request_that_makes_no_sense_is_refused(given: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
-        make_request(**given)
+        make_request(given)

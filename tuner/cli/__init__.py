@@ -29,6 +29,7 @@ from tuner.cli import (
     train,
     watch,
 )
+from tuner.cli.commands import Command, Commands
 from tuner.cli.refusals import in_our_words
 from tuner.errors import SearchError, TunerError
 from tuner.execution.interrupts import Interrupted, StopRequested
@@ -36,30 +37,31 @@ from tuner.text import one_line
 
 app = typer.Typer(
     name="tuner",
+    cls=Commands,
     help="Finds good LSTM-family classifiers for your sequences.",
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
-app.command("search")(search.search)
-app.command("status")(status.status)
-app.command("watch")(watch.watch)
-app.command("dashboard")(dashboard.dashboard)
-app.command("stop")(stop.stop)
-app.command("submit")(submit.submit)
-app.command("fetch")(fetch.fetch)
-app.command("pack", hidden=True)(pack.pack)
-app.command("confirm")(confirm.confirm)
-app.command("test")(test.open_test_split)
-app.command("export")(export.export)
-app.command("predict")(predict.predict)
-app.command("train")(train.train)
-app.command("leaderboard")(leaderboard.leaderboard)
-app.command("report")(report.report)
-app.command("spaces")(spaces.spaces)
-app.command("data")(data.data)
-app.command("doctor")(doctor.doctor)
+app.command("search", cls=Command)(search.search)
+app.command("status", cls=Command)(status.status)
+app.command("watch", cls=Command)(watch.watch)
+app.command("dashboard", cls=Command)(dashboard.dashboard)
+app.command("stop", cls=Command)(stop.stop)
+app.command("submit", cls=Command)(submit.submit)
+app.command("fetch", cls=Command)(fetch.fetch)
+app.command("pack", cls=Command, hidden=True)(pack.pack)
+app.command("confirm", cls=Command)(confirm.confirm)
+app.command("test", cls=Command)(test.open_test_split)
+app.command("export", cls=Command)(export.export)
+app.command("predict", cls=Command)(predict.predict)
+app.command("train", cls=Command)(train.train)
+app.command("leaderboard", cls=Command)(leaderboard.leaderboard)
+app.command("report", cls=Command)(report.report)
+app.command("spaces", cls=Command)(spaces.spaces)
+app.command("data", cls=Command)(data.data)
+app.command("doctor", cls=Command)(doctor.doctor)
 
 
 @app.callback(invoke_without_command=True)

@@ -6,13 +6,14 @@ import typer
 
 
 def dashboard(
-    run: Annotated[str, typer.Argument(help="A run folder.")],
+    run: Annotated[str, typer.Argument(help="A run folder.", metavar="RUN")],
     port: Annotated[
         int | None,
         typer.Option(
             help="Port on 127.0.0.1; default 8080, or a free one where that is taken.",
             min=1,
             max=65535,
+            metavar="PORT",
         ),
     ] = None,
 ) -> int:

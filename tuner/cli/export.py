@@ -10,21 +10,24 @@ from tuner.export.formats import ExportFormat
 
 
 def export(
-    run: Annotated[str, typer.Argument(help="A run folder that was confirmed.")],
+    run: Annotated[str, typer.Argument(help="A run folder that was confirmed.", metavar="RUN")],
     finalist: Annotated[
-        int, typer.Option(help="Its rank in finalists.csv.", min=1, show_default=True)
+        int, typer.Option(help="Rank of the finalist in finalists.csv.", min=1, metavar="N")
     ] = 1,
     ensemble: Annotated[
         int,
-        typer.Option(help="Average so many finalists, from there on.", min=1, show_default=True),
+        typer.Option(help="Average so many finalists, from this rank on.", min=1, metavar="N"),
     ] = 1,
     format: Annotated[
         list[ExportFormat] | None,
         typer.Option(
-            help="Also for programs without tuner: savedmodel (TensorFlow) or onnx; may be given twice."
+            help="Also for programs without tuner: savedmodel (TensorFlow) or onnx; may be given twice.",
+            metavar="|".join(ExportFormat),
         ),
     ] = None,
-    out: Annotated[str | None, typer.Option(help="Folder to write; default RUN/model.")] = None,
+    out: Annotated[
+        str | None, typer.Option(help="Folder to write. Default: RUN/model.", metavar="PATH")
+    ] = None,
 ) -> None:
     """Write a finalist as a model: Keras file, vocabulary, classes, and a card that says how good it is."""
     from tuner.export.model import model_place

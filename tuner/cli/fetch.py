@@ -17,12 +17,13 @@ def fetch(
     run: Annotated[
         str,
         typer.Argument(
-            help="A run's name on the head, its folder there, or an s3:// URL and the like."
+            help="A run's name on the head, its folder there, or an s3:// URL and the like.",
+            metavar="RUN",
         ),
     ],
     cluster: options.Cluster = None,
     address: options.Address = None,
-    out: Annotated[str, typer.Option(help="Folder of the runs here.", show_default=True)] = "runs",
+    out: Annotated[str, typer.Option(help="Folder of the runs here.", metavar="PATH")] = "runs",
 ) -> None:
     """Bring a run home from a cluster: leaderboard, journal, curves, logs. Again, it brings what is new."""
     from tuner.execution.head import fetch_from_storage, head_at, run_on_head

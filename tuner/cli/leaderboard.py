@@ -20,14 +20,17 @@ class Format(StrEnum):
 
 def leaderboard(
     runs: Annotated[
-        list[str] | None, typer.Argument(help="Run folders; several are merged.")
+        list[str] | None, typer.Argument(help="Run folders; several are merged.", metavar="RUN")
     ] = None,
-    format: Annotated[
-        Format, typer.Option(help="How to print it.", show_default=True)
-    ] = Format.TABLE,
-    top: Annotated[int | None, typer.Option(help="So many rows only.", min=1)] = None,
+    format: Annotated[Format, typer.Option(help="How to print it.")] = Format.TABLE,
+    top: Annotated[
+        int | None, typer.Option(help="Print so many rows only.", min=1, metavar="N")
+    ] = None,
     sort: Annotated[
-        str | None, typer.Option(help="By this column; with - before it, largest first.")
+        str | None,
+        typer.Option(
+            help="Sort by this column; with - before it, largest first.", metavar="COLUMN"
+        ),
     ] = None,
     pareto: Annotated[
         bool, typer.Option("--pareto", help="Of two objectives: the trials on the front only.")

@@ -1,25 +1,60 @@
-"""Options and steps that several commands share."""
+"""Options and steps that several commands share. Those of settings are made from their declarations."""
 
+import inspect
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from types import FrameType
-from typing import Annotated
+from typing import Annotated, Any, TypeVar
 
 import typer
 
+from tuner.settings.declarations import DeclaredSetting, Group, expand
+
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+
 Cluster = Annotated[
     str | None,
-    typer.Option(help="The run is on the head of the cluster that `ray up` made of this file."),
+    typer.Option(
+        help="The run is on the head of the cluster that `ray up` made from this file.",
+        metavar="PATH",
+    ),
 ]
 
 
 Address = Annotated[
     str | None,
     typer.Option(
-        help="The run is on the head of the cluster whose dashboard is at this http:// address."
+        help="The run is on the head of the cluster whose dashboard is at this http:// address.",
+        metavar="URL",
     ),
 ]
+
+
+def with_settings(settings: Iterable[DeclaredSetting]) -> Callable[[_Command], _Command]:
+    """Gives a command, a function that takes `**settings`, an option per setting; what is not given is None.
+
+    The options pass on text as it was typed: the settings' model checks it, in the same words for every way in.
+    """
+    groups = list(Group)
+    ordered = sorted(settings, key=lambda each: groups.index(each.setting.group))
+    return lambda command: expand(command, map(_parameter, ordered))
+
+
+def _parameter(setting: DeclaredSetting) -> inspect.Parameter:
+    option = typer.Option(
+        f"{setting.flag}/--no-{setting.flag[2:]}" if setting.is_switch else setting.flag,
+        help=setting.description,
+        metavar=setting.metavar,
+        hidden=setting.setting.is_hidden,
+        rich_help_panel=setting.setting.group,
+    )
+    return inspect.Parameter(
+        setting.keyword,
+        inspect.Parameter.KEYWORD_ONLY,
+        default=None,
+        annotation=Annotated[bool | None if setting.is_switch else str | None, option],
+    )
 
 
 def is_elsewhere(cluster: str | None, address: str | None) -> bool:
@@ -51,19 +86,3 @@ def exit_on_sigterm() -> None:
         sys.exit(128 + number)
 
     signal.signal(signal.SIGTERM, leave)
-
-
-CpusPerTrial = Annotated[float | None, typer.Option(help="CPUs a trial; default 1.")]
-
-
-GpusPerTrial = Annotated[
-    str | None,
-    typer.Option(
-        help="GPUs a trial, fractions allowed, or auto: as many trials as fit; default 0."
-    ),
-]
-
-
-MaxConcurrent = Annotated[
-    int | None, typer.Option(help="Most trials at once; default as many as fit.")
-]

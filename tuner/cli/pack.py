@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 
-def pack(run: Annotated[str, typer.Argument(help="A run folder.")]) -> None:
+def pack(run: Annotated[str, typer.Argument(help="A run folder.", metavar="RUN")]) -> None:
     """Print a run folder as text, for `tuner fetch`."""
     from tuner.execution.head import pack as packed
     from tuner.run.folder import RunFolder

@@ -12,16 +12,24 @@ _OTHER_FORMS = {".parquet", ".xlsx", ".xls", ".json", ".jsonl", ".ndjson", ".tsv
 
 
 def predict(
-    model: Annotated[str, typer.Argument(help="A folder that `tuner export` made.")],
-    texts: Annotated[list[str] | None, typer.Argument(help="Texts to classify.")] = None,
+    model: Annotated[
+        str, typer.Argument(help="A folder that `tuner export` made.", metavar="MODEL")
+    ],
+    texts: Annotated[
+        list[str] | None, typer.Argument(help="Texts to classify.", metavar="TEXT")
+    ] = None,
     input: Annotated[
-        Path | None, typer.Option(help="A CSV, TSV, JSON lines or Parquet file of texts instead.")
+        Path | None,
+        typer.Option(
+            help="A CSV, TSV, JSON lines or Parquet file of texts instead.", metavar="PATH"
+        ),
     ] = None,
     output: Annotated[
-        Path | None, typer.Option(help="The CSV to write; default the screen.")
+        Path | None, typer.Option(help="The CSV to write. Default: the screen.", metavar="PATH")
     ] = None,
     text_column: Annotated[
-        str | None, typer.Option(help="Column of the texts; guessed if plain.")
+        str | None,
+        typer.Option(help="Column of the texts. Default: guessed if plain.", metavar="NAME"),
     ] = None,
 ) -> None:
     """Classify texts with an exported model: the likeliest class, and every class's probability."""

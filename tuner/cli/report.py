@@ -20,21 +20,25 @@ class Format(StrEnum):
 
 def report(
     runs: Annotated[
-        list[str] | None, typer.Argument(help="Run folders; several are compared.")
+        list[str] | None, typer.Argument(help="Run folders; several are compared.", metavar="RUN")
     ] = None,
     out: Annotated[
         str | None,
         typer.Option(
-            help="File to write; of figures, a folder. Default RUN/report.html, RUN/figures; Markdown is printed."
+            help="File to write; of figures, a folder. Default RUN/report.html, RUN/figures; Markdown is printed.",
+            metavar="PATH",
         ),
     ] = None,
     format: Annotated[
         Format,
-        typer.Option(help="One HTML page, Markdown, or figures as files.", show_default=True),
+        typer.Option(help="One HTML page, Markdown, or figures as files."),
     ] = Format.HTML,
     figure: Annotated[
         list[str] | None,
-        typer.Option(help="This figure only; again for several. Not for html, markdown."),
+        typer.Option(
+            help="Write this figure only; may be given several times. Not for html and markdown.",
+            metavar="NAME",
+        ),
     ] = None,
 ) -> None:
     """Write what runs came to: a page of figures and words, Markdown, or the figures as files."""

@@ -7,7 +7,8 @@ import typer
 
 def spaces(
     name: Annotated[
-        str | None, typer.Argument(help="A built-in space, or a file to check.")
+        str | None,
+        typer.Argument(help="A built-in space, or a file to check.", metavar="NAME|PATH"),
     ] = None,
     parameters: Annotated[
         bool, typer.Option("--parameters", help="List everything that a space may vary.")

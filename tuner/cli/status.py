@@ -16,10 +16,10 @@ class Format(StrEnum):
 
 
 def status(
-    run: Annotated[str, typer.Argument(help="A run folder; on a cluster, a run's name.")],
-    format: Annotated[
-        Format, typer.Option(help="How to print it.", show_default=True)
-    ] = Format.TEXT,
+    run: Annotated[
+        str, typer.Argument(help="A run folder; on a cluster, the name of a run.", metavar="RUN")
+    ],
+    format: Annotated[Format, typer.Option(help="How to print it.")] = Format.TEXT,
     cluster: options.Cluster = None,
     address: options.Address = None,
 ) -> int:

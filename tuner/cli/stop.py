@@ -9,8 +9,12 @@ from tuner.errors import ConfigError
 
 
 def stop(
-    run: Annotated[str, typer.Argument(help="A run folder; on a cluster, a run's name.")],
-    timeout: Annotated[str, typer.Option(help="Wait so long for the search to end.")] = "60s",
+    run: Annotated[
+        str, typer.Argument(help="A run folder; on a cluster, the name of a run.", metavar="RUN")
+    ],
+    timeout: Annotated[
+        str, typer.Option(help="Wait so long for the search to end.", metavar="TIME")
+    ] = "60s",
     cluster: options.Cluster = None,
     address: options.Address = None,
 ) -> int:

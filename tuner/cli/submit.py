@@ -9,9 +9,12 @@ import typer
 
 
 def submit(
-    config: Annotated[Path, typer.Argument(help="A YAML file of the settings of `tuner search`.")],
+    config: Annotated[
+        Path,
+        typer.Argument(help="A YAML file of the settings of `tuner search`.", metavar="CONFIG"),
+    ],
     address: Annotated[
-        str, typer.Option(help="The cluster's dashboard, e.g. http://localhost:8265.")
+        str, typer.Option(help="The cluster's dashboard.", metavar="URL")
     ] = "http://localhost:8265",
     detach: Annotated[
         bool, typer.Option("--detach", help="Return at once instead of showing the search.")

@@ -4,37 +4,41 @@ from typing import Annotated
 
 import typer
 
-from tuner.cli.options import exit_on_sigterm
+from tuner.cli.options import exit_on_sigterm, with_settings
+from tuner.settings.config import DataConfig
+from tuner.settings.declarations import by_path, declared_settings, validated
+
+_SETTINGS = [
+    setting.with_default("the run's own test split") if setting.keyword == "data" else setting
+    for setting in declared_settings(DataConfig)
+    if setting.keyword in ("data", "text_column", "label_column")
+]
 
 
+@with_settings(_SETTINGS)
 def open_test_split(
-    run: Annotated[str, typer.Argument(help="A run folder that was confirmed.")],
+    run: Annotated[str, typer.Argument(help="A run folder that was confirmed.", metavar="RUN")],
     finalist: Annotated[
-        int, typer.Option(help="Its rank in finalists.csv.", min=1, show_default=True)
+        int, typer.Option(help="Rank of the finalist in finalists.csv.", min=1, metavar="N")
     ] = 1,
     ensemble: Annotated[
         int,
-        typer.Option(help="Average so many finalists, from there on.", min=1, show_default=True),
+        typer.Option(help="Average so many finalists, from this rank on.", min=1, metavar="N"),
     ] = 1,
-    data: Annotated[
-        str | None, typer.Option(help="Labelled rows instead of the run's own test split.")
-    ] = None,
-    text_column: Annotated[str | None, typer.Option(help="Column of their sequences.")] = None,
-    label_column: Annotated[str | None, typer.Option(help="Column of their labels.")] = None,
+    **settings: object,
 ) -> None:
     """Open the test split: what a finalist is worth on sequences that no part of the run has seen."""
     from tuner.finalists.choice import FinalistChoice, load_chosen
     from tuner.finalists.testing import open_test
-    from tuner.settings.config import DataConfig
     from tuner.terminal.finalists import opening_lines, since_lines
     from tuner.terminal.tables import plain_console, printable
 
     exit_on_sigterm()
     chosen = load_chosen(run, FinalistChoice(finalist, ensemble))
-    asked = None
-    if data is not None:
-        asked = DataConfig(source=data, text_column=text_column, label_column=label_column)
-    opening = open_test(chosen, asked)
+    rows = None
+    if settings["data"] is not None:
+        rows = validated(DataConfig, by_path(_SETTINGS, settings), "flags")
+    opening = open_test(chosen, rows)
     console = plain_console()
     written = f"Written down in {chosen.folder.tests}"
     for line in (*opening_lines(opening), *since_lines(chosen), written):

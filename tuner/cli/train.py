@@ -6,74 +6,38 @@ from typing import Annotated
 
 import typer
 
-from tuner.cli.options import exit_on_sigterm
+from tuner.cli.options import exit_on_sigterm, with_settings
 from tuner.errors import ConfigError
-from tuner.settings.config import TokenMode
+from tuner.training.single.settings import TRAIN_SETTINGS, make_settings
 
 
+@with_settings(TRAIN_SETTINGS)
 def train(
     configurations: Annotated[
         list[str],
         typer.Argument(
-            metavar="CONFIG…",
+            metavar="CONFIG",
             help="Rows of leaderboards (RUN:17, a trial's number), or parameters (lstm_units=64 …); "
             "in quotes, a configuration of its own.",
         ),
     ],
-    data: Annotated[
-        str | None,
-        typer.Option(help="A data set's name or a file, for parameters; default imdb-train."),
-    ] = None,
-    text_column: Annotated[str | None, typer.Option(help="Column of the sequences.")] = None,
-    label_column: Annotated[str | None, typer.Option(help="Column of the labels.")] = None,
-    tokens: Annotated[
-        str | None, typer.Option(help=f"{'|'.join(TokenMode)}; default words.")
-    ] = None,
-    sample: Annotated[
-        int | None, typer.Option(help="Use so many rows of the data, drawn per class.")
-    ] = None,
-    epochs: Annotated[
-        int | None, typer.Option(help="Epochs to train; default the row's, or 9.")
-    ] = None,
-    seed: Annotated[
-        int | None,
-        typer.Option(
-            help="The seed of a search whose trial this could be; default the row's, or 0."
-        ),
-    ] = None,
-    cpus: Annotated[
-        float | None, typer.Option(help="CPUs to train on; default the row's, or 1.")
-    ] = None,
-    gpus: Annotated[
-        str | None, typer.Option(help="GPUs, fractions allowed; default the row's, or 0.")
-    ] = None,
+    *,
     out: Annotated[
-        str | None, typer.Option(help="Folder to write the model to, for `tuner predict`.")
+        str | None,
+        typer.Option(help="Folder to write the model to, for `tuner predict`.", metavar="PATH"),
     ] = None,
+    **settings: object,
 ) -> int:
     """Train one configuration without a search; a leaderboard's row again, with its seed, to see the same figures."""
     from tuner.export.model import check_writable, model_place
     from tuner.export.single import export_training
     from tuner.terminal import single
     from tuner.terminal.tables import plain_console, printable
-    from tuner.training.single.configurations import make_settings, read_configurations
+    from tuner.training.single.configurations import read_configurations
     from tuner.training.single.training import load_data, prepare
     from tuner.training.single.training import train as train_one
 
-    settings = make_settings(
-        data={
-            "source": data,
-            "text_column": text_column,
-            "label_column": label_column,
-            "tokens": tokens,
-            "sample": sample,
-        },
-        epochs=epochs,
-        seed=seed,
-        cpus=cpus,
-        gpus=gpus,
-    )
-    wanted = read_configurations(configurations, settings)
+    wanted = read_configurations(configurations, make_settings(settings))
     exit_on_sigterm()
     place = None if out is None else model_place(out)
     if place is not None:

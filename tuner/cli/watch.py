@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 
-def watch(run: Annotated[str, typer.Argument(help="A run folder.")]) -> int:
+def watch(run: Annotated[str, typer.Argument(help="A run folder.", metavar="RUN")]) -> int:
     """Show a run that searches elsewhere as its own terminal does, until it ends. Ctrl-C ends the watching only."""
     from tuner.run.folder import RunFolder
     from tuner.run.state import read_run_state

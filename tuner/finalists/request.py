@@ -2,15 +2,15 @@
 
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import Literal
+from typing import Annotated
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
-from tuner.errors import ConfigError
 from tuner.run.folder import RunFolder
 from tuner.run.run_file import read_run_file
 from tuner.settings.config import PrunerName, SearchConfig, make_config
-from tuner.settings.validation import Strict, first_problem
+from tuner.settings.declarations import Group, Names, Setting, declared_settings, validated
+from tuner.settings.validation import Strict
 
 _OF_SEARCHES = ("tensorboard", "mlflow")  # finalists would be further trials of the same numbers
 
@@ -23,35 +23,63 @@ class TrainOn(StrEnum):
 
 
 class Request(Strict):
-    """Whom a confirmation trains, how often, and on what."""
+    """Which trials a confirmation trains, how often, and on what."""
 
-    top: int = Field(5, ge=1)  # finalists
-    seeds: int = Field(5, ge=1)  # trials of each
-    train_on: TrainOn = TrainOn.TRAIN
+    top: Annotated[
+        int,
+        Field(ge=1),
+        Setting(Group.BUDGET, "Best trials to confirm; of two objectives, those on the front", "N"),
+    ] = 5
+    seeds: Annotated[int, Field(ge=1), Setting(Group.BUDGET, "Fresh seeds per trial", "N")] = 5
+    train_on: Annotated[
+        TrainOn,
+        Setting(
+            Group.DATA,
+            "What finalists learn from; train+validation trains for as many epochs as were best in the search",
+        ),
+    ] = TrainOn.TRAIN
 
 
-def make_request(**given: object) -> Request:
-    """The request with these fields.
+_REQUEST = declared_settings(Request)
+# Settings of the search that the machine that confirms has its own of, and what holds if nothing is asked for.
+_RESOURCES = {
+    "cpus_per_trial": "as in the search",
+    "gpus_per_trial": "as in the search",
+    "max_concurrent": "as many as fit",
+    "address": "this machine alone",
+}
+CONFIRM_SETTINGS = (
+    *_REQUEST,
+    *(
+        setting.with_default(_RESOURCES[setting.keyword])
+        for setting in declared_settings(SearchConfig)
+        if setting.keyword in _RESOURCES
+    ),
+)
+
+
+def make_request(settings: Mapping[str, object], names: Names = "keywords") -> Request:
+    """The request in `settings`, which may hold other settings of a confirmation, too; None is not given.
 
     Raises:
         ConfigError: in one line, which breaks which rule.
     """
-    try:
-        return Request.model_validate(given)
-    except ValidationError as cause:
-        raise ConfigError(first_problem(cause)) from cause
+    keywords = [
+        setting.keyword for setting in _REQUEST if settings.get(setting.keyword) is not None
+    ]
+    return validated(Request, {keyword: settings[keyword] for keyword in keywords}, names)
 
 
 def confirmation_config(
     folder: RunFolder,
-    resources: Mapping[str, object],
-    names: Literal["flags", "keywords"] = "keywords",
+    settings: Mapping[str, object],
+    names: Names = "keywords",
 ) -> SearchConfig:
     """The run's own settings, but for where it lies and what trains it.
 
     Args:
-        resources: settings of `SearchConfig` that this machine has its own of: CPUs, GPUs, an address.
-        names: how they are called in messages.
+        settings: those that this machine has its own of (CPUs, GPUs, an address), among others; None is not given.
+        names: how messages call them.
 
     Raises:
         ConfigError: one of them breaks a rule.
@@ -63,12 +91,12 @@ def confirmation_config(
     if recorded.storage_path is not None:
         # What an interrupted search left there is not ours to remove.
         update["storage_path"] = f"{recorded.storage_path}/confirmation"
-    given = {name: value for name, value in resources.items() if value is not None}
-    settings = {
+    given = {name: settings[name] for name in _RESOURCES if settings.get(name) is not None}
+    asked = {
         **recorded.model_dump(exclude={"space", "time_budget", "max_concurrent", *_OF_SEARCHES}),
         **update,
         "space": recorded.space,
         "pruner": PrunerName.NONE,
         **given,
     }
-    return make_config(settings, names=names)
+    return make_config(asked, names=names)

@@ -6,13 +6,12 @@ Flags, keywords and `run.yaml` all become these models. Must not import Ray, Ker
 import math
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import (
-    AfterValidator,
     BeforeValidator,
     Field,
     ValidationError,
@@ -22,10 +21,11 @@ from pydantic import (
 
 from tuner.errors import ConfigError
 from tuner.settings.builtin import find_space
+from tuner.settings.declarations import Group, Names, Setting, declared_settings, setting_at
 from tuner.settings.durations import Duration
 from tuner.settings.metric import MetricName
 from tuner.settings.objectives import Cost, Objectives, parse_objectives
-from tuner.settings.places import _place, _tracking_place, working_copy
+from tuner.settings.places import PathText, Place, TrackingPlace, working_copy
 from tuner.settings.space import SearchSpace
 from tuner.settings.validation import Strict, first_problem
 from tuner.settings.yaml_files import read_yaml
@@ -91,18 +91,41 @@ def parse_gpus(given: object) -> float | Literal["auto"]:
     return gpus
 
 
-GpusPerTrial = Annotated[float | Literal["auto"], BeforeValidator(parse_gpus)]
-TwoObjectives = Annotated[tuple[MetricName, Cost], BeforeValidator(parse_objectives)]
+GpusPerTrial = Annotated[
+    float | Literal["auto"], BeforeValidator(parse_gpus, json_schema_input_type=float | str)
+]
+TwoObjectives = Annotated[
+    tuple[MetricName, Cost],
+    BeforeValidator(parse_objectives, json_schema_input_type=str | Sequence[str]),
+]
+
+
+Seed = Annotated[
+    int, Field(ge=0, lt=2**31), Setting(Group.SEARCH, "Seed of splits, sampler and trials", "N")
+]
 
 
 class DataConfig(Strict):
     """Which sequences to learn from. Lists of integers (JSON lines, Parquet) need no token mode."""
 
-    source: str = Field("imdb-train", description="a data set's name or a file's path")
-    text_column: str | None = Field(None, description="column of the sequences; guessed if plain")
-    label_column: str | None = Field(None, description="column of the labels; guessed if plain")
-    tokens: TokenMode = Field(TokenMode.WORDS, description="words, characters or symbols")
-    sample: int | None = Field(None, ge=1, description="rows to use, drawn per class; default all")
+    source: Annotated[
+        PathText,
+        Setting(
+            Group.DATA, "A data set's name or a file: see `tuner data`", "NAME|PATH", name="data"
+        ),
+    ] = "imdb-train"
+    text_column: Annotated[
+        str | None, Setting(Group.DATA, "Column of the sequences", "NAME", unset="guessed if plain")
+    ] = None
+    label_column: Annotated[
+        str | None, Setting(Group.DATA, "Column of the labels", "NAME", unset="guessed if plain")
+    ] = None
+    tokens: Annotated[TokenMode, Setting(Group.DATA, "How text becomes tokens")] = TokenMode.WORDS
+    sample: Annotated[
+        int | None,
+        Field(ge=1),
+        Setting(Group.DATA, "Use so many rows, drawn per class", "N", unset="all"),
+    ] = None
 
 
 class SearchConfig(Strict):
@@ -110,25 +133,113 @@ class SearchConfig(Strict):
 
     space: SearchSpace
     data: DataConfig = DataConfig()
-    name: str | None = Field(None, pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=100)
-    out: Annotated[str, AfterValidator(_place)] = "runs"
-    trials: int | None = Field(None, ge=1)
-    time_budget: Duration | None = None
-    max_epochs: int | None = Field(None, ge=1)
-    cpus_per_trial: float = Field(1.0, ge=0.001)  # Ray counts ten-thousandths
-    gpus_per_trial: GpusPerTrial = 0.0
-    max_concurrent: int | None = Field(None, ge=1)
-    storage_path: Annotated[str, AfterValidator(_place)] | None = None
-    retries: int = Field(2, ge=0, le=100)
-    epoch_timeout: Duration | None = None
-    seed: int = Field(0, ge=0, lt=2**31)
-    sampler: SamplerName = SamplerName.TPE
-    objectives: TwoObjectives | None = None  # besides the space's metric, a cost to keep low
-    pruner: PrunerName = Field(default_factory=_default_pruner)
-    tensorboard: bool = False
-    mlflow: Annotated[str, AfterValidator(_tracking_place)] | None = None
-    address: str | None = None
-    trainer: TrainerName = TrainerName.KERAS
+    name: Annotated[
+        str | None,
+        Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=100),
+        Setting(Group.TRACKING, "Name of the run", "NAME", unset="made of space and data"),
+    ] = None
+    out: Annotated[Place, Setting(Group.TRACKING, "Folder or URL of the runs", "PATH|URL")] = "runs"
+    trials: Annotated[
+        int | None,
+        Field(ge=1),
+        Setting(
+            Group.BUDGET,
+            "Stop at so many finished trials",
+            "N",
+            unset=f"{DEFAULT_TRIALS}, or no limit with a time budget",
+        ),
+    ] = None
+    time_budget: Annotated[
+        Duration | None, Setting(Group.BUDGET, "Stop after so long, such as 30m or 1h30m", "TIME")
+    ] = None
+    max_epochs: Annotated[
+        int | None,
+        Field(ge=1),
+        Setting(Group.BUDGET, "Most epochs of a trial", "N", unset="the space's"),
+    ] = None
+    cpus_per_trial: Annotated[
+        float, Field(ge=0.001), Setting(Group.RESOURCES, "CPUs per trial", "N")
+    ] = 1.0  # Ray counts ten-thousandths
+    gpus_per_trial: Annotated[
+        GpusPerTrial,
+        Setting(
+            Group.RESOURCES,
+            "GPUs per trial, fractions allowed; auto runs as many trials on a GPU as fit",
+            "N|auto",
+        ),
+    ] = 0.0
+    max_concurrent: Annotated[
+        int | None,
+        Field(ge=1),
+        Setting(Group.RESOURCES, "Most trials at once", "N", unset="as many as fit"),
+    ] = None
+    storage_path: Annotated[
+        Place | None,
+        Setting(
+            Group.RESOURCES,
+            "Folder or URL that all nodes share; interrupted trials continue from their last epoch",
+            "PATH|URL",
+        ),
+    ] = None
+    retries: Annotated[
+        int,
+        Field(ge=0, le=100),
+        Setting(
+            Group.RESOURCES,
+            "Most times that a trial runs again after its process died or hung",
+            "N",
+        ),
+    ] = 2
+    epoch_timeout: Annotated[
+        Duration | None,
+        Setting(
+            Group.RESOURCES,
+            "Longest epoch, such as 30m; a trial that takes longer counts as hanging",
+            "TIME",
+            unset="ten times the slowest so far",
+        ),
+    ] = None
+    seed: Seed = 0
+    sampler: Annotated[
+        SamplerName, Setting(Group.SEARCH, "How the next configuration is chosen")
+    ] = SamplerName.TPE
+    objectives: Annotated[
+        TwoObjectives | None,
+        Setting(
+            Group.SEARCH,
+            f"Keep a cost low, too: the space's metric and {' or '.join(Cost)}. Nothing is pruned then",
+            "METRIC,COST",
+        ),
+    ] = None
+    pruner: Annotated[
+        PrunerName,
+        Setting(
+            Group.SEARCH,
+            "How unpromising trials are stopped",
+            unset="halving, or none with two objectives",
+        ),
+    ] = Field(default_factory=_default_pruner)
+    tensorboard: Annotated[
+        bool, Setting(Group.TRACKING, "Write TensorBoard's event files into the run folder")
+    ] = False
+    mlflow: Annotated[
+        TrackingPlace | None,
+        Setting(
+            Group.TRACKING,
+            "Log every trial to MLflow: a server's http address, or a SQLite file's path",
+            "URL|PATH",
+        ),
+    ] = None
+    address: Annotated[
+        str | None,
+        Setting(Group.RESOURCES, "A running Ray cluster", "ADDRESS", unset="this machine alone"),
+    ] = None
+    trainer: Annotated[
+        TrainerName,
+        Setting(
+            Group.SEARCH, "What a trial does; toy rehearses a search in seconds", is_hidden=True
+        ),
+    ] = TrainerName.KERAS
 
     @field_validator("objectives")
     @classmethod
@@ -217,14 +328,14 @@ def make_config(
     settings: Mapping[str, Any],
     *,
     config_file: Path | None = None,
-    names: Literal["flags", "keywords"] = "keywords",
+    names: Names = "keywords",
 ) -> SearchConfig:
     """The search that is asked for: `settings` win over `config_file`.
 
     Args:
         settings: fields of `SearchConfig`, those of `DataConfig` under `data` as a mapping; None is not given.
         config_file: a YAML file of the same fields, such as the `run.yaml` of an earlier run.
-        names: how fields are called in messages, `--max-epochs` or `max_epochs`.
+        names: how messages call settings.
 
     Raises:
         ConfigError, SpaceError: in one line, which setting breaks which rule.
@@ -243,22 +354,18 @@ def make_config(
     space = merged.get("space")
     if space is None:
         raise ConfigError("a search needs a space; name a YAML file or a built-in, e.g. seed")
-    if isinstance(space, str):
-        merged["space"] = find_space(space)
+    if isinstance(space, str | Path):
+        merged["space"] = find_space(str(space))
     elif not isinstance(space, SearchSpace):
         merged["space"] = SearchSpace.from_mapping(space, f"{where}: space" if where else "space")
     try:
         return SearchConfig.model_validate(merged)
     except ValidationError as cause:
         problem = first_problem(cause, known=SearchConfig.model_fields)
-        *parents, field = (str(part) for part in cause.errors()[0]["loc"])
-        given_here = (settings.get("data") or {}) if parents else settings
-        if given_here.get(field) is not None:
-            where = ""
-            if names == "flags":
-                flag = "--data" if field == "source" else "--" + field.replace("_", "-")
-                problem = f"{flag}: {first_problem(cause, field=False)}"
-        raise ConfigError(f"{where}: {problem}" if where else problem) from cause
+        setting = setting_at(declared_settings(SearchConfig), problem.location)
+        if setting is not None and setting.value_in(settings) is not None:
+            raise ConfigError(f"{setting.named(names)}: {problem.rule}") from cause
+        raise ConfigError(f"{where}: {problem}" if where else str(problem)) from cause
 
 
 def _read_settings(path: Path) -> dict[str, Any]:

@@ -37,4 +37,8 @@ def _exact_duration(seconds: float) -> str | float:
     return text if seconds == whole > 0 and parse_duration(text) == whole else seconds
 
 
-Duration = Annotated[float, BeforeValidator(parse_duration), PlainSerializer(_exact_duration)]
+Duration = Annotated[
+    float,
+    BeforeValidator(parse_duration, json_schema_input_type=str | float),
+    PlainSerializer(_exact_duration),
+]

@@ -4,6 +4,9 @@ import hashlib
 import os
 import re
 from pathlib import Path
+from typing import Annotated
+
+from pydantic import AfterValidator, BeforeValidator
 
 from tuner.files import cache_root
 from tuner.storage import is_url
@@ -30,8 +33,7 @@ def absolute(place: str) -> str:
     return place if is_url(place) else os.path.abspath(os.path.expanduser(place))
 
 
-def _place(place: str) -> str:
-    """A path, or a URL with a bucket or host in it."""
+def _path_or_url(place: str) -> str:
     if re.match(r"[A-Za-z][A-Za-z0-9+.-]*:/", place) and not re.match(
         r"[a-z0-9+]+://[^/]|file:///[^/]", place
     ):
@@ -65,3 +67,14 @@ def tracking_uri(place: str) -> str:
 def _tracking_place(place: str) -> str:
     tracking_uri(_utf8(place))
     return place
+
+
+def _as_text(path: object) -> object:
+    return str(path) if isinstance(path, Path) else path
+
+
+PathText = Annotated[str, BeforeValidator(_as_text, json_schema_input_type=str | Path)]
+# A path, or a URL with a bucket or host in it.
+Place = Annotated[PathText, AfterValidator(_path_or_url)]
+# What `tracking_uri` takes.
+TrackingPlace = Annotated[PathText, AfterValidator(_tracking_place)]

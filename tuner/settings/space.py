@@ -275,4 +275,4 @@ def _check_parameter(where: str, architecture: str, name: str, parameter: Parame
             # Validated beside the custom ones, so that one field at a time is looked at.
             Hyperparameters.model_validate({"architecture": architecture, name: value})
         except ValidationError as cause:
-            raise ValueError(f"{where}: {first_problem(cause, field=False)}") from cause
+            raise ValueError(f"{where}: {first_problem(cause).rule}") from cause

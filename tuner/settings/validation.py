@@ -2,6 +2,7 @@
 
 import difflib
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -11,12 +12,10 @@ from tuner.text import one_line
 # A parameter's form stands in pydantic's locations (discriminated union) but nowhere in the user's file:
 # its place below each section.
 _FORM_AT = {"shared": 2, "architectures": 3}
-_FORMS = {
+_KINDS = {
     "tuple_type": "a list",
     "dict_type": "a mapping",
     "one_value": "one finite number, text, true or false",
-}
-_NUMBERS = {
     "int_parsing": "a whole number",
     "int_type": "a whole number",
     "int_from_float": "a whole number",
@@ -34,41 +33,52 @@ class Strict(BaseModel):
     )
 
 
-def first_problem(error: ValidationError, *, field: bool = True, known: Iterable[str] = ()) -> str:
-    """The first problem of `error`, as `field: rule, got value`.
+@dataclass(frozen=True)
+class Problem:
+    """A value that breaks a rule; as text `field: rule, got value`."""
+
+    location: tuple[int | str, ...]  # in the model
+    rule: str  # what must hold, and what was given
+
+    def __str__(self) -> str:
+        where = one_line(_where(self.location))
+        return f"{where}: {self.rule}" if where else self.rule
+
+
+def first_problem(error: ValidationError, *, known: Iterable[str] = ()) -> Problem:
+    """The first problem of `error`.
 
     Args:
-        field: whether to begin with the field's name.
         known: keys to choose a suggestion from when a top-level key is unknown.
     """
     problem = _first(error)
-    location = problem["loc"]
-    where = _where(location) if field else ""
-    if problem["type"] == "value_error":  # raised by our own validators: says everything but where
-        rule = str(problem["ctx"]["error"])
-    elif problem["type"] == "extra_forbidden":
-        near = (
-            difflib.get_close_matches(str(location[-1]), known, n=1) if len(location) == 1 else []
-        )
-        rule = f"unknown key; did you mean {near[0]}?" if near else "unknown key; remove it"
-    elif problem["type"] == "missing":
-        rule = "is missing; add it"
-    elif problem["type"] == "string_pattern_mismatch":
-        rule = f"must be letters, digits, '.', '_' or '-', got {_short(problem.get('input'))}"
-    elif problem["type"] == "too_short":
-        rule = f"needs at least {problem['ctx']['min_length']}, got {_short(problem.get('input'))}"
-    elif problem["type"] == "too_long":
-        rule = f"takes at most {problem['ctx']['max_length']}, got {_short(problem.get('input'))}"
-    elif problem["type"] in _FORMS:
-        rule = f"must be {_FORMS[problem['type']]}, got {_short(problem.get('input'))}"
-    elif problem["type"] in _NUMBERS:
-        rule = f"must be {_NUMBERS[problem['type']]}, got {_short(problem.get('input'))}"
-    elif problem["type"] == "parameter":
-        rule = f"{problem['msg']}, got {_short(problem.get('input'))}"
-    else:
-        message = problem["msg"].replace("Input should", "must")
-        rule = f"{message[:1].lower()}{message[1:]}, got {_short(problem.get('input'))}"
-    return one_line(f"{where}: {rule}" if where else rule)
+    return Problem(problem["loc"], one_line(_rule(problem, known)))
+
+
+def _rule(problem: Any, known: Iterable[str]) -> str:
+    location, kind = problem["loc"], problem["type"]
+    given = f"got {_short(problem.get('input'))}"
+    match kind:
+        case "value_error":  # raised by our own validators: says everything but where
+            return str(problem["ctx"]["error"])
+        case "extra_forbidden":
+            near = difflib.get_close_matches(str(location[-1]), known, n=1)
+            is_misspelt = near and len(location) == 1
+            return f"unknown key; {f'did you mean {near[0]}?' if is_misspelt else 'remove it'}"
+        case "missing":
+            return "is missing; add it"
+        case "string_pattern_mismatch":
+            return f"must be letters, digits, '.', '_' or '-', {given}"
+        case "too_short":
+            return f"needs at least {problem['ctx']['min_length']}, {given}"
+        case "too_long":
+            return f"takes at most {problem['ctx']['max_length']}, {given}"
+        case "parameter":
+            return f"{problem['msg']}, {given}"
+    if kind in _KINDS:
+        return f"must be {_KINDS[kind]}, {given}"
+    message = problem["msg"].replace("Input should", "must")
+    return f"{message[:1].lower()}{message[1:]}, {given}"
 
 
 def _first(error: ValidationError) -> Any:

@@ -13,7 +13,8 @@ from tuner.run.status import TrialStatus
 from tuner.settings.config import make_config
 from tuner.settings.space import SearchSpace
 from tuner.training.seeds import derive_seed
-from tuner.training.single.configurations import Settings, make_settings, read_configurations
+from tuner.training.single.configurations import read_configurations
+from tuner.training.single.settings import Settings, make_settings
 
 
 @pytest.fixture
@@ -140,13 +141,13 @@ def test_rows_that_cannot_be_trained_are_refused(run: str, tmp_path: Path) -> No
         ({"epochs": 0}, "--epochs: must be greater than or equal to 1, got 0"),
         ({"seed": -1}, "--seed: must be greater than or equal to 0, got -1"),
         ({"gpus": "some"}, "--gpus: must be a number or auto, got 'some'"),
-        ({"data": {"sample": 0}}, "--sample: must be greater than or equal to 1, got 0"),
-        ({"data": {"tokens": "bytes"}}, "--tokens: must be 'words'"),
+        ({"sample": 0}, "--sample: must be greater than or equal to 1, got 0"),
+        ({"tokens": "bytes"}, "--tokens: must be 'words'"),
     ],
 )
 def test_settings_out_of_bounds_are_refused(given: dict[str, Any], message: str) -> None:
     with pytest.raises(UsageError, match=message):
-        make_settings(**{"data": {}, **given})
+        make_settings(given)
 
 
 @pytest.mark.parametrize(
@@ -164,6 +165,6 @@ def test_what_is_no_configuration_is_refused_with_what_to_write(
 
 
 def test_data_of_a_row_is_refused_by_the_flag_that_was_typed(run: str) -> None:
-    settings = make_settings(data={"sample": 5, "source": None})
+    settings = make_settings({"sample": "5", "data": None})
     with pytest.raises(UsageError, match=r"^--sample: a row is trained on its run's"):
         read_configurations([f"{run}:0"], settings)

@@ -9,9 +9,6 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-from pydantic import Field, ValidationError
 
 from tuner.errors import ConfigError, RunFolderError, SpaceError
 from tuner.run.folder import RunFolder
@@ -19,48 +16,18 @@ from tuner.run.records import StudyReader, TrialRecord
 from tuner.run.run_file import read_run_file
 from tuner.run.status import TrialStatus
 from tuner.run.study import load_study
-from tuner.settings.config import DataConfig, GpusPerTrial, TrainerName
+from tuner.settings.config import DataConfig, TrainerName
 from tuner.settings.hyperparameters import ARCHITECTURES, Hyperparameters, Scalar, resolve
 from tuner.settings.metric import Metric
 from tuner.settings.space import ARCHITECTURE, SearchSpace
-from tuner.settings.validation import Strict, first_problem
 from tuner.settings.yaml_files import parse_yaml
 from tuner.training.seeds import derive_seed
+from tuner.training.single.settings import TRAIN_SETTINGS, Settings
 from tuner.training.spec import TrialSpec
 
 _ROW = re.compile(r"(?P<run>.+):(?P<trial>[0-9]+)")
 _PARAMETER = re.compile(r"[^\s=]+=\S+")
 _DEFAULT_ARCHITECTURE = "lstm"
-
-
-class Settings(Strict):
-    """What one may say beside the configurations; None is the row's own, or the default."""
-
-    data: DataConfig | None = None
-    epochs: int | None = Field(None, ge=1)
-    seed: int | None = Field(None, ge=0, lt=2**31)
-    cpus: float | None = Field(None, ge=0.001)
-    gpus: GpusPerTrial | None = None
-
-
-def make_settings(**given: object) -> Settings:
-    """The settings that flags of the same names ask for.
-
-    Raises:
-        ConfigError: in one line, which flag breaks which rule.
-    """
-    data = {name: value for name, value in _mapping(given.pop("data")).items() if value is not None}
-    try:
-        return Settings.model_validate({**given, "data": data or None})
-    except ValidationError as cause:
-        field = str(cause.errors()[0]["loc"][1 if cause.errors()[0]["loc"][0] == "data" else 0])
-        flag = "data" if field == "source" else field.replace("_", "-")
-        raise ConfigError(f"--{flag}: {first_problem(cause, field=False)}") from cause
-
-
-def _mapping(value: object) -> Mapping[str, Any]:
-    assert isinstance(value, Mapping)
-    return value
 
 
 @dataclass(frozen=True)
@@ -120,9 +87,9 @@ def read_configurations(words: Sequence[str], settings: Settings) -> list[Config
                 raise _neither(word)
             configurations.append(_of_parameters(parts, settings))
     if settings.data is not None and all(each.row is not None for each in configurations):
-        given = next(iter(settings.data.model_fields_set))
-        flag = "data" if given == "source" else given.replace("_", "-")
-        raise ConfigError(f"--{flag}: a row is trained on its run's data again; leave it out")
+        given = settings.model_dump(exclude_unset=True)
+        first = next(each for each in TRAIN_SETTINGS if each.value_in(given) is not None)
+        raise ConfigError(f"{first.flag}: a row is trained on its run's data again; leave it out")
     shares = {(each.cpus, each.gpus) for each in configurations}
     if len(shares) > 1:  # a process is configured once
         raise ConfigError(

@@ -1,0 +1,105 @@
+"""How commands look and what they refuse: help by groups, and one argument or command too many in our words.
+
+Typer shows groups only in its boxes, and tells two of its refusals apart only in English.
+"""
+
+import difflib
+from typing import Any
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+
+from tuner.errors import UsageError
+
+
+class Command(TyperCommand):
+    """A command whose help lists its options by group."""
+
+    allow_extra_args = True  # refused below
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Refuses arguments that the command has no place for."""
+        try:
+            rest = super().parse_args(ctx, args)
+        except typer.TyperException as error:
+            if getattr(error, "ctx", ctx) is None:  # it forgets where a flag without its value was
+                error.ctx = ctx  # type: ignore[attr-defined]
+            raise
+        if rest and not ctx.resilient_parsing:
+            raise UsageError(
+                f"{' '.join(rest)}: is one argument too many; put what has spaces in it in quotes"
+            )
+        return rest
+
+    def collect_usage_pieces(self, ctx: Any) -> list[str]:
+        """`[OPTIONS] RUN [TEXT]...`."""
+        arguments = [each for each in self.get_params(ctx) if _is_argument(each)]
+        return ["[OPTIONS]", *map(_in_usage, arguments)]
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        """Writes a section per group."""
+        arguments: list[tuple[str, str]] = []
+        options: list[tuple[str, str]] = []
+        groups: dict[str, list[tuple[str, str]]] = {}
+        parameters: list[Any] = self.get_params(ctx)
+        for parameter in parameters:
+            if parameter.hidden:
+                continue
+            if _is_argument(parameter):
+                section = arguments
+            elif parameter.rich_help_panel is not None:
+                section = groups.setdefault(parameter.rich_help_panel, [])
+            else:
+                section = options
+            section.append((_in_help(parameter), _description(parameter)))
+        last = "Other options" if groups else "Options"
+        for title, section in {"Arguments": arguments, **groups, last: options}.items():
+            if section:
+                with formatter.section(title):
+                    formatter.write_dl(section)
+
+
+class Commands(TyperGroup):
+    """The commands of `tuner`."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Refuses a command that there is not."""
+        name = args[0]
+        if name not in self.commands and not name.startswith("-"):
+            shown = [each for each, command in self.commands.items() if not command.hidden]
+            near = difflib.get_close_matches(name, shown, n=1, cutoff=0.7)
+            advice = f"did you mean {near[0]}?" if near else "see `tuner --help`"
+            raise UsageError(f"{name}: no such command; {advice}")
+        return super().resolve_command(ctx, args)
+
+
+def shown_name(parameter: Any) -> str:
+    """A parameter as it is typed: the flag, or the argument's placeholder."""
+    if _is_argument(parameter):
+        return str(parameter.metavar or parameter.name.upper())
+    return max(parameter.opts, key=len, default=str(parameter.name))
+
+
+def _is_argument(parameter: Any) -> bool:
+    return bool(parameter.param_type_name == "argument")
+
+
+def _in_usage(argument: Any) -> str:
+    name = shown_name(argument) if argument.required else f"[{shown_name(argument)}]"
+    return name if argument.nargs == 1 else f"{name}..."
+
+
+def _in_help(parameter: Any) -> str:
+    if _is_argument(parameter):
+        return shown_name(parameter)
+    names = ", ".join(sorted(parameter.opts, key=len))
+    if parameter.is_flag:
+        return " / ".join([names, *parameter.secondary_opts])
+    return f"{names} {parameter.metavar or '|'.join(parameter.type_descriptor.choices or ())}"
+
+
+def _description(parameter: Any) -> str:
+    default = parameter.default
+    if default is None or isinstance(default, bool):
+        return str(parameter.help)
+    return f"{parameter.help} Default: {default}."

@@ -1,0 +1,48 @@
+"""The settings as keywords, for type checkers and editors; `tuner.api` shows the same at run time.
+
+Written by `python -m tuner.cli.reference` from the declarations; change them there.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal, TypedDict
+
+
+class SearchKeywords(TypedDict, total=False):
+    """Keywords of `tuner.search`."""
+
+    data: str | Path | None
+    text_column: str | None
+    label_column: str | None
+    tokens: Literal["words", "characters", "symbols"] | None
+    sample: int | None
+    name: str | None
+    out: str | Path | None
+    trials: int | None
+    time_budget: str | float | None
+    max_epochs: int | None
+    cpus_per_trial: float | None
+    gpus_per_trial: float | str | None
+    max_concurrent: int | None
+    storage_path: str | Path | None
+    retries: int | None
+    epoch_timeout: str | float | None
+    seed: int | None
+    sampler: Literal["tpe", "random"] | None
+    objectives: str | Sequence[str] | None
+    pruner: Literal["halving", "hyperband", "none"] | None
+    tensorboard: bool | None
+    mlflow: str | Path | None
+    address: str | None
+
+
+class ConfirmKeywords(TypedDict, total=False):
+    """Keywords of `tuner.confirm`."""
+
+    top: int | None
+    seeds: int | None
+    train_on: Literal["train", "train+validation"] | None
+    cpus_per_trial: float | None
+    gpus_per_trial: float | str | None
+    max_concurrent: int | None
+    address: str | None
