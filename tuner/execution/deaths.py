@@ -4,13 +4,11 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from tuner.execution.ray_internals import DeathText
 from tuner.machine import oom_kills
 from tuner.text import one_line
 
 _REASON_LENGTH = 200
-_NODE_DIED = "its node has died"  # Ray's words
-# Likewise, of an actor whose connection broke: its node died so recently that Ray does not know, or was cut off.
-_UNREACHABLE = "The actor is temporarily unavailable"
 _DIED = "its process died; see the run's logs"
 # Ray tells of a death within a second; an older kill was of a process that is none of ours.
 _FRESH_S = 10.0
@@ -57,11 +55,11 @@ class Inquest:
     def why(self, error: str) -> Death:
         """The cause of a death that just happened, from what Ray says of it."""
         self.watch()
-        if "OutOfMemoryError" in error or "running low on memory" in error:
+        if DeathText.OUT_OF_MEMORY_ERROR in error or DeathText.LOW_MEMORY in error:
             return Death("Ray ended its process: the node ran out of memory", is_out_of_memory=True)
-        if _NODE_DIED in error:
+        if DeathText.NODE_DIED in error:
             return Death("its node died", is_the_nodes=True)
-        if self._is_cluster and _UNREACHABLE in error:
+        if self._is_cluster and DeathText.UNREACHABLE in error:
             return Death("its node could not be reached", is_the_nodes=True)
         if self._kills:
             self._kills.pop(0)
@@ -71,9 +69,9 @@ class Inquest:
             )
         if (
             not error.strip()
-            or "ActorDiedError" in error
-            or "died" in error
-            or _UNREACHABLE in error
+            or DeathText.ACTOR_DIED_ERROR in error
+            or DeathText.DIED in error
+            or DeathText.UNREACHABLE in error
         ):
             return Death(_DIED)
         last = error.strip().splitlines()[-1]

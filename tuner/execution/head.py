@@ -11,7 +11,6 @@ import os
 import posixpath
 import shlex
 import subprocess
-import sys
 import tarfile
 import time
 import zlib
@@ -23,6 +22,7 @@ from typing import Any, Protocol
 from uuid import uuid4
 
 from tuner.errors import ConfigError, RunFolderError
+from tuner.execution import ray_internals
 from tuner.extras import Extra, require
 from tuner.storage import is_url
 from tuner.text import one_line
@@ -96,7 +96,7 @@ class SshHead:
         """See `Head`."""
         marked = _MarkedLines(say)
         with subprocess.Popen(
-            self._words("exec", self._cluster, _framed(arguments)),
+            ray_internals.command("exec", self._cluster, _framed(arguments)),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -123,12 +123,9 @@ class SshHead:
         if done.returncode:
             raise RunFolderError(f"{run}: cannot be fetched: {_last(done)}")
 
-    def _words(self, *words: str) -> list[str]:
-        return [sys.executable, "-m", "ray.scripts.scripts", *words]
-
     def _ray(self, *words: str) -> "subprocess.CompletedProcess[str]":
         return subprocess.run(
-            self._words(*words),
+            ray_internals.command(*words),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -147,15 +144,11 @@ class JobHead:
         self._address = address
         require(Extra.CLUSTER, f"--address {address}")
         try:
-            from ray._private.authentication import authentication_token_setup
             from ray.job_submission import JobSubmissionClient
 
             # What it packs, and how it gets in, is no news.
             logging.getLogger("ray").setLevel(logging.ERROR)
-            # As `ray.init` does where it joins a cluster.
-            authentication_token_setup.maybe_enable_token_auth_if_token_available(
-                warn_if_disabled=False
-            )
+            ray_internals.present_token_if_there_is_one()
             self._client: Any = JobSubmissionClient(address)
         except Exception as cause:  # unreachable, refused, not a dashboard: Ray raises many kinds
             reason = one_line(str(cause))[:200]

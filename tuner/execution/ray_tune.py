@@ -7,12 +7,9 @@ died. It logs what is raised in these and goes on, so `Heartbeat` raises it agai
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
-import ray
 from ray import tune
-from ray.tune.execution import class_cache
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
@@ -21,19 +18,22 @@ from tuner.execution.cluster import Cluster
 from tuner.execution.deaths import Inquest
 from tuner.execution.interrupts import InterruptFlag, TimeIsUp
 from tuner.execution.mirror import Mirror
+from tuner.execution.ray_internals import (
+    Disposable,
+    end_process,
+    error_text,
+    forget_ended_trials,
+)
 from tuner.execution.run_files import RunFiles
 from tuner.execution.trainable import Report, to_ray_config
 from tuner.run.status import TrialStatus
 from tuner.search.session import SearchSession
 
 
-class _Adapter:
-    """Tune pickles its searcher, scheduler and callbacks to restore them; ours are disposable, so it gets nothing."""
+class _Adapter(Disposable):
+    """What the searcher, the scheduler and the callback have in common."""
 
     _session: SearchSession
-
-    def __reduce__(self) -> tuple[type[object], tuple[()]]:
-        return object, ()
 
     @contextmanager
     def _keeping_errors(self) -> Iterator[None]:
@@ -115,7 +115,7 @@ class StudyScheduler(_Adapter, FIFOScheduler):  # type: ignore[misc]
         """The trial's process died: the trial runs again, unless it took more memory than there is."""
         with self._keeping_errors():
             number = trial.config["number"]
-            death = self._inquest.why(_error_text(trial))
+            death = self._inquest.why(error_text(trial))
             if death.is_out_of_memory:
                 self._session.end_trial(number, TrialStatus.OUT_OF_MEMORY, death.reason)
             else:
@@ -129,32 +129,9 @@ class StudyScheduler(_Adapter, FIFOScheduler):  # type: ignore[misc]
 
     def choose_trial_to_run(self, tune_controller: Any) -> Trial | None:
         """The next pending trial, after Tune has forgotten those that ended."""
-        _forget_ended_trials(tune_controller)
+        forget_ended_trials(tune_controller)
         chosen: Trial | None = super().choose_trial_to_run(tune_controller)
         return chosen
-
-
-def _error_text(trial: Trial) -> str:
-    """What Ray said of the error that ended the trial: Tune has written it down just before."""
-    try:
-        return Path(trial.error_file or "").read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return ""
-
-
-def _forget_ended_trials(tune_controller: Any) -> None:
-    """Drops ended trials from Tune's own lists, which it walks at every step and writes down when all is done.
-
-    6,000 of them made every step 2 ms longer, the driver 80 MB larger and the search's end last half a minute. The
-    study has them.
-    """
-    trials: list[Trial] = tune_controller.get_trials()
-    if any(trial.is_finished() for trial in trials):
-        trials[:] = [trial for trial in trials if not trial.is_finished()]
-        # What a scheduler is handed hides all but a few methods of the controller.
-        controller = tune_controller._tune_controller
-        controller._trials_to_cache.intersection_update(trials)
-        controller._live_trials.intersection_update(trials)  # where it leaves those that broke
 
 
 class Heartbeat(_Adapter, tune.Callback):  # type: ignore[misc]
@@ -196,32 +173,8 @@ class Heartbeat(_Adapter, tune.Callback):  # type: ignore[misc]
         if self._session.is_out_of_time:
             raise TimeIsUp
         for number in self._session.newly_hanging():
-            _end_process([trial for trial in trials if trial.config["number"] == number])
+            for trial in trials:
+                if trial.config["number"] == number:
+                    end_process(trial)
         self._files.write_if_due()
         self._mirror.copy_if_due()
-
-
-@contextmanager
-def workers_at_hand() -> Iterator[None]:
-    """Has trials take the processes that Ray starts while it starts itself, instead of new ones: 2 s less to wait.
-
-    Tune gives its actors an environment of their own, the variables of this process, which keeps these from them. Only
-    for a Ray that this process started: there every process has inherited them.
-    """
-    original = class_cache._ActorClassCache.get
-
-    def get(cache: Any, trainable: type[object]) -> Any:
-        return cache._cache.setdefault(trainable, ray.remote(trainable))
-
-    class_cache._ActorClassCache.get = get
-    try:
-        yield
-    finally:
-        class_cache._ActorClassCache.get = original
-
-
-def _end_process(trials: list[Trial]) -> None:
-    """Ends the processes of these trials; Tune then learns that they died."""
-    for trial in trials:
-        if trial.temporary_state.ray_actor is not None:
-            ray.kill(trial.temporary_state.ray_actor)

@@ -17,6 +17,7 @@ from tuner.execution.gpus import with_measured_share
 from tuner.execution.interrupts import Interrupted, InterruptFlag, StopRequested, TimeIsUp
 from tuner.execution.mirror import Mirror, mirror_of
 from tuner.execution.outcome import EndReason, SearchOutcome
+from tuner.execution.ray_internals import waiting_workers_taken
 from tuner.execution.run_files import RunFiles
 from tuner.faults import KillPoint, kill_point
 from tuner.output import output_to
@@ -219,7 +220,7 @@ def _fit(
     """Has Ray Tune run the session's trials."""
     from ray import tune
 
-    from tuner.execution.ray_tune import Heartbeat, StudyScheduler, StudySearcher, workers_at_hand
+    from tuner.execution.ray_tune import Heartbeat, StudyScheduler, StudySearcher
     from tuner.execution.trainable import TrialActor
 
     inquest = Inquest(is_cluster=not cluster.is_ours)
@@ -248,7 +249,7 @@ def _fit(
             ),
         ),
     )
-    with workers_at_hand() if cluster.is_ours else nullcontext():
+    with waiting_workers_taken() if cluster.is_ours else nullcontext():
         tuner.fit()
 
 

@@ -12,6 +12,7 @@ from optuna.trial import FrozenTrial, TrialState
 from tuner.errors import RunFolderError
 from tuner.finalists.request import TrainOn
 from tuner.run.folder import RunFolder
+from tuner.run.optuna_internals import fail_waiting, set_user_attributes
 from tuner.run.records import Attribute, counts_as_finished, is_cut_off
 from tuner.run.status import TrialStatus
 from tuner.text import one_line
@@ -144,13 +145,10 @@ def retire_others(study: optuna.Study, wanted: Iterable[Training]) -> None:
     open_states = (TrialState.WAITING, TrialState.RUNNING)
     for trial in study.get_trials(deepcopy=False, states=open_states):
         if training_of(trial) not in kept:
-            # By way of the storage: Optuna offers it for trials that this process asked for only.
-            for name, value in (
-                (Attribute.CUT_OFF, True),
-                (Attribute.ERROR, "no longer asked for"),
-            ):
-                study._storage.set_trial_user_attr(trial._trial_id, name, value)
-            study._storage.set_trial_state_values(trial._trial_id, TrialState.FAIL)
+            set_user_attributes(
+                study, trial, {Attribute.CUT_OFF: True, Attribute.ERROR: "no longer asked for"}
+            )
+            fail_waiting(study, trial)
 
 
 def still_open(study: optuna.Study) -> set[Training]:

@@ -17,6 +17,7 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from tuner.report.reading import Reading
 from tuner.report.style import plain
+from tuner.run.optuna_internals import storage_of
 from tuner.run.records import TrialRecord
 from tuner.settings.ranges import Range
 from tuner.settings.space import ARCHITECTURE
@@ -76,7 +77,7 @@ def _in_memory(reading: Reading, trials: list[FrozenTrial]) -> optuna.Study:
             study_name=plain(reading.label), direction=reading.space.metric.direction
         )
         study.add_trials(trials)
-        return View(study.study_name, study._storage)
+        return View(study.study_name, storage_of(study))
 
 
 def _trial(

@@ -43,10 +43,14 @@ class Dashboard:
         require(Extra.DASHBOARD, "tuner dashboard")
         from optuna_dashboard import wsgi
 
+        from tuner.run.optuna_internals import id_of_study, storage_of
+
         study = load_study(folder.journal, read_only=True)
         self._server = _bind(port)
-        self._server.set_app(_reading_only(wsgi(study._storage)))
-        self.url = f"http://{HOST}:{self._server.server_port}/dashboard/studies/{study._study_id}"
+        self._server.set_app(_reading_only(wsgi(storage_of(study))))
+        self.url = (
+            f"http://{HOST}:{self._server.server_port}/dashboard/studies/{id_of_study(study)}"
+        )
 
     def serve(self) -> None:
         """Answers requests, each in a thread."""

@@ -14,9 +14,9 @@ from typing import Any
 import optuna
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
-from optuna.storages.journal._storage import JournalStorageReplayResult
 
 from tuner.errors import JournalTorn, RunFolderError
+from tuner.run.optuna_internals import JournalReplay, lock_of
 from tuner.text import one_line
 
 
@@ -25,6 +25,7 @@ class _Backend(JournalFileBackend):
 
     def __init__(self, file_path: str) -> None:
         super().__init__(file_path)
+        self._path = file_path
         self._inode = os.stat(file_path).st_ino
 
     def read_logs(self, log_number_from: int) -> Generator[dict[str, Any], None, None]:
@@ -38,11 +39,11 @@ class _Backend(JournalFileBackend):
 
     def _check_is_there(self) -> None:
         try:
-            is_same = os.stat(self._file_path).st_ino == self._inode
+            is_same = os.stat(self._path).st_ino == self._inode
         except FileNotFoundError:
             is_same = False
         if not is_same:
-            raise JournalTorn(f"{self._file_path}: was removed or replaced while it was in use")
+            raise JournalTorn(f"{self._path}: was removed or replaced while it was in use")
 
     def append_logs(self, logs: list[dict[str, Any]]) -> None:
         """Appends entries.
@@ -69,7 +70,7 @@ class _ReadOnlyBackend(_Backend):
         Raises:
             RunFolderError: always.
         """
-        raise RunFolderError(f"{self._file_path}: was opened for reading only")
+        raise RunFolderError(f"{self._path}: was opened for reading only")
 
 
 def open_journal(path: Path, *, read_only: bool = False) -> JournalStorage:
@@ -99,7 +100,7 @@ def mend_end(path: Path) -> None:
             on it once another line follows.
     """
     trim_torn_line(path)
-    Path(f"{path}.lock").unlink(missing_ok=True)
+    lock_of(path).unlink(missing_ok=True)
     if not _is_entry(_last_line(path)):
         raise RunFolderError(_diagnosis(path))
 
@@ -148,11 +149,11 @@ def _is_entry(line: bytes) -> bool:
 
 def _diagnosis(path: Path) -> str:
     """Which line is the first damaged one, and what to do."""
-    replay = JournalStorageReplayResult("")
+    replay = JournalReplay()
     with open(path, "rb") as file:
         for number, line in enumerate(file, start=1):
             try:
-                replay.apply_logs([json.loads(line)])
+                replay.apply(json.loads(line))
             except Exception as cause:
                 return (
                     f"{path}: line {number} is damaged ({one_line(repr(cause))[:80]}); "

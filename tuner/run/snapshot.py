@@ -18,6 +18,7 @@ from tuner.errors import SpaceError
 from tuner.files import write_bytes_atomically
 from tuner.run.folder import RunFolder
 from tuner.run.leaderboard import columns
+from tuner.run.optuna_internals import id_of_study, id_of_trial, trials_of_other_studies
 from tuner.run.records import Attribute, StudyReader
 from tuner.settings.objectives import Cost, Objectives
 from tuner.settings.space import SearchSpace
@@ -52,17 +53,10 @@ class Snapshot:
 
 def point_of(reader: StudyReader, journal: Path) -> Point:
     """Where the journal ends now; to be asked before the study is read."""
-    storage = reader.study._storage
-    study = reader.study._study_id
     size = journal.stat().st_size
-    others = tuple(
-        trial._trial_id
-        for each in storage.get_all_studies()
-        if each._study_id != study
-        for trial in storage.get_all_trials(each._study_id, deepcopy=False)
-    )
-    trials = len(others) + len(storage.get_all_trials(study, deepcopy=False))
-    return Point(size, _digest(journal, size), study, trials, others)
+    others = tuple(id_of_trial(trial) for trial in trials_of_other_studies(reader.study))
+    trials = len(others) + len(reader.study.get_trials(deepcopy=False))
+    return Point(size, _digest(journal, size), id_of_study(reader.study), trials, others)
 
 
 def write_snapshot(board: pd.DataFrame, reader: StudyReader, point: Point, path: Path) -> None:

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import optuna
-from optuna.trial import FrozenTrial
 
 from tuner.errors import RunFolderError
 from tuner.run.journal import open_journal
+from tuner.run.optuna_internals import enqueued_parameters, storage_of
 from tuner.run.records import (
     Attribute,
 )
@@ -40,20 +40,16 @@ def load_study(journal: Path, name: str = STUDY_NAME, *, read_only: bool = False
 
 def study_beside(study: optuna.Study, name: str) -> optuna.Study | None:
     """Another study of the same journal, read with it; None where there is none."""
-    names = [each.study_name for each in study._storage.get_all_studies()]
-    return optuna.load_study(study_name=name, storage=study._storage) if name in names else None
+    storage = storage_of(study)
+    names = [each.study_name for each in storage.get_all_studies()]
+    return optuna.load_study(study_name=name, storage=storage) if name in names else None
 
 
 def _is_known(study: optuna.Study, parameters: Mapping[str, Any]) -> bool:
     """Whether an earlier start was killed after it enqueued this baseline."""
     return any(
-        _enqueued_with(trial) == dict(parameters) for trial in study.get_trials(deepcopy=False)
+        enqueued_parameters(trial) == dict(parameters) for trial in study.get_trials(deepcopy=False)
     )
-
-
-def _enqueued_with(trial: FrozenTrial) -> dict[str, Any]:
-    """The parameters that a trial was enqueued with, used or not."""
-    return dict(trial.system_attrs.get("fixed_params", {}))
 
 
 def _has_retry(study: optuna.Study, number: int) -> bool:

@@ -11,6 +11,7 @@ from bisect import bisect_left, insort
 import optuna
 from optuna.trial import FrozenTrial
 
+from tuner.run.optuna_internals import rung_attribute, set_system_attribute
 from tuner.run.records import is_cut_off, number_in
 from tuner.settings.config import PrunerName
 from tuner.settings.metric import Metric
@@ -66,7 +67,7 @@ class HalvingPruner(optuna.pruners.BasePruner):
         cost = self._metric.as_cost(score)
         rung = _rungs_reached(trial)
         while step >= _REDUCTION_FACTOR**rung:
-            study._storage.set_trial_system_attr(trial._trial_id, _key(rung), score)
+            set_system_attribute(study, trial, rung_attribute(rung), score)
             insort(self._costs.setdefault(rung, []), cost)
             if _is_behind(cost, self._costs[rung]):
                 return True
@@ -79,7 +80,7 @@ class HalvingPruner(optuna.pruners.BasePruner):
         for trial in study.get_trials(deepcopy=False):
             if not is_cut_off(trial):
                 for rung in range(_rungs_reached(trial)):
-                    score = number_in(trial.system_attrs, _key(rung))
+                    score = number_in(trial.system_attrs, rung_attribute(rung))
                     costs.setdefault(rung, []).append(self._metric.as_cost(score))
         return {rung: sorted(values) for rung, values in costs.items()}
 
@@ -91,11 +92,6 @@ def _is_behind(cost: float, costs: list[float]) -> bool:
 
 def _rungs_reached(trial: FrozenTrial) -> int:
     rung = 0
-    while _key(rung) in trial.system_attrs:
+    while rung_attribute(rung) in trial.system_attrs:
         rung += 1
     return rung
-
-
-def _key(rung: int) -> str:
-    """As Optuna's own rule names it."""
-    return f"completed_rung_{rung}"

@@ -8,7 +8,7 @@ ones count less and less. So it is shown the best and the latest only.
 import heapq
 import warnings
 from collections import Counter
-from collections.abc import Container, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import optuna
@@ -16,6 +16,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
+from tuner.run.optuna_internals import PartOfStudy, random_choice
 from tuner.run.records import is_cut_off
 from tuner.settings.config import SamplerName
 from tuner.settings.objectives import leading
@@ -45,7 +46,10 @@ def make_sampler(name: SamplerName, *, seed: int, workers: int) -> optuna.sample
 class BoundedTPESampler(optuna.samplers.TPESampler):
     """TPE (Bergstra et al., 2011) that looks at the running trials, the 25 best and the latest 200. For one trial."""
 
-    _seen: "_PartOfStudy | None" = None
+    def __init__(self, *, n_startup_trials: int, **options: Any) -> None:
+        super().__init__(n_startup_trials=n_startup_trials, **options)
+        self._startup_trials = n_startup_trials
+        self._seen: PartOfStudy | None = None
 
     def infer_relative_search_space(
         self, study: optuna.Study, trial: FrozenTrial
@@ -68,7 +72,7 @@ class BoundedTPESampler(optuna.samplers.TPESampler):
     ) -> Any:
         """A value for a parameter that none of these trials has."""
         part = self._part_of(study)
-        if param_name == ARCHITECTURE and part.n_scored < self._n_startup_trials:
+        if param_name == ARCHITECTURE and _scored(part.trials) < self._startup_trials:
             return self._least_tried(study, param_distribution)
         return super().sample_independent(part, trial, param_name, param_distribution)
 
@@ -83,37 +87,18 @@ class BoundedTPESampler(optuna.samplers.TPESampler):
         tried = Counter(t.params.get(ARCHITECTURE) for t in trials if not is_cut_off(t))
         fewest = min(tried[name] for name in architectures.choices)
         candidates = [name for name in architectures.choices if tried[name] == fewest]
-        return str(candidates[self._rng.rng.randint(len(candidates))])
+        return str(candidates[random_choice(self, len(candidates))])
 
     def _part_of(self, study: optuna.Study) -> Any:
         if self._seen is None:
-            self._seen = _PartOfStudy(study)
+            trials = best_and_latest(study.get_trials(deepcopy=False), study.directions)
+            self._seen = PartOfStudy(study, trials)
         return self._seen
 
 
-class _PartOfStudy:
-    """A study to whoever asks, but for the trials that it shows."""
-
-    def __init__(self, study: optuna.Study) -> None:
-        self._study = study
-        self.trials = best_and_latest(study.get_trials(deepcopy=False), study.directions)
-
-    @property
-    def n_scored(self) -> int:
-        """Trials that TPE learns from."""
-        return sum(trial.state in _SCORED for trial in self.trials)
-
-    def _get_trials(
-        self,
-        deepcopy: bool = True,
-        states: Container[TrialState] | None = None,
-        use_cache: bool = False,
-    ) -> list[FrozenTrial]:
-        """As Optuna's samplers ask for them; they only read."""
-        return [trial for trial in self.trials if states is None or trial.state in states]
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._study, name)
+def _scored(trials: Sequence[FrozenTrial]) -> int:
+    """How many trials TPE learns from."""
+    return sum(trial.state in _SCORED for trial in trials)
 
 
 def best_and_latest(

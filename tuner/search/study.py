@@ -12,6 +12,7 @@ from tuner.errors import RunFolderError
 from tuner.faults import KillPoint, kill_point
 from tuner.files import atomic_file
 from tuner.run.journal import mend_end, open_journal
+from tuner.run.optuna_internals import enqueued_parameters, frozen, set_user_attributes
 from tuner.run.records import (
     OF_A_CONFIRMATION,
     Attribute,
@@ -22,7 +23,7 @@ from tuner.run.records import (
     number_in,
 )
 from tuner.run.status import TrialFacts, TrialStatus
-from tuner.run.study import _NO_STUDY, STUDY_NAME, _enqueued_with, _has_retry, _is_known
+from tuner.run.study import _NO_STUDY, STUDY_NAME, _has_retry, _is_known
 from tuner.search.pruner import HalvingPruner, make_pruner
 from tuner.search.sampler import make_sampler
 from tuner.settings.config import PrunerName, SamplerName
@@ -134,7 +135,7 @@ class SearchStudy:
 
     def read(self, trial: optuna.Trial) -> FrozenTrial:
         """The trial as the study has it now."""
-        return self.study._storage.get_trial(trial._trial_id)
+        return frozen(trial)
 
     def requeue_interrupted_trials(self) -> list[int]:
         """Fails what an ended search left running and enqueues it once more; returns those trials' numbers."""
@@ -160,7 +161,7 @@ class SearchStudy:
 
     def _requeue(self, trial: FrozenTrial, reason: str, *, deaths: int) -> None:
         # What was sampled before the end, or what the trial was enqueued with: a baseline's all.
-        parameters = {**_enqueued_with(trial), **trial.params}
+        parameters = {**enqueued_parameters(trial), **trial.params}
         passed = max(trial.last_step or 0, int(number_in(trial.user_attrs, Attribute.PASSED)))
         attributes: dict[str, Any] = {
             **{n: trial.user_attrs[n] for n in OF_A_CONFIRMATION if n in trial.user_attrs},
@@ -175,9 +176,7 @@ class SearchStudy:
                 parameters, user_attrs={str(name): value for name, value in attributes.items()}
             )
         kill_point(KillPoint.RETRY_ENQUEUED)
-        # By way of the storage: Optuna offers it for trials that this process asked for only.
-        for name, value in ((Attribute.CUT_OFF, True), (Attribute.ERROR, reason)):
-            self.study._storage.set_trial_user_attr(trial._trial_id, name, value)
+        set_user_attributes(self.study, trial, {Attribute.CUT_OFF: True, Attribute.ERROR: reason})
         kill_point(KillPoint.RETRY_MARKED)
         self.study.tell(trial.number, state=TrialState.FAIL)
         if isinstance(self.study.pruner, HalvingPruner):

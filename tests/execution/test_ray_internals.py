@@ -1,0 +1,242 @@
+"""Fails when Ray has changed what `tuner.execution.ray_internals` relies on."""
+
+import inspect
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import ray
+from ray import cloudpickle, tune
+
+from tuner import doctor
+from tuner.execution import ray_internals
+from tuner.execution.ray_internals import ENVIRONMENT, DeathText, Disposable
+
+RAY = Path(ray.__file__).parent
+BINARIES = ("_raylet.so", "core/src/ray/gcs/gcs_server", "core/src/ray/raylet/raylet")
+
+
+def source_names(name: str, *folders: str) -> bool:
+    """Whether a Python file of Ray below these folders has the name in it."""
+    files = (file for folder in folders for file in (RAY / folder).rglob("*.py"))
+    return any(name in file.read_text(encoding="utf-8") for file in files)
+
+
+def binaries_name(text: str) -> bool:
+    """Whether a program of Ray's or its library has the text in it."""
+    return any(text.encode() in (RAY / binary).read_bytes() for binary in BINARIES)
+
+
+@pytest.mark.parametrize("variable", ENVIRONMENT)
+def test_ray_still_reads_the_variables(variable: str) -> None:
+    inner = variable.removeprefix("RAY_")
+    if inner == inner.lower():  # RAY_name: a setting of Ray's C++ part
+        assert binaries_name(inner)
+    else:
+        assert source_names(variable, "tune", "train", "air", "_common")
+
+
+@pytest.mark.parametrize(
+    ("variable", "folder"),
+    [
+        ("TUNE_MAX_PENDING_TRIALS_PG", "tune/execution"),
+        ("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "_private"),
+        ("RAY_AUTH_MODE", "_private/authentication"),
+        ("RAY_USAGE_STATS_KUBERAY_IN_USE", "_common/usage"),
+        ("~/ray_bootstrap_config.yaml", "tune/execution"),
+    ],
+)
+def test_ray_still_has_these_names(variable: str, folder: str) -> None:
+    assert source_names(variable, folder)
+
+
+def test_the_token_is_still_read_from_the_environment() -> None:
+    assert binaries_name("RAY_AUTH_TOKEN")
+
+
+def test_only_without_clusters_a_node_has_the_loopback_address() -> None:
+    """And `_node_ip_address="127.0.0.1"` would be replaced by the machine's real one."""
+    program = (
+        "from tuner.execution import ray_internals as r; r.lock_local_ray()\n"
+        "from ray._private import ray_constants, services\n"
+        "print(ray_constants.ENABLE_RAY_CLUSTER, services.get_node_ip_address())\n"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert ended.stdout.split() == ["False", "127.0.0.1"]
+
+
+def test_a_ray_that_was_imported_before_is_left_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("RAY_AUTH_TOKEN", raising=False)
+    ray_internals.lock_local_ray()
+    assert "RAY_AUTH_TOKEN" not in os.environ
+
+
+def test_pending_trials_are_limited_by_the_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    from ray.tune.execution import tune_controller
+
+    monkeypatch.setenv("TUNE_MAX_PENDING_TRIALS_PG", "1")
+    ray_internals.let_the_searcher_limit_trials()
+    assert tune_controller._get_max_pending_trials(SimpleNamespace()) == 1_000_000
+
+
+def test_ray_is_started_with_its_files_where_it_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: dict[str, Any] = {}
+    monkeypatch.setattr(ray, "init", lambda **options: given.update(options))
+    ray_internals.start(tmp_path, num_cpus=1)
+    assert given == {"_temp_dir": str(tmp_path), "num_cpus": 1}
+    monkeypatch.undo()
+    assert '"_temp_dir"' in inspect.getsource(inspect.unwrap(ray.init))
+
+
+def test_a_client_presents_the_token_by_this_function() -> None:
+    from ray._private.authentication import authentication_token_setup
+
+    present = authentication_token_setup.maybe_enable_token_auth_if_token_available
+    assert list(inspect.signature(present).parameters) == ["warn_if_disabled"]
+
+
+def test_the_command_ray_runs_without_a_path_to_it() -> None:
+    ended = subprocess.run(
+        ray_internals.command("--version"), capture_output=True, text=True, check=True
+    )
+    assert ended.stdout.strip().endswith(f"version {ray.__version__}")
+
+
+@pytest.mark.ray
+def test_a_daemon_that_ended_is_named(shared_ray: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    from ray._private import worker
+
+    assert {"raylet", "gcs_server"} <= set(worker._global_node.all_processes)
+    assert ray_internals.dead_daemon() is None
+    (raylet,) = worker._global_node.all_processes["raylet"]
+    monkeypatch.setattr(raylet.process, "poll", lambda: 1)
+    assert ray_internals.dead_daemon() == "raylet"
+
+
+def test_without_a_ray_of_this_process_no_daemon_is_dead(monkeypatch: pytest.MonkeyPatch) -> None:
+    from ray._private import worker
+
+    monkeypatch.setattr(worker, "_global_node", None)
+    assert ray_internals.dead_daemon() is None
+
+
+def test_daemons_get_a_process_group_of_their_own_and_their_signals() -> None:
+    from ray._private import services, utils
+
+    popen, setter = services.ConsolePopen, utils.set_sigterm_handler
+    assert "ConsolePopen(" in inspect.getsource(services.start_ray_process)
+    assert "preexec_fn=" in inspect.getsource(services.start_ray_process)
+    assert source_names("utils.set_sigterm_handler(", "_private")
+    with ray_internals.daemons_shielded_from_signals(lambda: None):
+        handler = signal.getsignal(signal.SIGTERM)
+        utils.set_sigterm_handler(lambda *_: None)
+        assert signal.getsignal(signal.SIGTERM) is handler
+        with services.ConsolePopen(["sleep", "30"], preexec_fn=None) as process:
+            assert os.getpgid(process.pid) == process.pid != os.getpgid(0)
+            process.kill()
+    assert (services.ConsolePopen, utils.set_sigterm_handler) == (popen, setter)
+
+
+@pytest.mark.parametrize("text", [DeathText.NODE_DIED, DeathText.UNREACHABLE, DeathText.LOW_MEMORY])
+def test_rays_daemons_still_say_so(text: DeathText) -> None:
+    assert binaries_name(text)
+
+
+@pytest.mark.parametrize("name", [DeathText.OUT_OF_MEMORY_ERROR, DeathText.ACTOR_DIED_ERROR])
+def test_rays_errors_are_still_called_so(name: DeathText) -> None:
+    assert issubclass(getattr(ray.exceptions, name), ray.exceptions.RayError)
+    assert DeathText.DIED in str(ray.exceptions.ActorDiedError())
+
+
+def test_what_tune_pickles_of_ours_is_empty() -> None:
+    class Ours(Disposable, tune.Callback):  # type: ignore[misc]
+        def __init__(self) -> None:
+            self.file = open(os.devnull)  # noqa: SIM115 - cannot be pickled
+
+    ours = Ours()
+    assert type(cloudpickle.loads(cloudpickle.dumps(ours))) is object
+    ours.file.close()
+
+
+def test_tune_writes_an_error_down_before_it_tells_the_scheduler() -> None:
+    from ray.tune.execution import tune_controller
+
+    process = inspect.getsource(tune_controller.TuneController._process_trial_failure)
+    assert process.index("trial.handle_error(") < process.index("_scheduler_alg.on_trial_error(")
+
+
+def test_the_error_of_a_trial_is_read_from_its_file(tmp_path: Path) -> None:
+    (tmp_path / "error.txt").write_text("ActorDiedError", encoding="utf-8")
+    assert ray_internals.error_text(SimpleNamespace(error_file=f"{tmp_path}/error.txt")) == (
+        "ActorDiedError"
+    )
+    assert ray_internals.error_text(SimpleNamespace(error_file=None)) == ""
+    from ray.tune.experiment import Trial
+
+    assert isinstance(inspect.getattr_static(Trial, "error_file"), property)
+
+
+def test_a_trial_without_a_process_has_none_to_end() -> None:
+    from ray.tune.experiment.trial import _TemporaryTrialState
+
+    ray_internals.end_process(SimpleNamespace(temporary_state=_TemporaryTrialState()))
+
+
+def test_tune_keeps_its_trials_where_they_are_dropped_from() -> None:
+    from ray.tune.execution.tune_controller import TrialRunnerWrapper, TuneController
+
+    made = inspect.getsource(TuneController.__init__)
+    assert "self._trials_to_cache: Set[Trial]" in made
+    assert "self._live_trials: Set[Trial]" in made
+    assert re.search(r"return self\._trials$", inspect.getsource(TuneController.get_trials), re.M)
+    assert "self._tune_controller = tune_controller" in inspect.getsource(TrialRunnerWrapper)
+
+
+def test_ended_trials_are_dropped_in_place() -> None:
+    def trial(*, is_finished: bool) -> SimpleNamespace:
+        class Hashable(SimpleNamespace):
+            __hash__ = object.__hash__  # type: ignore[assignment]
+            __eq__ = object.__eq__  # type: ignore[assignment]
+
+        return Hashable(is_finished=lambda: is_finished)
+
+    ended, running = trial(is_finished=True), trial(is_finished=False)
+    trials = [ended, running]
+    controller = SimpleNamespace(_trials_to_cache={ended}, _live_trials={ended, running})
+    ray_internals.forget_ended_trials(
+        SimpleNamespace(get_trials=lambda: trials, _tune_controller=controller)
+    )
+    assert trials == [running]
+    assert (controller._trials_to_cache, controller._live_trials) == (set(), {running})
+
+
+@pytest.mark.ray
+def test_trials_take_the_processes_that_ray_starts_with_itself(shared_ray: None) -> None:
+    from ray.tune.execution import class_cache
+
+    class Trainable:
+        pass
+
+    original = class_cache._ActorClassCache.get
+    assert class_cache._ActorClassCache().get(Trainable)._default_options["runtime_env"]
+    with ray_internals.waiting_workers_taken():
+        actor = class_cache._ActorClassCache().get(Trainable)
+    assert actor._default_options.get("runtime_env") is None  # any other wants processes of its own
+    assert class_cache._ActorClassCache.get is original
+
+
+def test_the_doctor_knows_how_ray_sizes_its_object_store() -> None:
+    from ray._private import ray_constants
+
+    assert ray_constants.DEFAULT_OBJECT_STORE_MEMORY_PROPORTION == doctor.OBJECT_STORE_SHARE
+    assert ray_constants.REQUIRE_SHM_SIZE_THRESHOLD == doctor.LARGEST_STORE_ON_DISK_GB * 10**9

@@ -1,0 +1,280 @@
+"""Every use of Ray's private parts, each with its reason: the one module to look at when Ray changes.
+
+Private are names with an underscore, modules that Ray does not document, variables that only its source names, and
+the words of its errors. `tests/execution/test_ray_internals.py` fails when Ray changes one of them, and
+`tests/test_private_parts.py` when another module uses one. Written for Ray 2.60, which `pyproject.toml` pins.
+
+Must not import Ray at module level: some of this is set before Ray is first imported.
+"""
+
+import os
+import secrets
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+# -- variables that Ray reads from the environment --------------------------------------------------
+
+# Set while a search runs; some are read once, when Ray is first imported.
+ENVIRONMENT = {
+    # Nothing about this machine is sent to Ray's makers (ray/_common/usage/usage_constants.py).
+    "RAY_USAGE_STATS_ENABLED": "0",
+    # Tune warns of Ray Train's new version, which we do not use (https://github.com/ray-project/ray/issues/49454).
+    "RAY_TRAIN_ENABLE_V2_MIGRATION_WARNINGS": "0",
+    # Tune draws no tables: the live table is ours (ray/tune/experimental/output.py).
+    "RAY_AIR_NEW_OUTPUT": "0",
+    # A GCS of this machine that has ended stays so: 5 s instead of a minute until Ray notices
+    # (https://github.com/ray-project/ray/pull/20900).
+    "RAY_gcs_rpc_server_reconnect_timeout_s": "5",
+    # A user's relative paths and modules are found where the command was typed (ray/tune/trainable/trainable.py).
+    "RAY_CHDIR_TO_TRIAL_DIR": "0",
+    # Tune writes no CSV, JSON or TensorBoard files of its own: the study is the record. Its loggers would also keep
+    # every trial in memory (https://github.com/ray-project/ray/issues/64231).
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    # Tune's handler of Ctrl-C waits for the epoch's end, ours stops at once (ray/tune/tune.py).
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",
+    # Tune does not write down its own state: the study is the memory (ray/tune/execution/tune_controller.py).
+    "TUNE_GLOBAL_CHECKPOINT_S": "1e9",
+    # Failed trials are rows of the leaderboard, not tables on the screen (ray/tune/execution/tune_controller.py).
+    "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
+    # No warning that the state which we do not want is written slowly (ray/tune/execution/experiment_state.py).
+    "TUNE_WARN_SLOW_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "1e9",
+}
+
+_NO_LIMIT = 1_000_000
+
+
+def let_the_searcher_limit_trials() -> None:
+    """Has Tune queue as many trials as the searcher gives it.
+
+    With a searcher of one's own Tune keeps a single trial waiting, so that a cluster grows node by node
+    (https://github.com/ray-project/ray/pull/14835); the session decides how many run at once.
+    """
+    os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(_NO_LIMIT)
+
+
+def lock_local_ray() -> None:
+    """Has the Ray that this process starts listen on loopback only, and only to those who know its token.
+
+    Ray takes 127.0.0.1 only where it thinks that there are no clusters, as on macOS and Windows
+    (https://github.com/ray-project/ray/issues/18730, https://github.com/ray-project/ray/pull/31166);
+    `ray.init(_node_ip_address="127.0.0.1")` is turned into the machine's real address
+    (ray/_private/services.py, `resolve_ip_for_localhost`). The token: https://github.com/ray-project/ray/pull/57835.
+
+    Both are read when Ray is imported. Where it was imported before, nothing is changed.
+    """
+    if "ray" in sys.modules:
+        return
+    os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
+    os.environ["RAY_AUTH_MODE"] = "token"
+    os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
+
+
+def is_on_kuberay() -> bool:
+    """Whether this is a container of a KubeRay cluster, whose operator starts nodes as they are wanted.
+
+    The operator sets the variable in its containers for Ray's statistics of use (ray/_common/usage/usage_constants.py,
+    `KUBERAY_ENV`).
+    """
+    return os.environ.get("RAY_USAGE_STATS_KUBERAY_IN_USE") == "1"
+
+
+def cluster_description() -> Path:
+    """Where `ray up` leaves the description of its cluster on the head, for the autoscaler.
+
+    Tune asks for the same file (ray/tune/execution/cluster_info.py).
+    """
+    return Path.home() / "ray_bootstrap_config.yaml"
+
+
+# -- starting, joining, watching --------------------------------------------------------------------
+
+
+def start(folder: Path, **options: Any) -> None:
+    """`ray.init`, with Ray's files in `folder`.
+
+    A path of more than about 45 characters is too long for its sockets
+    (https://github.com/ray-project/ray/issues/7724). The variable RAY_TMPDIR would do the same, but is read once, when
+    Ray is imported.
+    """
+    import ray
+
+    ray.init(_temp_dir=str(folder), **options)
+
+
+def present_token_if_there_is_one() -> None:
+    """Has a client of the job server present the cluster's token, as `ray.init` does where it joins a cluster.
+
+    `JobSubmissionClient` does so only where RAY_AUTH_MODE says so
+    (https://github.com/ray-project/ray/pull/64755, ray/_private/authentication/authentication_token_setup.py).
+    """
+    from ray._private.authentication import authentication_token_setup
+
+    authentication_token_setup.maybe_enable_token_auth_if_token_available(warn_if_disabled=False)
+
+
+def command(*words: str) -> list[str]:
+    """The command `ray WORDS` of this very environment, whose folder of programs need not be in PATH.
+
+    The program `ray` runs this module (Ray's entry points); it has no `__main__` of its own.
+    """
+    return [sys.executable, "-m", "ray.scripts.scripts", *words]
+
+
+def dead_daemon() -> str | None:
+    """The name of a daemon that has ended, of those that this process started; None while all live.
+
+    Ray itself notices after 10 to 20 s, in which trials seem to die, and then ends this process without a word
+    (https://github.com/ray-project/ray/pull/21153: a lost GCS is fatal).
+    """
+    from ray._private import worker
+
+    node = worker._global_node
+    if node is None:
+        return None
+    for kind in ("raylet", "gcs_server"):
+        if any(each.process.poll() is not None for each in node.all_processes.get(kind, ())):
+            return kind
+    return None
+
+
+@contextmanager
+def daemons_shielded_from_signals(receive_signals: Callable[[], None]) -> Iterator[None]:
+    """Keeps a SIGTERM for the whole process group (as `timeout` sends it) away from the daemons started inside.
+
+    Ray shields them from SIGINT only (https://github.com/ray-project/ray/pull/6008,
+    https://github.com/ray-project/ray/issues/3797). Ended before the driver, they make `ray.shutdown` wait for a
+    minute (measured). A SIGTERM to one of them alone still ends it.
+
+    Ray's own handler of SIGTERM, which `ray.init` puts in place of ours, is left out
+    (https://github.com/ray-project/ray/pull/39482).
+
+    Args:
+        receive_signals: unblocks signals in a daemon, which inherits this thread's mask.
+    """
+    from ray._private import services, utils
+
+    original, original_setter = services.ConsolePopen, utils.set_sigterm_handler
+
+    class OwnGroup(original):  # type: ignore[misc, valid-type]
+        def __init__(self, *arguments: object, **options: Any) -> None:
+            prepare = options.pop("preexec_fn", None)
+
+            def prepare_and_receive() -> None:
+                receive_signals()
+                if prepare is not None:
+                    prepare()
+
+            super().__init__(
+                *arguments, **{"process_group": 0, "preexec_fn": prepare_and_receive, **options}
+            )
+
+    services.ConsolePopen = OwnGroup
+    utils.set_sigterm_handler = lambda handler: None
+    try:
+        yield
+    finally:
+        services.ConsolePopen, utils.set_sigterm_handler = original, original_setter
+
+
+# -- why a process ended ----------------------------------------------------------------------------
+
+
+class DeathText(StrEnum):
+    """Words in the errors that Ray raises for a task whose process ended. No attribute tells as much.
+
+    They come from Ray's daemons (https://github.com/ray-project/ray/pull/20528,
+    https://github.com/ray-project/ray/pull/44212).
+    """
+
+    OUT_OF_MEMORY_ERROR = "OutOfMemoryError"
+    LOW_MEMORY = "running low on memory"
+    NODE_DIED = "its node has died"
+    # An actor whose connection broke: its node died so recently that Ray does not know yet, or the network did.
+    UNREACHABLE = "The actor is temporarily unavailable"
+    ACTOR_DIED_ERROR = "ActorDiedError"
+    DIED = "died"
+
+
+# -- Tune -------------------------------------------------------------------------------------------
+
+
+class Disposable:
+    """Whatever inherits this is pickled as an empty object.
+
+    Tune pickles its searcher, scheduler and callbacks with its own state, in spite of TUNE_GLOBAL_CHECKPOINT_S once at
+    the end (ray/tune/execution/tune_controller.py, `__getstate__`). Ours hold the study, which cannot be pickled and
+    need not be.
+    """
+
+    def __reduce__(self) -> tuple[type[object], tuple[()]]:
+        return object, ()
+
+
+def error_text(trial: Any) -> str:
+    """The error that ended a trial, as Ray tells it.
+
+    Tune writes it to a file just before it calls `TrialScheduler.on_trial_error`, which is not handed the error
+    (ray/tune/experiment/trial.py, `handle_error`).
+    """
+    try:
+        return Path(trial.error_file or "").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
+
+
+def end_process(trial: Any) -> None:
+    """Ends the process of a trial that hangs; Tune then learns that it died.
+
+    Tune has no way to end one that does not answer: it asks the actor to stop and waits
+    (ray/tune/experiment/trial.py, `_TemporaryTrialState`).
+    """
+    import ray
+
+    actor = trial.temporary_state.ray_actor
+    if actor is not None:
+        ray.kill(actor)
+
+
+def forget_ended_trials(tune_controller: Any) -> None:
+    """Drops ended trials from Tune's own lists, which it walks at every step and writes down when all is done.
+
+    6,000 of them made every step 2 ms longer, the driver 80 MB larger and the search's end last half a minute
+    (https://github.com/ray-project/ray/issues/15504, https://github.com/ray-project/ray/issues/64231). The study has
+    them.
+
+    Args:
+        tune_controller: what Tune hands to a scheduler; it hides all but a few methods of the controller.
+    """
+    trials: list[Any] = tune_controller.get_trials()
+    if any(trial.is_finished() for trial in trials):
+        trials[:] = [trial for trial in trials if not trial.is_finished()]
+        controller = tune_controller._tune_controller
+        controller._trials_to_cache.intersection_update(trials)
+        controller._live_trials.intersection_update(trials)  # where it leaves those that broke
+
+
+@contextmanager
+def waiting_workers_taken() -> Iterator[None]:
+    """Has trials take the processes that Ray starts while it starts itself, instead of new ones: 2 s less to wait.
+
+    Tune gives its actors an environment of their own (https://github.com/ray-project/ray/pull/22803), and a process
+    serves one environment only (https://github.com/ray-project/ray/issues/15371). Only for a Ray that this process
+    started: there every process has inherited the variables already.
+    """
+    import ray
+    from ray.tune.execution import class_cache
+
+    original = class_cache._ActorClassCache.get
+
+    def get(cache: Any, trainable: type[object]) -> Any:
+        return cache._cache.setdefault(trainable, ray.remote(trainable))
+
+    class_cache._ActorClassCache.get = get
+    try:
+        yield
+    finally:
+        class_cache._ActorClassCache.get = original
