@@ -1,6 +1,7 @@
 """How numbers are written for people, on the screen and in reports."""
 
 import reprlib
+from collections.abc import Sequence
 from typing import Any
 
 
@@ -53,7 +54,7 @@ def excerpt(value: object) -> str:
     return _SHORT.repr(value)
 
 
-def listing(names: list[str]) -> str:
+def listing(names: Sequence[str]) -> str:
     """Names for an error, quoted; long lists are cut."""
     shown = ", ".join(excerpt(name) for name in names[:20])
     return f"{shown} and {len(names) - 20} more" if len(names) > 20 else shown or "none"

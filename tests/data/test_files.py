@@ -153,7 +153,7 @@ def test_columns_are_guessed_when_their_names_make_it_plain(
             "cannot tell which column is the label.* 'a', 'b', 'c'.*--label-column",
         ),
         (("a", "b", "label"), {}, "cannot tell which column is the text.*--text-column"),
-        (("text;label",), {}, "save it with commas"),
+        (("text;label",), {}, "'text;label' .the first line of the file has to name them"),
         (("good film", "1"), {}, "the first line must name the columns.*`text,label`"),
     ],
 )
@@ -175,7 +175,7 @@ def test_columns_that_are_not_plain_are_refused(
         (b'text,label\n"good,1\nbad,0\n', "line 3 is broken"),
         (b'text,label\n"a" b,1\n', "line 2 is broken"),
         (b"text,label\ncaf\xe9,1\n", "must be UTF-8, got byte 0xe9 on line 2; .*iconv"),
-        ("text,label\na,1\n".encode("utf-16-le"), "zero bytes"),
+        (b"text,label\na,1\nb\0,1\n", "zero bytes on line 3"),
         (b"text,label\ngood,1\nbad, \n", r"row 2 \(line 3\): column 'label' must be a label"),
         (b"text,label\n" + b"good,1\n" * 9, "two classes or more, got only '1'"),
         (b"text,label\na,1\nb,2\nc,3\nd,4\n", "4 classes in 4 rows.*--label-column"),
@@ -201,7 +201,7 @@ def test_bad_csv_is_refused_in_one_line(tmp_path: Path, content: bytes, message:
     [
         (".jsonl", b'{"text": "a", "label": 1}\n\n{"text": oops}', "line 3 is not JSON"),
         (".jsonl", b"[1, 2]", "line 1 must be an object"),
-        (".jsonl", b'[\n{"text": "a"}]', "line 1 is not JSON.*one object a line"),
+        (".jsonl", b'[\n{"text": "a"}]', "line 1 is not JSON.*one object per line"),
         (".jsonl", b"[" * 100_000, "line 1 is not JSON"),
         (
             ".jsonl",
@@ -222,8 +222,8 @@ def test_bad_csv_is_refused_in_one_line(tmp_path: Path, content: bytes, message:
         (".parquet", b"", "not a readable Parquet file"),
         (".csv.gz", b"text,label", "not a complete gzip file"),
         (".csv.gz", gzip.compress(b"text,label\na,1")[:-9], "not a complete gzip file"),
-        (".xlsx", b"PK", r"must end in \.csv, .*got 'bad\.xlsx'"),
-        (".parquet.gz", b"", r"must end in \.csv, .*got 'bad\.parquet\.gz'"),
+        (".xlsx", b"", "the file has no rows"),
+        (".parquet.gz", b"", "not a readable Parquet file"),
     ],
 )
 def test_other_bad_files_are_refused_in_one_line(

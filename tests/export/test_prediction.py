@@ -12,6 +12,7 @@ import pytest
 from support.confirmed_run import Confirmed
 
 from tuner.errors import DataError
+from tuner.export import prediction
 from tuner.export.classifier import Classifier
 from tuner.export.prediction import predict_file
 
@@ -21,7 +22,7 @@ pytestmark = pytest.mark.ray
 def test_a_file_is_predicted_piece_by_piece(
     confirmed: Confirmed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tuner.export.prediction._ROWS", 7)
+    monkeypatch.setattr(prediction, "_ROWS", 7)
     classifier = confirmed.export(tmp_path / "model")
     source, target = tmp_path / "texts.csv", tmp_path / "said.csv"
     texts = [f'good "film", number {number}\nNA' for number in range(20)]
@@ -39,7 +40,7 @@ def test_a_file_is_predicted_piece_by_piece(
 def test_a_file_of_another_form_gets_the_same_predictions(
     confirmed: Confirmed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ending: str
 ) -> None:
-    monkeypatch.setattr("tuner.export.prediction._ROWS", 7)
+    monkeypatch.setattr(prediction, "_ROWS", 7)
     classifier = confirmed.export(tmp_path / "model")
     source, target = tmp_path / f"texts.{ending}", tmp_path / "said.csv"
     texts = [f"good film number {number}" for number in range(20)]
@@ -111,14 +112,22 @@ def test_a_bar_is_drawn_on_a_terminal_only(confirmed: Confirmed, tmp_path: Path)
 @pytest.mark.parametrize(
     ("name", "content", "problem"),
     [
-        ("a.jsonl", b'{"text": "good"}\n{"text": 5}\n', "row 2: column 'text' must be .*, got 5"),
-        ("a.jsonl", b'{"text": "good"}\n{"id": 5}\n', "row 2: .* got nothing"),
+        (
+            "a.jsonl",
+            b'{"text": "good"}\n{"text": 5}\n',
+            r"row 2 \(line 2\): column 'text' must be .*, got 5",
+        ),
+        ("a.jsonl", b'{"text": "good"}\n{"id": 5}\n', "row 2 .* got nothing"),
         ("a.jsonl", b"good\n", "line 1 is not JSON"),
-        ("a.jsonl", b'{"text": "a"}\n{"text": "\xff"}\n', "line 2 must be UTF-8"),
-        ("a.jsonl", b'{"text": "a"}\n' * 3 + b'{"text": "a", "b": 1}\n', "line 4: 'b' is in none"),
+        ("a.jsonl", b'{"text": "a"}\n{"text": "\xff"}\n', "must be UTF-8, got byte 0xff on line 2"),
+        (
+            "a.jsonl",
+            b'{"text": "a"}\n' * 3 + b'{"text": "a", "b": 1}\n',
+            "column 'b' comes first after 3 rows",
+        ),
         ("a.csv.gz", b"good", "not a complete gzip file"),
         ("a.parquet", b"good", "not a readable Parquet file"),
-        ("a.jsonl", b"", "no rows in it"),
+        ("a.jsonl", b"", "the file has no rows"),
     ],
 )
 def test_other_forms_that_cannot_be_read_are_refused_and_leave_nothing(
@@ -129,7 +138,7 @@ def test_other_forms_that_cannot_be_read_are_refused_and_leave_nothing(
     content: bytes,
     problem: str,
 ) -> None:
-    monkeypatch.setattr("tuner.export.prediction._ROWS", 3)
+    monkeypatch.setattr(prediction, "_ROWS", 3)
     (tmp_path / name).write_bytes(content)
     classifier = confirmed.export(tmp_path / "model")
     with pytest.raises(DataError, match=problem):
@@ -140,13 +149,17 @@ def test_other_forms_that_cannot_be_read_are_refused_and_leave_nothing(
 @pytest.mark.parametrize(
     ("content", "column", "problem"),
     [
-        ("a,b\n1,2\n", None, "which column has the texts"),
-        ("a,b\n1,2\n", "c", "no column 'c'; name it with --text-column"),
-        ("text\nA film, really good\n", None, "rows have more cells than its first line"),
-        ("text\n", None, "no rows in it"),
-        ("", None, "cannot be read as a table"),
-        ("great\nlovely\n", None, "its columns are 'great' .its first line has to name them"),
-        ('text\n"open\n', None, "cannot be read as a table"),
+        ("a,b\n1,2\n", None, "cannot tell which column is the text"),
+        ("a,b\n1,2\n", "c", "there is no column 'c'; its columns are 'a', 'b'"),
+        ("text\nA film, really good\n", None, "line 2 has 2 cells and the first line has 1"),
+        ("text\n", None, "the file has no rows"),
+        ("", None, "the file has no rows"),
+        (
+            "great\nlovely\n",
+            None,
+            "its columns are 'great' .the first line of the file has to name them",
+        ),
+        ('text\n"open\n', None, "line 2 is broken"),
         (None, None, "no such file"),
     ],
 )
@@ -196,7 +209,7 @@ def test_a_blank_line_of_a_file_of_texts_alone_is_a_text(
 def test_no_piece_repeats_a_heading_with_a_line_end(
     confirmed: Confirmed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tuner.export.prediction._ROWS", 2)
+    monkeypatch.setattr(prediction, "_ROWS", 2)
     source, target = tmp_path / "texts.csv", tmp_path / "said.csv"
     source.write_text('"te\nxt",b\n' + "good,x\n" * 5)
     predict_file(confirmed.export(tmp_path / "model"), source, target, "te\nxt")

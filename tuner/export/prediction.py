@@ -1,30 +1,26 @@
-"""Classifies the rows of a file, piece by piece, so that its size does not matter."""
+"""Classifies the rows of a file, piece by piece, so that its size does not matter, and writes them with predictions."""
 
-import gzip
-import io
 import os
+import stat
 import sys
-import zlib
-from collections.abc import Iterable, Iterator
-from itertools import islice
+from collections.abc import Sequence
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 import pandas as pd
 from rich.console import Console
 from rich.progress import Progress
 
-from tuner.data.columns import guess_text_column
-from tuner.data.files import file_format, json_object
+from tuner.data.cells import read_texts
+from tuner.data.columns import choose_text_column
+from tuner.data.files import DataFile, Table
 from tuner.errors import DataError
 from tuner.export.classifier import Classifier
 from tuner.files import atomic_file
 from tuner.run.csv_text import to_csv
-from tuner.text import excerpt, one_line
+from tuner.text import excerpt
 
 _ROWS = 2000  # at a time
-_TABS = {".tsv", ".tab"}
-_JSON_LINES = {".jsonl", ".ndjson", ".json"}
 
 
 def predict_file(
@@ -33,7 +29,7 @@ def predict_file(
     """Writes the rows of `source` with their predictions to `target`, or to standard output; how many.
 
     Args:
-        source: CSV, TSV or JSON lines, also as `.gz`, or Parquet; what ends otherwise is read as CSV.
+        source: any file of rows that `tuner search` reads, or a pipe.
 
     Raises:
         DataError: the file cannot be read, or has no such column.
@@ -55,156 +51,76 @@ def predict_file(
 def _predict(classifier: Classifier, source: Path, target: IO[str], text_column: str | None) -> int:
     console = Console(stderr=True)
     count = 0
-    try:
-        file = open(source, "rb")  # noqa: SIM115 - closed below
-    except OSError as cause:
-        what = "no such file" if isinstance(cause, FileNotFoundError) else cause.strerror
-        raise DataError(f"{source}: {what}; name a file of texts") from cause
-    with file, Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task("predicting", total=os.fstat(file.fileno()).st_size)
-        for number, (rows, done) in enumerate(_pieces(source, file)):
-            column = _column(source, rows, text_column)
-            if not len(rows):
+    names: list[str] | None = None
+    with (
+        _opened(source) as file,
+        Progress(console=console, transient=True, disable=not console.is_terminal) as bar,
+    ):
+        data = DataFile(file, name=source.name, where=str(source))
+        task = bar.add_task("predicting", total=_size(file))
+        for rows in data.pieces(_ROWS):
+            if not rows.size:
                 break
-            said = classifier.predict(_texts(source, rows[column], count)).round(6)
-            said.index = rows.index
-            answered = pd.concat([rows, said.rename(columns=_free(rows, said))], axis=1)
-            target.write(to_csv(answered, header=number == 0))
-            count += len(rows)
-            bar.update(task, completed=done)
+            texts, _ = read_texts(rows, choose_text_column(rows, text_column))
+            predictions = classifier.predict(texts).round(6)
+            if names is None:
+                names = list(rows.names)
+                heading = [*names, *_free(names, list(predictions.columns))]
+                target.write(to_csv(pd.DataFrame([heading]), header=False))
+            table = pd.concat([_frame(rows, names), predictions], axis=1, ignore_index=True)
+            target.write(to_csv(table, header=False))
+            count += rows.size
+            bar.update(task, completed=data.bytes_read)
     if not count:
-        raise DataError(f"{source}: no rows in it; write texts into it")
+        raise DataError(f"{source}: the file has no rows; write texts into it")
     return count
 
 
-def _pieces(source: Path, file: IO[bytes]) -> Iterator[tuple[pd.DataFrame, int]]:
-    """The file's rows, some thousand at a time, all with the columns of the first; and how many bytes are read."""
-    form = file_format(source) or source.suffix.lower()
-    plain = form.removesuffix(".gz")
-    if plain == ".parquet":
-        yield from _parquet_pieces(source, file)
-        return
-    content = gzip.GzipFile(fileobj=file) if form.endswith(".gz") else file
+def _opened(source: Path) -> IO[bytes]:
     try:
-        made = (
-            _json_pieces(source, content)
-            if plain in _JSON_LINES
-            else _csv_pieces(source, plain, content)
+        return open(source, "rb", buffering=0)
+    except IsADirectoryError as cause:
+        raise DataError(f"{source}: must be a file, got a folder; name a file in it") from cause
+    except OSError as cause:
+        problem = "no such file" if isinstance(cause, FileNotFoundError) else cause.strerror
+        raise DataError(f"{source}: {problem}; name a file of texts") from cause
+
+
+def _size(file: IO[bytes]) -> int | None:
+    """Bytes of the file; None of a pipe, which does not tell."""
+    status = os.fstat(file.fileno())
+    return status.st_size if stat.S_ISREG(status.st_mode) else None
+
+
+def _frame(rows: Table, names: Sequence[str]) -> pd.DataFrame:
+    """The cells of the columns `names`, which are named by their positions here: two may have one name."""
+    surplus = [name for name in rows.names if name not in names]
+    if surplus:
+        raise DataError.at(
+            rows.where,
+            f"column {excerpt(surplus[0])} comes first after {rows.first:,} rows, when the columns were written "
+            f"already; add it to one of the first {rows.first:,} rows, or leave it out",
         )
-        for rows in made:
-            yield rows, file.tell()
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as cause:
-        raise DataError(f"{source}: cannot be read as a table: {one_line(str(cause))}") from cause
-    except (gzip.BadGzipFile, EOFError, zlib.error) as cause:
-        raise DataError.at(
-            str(source), f"not a complete gzip file ({cause}); compress it again"
-        ) from cause
+    is_same = list(rows.names) == list(names)
+    columns = {
+        at: pd.Series(
+            rows.cells(at)
+            if is_same
+            else rows.column(name)
+            if name in rows.names
+            else [None] * rows.size,
+            dtype=object,
+        )
+        for at, name in enumerate(names)
+    }
+    return pd.DataFrame(columns)
 
 
-def _csv_pieces(source: Path, form: str, content: Any) -> Iterator[pd.DataFrame]:
-    separator = "\t" if form in _TABS else ","
-    content = content if hasattr(content, "peek") else io.BufferedReader(content)
-    has_one_column = separator.encode() not in content.peek(65536).split(b"\n", 1)[0]
-    read = pd.read_csv(
-        content,
-        sep=separator,
-        dtype=str,
-        keep_default_na=False,
-        chunksize=_ROWS,
-        skip_blank_lines=not has_one_column,  # where they are empty texts
-    )
-    for rows in read:
-        if not isinstance(rows.index, pd.RangeIndex):
-            # pandas takes a cell too many for a row's name
-            raise DataError.at(
-                str(source),
-                "its rows have more cells than its first line; put texts that hold a "
-                f"{'tab' if separator != ',' else 'comma'} in double quotes",
-            )
-        yield rows
-
-
-def _json_pieces(source: Path, content: Iterable[bytes]) -> Iterator[pd.DataFrame]:
-    where = str(source)
-    lines = enumerate(content, start=1)
-    names: list[str] = []
-    while piece := list(islice(lines, _ROWS)):
-        numbered = [(number, _utf8(line, where, number)) for number, line in piece]
-        records = [
-            (number, json_object(text, where, number)) for number, text in numbered if text.strip()
-        ]
-        names = names or list(dict.fromkeys(name for _, record in records for name in record))
-        for number, record in records:
-            for name in record:
-                if name not in names:
-                    raise DataError.at(
-                        where,
-                        f"line {number}: {excerpt(name)} is in none of the first {_ROWS:,} lines; the columns "
-                        "are theirs, so leave it out or write it in one of them",
-                    )
-        yield pd.DataFrame([record for _, record in records], columns=names, dtype=object)
-
-
-def _utf8(line: bytes, where: str, number: int) -> str:
-    try:
-        return line.decode("utf-8-sig" if number == 1 else "utf-8")
-    except UnicodeDecodeError as cause:
-        raise DataError.at(
-            where,
-            f"line {number} must be UTF-8, got byte 0x{line[cause.start]:02x}; save it as UTF-8",
-        ) from cause
-
-
-def _parquet_pieces(source: Path, file: IO[bytes]) -> Iterator[tuple[pd.DataFrame, int]]:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    size, done = os.fstat(file.fileno()).st_size, 0
-    try:
-        parquet = pq.ParquetFile(file)
-        if not parquet.metadata.num_rows:
-            yield pd.DataFrame(columns=parquet.schema_arrow.names, dtype=object), size
-        for batch in parquet.iter_batches(batch_size=_ROWS):
-            done += batch.num_rows
-            rows = pd.DataFrame(batch.to_pylist(), columns=batch.schema.names, dtype=object)
-            yield rows, size * done // parquet.metadata.num_rows
-    except (pa.ArrowException, ValueError) as cause:
-        raise DataError.at(
-            str(source), f"not a readable Parquet file ({cause}); write it again"
-        ) from cause
-
-
-def _texts(source: Path, cells: "pd.Series[Any]", before: int) -> list[Any]:
-    """Texts, or lists of integers."""
-    for number, cell in enumerate(cells, start=before + 1):
-        is_list = isinstance(cell, list) and all(type(item) is int for item in cell)
-        if not is_list and not isinstance(cell, str):
-            received = "nothing" if cell is None or cell != cell else excerpt(cell)
-            raise DataError.at(
-                str(source),
-                f"row {number}: column {excerpt(cells.name)} must be a text or a list of integers, got {received}",
-            )
-    return list(cells)
-
-
-def _column(source: Path, rows: pd.DataFrame, asked: str | None) -> str:
-    names = [str(name) for name in rows.columns]
-    if asked is None:
-        asked = guess_text_column(names)
-    if asked in names:
-        return str(asked)
-    listed = ", ".join(map(repr, names))
-    what = "which column has the texts?" if asked is None else f"no column {asked!r};"
-    first = " (its first line has to name them)" if len(names) == 1 else ""
-    raise DataError(f"{source}: {what} name it with --text-column; its columns are {listed}{first}")
-
-
-def _free(rows: pd.DataFrame, said: pd.DataFrame) -> dict[str, str]:
-    """What to call predictions where the file has a column of that name already."""
-    names = {}
-    for name in said.columns:
-        free = str(name)
-        while free in rows:
-            free = f"predicted_{free}"
-        names[str(name)] = free
-    return names
+def _free(names: Sequence[str], predictions: Sequence[str]) -> list[str]:
+    """What to call the columns of predictions: the file may have a column of such a name already."""
+    free = []
+    for name in predictions:
+        while name in names:
+            name = f"predicted_{name}"
+        free.append(name)
+    return free

@@ -1,0 +1,368 @@
+"""Every kind of file that people have, through every reader of files: the same rows, or the same refusal."""
+
+import bz2
+import codecs
+import csv
+import gzip
+import io
+import json
+import lzma
+import os
+import string
+import subprocess
+import sys
+import threading
+import zipfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import cast
+
+import pandas as pd
+import pyarrow as pa
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tuner.data import load_dataset, read_rows
+from tuner.data.files import read_table
+from tuner.errors import DataError
+from tuner.export import prediction
+from tuner.export.classifier import Classifier
+from tuner.export.prediction import predict_file
+from tuner.settings.config import DataConfig
+
+Rows = list[tuple[str, str]]
+
+TEXTS = [
+    "plain", "with, comma", 'say "hi"', "two\nlines", " blank before", "semi;colon", "a\ttab", "a|b", "café 很好",
+    "it's", "NA", "-1",
+]  # fmt: skip
+ROWS: Rows = [
+    (f"{text} {number}", ("down", "up")[number % 2]) for number, text in enumerate(TEXTS * 2)
+]
+PLAIN: Rows = [(f"bright day {number}", ("down", "up")[number % 2]) for number in range(24)]
+
+
+def written(
+    rows: Rows,
+    delimiter: str = ",",
+    end: str = "\n",
+    header: Sequence[str] = ("text", "label"),
+    quoting: int = csv.QUOTE_MINIMAL,
+) -> str:
+    file = io.StringIO(newline="")
+    writer = csv.writer(file, delimiter=delimiter, lineterminator=end, quoting=quoting)
+    writer.writerows([header, *rows])
+    return file.getvalue()
+
+
+def json_of(rows: Rows) -> str:
+    return "".join(json.dumps({"text": text, "label": label}) + "\n" for text, label in rows)
+
+
+def zstd(content: bytes) -> bytes:
+    return cast(bytes, pa.compress(content, codec="zstd", asbytes=True))
+
+
+def frame_of(rows: Rows) -> pd.DataFrame:
+    return pd.DataFrame(rows, columns=["text", "label"])
+
+
+def parquet_of(rows: Rows) -> bytes:
+    return frame_of(rows).to_parquet()
+
+
+def workbook() -> bytes:
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr("[Content_Types].xml", "<Types/>")
+        archive.writestr("xl/workbook.xml", "<workbook/>")
+    return file.getvalue()
+
+
+def archive() -> bytes:
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as packed:
+        packed.writestr("rows.csv", written(ROWS))
+    return file.getvalue()
+
+
+CSV = written(ROWS).encode()
+READ: dict[str, tuple[str, bytes, Rows]] = {
+    "csv": ("a.csv", CSV, ROWS),
+    "CSV in capitals": ("A.CSV", CSV, ROWS),
+    "tsv": ("a.tsv", written(ROWS, "\t").encode(), ROWS),
+    "tab": ("a.tab", written(ROWS, "\t").encode(), ROWS),
+    "another ending": ("a.txt", CSV, ROWS),
+    "no ending": ("rows", CSV, ROWS),
+    "everything quoted": ("a.csv", written(ROWS, quoting=csv.QUOTE_ALL).encode(), ROWS),
+    "json lines": ("a.jsonl", json_of(ROWS).encode(), ROWS),
+    "json lines called csv": ("a.csv", json_of(ROWS).encode(), ROWS),
+    "json lines called json": ("a.json", json_of(ROWS).encode(), ROWS),
+    "json lines, blank lines": ("a.jsonl", json_of(ROWS).replace("\n", "\n\n").encode(), ROWS),
+    "json lines, carriage returns": ("a.jsonl", json_of(ROWS).replace("\n", "\r").encode(), ROWS),
+    "parquet": ("a.parquet", parquet_of(ROWS), ROWS),
+    "parquet called csv": ("a.csv", parquet_of(ROWS), ROWS),
+    "parquet, compressed": ("a.parquet.gz", gzip.compress(parquet_of(ROWS)), ROWS),
+    "utf-8 with a mark": ("a.csv", codecs.BOM_UTF8 + CSV, ROWS),
+    "utf-16": ("a.csv", written(ROWS).encode("utf-16"), ROWS),
+    "utf-16, big end first": ("a.csv", codecs.BOM_UTF16_BE + written(ROWS).encode("utf-16-be"), ROWS),
+    "utf-16 without a mark": ("a.csv", written(ROWS).encode("utf-16-le"), ROWS),
+    "utf-16 without a mark, big end first": ("a.csv", written(ROWS).encode("utf-16-be"), ROWS),
+    "utf-16 json lines": ("a.jsonl", json_of(ROWS).encode("utf-16"), ROWS),
+    "utf-32": ("a.csv", written(ROWS).encode("utf-32"), ROWS),
+    "Excel's Unicode text": ("a.txt", written(ROWS, "\t", "\r\n").encode("utf-16"), ROWS),
+    "gz": ("a.csv.gz", gzip.compress(CSV), ROWS),
+    "two gz in one file": ("a.csv.gz", gzip.compress(CSV[:100]) + gzip.compress(CSV[100:]), ROWS),
+    "bz2": ("a.csv.bz2", bz2.compress(CSV), ROWS),
+    "xz": ("a.csv.xz", lzma.compress(CSV), ROWS),
+    "zst": ("a.csv.zst", zstd(CSV), ROWS),
+    "gz under another name": ("a.csv", gzip.compress(CSV), ROWS),
+    "zst under another name": ("a.tsv", zstd(written(ROWS, "\t").encode()), ROWS),
+    "bz2 json lines": ("a.jsonl.bz2", bz2.compress(json_of(ROWS).encode()), ROWS),
+    "gz of utf-16": ("a.tsv.gz", gzip.compress(written(ROWS, "\t").encode("utf-16")), ROWS),
+    "semicolons": ("a.csv", written(ROWS, ";").encode(), ROWS),
+    "tabs in a .csv": ("a.csv", written(ROWS, "\t").encode(), ROWS),
+    "pipes": ("a.csv", written(ROWS, "|").encode(), ROWS),
+    "commas in a .tsv": ("a.tsv", CSV, ROWS),
+    "semicolons, commas in texts": (
+        "a.csv",
+        b"text;label\n" + b"bright, warm day;up\ndull, cold, grey day;down\n" * 12,
+        [("bright, warm day", "up"), ("dull, cold, grey day", "down")] * 12,
+    ),
+    "sep= line": ("a.csv", b"sep=;\r\n" + written(ROWS, ";", "\r\n").encode(), ROWS),
+    "sep= line of an unusual delimiter": ("a.csv", b"sep=^\n" + written(ROWS, "^").encode(), ROWS),
+    "crlf": ("a.csv", written(ROWS, end="\r\n").encode(), ROWS),
+    "cr": ("a.csv", written(PLAIN, end="\r").encode(), PLAIN),
+    "no line end at the end": ("a.csv", CSV.rstrip(b"\n"), ROWS),
+    "blank lines": ("a.csv", b"\n" + CSV + b"\n  \n\n", ROWS),
+    "blanks around names": ("a.csv", written(ROWS, header=(" text ", "\tlabel\xa0")).encode(), ROWS),
+    "blanks after delimiters": (
+        "a.csv",
+        b'"text", "label"\n' + b'"warm, bright", "up"\n"dull", "down"\n' * 12,
+        [("warm, bright", "up"), ("dull", "down")] * 12,
+    ),
+    "R's write.csv": (
+        "a.csv",
+        ('"","text","label"\n' + "".join(f'"{n}","{t}","{c}"\n' for n, (t, c) in enumerate(PLAIN))).encode(),
+        PLAIN,
+    ),
+    "pandas with its index": ("a.csv", frame_of(ROWS).to_csv().encode(), ROWS),
+    "names that exist twice, of other columns": (
+        "a.csv",
+        written([("x", t, c, "y") for t, c in ROWS], header=("id", "text", "label", "id")).encode(),  # type: ignore[misc]
+        ROWS,
+    ),
+    "a text of 200,000 characters": (
+        "a.csv",
+        written([("long " * 40_000, "up"), *PLAIN]).encode(),
+        [("long " * 40_000, "up"), *PLAIN],
+    ),
+}  # fmt: skip
+
+REFUSED: dict[str, tuple[str, bytes, str]] = {
+    "nothing": ("a.csv", b"", "the file has no rows"),
+    "only a mark": ("a.csv", codecs.BOM_UTF8, "the file has no rows"),
+    "no rows": ("a.csv", b"text,label\n", "the file has no rows"),
+    "Git LFS pointer": (
+        "a.csv",
+        b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n",
+        "Git LFS pointer.*git lfs pull",
+    ),
+    "Git LFS pointer to Parquet": (
+        "a.parquet",
+        b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n",
+        "Git LFS pointer.*git lfs pull",
+    ),
+    "workbook": ("a.xlsx", workbook(), "Excel workbook.*save the sheet as CSV"),
+    "workbook called csv": ("a.csv", workbook(), "Excel workbook.*save the sheet as CSV"),
+    "old workbook": ("a.xls", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(600), "old Excel workbook"),
+    "zip": ("a.zip", archive(), "ZIP archive.*unpack it"),
+    "web page": ("a.csv", b"\n<!DOCTYPE html>\n<html><body>404</body></html>", "web page.*Raw"),
+    "PDF": ("a.csv", b"%PDF-1.7\n%\xe2\xe3\xcf\xd3\n", "PDF document"),
+    "pickle": ("a.csv", b"\x80\x04\x95\x10\x00", "Python pickle"),
+    "tar in gz": ("a.tar.gz", gzip.compress(bytes(257) + b"ustar\0" + bytes(300)), "tar archive"),
+    "packed twice": ("a.csv.gz", gzip.compress(gzip.compress(CSV)), "compressed twice.*unpack it once"),
+    "fastText": ("a.txt", b"__label__up bright day\n", "fastText.*columns text and label"),
+    "Western European": (
+        "a.csv",
+        "text,label\nbright,up\ncafé très chaud,up\n".encode("cp1252"),
+        r"UTF-8, got byte 0xe9 on line 3; it seems to be CP1252 .*'café très chaud,up'.*iconv -f CP1252",
+    ),
+    "Cyrillic": (
+        "a.csv",
+        ("text,label\n" + "Очень хороший фильм,да\n" * 9).encode("cp1251"),
+        "on line 2; it seems to be CP1251 .*iconv -f CP1251 -t UTF-8",
+    ),
+    "zero bytes": ("a.csv", b"text,label\ngood,1\nba\0d,2\n", "zero bytes on line 3"),
+    "half a character of utf-16": ("a.csv", written(ROWS).encode("utf-16")[:-1], "broken bytes on line"),
+    "half a gz": ("a.csv.gz", gzip.compress(CSV)[:-9], "not a complete gzip file"),
+    "half a bz2": ("a.csv.bz2", bz2.compress(CSV)[:-9], "not a complete bzip2 file"),
+    "half a xz": ("a.csv.xz", lzma.compress(CSV)[:-9], "not a complete xz file"),
+    "half a zst": ("a.csv.zst", zstd(CSV)[:-9], "not a complete Zstandard file"),
+    "plain under the name of gz": ("a.csv.gz", CSV, "not a complete gzip file.*take .gz out of its name"),
+    "half a Parquet file": ("a.parquet", parquet_of(ROWS)[:-9], "not a readable Parquet file"),
+    "a row too long": ("a.csv", b"text,label\na,1\nb, c,2\nd,1\n", "line 3 has 3 cells and the first line has 2"),
+    "a row too short": ("a.csv", b"text,label\na,1\nb\nd,1\n", "line 3 has 1 cells and the first line has 2"),
+    "a row too long of semicolons": (
+        "a.csv",
+        b"text;label\n" + b"a, b;1\n" * 9 + b"x;y;2\n",
+        "line 11 has 3 cells and the first line has 2, delimited by semicolons",
+    ),
+    "an open quote": ("a.csv", b'text,label\na,1\n"b,2\nc,1\n', "line 4 is broken .*in a row that begins on line 3"),
+    "text after a quote": ("a.csv", b'text,label\n"a" b,1\n', "line 2 is broken"),
+    "not JSON": ("a.jsonl", b'{"text": "a", "label": "b"}\nx\n', "line 2 is not JSON"),
+    "JSON that is no object": ("a.jsonl", b"[1]\n", "line 1 must be an object"),
+    "the column twice": (
+        "a.csv",
+        written([("x", t, c) for t, c in ROWS], header=("text", "text", "label")).encode(),  # type: ignore[misc]
+        "column 'text' exists twice",
+    ),
+}  # fmt: skip
+
+
+class Echo:
+    """A classifier whose predictions show which text they are of."""
+
+    def predict(self, texts: Sequence[str]) -> pd.DataFrame:
+        return pd.DataFrame({"label": [f"of {text}" for text in texts], "p(of)": 1.0})
+
+
+def predicted(source: Path, target: Path) -> pd.DataFrame:
+    count = predict_file(cast(Classifier, Echo()), source, target, None)
+    frame = pd.read_csv(target, dtype=str, keep_default_na=False)
+    assert count == len(frame)
+    return frame
+
+
+def unprotected(texts: Sequence[str]) -> list[str]:
+    """Texts as they were before formulas were protected."""
+    return [text[1:] if text.startswith(("'-", "'=", "'+", "'@")) else text for text in texts]
+
+
+@pytest.fixture(autouse=True)
+def _small_pieces(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(prediction, "_ROWS", 5)
+    monkeypatch.setenv("TUNER_CACHE", str(tmp_path / "cache"))
+
+
+@pytest.mark.parametrize("kind", READ)
+def test_every_reader_finds_the_same_rows(tmp_path: Path, kind: str) -> None:
+    name, content, expected = READ[kind]
+    source = tmp_path / name
+    source.write_bytes(content)
+    config = DataConfig(source=str(source))
+    rows = read_rows(config)
+    assert list(zip(rows.texts, rows.labels, strict=True)) == expected
+    frame = predicted(source, tmp_path / "predictions.csv")
+    of = next(name for name in ("label", "predicted_label") if frame[name][0].startswith("of "))
+    assert unprotected(list(frame[of])) == [f"of {text}" for text, _ in expected]
+
+
+@pytest.mark.parametrize("kind", REFUSED)
+def test_every_reader_refuses_for_the_same_reason(tmp_path: Path, kind: str) -> None:
+    name, content, message = REFUSED[kind]
+    source = tmp_path / name
+    source.write_bytes(content)
+    config = DataConfig(source=str(source))
+    readers: list[Callable[[], object]] = [
+        lambda: load_dataset(config, seed=0),
+        lambda: read_rows(config),
+        lambda: predicted(source, tmp_path / "predictions.csv"),
+    ]
+    for reader in readers:
+        with pytest.raises(DataError, match=message) as refused:
+            reader()
+        assert str(refused.value).startswith(f"{source}: ")
+        assert len(str(refused.value).splitlines()) == 1
+    assert not (tmp_path / "predictions.csv").exists()
+
+
+@pytest.mark.parametrize(
+    "kind", ["csv", "gz", "zst", "json lines", "parquet", "utf-16", "semicolons"]
+)
+def test_a_pipe_is_predicted_like_a_file(tmp_path: Path, kind: str) -> None:
+    _, content, expected = READ[kind]
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    writer = threading.Thread(target=pipe.write_bytes, args=(content,))
+    writer.start()
+    frame = predicted(pipe, tmp_path / "predictions.csv")
+    writer.join()
+    assert len(frame) == len(expected)
+
+
+def test_a_folder_and_a_missing_file_are_refused(tmp_path: Path) -> None:
+    for source, message in ((tmp_path, "got a folder"), (tmp_path / "no.csv", "no such file")):
+        with pytest.raises(DataError, match=message):
+            read_rows(DataConfig(source=str(source)))
+        with pytest.raises(DataError, match=message):
+            predicted(source, tmp_path / "predictions.csv")
+
+
+def test_data_from_a_pipe_are_refused_because_they_are_read_again(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(DataError, match="got a pipe or device; save it as a file"):
+        read_rows(DataConfig(source=str(tmp_path / "pipe")))
+
+
+def test_the_reader_loads_no_library_before_a_file_needs_it() -> None:
+    code = "import sys, tuner.data.files; print(*sys.modules)"
+    loaded = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    ).stdout.split()
+    assert {"pandas", "pyarrow", "charset_normalizer"}.isdisjoint(loaded)
+
+
+_cells = st.text(
+    st.sampled_from(string.ascii_letters + " ,;\t|\"'\\\r\n=-+@#")
+    | st.characters(codec="utf-8", exclude_characters="\0"),
+    max_size=30,
+)
+_tables = st.integers(2, 4).flatmap(
+    lambda width: st.lists(st.tuples(*[_cells] * width), min_size=1, max_size=12)
+)
+_NAMES = ("text", "label", "note", "id")
+
+
+def _by_csv(rows: list[tuple[str, ...]], delimiter: str, quoting: int, end: str) -> str:
+    return written(rows, delimiter, end, _NAMES[: len(rows[0])], quoting)  # type: ignore[arg-type]
+
+
+@given(
+    rows=_tables,
+    form=st.sampled_from([(".csv", ","), (".tsv", "\t")]),
+    quoting=st.sampled_from([csv.QUOTE_MINIMAL, csv.QUOTE_ALL, csv.QUOTE_NONNUMERIC]),
+    end=st.sampled_from(["\n", "\r\n"]),
+    writer=st.sampled_from(["csv", "pandas"]),
+)
+@settings(deadline=None, max_examples=300, suppress_health_check=[HealthCheck.too_slow])
+def test_a_written_table_is_read_as_it_was_before_delimiters_were_guessed(
+    rows: list[tuple[str, ...]], form: tuple[str, str], quoting: int, end: str, writer: str
+) -> None:
+    ending, delimiter = form
+    if (
+        end == "\n"
+    ):  # Python's csv quotes a lone carriage return only where it is part of the line end
+        rows = [tuple(cell.replace("\r", "") for cell in row) for row in rows]
+    names = list(_NAMES[: len(rows[0])])
+    if writer == "csv":
+        content = _by_csv(rows, delimiter, quoting, end)
+    else:
+        content = pd.DataFrame(rows, columns=names).to_csv(
+            sep=delimiter, index=False, quoting=quoting, lineterminator=end
+        )
+    header, *expected = csv.reader(
+        io.StringIO(content, newline=""), delimiter=delimiter, strict=True
+    )
+    table = read_table(content.encode(), f"rows{ending}", "somewhere")
+    assert list(table.names) == header == names
+    assert [list(row) for row in zip(*map(table.column, names), strict=True)] == expected
+
+
+@given(rows=_tables, delimiter=st.sampled_from(";|\t"))
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+def test_no_row_is_lost_whatever_delimits_it(rows: list[tuple[str, ...]], delimiter: str) -> None:
+    content = _by_csv(rows, delimiter, csv.QUOTE_ALL, "\n")
+    table = read_table(content.encode(), "rows.csv", "somewhere")
+    assert [tuple(row) for row in zip(*map(table.column, table.names), strict=True)] == rows

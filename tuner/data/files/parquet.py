@@ -1,0 +1,53 @@
+"""Parquet files: the only kind that needs the end of the file before its rows."""
+
+import io
+from collections.abc import Iterator
+from typing import IO, Any
+
+from tuner.data.files.table import Table
+from tuner.errors import DataError
+from tuner.text import excerpt
+
+MAGIC = b"PAR1"
+
+
+def parquet_rows(file: IO[bytes], where: str, size: int) -> Iterator[Table]:
+    """The rows, `size` at a time.
+
+    Args:
+        file: at the beginning; one that cannot be searched, such as a pipe, is read into memory.
+
+    Raises:
+        DataError: damaged.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        source = file if file.seekable() else io.BytesIO(file.read())
+        parquet = pq.ParquetFile(source)
+        names = list(parquet.schema_arrow.names)
+        first = 0
+        for batch in parquet.iter_batches(batch_size=size):
+            yield _table(batch, names, where, first)
+            first += batch.num_rows
+    except (pa.ArrowException, OSError, ValueError, MemoryError) as error:
+        raise DataError.at(
+            where, f"not a readable Parquet file ({error}); write it again"
+        ) from error
+    if not first:
+        yield Table(where, names, 0, lambda _: [])
+
+
+def _table(batch: Any, names: list[str], where: str, first: int) -> Table:
+    import pyarrow as pa
+
+    def cells(at: int) -> list[object]:
+        try:
+            return list(batch.column(at).to_pylist())
+        except (pa.ArrowException, ValueError) as error:
+            raise DataError.at(
+                where, f"column {excerpt(names[at])} is not readable ({error})"
+            ) from error
+
+    return Table(where, names, batch.num_rows, cells, (), first)

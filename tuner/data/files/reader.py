@@ -1,0 +1,120 @@
+"""A data file, open to be read: recognised, unpacked, decoded and cut into rows, piece by piece."""
+
+import io
+from collections.abc import Iterator
+from itertools import chain
+from typing import IO
+
+from tuner.data.files.delimited import delimited
+from tuner.data.files.json_lines import is_json_object, json_lines
+from tuner.data.files.kinds import refuse_other_kinds
+from tuner.data.files.packing import BROKEN_PACKING, PACKINGS, Stream, packing_of
+from tuner.data.files.parquet import MAGIC as PARQUET
+from tuner.data.files.parquet import parquet_rows
+from tuner.data.files.table import Table, joined
+from tuner.data.files.text import text_lines
+from tuner.errors import DataError
+
+FORMATS = ".csv, .tsv, .jsonl, .ndjson, .json, .parquet; text also as .gz, .bz2, .xz or .zst"
+_JSON_LINES = {"jsonl", "ndjson", "json"}
+_TABS = {"tsv", "tab"}
+_BEGINNING = 4096  # bytes that decide what a file is
+_ROWS = 65_536  # at a time, of a file that is read whole
+
+
+class DataFile:
+    """Rows of CSV, TSV or JSON lines, also compressed, or of Parquet.
+
+    Args:
+        file: its bytes, from the beginning; it may be a pipe.
+        name: the file's name; its ending decides where the content leaves a choice.
+        where: its path, for errors.
+    """
+
+    def __init__(self, file: IO[bytes], *, name: str, where: str) -> None:
+        self._file = file
+        self._stream = Stream(file)
+        self._where = where
+        endings = name.lower().split(".")[1:]
+        self._packing = next(
+            (packing for packing in PACKINGS if endings and packing.ending == f".{endings[-1]}"),
+            None,
+        )
+        plain = endings[:-1] if self._packing else endings
+        self._ending = plain[-1] if plain else ""
+
+    @property
+    def bytes_read(self) -> int:
+        """How far the file is read, in bytes of its size on disk."""
+        return self._file.tell() if self._file.seekable() else self._stream.bytes_read
+
+    def pieces(self, size: int) -> Iterator[Table]:
+        """The rows, `size` at a time and in their order; one empty table if there are none.
+
+        Raises:
+            DataError: the file, or a row of it, cannot be read.
+        """
+        try:
+            packing = packing_of(self._stream.beginning(_BEGINNING))
+            if packing is None:
+                yield from self._rows(self._stream, size)
+                return
+        except OSError as error:
+            raise DataError.at(
+                self._where,
+                f"the file cannot be read ({error.strerror or error}); make it readable",
+            ) from error
+        try:
+            yield from self._rows(Stream(packing.open(io.BufferedReader(self._stream))), size)
+        except BROKEN_PACKING as error:
+            raise DataError.at(
+                self._where, f"not a complete {packing.name} file ({error}); compress it again"
+            ) from error
+
+    def _rows(self, content: Stream, size: int) -> Iterator[Table]:
+        beginning = content.beginning(_BEGINNING)
+        refuse_other_kinds(beginning, self._where)
+        if self._ending == "parquet" or beginning.startswith(PARQUET):
+            return parquet_rows(self._in_memory_if_unseekable(content), self._where, size)
+        if content is self._stream and self._packing is not None:
+            ending = self._packing.ending
+            raise DataError.at(
+                self._where,
+                f"not a complete {self._packing.name} file (it does not begin as one); if it is unpacked already, "
+                f"take {ending} out of its name, else compress it again",
+            )
+        lines = text_lines(content, self._where)
+        before, line = _up_to_first_row(lines)
+        if self._ending in _JSON_LINES or is_json_object(line):
+            return json_lines(chain(before, lines), self._where, size)
+        delimiter = "\t" if self._ending in _TABS else ","
+        return delimited(chain(before, lines), delimiter, self._where, size)
+
+    def _in_memory_if_unseekable(self, content: Stream) -> IO[bytes]:
+        """The same bytes, where any of them can be read: Parquet needs the end of a file first."""
+        if content is self._stream and self._file.seekable():
+            self._file.seek(0)
+            return self._file
+        return io.BytesIO(content.readall())
+
+
+def read_table(content: bytes, name: str, where: str) -> Table:
+    """All rows of a file with this content; `name` and `where` as for `DataFile`.
+
+    Raises:
+        DataError: not readable, or without a single row.
+    """
+    table = joined(list(DataFile(io.BytesIO(content), name=name, where=where).pieces(_ROWS)))
+    if not table.size:
+        raise DataError.at(where, "the file has no rows; it needs at least some texts with labels")
+    return table
+
+
+def _up_to_first_row(lines: Iterator[str]) -> tuple[list[str], str]:
+    """The lines up to the first that is not blank, and that one."""
+    before: list[str] = []
+    for line in lines:
+        before.append(line)
+        if line.strip():
+            return before, line
+    return before, ""
