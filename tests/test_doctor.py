@@ -9,6 +9,7 @@ from packaging.requirements import Requirement
 from tuner import doctor
 from tuner.doctor import Check, Status
 from tuner.machine import Disk, Memory, TensorFlowGPUs, TensorFlowState
+from tuner.nvidia import Card, Driver
 
 GB = 10**9
 RAY = Requirement("ray[tune]==2.60.0")
@@ -20,6 +21,10 @@ def disk(free: int, *, total: int = 100 * GB, is_writable: bool = True) -> Disk:
 
 def gpus(*names: str) -> TensorFlowGPUs:
     return TensorFlowGPUs(TensorFlowState.WORKS, names)
+
+
+def driver(*names: str) -> Driver:
+    return Driver("580", tuple(Card(f"GPU-{name}", name) for name in names))
 
 
 def test_old_python_is_a_problem() -> None:
@@ -113,7 +118,7 @@ def test_shared_memory_is_not_missed_where_there_is_none() -> None:
 
 
 def test_gpus_that_tensorflow_misses_are_a_warning_with_the_package() -> None:
-    found = doctor.check_gpus(gpus(), ("NVIDIA H200",), {})
+    found = doctor.check_gpus(gpus(), driver("NVIDIA H200"), {})
     assert found.status is Status.WARNING
     assert "TensorFlow sees 0 of 1" in found.found
     assert "pip install 'tensorflow[and-cuda]'" in found.advice
@@ -121,23 +126,25 @@ def test_gpus_that_tensorflow_misses_are_a_warning_with_the_package() -> None:
 
 def test_gpus_that_were_hidden_are_not_blamed_on_the_package() -> None:
     hidden = {"CUDA_VISIBLE_DEVICES": ""}
-    found = doctor.check_gpus(gpus(), ("NVIDIA H200",), hidden)
+    found = doctor.check_gpus(gpus(), driver("NVIDIA H200"), hidden)
     assert found.advice.startswith("unset CUDA_VISIBLE_DEVICES")
-    shared = doctor.check_gpus(gpus("A"), ("A", "B"), {"CUDA_VISIBLE_DEVICES": "0"})
+    shared = doctor.check_gpus(gpus("A"), driver("A", "B"), {"CUDA_VISIBLE_DEVICES": "0"})
     assert shared.status is Status.OK
 
 
 def test_gpus_seen_are_named_and_none_is_fine() -> None:
-    assert doctor.check_gpus(gpus("A", "B"), ("A", "B"), {}) == Check("gpus", Status.OK, "A, B")
-    assert doctor.check_gpus(gpus(), (), {}).status is Status.OK
+    assert doctor.check_gpus(gpus("A", "B"), driver("A", "B"), {}) == Check(
+        "gpus", Status.OK, "A, B"
+    )
+    assert doctor.check_gpus(gpus(), None, {}).status is Status.OK
 
 
 def test_tensorflow_that_does_not_start_is_reported() -> None:
     broken = TensorFlowGPUs(TensorFlowState.BROKEN, message="no AVX")
     slow = TensorFlowGPUs(TensorFlowState.SLOW, message="no answer in 180 s")
-    assert doctor.check_gpus(broken, (), {}).status is Status.PROBLEM
-    assert "no AVX" in doctor.check_gpus(broken, (), {}).found
-    assert doctor.check_gpus(slow, (), {}).status is Status.WARNING
+    assert doctor.check_gpus(broken, None, {}).status is Status.PROBLEM
+    assert "no AVX" in doctor.check_gpus(broken, None, {}).found
+    assert doctor.check_gpus(slow, None, {}).status is Status.WARNING
 
 
 def test_disk_that_is_full_or_closed_is_reported() -> None:

@@ -107,60 +107,6 @@ def test_disk_below_a_file_cannot_be_written_to(tmp_path: Path) -> None:
     assert not machine.disk(tmp_path / "runs").is_writable
 
 
-def test_gpu_list_counts_cards_not_their_slices() -> None:
-    listing = (
-        "GPU 0: NVIDIA H200 (UUID: GPU-1)\n"
-        "  MIG 1g.18gb     Device  0: (UUID: MIG-1)\n"
-        "GPU 1: NVIDIA RTX A4000 (UUID: GPU-2)\n"
-    )
-    assert machine.parse_gpu_list(listing) == ("NVIDIA H200", "NVIDIA RTX A4000")
-
-
-@pytest.mark.parametrize(
-    ("variables", "asked_for"),
-    [
-        ({}, "0"),
-        ({"CUDA_VISIBLE_DEVICES": "3,1"}, "3"),
-        ({"CUDA_VISIBLE_DEVICES": " GPU-8f2c , GPU-1"}, "GPU-8f2c"),
-    ],
-)
-def test_memory_is_that_of_the_first_visible_gpu(variables: dict[str, str], asked_for: str) -> None:
-    asked: list[tuple[str, ...]] = []
-
-    def nvidia_smi(*arguments: str) -> str:
-        asked.append(arguments)
-        return "143771\n"
-
-    assert machine.first_gpu_memory_mb(variables, nvidia_smi) == 143771
-    assert asked == [("--query-gpu=memory.total", "--format=csv,noheader,nounits", "-i", asked_for)]
-
-
-@pytest.mark.parametrize(
-    "answer", [None, "", "[N/A]\n", "No devices were found\n", "0\n", "16\n16\n"]
-)
-def test_memory_of_a_gpu_that_nobody_can_tell_is_none(answer: str | None) -> None:
-    assert machine.first_gpu_memory_mb({}, lambda *_: answer) is None
-
-
-@pytest.mark.parametrize("hidden", ["", "-1"])
-def test_hidden_gpus_have_no_memory(hidden: str) -> None:
-    assert machine.first_gpu_memory_mb({"CUDA_VISIBLE_DEVICES": hidden}, lambda *_: "16") is None
-
-
-@pytest.mark.parametrize(
-    ("script", "answer"), [("echo 16384", "16384\n"), ("echo no driver; exit 9", None)]
-)
-def test_nvidia_smi_counts_only_when_it_works(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str, answer: str | None
-) -> None:
-    monkeypatch.setenv("PATH", str(tmp_path))
-    assert machine.nvidia_smi("-L") is None
-    program = tmp_path / "nvidia-smi"
-    program.write_text(f"#!/bin/sh\n{script}\n")
-    program.chmod(0o755)
-    assert machine.nvidia_smi("-L") == answer
-
-
 @pytest.mark.parametrize(
     ("variables", "settings", "backend"),
     [

@@ -28,6 +28,7 @@ from tuner.machine import (
     TensorFlowGPUs,
     TensorFlowState,
 )
+from tuner.nvidia import Driver, ask_driver
 from tuner.text import count_text
 
 DISTRIBUTION = "sequence-tuner"
@@ -84,7 +85,7 @@ def examine(runs: Path = Path("runs"), cache: Path | None = None) -> list[Check]
         check_cpus(cpus, machine.installed_cpus()),
         check_memory(available, cpus),
         check_shared_memory(machine.shared_memory(), available),
-        check_gpus(machine.gpus_of_tensorflow(), machine.gpus_of_driver(), os.environ),
+        check_gpus(machine.gpus_of_tensorflow(), ask_driver(), os.environ),
         check_disk("disk for runs", machine.disk(runs)),
         check_disk("disk for cached data", machine.disk(cache)),
         check_temporary_disk(machine.disk(machine.ray_folder(os.environ))),
@@ -178,7 +179,7 @@ def check_shared_memory(shared: Disk | None, memory: Memory) -> Check:
 
 
 def check_gpus(
-    tensorflow: TensorFlowGPUs, driver: tuple[str, ...], environment: Mapping[str, str]
+    tensorflow: TensorFlowGPUs, driver: Driver | None, environment: Mapping[str, str]
 ) -> Check:
     """Whether TensorFlow starts and sees the GPUs that are there."""
     name = "gpus"
@@ -191,9 +192,11 @@ def check_gpus(
         return Check(name, Status.WARNING, found, advice)
     seen = len(tensorflow.names)
     found = ", ".join(tensorflow.names) or "none: trials run on CPUs"
-    if seen >= len(driver):
+    cards = driver.cards if driver is not None else ()
+    if seen >= len(cards):
         return Check(name, Status.OK, found)
-    found = f"TensorFlow sees {seen} of {len(driver)}: the machine has {', '.join(driver)}"
+    names = ", ".join(card.name for card in cards)
+    found = f"TensorFlow sees {seen} of {len(cards)}: the machine has {names}"
     hidden = environment.get("CUDA_VISIBLE_DEVICES")
     if hidden is not None:
         found = f"{found}; CUDA_VISIBLE_DEVICES is {hidden!r}"

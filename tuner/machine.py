@@ -1,4 +1,4 @@
-"""What this machine has for trials: CPUs, memory, shared memory, GPUs, disk, Keras' backend.
+"""What this machine has for trials: CPUs, memory, shared memory, disk, Keras' backend and the GPUs that it sees.
 
 A container's limits count, not the host's. Must not import Ray, Keras or TensorFlow: whoever asks may
 be about to configure them, so TensorFlow is asked in a process of its own.
@@ -9,13 +9,12 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
 TENSORFLOW_TIMEOUT_S = 180.0  # importing it takes 6 s, on a cold network disk a minute and more
-NVIDIA_SMI_TIMEOUT_S = 30.0
 # A process with TensorFlow, a model and its batches in it (measured: 0.9 to 1.2 GB); larger models need more.
 MEMORY_PER_TRIAL_GB = 1.5
 
@@ -121,47 +120,6 @@ def ray_folder(environment: Mapping[str, str]) -> Path:
     Not in TMPDIR, which is often too deep: the path of a Unix socket may have 103 bytes.
     """
     return Path(environment.get("RAY_TMPDIR") or "/tmp")
-
-
-def gpus_of_driver() -> tuple[str, ...]:
-    """Names of the GPUs that NVIDIA's driver lists; empty where there is no driver."""
-    return parse_gpu_list(nvidia_smi("-L") or "")
-
-
-def nvidia_smi(*arguments: str) -> str | None:
-    """What NVIDIA's program prints; None when it is not there, fails or hangs."""
-    program = shutil.which("nvidia-smi")
-    if program is None:
-        return None
-    try:
-        ended = subprocess.run(
-            [program, *arguments], capture_output=True, text=True, timeout=NVIDIA_SMI_TIMEOUT_S
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    return ended.stdout if ended.returncode == 0 else None
-
-
-def parse_gpu_list(listing: str) -> tuple[str, ...]:
-    """Names in the output of `nvidia-smi -L`: `GPU 0: NVIDIA H200 (UUID: GPU-…)`, a line each."""
-    lines = [line for line in listing.splitlines() if line.startswith("GPU ")]
-    return tuple(line.partition(": ")[2].partition(" (UUID")[0] for line in lines)
-
-
-def first_gpu_memory_mb(
-    environment: Mapping[str, str], ask: Callable[..., str | None] = nvidia_smi
-) -> int | None:
-    """Memory in MiB of the first GPU that CUDA_VISIBLE_DEVICES leaves; None when nobody can tell.
-
-    Args:
-        ask: runs `nvidia-smi` with the arguments it is given.
-    """
-    first = environment.get("CUDA_VISIBLE_DEVICES", "0").split(",")[0].strip()
-    if not first or first.startswith("-"):  # both hide every GPU
-        return None
-    query = ("--query-gpu=memory.total", "--format=csv,noheader,nounits", "-i", first)
-    answer = (ask(*query) or "").strip()
-    return int(answer) if answer.isdecimal() and int(answer) > 0 else None
 
 
 def keras_backend(environment: Mapping[str, str], home: Path) -> tuple[str | None, Path]:

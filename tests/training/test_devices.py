@@ -125,7 +125,7 @@ def test_a_fraction_of_unknown_memory_grows_and_says_so(
     config = configured(gpus=0.25, memory_mb=None)
     assert (config.visible, config.growing, config.limits_mb) == (["first"], ["first"], {})
     assert capsys.readouterr().err == (
-        "nvidia-smi does not tell the GPU's memory: a trial with 0.25 of it takes what it needs\n"
+        "NVIDIA's driver does not tell the GPU's memory: a trial with 0.25 of it takes what it needs\n"
     )
 
 

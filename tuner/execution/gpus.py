@@ -81,6 +81,6 @@ def _measure(
         ) from cause
     if not figures:
         raise ConfigError(
-            "--gpus-per-trial auto: nobody tells the GPU's memory (nvidia-smi, Keras' backend); write a number"
+            "--gpus-per-trial auto: nobody tells the GPU's memory (NVIDIA's driver, Keras' backend); write a number"
         )
     return max(peak for peak, _ in figures), min(total for _, total in figures)

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from tuner.errors import ConfigError
-from tuner.machine import first_gpu_memory_mb, keras_backend
+from tuner.machine import keras_backend
+from tuner.nvidia import first_gpu_memory_mb
 
 # Of a fraction of a GPU: every process also needs a CUDA context, some hundred MB, which no backend counts.
 GPU_MEMORY_SHARE = 0.95
@@ -64,7 +65,7 @@ def device_name(*, cudnn: bool) -> str:
 
 
 def _configure_tensorflow(threads: int, gpus: float) -> None:
-    # nvidia-smi and Ray number GPUs by their slot, CUDA by their speed unless it is told otherwise.
+    # NVIDIA's driver and Ray number GPUs by their slot, CUDA by their speed unless it is told otherwise.
     os.environ.setdefault("CUDA_DEVICE_ORDER", "PCI_BUS_ID")
     import tensorflow as tf
 
@@ -96,7 +97,7 @@ def _memory_limit_mb(gpus: float) -> int | None:
     total_mb = first_gpu_memory_mb(os.environ)
     if total_mb is None:
         sys.stderr.write(
-            f"nvidia-smi does not tell the GPU's memory: a trial with {gpus:g} of it takes what it needs\n"
+            f"NVIDIA's driver does not tell the GPU's memory: a trial with {gpus:g} of it takes what it needs\n"
         )
         return None
     return max(1, int(total_mb * gpus * GPU_MEMORY_SHARE))

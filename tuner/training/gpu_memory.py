@@ -7,7 +7,7 @@ import numpy as np
 
 from tuner.data import EncodedSequences
 from tuner.errors import TrialOutOfMemory
-from tuner.machine import first_gpu_memory_mb
+from tuner.nvidia import first_gpu_memory_mb
 from tuner.settings.hyperparameters import Hyperparameters
 from tuner.training.spec import TrialSpec
 
