@@ -19,7 +19,7 @@ from tuner.data.dataset import Dataset, EncodedSequences, Findings, SampleRow, S
 from tuner.files import write_atomically, write_bytes_atomically
 from tuner.settings.config import TokenMode
 
-VERSION = 2  # raise it whenever the same source would be encoded differently
+VERSION = 3  # raise it whenever the same source would be encoded differently
 _ARRAYS = ("tokens", "offsets", "labels")
 _logger = logging.getLogger(__name__)
 

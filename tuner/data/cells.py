@@ -1,16 +1,20 @@
 """Cells of the chosen columns to texts, labels and splits; what is neither is refused with its row."""
 
 import re
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
+
+import numpy as np
+from numpy.typing import NDArray
 
 from tuner.data.columns import choose_columns
 from tuner.data.dataset import Split
 from tuner.data.files import Table
 from tuner.errors import DataError
 from tuner.settings.config import DataConfig, TokenMode
-from tuner.text import excerpt
+from tuner.text import excerpt, listing
 
 
 @dataclass(frozen=True)
@@ -33,6 +37,7 @@ class Rows:
 
 
 _INTEGER = re.compile(r"[+-]?[0-9]{1,18}")
+_WHOLE_NUMBER = re.compile(r"\+?(-?[0-9]+)(?:\.0*)?")
 _SPLIT_WORDS: Mapping[str, Split] = MappingProxyType(
     {
         **{split.value: split for split in Split},
@@ -131,8 +136,49 @@ def _without_lone_surrogates(text: str) -> str:
 
 
 def class_names_of(labels: Sequence[str]) -> tuple[str, ...]:
-    """The distinct labels, sorted: as numbers if all of them are integers, else as texts."""
-    distinct = set(labels)
+    """The distinct labels, sorted: as numbers if all of them are integers, else as texts.
+
+    A class has its label's spelling; where one class is spelled in several ways, the simplest.
+    """
+    spellings: defaultdict[str, set[str]] = defaultdict(set)
+    for label in set(labels):
+        spellings[_simplest(label)].add(label)
+    distinct = {
+        simplest if len(spelled) > 1 else next(iter(spelled))
+        for simplest, spelled in spellings.items()
+    }
     if all(_INTEGER.fullmatch(label) for label in distinct):
         return tuple(sorted(distinct, key=lambda label: (int(label), label)))
     return tuple(sorted(distinct))
+
+
+def class_numbers(
+    labels: Sequence[str], class_names: Sequence[str], where: str
+) -> NDArray[np.int32]:
+    """The class of each label, `(n_labels,)` int32, as an index into `class_names`, however it is spelled.
+
+    Raises:
+        DataError: a label that is none of these classes.
+    """
+    by_name = {name: number for number, name in enumerate(class_names)}
+    by_simplest = {_simplest(name): number for name, number in by_name.items()}
+    numbers = {
+        label: by_name.get(label, by_simplest.get(_simplest(label))) for label in set(labels)
+    }
+    unknown = sorted(label for label, number in numbers.items() if number is None)
+    if unknown:
+        raise DataError.at(
+            where,
+            f"the model knows no class {excerpt(unknown[0])}; it knows {listing(class_names)}",
+        )
+    return np.array([numbers[label] for label in labels], dtype=np.int32)
+
+
+def _simplest(label: str) -> str:
+    """One spelling for labels that formats and programs write differently: `1` for `1.0` and `+1`, `true` for `True`.
+
+    pandas writes whole numbers with decimals where one is missing, and booleans with capitals.
+    """
+    if whole := _WHOLE_NUMBER.fullmatch(label):
+        return whole[1]
+    return label.lower() if label.lower() in ("true", "false") else label

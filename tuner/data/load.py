@@ -16,7 +16,7 @@ from tuner.data.cache import (
     read_entry,
     write_entry,
 )
-from tuner.data.cells import Rows, class_names_of
+from tuner.data.cells import Rows, class_names_of, class_numbers
 from tuner.data.dataset import Dataset, Findings, SampleRow, Split
 from tuner.data.encoding import Tokenized, encode, tokenize
 from tuner.data.sources import open_source
@@ -100,8 +100,7 @@ def _numbered(rows: Rows) -> tuple[tuple[str, ...], NDArray[np.int32]]:
             f"{len(names)} classes in {len(rows.labels)} rows, such as {excerpt(names[0])}: this is probably "
             "not the label's column; name it with --label-column",
         )
-    numbers = {name: number for number, name in enumerate(names)}
-    return names, np.array([numbers[label] for label in rows.labels], dtype=np.int32)
+    return names, class_numbers(rows.labels, names, rows.where)
 
 
 def _given_codes(rows: Rows) -> NDArray[np.int8]:

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tuner.data import Dataset, Split, read_rows
-from tuner.data.cells import Rows
+from tuner.data.cells import Rows, class_numbers
 from tuner.errors import DataError
 from tuner.export.classifier import Classifier
 from tuner.finalists.choice import Chosen
@@ -149,7 +149,7 @@ def _unseen_rows(rows: Rows, dataset: Dataset) -> _UnseenRows:
     is_test_row = in_splits(rows, dataset, [Split.TEST])
     return _UnseenRows(
         texts=[rows.texts[row] for row in kept],
-        labels=_known_labels(labels, dataset.class_names, rows.where),
+        labels=class_numbers(labels, dataset.class_names, rows.where),
         left_out=len(rows.texts) - len(kept),
         of_test_split=int(is_test_row[kept].sum()),
     )
@@ -188,15 +188,3 @@ def _class_figures(confusion: NDArray[np.int64], number: int) -> ClassFigures:
         f1=2 * hits / (called + real) if called + real else 0.0,
         count=real,
     )
-
-
-def _known_labels(
-    labels: Sequence[str], class_names: Sequence[str], where: str
-) -> NDArray[np.int32]:
-    numbers = {name: number for number, name in enumerate(class_names)}
-    unknown = sorted({label for label in labels if label not in numbers})
-    if unknown:
-        raise DataError(
-            f"{where}: the model knows no class {unknown[0]!r}; it knows {', '.join(class_names)}"
-        )
-    return np.array([numbers[label] for label in labels], np.int32)

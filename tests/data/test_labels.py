@@ -1,0 +1,77 @@
+"""A label is a text: the same class in every format, whatever type the format gives it."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from tuner.data import load_dataset
+from tuner.data.cells import class_names_of, class_numbers
+from tuner.errors import DataError
+from tuner.settings.config import DataConfig
+
+Labels = list[object]
+
+
+def _csv(path: Path, labels: Labels) -> None:
+    rows = [f"text number {number},{label}" for number, label in enumerate(labels)]
+    path.write_text("\n".join(["text,label", *rows]))
+
+
+def _json_lines(path: Path, labels: Labels) -> None:
+    rows = [{"text": f"text number {n}", "label": label} for n, label in enumerate(labels)]
+    path.write_text("\n".join(map(json.dumps, rows)))
+
+
+def _parquet(path: Path, labels: Labels) -> None:
+    texts = [f"text number {number}" for number in range(len(labels))]
+    pq.write_table(pa.table({"text": texts, "label": labels}), path)
+
+
+WRITERS: list[Callable[[Path, Labels], None]] = [_csv, _json_lines, _parquet]
+
+
+@pytest.mark.parametrize("labels", [[0, 1], [0.0, 1.0], [False, True], ["no", "NA"], [-1, 1]])
+def test_the_classes_of_one_format_are_known_in_the_others(tmp_path: Path, labels: Labels) -> None:
+    datasets = []
+    for number, write in enumerate(WRITERS):
+        path = tmp_path / f"rows{number}.{('csv', 'jsonl', 'parquet')[number]}"
+        write(path, labels * 8)
+        datasets.append(load_dataset(DataConfig(source=str(path)), seed=0))
+    for dataset in datasets:
+        for other in datasets:
+            numbers = class_numbers(other.class_names, dataset.class_names, "other")
+            assert numbers.tolist() == [0, 1]
+
+
+@pytest.mark.parametrize(
+    ("labels", "names"),
+    [
+        (["1.0", "0.0"], ("0.0", "1.0")),  # as they are written
+        (["1.0", "1", "0.0"], ("0.0", "1")),
+        (["1", "+1", "-1"], ("-1", "1")),
+        (["1.0", "1.1", "2.0"], ("1.0", "1.1", "2.0")),  # versions
+        (["True", "true", "False"], ("False", "true")),
+        (["yes", "Yes"], ("Yes", "yes")),
+        (["01", "1"], ("01", "1")),  # codes
+        (["+", "-", "NA", "null", "no"], ("+", "-", "NA", "no", "null")),
+    ],
+)
+def test_a_class_has_the_name_that_its_label_has(labels: list[str], names: tuple[str, ...]) -> None:
+    assert class_names_of(labels) == names
+    numbers = class_numbers(labels, names, "rows.csv")
+    assert {names[number] for number in numbers} == set(names)
+
+
+def test_classes_of_an_older_run_that_are_spelled_alike_stay_apart() -> None:
+    assert class_numbers(["1.0", "1"], ("1", "1.0"), "rows.csv").tolist() == [1, 0]
+
+
+def test_a_label_that_the_model_does_not_know_is_named() -> None:
+    with pytest.raises(
+        DataError, match=r"rows.csv: the model knows no class '2'; it knows '0', '1'"
+    ):
+        class_numbers(["1.0", "2"], ("0", "1"), "rows.csv")
