@@ -228,16 +228,11 @@ class Echo:
         return pd.DataFrame({"label": [f"of {text}" for text in texts], "p(of)": 1.0})
 
 
-def predicted(source: Path, target: Path) -> pd.DataFrame:
-    count = predict_file(cast(Classifier, Echo()), source, target, None)
+def predicted(source: Path, target: Path, *, raw: bool = True) -> pd.DataFrame:
+    count = predict_file(cast(Classifier, Echo()), source, target, None, raw=raw)
     frame = pd.read_csv(target, dtype=str, keep_default_na=False)
     assert count == len(frame)
     return frame
-
-
-def unprotected(texts: Sequence[str]) -> list[str]:
-    """Texts as they were before formulas were protected."""
-    return [text[1:] if text.startswith(("'-", "'=", "'+", "'@")) else text for text in texts]
 
 
 @pytest.fixture(autouse=True)
@@ -255,8 +250,8 @@ def test_every_reader_finds_the_same_rows(tmp_path: Path, kind: str) -> None:
     rows = read_rows(config)
     assert list(zip(rows.texts, rows.labels, strict=True)) == expected
     frame = predicted(source, tmp_path / "predictions.csv")
-    of = next(name for name in ("label", "predicted_label") if frame[name][0].startswith("of "))
-    assert unprotected(list(frame[of])) == [f"of {text}" for text, _ in expected]
+    assert list(frame["predicted_label"]) == [f"of {text}" for text, _ in expected]
+    assert list(zip(frame["text"], frame["label"], strict=True)) == expected
 
 
 @pytest.mark.parametrize("kind", REFUSED)
@@ -290,6 +285,32 @@ def test_a_pipe_is_predicted_like_a_file(tmp_path: Path, kind: str) -> None:
     frame = predicted(pipe, tmp_path / "predictions.csv")
     writer.join()
     assert len(frame) == len(expected)
+
+
+def test_texts_are_protected_against_spreadsheets_unless_they_are_to_stay_raw(
+    tmp_path: Path,
+) -> None:
+    source, target = tmp_path / "a.csv", tmp_path / "predictions.csv"
+    rows = [("=1+1", "+"), ("@anna", "-"), ("-1", "=x"), ("+", "a")]
+    source.write_text(written(rows))
+    protected = predicted(source, target, raw=False)
+    assert list(protected["text"]) == ["'=1+1", "'@anna", "-1", "+"]
+    assert list(protected["label"][:2]) == ["+", "-"]
+    raw = predicted(source, target, raw=True)
+    assert list(zip(raw["text"], raw["label"], strict=True)) == rows
+
+
+def test_a_predicted_label_is_the_name_of_its_class(tmp_path: Path) -> None:
+    class Formula:
+        def predict(self, texts: Sequence[str]) -> pd.DataFrame:
+            return pd.DataFrame({"label": ["=1+1", "@x"], "p(=1+1)": 1.0})
+
+    (tmp_path / "a.csv").write_text("text,note\na,=2\nb,c\n")
+    target = tmp_path / "predictions.csv"
+    predict_file(cast(Classifier, Formula()), tmp_path / "a.csv", target, None)
+    frame = pd.read_csv(target)
+    assert list(frame["label"]) == ["=1+1", "@x"]
+    assert list(frame["note"]) == ["'=2", "c"]
 
 
 def test_a_folder_and_a_missing_file_are_refused(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -450,6 +451,15 @@ def test_a_cell_that_a_spreadsheet_would_run_is_neutralised(start: str) -> None:
     assert rows == [["error", f"'{start}x"], [f"'{start}HYPERLINK(1)", "fine"], ["", "1-1"]]
 
 
+def test_a_lone_sign_is_no_formula() -> None:
+    assert to_csv(pd.DataFrame({"class": ["+", "-"]})) == "class\r\n+\r\n-\r\n"
+
+
+def test_columns_that_are_asked_for_are_written_as_they_are() -> None:
+    frame = pd.DataFrame({"label": ["=1+1"], "text": ["=1+1"]})
+    assert to_csv(frame, unchanged={"label"}) == "label,text\r\n=1+1,'=1+1\r\n"
+
+
 def test_negative_numbers_are_no_formulas() -> None:
     scores = pd.array([-1.5, None], dtype="Float64")
     assert to_csv(pd.DataFrame({"trial": [1, 2], "score": scores})) == (
@@ -465,7 +475,11 @@ def test_any_text_reads_back_from_csv_but_for_what_is_made_safe(cells: list[str]
         "".join(c if c in "\t\r\n" or not _is_control(c) else "�" for c in cell).removeprefix("'")
         for cell in cells
     ]
-    assert not any(cell.startswith(("=", "+", "-", "@", "\t", "\r")) for cell in read)
+    harmless = re.compile(r"[+-]|[+-]?\d[\d.eE+-]*")
+    assert not any(
+        cell.startswith(("=", "+", "-", "@", "\t", "\r")) and not harmless.fullmatch(cell)
+        for cell in read
+    )
 
 
 def _is_control(character: str) -> bool:

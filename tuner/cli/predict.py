@@ -31,6 +31,14 @@ def predict(
         str | None,
         typer.Option(help="Column of the texts. Default: guessed if plain.", metavar="NAME"),
     ] = None,
+    raw: Annotated[
+        bool,
+        typer.Option(
+            "--raw",
+            help="Write all cells as they were read. Default: an apostrophe before those that a spreadsheet would run "
+            "as a formula, labels excepted.",
+        ),
+    ] = False,
 ) -> None:
     """Classify texts with an exported model: the likeliest class, and every class's probability."""
     exit_on_sigterm()
@@ -48,15 +56,16 @@ def predict(
     if texts:
         frame = classifier.predict(texts)
         frame.insert(0, "text", texts)
+        content = to_csv(frame.round(6), unchanged=frame.columns if raw else {"label"})
         if output is None:
-            print(to_csv(frame.round(6)), end="")
+            print(content, end="")
             return
         with open(output, "w", encoding="utf-8", newline="") as file:
-            file.write(to_csv(frame.round(6)))
+            file.write(content)
         print(f"{len(frame):,} predictions: {output}")
         return
     assert input is not None
-    count = predict_file(classifier, input, output, text_column)
+    count = predict_file(classifier, input, output, text_column, raw=raw)
     if output is not None:
         print(f"{count:,} predictions: {output}")
 

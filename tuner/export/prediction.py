@@ -3,7 +3,8 @@
 import os
 import stat
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
@@ -24,34 +25,52 @@ _ROWS = 2000  # at a time
 
 
 def predict_file(
-    classifier: Classifier, source: Path, target: Path | None, text_column: str | None
+    classifier: Classifier,
+    source: Path,
+    target: Path | None,
+    text_column: str | None,
+    *,
+    raw: bool = False,
 ) -> int:
     """Writes the rows of `source` with their predictions to `target`, or to standard output; how many.
 
     Args:
         source: any file of rows that `tuner search` reads, or a pipe.
+        raw: whether to write each cell as it was read, even one that a spreadsheet would run as a formula.
 
     Raises:
         DataError: the file cannot be read, or has no such column.
         OSError: the target cannot be written.
     """
+    with _output(target) as file:
+        return _predict(classifier, source, file, text_column, raw)
+
+
+@contextmanager
+def _output(target: Path | None) -> Iterator[IO[str]]:
+    """Where to write; a file is replaced only when all is written."""
     if target is None:
-        return _predict(classifier, source, sys.stdout, text_column)
+        yield sys.stdout
+        return
     target = Path(os.path.realpath(target))
     if target.exists() and not target.is_file():  # a device, a pipe: nothing to replace
         with open(target, "w", encoding="utf-8", newline="") as file:
-            return _predict(classifier, source, file, text_column)
+            yield file
+        return
     with (
         atomic_file(target) as temporary,
         open(temporary, "w", encoding="utf-8", newline="") as file,
     ):
-        return _predict(classifier, source, file, text_column)
+        yield file
 
 
-def _predict(classifier: Classifier, source: Path, target: IO[str], text_column: str | None) -> int:
+def _predict(
+    classifier: Classifier, source: Path, target: IO[str], text_column: str | None, raw: bool
+) -> int:
     console = Console(stderr=True)
     count = 0
-    names: list[str] | None = None
+    names: list[str] = []
+    unchanged: Collection[int] = ()
     with (
         _opened(source) as file,
         Progress(console=console, transient=True, disable=not console.is_terminal) as bar,
@@ -63,12 +82,14 @@ def _predict(classifier: Classifier, source: Path, target: IO[str], text_column:
                 break
             texts, _ = read_texts(rows, choose_text_column(rows, text_column))
             predictions = classifier.predict(texts).round(6)
-            if names is None:
+            if not count:
                 names = list(rows.names)
                 heading = [*names, *_free(names, list(predictions.columns))]
-                target.write(to_csv(pd.DataFrame([heading]), header=False))
+                # A predicted label must compare equal to the true one, even if it looks like a formula.
+                unchanged = range(len(heading)) if raw else {len(names)}
+                target.write(to_csv(pd.DataFrame([heading]), header=False, unchanged=unchanged))
             table = pd.concat([_frame(rows, names), predictions], axis=1, ignore_index=True)
-            target.write(to_csv(table, header=False))
+            target.write(to_csv(table, header=False, unchanged=unchanged))
             count += rows.size
             bar.update(task, completed=data.bytes_read)
     if not count:

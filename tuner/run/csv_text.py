@@ -1,6 +1,7 @@
 """Tables as CSV that a spreadsheet may open: nothing in a cell is run, nothing is obeyed by a terminal."""
 
 import re
+from collections.abc import Collection, Hashable
 from pathlib import Path
 
 import pandas as pd
@@ -11,18 +12,21 @@ from tuner.files import write_atomically
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 # Characters that make a spreadsheet run a cell as a formula (CWE-1236).
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
-_NUMBER = re.compile(r"[+-]?\d+(\.\d+)?([eE][+-]?\d+)?")
+_NUMBER_OR_SIGN = re.compile(r"[+-]?\d+(\.\d+)?([eE][+-]?\d+)?|[+-]")
 
 
-def to_csv(frame: pd.DataFrame, *, header: bool = True) -> str:
+def to_csv(
+    frame: pd.DataFrame, *, header: bool = True, unchanged: Collection[Hashable] = ()
+) -> str:
     """RFC 4180 text; cells that a spreadsheet would run are given a leading apostrophe.
 
     Args:
         header: whether the first line names the columns.
+        unchanged: columns whose cells are written as they are, such as labels.
     """
     safe = frame.copy()
     for name in safe.columns:
-        if not pd.api.types.is_numeric_dtype(safe[name]):
+        if name not in unchanged and not pd.api.types.is_numeric_dtype(safe[name]):
             # Of type object throughout: pandas would make 1 and a missing one 1.0.
             cells = [_neutral(cell) for cell in safe[name]]
             safe[name] = pd.Series(cells, index=safe.index, dtype=object)
@@ -40,6 +44,6 @@ def _neutral(cell: object) -> object:
     if not isinstance(cell, str):
         return cell
     shown = _CONTROL.sub("�", cell)
-    if shown.startswith(_FORMULA_STARTS) and not _NUMBER.fullmatch(shown):
+    if shown.startswith(_FORMULA_STARTS) and not _NUMBER_OR_SIGN.fullmatch(shown):
         return f"'{shown}"
     return shown
