@@ -74,7 +74,7 @@ def test_a_report_loads_nothing_heavy(tmp_path: Path, space: SearchSpace) -> Non
 def test_help_loads_neither_optuna_nor_pandas(tmp_path: Path) -> None:
     code, loaded, printed = run(tmp_path, "--help")
     assert code == 0, printed
-    assert not loaded & {"optuna", "pandas", "pyarrow", "plotly", "jinja2"}
+    assert not loaded & {"optuna", "pandas", "pyarrow", "plotly", "jinja2", "yaml"}
 
 
 def test_the_package_itself_loads_nothing_heavy(tmp_path: Path) -> None:

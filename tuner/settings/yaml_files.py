@@ -1,52 +1,19 @@
-"""Reads YAML that strangers may have written: no tags, no duplicate keys, no bombs, `1e-3` is a number.
+"""Reads YAML 1.2 that strangers may have written: no tags, no duplicate keys, no bombs.
 
-Plain `yaml.safe_load` already refuses to build objects; this adds what it lets through: a size limit, a limit on what
-aliases expand to, endless numbers, tags that it crashes on (`!!int ''`), keys that are not text, and keys given twice
-(where the last one would silently win).
+`yaml.SafeLoader` already refuses to build objects; this adds what it lets through: a size limit, a limit on what
+aliases expand to, endless numbers, tags, keys that are not text, and keys given twice (where the last one would
+silently win). `core_schema` has the types: `no` is text, `1e-3` a number.
 """
 
-import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-
-import yaml
 
 from tuner.errors import UsageError
 
 _MAX_BYTES = 1_000_000
 _MAX_NODES = 100_000
 _MAX_DIGITS = 100  # Python refuses to print an int of more than 4,300
-_TEXT_TAGS = {"tag:yaml.org,2002:str", "tag:yaml.org,2002:merge"}
-_INT_TAG = "tag:yaml.org,2002:int"
-
-
-class _Loader(yaml.SafeLoader):
-    """SafeLoader without tags that reads `1e-3` as YAML 1.2 does: as a number (YAML 1.1 wants `1.0e-3`)."""
-
-    def fetch_tag(self) -> None:
-        """Called where a tag begins."""
-        problem = "tags (!name) are not read; remove it"
-        raise yaml.scanner.ScannerError(None, None, problem, self.get_mark())
-
-
-class _Dumper(yaml.SafeDumper):
-    """SafeDumper that escapes what is not printable; in single quotes U+0085 would be read back as a space."""
-
-
-def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
-    style = None if text.isprintable() else '"'
-    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
-
-
-_Dumper.add_representer(str, _represent_text)
-# The writer must know it too, or text such as `1e5` would be written bare and read back as a number.
-for _either in (_Loader, _Dumper):
-    _either.add_implicit_resolver(
-        "tag:yaml.org,2002:float",
-        re.compile(r"^[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+$"),
-        list("-+0123456789"),
-    )
 
 
 def read_yaml(path: Path, error: Callable[[str], UsageError]) -> dict[str, Any]:
@@ -71,8 +38,12 @@ def read_yaml(path: Path, error: Callable[[str], UsageError]) -> dict[str, Any]:
 
 def parse_yaml(text: str, where: str, error: Callable[[str], UsageError]) -> dict[str, Any]:
     """The mapping in `text`; `where` names its origin in messages."""
+    import yaml
+
+    from tuner.settings.core_schema import Loader
+
     try:
-        loader = _Loader(text)
+        loader = Loader(text)
         try:
             node = loader.get_single_node()
             if node is not None:
@@ -91,8 +62,6 @@ def parse_yaml(text: str, where: str, error: Callable[[str], UsageError]) -> dic
         raise error(f"{where}: not valid YAML: {_flat(str(cause))}") from cause
     except RecursionError as cause:
         raise error(f"{where}: nested too deeply; a few levels are enough") from cause
-    except (ValueError, OverflowError) as cause:  # e.g. the date 2020-99-99, an int of 5,000 digits
-        raise error(f"{where}: not valid YAML: {_flat(str(cause))}") from cause
     if not isinstance(content, dict):
         raise error(
             f"{where}: must be a mapping (`key: value` lines), got {type(content).__name__}"
@@ -102,16 +71,20 @@ def parse_yaml(text: str, where: str, error: Callable[[str], UsageError]) -> dic
 
 def to_yaml(content: dict[str, Any]) -> str:
     """YAML text of plain data, keys in the order given."""
-    text: str = yaml.dump(content, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100)
+    import yaml
+
+    from tuner.settings.core_schema import Dumper
+
+    text: str = yaml.dump(content, Dumper=Dumper, sort_keys=False, allow_unicode=True, width=100)
     return text
 
 
-def _check_size(root: yaml.Node, where: str, error: Callable[[str], UsageError]) -> None:
-    """Refuses aliases that expand to more than `_MAX_NODES` nodes, or into themselves."""
+def _check_size(root: Any, where: str, error: Callable[[str], UsageError]) -> None:
+    """Of PyYAML's nodes, refuses aliases that expand to more than `_MAX_NODES` nodes, or into themselves."""
     sizes: dict[int, int] = {}
     open_nodes: set[int] = set()
 
-    def size(node: yaml.Node) -> int:
+    def size(node: Any) -> int:
         if id(node) in sizes:
             return sizes[id(node)]
         if id(node) in open_nodes:
@@ -120,9 +93,9 @@ def _check_size(root: yaml.Node, where: str, error: Callable[[str], UsageError])
             )
         open_nodes.add(id(node))
         total = 1
-        if isinstance(node, yaml.SequenceNode):
+        if node.id == "sequence":
             total += sum(size(child) for child in node.value)
-        elif isinstance(node, yaml.MappingNode):
+        elif node.id == "mapping":
             total += sum(size(key) + size(value) for key, value in node.value)
         open_nodes.discard(id(node))
         sizes[id(node)] = total
@@ -134,8 +107,10 @@ def _check_size(root: yaml.Node, where: str, error: Callable[[str], UsageError])
         )
 
 
-def _check_keys(root: yaml.Node, where: str, error: Callable[[str], UsageError]) -> None:
-    """Refuses keys given twice, keys that are not text, and numbers that nobody means."""
+def _check_keys(root: Any, where: str, error: Callable[[str], UsageError]) -> None:
+    """Of PyYAML's nodes, refuses keys given twice, keys that are not text, and numbers that nobody means."""
+    from tuner.settings.core_schema import INT_TAG, TEXT_TAGS
+
     seen: set[int] = set()
     pending = [root]
     while pending:
@@ -143,21 +118,21 @@ def _check_keys(root: yaml.Node, where: str, error: Callable[[str], UsageError])
         if id(node) in seen:
             continue
         seen.add(id(node))
-        if isinstance(node, yaml.ScalarNode):
-            if node.tag == _INT_TAG and len(node.value) > _MAX_DIGITS:
+        if node.id == "scalar":
+            if node.tag == INT_TAG and len(node.value) > _MAX_DIGITS:
                 line = node.start_mark.line + 1
                 raise error(
                     f"{where}: line {line}: a number of more than {_MAX_DIGITS} digits; shorten it"
                 )
-        elif isinstance(node, yaml.SequenceNode):
+        elif node.id == "sequence":
             pending.extend(node.value)
-        elif isinstance(node, yaml.MappingNode):
+        elif node.id == "mapping":
             keys: set[str] = set()
             for key, value in node.value:
                 line = key.start_mark.line + 1
-                if not isinstance(key, yaml.ScalarNode):
+                if key.id != "scalar":
                     raise error(f"{where}: line {line}: a key must be text")
-                if key.tag not in _TEXT_TAGS:
+                if key.tag not in TEXT_TAGS:
                     raise error(
                         f"{where}: line {line}: a key must be text, got {key.value}; quote it"
                     )
