@@ -16,7 +16,6 @@ class Extra(StrEnum):
     IMAGES = "images"
     MLFLOW = "mlflow"
     ONNX = "onnx"
-    TENSORBOARD = "tensorboard"
 
 
 _MODULES = {
@@ -25,7 +24,6 @@ _MODULES = {
     Extra.IMAGES: ("kaleido",),
     Extra.MLFLOW: ("mlflow", "sqlalchemy", "alembic"),
     Extra.ONNX: ("tf2onnx",),
-    Extra.TENSORBOARD: ("tensorboard",),
 }
 
 

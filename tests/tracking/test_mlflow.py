@@ -119,7 +119,7 @@ def test_another_sitting_logs_what_is_missing_and_doubles_nothing(
     study.report(cut_off, 1, metrics(0.5))
     write_all(sink, study)
     study.report(cut_off, 2, metrics(0.6))
-    study.requeue_cut_off_trials()
+    study.requeue_interrupted_trials()
     run_trial(study, 0.8)
     for _ in range(2):
         again = MlflowSink(sink._uri, run_name=sink._run_name, study_id="one")

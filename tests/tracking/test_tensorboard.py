@@ -1,5 +1,7 @@
 """Event files, read with TensorBoard's own reader."""
 
+import errno
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -61,6 +63,9 @@ def test_a_trial_has_its_epochs_as_scalars(
     assert scalars(folder, 0) == [(1, 0.7), (2, 0.9), (3, 0.8)]
     assert scalars(folder, 0, "score") == [(2, 0.9)]
     assert set(read(folder, 0).Tags()["scalars"]) == {*metrics(0.0), "score"}
+    started = StudyReader(study.study).records()[0].started
+    assert started is not None
+    assert read(folder, 0).FirstEventTimestamp() == pytest.approx(started.timestamp())
     first, second, _ = (event.wall_time for event in read(folder, 0).Scalars("loss"))
     assert second - first == pytest.approx(2.0)  # an epoch's seconds
 
@@ -74,10 +79,12 @@ def test_a_trial_has_its_parameters_and_its_end_for_the_hparams_page(
 ) -> None:
     run_trial(study, 0.7, status=status)
     write_all(sink, study)
+    end_tag = metadata.SESSION_END_INFO_TAG
     start = hparams(folder, 0, metadata.SESSION_START_INFO_TAG)
     assert start.hparams["architecture"].string_value == "lstm"
     assert start.hparams["lstm_units"].number_value == 32
-    assert hparams(folder, 0, metadata.SESSION_END_INFO_TAG).status == told
+    assert 0 < start.start_time_secs <= hparams(folder, 0, end_tag).end_time_secs
+    assert hparams(folder, 0, end_tag).status == told
 
 
 def test_a_trial_that_runs_is_seen_as_it_goes(
@@ -111,7 +118,7 @@ def test_another_sitting_writes_what_is_missing_once(
     assert written.startswith("0 2")  # the trial and its start
     (folder / WRITTEN).write_text(f"{written}1")  # and half a line
     study.report(cut_off, 2, metrics(0.6))
-    study.requeue_cut_off_trials()
+    study.requeue_interrupted_trials()
     again = TensorboardSink(folder)
     again.open()
     write_all(again, study)
@@ -145,3 +152,15 @@ def test_a_study_that_was_begun_anew_takes_the_place_of_the_old_one(
     again.open()
     write_all(again, other)
     assert scalars(folder, 0) == [(1, 0.4)]
+
+
+def test_a_disk_that_is_full_is_the_exporters_failure(
+    sink: TensorboardSink, study: SearchStudy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(handle: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    run_trial(study, 0.7)
+    monkeypatch.setattr(os, "fsync", fail)
+    with pytest.raises(OSError, match="No space left"):
+        write_all(sink, study)

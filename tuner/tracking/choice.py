@@ -9,7 +9,6 @@ from tuner.settings.config import SearchConfig
 from tuner.settings.places import tracking_uri
 from tuner.tracking.exporter import Sink
 from tuner.tracking.mlflow import MlflowSink
-from tuner.tracking.tensorboard import TensorboardSink
 
 _SQLITE = "sqlite:///"
 
@@ -20,8 +19,6 @@ def check_sinks(config: SearchConfig) -> None:
     Raises:
         ConfigError: their packages are not installed, or there is no folder for MLflow's file.
     """
-    if config.tensorboard:
-        require(Extra.TENSORBOARD, "tensorboard")
     if config.mlflow is None:
         return
     require(Extra.MLFLOW, "mlflow")
@@ -36,6 +33,8 @@ def make_sinks(config: SearchConfig, folder: RunFolder) -> list[Sink]:
     """The sinks of a search, not yet open; its study exists."""
     sinks: list[Sink] = []
     if config.tensorboard:
+        from tuner.tracking.tensorboard import TensorboardSink
+
         sinks.append(TensorboardSink(folder.tensorboard))
     if config.mlflow is not None:
         uri = tracking_uri(config.mlflow)

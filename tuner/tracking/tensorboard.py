@@ -1,6 +1,7 @@
-"""TensorBoard's event files: a folder a trial, its epochs as scalars and its parameters as hparams.
+"""TensorBoard's event files: one folder per trial, its epochs as scalars and its parameters as hparams.
 
-Written record by record without TensorFlow, so no thread or graph comes with it.
+tensorboardX writes the records, TensorBoard itself only shows them. Its `SummaryWriter` is not used: that one queues
+events for a thread of its own, so a full disk would go unnoticed and `flush` would not wait for the queue.
 """
 
 import os
@@ -9,7 +10,20 @@ import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
+
+from tensorboardX.proto.api_pb2 import STATUS_FAILURE, STATUS_SUCCESS
+from tensorboardX.proto.event_pb2 import Event
+from tensorboardX.proto.plugin_hparams_pb2 import (
+    HParamsPluginData,
+    SessionEndInfo,
+    SessionStartInfo,
+)
+from tensorboardX.proto.summary_pb2 import Summary, SummaryMetadata
+from tensorboardX.proto.tensor_pb2 import TensorProto
+from tensorboardX.proto.tensor_shape_pb2 import TensorShapeProto
+from tensorboardX.proto.types_pb2 import DT_FLOAT
+from tensorboardX.record_writer import RecordWriter
 
 from tuner.run.records import TrialRecord
 from tuner.run.status import TrialStatus
@@ -24,7 +38,7 @@ WRITTEN = "written.txt"
 class _Open:
     """The event file of a trial that runs."""
 
-    file: IO[bytes]
+    writer: RecordWriter
     epoch: int = 0  # the last one in it
 
 
@@ -60,14 +74,14 @@ class TensorboardSink:
         trial = self._open.get(record.number) or self._begin(record)
         for epoch, second, metrics in timed_epochs(record):
             if epoch > trial.epoch:
-                _write(trial.file, second, epoch, _scalars(metrics))
+                _write(trial.writer, second, epoch, summary=_scalars(metrics))
                 trial.epoch = epoch
         if record.ended is not None:
             self._end(record, trial)
-        trial.file.flush()
+        trial.writer.flush()
         if record.ended is not None:
             del self._open[record.number]
-            trial.file.close()
+            trial.writer.close()
             with open(self._folder / WRITTEN, "a", encoding="ascii") as written:
                 written.write(f"{_identity(record)}\n")
             self._written.add(_identity(record))
@@ -75,7 +89,7 @@ class TensorboardSink:
     def close(self) -> None:
         """Leaves the files of running trials as they are."""
         for trial in self._open.values():
-            trial.file.close()
+            trial.writer.close()
         self._open.clear()
 
     def _begin(self, record: TrialRecord) -> _Open:
@@ -85,18 +99,21 @@ class TensorboardSink:
         folder.mkdir()
         second = record.started.timestamp()
         host = socket.gethostname()
-        file = open(folder / f"events.out.tfevents.{int(second)}.{host}.{os.getpid()}", "wb")  # noqa: SIM115
-        trial = self._open[record.number] = _Open(file)
-        _write(file, second, 0, file_version="brain.Event:2")
-        _write(file, second, 0, _session_start(record))
+        writer = RecordWriter(
+            str(folder / f"events.out.tfevents.{int(second)}.{host}.{os.getpid()}")
+        )
+        trial = self._open[record.number] = _Open(writer)
+        _write(writer, second, 0, file_version="brain.Event:2")
+        _write(writer, second, 0, summary=_session_start(record))
         return trial
 
     def _end(self, record: TrialRecord, trial: _Open) -> None:
         assert record.ended is not None
         second = record.ended.timestamp()
         if record.score is not None:
-            _write(trial.file, second, record.best_epoch or 0, _scalars({"score": record.score}))
-        _write(trial.file, second, trial.epoch, _session_end(record))
+            score = _scalars({"score": record.score})
+            _write(trial.writer, second, record.best_epoch or 0, summary=score)
+        _write(trial.writer, second, trial.epoch, summary=_session_end(record))
 
 
 def _identity(record: TrialRecord) -> str:
@@ -104,56 +121,44 @@ def _identity(record: TrialRecord) -> str:
     return f"{record.number} {record.started.isoformat() if record.started else ''}"
 
 
-def _write(file: IO[bytes], second: float, step: int, summary: Any = None, **fields: Any) -> None:
-    from tensorboard.compat.proto.event_pb2 import Event
-    from tensorboard.summary.writer.record_writer import RecordWriter
-
-    event = Event(wall_time=second, step=step, summary=summary, **fields)
-    RecordWriter(file).write(event.SerializeToString())
+def _write(writer: RecordWriter, second: float, step: int, **content: Any) -> None:
+    writer.write(Event(wall_time=second, step=step, **content).SerializeToString())
 
 
-def _scalars(values: Mapping[str, float]) -> Any:
-    from tensorboard.compat.proto.summary_pb2 import Summary
-
+def _scalars(values: Mapping[str, float]) -> Summary:
     return Summary(
         value=[Summary.Value(tag=name, simple_value=value) for name, value in values.items()]
     )
 
 
-def _session_start(record: TrialRecord) -> Any:
-    """The parameters, in the format of TensorBoard's plugin `hparams`."""
-    from tensorboard.plugins.hparams import metadata
-    from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData, SessionStartInfo
-
+def _session_start(record: TrialRecord) -> Summary:
+    """The parameters."""
     assert record.started is not None
     info = SessionStartInfo(start_time_secs=record.started.timestamp())
     for name, value in {"architecture": record.architecture, **record.parameters}.items():
         _set(info.hparams[name], value)
-    data = HParamsPluginData(session_start_info=info)
-    return _plugin_summary(metadata.SESSION_START_INFO_TAG, data)
+    return _hparams("session_start_info", info)
 
 
-def _session_end(record: TrialRecord) -> Any:
-    from tensorboard.plugins.hparams import metadata
-    from tensorboard.plugins.hparams.api_pb2 import STATUS_FAILURE, STATUS_SUCCESS
-    from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData, SessionEndInfo
-
+def _session_end(record: TrialRecord) -> Summary:
     assert record.ended is not None
     worked = record.status in {TrialStatus.COMPLETE, TrialStatus.PRUNED}
     info = SessionEndInfo(
         status=STATUS_SUCCESS if worked else STATUS_FAILURE,
         end_time_secs=record.ended.timestamp(),
     )
-    data = HParamsPluginData(session_end_info=info)
-    return _plugin_summary(metadata.SESSION_END_INFO_TAG, data)
+    return _hparams("session_end_info", info)
 
 
-def _plugin_summary(tag: str, data: Any) -> Any:
-    from tensorboard.compat.proto.summary_pb2 import Summary
-    from tensorboard.plugins.hparams import metadata
-
-    described = metadata.create_summary_metadata(data)
-    return Summary(value=[Summary.Value(tag=tag, metadata=described, tensor=metadata.NULL_TENSOR)])
+def _hparams(name: str, info: Any) -> Summary:
+    """What TensorBoard's plugin `hparams` reads, as `tensorboardX.summary.hparams` makes it, but with times."""
+    data = HParamsPluginData(**{name: info})
+    plugin = SummaryMetadata.PluginData(plugin_name="hparams", content=data.SerializeToString())
+    nothing = TensorProto(dtype=DT_FLOAT, tensor_shape=TensorShapeProto(dim=[{"size": 0}]))
+    value = Summary.Value(
+        tag=f"_hparams_/{name}", metadata=SummaryMetadata(plugin_data=plugin), tensor=nothing
+    )
+    return Summary(value=[value])
 
 
 def _set(cell: Any, value: Scalar) -> None:
