@@ -54,7 +54,7 @@ def refusal(
         ("text,label\n", "", "bad.csv: the file has no rows"),
         (rows(label=lambda n: "a"), "", "there must be two classes or more"),
         (rows(label=lambda n: "rare" if n == 0 else "ab"[n % 2]), "", "rare"),
-        (rows().encode("utf-16")[2:], "", "bad.csv.*UTF-8"),
+        (rows().encode("utf-16")[:-1], "", "bad.csv.*UTF-8"),
         ('text,label\n"open,a\n', "", "bad.csv"),
         (rows(), "--sample 0", "--sample: must be greater"),
         (rows(), "--out s3://", "--out: must be a path, or a URL such as s3://bucket/folder"),

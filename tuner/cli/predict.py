@@ -1,14 +1,34 @@
 """`tuner predict`."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
+from tuner.cli.commands import Command
 from tuner.cli.options import exit_on_sigterm
 from tuner.errors import UsageError
+from tuner.text import excerpt
 
 _OTHER_FORMS = {".parquet", ".xlsx", ".xls", ".json", ".jsonl", ".ndjson", ".tsv", ".tab", ".gz"}
+
+
+class PredictCommand(Command):
+    """`tuner predict`, whose texts may look like options."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Refuses a text that begins with a dash: `-happy` would be the flag -h."""
+        options = args[: args.index("--")] if "--" in args else args
+        for given in options:
+            is_cluster = given.startswith("-") and not given.startswith("--") and len(given) > 2
+            if is_cluster or (
+                given.startswith("-") and len(given.split()) > 1 and "=" not in given
+            ):
+                raise UsageError(
+                    f"{excerpt(given)}: begins with a dash, as options do; write -- before the texts: "
+                    "`tuner predict MODEL -- TEXT`"
+                )
+        return super().parse_args(ctx, args)
 
 
 def predict(

@@ -1,0 +1,20 @@
+"""`tuner predict`: which texts it takes from the command line."""
+
+import pytest
+from support.commands import run_tuner
+
+
+@pytest.mark.parametrize("text", ["- dull, not worth the fare", "-happy end", "--- dull", "-h5"])
+def test_a_text_that_begins_with_a_dash_needs_two_dashes_before_it(
+    text: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ended = run_tuner(["predict", "model", text], capsys)
+    assert "begins with a dash, as options do; write -- before the texts" in ended.refusal
+    ended = run_tuner(["predict", "model", "--", text], capsys)
+    assert ended.refusal.startswith("model: no exported model")
+
+
+@pytest.mark.parametrize("option", ["--input=- a file.csv", "--raw"])
+def test_options_are_still_options(option: str, capsys: pytest.CaptureFixture[str]) -> None:
+    ended = run_tuner(["predict", "model", option], capsys)
+    assert "begins with a dash" not in ended.refusal
