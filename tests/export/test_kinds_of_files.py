@@ -313,6 +313,19 @@ def test_a_predicted_label_is_the_name_of_its_class(tmp_path: Path) -> None:
     assert list(frame["note"]) == ["'=2", "c"]
 
 
+def test_lines_that_a_lone_quote_joins_are_named(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    source = tmp_path / "glue.tsv"
+    source.write_text('label\ttext\n1\tgood\n1\t"so good\n0\tbad"\n')
+    assert len(predicted(source, tmp_path / "predictions.csv")) == 2
+    assert "glue.tsv: lines 3 to 4 are one row" in caplog.text
+    caplog.clear()
+    source.write_text(written([("two\nlines", "1"), ("a", "0")], "\t"))
+    assert len(predicted(source, tmp_path / "predictions.csv")) == 2
+    assert not caplog.text
+
+
 def test_a_folder_and_a_missing_file_are_refused(tmp_path: Path) -> None:
     for source, message in ((tmp_path, "got a folder"), (tmp_path / "no.csv", "no such file")):
         with pytest.raises(DataError, match=message):

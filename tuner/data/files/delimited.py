@@ -5,6 +5,7 @@ types ("NA" and "None" are words) and loads in no time.
 """
 
 import csv
+import logging
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ _SAMPLE = 65_536  # characters that decide on the delimiter
 _SEPARATOR_LINE = re.compile(r'"?sep=([^\w"\s]|\t)"?[\r\n]*', re.IGNORECASE)  # Excel's
 # The limit is the process's: it is never lowered again, because another thread may be reading.
 csv.field_size_limit(2**31 - 1)  # 131,072 characters, the default, are too few for a genome
+_logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -51,11 +53,13 @@ def delimited(
     given = _SEPARATOR_LINE.fullmatch(sample[0]) if sample else None
     skipped = 0 if given is None else 1
     dialect = _dialect(sample[skipped:], is_whole, given[1] if given else default_delimiter)
-    reader = dialect.reader(chain(sample[skipped:], lines))
+    watched = _Watched(chain(sample[skipped:], lines), dialect.delimiter)
+    reader = dialect.reader(watched)
     names: list[str] = []
     rows: list[list[str]] = []
     numbers: list[int] = []
     first, begun = 0, 1 + skipped
+    longer: tuple[int, int] | None = None  # the lines of the first row of several
     try:
         for row in reader:
             line = reader.line_num + skipped
@@ -64,6 +68,7 @@ def delimited(
             elif len(row) == len(names) or (not row and len(names) == 1):
                 rows.append(row or [""])
                 numbers.append(line)
+                longer = longer or ((begun, line) if begun < line else None)
             elif not _is_blank(row):
                 raise _ragged(where, line, row, names, dialect)
             if len(rows) == size:
@@ -79,8 +84,36 @@ def delimited(
             f"line {line} is broken ({error}{since}); put a text with quotes, delimiters or line ends "
             'in double quotes and write each quote inside it twice ("")',
         ) from error
+    if longer is not None and watched.each_may_be_a_row and len(names) > 1:
+        _logger.warning(
+            "%s: lines %d to %d are one row, because a text on them begins and ends with a quote; if each line is a "
+            "row, put every text that has quotes in double quotes and write each quote inside it twice",
+            where,
+            *longer,
+        )
     if rows or not first:
         yield _table(where, names, rows, numbers, first)
+
+
+class _Watched:
+    """Lines on their way to the reader, which would join lines whose quotes are none.
+
+    Files such as GLUE's are written without quoting: there every line has as many delimiters as the first.
+    """
+
+    def __init__(self, lines: Iterable[str], delimiter: str) -> None:
+        self._lines = lines
+        self._delimiter = delimiter
+        self.each_may_be_a_row = True
+
+    def __iter__(self) -> Iterator[str]:
+        expected: int | None = None
+        for line in self._lines:
+            if self.each_may_be_a_row and line.strip():
+                count = line.count(self._delimiter)
+                expected = count if expected is None else expected
+                self.each_may_be_a_row = count == expected
+            yield line
 
 
 def _table(
