@@ -74,6 +74,7 @@ def _make_run(place: Path, trials: int) -> RunFolder:
         pruner=PrunerName.NONE,
         max_epochs=config.epochs,
         workers=1,
+        objectives=config.compared_by,
     )
     write_journal(folder.journal, config.space, trials)
     return folder

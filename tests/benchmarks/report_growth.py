@@ -19,6 +19,7 @@ from tuner.errors import TrialError
 from tuner.run.status import TrialFacts, TrialStatus
 from tuner.search.study import SearchStudy, create_or_open_study
 from tuner.settings.config import PrunerName, SamplerName
+from tuner.settings.objectives import make_objectives
 from tuner.settings.space import SearchSpace
 from tuner.training.spec import TrialSpec
 from tuner.training.toy import ToyTraining
@@ -62,6 +63,7 @@ def make_run(folder: Path, trials: int) -> None:
         space,
         pruner=PrunerName.HALVING,
         max_epochs=space.max_epochs,
+        objectives=make_objectives(space.metric, None),
         **settings,
     )
     # In memory first: the journal waits for the disk at every epoch.

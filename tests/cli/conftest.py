@@ -8,7 +8,7 @@ from support.commands import Call, Ended, MakeRun, run_tuner
 from tuner.run.status import TrialFacts, TrialStatus
 from tuner.search.study import create_or_open_study
 from tuner.settings.config import PrunerName, SamplerName
-from tuner.settings.objectives import Cost, Objectives
+from tuner.settings.objectives import Cost, make_objectives
 from tuner.settings.space import SearchSpace
 
 
@@ -54,7 +54,7 @@ def make_run(folder: Path, space: SearchSpace) -> MakeRun:
             pruner=PrunerName.NONE,
             max_epochs=9,
             workers=1,
-            objectives=None if cost is None else Objectives(space.metric, cost),
+            objectives=make_objectives(space.metric, cost),
         )
         for score in scores:
             trial = study.ask()

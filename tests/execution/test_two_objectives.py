@@ -13,7 +13,7 @@ from tuner.run.events import Event, EventKind, SearchState
 from tuner.run.leaderboard import only_front
 from tuner.run.run import Run
 from tuner.settings.config import SearchConfig, make_config
-from tuner.settings.objectives import dominates
+from tuner.settings.fronts import dominates
 from tuner.settings.space import SearchSpace
 
 pytestmark = pytest.mark.ray
@@ -110,7 +110,7 @@ def test_a_search_by_two_objectives_survives_kills(
     assert (tally.kills, tally.lost, tally.doubled) == (2, 0, 0)
     run = Run(search.run)
     assert [direction.name for direction in run.study.directions] == ["MAXIMIZE", "MINIMIZE"]
-    assert run.objectives == asked.two_objectives
+    assert run.objectives == asked.compared_by
     board = run.leaderboard()
     cut_off = board[board["error"].fillna("").str.startswith("cut off")]
     assert len(cut_off) == 2

@@ -259,7 +259,7 @@ def test_of_two_objectives_the_front_is_confirmed(
     assert set(rows["trial"]) == set(front[:2])  # the best of it by the metric
     every = wanted_trials(StudyReader(run.study), config, Request(top=99, seeds=1))
     assert [wanted.training.finalist for wanted in every] == front
-    assert Run(folder.path).objectives == config.two_objectives  # the search is as it was
+    assert Run(folder.path).objectives == config.compared_by  # the search is as it was
 
 
 def test_with_more_to_learn_from_the_number_of_epochs_is_the_searchs(

@@ -24,11 +24,13 @@ from tuner.run.records import StudyReader, TrialRecord, on_front, ranked
 from tuner.run.status import TrialFacts, TrialStatus
 from tuner.search.study import SearchStudy
 from tuner.settings.config import SamplerName
+from tuner.settings.fronts import dominates
 from tuner.settings.metric import Metric, MetricName, Mode
-from tuner.settings.objectives import Cost, Objectives, dominates
+from tuner.settings.objectives import Cost, MetricAlone, MetricAndCost
 from tuner.settings.space import RESERVED_NAMES, SearchSpace
 
 ACCURACY = Metric()
+BY_ACCURACY = MetricAlone(ACCURACY)
 LOSS = Metric(name=MetricName.VAL_LOSS, mode=Mode.MIN)
 CONTRACT_BEFORE = (
     *("rank", "trial", "status", "architecture", "score", "val_accuracy", "val_loss"),
@@ -267,7 +269,7 @@ def test_no_trial_is_ranked_above_a_better_one(
 
 # -- two objectives -------------------------------------------------------------------------------
 
-BY_TWO = Objectives(Metric(), Cost.WEIGHTS)
+BY_TWO = MetricAndCost(Metric(), Cost.WEIGHTS)
 
 
 def by_two(space: SearchSpace, *trials: tuple[float | None, int]) -> StudyReader:
@@ -312,7 +314,7 @@ def test_on_the_front_is_whom_no_ranked_trial_beats(
     chosen = on_front(given_shuffled, BY_TWO)
     assert chosen == on_front(given_in_order, BY_TWO)
     points = {
-        each.number: BY_TWO.point(each.score, each.weights)
+        each.number: (-each.ranked_score, each.weights)
         for each in given_in_order
         if each.ranked_score is not None and each.weights is not None
     }
@@ -330,12 +332,12 @@ def test_runs_by_the_same_objectives_have_one_front(space: SearchSpace) -> None:
         "a": leaderboard(by_two(space, (0.9, 50), (0.7, 40))),
         "b": leaderboard(by_two(space, (0.9, 45), (0.6, 40), (None, 1))),
     }
-    merged = merge(boards, ACCURACY, BY_TWO)
+    merged = merge(boards, BY_TWO)
     leaders = only_front(merged)
     assert list(zip(leaders["run"], leaders["trial"], strict=True)) == [("b", 0), ("a", 1)]
     assert list(merged.columns)[:14] == ["run", *CONTRACT_BEFORE, PARETO]
-    assert PARETO not in merge(boards, ACCURACY)
-    assert list(merge(boards, ACCURACY)["rank"]) == [1, 2, 3, 4, 5]
+    assert PARETO not in merge(boards, BY_ACCURACY)
+    assert list(merge(boards, BY_ACCURACY)["rank"]) == [1, 2, 3, 4, 5]
 
 
 # -- several runs ---------------------------------------------------------------------------------
@@ -362,7 +364,7 @@ def test_runs_are_ranked_anew_with_the_run_in_the_first_column(space: SearchSpac
             "runs/a": small_board({"score": 0.5}, {"score": 0.9}, space=space),
             "runs/b": small_board({"score": 0.7}, {"score": 0.9}, space=space),
         },
-        ACCURACY,
+        BY_ACCURACY,
     )
     assert list(merged.columns)[:3] == ["run", "rank", "trial"]
     assert list(merged["rank"]) == [1, 2, 3, 4]
@@ -376,8 +378,8 @@ def test_runs_are_ranked_anew_with_the_run_in_the_first_column(space: SearchSpac
 
 def test_runs_of_a_metric_to_minimise_are_ranked_by_the_smallest(space: SearchSpace) -> None:
     low, high = (small_board({"score": score}, space=space) for score in (0.2, 0.8))
-    assert list(merge({"high": high, "low": low}, LOSS)["run"]) == ["low", "high"]
-    assert list(merge({"high": high, "low": low}, ACCURACY)["run"]) == ["high", "low"]
+    assert list(merge({"high": high, "low": low}, MetricAlone(LOSS))["run"]) == ["low", "high"]
+    assert list(merge({"high": high, "low": low}, BY_ACCURACY)["run"]) == ["high", "low"]
 
 
 def test_runs_with_other_parameters_and_without_scores_merge(space: SearchSpace) -> None:
@@ -397,7 +399,7 @@ def test_runs_with_other_parameters_and_without_scores_merge(space: SearchSpace)
             "narrow": small_board({"score": 0.6}, space=narrow),
             "wide": small_board({"score": 0.7, "filters": 16}, failed, space=space),
         },
-        ACCURACY,
+        BY_ACCURACY,
     )
     rows = rows_of(to_csv(merged))
     assert [row["run"] for row in rows] == ["wide", "narrow", "broken", "broken", "wide"]
@@ -412,9 +414,9 @@ def test_runs_with_other_parameters_and_without_scores_merge(space: SearchSpace)
 def test_merging_ignores_the_order_of_the_runs(space: SearchSpace) -> None:
     failed = {"status": TrialStatus.FAILED}
     boards = {name: small_board({"score": 0.5}, failed, space=space) for name in "abc"}
-    expected = to_csv(merge(boards, ACCURACY))
+    expected = to_csv(merge(boards, BY_ACCURACY))
     for order in permutations("abc"):
-        assert to_csv(merge({name: boards[name] for name in order}, ACCURACY)) == expected
+        assert to_csv(merge({name: boards[name] for name in order}, BY_ACCURACY)) == expected
 
 
 # -- sorting --------------------------------------------------------------------------------------

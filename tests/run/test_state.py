@@ -204,6 +204,6 @@ def test_of_two_objectives_the_front_and_what_the_pruner_does_are_told(
 def test_of_one_objective_no_front_is_told(sitting: Sitting) -> None:
     sitting.run_trial(TrialStatus.COMPLETE)
     state = read_run_state(sitting.folder.path)
-    assert (state.objectives, state.front) == (None, ())
+    assert (state.objectives.costs, state.front) == ((), ())
     assert not any(line.startswith(("front", "pruner")) for line in state_lines(state))
     assert not {"pareto", "objectives", "pruner"} & set(json.loads(state_json(state)))

@@ -74,12 +74,8 @@ class Search:
         self.session = self.open(self.study)
 
     def open_study(self) -> SearchStudy:
-        objectives = self.config.two_objectives
-        return open_study(
-            self.folder.journal,
-            self.config.space,
-            cost=objectives.cost if objectives is not None else None,
-        )
+        cost = next(iter(self.config.compared_by.costs), None)
+        return open_study(self.folder.journal, self.config.space, cost=cost)
 
     def open(self, study: SearchStudy) -> SearchSession:
         return SearchSession(
@@ -162,7 +158,7 @@ def test_both_views_show_the_same_front_after_every_event(by_two: SearchConfig) 
     own = Comparing()
     search = Search(by_two, own)
     _whole_search(search, lambda: None)
-    assert own.state.objectives == by_two.two_objectives
+    assert own.state.objectives == by_two.compared_by
     assert [each.number for each in own.state.front] == [3]
     assert own.seen.news == own.news
 

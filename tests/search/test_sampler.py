@@ -6,13 +6,14 @@ import optuna
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from tuner.search import sampler as sampling
 from tuner.search.sampler import best_and_latest, make_sampler
 from tuner.settings.config import SamplerName
-from tuner.settings.objectives import front
+from tuner.settings.fronts import front
+from tuner.settings.metric import Metric, MetricName, Mode
+from tuner.settings.objectives import Cost, MetricAlone, MetricAndCost, Objectives
 from tuner.settings.space import ARCHITECTURE
 
 
@@ -43,8 +44,16 @@ def plain_tpe(seed: int) -> optuna.samplers.TPESampler:
         )
 
 
-def bounded(seed: int) -> optuna.samplers.BaseSampler:
-    return make_sampler(SamplerName.TPE, seed=seed, workers=2)
+BY_SCORE = MetricAlone(Metric())
+BY_TWO = MetricAndCost(Metric(), Cost.WEIGHTS)
+
+
+def bounded(seed: int, objectives: Objectives = BY_SCORE) -> optuna.samplers.BaseSampler:
+    return make_sampler(SamplerName.TPE, objectives, seed=seed, workers=2)
+
+
+def bounded_by_two(seed: int) -> optuna.samplers.BaseSampler:
+    return bounded(seed, BY_TWO)
 
 
 def test_small_studies_get_tpes_own_suggestions() -> None:
@@ -59,7 +68,7 @@ def two_objectives(trial: optuna.Trial) -> tuple[float, float]:
 
 def test_small_studies_by_two_objectives_get_tpes_own_suggestions() -> None:
     directions = ["maximize", "minimize"]
-    assert searched(60, bounded, two_objectives, directions) == searched(
+    assert searched(60, bounded_by_two, two_objectives, directions) == searched(
         60, plain_tpe, two_objectives, directions
     )
 
@@ -69,7 +78,7 @@ def test_two_objectives_are_searched_where_a_study_is_shown_in_part(
 ) -> None:
     monkeypatch.setattr(sampling, "_LATEST", 40)
     monkeypatch.setattr(sampling, "_BEST", 10)
-    parameters = searched(120, bounded, two_objectives, ["maximize", "minimize"])
+    parameters = searched(120, bounded_by_two, two_objectives, ["maximize", "minimize"])
     off = [abs(trial["rate"] - 0.3) for trial in parameters]  # every width is at its best at 0.3
     assert sum(off[60:]) < 0.7 * sum(abs(trial / 60 - 0.3) for trial in range(60))
     assert {trial.get("width", 0) for trial in parameters[60:]} >= set(range(0, 10, 3))
@@ -126,7 +135,7 @@ def test_an_architecture_that_always_fails_is_not_drawn_every_time() -> None:
 
 def test_random_sampler_follows_its_seed() -> None:
     def random(seed: int) -> optuna.samplers.BaseSampler:
-        return make_sampler(SamplerName.RANDOM, seed=seed, workers=2)
+        return make_sampler(SamplerName.RANDOM, BY_TWO, seed=seed, workers=2)
 
     assert searched(5, random) == searched(5, random)
 
@@ -144,14 +153,14 @@ def trial_of(state: TrialState, value: float, number: int) -> FrozenTrial:
 
 @given(
     st.lists(st.tuples(STATES, st.floats(-1, 1)), max_size=400),
-    st.sampled_from([StudyDirection.MAXIMIZE, StudyDirection.MINIMIZE]),
+    st.sampled_from([Metric(), Metric(name=MetricName.VAL_LOSS, mode=Mode.MIN)]),
 )
 def test_shows_what_runs_the_best_and_the_latest(
-    told: list[tuple[TrialState, float]], direction: StudyDirection
+    told: list[tuple[TrialState, float]], metric: Metric
 ) -> None:
     trials = [trial_of(state, value, number) for number, (state, value) in enumerate(told)]
 
-    chosen = best_and_latest(trials, [direction])
+    chosen = best_and_latest(trials, MetricAlone(metric))
 
     numbers = [trial.number for trial in chosen]
     assert numbers == sorted(set(numbers))
@@ -160,13 +169,13 @@ def test_shows_what_runs_the_best_and_the_latest(
     latest = scored[-sampling._LATEST :]
     values = sorted(
         (t.value for t in scored if t.state is TrialState.COMPLETE),
-        reverse=direction is StudyDirection.MAXIMIZE,
+        reverse=metric == Metric(),
     )
     assert {t.number for t in running} | {t.number for t in latest} <= set(numbers)
     assert len(chosen) <= len(running) + sampling._LATEST + sampling._BEST
     best = sorted(
         (t.value for t in chosen if t.state is TrialState.COMPLETE),
-        reverse=direction is StudyDirection.MAXIMIZE,
+        reverse=metric == Metric(),
     )
     assert best[: sampling._BEST] == values[: sampling._BEST]
 
@@ -189,7 +198,7 @@ def test_of_two_objectives_the_first_fronts_are_the_best(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sampling, "_LATEST", 0)
         patch.setattr(sampling, "_BEST", 5)
-        chosen = best_and_latest(trials, [StudyDirection.MAXIMIZE, StudyDirection.MINIMIZE])
+        chosen = best_and_latest(trials, BY_TWO)
 
     complete = [trial for trial in trials if trial.state is TrialState.COMPLETE]
     best = [trial for trial in chosen if trial.state is TrialState.COMPLETE]

@@ -68,7 +68,7 @@ class Search:
             pruner=config.pruner,
             max_epochs=config.epochs,
             workers=workers,
-            objectives=config.two_objectives,
+            objectives=config.compared_by,
         )
         return SearchSession(
             study, config, workers=lambda: self.workers, listener=self.recorder, clock=self.clock

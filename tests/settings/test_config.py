@@ -386,13 +386,13 @@ def test_two_objectives_come_back_from_the_run_file_and_nothing_is_pruned(tmp_pa
     write_run_file(folder, config, "data")
     again = make_config({}, config_file=folder.run_file)
     assert (again.objectives, again.pruner) == (config.objectives, config.pruner)
-    assert again.two_objectives == config.two_objectives
+    assert again.compared_by == config.compared_by
     assert make_config({**settings, "pruner": "none"}) == config
 
 
 def test_one_objective_is_pruned_by_halving_as_ever() -> None:
     config = make_config({"space": "seed"})
-    assert (config.objectives, config.two_objectives) == (None, None)
+    assert (config.objectives, config.compared_by.costs) == (None, ())
     assert config.pruner is PrunerName.HALVING
 
 

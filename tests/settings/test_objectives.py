@@ -5,7 +5,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tuner.settings.metric import Metric, MetricName, Mode
-from tuner.settings.objectives import Cost, Objectives, dominates, parse_objectives
+from tuner.settings.objectives import (
+    Cost,
+    MetricAlone,
+    MetricAndCost,
+    make_objectives,
+    parse_objectives,
+    shared_objectives,
+)
 
 METRICS = [
     Metric(),
@@ -51,18 +58,48 @@ def test_what_is_no_metric_and_cost_is_refused(given: object, message: str) -> N
 
 @pytest.mark.parametrize("metric", METRICS, ids=lambda metric: metric.name)
 @given(scores=st.tuples(st.floats(0, 1), st.floats(0, 1)))
-def test_a_better_score_at_the_same_cost_dominates(
+def test_of_two_trials_of_the_same_cost_the_better_one_is_the_front(
     metric: Metric, scores: tuple[float, float]
 ) -> None:
-    objectives = Objectives(metric, Cost.WEIGHTS)
-    better = metric.best_epoch(dict(enumerate(scores)))
-    point, other = (objectives.point(score, 10) for score in (scores[better], scores[1 - better]))
-    assert dominates(point, other) == (scores[0] != scores[1])
+    objectives = MetricAndCost(metric, Cost.WEIGHTS)
+    trials = [(score, 10.0) for score in scores]
+    best = metric.best(scores)
+    assert objectives.front(trials) == [at for at in (0, 1) if scores[at] == best]
+    assert objectives.contenders(trials) == objectives.front(trials)
 
 
-def test_they_are_told_to_optuna_in_its_words() -> None:
+def test_by_the_metric_alone_there_is_no_front_and_anyone_may_be_chosen() -> None:
     *_, loss = METRICS
-    objectives = Objectives(loss, Cost.SECONDS_PER_EPOCH)
+    trials = [(0.5,), (0.2,), (0.9,), (0.2,)]
+    assert MetricAlone(loss).front(trials) == []
+    assert MetricAlone(loss).contenders(trials) == [0, 1, 2, 3]
+    assert MetricAlone(loss).leading(trials, 3) == [1, 3, 0]
+    assert MetricAlone(Metric()).leading(trials, 9) == [2, 0, 1, 3]
+
+
+def test_a_front_leads_before_what_it_beats() -> None:
+    trials = [(0.9, 50.0), (0.8, 60.0), (0.7, 40.0), (0.95, 70.0)]
+    objectives = MetricAndCost(Metric(), Cost.WEIGHTS)
+    assert objectives.front(trials) == [3, 0, 2]
+    assert objectives.leading(trials, 4) == [3, 0, 2, 1]
+
+
+def test_objectives_are_told_to_optuna_in_its_words() -> None:
+    *_, loss = METRICS
+    objectives = make_objectives(loss, Cost.SECONDS_PER_EPOCH)
     assert objectives.names == ["val_loss", "seconds_per_epoch"]
     assert objectives.directions == ["minimize", "minimize"]
-    assert Objectives(Metric(), Cost.WEIGHTS).directions == ["maximize", "minimize"]
+    assert make_objectives(Metric(), Cost.WEIGHTS).directions == ["maximize", "minimize"]
+    assert make_objectives(Metric(), None).directions == ["maximize"]
+
+
+def test_only_a_search_by_its_metric_alone_can_prune() -> None:
+    assert make_objectives(Metric(), None).can_prune
+    assert not make_objectives(Metric(), Cost.WEIGHTS).can_prune
+
+
+def test_searches_of_different_objectives_share_the_metric_only() -> None:
+    alone, by_two = (make_objectives(Metric(), cost) for cost in (None, Cost.WEIGHTS))
+    assert shared_objectives([by_two, by_two]) == by_two
+    assert shared_objectives([by_two, alone]) == alone
+    assert shared_objectives([by_two, make_objectives(Metric(), Cost.SECONDS_PER_EPOCH)]) == alone

@@ -8,7 +8,7 @@ import optuna
 from tuner.run.status import TrialFacts, TrialStatus
 from tuner.search.study import SearchStudy, create_or_open_study
 from tuner.settings.config import PrunerName, SamplerName
-from tuner.settings.objectives import Cost, Objectives
+from tuner.settings.objectives import Cost, make_objectives
 from tuner.settings.space import SearchSpace
 
 FACTS = TrialFacts(seed=7, host="h", device="cpu", weights=123)
@@ -32,7 +32,7 @@ def open_study(
         pruner=pruner if cost is None else PrunerName.NONE,
         max_epochs=9,
         workers=2,
-        objectives=None if cost is None else Objectives(space.metric, cost),
+        objectives=make_objectives(space.metric, cost),
     )
 
 

@@ -13,7 +13,7 @@ from tuner.finalists.testing import Opening, figures_of
 from tuner.run.records import TrialRecord
 from tuner.run.status import TrialStatus
 from tuner.settings.metric import Metric
-from tuner.settings.objectives import Cost, Objectives
+from tuner.settings.objectives import Cost, MetricAlone, MetricAndCost, Objectives
 from tuner.settings.space import SearchSpace
 from tuner.terminal.finalists import finalists_table, in_words, opening_lines
 
@@ -85,7 +85,10 @@ def test_trainings_that_came_to_nothing_are_told(space: SearchSpace) -> None:
     )
 
 
-def shown(finalists: list[Finalist], objectives: Objectives | None = None) -> str:
+BY_SCORE = MetricAlone(Metric())
+
+
+def shown(finalists: list[Finalist], objectives: Objectives = BY_SCORE) -> str:
     console = Console(file=io.StringIO(), record=True, width=120)
     console.print(finalists_table(finalists, objectives))
     return console.export_text()
@@ -96,7 +99,7 @@ def test_the_table_has_the_cost_of_a_search_by_two_objectives() -> None:
     assert "0.8600" in alone
     assert "0.0141" in alone  # the deviation
     assert "1,234" not in alone
-    assert "1,234" in shown([finalist(3, 0.85, 0.87)], Objectives(Metric(), Cost.WEIGHTS))
+    assert "1,234" in shown([finalist(3, 0.85, 0.87)], MetricAndCost(Metric(), Cost.WEIGHTS))
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from rich.console import Console
 from tuner.run.events import BestTrial, Event, EventKind, LiveTrial, SearchState
 from tuner.run.status import TrialStatus
 from tuner.settings.metric import Metric
-from tuner.settings.objectives import Cost, FrontTrial, Objectives
+from tuner.settings.objectives import Cost, FrontTrial, MetricAlone, MetricAndCost
 from tuner.terminal.live import Lines, LiveTable, draw, event_line, make_listener, terminal_stream
 
 EVIL = "[red]x[/red]\x1b[2J\x07"
@@ -36,6 +36,7 @@ def state(**changes: Any) -> SearchState:
     fields: dict[str, Any] = {
         "name": "seed-imdb-train",
         "metric": "val_accuracy",
+        "objectives": MetricAlone(Metric()),
         "seconds": 0.0,
         "seconds_read_at": 0.0,
         "trial_budget": 30,
@@ -99,7 +100,7 @@ def test_an_event_is_a_line(event: Event, changes: Mapping[str, Any], line: str)
     assert event_line(event, state(**changes)) == line
 
 
-BY_TWO = Objectives(Metric(), Cost.SECONDS_PER_EPOCH)
+BY_TWO = MetricAndCost(Metric(), Cost.SECONDS_PER_EPOCH)
 FRONT = (FrontTrial(3, "cnn_lstm", 0.91, 12.345), FrontTrial(8, "lstm", 0.85, 0.5))
 
 
@@ -190,8 +191,8 @@ def test_the_table_shows_the_front_and_still_fits() -> None:
     of = state(objectives=BY_TWO, front=FRONT, running=trials)
     lines = picture(of, height=12).splitlines()
     assert lines[2].rstrip() == (
-        "front: 2 trials, 0.9100 with 12.3 s an epoch (trial 3, cnn_lstm) to "
-        "0.8500 with 0.5 s an epoch (trial 8, lstm)"
+        "front: 2 trials, 0.9100 with 12.3 s per epoch (trial 3, cnn_lstm) to "
+        "0.8500 with 0.5 s per epoch (trial 8, lstm)"
     )
     assert len(lines) == 11
     assert lines[-1].startswith("… and ")

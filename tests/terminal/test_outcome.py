@@ -10,7 +10,7 @@ from tuner.run.run import Run
 from tuner.run.status import TrialStatus
 from tuner.search.study import SearchStudy, create_or_open_study
 from tuner.settings.config import PrunerName, SamplerName, SearchConfig
-from tuner.settings.objectives import Cost
+from tuner.settings.objectives import Cost, make_objectives
 from tuner.settings.space import SearchSpace
 from tuner.terminal.outcome import print_outcome
 
@@ -26,6 +26,7 @@ def study(tmp_path: Path, space: SearchSpace) -> SearchStudy:
         pruner=PrunerName.NONE,
         max_epochs=9,
         workers=1,
+        objectives=make_objectives(space.metric, None),
     )
 
 
@@ -88,7 +89,7 @@ def test_without_a_scored_trial_there_is_nothing_to_confirm(
 def test_a_search_by_one_objective_has_no_front(study: SearchStudy, tmp_path: Path) -> None:
     finish(study, TrialStatus.COMPLETE, 0.5)
     run = outcome(tmp_path, EndReason.BUDGET_USED).run
-    assert (run.objectives, run.pareto) == (None, [])
+    assert (run.objectives.costs, run.pareto) == ((), [])
 
 
 def test_an_interrupted_search_says_how_to_continue(

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from rich.console import Console, RenderableType
 
 from tuner.settings.metric import Metric
-from tuner.settings.objectives import Cost, Objectives
+from tuner.settings.objectives import Cost, MetricAlone, MetricAndCost
 from tuner.terminal.tables import (
     leaderboard_table,
     markdown_table,
@@ -90,7 +90,7 @@ def test_a_score_has_four_digits_and_none_is_empty() -> None:
 
 
 def test_a_row_shows_the_parameters_that_its_trial_has() -> None:
-    text = shown(leaderboard_table(board(), ["learning_rate", "filters"]))
+    text = shown(leaderboard_table(board(), ["learning_rate", "filters"], MetricAlone(Metric())))
     header, row = text.splitlines()
     assert header.split()[:6] == ["rank", "trial", "status", "architecture", "score", "best"]
     assert row.split() == [
@@ -102,18 +102,20 @@ def test_a_row_notes_baselines_and_errors() -> None:
     broken = board(
         status="failed", score=None, best_epoch=None, baseline=True, error="why [b]x[/b]"
     )
-    text = shown(leaderboard_table(broken, ["learning_rate"]))
+    text = shown(leaderboard_table(broken, ["learning_rate"], MetricAlone(Metric())))
     assert "learning_rate=0.001235  (baseline)  why [b]x[/b]" in text
 
 
 @pytest.mark.parametrize("column", ["architecture", "error", "run"])
 def test_text_of_strangers_in_a_table_stays_text(column: str) -> None:
-    text = shown(leaderboard_table(board(**{column: "[red]x\x1b[2J\x07"}), []))
+    text = shown(
+        leaderboard_table(board(**{column: "[red]x\x1b[2J\x07"}), [], MetricAlone(Metric()))
+    )
     assert "[red]x�[2J�" in text
 
 
 def test_several_runs_have_a_column_for_the_run() -> None:
-    text = shown(leaderboard_table(board(run="runs/a"), []))
+    text = shown(leaderboard_table(board(run="runs/a"), [], MetricAlone(Metric())))
     assert text.split()[:3] == ["rank", "run", "trial"]
     assert "runs/a" in text
 
@@ -144,7 +146,7 @@ def test_text_that_is_printed_plainly_is_no_markup(capsys: pytest.CaptureFixture
 def test_of_two_objectives_the_cost_and_the_front_are_shown(
     cost: Cost, cells: dict[str, object], shown_cost: str
 ) -> None:
-    objectives = Objectives(Metric(), cost)
+    objectives = MetricAndCost(Metric(), cost)
     for is_on_front, mark in ((True, "*"), (False, "")):
         text = shown(leaderboard_table(board(**cells, pareto=is_on_front), [], objectives))
         heading, row = text.splitlines()

@@ -76,7 +76,7 @@ class SearchPlan:
             pruner=self.config.pruner,
             max_epochs=self.config.epochs,
             workers=workers,
-            objectives=self.config.two_objectives,
+            objectives=self.config.compared_by,
         )
 
     def task(self, config: SearchConfig) -> "Task":

@@ -35,8 +35,8 @@ from tuner.run.records import (
     Attribute,
     StudyReader,
     TrialRecord,
+    contenders,
     counts_as_finished,
-    on_front,
     ranked,
 )
 from tuner.run.run_file import check_same_search
@@ -84,10 +84,7 @@ def wanted_trials(reader: StudyReader, config: SearchConfig, request: Request) -
     Raises:
         UsageError: no trial of the search has a score.
     """
-    records = reader.records()
-    if reader.objectives is not None:
-        # Whatever is off the front, somebody on it is the better choice.
-        records = on_front(records, reader.objectives)
+    records = contenders(reader.records(), reader.objectives)
     finalists = best_distinct(records, reader.space, request.top)
     if not finalists:
         raise UsageError("no trial of this run has a score yet; search first")

@@ -20,7 +20,8 @@ from tuner.report.figure import Figure
 from tuner.report.reading import Reading
 from tuner.report.sections import figures_of
 from tuner.report.style import DARK_PAGE, LIGHT_PAGE, looks, template
-from tuner.run.leaderboard import PARETO, merge
+from tuner.run.leaderboard import merge
+from tuner.settings.objectives import PARETO, shared_objectives
 
 # What a person looks for first, in the width of a phone.
 _FIRST_COLUMNS = ("rank", "run", "trial", "score", PARETO, "architecture", "status")
@@ -77,9 +78,8 @@ def _table(readings: Sequence[Reading]) -> dict[str, Any]:
     if len(readings) == 1:
         board = readings[0].board
     else:
-        shared, *others = {reading.objectives for reading in readings}
         boards = {reading.label: reading.board for reading in readings}
-        board = merge(boards, readings[0].space.metric, None if others else shared)
+        board = merge(boards, shared_objectives(reading.objectives for reading in readings))
     is_one = len(readings) == 1
     names = readings[0].space.architectures if is_one else [reading.label for reading in readings]
     board = board[

@@ -70,7 +70,7 @@ class Reading:
     label: str  # what the run is called in the report
     folder: RunFolder
     space: SearchSpace
-    objectives: Objectives | None  # None where the metric is the only one
+    objectives: Objectives
     study: optuna.Study
     records: tuple[TrialRecord, ...]  # in the order of their numbers
     seconds: float  # searched, over all sittings
@@ -105,9 +105,7 @@ class Reading:
 
     @cached_property
     def front(self) -> tuple[TrialRecord, ...]:
-        """Of a search by two objectives: the trials on the front, the best by the metric first."""
-        if self.objectives is None:
-            return ()
+        """The trials that no other trial beats on both objectives, best score first."""
         return tuple(on_front(self.records, self.objectives))
 
     @cached_property

@@ -164,9 +164,9 @@ def _best(reading: Reading, best: TrialRecord) -> str:
 
 def _front(reading: Reading) -> list[str]:
     """Of a search by two objectives: how far its front reaches."""
-    if reading.objectives is None or not reading.front:
+    if not reading.front:
         return []
-    cost = reading.objectives.cost
+    (cost,) = reading.objectives.costs
     unit = "weights" if cost is Cost.WEIGHTS else "s an epoch"
     ends = dict.fromkeys(
         f"{score_text(record.score)} with {cost_text(record.cost(cost))} {unit} (trial {record.number})"

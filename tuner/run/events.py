@@ -48,6 +48,7 @@ class SearchState:
 
     name: str
     metric: str
+    objectives: Objectives
     seconds: float  # searched over all sessions, as the study says
     seconds_read_at: float  # when it said so, on the listener's clock
     trial_budget: int | None
@@ -56,7 +57,6 @@ class SearchState:
     counts: Mapping[TrialStatus, int] = field(default_factory=dict)
     best: BestTrial | None = None
     activity: str = "searching"
-    objectives: Objectives | None = None  # None where there is one
     front: tuple[FrontTrial, ...] = ()  # of trials that ended, the best by the metric first
 
     @property

@@ -14,12 +14,9 @@ import pandas as pd
 from tuner.errors import UsageError
 from tuner.run.records import StudyReader, TrialRecord, on_front, ranked
 from tuner.run.status import TrialStatus
-from tuner.settings.metric import Metric
-from tuner.settings.objectives import Objectives, front
+from tuner.settings.objectives import PARETO, Objectives
 from tuner.settings.space import SearchSpace
 
-# Of two objectives: whether the trial is on the front; stands before the parameters.
-PARETO = "pareto"
 _BEFORE_PARAMETERS = (
     "rank",
     "trial",
@@ -59,22 +56,21 @@ def leaderboard(reader: StudyReader) -> pd.DataFrame:
 
 
 def board_of(
-    records: Iterable[TrialRecord], space: SearchSpace, objectives: Objectives | None = None
+    records: Iterable[TrialRecord], space: SearchSpace, objectives: Objectives
 ) -> pd.DataFrame:
     """The leaderboard of trials that were read before."""
     names = space.parameter_names
     in_order = ranked(records, space.metric)
     rows = [_row(rank, record, names) for rank, record in enumerate(in_order, start=1)]
-    if objectives is not None:
-        leaders = {record.number for record in on_front(in_order, objectives)}
-        rows = [{**row, PARETO: row["trial"] in leaders} for row in rows]
+    leaders = {record.number for record in on_front(in_order, objectives)}
+    for row in rows:
+        row[PARETO] = row["trial"] in leaders
     return _typed(rows, columns(space, objectives))
 
 
-def columns(space: SearchSpace, objectives: Objectives | None) -> list[str]:
+def columns(space: SearchSpace, objectives: Objectives) -> list[str]:
     """The leaderboard's columns."""
-    of_two = [PARETO] if objectives is not None else []
-    return [*_BEFORE_PARAMETERS, *of_two, *space.parameter_names, *_AFTER_PARAMETERS]
+    return [*_BEFORE_PARAMETERS, *objectives.marks, *space.parameter_names, *_AFTER_PARAMETERS]
 
 
 def curves(reader: StudyReader) -> pd.DataFrame:
@@ -88,40 +84,35 @@ def curves(reader: StudyReader) -> pd.DataFrame:
     return _typed(rows, ["trial", "epoch", *metrics])
 
 
-def merge(
-    boards: Mapping[str, pd.DataFrame], metric: Metric, objectives: Objectives | None = None
-) -> pd.DataFrame:
+def merge(boards: Mapping[str, pd.DataFrame], objectives: Objectives) -> pd.DataFrame:
     """One leaderboard of several runs, ranked anew, with a first column `run`.
 
     Args:
         boards: by the run's name.
-        metric: that all runs share.
-        objectives: those that all runs share, so that there is one front of them all; else there is none.
+        objectives: that all runs share.
     """
 
     def key(row: Mapping[str, Any]) -> tuple[tuple[bool, float], str, int]:
         score = row["score"] if TrialStatus(row["status"]).is_ranked else None
-        return metric.sort_key(score), row["run"], row["rank"]
+        return objectives.metric.sort_key(score), row["run"], row["rank"]
 
     rows = [{"run": name, **row} for name, board in boards.items() for row in _rows(board)]
     rows.sort(key=key)
     names = dict.fromkeys(name for board in boards.values() for name in board.columns)
     fixed = {*_BEFORE_PARAMETERS, PARETO, *_AFTER_PARAMETERS}
     parameters = [name for name in names if name not in fixed]
-    columns = ["run", *_BEFORE_PARAMETERS, *parameters, *_AFTER_PARAMETERS]
-    if objectives is not None:
-        _mark_front(rows, objectives)
-        columns.insert(columns.index(_BEFORE_PARAMETERS[-1]) + 1, PARETO)
+    _mark_front(rows, objectives)
+    columns = ["run", *_BEFORE_PARAMETERS, *objectives.marks, *parameters, *_AFTER_PARAMETERS]
     return _typed([{**row, "rank": rank} for rank, row in enumerate(rows, start=1)], columns)
 
 
 def _mark_front(rows: Sequence[dict[str, Any]], objectives: Objectives) -> None:
-    """Leaves the mark on those only that no other run's front beats."""
-    leaders = [row for row in rows if row[PARETO]]
-    points = [objectives.point(row["score"], row[objectives.cost]) for row in leaders]
+    """Of the trials on their runs' fronts, leaves the mark on those that no other run's front beats."""
+    leaders = [row for row in rows if row.get(PARETO)]
+    values = [[row[name] for name in ("score", *objectives.costs)] for row in leaders]
     for row in rows:
         row[PARETO] = False
-    for position in front(points):
+    for position in objectives.front(values):
         leaders[position][PARETO] = True
 
 

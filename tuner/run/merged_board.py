@@ -8,7 +8,7 @@ import pandas as pd
 from tuner.errors import UsageError
 from tuner.run.leaderboard import merge, only_front
 from tuner.run.run import Run
-from tuner.settings.objectives import Objectives
+from tuner.settings.objectives import Objectives, shared_objectives
 
 
 @dataclass(frozen=True, eq=False)
@@ -17,7 +17,7 @@ class JoinedBoard:
 
     trials: pd.DataFrame  # the columns of `leaderboard.csv`; of several runs `run`, too
     parameters: list[str]  # that one of the spaces has
-    objectives: Objectives | None  # that the runs have in common
+    objectives: Objectives  # that the runs have in common
     nothing: str  # what to say where there is no row
 
 
@@ -39,15 +39,15 @@ def join_boards(folders: Sequence[str], *, pareto: bool = False) -> JoinedBoard:
         raise UsageError(
             f"runs with different metrics ({names}) have no common order; name one run"
         )
-    first, *others = {run.objectives for run in runs.values()}
-    shared = None if others else first
-    if pareto and shared is None:
-        few = "runs with different objectives have" if others else "a search by one objective has"
-        remedy = "name one run" if others else "search with --objectives METRIC,COST"
-        raise UsageError(f"--pareto: {few} no front; {remedy}")
-    trials = (
-        next(iter(boards.values())) if len(boards) == 1 else merge(boards, spaces[0].metric, shared)
-    )
+    objectives = {run.objectives for run in runs.values()}
+    if pareto and len(objectives) > 1:
+        raise UsageError("--pareto: runs with different objectives have no front; name one run")
+    shared = shared_objectives(objectives)
+    if pareto and not shared.marks:
+        raise UsageError(
+            "--pareto: a search by one objective has no front; search with --objectives METRIC,COST"
+        )
+    trials = next(iter(boards.values())) if len(boards) == 1 else merge(boards, shared)
     return JoinedBoard(
         trials=only_front(trials) if pareto else trials,
         parameters=list(dict.fromkeys(name for space in spaces for name in space.parameter_names)),

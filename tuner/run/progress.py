@@ -60,7 +60,7 @@ class StudyProgress:
         self._running: dict[int, LiveTrial] = {}
         self._counts: Counter[TrialStatus] = Counter()
         self._best: TrialRecord | None = None
-        self._leaders: list[TrialRecord] = []  # on the front, of a search by two objectives
+        self._leaders: list[TrialRecord] = []  # on the front
         self._front: tuple[FrontTrial, ...] = ()  # the same, as the state has them
         self._seconds = -1.0
         self.read_seconds()
@@ -184,9 +184,9 @@ class StudyProgress:
         self._best = best_of(rivals, self._reader.space.metric)
         epochs = (metrics["seconds"] for metrics in record.curve.values())
         self.slowest_epoch_s = max(self.slowest_epoch_s, *epochs, 0.0)
-        if (objectives := self._reader.objectives) is not None:
-            self._leaders = on_front([*self._leaders, record], objectives)
-            self._front = front_trials(self._leaders, objectives.cost)
+        objectives = self._reader.objectives
+        self._leaders = on_front([*self._leaders, record], objectives)
+        self._front = front_trials(self._leaders, objectives)
 
     def _label(self, trial: "FrozenTrial") -> str | None:
         """The name of a confirmation's trial: the search's trial, and which of its seeds; None where it has none."""

@@ -17,7 +17,7 @@ from tuner.errors import RunFolderError
 from tuner.run.status import TrialStatus
 from tuner.settings.hyperparameters import Scalar
 from tuner.settings.metric import Metric
-from tuner.settings.objectives import Cost, FrontTrial, Objectives, front
+from tuner.settings.objectives import Cost, FrontTrial, Objectives, Values, make_objectives
 from tuner.settings.space import SearchSpace
 from tuner.text import one_line
 
@@ -131,26 +131,25 @@ class StudyReader:
         return SearchSpace.from_mapping(content, "study.journal: space")
 
     @cached_property
-    def objectives(self) -> Objectives | None:
-        """The two objectives that were searched by; None where it was the metric alone.
+    def objectives(self) -> Objectives:
+        """What the trials are compared by.
 
         Raises:
             RunFolderError: the study says something else.
         """
-        if len(self.study.directions) < 2:
-            return None
+        metric = self.space.metric
+        if len(self.study.directions) == 1:
+            return make_objectives(metric, None)
         names = self.study.metric_names
-        try:
-            objectives = Objectives(self.space.metric, Cost((names or [])[-1]))
-        except (IndexError, KeyError, TypeError, ValueError):
-            objectives = None
         directions = [str(direction.name).lower() for direction in self.study.directions]
-        if objectives is None or (objectives.names, objectives.directions) != (names, directions):
-            raise RunFolderError(
-                f"study {self.study.study_name}: its objectives {one_line(repr(names))} are none of tuner's; "
-                "search again under another --name"
-            )
-        return objectives
+        for cost in Cost:
+            objectives = make_objectives(metric, cost)
+            if (objectives.names, objectives.directions) == (names, directions):
+                return objectives
+        raise RunFolderError(
+            f"study {self.study.study_name}: its objectives {one_line(repr(names))} are none of tuner's; "
+            "search again under another --name"
+        )
 
     @property
     def seconds(self) -> float:
@@ -256,26 +255,46 @@ def best_of(records: Iterable[TrialRecord], metric: Metric) -> TrialRecord | Non
     return next(iter(ranked(scored, metric)), None)
 
 
+def values_of(record: TrialRecord, objectives: Objectives) -> Values | None:
+    """A trial's ranked score and its cost, as far as these are objectives; None while one of them is not known."""
+    values = [record.ranked_score, *(record.cost(cost) for cost in objectives.costs)]
+    known = [value for value in values if value is not None]
+    return known if len(known) == len(values) else None
+
+
 def on_front(records: Iterable[TrialRecord], objectives: Objectives) -> list[TrialRecord]:
-    """The ranked trials than which none is better and as cheap, or as good and cheaper; the best by the metric first.
+    """The ranked trials that no other trial beats on both objectives, best score first; none by the metric alone.
 
-    Trials that run count with what they have reached, as they do in the ranking.
+    Running trials count with what they have reached so far, as they do in the ranking.
     """
-    placed = [
-        (record, objectives.point(score, cost))
-        for record in ranked(records, objectives.metric)
-        if (score := record.ranked_score) is not None
-        and (cost := record.cost(objectives.cost)) is not None
-    ]
-    return [placed[position][0] for position in front([point for _, point in placed])]
+    known, values = _comparable(records, objectives)
+    return [known[position] for position in objectives.front(values)]
 
 
-def front_trials(leaders: Iterable[TrialRecord], cost: Cost) -> tuple[FrontTrial, ...]:
-    """The trials on a front as they are told to a person."""
+def contenders(records: Iterable[TrialRecord], objectives: Objectives) -> list[TrialRecord]:
+    """The ranked trials that a person may choose from: the front, or all where the metric is the only objective."""
+    known, values = _comparable(records, objectives)
+    return [known[position] for position in objectives.contenders(values)]
+
+
+def front_trials(leaders: Iterable[TrialRecord], objectives: Objectives) -> tuple[FrontTrial, ...]:
+    """The trials on a front as a person is shown them."""
+    known, values = _comparable(leaders, objectives)
     return tuple(
-        FrontTrial(record.number, record.architecture, record.score or 0.0, record.cost(cost) or 0)
-        for record in leaders
+        FrontTrial(record.number, record.architecture, *each)
+        for record, each in zip(known, values, strict=True)
     )
+
+
+def _comparable(
+    records: Iterable[TrialRecord], objectives: Objectives
+) -> tuple[list[TrialRecord], list[Values]]:
+    """The trials whose values are known, best score first, and these values."""
+    pairs = [
+        (record, values_of(record, objectives)) for record in ranked(records, objectives.metric)
+    ]
+    known = [(record, values) for record, values in pairs if values is not None]
+    return [record for record, _ in known], [values for _, values in known]
 
 
 def counts_as_finished(trial: FrozenTrial) -> bool:

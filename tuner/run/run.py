@@ -54,8 +54,8 @@ class Run:
         return StudyReader(self.study)
 
     @property
-    def objectives(self) -> "Objectives | None":
-        """The metric and the cost of a search with two objectives; None where it had the metric alone."""
+    def objectives(self) -> "Objectives":
+        """What the trials are compared by: the metric alone, or the metric and a cost."""
         return self._reader.objectives if self._snapshot is None else self._snapshot.objectives
 
     @property
@@ -92,8 +92,7 @@ class Run:
         """The trials on the front of a search with two objectives, the best by the metric first; else none."""
         from tuner.run.records import on_front
 
-        objectives = self._reader.objectives
-        return on_front(self._reader.records(), objectives) if objectives is not None else []
+        return on_front(self._reader.records(), self._reader.objectives)
 
     def __repr__(self) -> str:
         return f"Run({str(self.folder)!r})"

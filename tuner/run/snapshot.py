@@ -20,7 +20,7 @@ from tuner.run.folder import RunFolder
 from tuner.run.leaderboard import columns
 from tuner.run.optuna_internals import id_of_study, id_of_trial, trials_of_other_studies
 from tuner.run.records import Attribute, StudyReader
-from tuner.settings.objectives import Cost, Objectives
+from tuner.settings.objectives import Cost, Objectives, make_objectives
 from tuner.settings.space import SearchSpace
 
 _LEAST_ROWS = 2000  # below, the journal is read in less than a second
@@ -48,7 +48,7 @@ class Snapshot:
 
     board: pd.DataFrame
     space: SearchSpace
-    objectives: Objectives | None
+    objectives: Objectives
 
 
 def point_of(reader: StudyReader, journal: Path) -> Point:
@@ -73,7 +73,7 @@ def write_snapshot(board: pd.DataFrame, reader: StudyReader, point: Point, path:
         "format": _FORMAT,
         "point": asdict(point),
         "space": reader.space.to_mapping(),
-        "cost": reader.objectives.cost if reader.objectives is not None else None,
+        "cost": next(iter(reader.objectives.costs), None),
         "types": {str(name): str(dtype) for name, dtype in board.dtypes.items()},
     }
     sink = pa.BufferOutputStream()
@@ -109,7 +109,7 @@ def _read(folder: RunFolder) -> Snapshot | None:
         table = parquet.read()
     space = SearchSpace.from_mapping(about["space"], str(folder.snapshot))
     cost = about["cost"]
-    objectives = Objectives(space.metric, Cost(cost)) if cost is not None else None
+    objectives = make_objectives(space.metric, Cost(cost) if cost is not None else None)
     if table.column_names != columns(space, objectives):
         return None
     types = {

@@ -49,7 +49,7 @@ class RunState:
     seconds: float  # searched so far, to some seconds
     time_budget_s: float | None
     best: TrialRecord | None
-    objectives: Objectives | None  # where there are two
+    objectives: Objectives
     front: tuple[FrontTrial, ...]  # of these, the best by the metric first
     pruner: PrunerName
     quiet_s: float  # seconds since the study was last written to
@@ -80,8 +80,7 @@ def read_run_state(path: Path | str, clock: Callable[[], float] = time.time) -> 
     counted = {trial.number for trial in trials if counts_as_finished(trial)}
     counts = Counter(record.status for record in records if record.number in counted)
     running = sum(record.status is TrialStatus.RUNNING for record in records)
-    objectives = reader.objectives
-    front = on_front(records, objectives) if objectives is not None else []
+    front = on_front(records, reader.objectives)
     quiet_s = max(0.0, clock() - folder.journal.stat().st_mtime)
     return RunState(
         folder=folder.path,
@@ -93,8 +92,8 @@ def read_run_state(path: Path | str, clock: Callable[[], float] = time.time) -> 
         seconds=reader.seconds + (quiet_s if owner is not None else 0.0),
         time_budget_s=config.time_budget,
         best=best_of(records, reader.space.metric),
-        objectives=objectives,
-        front=front_trials(front, objectives.cost) if objectives is not None else (),
+        objectives=reader.objectives,
+        front=front_trials(front, reader.objectives),
         pruner=config.pruner,
         quiet_s=quiet_s,
     )

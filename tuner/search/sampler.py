@@ -5,7 +5,6 @@ thinks no other trial starts. But its model of the good ones holds 25 of them at
 ones count less and less. So it is shown the best and the latest only.
 """
 
-import heapq
 import warnings
 from collections import Counter
 from collections.abc import Sequence
@@ -13,13 +12,12 @@ from typing import Any
 
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution
-from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from tuner.run.optuna_internals import PartOfStudy, random_choice
 from tuner.run.records import is_cut_off
 from tuner.settings.config import SamplerName
-from tuner.settings.objectives import leading
+from tuner.settings.objectives import Objectives
 from tuner.settings.space import ARCHITECTURE
 
 _BEST = 25  # as many as TPE's own rule for the good ones ever takes
@@ -27,7 +25,9 @@ _LATEST = 200
 _SCORED = (TrialState.COMPLETE, TrialState.PRUNED)
 
 
-def make_sampler(name: SamplerName, *, seed: int, workers: int) -> optuna.samplers.BaseSampler:
+def make_sampler(
+    name: SamplerName, objectives: Objectives, *, seed: int, workers: int
+) -> optuna.samplers.BaseSampler:
     """The sampler of one trial."""
     if name is SamplerName.RANDOM:
         return optuna.samplers.RandomSampler(seed=seed)
@@ -35,6 +35,7 @@ def make_sampler(name: SamplerName, *, seed: int, workers: int) -> optuna.sample
         # `group`, without which conditional parameters are sampled one by one, is still called experimental.
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         return BoundedTPESampler(
+            objectives,
             n_startup_trials=max(10, 2 * workers),
             multivariate=True,
             group=True,
@@ -46,8 +47,9 @@ def make_sampler(name: SamplerName, *, seed: int, workers: int) -> optuna.sample
 class BoundedTPESampler(optuna.samplers.TPESampler):
     """TPE (Bergstra et al., 2011) that looks at the running trials, the 25 best and the latest 200. For one trial."""
 
-    def __init__(self, *, n_startup_trials: int, **options: Any) -> None:
+    def __init__(self, objectives: Objectives, *, n_startup_trials: int, **options: Any) -> None:
         super().__init__(n_startup_trials=n_startup_trials, **options)
+        self._objectives = objectives
         self._startup_trials = n_startup_trials
         self._seen: PartOfStudy | None = None
 
@@ -91,7 +93,7 @@ class BoundedTPESampler(optuna.samplers.TPESampler):
 
     def _part_of(self, study: optuna.Study) -> Any:
         if self._seen is None:
-            trials = best_and_latest(study.get_trials(deepcopy=False), study.directions)
+            trials = best_and_latest(study.get_trials(deepcopy=False), self._objectives)
             self._seen = PartOfStudy(study, trials)
         return self._seen
 
@@ -101,13 +103,12 @@ def _scored(trials: Sequence[FrozenTrial]) -> int:
     return sum(trial.state in _SCORED for trial in trials)
 
 
-def best_and_latest(
-    trials: Sequence[FrozenTrial], directions: Sequence[StudyDirection]
-) -> list[FrozenTrial]:
+def best_and_latest(trials: Sequence[FrozenTrial], objectives: Objectives) -> list[FrozenTrial]:
     """Those that run, the best complete ones, and the latest finished ones with a score, by number."""
     running = [trial for trial in trials if trial.state is TrialState.RUNNING]
     complete = [trial for trial in trials if trial.state is TrialState.COMPLETE]
-    best = _best(complete, directions)
+    leading = objectives.leading([trial.values for trial in complete], _BEST)
+    best = [complete[position] for position in leading]
     latest: list[FrozenTrial] = []
     for trial in reversed(trials):
         if len(latest) == _LATEST:
@@ -116,14 +117,3 @@ def best_and_latest(
             latest.append(trial)
     chosen = {trial.number: trial for trial in (*running, *best, *latest)}
     return [chosen[number] for number in sorted(chosen)]
-
-
-def _best(
-    complete: Sequence[FrozenTrial], directions: Sequence[StudyDirection]
-) -> list[FrozenTrial]:
-    """With two objectives those on the first fronts, which TPE takes for the good ones, too."""
-    signs = [-1.0 if each is StudyDirection.MAXIMIZE else 1.0 for each in directions]
-    if len(signs) == 1:
-        return heapq.nsmallest(_BEST, complete, key=lambda trial: signs[0] * (trial.value or 0.0))
-    points = [(signs[0] * t.values[0], signs[1] * t.values[1]) for t in complete]
-    return [complete[position] for position in leading(points, _BEST)]

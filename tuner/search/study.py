@@ -21,13 +21,14 @@ from tuner.run.records import (
     deaths_before,
     is_baseline,
     number_in,
+    values_of,
 )
 from tuner.run.status import TrialFacts, TrialStatus
 from tuner.run.study import _NO_STUDY, STUDY_NAME, _has_retry, _is_known
 from tuner.search.pruner import HalvingPruner, make_pruner
 from tuner.search.sampler import make_sampler
 from tuner.settings.config import PrunerName, SamplerName
-from tuner.settings.objectives import Objectives
+from tuner.settings.objectives import Objectives, Values
 from tuner.settings.space import SearchSpace
 from tuner.training.seeds import derive_seed
 
@@ -43,7 +44,7 @@ def create_or_open_study(
     pruner: PrunerName,
     max_epochs: int,
     workers: int,
-    objectives: Objectives | None = None,
+    objectives: Objectives,
 ) -> "SearchStudy":
     """The study in `journal`, made with its baselines if it is new.
 
@@ -74,9 +75,7 @@ def create_or_open_study(
     return SearchStudy(study, space, seed=seed, sampler=sampler, workers=workers)
 
 
-def _open_or_create(
-    journal: Path, space: SearchSpace, objectives: Objectives | None
-) -> optuna.Study:
+def _open_or_create(journal: Path, space: SearchSpace, objectives: Objectives) -> optuna.Study:
     storage = open_journal(journal)
     names = [study.study_name for study in storage.get_all_studies()]
     if journal.stat().st_size and STUDY_NAME not in names:
@@ -86,12 +85,12 @@ def _open_or_create(
     return optuna.create_study(
         storage=storage,
         study_name=STUDY_NAME,
-        directions=[space.metric.direction] if objectives is None else objectives.directions,
+        directions=objectives.directions,
     )
 
 
-def _fill(study: optuna.Study, space: SearchSpace, objectives: Objectives | None) -> None:
-    if objectives is not None and len(study.directions) == len(objectives.names):
+def _fill(study: optuna.Study, space: SearchSpace, objectives: Objectives) -> None:
+    if len(study.directions) == len(objectives.names) > 1:
         with warnings.catch_warnings():  # still called experimental; Optuna's own plots use them
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
             study.set_metric_names(objectives.names)
@@ -129,8 +128,8 @@ class SearchStudy:
         self._reader = StudyReader(study)
 
     @property
-    def objectives(self) -> Objectives | None:
-        """The two objectives; None where trials are told by the metric alone."""
+    def objectives(self) -> Objectives:
+        """What the trials are compared by."""
         return self._reader.objectives
 
     def read(self, trial: optuna.Trial) -> FrozenTrial:
@@ -190,7 +189,9 @@ class SearchStudy:
         """
         trial = self.study.ask()
         seed = derive_seed(self.seed, f"sampler {trial.number}")
-        self.study.sampler = make_sampler(self._sampler, seed=seed, workers=self._workers)
+        self.study.sampler = make_sampler(
+            self._sampler, self.objectives, seed=seed, workers=self._workers
+        )
         return trial
 
     def seed_of(self, trial: optuna.Trial) -> int:
@@ -229,7 +230,7 @@ class SearchStudy:
         """
         trial.set_user_attr(f"{Attribute.EPOCH}{epoch}", dict(metrics))
         kill_point(KillPoint.EPOCH_NOTED)
-        if self.objectives is not None:  # Optuna takes no epochs' values then, and has no pruner
+        if not self.objectives.can_prune:  # and Optuna takes no epochs' values then
             return False
         trial.report(metrics[self.space.metric.name], step=epoch)
         # Asked for baselines too: the pruner notes their rungs, which others are measured against.
@@ -258,16 +259,11 @@ class SearchStudy:
         state = TrialState.FAIL if status is TrialStatus.FAILED else TrialState.PRUNED
         self.study.tell(trial, state=state)
 
-    def _values(self, trial: optuna.Trial) -> list[float]:
+    def _values(self, trial: optuna.Trial) -> Values:
         """What a complete trial comes to, a value an objective: those of its row in the leaderboard."""
-        if self.objectives is None:
-            values = self.read(trial).intermediate_values
-            return [values[self.space.metric.best_epoch(values)]]
-        record = self._reader.record(self.read(trial))
-        cost = record.cost(self.objectives.cost)
-        assert record.score is not None
-        assert cost is not None
-        return [record.score, cost]
+        values = values_of(self._reader.record(self.read(trial)), self.objectives)
+        assert values is not None
+        return values
 
     def finished_trials(self) -> list[FrozenTrial]:
         """Trials that count toward the budget: all that ended, but for those cut off by the search's own end."""

@@ -24,7 +24,7 @@ from tuner.settings.builtin import find_space
 from tuner.settings.declarations import Group, Names, Setting, declared_settings, setting_at
 from tuner.settings.durations import Duration
 from tuner.settings.metric import MetricName
-from tuner.settings.objectives import Cost, Objectives, parse_objectives
+from tuner.settings.objectives import Cost, Objectives, make_objectives, parse_objectives
 from tuner.settings.places import PathText, Place, TrackingPlace, working_copy
 from tuner.settings.space import SearchSpace
 from tuner.settings.validation import Strict, first_problem
@@ -267,11 +267,9 @@ class SearchConfig(Strict):
         return pruner
 
     @property
-    def two_objectives(self) -> Objectives | None:
-        """The metric with its direction, and the cost; None where a search has the metric alone."""
-        if self.objectives is None:
-            return None
-        return Objectives(self.space.metric, self.objectives[1])
+    def compared_by(self) -> Objectives:
+        """What the trials are compared by: the space's metric, and the cost where there is one."""
+        return make_objectives(self.space.metric, self.objectives[1] if self.objectives else None)
 
     @property
     def gpus(self) -> float:

@@ -8,6 +8,8 @@ from pydantic import model_validator
 
 from tuner.settings.validation import Strict
 
+Direction = Literal["maximize", "minimize"]  # Optuna's words
+
 
 class Mode(StrEnum):
     """Which way a metric is better."""
@@ -42,7 +44,7 @@ class Metric(Strict):
         return self
 
     @property
-    def direction(self) -> Literal["maximize", "minimize"]:
+    def direction(self) -> Direction:
         """Which way it is better, in Optuna's words."""
         return "maximize" if self.mode is Mode.MAX else "minimize"
 

@@ -1,17 +1,22 @@
-"""Two objectives: what a trial is scored by, and what it costs. Nothing here knows Optuna.
+"""What the trials of a search are compared by: its metric alone, or its metric and a cost.
 
-`--objectives METRIC,COST` is read here, once; inside, `Objectives` says which figures of a trial make it a point.
+Only here are the two told apart: the search, the leaderboard and the report ask `Objectives` what follows from it.
+`--objectives METRIC,COST` is read here, too. Knows neither Optuna nor trials.
 """
 
-from bisect import bisect_right
-from collections.abc import Sequence
+import heapq
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Literal
 
-from tuner.settings.metric import Metric, MetricName
+from tuner.settings import fronts
+from tuner.settings.metric import Direction, Metric, MetricName
 
-Point = tuple[float, float]  # finite
+PARETO = "pareto"  # the leaderboard's column: whether a trial is on the front
+
+# A trial's score, followed by its cost where there is one: what Optuna is told. Finite.
+Values = Sequence[float]
 
 
 class Cost(StrEnum):
@@ -22,25 +27,112 @@ class Cost(StrEnum):
 
 
 @dataclass(frozen=True)
-class Objectives:
-    """The two objectives of a search."""
+class Objectives(ABC):
+    """What the trials of a search are compared by."""
 
     metric: Metric
-    cost: Cost
+
+    @property
+    @abstractmethod
+    def costs(self) -> tuple[Cost, ...]:
+        """What is kept low beside the metric: nothing, or one cost."""
+
+    @property
+    @abstractmethod
+    def marks(self) -> tuple[str, ...]:
+        """The columns that only the leaderboard of such a search has."""
+
+    @property
+    @abstractmethod
+    def can_prune(self) -> bool:
+        """Whether a trial that falls behind may be stopped."""
+
+    @abstractmethod
+    def front(self, trials: Sequence[Values]) -> list[int]:
+        """Positions of the trials that no other beats on both objectives, best score first."""
+
+    @abstractmethod
+    def contenders(self, trials: Sequence[Values]) -> list[int]:
+        """Positions of the trials that a person may choose from."""
+
+    @abstractmethod
+    def leading(self, trials: Sequence[Values], count: int) -> list[int]:
+        """Positions of the `count` best trials, or of all."""
 
     @property
     def names(self) -> list[str]:
-        """The metric's and the cost's."""
-        return [str(self.metric.name), str(self.cost)]
+        """The objectives' names, the metric's first."""
+        return [str(self.metric.name), *map(str, self.costs)]
 
     @property
-    def directions(self) -> list[Literal["maximize", "minimize"]]:
+    def directions(self) -> list[Direction]:
         """Which way each is better, in Optuna's words."""
-        return [self.metric.direction, "minimize"]
+        of_costs: list[Direction] = ["minimize"] * len(self.costs)
+        return [self.metric.direction, *of_costs]
 
-    def point(self, score: float, cost: float) -> Point:
-        """A trial's place as `tuner.settings.objectives` counts: less is better."""
-        return (self.metric.as_cost(score), float(cost))
+
+@dataclass(frozen=True)
+class MetricAlone(Objectives):
+    """The best trial is the one with the best score."""
+
+    costs = ()
+    marks = ()
+    can_prune = True
+
+    def front(self, trials: Sequence[Values]) -> list[int]:
+        """None: there is one best trial."""
+        return []
+
+    def contenders(self, trials: Sequence[Values]) -> list[int]:
+        """All."""
+        return list(range(len(trials)))
+
+    def leading(self, trials: Sequence[Values], count: int) -> list[int]:
+        """Those with the best scores; of equals the earlier ones."""
+        return heapq.nsmallest(
+            count, range(len(trials)), key=lambda position: self.metric.as_cost(trials[position][0])
+        )
+
+
+@dataclass(frozen=True)
+class MetricAndCost(Objectives):
+    """A better score at the same cost is better, and a lower cost at the same score: the best trials are a front."""
+
+    cost: Cost
+
+    marks = (PARETO,)
+    can_prune = False  # a trial that is behind in its score may still be on the front
+
+    @property
+    def costs(self) -> tuple[Cost, ...]:
+        """The one cost."""
+        return (self.cost,)
+
+    def front(self, trials: Sequence[Values]) -> list[int]:
+        """The Pareto front, from the best score to the lowest cost."""
+        return fronts.front(self._points(trials))
+
+    def contenders(self, trials: Sequence[Values]) -> list[int]:
+        """The front: of every other trial somebody on it is the better choice."""
+        return self.front(trials)
+
+    def leading(self, trials: Sequence[Values], count: int) -> list[int]:
+        """Those on the first fronts; of the one that does not fit its ends and some between."""
+        return fronts.leading(self._points(trials), count)
+
+    def _points(self, trials: Sequence[Values]) -> list[fronts.Point]:
+        return [(self.metric.as_cost(score), cost) for score, cost in trials]
+
+
+def make_objectives(metric: Metric, cost: Cost | None) -> Objectives:
+    """The objectives of a search by `metric`, and by `cost` where there is one."""
+    return MetricAlone(metric) if cost is None else MetricAndCost(metric, cost)
+
+
+def shared_objectives(searches: Iterable[Objectives]) -> Objectives:
+    """What trials of all these searches, which have one metric, are compared by: that alone where they differ."""
+    first, *others = dict.fromkeys(searches)
+    return MetricAlone(first.metric) if others else first
 
 
 @dataclass(frozen=True)
@@ -77,55 +169,3 @@ def parse_objectives(given: object) -> tuple[MetricName, Cost]:
 def _one_of(names: type[StrEnum]) -> str:
     *others, last = (str(name) for name in names)
     return f"{', '.join(others)} or {last}"
-
-
-def dominates(one: Point, other: Point) -> bool:
-    """Whether `one` is as good as `other` in both coordinates and better in one."""
-    return one != other and one[0] <= other[0] and one[1] <= other[1]
-
-
-def fronts(points: Sequence[Point]) -> list[list[int]]:
-    """The points' positions by front: those that no point dominates, then those that only these do, and so on.
-
-    A front runs from its least first coordinate to its least second one. Equal points share a front, in the order of
-    their positions. Takes `n log n` steps for `n` points.
-    """
-    found: list[list[int]] = []
-    lowest: list[float] = []  # second coordinate of each front's latest point: ascending
-    before: Point | None = None
-    number = 0
-    for position in sorted(range(len(points)), key=lambda at: points[at]):
-        point = points[position]
-        if point != before:
-            # Each front's latest point is no worse in the first coordinate, so that the second one decides.
-            number = bisect_right(lowest, point[1])
-            before = point
-        if number == len(found):
-            found.append([])
-            lowest.append(point[1])
-        found[number].append(position)
-        lowest[number] = point[1]
-    return found
-
-
-def front(points: Sequence[Point]) -> list[int]:
-    """Positions of the points that no point dominates, the least first coordinate first."""
-    return next(iter(fronts(points)), [])
-
-
-def leading(points: Sequence[Point], count: int) -> list[int]:
-    """Positions of `count` points, or of all: fronts first, of the one that does not fit its ends and some between."""
-    chosen: list[int] = []
-    for each in fronts(points):
-        chosen += _spaced(each, count - len(chosen))
-    return chosen
-
-
-def _spaced(positions: list[int], count: int) -> list[int]:
-    """`count` of them, or all: the ends, and what lies evenly between."""
-    if len(positions) <= count:
-        return positions
-    if count < 2:
-        return positions[:count]
-    last = len(positions) - 1
-    return [positions[round(step * last / (count - 1))] for step in range(count)]

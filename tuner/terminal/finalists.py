@@ -45,12 +45,11 @@ def print_confirmation(folder: RunFolder, outcome: SearchOutcome) -> int:
     return 0
 
 
-def finalists_table(finalists: list[Finalist], objectives: Objectives | None = None) -> Table:
-    """A row a finalist, best first, with what it cost in the search where there are two objectives."""
+def finalists_table(finalists: list[Finalist], objectives: Objectives) -> Table:
+    """One row per finalist, best first, with its cost in the search where that was an objective."""
     table = Table(box=None, pad_edge=False)
     names = ["rank", "trial", "architecture", "seeds", "mean", "sd", "95 % interval", "search"]
-    if objectives is not None:
-        names.append(str(objectives.cost).replace("_", " "))
+    names += [str(cost).replace("_", " ") for cost in objectives.costs]
     for name in names:
         table.add_column(name, justify="left" if name == "architecture" else "right")
     for rank, each in enumerate(finalists, start=1):
@@ -64,7 +63,7 @@ def finalists_table(finalists: list[Finalist], objectives: Objectives | None = N
             "" if spread.deviation is None else score_text(spread.deviation),
             f"{score_text(spread.low)} to {score_text(spread.high)}",
             score_text(each.record.score),
-            *(() if objectives is None else (cost_text(each.record.cost(objectives.cost)),)),
+            *(cost_text(each.record.cost(cost)) for cost in objectives.costs),
         )
     return table
 

@@ -16,7 +16,7 @@ from rich.text import Text
 
 from tuner.run.events import BestTrial, Event, EventKind, LiveTrial, SearchState
 from tuner.run.status import TrialStatus
-from tuner.terminal.pareto import front_text, no_pruning_text, objectives_text
+from tuner.terminal.pareto import pareto_texts
 from tuner.terminal.tables import on_one_line, printable
 from tuner.text import count_text, format_duration, number_text, score_text
 
@@ -97,7 +97,7 @@ class LiveTable:
     def on_event(self, event: Event, state: SearchState) -> None:
         """Remembers what to draw; failures and notes also stay on the screen, and that nothing is pruned."""
         self._state = state
-        if event.kind is EventKind.SEARCH_STARTED and state.objectives is not None:
+        if event.kind is EventKind.SEARCH_STARTED and not state.objectives.can_prune:
             self._live.console.print(printable(event_line(event, state)))
         if event.kind is EventKind.NOTE:
             self._live.console.print(printable(event_line(event, state)), style="yellow")
@@ -153,7 +153,7 @@ def event_line(event: Event, state: SearchState) -> str:
     if event.kind is EventKind.SEARCH_STARTED:
         before = f", {count_text(state.finished, 'trial')} done before" if state.finished else ""
         budget = _budget_text(state, 0.0, elapsed_shown=False)
-        return f"{state.activity} {state.name}: {budget}{before}{_two_text(state)}"
+        return f"{state.activity} {state.name}: {budget}{before}{_objectives_text(state)}"
     assert trial is not None
     where = f"trial {trial.name} {trial.architecture}"
     if event.kind is EventKind.TRIAL_STARTED:
@@ -246,17 +246,15 @@ def _best_text(best: BestTrial) -> str:
     return f"{score_text(best.score)} (trial {best.number}, {best.architecture})"
 
 
-def _two_text(state: SearchState) -> str:
-    """Of a search with two objectives, what they are and what that means for its trials."""
-    if state.objectives is None:
-        return ""
-    return f"; {objectives_text(state.objectives)}; {no_pruning_text(state.objectives)}"
+def _objectives_text(state: SearchState) -> str:
+    """Of a search with a cost, its objectives and what they mean for its trials."""
+    texts = pareto_texts(state.objectives, state.front)
+    return "".join(f"; {texts[name]}" for name in ("objectives", "pruner") if name in texts)
 
 
 def _front_lines(state: SearchState) -> list[Text]:
-    if state.objectives is None:
-        return []
-    return [on_one_line(f"front: {front_text(state.front, state.objectives.cost)}")]
+    front = pareto_texts(state.objectives, state.front).get("front")
+    return [] if front is None else [on_one_line(f"front: {front}")]
 
 
 def _parameters_text(trial: LiveTrial, shown: int = _SHOWN_PARAMETERS) -> str:

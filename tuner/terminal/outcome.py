@@ -7,7 +7,7 @@ from rich.console import Console
 from tuner.execution.search import EndReason, SearchOutcome
 from tuner.run.records import StudyReader, counts_as_finished, front_trials
 from tuner.settings.config import SearchConfig
-from tuner.terminal.pareto import front_text
+from tuner.terminal.pareto import pareto_texts
 from tuner.terminal.tables import leaderboard_table, plain_console, printable
 from tuner.text import count_text, format_duration
 
@@ -26,9 +26,9 @@ def print_outcome(outcome: SearchOutcome, config: SearchConfig) -> int:
         console.print(table)
         more = len(board) - _SHOWN_ROWS
         console.print(f"… and {more} more" if more > 0 else "")
-    if run.objectives is not None:
-        cost = run.objectives.cost
-        _say(console, f"Front:       {front_text(front_trials(run.pareto, cost), cost)}")
+    texts = pareto_texts(run.objectives, front_trials(run.pareto, run.objectives))
+    if "front" in texts:
+        _say(console, f"Front:       {texts['front']}")
     folder = shlex.quote(str(run.folder))
     finished = sum(counts_as_finished(trial) for trial in run.study.get_trials(deepcopy=False))
     if outcome.reason in {EndReason.INTERRUPTED, EndReason.STOPPED}:
@@ -41,7 +41,7 @@ def print_outcome(outcome: SearchOutcome, config: SearchConfig) -> int:
     if outcome.reason is EndReason.BUDGET_WAS_USED:
         _say(console, f"The budget of {folder} was used up before; a larger one continues it.")
     _say(console, f"Leaderboard: {run.folder / 'leaderboard.csv'}")
-    front = " --pareto" if run.objectives is not None else ""
+    front = " --pareto" if "front" in texts else ""
     _say(console, f"Next:        tuner leaderboard {folder}{front}")
     if run.best is not None:
         _say(console, f"             tuner confirm {folder}   (is the winner one?)")

@@ -1,25 +1,26 @@
 """Two objectives in words: what they are, that nothing is pruned, and how far the front reaches."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from tuner.settings.objectives import Cost, FrontTrial, Objectives
 from tuner.text import cost_text, score_text
 
 
-def objectives_text(objectives: Objectives) -> str:
-    """Both, with the way each is better."""
-    return f"{objectives.metric.name} ({objectives.metric.mode}), {objectives.cost} (min)"
+def pareto_texts(objectives: Objectives, front: Sequence[FrontTrial]) -> Mapping[str, str]:
+    """What there is to tell of a search with a cost, by heading; nothing where the metric is the only objective."""
+    if not objectives.costs:
+        return {}
+    (cost,) = objectives.costs
+    name, mode = objectives.metric.name, objectives.metric.mode
+    return {
+        "front": _front_text(front, cost),
+        "objectives": f"{name} ({mode}), {cost} (min)",
+        "pruner": f"no pruning: every trial takes all its epochs, because one that is behind in {name} may still be "
+        "on the front",
+    }
 
 
-def no_pruning_text(objectives: Objectives) -> str:
-    """What the pruner does, and why."""
-    return (
-        "no pruning: every trial takes all its epochs, because one that is behind in "
-        f"{objectives.metric.name} may still be on the front"
-    )
-
-
-def front_text(front: Sequence[FrontTrial], cost: Cost) -> str:
+def _front_text(front: Sequence[FrontTrial], cost: Cost) -> str:
     """How many trials are on the front, and its ends."""
     if not front:
         return "no trial yet"
@@ -29,7 +30,7 @@ def front_text(front: Sequence[FrontTrial], cost: Cost) -> str:
 
 
 def _trial_text(trial: FrontTrial, cost: Cost) -> str:
-    unit = "weights" if cost is Cost.WEIGHTS else "s an epoch"
+    unit = "weights" if cost is Cost.WEIGHTS else "s per epoch"
     return (
         f"{score_text(trial.score)} with {cost_text(trial.cost)} {unit} "
         f"(trial {trial.number}, {trial.architecture})"

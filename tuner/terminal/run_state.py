@@ -4,7 +4,7 @@ import json
 import shlex
 
 from tuner.run.state import Activity, RunState
-from tuner.terminal.pareto import front_text, no_pruning_text, objectives_text
+from tuner.terminal.pareto import pareto_texts
 from tuner.text import format_duration, score_text
 
 
@@ -26,12 +26,8 @@ def state_lines(state: RunState) -> list[str]:
         lines.append(
             f"best        {score_text(best.score)} (trial {best.number}, {best.architecture})"
         )
-    if state.objectives is not None:
-        lines += [
-            f"front       {front_text(state.front, state.objectives.cost)}",
-            f"objectives  {objectives_text(state.objectives)}",
-            f"pruner      {no_pruning_text(state.objectives)}",
-        ]
+    texts = pareto_texts(state.objectives, state.front)
+    lines += [f"{name:<12}{text}" for name, text in texts.items()]
     return [*lines, f"last event  {format_duration(state.quiet_s)} ago"]
 
 
@@ -51,23 +47,23 @@ def state_json(state: RunState) -> str:
         "best": None
         if best is None
         else {"trial": best.number, "architecture": best.architecture, "score": best.score},
-        **_two_objectives(state),
+        **_pareto(state),
         "quiet_s": round(state.quiet_s, 1),
     }
     return json.dumps(content, indent=2, ensure_ascii=False)
 
 
-def _two_objectives(state: RunState) -> dict[str, object]:
-    """What is to say of a search with two objectives only."""
-    if state.objectives is None:
+def _pareto(state: RunState) -> dict[str, object]:
+    """The keys that only a search with a cost has."""
+    if not state.objectives.costs:
         return {}
-    cost = str(state.objectives.cost)
+    (cost,) = state.objectives.costs
     front = [
         {
             "trial": each.number,
             "architecture": each.architecture,
             "score": each.score,
-            cost: each.cost,
+            str(cost): each.cost,
         }
         for each in state.front
     ]

@@ -46,9 +46,9 @@ def on_one_line(text: object) -> Text:
 
 
 def leaderboard_table(
-    board: "pd.DataFrame", parameters: Sequence[str], objectives: "Objectives | None" = None
+    board: "pd.DataFrame", parameters: Sequence[str], objectives: "Objectives"
 ) -> Table:
-    """The columns of a leaderboard that fit a screen, with the cost where there are two objectives.
+    """The columns of a leaderboard that fit a screen, with the cost where there is one.
 
     A row's parameters stand in one column.
     """
@@ -67,9 +67,8 @@ def leaderboard_table(
     ]
     if "run" in board:
         columns.insert(1, "run")
-    if objectives is not None:
-        at = columns.index("score") + 1
-        columns[at:at] = [str(objectives.cost), "pareto"]
+    at = columns.index("score") + 1
+    columns[at:at] = [*map(str, objectives.costs), *objectives.marks]
     for name in columns:
         table.add_column(
             name.replace("_", " "),

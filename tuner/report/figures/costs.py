@@ -10,7 +10,8 @@ from tuner.report.reading import Reading
 from tuner.report.style import BEST, empty_figure, log_axis, looks, plain
 from tuner.report.thinning import thinned
 from tuner.run.records import TrialRecord
-from tuner.settings.objectives import Cost, front
+from tuner.settings.fronts import front
+from tuner.settings.objectives import Cost
 
 _MOST = 1000  # points a panel
 
@@ -24,7 +25,7 @@ def costs(reading: Reading) -> Figure | None:
         _panel(reading, "time", "seconds a trial", lambda record: record.seconds),
         _panel(reading, "weights", "weights", lambda record: record.weights),
     ]
-    if reading.objectives is not None and reading.objectives.cost is Cost.SECONDS_PER_EPOCH:
+    if Cost.SECONDS_PER_EPOCH in reading.objectives.costs:
         by_epoch = _panel(
             reading, "time-per-epoch", "seconds an epoch", lambda record: record.seconds_per_epoch
         )
