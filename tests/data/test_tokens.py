@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tuner.data.tokens import characters, symbols, words
+from tuner.data.encoding import characters, symbols, words
 
 
 @pytest.fixture(scope="module")

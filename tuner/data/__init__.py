@@ -11,11 +11,10 @@ from tuner.data.dataset import (
     UNKNOWN,
     Dataset,
     EncodedSequences,
-    Findings,
-    SampleRow,
     Split,
 )
 from tuner.data.encoding import encode_known, token_ids
+from tuner.data.findings import Findings, SampleRow
 from tuner.data.load import load_dataset, read_rows
 from tuner.data.sources import SOURCES, Source
 from tuner.data.summary import DataSummary, Lengths, SplitBalance, summarize

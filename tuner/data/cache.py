@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tuner.data.dataset import Dataset, EncodedSequences, Findings, SampleRow, Split
+from tuner.data.dataset import Dataset, EncodedSequences, Split
+from tuner.data.findings import Findings, SampleRow
 from tuner.files import write_atomically, write_bytes_atomically
 from tuner.settings.config import TokenMode
 

@@ -110,30 +110,3 @@ def offsets_of(lengths: NDArray[np.int64]) -> NDArray[np.int64]:
     offsets = np.zeros(len(lengths) + 1, dtype=np.int64)
     np.cumsum(lengths, out=offsets[1:])
     return offsets
-
-
-@dataclass(frozen=True)
-class SampleRow:
-    """A row to look at: the beginning of its text, on one line."""
-
-    text: str
-    label: str
-
-
-@dataclass(frozen=True)
-class Findings:
-    """Counts over the rows that are used, after sampling.
-
-    Attributes:
-        rows_available: rows of the source, before sampling.
-        duplicates: rows whose tokens another row had before.
-        conflicting: distinct texts that have more than one label.
-        leaked: rows of other splits whose text is also a training text; only given splits can have them.
-        samples: a few training rows of each class.
-    """
-
-    rows_available: int
-    duplicates: int
-    conflicting: int
-    leaked: int
-    samples: tuple[SampleRow, ...]

@@ -1,11 +1,15 @@
-"""Texts to provisional ids, and provisional ids to final ones by frequency rank over the training split."""
+"""Texts to tokens, and tokens to ids: provisional ones first, then final ones by frequency rank in the training split.
+
+The words are those of Keras' `text_to_word_sequence` with its defaults.
+"""
 
 import hashlib
 from array import array
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
+from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,8 +23,34 @@ from tuner.data.dataset import (
     offsets_of,
     run_positions,
 )
-from tuner.data.tokens import TOKENIZERS
 from tuner.settings.config import TokenMode
+
+# Keras' default filters; its apostrophe stays inside words, and IMDB's `<br />` becomes the word "br".
+_FILTERS = '!"#$%&()*+,-./:;<=>?@[\\]^_`{|}~\t\n'
+_TO_SPACES = str.maketrans(dict.fromkeys(_FILTERS, " "))
+
+
+def words(text: str) -> list[str]:
+    """Lower-case words: punctuation, tabs and new lines become spaces, then cut at spaces alone.
+
+    Other white space stays inside a word, as Keras does it.
+    """
+    return [word for word in text.lower().translate(_TO_SPACES).split(" ") if word]
+
+
+def characters(text: str) -> list[str]:
+    """Every character that is not white space, as it is written."""
+    return list("".join(text.split()))
+
+
+def symbols(text: str) -> list[str]:
+    """What stands between white space, as it is written."""
+    return text.split()
+
+
+TOKENIZERS: Mapping[TokenMode, Callable[[str], list[str]]] = MappingProxyType(
+    {TokenMode.WORDS: words, TokenMode.CHARACTERS: characters, TokenMode.SYMBOLS: symbols}
+)
 
 
 @dataclass(frozen=True, eq=False)

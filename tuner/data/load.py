@@ -17,16 +17,15 @@ from tuner.data.cache import (
     write_entry,
 )
 from tuner.data.cells import Rows, class_names_of, class_numbers
-from tuner.data.dataset import Dataset, Findings, SampleRow, Split
-from tuner.data.encoding import Tokenized, encode, tokenize
+from tuner.data.dataset import Dataset, Split
+from tuner.data.encoding import encode, tokenize
+from tuner.data.findings import findings_of
 from tuner.data.sources import open_source
 from tuner.data.splits import CODES, assign_splits, hash_keys, sample_rows
 from tuner.errors import DataError
 from tuner.files import cache_root
 from tuner.settings.config import DataConfig
 from tuner.text import excerpt
-
-_SAMPLES_PER_CLASS, _LONGEST_SAMPLE = 2, 300
 
 
 def load_dataset(config: DataConfig, *, seed: int, cache_folder: Path | None = None) -> Dataset:
@@ -83,7 +82,7 @@ def _prepare(rows: Rows, name: str, sample: int | None, seed: int) -> Prepared:
     vocabulary, splits = encode(tokenized, labels, chosen)
     digest = fingerprint(class_names, vocabulary, splits)
     dataset = Dataset(name, digest, class_names, vocabulary, splits, rows.tokens)
-    return Prepared(dataset, _findings(rows, labels, tokenized, chosen))
+    return Prepared(dataset, findings_of(rows, labels, tokenized, chosen))
 
 
 def _numbered(rows: Rows) -> tuple[tuple[str, ...], NDArray[np.int32]]:
@@ -112,40 +111,3 @@ def _given_codes(rows: Rows) -> NDArray[np.int8]:
             rows.where, "column 'split' has no row 'train'; mark the rows to learn from"
         )
     return np.array([CODES[split] for split in rows.given], dtype=np.int8)
-
-
-def _findings(
-    rows: Rows,
-    labels: NDArray[np.int32],
-    tokenized: Tokenized,
-    chosen: dict[Split, NDArray[np.int64]],
-) -> Findings:
-    used = np.concatenate(list(chosen.values()))
-    texts = tokenized.texts[used]
-    distinct = len(np.unique(texts))
-    labelled = len(np.unique(np.stack((texts, labels[used])), axis=1).T)
-    trained = tokenized.texts[chosen[Split.TRAIN]]
-    others = np.concatenate([chosen[split] for split in Split if split != Split.TRAIN])
-    return Findings(
-        rows_available=len(rows.texts),
-        duplicates=len(used) - distinct,
-        conflicting=labelled - distinct,
-        leaked=int(np.isin(tokenized.texts[others], trained).sum()),
-        samples=_samples(rows, labels, chosen[Split.TRAIN]),
-    )
-
-
-def _samples(
-    rows: Rows, labels: NDArray[np.int32], trained: NDArray[np.int64]
-) -> tuple[SampleRow, ...]:
-    shown = [
-        int(row)
-        for label in np.unique(labels[trained])[:10]
-        for row in trained[labels[trained] == label][:_SAMPLES_PER_CLASS]
-    ]
-    return tuple(SampleRow(_shortened(rows.texts[row]), rows.labels[row]) for row in shown)
-
-
-def _shortened(text: str) -> str:
-    one_line = " ".join(text.split())
-    return one_line if len(one_line) <= _LONGEST_SAMPLE else f"{one_line[:_LONGEST_SAMPLE]}…"

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from tuner.data.dataset import START, Dataset, Findings, Split
+from tuner.data.dataset import START, Dataset, Split
+from tuner.data.findings import Findings
 from tuner.data.load import prepare
 from tuner.settings.config import DataConfig
 

@@ -12,7 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from tuner.data import SPECIAL_TOKENS, EncodedSequences, encode_known, token_ids
-from tuner.data.tokens import TOKENIZERS
+from tuner.data.encoding import TOKENIZERS
 from tuner.errors import DataError, RunFolderError
 from tuner.settings.config import TokenMode
 from tuner.text import excerpt, one_line

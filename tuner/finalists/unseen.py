@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from tuner.data import Dataset, EncodedSequences, Split, encode_known, token_ids
 from tuner.data.cells import Rows
-from tuner.data.tokens import TOKENIZERS
+from tuner.data.encoding import TOKENIZERS
 
 
 def unseen(rows: Rows, dataset: Dataset) -> NDArray[np.bool_]:
