@@ -12,11 +12,16 @@ import pytest
 from support.searches import TUNER, begin, make, toy_command, toy_space, wait_for_trial
 
 from tuner.execution.search import run_search
-from tuner.run.records import counts_as_finished
+from tuner.run.records import StudyReader, counts_as_finished
 from tuner.run.run import Run
+from tuner.run.sessions import SessionEnd
 from tuner.run.state import Activity, read_run_state
 
 pytestmark = pytest.mark.ray
+
+
+def _session_ends(run: Run) -> list[SessionEnd | None]:
+    return [session.record.reason for session in StudyReader(run.study).sessions]
 
 
 @pytest.fixture
@@ -54,6 +59,7 @@ def test_an_interrupted_search_ends_at_once_keeps_what_is_finished_and_continues
     assert len(counted) == len(kept) + 3
     retried = {trial.user_attrs["retry_of"] for trial in trials if "retry_of" in trial.user_attrs}
     assert retried == {trial.number for trial in trials} - counted
+    assert _session_ends(again.run) == [SessionEnd.INTERRUPTED, SessionEnd.BUDGET_USED]
 
 
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")  # of Python 3.12, with threads
@@ -106,3 +112,4 @@ def test_another_terminal_stops_a_search_and_it_continues(sentences: Path, tmp_p
     state = read_run_state(tmp_path / "runs" / "x")
     assert state.activity is Activity.STOPPED
     assert state.running == 0
+    assert _session_ends(Run(tmp_path / "runs" / "x")) == [SessionEnd.STOPPED]

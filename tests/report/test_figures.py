@@ -7,7 +7,6 @@ import pytest
 from support.run_files import SCRIPT, MakeRun, record
 
 from tuner.errors import UsageError
-from tuner.report.clock import SearchClock
 from tuner.report.figures.costs import costs
 from tuner.report.figures.curves import learning_curves
 from tuner.report.figures.history import optimisation_history
@@ -143,7 +142,7 @@ def test_the_front_is_what_nothing_beats_in_both(some: Reading) -> None:
 
 
 def test_the_timeline_has_a_lane_for_each_trial_at_a_time(some: Reading) -> None:
-    lanes = lanes_of(some, SearchClock(some.records, some.seconds))
+    lanes = lanes_of(some)
     assert [lane.name for lane in lanes] == ["h · cpu"]
     assert sum(len(lane.bars) for lane in lanes) == 24
     assert timeline(some) is not None

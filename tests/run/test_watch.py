@@ -12,6 +12,7 @@ from tuner.run.folder import RunFolder
 from tuner.run.lock import locked
 from tuner.run.records import StudyReader
 from tuner.run.run_file import write_run_file
+from tuner.run.sessions import SessionEnd
 from tuner.run.status import TrialStatus
 from tuner.run.study import load_study
 from tuner.run.watch import WatchedStudy, watch
@@ -169,7 +170,7 @@ def test_both_views_show_the_same_in_a_second_session(config: SearchConfig) -> N
     interrupted = first.session.start_trial().number
     first.now += 40
     first.epoch(interrupted, 1, 0.95)
-    first.session.close()
+    first.session.close(SessionEnd.INTERRUPTED)
 
     own = Comparing()
     second = Search(config, own)

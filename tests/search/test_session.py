@@ -1,11 +1,15 @@
 """The search's decisions, without Ray."""
 
+import os
+import platform
+import socket
 from pathlib import Path
 
 import pytest
 
 from tuner.run.events import Event, EventKind, SearchState
 from tuner.run.records import StudyReader
+from tuner.run.sessions import SessionEnd, utc
 from tuner.run.status import TrialFacts, TrialStatus
 from tuner.search.session import SearchSession
 from tuner.search.study import create_or_open_study
@@ -71,8 +75,17 @@ class Search:
             objectives=config.compared_by,
         )
         return SearchSession(
-            study, config, workers=lambda: self.workers, listener=self.recorder, clock=self.clock
+            study,
+            config,
+            workers=lambda: self.workers,
+            listener=self.recorder,
+            clock=self.clock,
+            wall_clock=lambda: 1e9 + self.clock.now,
         )
+
+    @property
+    def journal_lines(self) -> int:
+        return (self.folder / "study.journal").read_bytes().count(b"\n")
 
 
 @pytest.fixture
@@ -120,7 +133,7 @@ def test_a_second_sitting_goes_on_toward_the_same_budget(search: Search) -> None
     first = search.open(trials=3)
     complete(first, 0.9)
     complete(first, 0.7)
-    first.close()
+    first.close(SessionEnd.INTERRUPTED)
     second = search.open(trials=3)
     assert second.state.finished == 2
     assert second.state.best is not None
@@ -145,13 +158,60 @@ def test_time_counts_over_all_sittings(search: Search) -> None:
     first = search.open(trials=None, time_budget=60)
     search.clock.now += 40
     complete(first)
-    first.close()
+    first.close(SessionEnd.INTERRUPTED)
     search.clock.now += 1000  # nobody searched
     second = search.open(trials=None, time_budget=60)
     assert second.seconds == 40
     assert second.has_budget
     search.clock.now += 21
     assert not second.has_budget
+
+
+def test_every_session_records_its_start_and_end_and_why_it_ended(search: Search) -> None:
+    for seconds, reason in ((60, SessionEnd.STOPPED), (90, SessionEnd.BUDGET_USED)):
+        session = search.open()
+        complete(session)
+        search.clock.now += seconds
+        session.close(reason)
+        search.clock.now += 1000  # nobody searched
+
+    first, second = StudyReader(session._study.study).sessions
+
+    assert (first.started, first.record.seconds_before) == (utc(1e9 + 100), 0)
+    assert (first.last_seen, first.record.reason) == (utc(1e9 + 160), SessionEnd.STOPPED)
+    assert (second.started, second.record.seconds_before) == (utc(1e9 + 1160), 60)
+    assert (second.last_seen, second.record.reason) == (utc(1e9 + 1250), SessionEnd.BUDGET_USED)
+    assert (second.record.host, second.record.process) == (socket.gethostname(), os.getpid())
+    assert second.record.versions["python"] == platform.python_version()
+
+
+def test_a_killed_session_leaves_its_start_and_a_last_sign_of_life(search: Search) -> None:
+    killed = search.open()
+    search.clock.now += 70
+    complete(killed)
+    search.clock.now += 1000
+    assert [each.last_seen for each in StudyReader(killed._study.study).sessions] == [
+        utc(1e9 + 170)
+    ]
+
+    second = search.open()
+    search.clock.now += 10
+    complete(second)
+
+    first, running = StudyReader(second._study.study).sessions
+    assert (first.last_seen, first.record.ended, first.record.reason) == (
+        utc(1e9 + 170),
+        None,
+        None,
+    )
+    assert (running.started, running.last_seen) == (utc(1e9 + 1170), utc(1e9 + 1180))
+
+
+def test_a_session_writes_two_entries_about_itself(search: Search) -> None:
+    search.open().close(SessionEnd.STOPPED)
+    before = search.journal_lines
+    search.open().close(SessionEnd.STOPPED)
+    assert search.journal_lines - before == 3  # its start, the seconds searched, its end
 
 
 def test_what_runs_at_the_end_of_the_time_is_cut_off_keeps_its_score_and_goes_on_later(
@@ -162,7 +222,7 @@ def test_what_runs_at_the_end_of_the_time_is_cut_off_keeps_its_score_and_goes_on
     session.end_epoch(begun.number, epoch(1, 0.8))
     search.clock.now += 61
     assert session.is_out_of_time
-    session.close()
+    session.close(SessionEnd.BUDGET_USED)
     records = StudyReader(session._study.study).records()
     assert [record.status for record in records] == [TrialStatus.PRUNED, TrialStatus.FAILED]
     assert records[0].score == 0.8
@@ -391,7 +451,7 @@ def test_deaths_are_counted_over_sittings(search: Search) -> None:
     first = search.open(trials=3, retries=1)
     first.lose_trial(first.start_trial().number, "its process died")
     first.start_trial()
-    first.close()  # cuts it off: not a death
+    first.close(SessionEnd.INTERRUPTED)  # cuts it off: not a death
     second = search.open(trials=3, retries=1)
     second.lose_trial(second.start_trial().number, "its process died")
     assert second.state.counts == {TrialStatus.FAILED: 1}

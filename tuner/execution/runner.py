@@ -26,6 +26,7 @@ from tuner.run.folder import RunFolder
 from tuner.run.lock import claimed
 from tuner.run.records import StudyReader
 from tuner.run.run import Run
+from tuner.run.sessions import SessionEnd
 from tuner.run.study import load_study
 from tuner.search.session import SearchSession
 from tuner.search.study import SearchStudy
@@ -263,15 +264,24 @@ def _closing(session: SearchSession, files: RunFiles) -> Iterator[None]:
         yield
     except JournalTorn:
         raise
-    except BaseException:
-        _close(session, files)
+    except BaseException as cause:
+        _close(session, files, _session_end(cause))
         raise
-    _close(session, files)
+    has_failed = session.last_failure is not None
+    _close(session, files, SessionEnd.FAILED if has_failed else SessionEnd.BUDGET_USED)
 
 
-def _close(session: SearchSession, files: RunFiles) -> None:
+def _session_end(cause: BaseException) -> SessionEnd:
+    if isinstance(cause, TimeIsUp):
+        return SessionEnd.BUDGET_USED
+    if isinstance(cause, StopRequested):
+        return SessionEnd.STOPPED
+    return SessionEnd.INTERRUPTED if isinstance(cause, Interrupted) else SessionEnd.FAILED
+
+
+def _close(session: SearchSession, files: RunFiles, reason: SessionEnd) -> None:
     kill_point(KillPoint.CLOSING)
-    session.close()
+    session.close(reason)
     kill_point(KillPoint.CLOSED)
     files.write()
 

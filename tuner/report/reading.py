@@ -7,7 +7,6 @@ import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -16,11 +15,13 @@ import optuna
 import pandas as pd
 
 from tuner.errors import RunFolderError, UsageError
+from tuner.report.search_time import SearchTime
 from tuner.run.folder import RunFolder
 from tuner.run.leaderboard import board_of
 from tuner.run.lock import owner_of
 from tuner.run.records import StudyReader, TrialRecord, best_of, on_front, ranked
 from tuner.run.run_file import RunFile, read_run_file
+from tuner.run.sessions import Session
 from tuner.run.status import TrialStatus
 from tuner.run.study import load_study
 from tuner.run.test_log import read_openings
@@ -73,7 +74,8 @@ class Reading:
     objectives: Objectives
     study: optuna.Study
     records: tuple[TrialRecord, ...]  # in the order of their numbers
-    seconds: float  # searched, over all sittings
+    seconds: float  # searched, over all sessions
+    sessions: tuple[Session, ...]  # empty where none was recorded
     recorded: RunFile  # empty where there is none
     finalists: tuple[Confirmed, ...]  # best first
     openings: tuple[Tested, ...]
@@ -97,6 +99,11 @@ class Reading:
     def board(self) -> pd.DataFrame:
         """The leaderboard."""
         return board_of(self.records, self.space, self.objectives)
+
+    @cached_property
+    def time(self) -> SearchTime:
+        """The time axis."""
+        return SearchTime(self.records, self.sessions)
 
     @cached_property
     def best(self) -> TrialRecord | None:
@@ -168,21 +175,12 @@ def read_run(folder: RunFolder, label: str) -> Reading:
         study=study,
         records=tuple(reader.records()),
         seconds=reader.seconds,
+        sessions=tuple(reader.sessions),
         recorded=read_run_file(folder) if folder.run_file.is_file() else RunFile(folder.run_file),
         finalists=_finalists(folder),
         openings=_openings(folder),
         is_running=is_running,
     )
-
-
-def end_of(record: TrialRecord) -> datetime | None:
-    """When a trial ended, as far as anybody saw: of one that runs or was cut off, the end of its last epoch."""
-    if record.started is None:
-        return None
-    if record.ended is None or record.cut_off:
-        trained = sum(metrics["seconds"] for metrics in record.curve.values())
-        return record.started + timedelta(seconds=trained)
-    return record.ended
 
 
 def _finalists(folder: RunFolder) -> tuple[Confirmed, ...]:

@@ -14,6 +14,7 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from tuner.errors import RunFolderError
+from tuner.run.sessions import Session, sessions_in
 from tuner.run.status import TrialStatus
 from tuner.settings.hyperparameters import Scalar
 from tuner.settings.metric import Metric
@@ -26,7 +27,7 @@ class Attribute(StrEnum):
     """Names of the user attributes that we add to a study and to its trials: part of the journal's format."""
 
     SPACE = "space"  # of the study: the space as plain data
-    SECONDS = "seconds"  # of the study: seconds searched so far, over all sittings
+    SECONDS = "seconds"  # of the study: seconds searched so far, over all sessions
     BASELINE = "baseline"  # of a trial: ran because the space names it
     STATUS = "status"  # of a trial: its TrialStatus where Optuna's state does not tell
     ERROR = "error"  # of a trial: why it failed, or was stopped
@@ -150,6 +151,15 @@ class StudyReader:
             f"study {self.study.study_name}: its objectives {one_line(repr(names))} are none of tuner's; "
             "search again under another --name"
         )
+
+    @property
+    def sessions(self) -> list[Session]:
+        """The sessions that the study records; empty for a run made before sessions were recorded.
+
+        Raises:
+            RunFolderError: one of them is damaged.
+        """
+        return sessions_in(self.study.user_attrs, self.seconds)
 
     @property
     def seconds(self) -> float:

@@ -13,6 +13,7 @@ from tuner.faults import KillPoint, kill_point
 from tuner.run.events import SearchListener, SearchState
 from tuner.run.progress import News, StudyProgress
 from tuner.run.records import StudyReader
+from tuner.run.sessions import SessionEnd, utc
 from tuner.run.status import TrialFacts, TrialStatus
 from tuner.search.study import SearchStudy
 from tuner.search.watchdog import Watchdog
@@ -67,6 +68,8 @@ class SearchSession:
         self._uncharged_deaths = (
             0  # of processes that were ended for a hang, but whose trial ended well just before
         )
+        self._wall_clock = wall_clock
+        study.begin_session(utc(wall_clock()))
         study.requeue_interrupted_trials()
         self._progress = StudyProgress(
             StudyReader(study.study), config, clock=clock, wall_clock=wall_clock
@@ -208,10 +211,11 @@ class SearchSession:
         self._study.requeue_lost_trial(trial, reason, deaths=deaths)
         self._publish_trial(trial)
 
-    def close(self) -> None:
-        """Records the time searched; the next session runs the trials again that still run now."""
+    def close(self, reason: SessionEnd) -> None:
+        """Ends the session; trials that still run are enqueued again for the next one."""
         self._record_seconds()
         self._study.requeue_interrupted_trials()
+        self._study.end_session(utc(self._wall_clock()), reason)
 
     # -- inside -------------------------------------------------------------------------------
 

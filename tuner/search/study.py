@@ -1,7 +1,10 @@
 """The study while a search runs: made or opened, asked, told and put in order. Must not import Ray or Keras."""
 
+import os
+import socket
 import warnings
 from collections.abc import Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +26,8 @@ from tuner.run.records import (
     number_in,
     values_of,
 )
+from tuner.run.run_file import installed_versions
+from tuner.run.sessions import SessionEnd, SessionRecord, key_of
 from tuner.run.status import TrialFacts, TrialStatus
 from tuner.run.study import _NO_STUDY, STUDY_NAME, _has_retry, _is_known
 from tuner.search.pruner import HalvingPruner, make_pruner
@@ -273,6 +278,28 @@ class SearchStudy:
     def seconds(self) -> float:
         """Seconds searched so far, over all sessions."""
         return number_in(self.study.user_attrs, Attribute.SECONDS)
+
+    def begin_session(self, started: datetime) -> None:
+        """Records that a session begins."""
+        sessions = self._reader.sessions
+        self._session = SessionRecord(
+            started=started,
+            seconds_before=self.seconds,
+            host=socket.gethostname(),
+            process=os.getpid(),
+            versions=installed_versions(),
+        )
+        self._session_key = key_of(len(sessions))
+        self._write_session()
+
+    def end_session(self, ended: datetime, reason: SessionEnd) -> None:
+        """Records that the session ends, and why."""
+        self._session = self._session.model_copy(update={"ended": ended, "reason": reason})
+        self._write_session()
+
+    def _write_session(self) -> None:
+        content = self._session.model_dump(mode="json", exclude_none=True)
+        self.study.set_user_attr(self._session_key, content)
 
     def record_seconds(self, seconds: float) -> None:
         """Records the seconds searched so far, over all sessions."""

@@ -5,11 +5,11 @@ from collections.abc import Sequence
 import optuna
 import plotly.graph_objects as go
 
-from tuner.report.clock import SearchClock, unit_for
 from tuner.report.figure import Figure, Panel
 from tuner.report.figures.points import hover_text, marker
 from tuner.report.optuna_studies import quiet_optuna, study_of
-from tuner.report.reading import Reading, end_of
+from tuner.report.reading import Reading
+from tuner.report.search_time import end_of, unit_for
 from tuner.report.style import BEST, empty_figure, layout, looks, plain
 from tuner.report.thinning import thinned
 from tuner.run.records import TrialRecord
@@ -92,7 +92,7 @@ def comparison_over_trials(readings: Sequence[Reading]) -> Figure | None:
         "Best so far",
         "Best so far",
         "The best score that each run had reached, over its trials and over the time it searched. Pauses between "
-        "sittings are left out.",
+        "sessions are left out.",
         (Panel("by-time", "over time", by_time), Panel("by-trial", "by trial", by_trial)),
     )
 
@@ -131,9 +131,8 @@ def _over_time(reading: Reading, shown: Sequence[TrialRecord]) -> list[Panel]:
 
 def _times(reading: Reading) -> dict[int, float]:
     """When each scored trial ended, in seconds searched."""
-    clock = SearchClock(reading.records, reading.seconds)
     return {
-        record.number: clock.at(end)
+        record.number: reading.time.at(end)
         for record in reading.scored
         if (end := end_of(record)) is not None
     }

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 
 import plotly.graph_objects as go
 
-from tuner.report.clock import SearchClock, Unit, unit_for
 from tuner.report.figure import Figure, Panel
 from tuner.report.figures.points import hover_text
-from tuner.report.reading import Reading, end_of
+from tuner.report.reading import Reading
+from tuner.report.search_time import SearchTime, Unit, end_of, unit_for
 from tuner.report.style import BROKEN, QUIET, empty_figure, looks, plain
 from tuner.run.records import TrialRecord
 from tuner.run.status import TrialStatus
@@ -24,7 +24,7 @@ _NOT_THE_PLACE = re.compile(r" \(no cuDNN\)$")
 class Bar:
     """A trial, or several one after the other that would not be told apart."""
 
-    begin: float  # seconds on the search's clock
+    begin: float  # seconds searched by then
     end: float
     records: tuple[TrialRecord, ...]
     busy_s: float  # less than from begin to end where there is idle time between several
@@ -43,7 +43,7 @@ class Lane:
         return sum(bar.busy_s for bar in self.bars)
 
 
-def lanes_of(reading: Reading, clock: SearchClock) -> list[Lane]:
+def lanes_of(reading: Reading) -> list[Lane]:
     """As few lanes a host and device as its trials need, a trial on the lane that was free the longest."""
     by_place: dict[str, list[tuple[float, float, TrialRecord]]] = defaultdict(list)
     for record in reading.records:
@@ -51,7 +51,9 @@ def lanes_of(reading: Reading, clock: SearchClock) -> list[Lane]:
         if record.started is not None and ended is not None and record.host is not None:
             device = _NOT_THE_PLACE.sub("", record.device or "")
             place = f"{record.host} · {device}" if device else record.host
-            by_place[place].append((clock.at(record.started), clock.at(ended), record))
+            by_place[place].append(
+                (reading.time.at(record.started), reading.time.at(ended), record)
+            )
     lanes: list[Lane] = []
     for place, spans in sorted(by_place.items()):
         of_place: list[Lane] = []
@@ -70,19 +72,12 @@ def lanes_of(reading: Reading, clock: SearchClock) -> list[Lane]:
 
 def timeline(reading: Reading) -> Figure | None:
     """A row a host and device; None where no trial has begun anywhere."""
-    clock = SearchClock(reading.records, reading.seconds)
-    lanes = lanes_of(reading, clock) if clock.start is not None else []
+    lanes = lanes_of(reading)
     if not lanes:
         return None
-    whole = max(bar.end for lane in lanes for bar in lane.bars)
+    whole = reading.time.seconds
     busy = sum(lane.busy_s for lane in lanes)
     share = busy / (whole * len(lanes)) if whole > 0 else 1.0
-    pauses = sum(pause.seconds for pause in clock.pauses)
-    left_out = (
-        f" Pauses between sittings, {format_duration(pauses)} in all, are cut out at the dashed lines."
-        if pauses
-        else ""
-    )
     several = (
         " Trials too short to be told apart share a bar, the paler the more idle time is between them."
         if len(reading.records) > _MOST
@@ -94,14 +89,27 @@ def timeline(reading: Reading) -> Figure | None:
         "Timeline",
         "Timeline",
         f"Where and when trials ran: {many}, busy for {share:.0%} of "
-        f"{format_duration(max(1.0, whole))}, idle where a row is empty. Pale bars were pruned.{several}{left_out}",
-        (Panel("all", "all", _drawing(reading, clock, lanes, whole)),),
+        f"{format_duration(max(1.0, whole))}, idle where a row is empty. Pale bars were pruned."
+        f"{several}{_pauses_text(reading.time)}",
+        (Panel("all", "all", _drawing(reading, lanes, whole)),),
     )
 
 
-def _drawing(
-    reading: Reading, clock: SearchClock, lanes: Sequence[Lane], whole: float
-) -> go.Figure:
+def _pauses_text(time: SearchTime) -> str:
+    """How the axis shows the times in which nobody searched."""
+    text = ""
+    if time.pauses:
+        pauses = format_duration(sum(pause.seconds for pause in time.pauses))
+        text = f" Pauses between sessions, {pauses} in all, are cut out at the dashed lines."
+    if not time.is_recorded:
+        text += (
+            " An earlier version of tuner ran the first trials and recorded no sessions, so pauses among "
+            "them show as idle time."
+        )
+    return text
+
+
+def _drawing(reading: Reading, lanes: Sequence[Lane], whole: float) -> go.Figure:
     unit = unit_for(whole)
     drawing = empty_figure(
         height=110 + max(46, min(34 * len(lanes), 900)), barmode="overlay", bargap=0.25
@@ -130,7 +138,7 @@ def _drawing(
     _add_bars(
         drawing, unit, "several short trials", QUIET, [(n, b) for n, b in bars if _kind(b) is None]
     )
-    for pause in clock.pauses:
+    for pause in reading.time.pauses:
         drawing.add_vline(
             pause.at_s / unit.seconds, line={"color": QUIET, "dash": "dash", "width": 1}
         )

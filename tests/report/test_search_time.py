@@ -1,0 +1,85 @@
+"""The time axis has the sessions one after the other; idle time within one stays."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+
+from support.run_files import record
+
+from tuner.report.search_time import SearchTime, unit_for
+from tuner.run.records import TrialRecord
+from tuner.run.sessions import Session, SessionRecord
+
+START = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
+
+
+def moment(seconds: float) -> datetime:
+    return START + timedelta(seconds=seconds)
+
+
+def trial(number: int, begin_s: float, end_s: float) -> TrialRecord:
+    """As the study has it, in this machine's time."""
+    started, ended = (moment(s).astimezone().replace(tzinfo=None) for s in (begin_s, end_s))
+    return record(number, started=started, ended=ended)
+
+
+def session(begin_s: float, end_s: float) -> Session:
+    content = SessionRecord(
+        started=moment(begin_s), seconds_before=0, host="h", process=1, versions={}
+    )
+    return Session(content, moment(end_s))
+
+
+def at(time: SearchTime, *seconds: float) -> list[float]:
+    return [time.at(moment(each)) for each in seconds]
+
+
+def pauses(time: SearchTime) -> list[tuple[float, float]]:
+    return [(pause.at_s, pause.seconds) for pause in time.pauses]
+
+
+def made(trials: Sequence[TrialRecord], *sessions: Session) -> SearchTime:
+    return SearchTime(trials, sessions)
+
+
+def test_a_night_between_two_sessions_is_cut_out() -> None:
+    time = made(
+        [trial(0, 10, 100), trial(1, 40_005, 40_100)], session(0, 110), session(40_000, 40_110)
+    )
+    assert pauses(time) == [(110, 39_890)]
+    assert at(time, 50, 20_000, 40_050) == [50, 110, 160]
+    assert time.seconds == 220
+    assert time.is_recorded
+
+
+def test_a_gap_within_a_session_is_idle_time() -> None:
+    time = made([trial(0, 0, 100), trial(1, 400, 500)], session(0, 505))
+    assert pauses(time) == []
+    assert at(time, 450) == [450]
+
+
+def test_a_killed_session_lasts_until_the_last_trial_that_it_saw() -> None:
+    time = made([trial(0, 5, 95), trial(1, 305, 400)], session(0, 90), session(300, 410))
+    assert pauses(time) == [(95, 205)]
+
+
+def test_without_sessions_the_trials_tell_when_something_was_searched() -> None:
+    time = made([trial(0, 0, 100), trial(1, 400, 500)])
+    assert pauses(time) == []
+    assert at(time, 450, 500) == [450, 500]
+    assert time.seconds == 500
+    assert not time.is_recorded
+
+
+def test_what_ran_before_sessions_were_recorded_is_a_session() -> None:
+    time = made([trial(0, 0, 100), trial(1, 50, 200), trial(2, 1005, 1100)], session(1000, 1110))
+    assert pauses(time) == [(200, 800)]
+    assert time.seconds == 310
+    assert not time.is_recorded
+
+
+def test_without_trials_nothing_was_searched() -> None:
+    assert made([]).seconds == 0
+
+
+def test_a_unit_is_read_at_a_glance() -> None:
+    assert [unit_for(s).name for s in (20, 600, 90_000)] == ["seconds", "minutes", "hours"]

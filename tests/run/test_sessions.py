@@ -1,0 +1,61 @@
+"""Reads the sessions that a study records."""
+
+from typing import Any
+
+import pytest
+
+from tuner.errors import RunFolderError
+from tuner.run.sessions import SessionEnd, key_of, sessions_in, utc
+
+START = 1_800_000_000.0
+
+
+def content(begin_s: float, seconds_before: float, **more: object) -> dict[str, Any]:
+    """As the journal has it."""
+    return {
+        "started": utc(START + begin_s).isoformat(),
+        "seconds_before": seconds_before,
+        "host": "h",
+        "process": 7,
+        "versions": {"python": "3.11"},
+        **more,
+    }
+
+
+def test_a_session_lasts_until_its_end() -> None:
+    ended = utc(START + 50)
+    attributes = {key_of(0): content(0, 0, ended=ended.isoformat(), reason="stopped")}
+    (session,) = sessions_in(attributes, seconds=48)
+    assert (session.started, session.last_seen) == (utc(START), ended)
+    assert session.record.reason is SessionEnd.STOPPED
+
+
+def test_a_killed_session_lasts_as_long_as_it_had_searched() -> None:
+    attributes = {key_of(0): content(0, 0), key_of(1): content(500, 40), "seconds": 100}
+    assert [each.last_seen for each in sessions_in(attributes, seconds=100)] == [
+        utc(START + 40),
+        utc(START + 560),
+    ]
+
+
+def test_the_tenth_session_comes_after_the_second() -> None:
+    attributes = {key_of(number): content(number, number) for number in range(12)}
+    starts = [each.started for each in sessions_in(attributes, seconds=12)]
+    assert starts == sorted(starts)
+
+
+def test_a_run_made_before_sessions_were_recorded_has_none() -> None:
+    assert sessions_in({"seconds": 48.0, "space": {}}, seconds=48) == []
+
+
+@pytest.mark.parametrize(
+    "damage", [None, "no", {"started": "yesterday"}, {**content(0, 0), "host": 3}]
+)
+def test_a_damaged_session_is_refused_in_one_line(damage: object) -> None:
+    with pytest.raises(RunFolderError, match="session:0 is no session"):
+        sessions_in({key_of(0): damage}, seconds=1)
+
+
+def test_a_session_that_a_later_version_wrote_is_read() -> None:
+    (session,) = sessions_in({key_of(0): content(0, 0, weather="fine")}, seconds=1)
+    assert session.started == utc(START)

@@ -1,0 +1,103 @@
+"""The time axis of a report: seconds searched, session after session without the pauses between them.
+
+A run made before sessions were recorded tells when its trials ran, but not when nobody searched. So all its time, from
+the first trial's start to the last one's end, counts as one session, and pauses in it show as idle time.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+
+from tuner.run.records import TrialRecord
+from tuner.run.sessions import Session
+
+
+@dataclass(frozen=True)
+class Pause:
+    """The time between two sessions."""
+
+    at_s: float  # seconds searched before it
+    seconds: float
+
+
+class SearchTime:
+    """Tells how many seconds had been searched at a moment.
+
+    Args:
+        records: of all trials.
+        sessions: in their order; empty where none was recorded.
+    """
+
+    def __init__(self, records: Sequence[TrialRecord], sessions: Sequence[Session]) -> None:
+        trials = sorted(
+            (_utc(record.started), _utc(end))
+            for record in records
+            if record.started is not None and (end := end_of(record)) is not None
+        )
+        spans = [(session.started, session.last_seen) for session in sessions]
+        earlier = [trial for trial in trials if not spans or trial[0] < spans[0][0]]
+        self.is_recorded = not earlier  # whether every trial began in a recorded session
+        if earlier:
+            spans.insert(0, earlier[0])
+        # A killed session's trials may have gone on after it last recorded its seconds.
+        limits = pairwise([*(start for start, _ in spans), _NEVER])
+        self._spans = [
+            (start, max([end, *(e for s, e in trials if start <= s and e < limit)]))
+            for (start, end), (_, limit) in zip(spans, limits, strict=True)
+        ]
+
+    @property
+    def seconds(self) -> float:
+        """Seconds searched in all."""
+        return sum((end - start).total_seconds() for start, end in self._spans)
+
+    @property
+    def pauses(self) -> list[Pause]:
+        """Between two sessions each."""
+        return [
+            Pause(self.at(end), (start - end).total_seconds())
+            for (_, end), (start, _) in pairwise(self._spans)
+        ]
+
+    def at(self, moment: datetime) -> float:
+        """Seconds searched by `moment`."""
+        moment = _utc(moment)
+        return sum(
+            (min(moment, end) - start).total_seconds()
+            for start, end in self._spans
+            if start < moment
+        )
+
+
+def end_of(record: TrialRecord) -> datetime | None:
+    """When a trial ended, as far as anybody saw: of one that runs or was interrupted, the end of its last epoch."""
+    if record.started is None:
+        return None
+    if record.ended is None or record.cut_off:
+        trained = sum(metrics["seconds"] for metrics in record.curve.values())
+        return record.started + timedelta(seconds=trained)
+    return record.ended
+
+
+@dataclass(frozen=True)
+class Unit:
+    """What a time axis counts in."""
+
+    name: str
+    seconds: float
+
+
+def unit_for(seconds: float) -> Unit:
+    """The unit in which so long a time is read at a glance."""
+    if seconds > 3 * 3600:
+        return Unit("hours", 3600.0)
+    return Unit("minutes", 60.0) if seconds > 180 else Unit("seconds", 1.0)
+
+
+_NEVER = datetime.max.replace(tzinfo=UTC)
+
+
+def _utc(moment: datetime) -> datetime:
+    """Trials' moments have no time zone and mean this machine's, as Optuna reads them from the journal."""
+    return moment.astimezone(UTC)

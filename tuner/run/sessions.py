@@ -1,0 +1,98 @@
+"""The sessions of a search as its study records them: when each began and ended, and why it ended.
+
+A session is one process that searches, from opening the study to closing it. Its start is written before its first
+trial, its end after its last one. A killed session leaves no end, but the seconds that it had searched, which are its
+last sign of life. A run made before sessions were recorded has none. Must not import Ray, Keras or Optuna.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
+
+from tuner.errors import RunFolderError
+from tuner.text import one_line
+
+_KEY = "session:"  # a study's user attribute, followed by the session's number
+
+
+class SessionEnd(StrEnum):
+    """Why a session ended."""
+
+    BUDGET_USED = "budget used"
+    INTERRUPTED = "interrupted"  # by a signal
+    STOPPED = "stopped"  # by `tuner stop`
+    FAILED = "failed"  # by an error
+
+
+class SessionRecord(BaseModel):
+    """A session as the study has it."""
+
+    model_config = ConfigDict(frozen=True)
+
+    started: AwareDatetime  # UTC
+    seconds_before: float  # searched in earlier sessions
+    host: str
+    process: int
+    versions: Mapping[str, str]  # of Python and packages
+    ended: AwareDatetime | None = None
+    reason: SessionEnd | None = None
+
+
+@dataclass(frozen=True)
+class Session:
+    """A session, from its start to its end or to its last sign of life."""
+
+    record: SessionRecord
+    last_seen: datetime  # UTC
+
+    @property
+    def started(self) -> datetime:
+        """When it opened the study, UTC."""
+        return self.record.started
+
+
+def key_of(number: int) -> str:
+    """The user attribute that records a session; the first one's number is 0."""
+    return f"{_KEY}{number}"
+
+
+def utc(wall_clock_s: float) -> datetime:
+    """The moment that is so many seconds after 1970 began."""
+    return datetime.fromtimestamp(wall_clock_s, UTC)
+
+
+def sessions_in(attributes: Mapping[str, object], seconds: float) -> list[Session]:
+    """The sessions that a study's user attributes record, in their order.
+
+    Args:
+        attributes: of the study.
+        seconds: searched so far, over all sessions.
+
+    Raises:
+        RunFolderError: one of the records is damaged.
+    """
+    count = sum(name.startswith(_KEY) for name in attributes)
+    records = [_record(attributes, key_of(number)) for number in range(count)]
+    sessions: list[Session] = []
+    for record in reversed(records):
+        sessions.insert(0, Session(record, record.ended or _last_sign(record, seconds)))
+        seconds = record.seconds_before
+    return sessions
+
+
+def _record(attributes: Mapping[str, object], key: str) -> SessionRecord:
+    try:
+        return SessionRecord.model_validate(attributes.get(key))
+    except ValidationError as cause:
+        raise RunFolderError(
+            f"study.journal: damaged ({key} is no session: {one_line(repr(attributes.get(key)))[:80]}); "
+            "restore it from a backup, or search again under another --name"
+        ) from cause
+
+
+def _last_sign(record: SessionRecord, seconds: float) -> datetime:
+    """When a session without an end had recorded so many seconds."""
+    return record.started + timedelta(seconds=max(0.0, seconds - record.seconds_before))
