@@ -32,3 +32,7 @@ def test_searches_with_and_without_a_cost_are_told_apart_in_one_module() -> None
     assert modules_with(r"MetricAlone|MetricAndCost|isinstance\(\w*objectives") == {
         "settings/objectives.py"
     }
+
+
+def test_statuses_are_grouped_in_one_module() -> None:
+    assert modules_with(r"TrialStatus\.\w+, TrialStatus\.|status in [({]") == {"run/status.py"}

@@ -72,8 +72,8 @@ class StudyProgress:
 
     @property
     def has_worked(self) -> bool:
-        """Whether any trial has a result that says something of its configuration."""
-        return any(self._counts[status] for status in TrialStatus if status.is_ranked)
+        """Whether any trial ended in order."""
+        return any(status.has_worked for status in self._counts)
 
     @property
     def state(self) -> SearchState:

@@ -1,11 +1,11 @@
-"""What becomes of a trial, in the words of leaderboards. Workers import this, so it imports nothing heavy."""
+"""How a trial ended, in the words of leaderboards, and what follows from it. Imports nothing heavy: workers load it."""
 
 from dataclasses import dataclass
 from enum import StrEnum
 
 
 class TrialStatus(StrEnum):
-    """What became of a trial."""
+    """How a trial ended, or that it runs."""
 
     COMPLETE = "complete"
     PRUNED = "pruned"
@@ -15,14 +15,24 @@ class TrialStatus(StrEnum):
     OUT_OF_MEMORY = "out_of_memory"
 
     @property
+    def is_broken(self) -> bool:
+        """Whether the trial ended by an error; its score tells nothing of its configuration."""
+        return self in {TrialStatus.FAILED, TrialStatus.DIVERGED, TrialStatus.OUT_OF_MEMORY}
+
+    @property
     def is_ranked(self) -> bool:
-        """Whether the trial's score says something about its configuration."""
-        return self in {TrialStatus.COMPLETE, TrialStatus.PRUNED, TrialStatus.RUNNING}
+        """Whether the trial's score counts, of a running one the score so far."""
+        return not self.is_broken
+
+    @property
+    def has_worked(self) -> bool:
+        """Whether the trial ended in order: trained to its end, or stopped because others were better."""
+        return not self.is_broken and self is not TrialStatus.RUNNING
 
 
 @dataclass(frozen=True)
 class TrialFacts:
-    """What a worker says of a trial that it has begun."""
+    """What a worker reports of a trial when it begins."""
 
     seed: int
     host: str

@@ -17,7 +17,7 @@ from rich.text import Text
 from tuner.run.events import BestTrial, Event, EventKind, LiveTrial, SearchState
 from tuner.run.status import TrialStatus
 from tuner.terminal.pareto import pareto_texts
-from tuner.terminal.tables import on_one_line, printable
+from tuner.terminal.tables import STATUS_STYLES, on_one_line, printable
 from tuner.text import count_text, format_duration, number_text, score_text
 
 _SHOWN_PARAMETERS = 4
@@ -102,7 +102,7 @@ class LiveTable:
         if event.kind is EventKind.NOTE:
             self._live.console.print(printable(event_line(event, state)), style="yellow")
         if event.kind is EventKind.TRIAL_ENDED and event.status is not None:
-            if event.status not in {TrialStatus.COMPLETE, TrialStatus.PRUNED}:
+            if event.status.is_broken:
                 self._live.console.print(printable(event_line(event, state)), style="red")
 
     def render(self) -> RenderableType:
@@ -227,15 +227,10 @@ def _budget_text(state: SearchState, elapsed: float, *, elapsed_shown: bool = Tr
 
 def _summary(state: SearchState) -> Text:
     text = Text(no_wrap=True, overflow="ellipsis")
-    for status, style in (
-        (TrialStatus.COMPLETE, "green"),
-        (TrialStatus.PRUNED, "dim"),
-        (TrialStatus.FAILED, "red"),
-        (TrialStatus.DIVERGED, "red"),
-        (TrialStatus.OUT_OF_MEMORY, "red"),
-    ):
+    for status in TrialStatus:
         count = state.counts.get(status, 0)
-        if count or status in {TrialStatus.COMPLETE, TrialStatus.PRUNED}:
+        if count or status.has_worked:
+            style = STATUS_STYLES[status]
             text.append(f"{count} {str(status).replace('_', ' ')}  ", style=style)
     if state.leader is not None:
         text.append(f"  best {_best_text(state.leader)}", style="bold")

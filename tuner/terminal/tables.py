@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 # From a label or an error text these could move the cursor, turn the writing direction or break the encoding:
 # C0 and C1 control characters, line separators and bidirectional controls, lone surrogates.
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
-_STATUS_STYLES = {
+STATUS_STYLES = {
     "complete": "green",
     "pruned": "dim",
     "running": "cyan",
@@ -83,7 +83,7 @@ def leaderboard_table(
             if pd.isna(value):
                 cells.append(Text(""))
             elif name == "status":
-                cells.append(Text(str(value), style=_STATUS_STYLES.get(str(value), "")))
+                cells.append(Text(str(value), style=STATUS_STYLES.get(str(value), "")))
             elif name == "score":
                 cells.append(Text(score_text(float(value)), style="bold"))
             elif name == "seconds":

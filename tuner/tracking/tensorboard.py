@@ -26,7 +26,6 @@ from tensorboardX.proto.types_pb2 import DT_FLOAT
 from tensorboardX.record_writer import RecordWriter
 
 from tuner.run.records import TrialRecord
-from tuner.run.status import TrialStatus
 from tuner.settings.hyperparameters import Scalar
 from tuner.tracking.exporter import timed_epochs
 
@@ -142,9 +141,8 @@ def _session_start(record: TrialRecord) -> Summary:
 
 def _session_end(record: TrialRecord) -> Summary:
     assert record.ended is not None
-    worked = record.status in {TrialStatus.COMPLETE, TrialStatus.PRUNED}
     info = SessionEndInfo(
-        status=STATUS_SUCCESS if worked else STATUS_FAILURE,
+        status=STATUS_SUCCESS if record.status.has_worked else STATUS_FAILURE,
         end_time_secs=record.ended.timestamp(),
     )
     return _hparams("session_end_info", info)

@@ -82,7 +82,7 @@ def _drawing(reading: Reading, shown: Sequence[TrialRecord], metric: str) -> go.
 
 
 def _is_other(record: TrialRecord) -> bool:
-    return record.status not in {TrialStatus.COMPLETE, TrialStatus.PRUNED}
+    return not record.status.has_worked
 
 
 def _add_lines(

@@ -147,12 +147,7 @@ def _drawing(reading: Reading, lanes: Sequence[Lane], whole: float) -> go.Figure
 
 def _kind(bar: Bar) -> str | None:
     """An architecture, BROKEN, or None of several architectures."""
-    kinds = {
-        BROKEN
-        if r.status in {TrialStatus.FAILED, TrialStatus.DIVERGED, TrialStatus.OUT_OF_MEMORY}
-        else r.architecture
-        for r in bar.records
-    }
+    kinds = {BROKEN if r.status.is_broken else r.architecture for r in bar.records}
     return kinds.pop() if len(kinds) == 1 else None
 
 

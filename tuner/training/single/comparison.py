@@ -5,11 +5,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from tuner.run.run_file import installed_versions
-from tuner.run.status import TrialStatus
 from tuner.training.single.configurations import Configuration, Row
 from tuner.training.single.training import Trained
 
-_IN_ORDER = (TrialStatus.COMPLETE, TrialStatus.PRUNED)
 # What decides a figure; of the other packages another version changes nothing.
 _DECIDING = ("python", "sequence-tuner", "keras", "tensorflow", "numpy")
 
@@ -32,8 +30,8 @@ def different_figures(configuration: Configuration, trained: Trained) -> list[Di
 
 def _figures(configuration: Configuration, row: Row, trained: Trained) -> Iterator[Difference]:
     record = row.record
-    here = "complete" if trained.status in _IN_ORDER else str(trained.status)
-    there = "complete" if record.status in _IN_ORDER else str(record.status)
+    here = "complete" if trained.status.has_worked else str(trained.status)
+    there = "complete" if record.status.has_worked else str(record.status)
     yield Difference("status", here, there)
     yield Difference("best epoch", trained.best.epoch if trained.best else None, record.best_epoch)
     best = record.curve.get(record.best_epoch or 0, {})
