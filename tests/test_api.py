@@ -1,6 +1,7 @@
 """The Python call and the run it returns."""
 
 import inspect
+from importlib.metadata import version
 from pathlib import Path
 from typing import get_type_hints
 
@@ -15,7 +16,14 @@ from tuner.settings.keywords import ConfirmKeywords, SearchKeywords
 
 
 def test_the_public_names_are_few() -> None:
-    assert sorted(tuner.__all__) == ["Run", "confirm", "export", "load_model", "search", "test"]
+    functions = ["confirm", "export", "load_model", "search", "test"]
+    assert tuner.__all__ == ["Run", "__version__", *functions]
+    assert all(callable(getattr(tuner, name)) for name in ["Run", *functions])
+
+
+def test_the_version_is_the_installed_one() -> None:
+    assert tuner.__version__ == version("sequence-tuner")
+    assert not hasattr(tuner, "__versoin__")
 
 
 @pytest.mark.parametrize("name", ["search", "confirm", "test", "export"])

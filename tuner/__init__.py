@@ -10,10 +10,25 @@
 Importing this loads nothing heavy.
 """
 
+from typing import TYPE_CHECKING
+
 # Before the functions of the same names: loading a submodule would bind its name here once more.
 import tuner.export
 import tuner.search  # noqa: F401
 from tuner.api import confirm, export, load_model, search, test
 from tuner.run.run import Run
 
-__all__ = ["Run", "confirm", "export", "load_model", "search", "test"]
+if TYPE_CHECKING:
+    __version__: str
+else:
+
+    def __getattr__(name: str) -> str:
+        """The installed version, looked up when it is asked for."""
+        if name != "__version__":
+            raise AttributeError(f"module 'tuner' has no attribute {name!r}")
+        from importlib.metadata import version
+
+        return version("sequence-tuner")
+
+
+__all__ = ["Run", "__version__", "confirm", "export", "load_model", "search", "test"]

@@ -1,5 +1,7 @@
 """`tuner` itself: its help, what it refuses, how it ends."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -32,6 +34,13 @@ def test_every_command_and_option_has_help(call: Call) -> None:
 def test_the_version_is_the_installed_one(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.metadata.version", lambda name: f"1.2.3 of {name}")
     assert call("--version") == Ended(0, "tuner 1.2.3 of sequence-tuner\n", "")
+
+
+def test_the_package_can_be_run() -> None:
+    command = [sys.executable, "-m", "tuner", "serach"]
+    ended = subprocess.run(command, capture_output=True, text=True)
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert ended.stderr == "tuner: serach: no such command; did you mean search?\n"
 
 
 @pytest.mark.parametrize(
