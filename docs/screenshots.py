@@ -16,7 +16,7 @@ from typing import Any
 from playwright.sync_api import sync_playwright
 from rich.console import Console
 
-from tuner.run.run import Run
+from tuner.run import Run
 from tuner.terminal.tables import leaderboard_table
 
 HERE = Path(__file__).parent

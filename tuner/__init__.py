@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import tuner.export
 import tuner.search  # noqa: F401
 from tuner.api import confirm, export, load_model, search, test
-from tuner.run.run import Run
+from tuner.run import Run
 
 if TYPE_CHECKING:
     __version__: str

@@ -7,8 +7,7 @@ from textwrap import fill
 from typing import TYPE_CHECKING, Any, TypeVar, Unpack
 
 from tuner.finalists.request import CONFIRM_SETTINGS, confirmation_config, make_request
-from tuner.run.folder import RunFolder
-from tuner.run.run import Run
+from tuner.run import Run
 from tuner.settings.config import SearchConfig, make_config
 from tuner.settings.declarations import DeclaredSetting, by_path, declared_settings, expand
 from tuner.settings.keywords import ConfirmKeywords, SearchKeywords
@@ -110,16 +109,17 @@ def confirm(
     """
     given = by_path(CONFIRM_SETTINGS, settings)
     request = make_request(given)
-    folder = RunFolder.existing(_place(run))
-    config = confirmation_config(folder, given)
+    confirmed = Run(_place(run))
+    config = confirmation_config(confirmed.files, given)
     from tuner.data import load_dataset
     from tuner.finalists.confirmation import run_confirmation
     from tuner.finalists.ranking import finalists_frame, read_finalists
 
     run_to_end(
-        lambda listener: run_confirmation(folder, request, config, listener), progress=progress
+        lambda listener: run_confirmation(confirmed, request, config, listener),
+        progress=progress,
     )
-    finalists = read_finalists(folder, load_dataset(config.data, seed=config.seed))
+    finalists = read_finalists(confirmed, load_dataset(config.data, seed=config.seed))
     return finalists_frame(finalists, config.space)
 
 
@@ -153,7 +153,7 @@ def test(
     from tuner.finalists.testing import open_test
     from tuner.settings.config import DataConfig
 
-    chosen = load_chosen(_place(run), FinalistChoice(finalist, ensemble))
+    chosen = load_chosen(Run(_place(run)), FinalistChoice(finalist, ensemble))
     rows = None
     if data is not None:
         rows = DataConfig(source=str(data), text_column=text_column, label_column=label_column)
@@ -190,8 +190,8 @@ def export(
 
     formats = read_formats([format] if isinstance(format, str) else format or ())
     place = None if out is None else model_place(str(out))
-    chosen = load_chosen(_place(run), FinalistChoice(finalist, ensemble))
-    return export_model(chosen, place or chosen.folder.model, formats)
+    chosen = load_chosen(Run(_place(run)), FinalistChoice(finalist, ensemble))
+    return export_model(chosen, place or chosen.run.files.model, formats)
 
 
 def _place(run: str | Path | Run) -> str:

@@ -17,10 +17,9 @@ from leaderboard_journal import write_journal
 from outcome import options, show
 
 from tuner.execution.run_files import LeaderboardFiles
+from tuner.run import Run
 from tuner.run.folder import RunFolder
-from tuner.run.records import StudyReader
 from tuner.run.run_file import write_run_file
-from tuner.run.study import load_study
 from tuner.search.study import create_or_open_study
 from tuner.settings.config import PrunerName, SamplerName, make_config
 
@@ -41,7 +40,7 @@ def _measure(trials: int) -> dict[str, float]:
     with tempfile.TemporaryDirectory() as place:
         folder = _make_run(Path(place), trials)
         replayed = _best_of("--top", "10", folder=folder, repetitions=1)
-        reader = StudyReader(load_study(folder.journal))
+        reader = Run(folder.path).reader
         began = time.perf_counter()
         LeaderboardFiles(folder, reader, time.monotonic).write()
         written = time.perf_counter() - began

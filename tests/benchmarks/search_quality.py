@@ -18,7 +18,7 @@ import pandas as pd
 from outcome import options, show
 
 from tuner.data.load import read_rows
-from tuner.run.run import Run
+from tuner.run import Run
 from tuner.settings.builtin import find_space
 from tuner.settings.config import DataConfig
 from tuner.settings.yaml_files import to_yaml

@@ -16,8 +16,8 @@ import yaml
 from cluster.hosts import Host, Network, missing, network
 
 from tuner.errors import RunFolderError
+from tuner.run import Run
 from tuner.run.records import counts_as_finished
-from tuner.run.run import Run
 
 ROOT = Path(__file__).parent.parent.parent
 PAGE = (ROOT / "cluster" / "README.md").read_text(encoding="utf-8")

@@ -13,8 +13,8 @@ from support.searches import begin, make, toy_command, wait_for_trial
 
 from tuner.errors import SearchError
 from tuner.execution.search import run_search
+from tuner.run import Run
 from tuner.run.records import counts_as_finished
-from tuner.run.run import Run
 from tuner.settings.space import SearchSpace
 
 pytestmark = pytest.mark.ray

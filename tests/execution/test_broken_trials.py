@@ -10,8 +10,8 @@ from support.searches import make, toy_command, toy_space
 
 from tuner.errors import SearchError
 from tuner.execution.search import run_search
+from tuner.run import Run
 from tuner.run.records import counts_as_finished
-from tuner.run.run import Run
 
 pytestmark = pytest.mark.ray
 

@@ -16,8 +16,8 @@ from cluster.hosts import missing
 from ray.cluster_utils import Cluster
 
 from tuner.errors import RunFolderError
+from tuner.run import Run
 from tuner.run.records import counts_as_finished
-from tuner.run.run import Run
 from tuner.settings.space import SearchSpace
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow]

@@ -12,8 +12,8 @@ import pytest
 from support.searches import TUNER, begin, make, toy_command, toy_space, wait_for_trial
 
 from tuner.execution.search import run_search
+from tuner.run import Run
 from tuner.run.records import StudyReader, counts_as_finished
-from tuner.run.run import Run
 from tuner.run.sessions import SessionEnd
 from tuner.run.state import Activity, read_run_state
 

@@ -18,6 +18,7 @@ from tuner.execution.search import EndReason, run_search
 from tuner.finalists.confirmation import run_confirmation
 from tuner.finalists.ranking import read_finalists
 from tuner.finalists.request import Request, confirmation_config
+from tuner.run import Run
 from tuner.run.events import SilentListener
 from tuner.run.folder import RunFolder
 from tuner.settings.config import SearchConfig
@@ -342,7 +343,7 @@ def test_a_confirmation_of_a_run_on_s3_is_copied_with_its_models(
     run_search(config)
     folder = RunFolder.existing(f"{bucket}/mine")
     run_confirmation(
-        folder, Request(top=2, seeds=1), confirmation_config(folder, {}), SilentListener()
+        Run(folder.path), Request(top=2, seeds=1), confirmation_config(folder, {}), SilentListener()
     )
     copy = Storage(f"{bucket}/mine")
     models = sorted(path.name for path in folder.finalist_models.iterdir())
@@ -355,5 +356,5 @@ def test_a_confirmation_of_a_run_on_s3_is_copied_with_its_models(
     there = RunFolder.existing(f"{bucket}/mine")
     assert there.path != folder.path
     dataset = load_dataset(config.data, seed=config.seed)
-    taken = [each.record.number for each in read_finalists(there, dataset)]
-    assert taken == [each.record.number for each in read_finalists(folder, dataset)]
+    taken = [each.record.number for each in read_finalists(Run(there.path), dataset)]
+    assert taken == [each.record.number for each in read_finalists(Run(folder.path), dataset)]

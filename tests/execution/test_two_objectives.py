@@ -9,9 +9,9 @@ from faults.killing import Search, Tally, kill_at_points
 import tuner
 from tuner.errors import RunFolderError
 from tuner.execution.search import run_search
+from tuner.run import Run
 from tuner.run.events import Event, EventKind, SearchState
 from tuner.run.leaderboard import only_front
-from tuner.run.run import Run
 from tuner.settings.config import SearchConfig, make_config
 from tuner.settings.fronts import dominates
 from tuner.settings.space import SearchSpace

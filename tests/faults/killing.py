@@ -15,8 +15,8 @@ from optuna.trial import FrozenTrial
 
 from tuner.errors import RunFolderError
 from tuner.faults import VARIABLE
+from tuner.run import Run
 from tuner.run.records import Attribute, StudyReader, counts_as_finished, is_baseline, is_cut_off
-from tuner.run.run import Run
 
 _COMMAND = [sys.executable, "-c", "from tuner.cli import main; main()", "search"]
 _LONGEST_S = 120.0

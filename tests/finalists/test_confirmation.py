@@ -21,11 +21,10 @@ from tuner.faults import VARIABLE
 from tuner.finalists.confirmation import run_confirmation, wanted_trials
 from tuner.finalists.ranking import Finalist, better_since, read_finalists
 from tuner.finalists.request import Request, TrainOn, confirmation_config
+from tuner.run import Run
 from tuner.run.events import Event, EventKind, SearchState, SilentListener
 from tuner.run.folder import RunFolder
 from tuner.run.records import Attribute, StudyReader, counts_as_finished
-from tuner.run.run import Run
-from tuner.run.study import CONFIRMATION, load_study
 from tuner.settings.config import SearchConfig, make_config
 from tuner.settings.space import SearchSpace
 
@@ -53,7 +52,7 @@ def confirm(
     folder: RunFolder, listener: Any = None, **request: Any
 ) -> tuple[EndReason, pd.DataFrame]:
     outcome = run_confirmation(
-        folder,
+        Run(folder.path),
         Request(**{"top": 3, "seeds": 2, **request}),
         confirmation_config(folder, {}),
         listener or SilentListener(),
@@ -78,7 +77,7 @@ def test_the_best_trials_are_trained_again_and_ranked(
         assert row.search_score == pytest.approx(scores[row.trial])
         assert row.optimism == pytest.approx(row.search_score - row.mean, abs=1e-5)
     assert pd.read_csv(folder.leaderboard).equals(board)  # the search is as it was
-    finalists = read_finalists(folder, load_dataset(config.data, seed=config.seed))
+    finalists = read_finalists(Run(folder.path), load_dataset(config.data, seed=config.seed))
     labels = load_dataset(config.data, seed=config.seed).splits[Split.CONFIRMATION].labels
     for finalist in finalists:
         for member in finalist.members:
@@ -105,7 +104,7 @@ def test_the_same_again_trains_nothing_and_more_seeds_train_only_those(
 
 def finalists_of(folder: RunFolder) -> list[Finalist]:
     config = make_config({}, config_file=folder.run_file)
-    return read_finalists(folder, load_dataset(config.data, seed=config.seed))
+    return read_finalists(Run(folder.path), load_dataset(config.data, seed=config.seed))
 
 
 class InterruptsAfter:
@@ -133,7 +132,7 @@ def test_an_interrupted_confirmation_goes_on_where_it_stopped(
 
 def trainings(folder: RunFolder) -> list[FrozenTrial]:
     """The trials of its confirmations that have ended, none of them cut off."""
-    study = load_study(folder.journal, CONFIRMATION)
+    study = Run(folder.path).confirmation
     return [trial for trial in study.trials if counts_as_finished(trial)]
 
 
@@ -180,7 +179,7 @@ def test_a_confirmation_that_is_refused_leaves_the_finalists_as_they_are(
     before = folder.journal.read_bytes(), [each.record.number for each in finalists_of(folder)]
     config = confirmation_config(folder, {"cpus_per_trial": 1000})
     with pytest.raises(UsageError, match=r"--cpus-per-trial: .* got 1000"):
-        run_confirmation(folder, Request(train_on=TrainOn.BOTH), config, SilentListener())
+        run_confirmation(Run(folder.path), Request(train_on=TrainOn.BOTH), config, SilentListener())
     after = folder.journal.read_bytes(), [each.record.number for each in finalists_of(folder)]
     assert after == before
 
@@ -190,15 +189,15 @@ def test_what_the_search_finds_after_its_confirmation_is_said(
 ) -> None:
     folder, config = searched(space, sentences, tmp_path, trials=2)
     confirm(folder, top=1, seeds=1)
-    assert better_since(folder) is None
+    assert better_since(Run(folder.path)) is None
     before = Run(folder.path).best
     for trials in range(4, 40, 4):
         best = run_search(config.model_copy(update={"trials": trials})).run.best
         if best != before:
             break
-    assert better_since(folder) == best
+    assert better_since(Run(folder.path)) == best
     confirm(folder, top=1, seeds=1)
-    assert better_since(folder) is None
+    assert better_since(Run(folder.path)) is None
 
 
 def test_a_confirmation_survives_kills(
@@ -217,7 +216,7 @@ def test_a_confirmation_survives_kills(
     assert ended.returncode == 0, ended.stderr
     assert list(pd.read_csv(folder.finalists)["seeds"]) == [2, 2, 2]
     assert len(trainings(folder)) == 6
-    study = load_study(folder.journal, CONFIRMATION)
+    study = Run(folder.path).confirmation
     assert all(trial.state.is_finished() for trial in study.trials)
 
 
@@ -271,7 +270,7 @@ def test_with_more_to_learn_from_the_number_of_epochs_is_the_searchs(
     _, both = confirm(folder, top=1, seeds=1, train_on=TrainOn.BOTH)
     assert len(alone) == len(both) == 1  # not mixed
     assert len(list((folder.path / "finalists").iterdir())) == 2
-    (finalist,) = read_finalists(folder, load_dataset(config.data, seed=config.seed))
+    (finalist,) = read_finalists(Run(folder.path), load_dataset(config.data, seed=config.seed))
     (member,) = finalist.members
     assert member.model.figures.epoch == finalist.record.best_epoch
     assert all(np.isfinite(weight).all() for weight in member.model.weights)
@@ -283,7 +282,7 @@ def test_a_run_that_was_not_confirmed_has_no_finalists(
 ) -> None:
     folder, config = searched(space, sentences, tmp_path, trials=1)
     with pytest.raises(RunFolderError, match=f"no finalists yet; tuner confirm {folder.path}"):
-        read_finalists(folder, load_dataset(config.data, seed=config.seed))
+        read_finalists(Run(folder.path), load_dataset(config.data, seed=config.seed))
 
 
 def test_data_that_is_not_here_any_more_is_one_line(
@@ -305,10 +304,10 @@ def test_a_model_that_was_removed_or_damaged_is_said(
     dataset = load_dataset(config.data, seed=config.seed)
     model.write_bytes(model.read_bytes()[:-40])
     with pytest.raises(RunFolderError, match=f"{model}: damaged"):
-        read_finalists(folder, dataset)
+        read_finalists(Run(folder.path), dataset)
     model.unlink()
     with pytest.raises(RunFolderError, match="no finalist has a model; tuner confirm"):
-        read_finalists(folder, dataset)
+        read_finalists(Run(folder.path), dataset)
     reason, rows = confirm(folder, top=1, seeds=1)  # as the message says
     assert reason is EndReason.BUDGET_USED
     assert list(rows["seeds"]) == [1]

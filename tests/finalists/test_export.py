@@ -18,6 +18,7 @@ from tuner.data import Split
 from tuner.errors import ConfigError, RunFolderError, UsageError
 from tuner.export.model import Part, check_writable, model_place, write_model
 from tuner.finalists.choice import FinalistChoice, chosen_finalists, load_chosen
+from tuner.run import Run
 from tuner.settings.hyperparameters import resolve
 
 pytestmark = pytest.mark.ray
@@ -143,10 +144,10 @@ def test_data_that_has_changed_since_is_refused(confirmed: Confirmed, tmp_path: 
     run = tmp_path / "moved" / "mine" / "run.yaml"
     rows = tmp_path / "moved" / "sentences.csv"
     run.write_text(run.read_text().replace(confirmed.config.data.source, str(rows)))
-    assert load_chosen(str(run.parent), FinalistChoice()).finalists
+    assert load_chosen(Run(run.parent), FinalistChoice()).finalists
     rows.write_text(rows.read_text() + "quite another,positive\n")
     with pytest.raises(RunFolderError, match=r"sentences\.csv: is no longer what .* learned from"):
-        load_chosen(str(run.parent), FinalistChoice())
+        load_chosen(Run(run.parent), FinalistChoice())
 
 
 @pytest.mark.parametrize("out", ["s3://bucket/model", ""])

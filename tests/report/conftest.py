@@ -9,6 +9,7 @@ from support.run_files import SCRIPT, MakeRun, write_run_file, write_tests
 from support.studies import metrics, open_study
 
 from tuner.report.reading import Reading, read_run
+from tuner.run import Run
 from tuner.run.folder import RunFolder
 from tuner.run.status import TrialFacts, TrialStatus
 from tuner.settings.objectives import Cost
@@ -62,7 +63,7 @@ def some(make_run: MakeRun) -> Reading:
         for number in range(24)
     ]
     trials[4] = None
-    return read_run(make_run(*trials, pruned=frozenset(range(2, 24, 3))), "mine")
+    return read_run(Run(make_run(*trials, pruned=frozenset(range(2, 24, 3))).path), "mine")
 
 
 @pytest.fixture

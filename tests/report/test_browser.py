@@ -11,6 +11,7 @@ from support.run_files import SCRIPT, MakeRun, write_finalists, write_run_file, 
 
 from tuner.report.page import page
 from tuner.report.reading import Reading, read_run, read_runs
+from tuner.run import Run
 from tuner.run.folder import RunFolder
 from tuner.settings.space import SearchSpace
 
@@ -92,7 +93,7 @@ def test_a_report_draws_all_its_figures_and_asks_nobody(
     write_finalists(some.folder, (3, 0.85, False), (5, 0.84, True))
     write_tests(some.folder)
     path = tmp_path / "report.html"
-    tab.open(path, [read_run(some.folder, "mine")])
+    tab.open(path, [read_run(Run(some.folder.path), "mine")])
     tab.look_at_everything()
     assert tab.is_quiet(path)
     assert tab.page.locator(".main-svg").count() > 10
@@ -102,7 +103,7 @@ def test_a_report_draws_all_its_figures_and_asks_nobody(
 
 def test_what_strangers_wrote_stays_text(tab: Tab, hostile: RunFolder, tmp_path: Path) -> None:
     path = tmp_path / "report.html"
-    tab.open(path, [read_run(hostile, "hostile")])
+    tab.open(path, [read_run(Run(hostile.path), "hostile")])
     tab.look_at_everything()
     assert tab.is_quiet(path)
     tested = tab.page.locator("#summary table").last
@@ -162,7 +163,7 @@ def test_the_filter_leaves_the_rows_that_it_names(desk: Tab, some: Reading, tmp_
 def test_a_long_leaderboard_has_pages_and_more_columns(
     desk: Tab, make_run: MakeRun, tmp_path: Path
 ) -> None:
-    desk.open(tmp_path / "report.html", [read_run(make_run(*[(0.6,)] * 30), "mine")])
+    desk.open(tmp_path / "report.html", [read_run(Run(make_run(*[(0.6,)] * 30).path), "mine")])
     assert len(desk.rows(1)) == 25
     desk.page.get_by_role("button", name="Next").click()
     assert desk.rows(1)[0] == "26"
@@ -231,7 +232,7 @@ def test_several_runs_are_side_by_side(
 @pytest.mark.parametrize("trials", [(), (None, None), ((0.5,),)], ids=["none", "failed", "one"])
 def test_little_is_no_error(desk: Tab, make_run: MakeRun, tmp_path: Path, trials: Any) -> None:
     path = tmp_path / "report.html"
-    desk.open(path, [read_run(make_run(*trials), "mine")])
+    desk.open(path, [read_run(Run(make_run(*trials).path), "mine")])
     desk.look_at_everything()
     assert desk.is_quiet(path)
     text = desk.page.locator("main").inner_text()

@@ -17,6 +17,7 @@ from tuner.report.figures.timeline import Bar, joined, lanes_of, timeline
 from tuner.report.reading import Reading, read_run
 from tuner.report.sections import chosen_figures, figures_of
 from tuner.report.style import BEST, looks
+from tuner.run import Run
 from tuner.run.folder import RunFolder
 from tuner.settings.space import SearchSpace
 
@@ -61,7 +62,7 @@ def test_the_history_goes_up_where_a_trial_was_better(some: Reading) -> None:
 def test_of_a_loss_the_history_goes_down(make_run: MakeRun, space: SearchSpace) -> None:
     metric = type(space.metric).model_validate({"name": "val_loss", "mode": "min"})
     loss = space.model_copy(update={"metric": metric})
-    reading = read_run(make_run((0.5,), (0.7,), (0.6,), (0.9,), space=loss), "mine")
+    reading = read_run(Run(make_run((0.5,), (0.7,), (0.6,), (0.9,), space=loss).path), "mine")
     best = traces(optimisation_history(reading))[-1]
     assert list(best.y) == pytest.approx([0.5, 0.3, 0.1])
     assert reading.best is not None
@@ -106,7 +107,7 @@ def test_importance_compares_at_the_last_epoch_that_most_reached(some: Reading) 
 
 def test_importance_counts_pruned_trials_where_most_are(make_run: MakeRun) -> None:
     trials = [(0.5 + n / 100, 0.9) if n < 4 else (0.5 + n / 100,) for n in range(12)]
-    reading = read_run(make_run(*trials, pruned=frozenset(range(4, 12))), "mine")
+    reading = read_run(Run(make_run(*trials, pruned=frozenset(range(4, 12))).path), "mine")
     equal = at_equal_epochs(reading)
     assert equal is not None
     assert (equal.epoch, len(equal.values)) == (1, 12)
@@ -156,7 +157,7 @@ def test_short_trials_that_share_a_bar_leave_their_idle_time_to_be_seen() -> Non
 
 
 def test_strangers_texts_are_escaped_in_every_figure(hostile: RunFolder) -> None:
-    for figure in figures_of([read_run(hostile, "hostile")]):
+    for figure in figures_of([read_run(Run(hostile.path), "hostile")]):
         for panel in figure.panels:
             content = json.dumps(json.loads(panel.drawing.to_json()), ensure_ascii=False)
             assert SCRIPT not in content
@@ -165,7 +166,7 @@ def test_strangers_texts_are_escaped_in_every_figure(hostile: RunFolder) -> None
 
 @pytest.mark.parametrize("trials", [(), (None, None)], ids=["none", "failed"])
 def test_without_scores_there_is_little_to_draw(make_run: MakeRun, trials: Any) -> None:
-    names = [figure.name for figure in figures_of([read_run(make_run(*trials), "mine")])]
+    names = [figure.name for figure in figures_of([read_run(Run(make_run(*trials).path), "mine")])]
     assert names == ["timeline"] * bool(trials)
 
 
@@ -194,7 +195,7 @@ def test_a_parameter_may_be_a_choice_here_and_a_range_there(
         "mixed.yaml",
     )
     folder = make_run(*((0.5 + number / 100,) for number in range(12)), space=space)
-    figure = slices(read_run(folder, "mixed"))
+    figure = slices(read_run(Run(folder.path), "mixed"))
     assert figure is not None
     drawn = sum(len(trace.x) for trace in traces(figure) if trace.name != "best")
     assert drawn == 12

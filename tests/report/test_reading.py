@@ -5,6 +5,7 @@ from support.run_files import MakeRun, write_finalists, write_run_file, write_te
 
 from tuner.errors import RunFolderError, UsageError
 from tuner.report.reading import Reading, read_run, read_runs
+from tuner.run import Run
 from tuner.settings.space import SearchSpace
 
 
@@ -20,7 +21,7 @@ def test_finalists_tests_and_settings_are_read(make_run: MakeRun) -> None:
     write_run_file(folder, data={"source": "reviews.csv", "sample": 2000})
     write_finalists(folder, (0, 0.58, False), (3, 0.57, True))
     write_tests(folder)
-    reading = read_run(folder, "mine")
+    reading = read_run(Run(folder.path), "mine")
     assert reading.data == "reviews.csv (a sample of 2,000 rows)"
     assert [each.ties_with_best for each in reading.finalists] == [False, True]
     assert reading.openings[0].confusion == ((35, 15), (5, 45))
@@ -40,7 +41,7 @@ def test_a_damaged_file_is_named(make_run: MakeRun, name: str, content: str, mes
     folder = make_run((0.6,))
     (folder.path / name).write_text(content, encoding="utf-8")
     with pytest.raises(RunFolderError, match=message):
-        read_run(folder, "mine")
+        read_run(Run(folder.path), "mine")
 
 
 def test_labels_are_names_and_paths_where_two_share_one(make_run: MakeRun) -> None:

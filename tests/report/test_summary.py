@@ -7,6 +7,7 @@ from tuner.report import summary, tables
 from tuner.report.markdown import markdown
 from tuner.report.reading import Reading, read_run, read_runs
 from tuner.report.sections import figures_of
+from tuner.run import Run
 from tuner.run.folder import RunFolder
 from tuner.settings.objectives import Cost
 
@@ -18,7 +19,7 @@ def text_of(reading: Reading) -> str:
 def test_what_was_searched_how_long_and_the_best(make_run: MakeRun) -> None:
     folder = make_run((0.6,), (0.7, 0.8), None)
     write_run_file(folder, data={"source": "reviews.csv"})
-    text = text_of(read_run(folder, "mine"))
+    text = text_of(read_run(Run(folder.path), "mine"))
     assert "Searched 3 parameters of 2 architectures in the space small on reviews.csv" in text
     assert "3 trials in 1m of searching: 2 complete, 1 failed." in text
     assert "The best is trial 1" in text
@@ -33,16 +34,16 @@ def test_an_unconfirmed_best_is_said_to_be_partly_luck(some: Reading) -> None:
 def test_finalists_give_interval_ties_and_optimism_gap(make_run: MakeRun) -> None:
     folder = make_run((0.9,))
     write_finalists(folder, (0, 0.86, False), (3, 0.85, True), (4, 0.84, True))
-    text = text_of(read_run(folder, "mine"))
+    text = text_of(read_run(Run(folder.path), "mine"))
     assert "first with 0.8600, 95 % interval 0.8400 to 0.8800. It ties with trials 3 and 4" in text
     assert "an optimism gap of +0.0400; so much of it was luck" in text
 
 
 def test_the_best_is_measured_against_each_baseline(make_run: MakeRun) -> None:
-    table = tables.baselines(read_run(make_run((0.6,), (0.75,)), "mine"))
+    table = tables.baselines(read_run(Run(make_run((0.6,), (0.75,)).path), "mine"))
     assert table is not None
     assert table.rows == (("lstm", "0", "0.6000", "+15.00 points", "1"),)
-    alone = tables.baselines(read_run(make_run((0.6,), name="alone"), "alone"))
+    alone = tables.baselines(read_run(Run(make_run((0.6,), name="alone").path), "alone"))
     assert alone is not None
     assert alone.rows[0][3] == "is the best"
 
@@ -60,27 +61,27 @@ def test_the_best_is_measured_against_each_baseline(make_run: MakeRun) -> None:
 def test_of_two_objectives_the_ends_of_the_front_are_told(
     make_run: MakeRun, cost: Cost, text: str
 ) -> None:
-    reading = read_run(make_run((0.6,), (0.7,), (0.65,), (0.9,), cost=cost), "mine")
+    reading = read_run(Run(make_run((0.6,), (0.7,), (0.65,), (0.9,), cost=cost).path), "mine")
     assert text in text_of(reading)
     assert "pareto" in reading.board
     assert len(figures_of([reading])) == 6  # four trials say nothing of importance
 
 
 def test_failures_are_counted_by_reason(make_run: MakeRun) -> None:
-    table = tables.failures(read_run(make_run((0.6,), *[None] * 11), "mine"))
+    table = tables.failures(read_run(Run(make_run((0.6,), *[None] * 11).path), "mine"))
     assert table is not None
     assert [row[:3] for row in table.rows] == [("failed", "11", "why")] or table.rows[0][1] == "11"
     assert table.rows[0][4] == "1, 2, 3, 4, 5, 6, 7, 8 and 3 more"
-    assert tables.failures(read_run(make_run((0.6,), name="fine"), "fine")) is None
+    assert tables.failures(read_run(Run(make_run((0.6,), name="fine").path), "fine")) is None
 
 
 def test_the_command_runs_it_again_under_another_name(make_run: MakeRun) -> None:
     folder = make_run((0.6,), (0.7,), name="my run")
-    assert summary.commands(read_run(folder, "mine")) == []
+    assert summary.commands(read_run(Run(folder.path), "mine")) == []
     write_run_file(folder)
     write_finalists(folder, (0, 0.86, False))
     write_tests(folder)
-    search, confirm, test = summary.commands(read_run(folder, "mine"))
+    search, confirm, test = summary.commands(read_run(Run(folder.path), "mine"))
     assert search.startswith("tuner search --config '/")
     assert search.endswith("/run.yaml' --out runs --name 'my run-again' --trials 2")
     assert confirm == "tuner confirm 'runs/my run-again' --top 1 --seeds 5"
@@ -98,7 +99,7 @@ def test_runs_on_other_rows_are_compared_with_a_warning(make_run: MakeRun) -> No
 
 
 def test_markdown_has_tables_and_no_markup_of_strangers(hostile: RunFolder) -> None:
-    text = markdown([read_run(hostile, "hostile")])
+    text = markdown([read_run(Run(hostile.path), "hostile")])
     assert SCRIPT not in text
     assert r"\<script\>alert(1)\</script\>" in text
     assert "## Failures" in text
@@ -107,7 +108,7 @@ def test_markdown_has_tables_and_no_markup_of_strangers(hostile: RunFolder) -> N
 
 
 def test_markdown_of_several_runs_compares_them(some: Reading, make_run: MakeRun) -> None:
-    other = read_run(make_run((0.6,), name="other"), "other")
+    other = read_run(Run(make_run((0.6,), name="other").path), "other")
     text = markdown([some, other])
     assert text.startswith("# 2 runs\n\n| run | data |")
     assert "## other" in text

@@ -16,10 +16,9 @@ from support.studies import open_study, run_trial
 
 from tuner import extras
 from tuner.errors import ConfigError, RunFolderError
-from tuner.run import dashboard
+from tuner.run import Run, dashboard
 from tuner.run.dashboard import Dashboard
 from tuner.run.folder import RunFolder
-from tuner.run.study import load_study
 from tuner.search.study import SearchStudy
 from tuner.settings.space import SearchSpace
 
@@ -40,7 +39,7 @@ def folder(tmp_path: Path, study: SearchStudy) -> RunFolder:
 
 @pytest.fixture
 def server(folder: RunFolder) -> Iterator[Dashboard]:
-    server = Dashboard(folder)
+    server = Dashboard(Run(folder.path, read_only=True))
     thread = threading.Thread(target=server.serve)
     thread.start()
     yield server
@@ -95,7 +94,7 @@ def test_what_would_change_the_study_is_refused(
 
 
 def test_the_journal_itself_refuses_changes_too(folder: RunFolder) -> None:
-    study = load_study(folder.journal, read_only=True)
+    study = Run(folder.path, read_only=True).study
     before = folder.journal.read_bytes()
     with pytest.raises(RunFolderError, match="was opened for reading only"):
         study.set_user_attr("a", 1)
@@ -114,9 +113,9 @@ def test_a_port_that_is_taken_is_refused_and_the_default_gives_way(
     with socket.create_server((dashboard.HOST, 0)) as other:
         port = other.getsockname()[1]
         with pytest.raises(ConfigError, match=f"^--port: {port} is taken; choose another"):
-            Dashboard(folder, port)
+            Dashboard(Run(folder.path, read_only=True), port)
         monkeypatch.setattr(dashboard, "DEFAULT_PORT", port)
-        server = Dashboard(folder)
+        server = Dashboard(Run(folder.path, read_only=True))
         assert f":{port}/" not in server.url
         server._server.server_close()
 
@@ -130,4 +129,4 @@ def test_without_its_package_it_says_what_to_install(
         f'{sys.executable} -m pip install "sequence-tuner[dashboard]"'
     )
     with pytest.raises(ConfigError, match=re.escape(message)):
-        Dashboard(folder)
+        Dashboard(Run(folder.path, read_only=True))

@@ -15,11 +15,10 @@ from optuna.storages.journal import JournalFileBackend
 from support.studies import open_study, run_trial
 
 from tuner.errors import RunFolderError, UsageError
+from tuner.run import Run
 from tuner.run.csv_text import to_csv
 from tuner.run.journal import mend_end, open_journal, trim_torn_line
 from tuner.run.leaderboard import curves, leaderboard
-from tuner.run.records import StudyReader
-from tuner.run.study import load_study
 from tuner.settings.space import SearchSpace
 
 SPACE = SearchSpace.from_mapping(
@@ -62,13 +61,13 @@ def test_a_journal_cut_at_any_byte_loses_that_line_and_goes_on(
 
     mended = journal.read_bytes()
     assert mended.startswith(content[: content[:end].rfind(b"\n") + 1])
-    board = leaderboard(StudyReader(load_study(journal)))
+    board = leaderboard(Run(journal.parent).reader)
     assert (board["status"] == "complete").sum() >= content[:end].count(b'"state": 1, "values"') + 1
 
 
 def read_all(journal: Path) -> None:
     """Everything that anybody reads of a journal."""
-    reader = StudyReader(load_study(journal))
+    reader = Run(journal.parent).reader
     to_csv(leaderboard(reader))
     to_csv(curves(reader))
 
@@ -187,7 +186,7 @@ def test_a_torn_journal_is_continued_as_if_it_were_whole(tmp_path: Path) -> None
     with open(journal, "ab") as file:
         file.write(b'{"op_code": 6, "worker_id": "x')
     run_trial(open_study(journal, SPACE), 0.9)
-    assert [trial.value for trial in load_study(journal).trials] == [0.8, 0.9]
+    assert [trial.value for trial in Run(journal.parent).study.trials] == [0.8, 0.9]
 
 
 def test_optuna_still_passes_over_a_damaged_last_line(whole: Path, tmp_path: Path) -> None:

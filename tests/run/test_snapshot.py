@@ -10,16 +10,13 @@ import pytest
 from support.studies import metrics, open_study, run_trial
 
 from tuner.execution.run_files import LeaderboardFiles
-from tuner.run import run as run_module
-from tuner.run import snapshot
+from tuner.run import Run, snapshot
 from tuner.run.folder import RunFolder
-from tuner.run.journal import open_journal
+from tuner.run.journal import CONFIRMATION, SEARCH, open_journal, study_in
 from tuner.run.leaderboard import leaderboard
 from tuner.run.records import StudyReader
-from tuner.run.run import Run
 from tuner.run.snapshot import point_of, read_snapshot, write_snapshot
 from tuner.run.status import TrialStatus
-from tuner.run.study import CONFIRMATION, load_study
 from tuner.search.study import SearchStudy
 from tuner.settings.objectives import Cost
 from tuner.settings.space import SearchSpace
@@ -51,12 +48,14 @@ def study(folder: RunFolder, space: SearchSpace) -> SearchStudy:
 
 def write(folder: RunFolder) -> None:
     """What a search writes."""
-    reader = StudyReader(load_study(folder.journal))
+    study = study_in(open_journal(folder.journal), SEARCH)
+    assert study is not None
+    reader = StudyReader(study)
     LeaderboardFiles(folder, reader, lambda: 0.0).write()
 
 
 def replayed(folder: RunFolder) -> pd.DataFrame:
-    return leaderboard(StudyReader(load_study(folder.journal)))
+    return leaderboard(Run(folder.path).reader)
 
 
 @pytest.fixture
@@ -66,7 +65,7 @@ def no_replay(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*arguments: object) -> None:
         raise AssertionError("replayed")
 
-    monkeypatch.setattr(run_module.Run, "_reader", property(refuse))
+    monkeypatch.setattr(Run, "reader", property(refuse))
 
 
 def test_a_snapshot_is_the_leaderboard_of_the_study(folder: RunFolder, study: SearchStudy) -> None:
@@ -185,7 +184,7 @@ def test_cells_that_a_file_of_types_cannot_hold_make_none(
     folder: RunFolder, study: SearchStudy
 ) -> None:
     folder.snapshot.unlink()
-    reader = StudyReader(load_study(folder.journal))
+    reader = Run(folder.path).reader
     board = leaderboard(reader)
     board["lstm_units"] = [*range(7), "many"]
     write_snapshot(board, reader, point_of(reader, folder.journal), folder.snapshot)
@@ -196,7 +195,7 @@ def test_a_text_that_is_no_utf_8_makes_none_and_ends_no_search(
     folder: RunFolder, study: SearchStudy
 ) -> None:
     folder.snapshot.unlink()
-    reader = StudyReader(load_study(folder.journal))
+    reader = Run(folder.path).reader
     board = leaderboard(reader)
     board.loc[0, "error"] = "cannot open caf\udce9.npy"
     write_snapshot(board, reader, point_of(reader, folder.journal), folder.snapshot)

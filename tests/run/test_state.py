@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from support.studies import metrics, open_study, run_trial
 
 from tuner.errors import RunFolderError, UsageError
+from tuner.run import Run
 from tuner.run.folder import RunFolder
 from tuner.run.lock import locked, owner_of
 from tuner.run.run_file import check_same_search, write_run_file
@@ -50,7 +51,7 @@ def test_a_run_that_searches_names_its_process_and_counts_its_trials(sitting: Si
     sitting.run_trial(TrialStatus.FAILED)
     sitting.start_trial()
     with locked(sitting.folder):
-        state = read_run_state(sitting.folder.path)
+        state = read_run_state(Run(sitting.folder.path))
     assert state.activity is Activity.SEARCHING
     assert state.owner is not None
     assert state.owner.startswith("process ")
@@ -65,7 +66,7 @@ def test_a_run_whose_search_left_its_name_on_the_lock_has_died(sitting: Sitting)
     sitting.start_trial()
     sitting.folder.logs.mkdir(exist_ok=True)
     sitting.folder.lock_file.write_text("process 1 on host")
-    state = read_run_state(sitting.folder.path)
+    state = read_run_state(Run(sitting.folder.path))
     assert state.activity is Activity.DIED
     text = "\n".join(state_lines(state))
     assert "state       died; to continue: tuner search --config " in text
@@ -76,22 +77,22 @@ def test_a_run_is_stopped_or_finished_by_its_budget(sitting: Sitting) -> None:
     sitting.run_trial(TrialStatus.COMPLETE)
     sitting.start_trial()
     sitting.study.requeue_interrupted_trials()
-    assert read_run_state(sitting.folder.path).activity is Activity.STOPPED
+    assert read_run_state(Run(sitting.folder.path)).activity is Activity.STOPPED
     for _ in range(2):
         sitting.run_trial(TrialStatus.COMPLETE)
-    state = read_run_state(sitting.folder.path)
+    state = read_run_state(Run(sitting.folder.path))
     assert state.activity is Activity.FINISHED
     assert state.finished == 3  # the one that was cut off does not count
 
 
 def test_a_diverged_trial_is_not_the_best(sitting: Sitting) -> None:
     sitting.run_trial(TrialStatus.DIVERGED, 0.9)
-    assert read_run_state(sitting.folder.path).best is None
+    assert read_run_state(Run(sitting.folder.path)).best is None
 
 
 def test_a_program_gets_json(sitting: Sitting) -> None:
     sitting.run_trial(TrialStatus.COMPLETE, 0.7)
-    content = json.loads(state_json(read_run_state(sitting.folder.path)))
+    content = json.loads(state_json(read_run_state(Run(sitting.folder.path))))
     assert content["state"] == "stopped"
     assert content["trials"] == {"complete": 1}
     assert content["best"] == {"trial": 0, "architecture": "lstm", "score": 0.7}
@@ -100,7 +101,7 @@ def test_a_program_gets_json(sitting: Sitting) -> None:
 def test_a_search_that_has_no_study_yet_is_said_to_start(config: SearchConfig) -> None:
     folder = RunFolder(config.folder)
     with locked(folder), pytest.raises(RunFolderError, match="just starting in it"):
-        read_run_state(folder.path)
+        read_run_state(Run(folder.path))
 
 
 def test_an_owner_who_died_is_no_owner_and_asking_holds_nothing(sitting: Sitting) -> None:
@@ -137,7 +138,7 @@ def test_a_run_file_hit_anywhere_is_read_or_refused_in_one_line(
         content[at : at + removed] = added
     sitting.folder.run_file.write_bytes(content)
     for read in (
-        lambda: read_run_state(sitting.folder.path),
+        lambda: read_run_state(Run(sitting.folder.path)),
         lambda: check_same_search(sitting.folder, asked, "data"),
         lambda: write_run_file(sitting.folder, asked, "data"),
     ):
@@ -151,7 +152,7 @@ def test_a_run_file_hit_anywhere_is_read_or_refused_in_one_line(
 
 def test_a_lock_that_is_a_folder_is_nobodys(sitting: Sitting) -> None:
     sitting.folder.lock_file.mkdir(parents=True)
-    assert read_run_state(sitting.folder.path).activity is Activity.STOPPED
+    assert read_run_state(Run(sitting.folder.path)).activity is Activity.STOPPED
 
 
 def test_of_a_trial_that_runs_again_only_the_next_try_is_ranked(sitting: Sitting) -> None:
@@ -159,11 +160,11 @@ def test_of_a_trial_that_runs_again_only_the_next_try_is_ranked(sitting: Sitting
     sitting.study.space.suggest(trial)
     sitting.study.report(trial, 1, metrics(0.9))
     sitting.study.requeue_lost_trial(trial, "its process died", deaths=1)
-    first = read_run_state(sitting.folder.path).best
+    first = read_run_state(Run(sitting.folder.path)).best
     assert first is not None
     assert first.number == 0  # until the next try has begun, it is all that is known
     sitting.run_trial(TrialStatus.COMPLETE, 0.7)
-    best = read_run_state(sitting.folder.path).best
+    best = read_run_state(Run(sitting.folder.path)).best
     assert best is not None
     assert (best.number, best.retry_of) == (1, 0)
 
@@ -176,15 +177,15 @@ def test_of_two_objectives_the_front_and_what_the_pruner_does_are_told(
     folder = RunFolder(config.folder)
     write_run_file(folder, config, "data")
     study = open_study(folder.journal, space, cost=Cost.WEIGHTS)
-    empty = "\n".join(state_lines(read_run_state(folder.path)))
+    empty = "\n".join(state_lines(read_run_state(Run(folder.path))))
     assert "front       no trial yet" in empty
     run_trial(study, 0.7, weights=1000)
     assert "front       1 trial: 0.7000 with 1,000 weights (trial 0, lstm)" in state_lines(
-        read_run_state(folder.path)
+        read_run_state(Run(folder.path))
     )
     run_trial(study, 0.9, weights=2000)
     run_trial(study, 0.6, weights=1500)
-    state = read_run_state(folder.path)
+    state = read_run_state(Run(folder.path))
     lines = state_lines(state)
     assert [(each.number, each.cost) for each in state.front] == [(1, 2000), (0, 1000)]
     assert lines[5].startswith("front       2 trials, 0.9000 with 2,000 weights (trial 1, ")
@@ -203,7 +204,7 @@ def test_of_two_objectives_the_front_and_what_the_pruner_does_are_told(
 
 def test_of_one_objective_no_front_is_told(sitting: Sitting) -> None:
     sitting.run_trial(TrialStatus.COMPLETE)
-    state = read_run_state(sitting.folder.path)
+    state = read_run_state(Run(sitting.folder.path))
     assert (state.objectives.costs, state.front) == ((), ())
     assert not any(line.startswith(("front", "pruner")) for line in state_lines(state))
     assert not {"pareto", "objectives", "pruner"} & set(json.loads(state_json(state)))

@@ -7,14 +7,13 @@ import pytest
 from support.studies import FACTS, open_study
 
 from tuner.errors import JournalTorn, RunFolderError
+from tuner.run import Run
 from tuner.run.events import Event, EventKind, SearchState
 from tuner.run.folder import RunFolder
 from tuner.run.lock import locked
-from tuner.run.records import StudyReader
 from tuner.run.run_file import write_run_file
 from tuner.run.sessions import SessionEnd
 from tuner.run.status import TrialStatus
-from tuner.run.study import load_study
 from tuner.run.watch import WatchedStudy, watch
 from tuner.search.session import SearchSession
 from tuner.search.study import SearchStudy
@@ -96,8 +95,7 @@ class Search:
 
     def look_in(self) -> WatchedStudy:
         """Somebody begins to watch."""
-        reader = StudyReader(load_study(self.folder.journal))
-        return WatchedStudy(reader, self.clock, self.wall_clock)
+        return WatchedStudy(Run(self.folder.path).reader, self.clock, self.wall_clock)
 
     def look(self) -> None:
         """Reads what is new, as the watching process does."""
@@ -266,14 +264,14 @@ def test_a_run_is_watched_until_its_search_ends(search: Search) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(search.session, "_workers", lambda: 9)
         holding.__enter__()
-        assert watch(search.folder, seen, sleep=sleep)
+        assert watch(Run(search.folder.path, read_only=True), seen, sleep=sleep)
     assert seen.kinds == search.own.kinds
     assert seen.state.finished == 3
 
 
 def test_a_run_that_nobody_searches_in_is_not_watched(search: Search) -> None:
     seen = Recorder()
-    assert not watch(search.folder, seen)
+    assert not watch(Run(search.folder.path, read_only=True), seen)
     assert seen.news == []
 
 
@@ -288,7 +286,7 @@ def test_a_budget_that_changes_meanwhile_is_shown(search: Search) -> None:
 
     holding = locked(search.folder)
     holding.__enter__()
-    assert watch(search.folder, seen, sleep=sleep)
+    assert watch(Run(search.folder.path, read_only=True), seen, sleep=sleep)
     assert seen.state.trial_budget == 77
 
 
@@ -296,7 +294,7 @@ def test_a_budget_that_changes_meanwhile_is_shown(search: Search) -> None:
 def test_the_trials_of_finalists_are_watched_while_they_run(
     search: Search, was_killed: bool
 ) -> None:
-    from tuner.run.study import CONFIRMATION
+    from tuner.run.journal import CONFIRMATION
 
     _whole_search(search, lambda: None)
     if was_killed:
@@ -323,7 +321,7 @@ def test_the_trials_of_finalists_are_watched_while_they_run(
 
     holding = locked(search.folder)
     holding.__enter__()
-    assert watch(search.folder, seen, sleep=sleep)
+    assert watch(Run(search.folder.path, read_only=True), seen, sleep=sleep)
     assert seen.kinds[-2:] == [EventKind.SEARCH_STARTED, EventKind.TRIAL_STARTED]
     assert (seen.state.trial_budget, seen.state.finished) == (4, 0)
     assert seen.state.running[0].name == "7 (seed 2 of 4)"
@@ -344,4 +342,8 @@ def test_a_journal_that_breaks_meanwhile_ends_the_watching_in_one_line(
     search: Search, error: type[Exception], message: str, damage: Callable[[Path], object]
 ) -> None:
     with locked(search.folder), pytest.raises(error, match=message):
-        watch(search.folder, Recorder(), sleep=lambda seconds: damage(search.folder.journal))
+        watch(
+            Run(search.folder.path, read_only=True),
+            Recorder(),
+            sleep=lambda seconds: damage(search.folder.journal),
+        )

@@ -9,9 +9,10 @@ from optuna.trial import TrialState
 from support.studies import metrics, open_study, run_trial
 
 from tuner.errors import JournalTorn, RunFolderError
+from tuner.run import Run
+from tuner.run.journal import SEARCH
 from tuner.run.records import StudyReader, on_front, ranked
 from tuner.run.status import TrialFacts, TrialStatus
-from tuner.run.study import STUDY_NAME, load_study
 from tuner.settings.config import SamplerName
 from tuner.settings.objectives import Cost, make_objectives
 from tuner.settings.space import SearchSpace
@@ -38,7 +39,7 @@ def test_a_start_killed_between_two_baselines_enqueues_only_the_others(
         storage=optuna.storages.JournalStorage(
             optuna.storages.journal.JournalFileBackend(str(journal))
         ),
-        study_name=STUDY_NAME,
+        study_name=SEARCH,
         direction="maximize",
     )
     half.enqueue_trial(next(space.baseline_parameters()), user_attrs={"baseline": True})
@@ -90,7 +91,7 @@ def test_everything_known_of_a_trial_comes_back_from_the_journal(
     study.report(trial, 1, metrics(0.8))
     study.finish(trial, TrialStatus.FAILED, "ValueError: no")
     study.record_seconds(12.5)
-    reader = StudyReader(load_study(journal))
+    reader = Run(journal.parent).reader
     record = reader.records()[0]
     assert (record.seed, record.host, record.device, record.weights) == (7, "h", "cpu", 123)
     assert (record.status, record.error) == (TrialStatus.FAILED, "ValueError: no")
@@ -194,16 +195,14 @@ def test_the_journal_opens_as_any_optuna_study(journal: Path, space: SearchSpace
     storage = optuna.storages.JournalStorage(
         optuna.storages.journal.JournalFileBackend(str(journal))
     )
-    assert optuna.load_study(study_name=STUDY_NAME, storage=storage).best_value == 0.8
+    assert optuna.load_study(study_name=SEARCH, storage=storage).best_value == 0.8
 
 
 def test_a_file_that_is_no_journal_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "study.journal"
     path.write_text("nonsense\n")
     with pytest.raises(RunFolderError, match=r"study\.journal: .*"):
-        load_study(path)
-    with pytest.raises(RunFolderError, match="no such file"):
-        load_study(tmp_path / "missing")
+        Run(tmp_path).study  # noqa: B018 - opened when it is asked for
 
 
 def test_a_study_of_somebody_else_is_refused() -> None:
@@ -293,7 +292,7 @@ def test_a_number_that_is_none_is_refused_in_one_line(
 def test_a_trial_is_told_by_its_score_and_its_cost(journal: Path, space: SearchSpace) -> None:
     study = open_study(journal, space, cost=Cost.WEIGHTS)
     run_trial(study, 0.7, 0.9, 0.8, weights=50)
-    opened = load_study(journal)
+    opened = Run(journal.parent).study
     assert [direction.name for direction in opened.directions] == ["MAXIMIZE", "MINIMIZE"]
     assert opened.metric_names == ["val_accuracy", "weights"]
     assert opened.trials[0].values == [0.9, 50]
@@ -368,7 +367,7 @@ def test_the_journal_of_one_objective_says_nothing_of_two(
     run_trial(open_study(journal, space), 0.8)
     assert json.loads(journal.read_bytes().splitlines()[0])["directions"] == [2]
     assert b"metric_names" not in journal.read_bytes()
-    assert StudyReader(load_study(journal)).objectives == make_objectives(space.metric, None)
+    assert Run(journal.parent).reader.objectives == make_objectives(space.metric, None)
 
 
 @pytest.mark.parametrize("names", [None, ["val_accuracy", "price"], ["weights", "val_accuracy"], 7])

@@ -11,6 +11,7 @@ from tuner.finalists.confirmation import run_confirmation
 from tuner.finalists.export import export_model
 from tuner.finalists.ranking import Finalist, read_finalists
 from tuner.finalists.request import Request, confirmation_config
+from tuner.run import Run
 from tuner.run.events import SilentListener
 from tuner.run.folder import RunFolder
 from tuner.settings.config import SearchConfig, make_config
@@ -48,15 +49,16 @@ class Confirmed:
         run_search(self.config)
         self.folder = RunFolder(folder / "mine")
         asked = confirmation_config(self.folder, {})
-        run_confirmation(self.folder, Request(top=2, seeds=2), asked, SilentListener())
+        self.run = Run(self.folder.path)
+        run_confirmation(self.run, Request(top=2, seeds=2), asked, SilentListener())
         self.dataset: Dataset = load_dataset(self.config.data, seed=self.config.seed)
-        self.finalists = read_finalists(self.folder, self.dataset)
+        self.finalists = read_finalists(self.run, self.dataset)
 
     def chosen(self, finalists: Sequence[Finalist] | None = None) -> Chosen:
         """The best finalist, or others."""
         chosen = finalists or self.finalists[:1]
         choice = FinalistChoice(ensemble=len(chosen))
-        return Chosen(self.folder, self.config, self.dataset, chosen, choice, better_since=None)
+        return Chosen(self.run, self.config, self.dataset, chosen, choice, better_since=None)
 
     def export(self, out: Path, finalists: Sequence[Finalist] | None = None) -> Classifier:
         """What `tuner export` makes of them, loaded."""

@@ -6,7 +6,7 @@ import pytest
 from support.studies import open_study, run_trial
 
 from tuner.execution.search import EndReason, SearchOutcome
-from tuner.run.run import Run
+from tuner.run import Run
 from tuner.run.status import TrialStatus
 from tuner.search.study import SearchStudy, create_or_open_study
 from tuner.settings.config import PrunerName, SamplerName, SearchConfig

@@ -6,7 +6,7 @@ import typer
 
 from tuner.cli import options
 from tuner.finalists.request import CONFIRM_SETTINGS, confirmation_config, make_request
-from tuner.run.folder import RunFolder
+from tuner.run import Run
 
 
 @options.with_settings(CONFIRM_SETTINGS)
@@ -33,14 +33,14 @@ def confirm(
         arguments = ["confirm", run_on_head(run), *flags]
         return options.run(arguments, cluster=cluster, address=address)
     request = make_request(settings, "flags")
-    folder = RunFolder.existing(run)
-    config = confirmation_config(folder, settings, "flags")
+    confirmed = Run(run)
+    config = confirmation_config(confirmed.files, settings, "flags")
     with terminal_stream() as terminal, make_listener(terminal) as listener:
         listener.say("reading the data and starting Ray …")
         with only_the_main_thread_hears():
             from tuner.finalists.confirmation import run_confirmation
 
-        outcome = run_confirmation(folder, request, config, listener)
+        outcome = run_confirmation(confirmed, request, config, listener)
     from tuner.terminal.finalists import print_confirmation
 
-    return print_confirmation(folder, outcome)
+    return print_confirmation(outcome)

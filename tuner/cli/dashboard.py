@@ -18,10 +18,10 @@ def dashboard(
     ] = None,
 ) -> int:
     """Show a run in the browser, for reading only: the search may go on meanwhile. Ctrl-C ends the showing only."""
+    from tuner.run import Run
     from tuner.run.dashboard import Dashboard
-    from tuner.run.folder import RunFolder
 
-    server = Dashboard(RunFolder.existing(run), port)
+    server = Dashboard(Run(run, read_only=True), port)
     print(f"{server.url}\nCtrl-C ends it.", flush=True)
     try:
         server.serve()

@@ -33,12 +33,13 @@ def export(
     from tuner.export.model import model_place
     from tuner.finalists.choice import FinalistChoice, load_chosen
     from tuner.finalists.export import export_model
+    from tuner.run import Run
     from tuner.terminal.finalists import since_lines
 
     exit_on_sigterm()
     place = None if out is None else model_place(out)
-    chosen = load_chosen(run, FinalistChoice(finalist, ensemble))
-    place = chosen.folder.model if place is None else place
+    chosen = load_chosen(Run(run), FinalistChoice(finalist, ensemble))
+    place = chosen.run.files.model if place is None else place
     made = export_model(chosen, place, format or ())
     where = shlex.quote(str(made))
     for line in since_lines(chosen):

@@ -29,11 +29,12 @@ def status(
 
         arguments = ["status", run_on_head(run), "--format", format]
         return options.call(arguments, cluster=cluster, address=address)
+    from tuner.run import Run
     from tuner.run.state import read_run_state
     from tuner.terminal.run_state import state_json, state_lines
     from tuner.terminal.tables import plain_console, printable
 
-    state = read_run_state(run)
+    state = read_run_state(Run(run, read_only=True))
     if format is Format.JSON:
         print(state_json(state))
         return 0

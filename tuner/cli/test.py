@@ -30,16 +30,17 @@ def open_test_split(
     """Open the test split: what a finalist is worth on sequences that no part of the run has seen."""
     from tuner.finalists.choice import FinalistChoice, load_chosen
     from tuner.finalists.testing import open_test
+    from tuner.run import Run
     from tuner.terminal.finalists import opening_lines, since_lines
     from tuner.terminal.tables import plain_console, printable
 
     exit_on_sigterm()
-    chosen = load_chosen(run, FinalistChoice(finalist, ensemble))
+    chosen = load_chosen(Run(run), FinalistChoice(finalist, ensemble))
     rows = None
     if settings["data"] is not None:
         rows = validated(DataConfig, by_path(_SETTINGS, settings), "flags")
     opening = open_test(chosen, rows)
     console = plain_console()
-    written = f"Written down in {chosen.folder.tests}"
+    written = f"Written down in {chosen.run.files.tests}"
     for line in (*opening_lines(opening), *since_lines(chosen), written):
         console.print(printable(line), soft_wrap=True)

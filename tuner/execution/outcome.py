@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
-from tuner.run.run import Run
+from tuner.run import Run
 
 
 class EndReason(StrEnum):

@@ -21,13 +21,12 @@ from tuner.execution.ray_internals import waiting_workers_taken
 from tuner.execution.run_files import RunFiles
 from tuner.faults import KillPoint, kill_point
 from tuner.output import output_to
+from tuner.run import Run
 from tuner.run.events import Event, EventKind, SearchListener, SearchState
 from tuner.run.folder import RunFolder
 from tuner.run.lock import claimed
 from tuner.run.records import StudyReader
-from tuner.run.run import Run
 from tuner.run.sessions import SessionEnd
-from tuner.run.study import load_study
 from tuner.search.session import SearchSession
 from tuner.search.study import SearchStudy
 from tuner.settings.config import SearchConfig
@@ -61,6 +60,10 @@ class Plan(Protocol):
     @property
     def dataset(self) -> Dataset:
         """What is learned from."""
+
+    @property
+    def run(self) -> Run:
+        """The run that is read from there; there is one as soon as there is a study."""
 
     def check(self) -> None:
         """Refuses what does not belong to this run folder.
@@ -135,10 +138,10 @@ def _run(sitting: _Sitting, say: Callable[[str], None]) -> SearchOutcome:
     plan = sitting.plan
     if plan.is_done():
         if sinks := make_sinks(plan.config, plan.folder):  # asked for, perhaps, after the search
-            feeds = Feeds(sinks, StudyReader(load_study(plan.folder.journal)))
+            feeds = Feeds(sinks, plan.run.reader)
             with _feeding(feeds, say, sitting.flag.check):
                 pass
-        return SearchOutcome(Run(plan.folder.path), EndReason.BUDGET_WAS_USED)
+        return SearchOutcome(plan.run, EndReason.BUDGET_WAS_USED)
     sitting.flag.check()
     with ray_cluster(plan.config, sitting.flag, last_words=say) as cluster:
         kill_point(KillPoint.RAY_STARTED)
@@ -174,11 +177,11 @@ def _run_on(
         # Of an interrupted search they stay, to go on from.
         _remove_checkpoints(config, sitting.plan.dataset)
     except Interrupted as interrupted:
-        return SearchOutcome(Run(folder.path), EndReason.INTERRUPTED, interrupted.signal_number)
+        return SearchOutcome(sitting.plan.run, EndReason.INTERRUPTED, interrupted.signal_number)
     except StopRequested:
-        return SearchOutcome(Run(folder.path), EndReason.STOPPED)
+        return SearchOutcome(sitting.plan.run, EndReason.STOPPED)
     except TimeIsUp:
-        return SearchOutcome(Run(folder.path), EndReason.BUDGET_USED)
+        return SearchOutcome(sitting.plan.run, EndReason.BUDGET_USED)
     if session.repeated_failure is not None:
         raise SearchError(
             f"{folder.path}: every trial failed in the same way, so the search stopped: {session.repeated_failure}"
@@ -187,7 +190,7 @@ def _run_on(
         raise SearchError(
             f"{folder.path}: every trial failed, the last one so: {session.last_failure}"
         )
-    return SearchOutcome(Run(folder.path), EndReason.BUDGET_USED)
+    return SearchOutcome(sitting.plan.run, EndReason.BUDGET_USED)
 
 
 def checkpoints_of(config: SearchConfig, dataset: Dataset) -> Storage | None:

@@ -8,6 +8,7 @@ from tuner.data import Dataset, Split, load_dataset
 from tuner.execution.outcome import EndReason, SearchOutcome
 from tuner.execution.run_files import LeaderboardFiles
 from tuner.execution.runner import checkpoints_of, run_plan
+from tuner.run import Run
 from tuner.run.events import SearchListener, SilentListener
 from tuner.run.folder import RunFolder
 from tuner.run.records import StudyReader
@@ -43,6 +44,11 @@ class SearchPlan:
     config: SearchConfig
     folder: RunFolder
     dataset: Dataset
+
+    @property
+    def run(self) -> Run:
+        """See `Plan`."""
+        return Run(self.folder.path)
 
     def check(self) -> None:
         """Refuses to continue another search under this name."""

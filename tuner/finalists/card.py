@@ -8,10 +8,9 @@ from tuner.export.formats import ExportFormat, usage
 from tuner.finalists.choice import Chosen
 from tuner.finalists.ranking import Failure, Finalist, optimism, read_failures
 from tuner.finalists.trainings import confirmed, requests
+from tuner.run import Run
 from tuner.run.folder import RunFolder
-from tuner.run.records import StudyReader, counts_as_finished
-from tuner.run.run_file import read_run_file
-from tuner.run.study import CONFIRMATION, load_study
+from tuner.run.records import counts_as_finished
 from tuner.run.test_log import member_name, read_openings
 from tuner.settings.config import SearchConfig
 from tuner.text import count_text, format_duration, score_text
@@ -19,7 +18,8 @@ from tuner.text import count_text, format_duration, score_text
 
 def model_card(chosen: Chosen, formats: Collection[ExportFormat] = ()) -> str:
     """The card of finalists, Markdown."""
-    folder, config, finalists = chosen.folder, chosen.config, chosen.finalists
+    config, finalists = chosen.config, chosen.finalists
+    folder = chosen.run.files
     many = f"{len(finalists)} models, their probabilities averaged"
     sections = {"How it was chosen": _how_chosen(chosen)}
     if tests := _tests(folder, finalists):
@@ -37,17 +37,16 @@ def model_card(chosen: Chosen, formats: Collection[ExportFormat] = ()) -> str:
         sections=sections,
         commands=[
             f"tuner search --config {shlex.quote(str(folder.run_file))}",
-            *_confirm_commands(folder),
+            *_confirm_commands(chosen.run),
             shlex.join(export),
         ],
-        versions=read_run_file(folder).versions,
+        versions=chosen.run.recorded.versions,
         usage=usage(formats, chosen.dataset.class_names),
     ).markdown()
 
 
 def _how_chosen(chosen: Chosen) -> list[str]:
-    config, folder = chosen.config, chosen.folder
-    reader = StudyReader(load_study(folder.journal))
+    config, reader = chosen.config, chosen.run.reader
     trials = sum(map(counts_as_finished, reader.study.get_trials(deepcopy=False)))
     metric = config.space.metric.name.removeprefix("val_")
     since = chosen.better_since
@@ -61,7 +60,7 @@ def _how_chosen(chosen: Chosen) -> list[str]:
         f"| trial | architecture | seeds | confirmed {metric} | 95 % interval | in the search | optimism |",
         "|---|---|---|---|---|---|---|",
         *(_row(finalist, config) for finalist in chosen.finalists),
-        *(f"\n{failure_text(each)}" for each in read_failures(folder) if each.trial in numbers),
+        *(f"\n{failure_text(each)}" for each in read_failures(chosen.run) if each.trial in numbers),
         *([f"\n{since_text(since.number, since.score)}"] if since is not None else []),
     ]
 
@@ -125,9 +124,10 @@ def _parameters(finalists: Sequence[Finalist]) -> Iterable[str]:
         yield from parameter_lines(finalist.record.parameters)
 
 
-def _confirm_commands(folder: RunFolder) -> list[str]:
+def _confirm_commands(run: Run) -> list[str]:
     """What asks for the same finalists and seeds: a command for every confirmation that they come from."""
-    study = load_study(folder.journal, CONFIRMATION)
+    study = run.confirmation
+    assert study is not None  # or there would be no finalists
     known = set(confirmed(study))
     commands = []
     for request in requests(study):
@@ -135,5 +135,5 @@ def _confirm_commands(folder: RunFolder) -> list[str]:
             finalists = [each.finalist for each in request]
             top, seeds = len(set(finalists)), max(map(finalists.count, finalists))
             options = [f"--top={top}", f"--seeds={seeds}", f"--train-on={request[0].train_on}"]
-            commands.append(shlex.join(["tuner", "confirm", str(folder.path), *options]))
+            commands.append(shlex.join(["tuner", "confirm", str(run.folder), *options]))
     return list(dict.fromkeys(commands))

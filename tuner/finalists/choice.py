@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from tuner.data import Dataset, load_dataset
 from tuner.errors import RunFolderError, UsageError
 from tuner.finalists.ranking import Finalist, better_since, read_finalists
-from tuner.run.folder import RunFolder
+from tuner.run import Run
 from tuner.run.records import TrialRecord
-from tuner.run.run_file import read_run_file
 from tuner.settings.config import SearchConfig, TrainerName
 from tuner.text import count_text
 
@@ -25,7 +24,7 @@ class FinalistChoice:
 class Chosen:
     """A run, its data, and those of its finalists that make a model."""
 
-    folder: RunFolder
+    run: Run
     config: SearchConfig
     dataset: Dataset
     finalists: Sequence[Finalist]
@@ -33,21 +32,19 @@ class Chosen:
     better_since: TrialRecord | None  # a trial that the search has found since, not confirmed
 
 
-def load_chosen(run: str, choice: FinalistChoice) -> Chosen:
-    """The finalists that `choice` names, of the run in the folder at `run`.
+def load_chosen(run: Run, choice: FinalistChoice) -> Chosen:
+    """The finalists that `choice` names, of a run.
 
     Raises:
-        UsageError: no such run, its data is no longer what it was, or not so many finalists.
+        UsageError: its data is no longer what it was, or not so many finalists.
     """
-    folder = RunFolder.existing(run)
-    recorded = read_run_file(folder)
-    config = recorded.config
+    config = run.recorded.config
     if config.trainer is TrainerName.TOY:
-        raise RunFolderError(f"{run}: this run was a rehearsal, its trials trained nothing")
+        raise RunFolderError(f"{run.folder}: this run was a rehearsal, its trials trained nothing")
     dataset = load_dataset(config.data, seed=config.seed)
-    recorded.check_same_data(config.data.source, dataset.fingerprint)
-    chosen = chosen_finalists(read_finalists(folder, dataset), choice)
-    return Chosen(folder, config, dataset, chosen, choice, better_since(folder))
+    run.recorded.check_same_data(config.data.source, dataset.fingerprint)
+    chosen = chosen_finalists(read_finalists(run, dataset), choice)
+    return Chosen(run, config, dataset, chosen, choice, better_since(run))
 
 
 def chosen_finalists(finalists: Sequence[Finalist], choice: FinalistChoice) -> list[Finalist]:

@@ -28,9 +28,10 @@ from tuner.finalists.trainings import (
     settled,
     still_open,
 )
+from tuner.run import Run
 from tuner.run.events import SearchListener
 from tuner.run.folder import RunFolder
-from tuner.run.journal import mend_end, open_journal
+from tuner.run.journal import CONFIRMATION, mend_end
 from tuner.run.records import (
     Attribute,
     StudyReader,
@@ -40,7 +41,6 @@ from tuner.run.records import (
     ranked,
 )
 from tuner.run.run_file import check_same_search
-from tuner.run.study import CONFIRMATION, load_study
 from tuner.search.pruner import make_pruner
 from tuner.search.study import SearchStudy
 from tuner.settings.config import PrunerName, SamplerName, SearchConfig, TrainerName
@@ -61,9 +61,9 @@ class Wanted:
 
 
 def run_confirmation(
-    folder: RunFolder, request: Request, config: SearchConfig, listener: SearchListener
+    run: Run, request: Request, config: SearchConfig, listener: SearchListener
 ) -> SearchOutcome:
-    """Trains the finalists of the run in `folder`; the same call again goes on where it stopped.
+    """Trains the finalists of a run; the same call again goes on where it stopped.
 
     Args:
         config: as `confirmation_config` makes it.
@@ -73,8 +73,8 @@ def run_confirmation(
         SearchError: as of a search.
     """
     dataset = load_dataset(config.data, seed=config.seed)
-    wanted = wanted_trials(StudyReader(load_study(folder.journal)), config, request)
-    plan = ConfirmationPlan(config, folder, dataset, request, tuple(wanted))
+    wanted = wanted_trials(run.reader, config, request)
+    plan = ConfirmationPlan(config, run, dataset, request, tuple(wanted))
     return run_plan(plan, listener)
 
 
@@ -147,15 +147,20 @@ class ConfirmationPlan:
     """See `tuner.execution.runner.Plan`."""
 
     asked: SearchConfig
-    folder: RunFolder
+    run: Run
     dataset: Dataset
     request: Request
     wanted: tuple[Wanted, ...]
 
     @property
+    def folder(self) -> RunFolder:
+        """The run's."""
+        return self.run.files
+
+    @property
     def config(self) -> SearchConfig:
         """With the budget that ends it: as many trials as have ended, and those that are still to run."""
-        study = self._existing()
+        study = self.run.confirmation
         ended = 0
         if study is not None:
             ended = sum(map(counts_as_finished, study.get_trials(deepcopy=False)))
@@ -164,23 +169,24 @@ class ConfirmationPlan:
 
     def check(self) -> None:
         """Refuses data that is not what was searched on."""
+        self.run.reopen_if_replaced()
         check_same_search(self.folder, self.asked, self.dataset.fingerprint)
 
     def is_done(self) -> bool:
         """Whether nothing is left to train; what was asked for in another way since is asked for again."""
         mend_end(self.folder.journal)
-        study = self._existing()
+        study = self.run.confirmation
         if study is None or self._missing(study):
             return False
         note_request(study, self._trainings)
-        FinalistFiles(self.folder, StudyReader(study), self.dataset).write()
+        FinalistFiles(self.run, study, self.dataset).write()
         return True
 
     def open(self, workers: int) -> ConfirmationStudy:
         """The study, in which of all trials only those wait that are asked for."""
         mend_end(self.folder.journal)
-        inner = self._existing() or optuna.create_study(
-            storage=open_journal(self.folder.journal),
+        inner = self.run.confirmation or optuna.create_study(
+            storage=self.run.storage,
             study_name=CONFIRMATION,
             direction=self.asked.space.metric.direction,
         )
@@ -209,13 +215,6 @@ class ConfirmationPlan:
     def _trainings(self) -> list[Training]:
         return [each.training for each in self.wanted]
 
-    def _existing(self) -> optuna.Study | None:
-        storage = open_journal(self.folder.journal)
-        names = [study.study_name for study in storage.get_all_studies()]
-        if CONFIRMATION not in names:
-            return None
-        return optuna.load_study(study_name=CONFIRMATION, storage=storage)
-
     def _missing(self, study: optuna.Study | None) -> list[Wanted]:
         """What is still to be trained, or again."""
         there = settled(study, self.folder) if study is not None else set()
@@ -234,7 +233,7 @@ class ConfirmationPlan:
 
     def files(self, study: SearchStudy) -> RunFiles:
         """`finalists.csv`."""
-        return FinalistFiles(self.folder, StudyReader(study.study), self.dataset)
+        return FinalistFiles(self.run, study.study, self.dataset)
 
 
 def _joined(first: EncodedSequences, second: EncodedSequences) -> EncodedSequences:

@@ -34,7 +34,7 @@ def export_model(chosen: Chosen, out: Path, formats: Collection[ExportFormat] = 
     ]
     return write_model(
         out,
-        run=chosen.folder.name,
+        run=chosen.run.name,
         dataset=chosen.dataset,
         measured_on=Split.CONFIRMATION,
         parts=parts,

@@ -22,10 +22,10 @@ from tuner.errors import RunFolderError
 from tuner.execution.run_files import RunFiles
 from tuner.finalists.statistics import Spread, is_tie, sequence_scores, spread_of
 from tuner.finalists.trainings import Training, confirmed, ended_trials, in_progress, requests
+from tuner.run import Run
 from tuner.run.csv_text import write_csv
 from tuner.run.folder import RunFolder
-from tuner.run.records import Attribute, StudyReader, TrialRecord, best_of
-from tuner.run.study import CONFIRMATION, load_study
+from tuner.run.records import Attribute, StudyReader, TrialRecord
 from tuner.settings.metric import MetricName
 from tuner.settings.space import SearchSpace
 from tuner.training.npz_file import from_bytes, probabilities_in
@@ -91,7 +91,7 @@ class Failure:
     reason: str  # of the last one
 
 
-def read_finalists(folder: RunFolder, dataset: Dataset) -> list[Finalist]:
+def read_finalists(run: Run, dataset: Dataset) -> list[Finalist]:
     """The finalists of a run, best first by their mean on the confirmation split.
 
     Those of the last confirmation that has ended, whatever has been begun since.
@@ -99,7 +99,7 @@ def read_finalists(folder: RunFolder, dataset: Dataset) -> list[Finalist]:
     Raises:
         RunFolderError: there are none yet, or a model is missing.
     """
-    search, confirmation = StudyReader(load_study(folder.journal)), _confirmation(folder)
+    folder, confirmation = run.files, _confirmation(run)
     confirm = f"tuner confirm {shlex.quote(str(folder.path))}"
     trainings, asked = confirmed(confirmation), requests(confirmation)
     if not asked:
@@ -111,24 +111,24 @@ def read_finalists(folder: RunFolder, dataset: Dataset) -> list[Finalist]:
             f"{folder.path}: its confirmation is not finished ({done} of {len(last)} trainings); the same `tuner "
             "confirm` goes on, one with fewer --seeds or --top ends sooner"
         )
-    finalists = ranked_finalists(search, confirmation, folder, dataset, trainings)
+    finalists = ranked_finalists(run.reader, confirmation, folder, dataset, trainings)
     if not finalists:
         raise RunFolderError(f"{folder.path}: no finalist has a model; {confirm}")
     return finalists
 
 
-def read_failures(folder: RunFolder) -> list[Failure]:
+def read_failures(run: Run) -> list[Failure]:
     """Which finalists of the last confirmation have fewer models than were asked for, and why.
 
     Raises:
         RunFolderError: there was no confirmation yet.
     """
-    confirmation = _confirmation(folder)
+    confirmation = _confirmation(run)
     trainings, ended = confirmed(confirmation), ended_trials(confirmation)
     lost: dict[int, list[str]] = defaultdict(list)
     for training in trainings:
         trial = ended[training]
-        if not folder.finalist_model(training.finalist, training.seed).is_file():
+        if not run.files.finalist_model(training.finalist, training.seed).is_file():
             what = trial.user_attrs.get(Attribute.STATUS) or trial.state.name.lower()
             error = trial.user_attrs.get(Attribute.ERROR)
             is_removed = Attribute.HELD_OUT in trial.user_attrs
@@ -142,24 +142,23 @@ def read_failures(folder: RunFolder) -> list[Failure]:
     ]
 
 
-def better_since(folder: RunFolder) -> TrialRecord | None:
+def better_since(run: Run) -> TrialRecord | None:
     """The search's best trial where the last confirmation did not ask for it: it has come since.
 
     Raises:
         RunFolderError: there was no confirmation yet.
     """
-    search = StudyReader(load_study(folder.journal))
-    best = best_of(search.records(), search.space.metric)
-    asked = {training.finalist for training in confirmed(_confirmation(folder))}
+    best = run.best
+    asked = {training.finalist for training in confirmed(_confirmation(run))}
     return best if best is not None and best.number not in asked else None
 
 
-def _confirmation(folder: RunFolder) -> optuna.Study:
-    try:
-        return load_study(folder.journal, CONFIRMATION)
-    except RunFolderError as cause:
-        where = shlex.quote(str(folder.path))
-        raise RunFolderError(f"{folder.path}: no finalists yet; tuner confirm {where}") from cause
+def _confirmation(run: Run) -> optuna.Study:
+    confirmation = run.confirmation
+    if confirmation is None:
+        where = shlex.quote(str(run.folder))
+        raise RunFolderError(f"{run.folder}: no finalists yet; tuner confirm {where}")
+    return confirmation
 
 
 def ranked_finalists(
@@ -245,19 +244,19 @@ class FinalistFiles(RunFiles):
 
     def __init__(
         self,
-        folder: RunFolder,
-        confirmation: StudyReader,
+        run: Run,
+        confirmation: optuna.Study,
         dataset: Dataset,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         super().__init__(clock)
-        self._folder = folder
+        self._run = run
         self._confirmation = confirmation
         self._dataset = dataset
 
     def _write(self) -> None:
-        search, study = StudyReader(load_study(self._folder.journal)), self._confirmation.study
+        search, study, folder = self._run.reader, self._confirmation, self._run.files
         # What `tuner test` and `tuner export` would take; before there is any, what has been reached.
         trainings = confirmed(study) or in_progress(study)
-        finalists = ranked_finalists(search, study, self._folder, self._dataset, trainings)
-        write_csv(finalists_frame(finalists, search.space), self._folder.finalists)
+        finalists = ranked_finalists(search, study, folder, self._dataset, trainings)
+        write_csv(finalists_frame(finalists, search.space), folder.finalists)

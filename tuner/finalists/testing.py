@@ -81,7 +81,7 @@ def open_test(chosen: Chosen, data: DataConfig | None = None) -> Opening:
         DataError: these rows cannot be read, have a class that the model does not know, or were all seen.
         RunFolderError: an earlier record is damaged.
     """
-    folder, dataset = chosen.folder, chosen.dataset
+    folder, dataset = chosen.run.files, chosen.dataset
     read_openings(folder)  # before anything is measured: can it be written down?
     rows = None if data is None else _unseen_rows(read_rows(data), dataset)
     with tempfile.TemporaryDirectory() as temporary:

@@ -16,14 +16,14 @@ import pandas as pd
 
 from tuner.errors import RunFolderError, UsageError
 from tuner.report.search_time import SearchTime
+from tuner.run import Run
 from tuner.run.folder import RunFolder
 from tuner.run.leaderboard import board_of
 from tuner.run.lock import owner_of
-from tuner.run.records import StudyReader, TrialRecord, best_of, on_front, ranked
-from tuner.run.run_file import RunFile, read_run_file
+from tuner.run.records import TrialRecord, best_of, on_front, ranked
+from tuner.run.run_file import RunFile
 from tuner.run.sessions import Session
 from tuner.run.status import TrialStatus
-from tuner.run.study import load_study
 from tuner.run.test_log import read_openings
 from tuner.settings.objectives import Objectives
 from tuner.settings.space import SearchSpace
@@ -140,16 +140,16 @@ def read_runs(paths: Sequence[str]) -> list[Reading]:
         RunFolderError: no run folder there, or a damaged one.
         UsageError: the runs have different metrics.
     """
-    distinct: dict[str, RunFolder] = {}
+    distinct: dict[str, Run] = {}
     for path in paths:
-        distinct.setdefault(os.path.realpath(path), RunFolder.existing(path.rstrip("/") or path))
-    folders = list(distinct.values())
-    names = [Path(os.path.abspath(folder.path)).name for folder in folders]
+        distinct.setdefault(os.path.realpath(path), Run(path.rstrip("/") or path, read_only=True))
+    runs = list(distinct.values())
+    names = [Path(os.path.abspath(run.folder)).name for run in runs]
     labels = [
-        name if names.count(name) == 1 else str(folder.path)
-        for name, folder in zip(names, folders, strict=True)
+        name if names.count(name) == 1 else str(run.folder)
+        for name, run in zip(names, runs, strict=True)
     ]
-    readings = [read_run(folder, label) for folder, label in zip(folders, labels, strict=True)]
+    readings = [read_run(run, label) for run, label in zip(runs, labels, strict=True)]
     metrics = sorted({str(reading.space.metric.name) for reading in readings})
     if len(metrics) > 1:
         raise UsageError(
@@ -158,25 +158,24 @@ def read_runs(paths: Sequence[str]) -> list[Reading]:
     return readings
 
 
-def read_run(folder: RunFolder, label: str) -> Reading:
-    """The run in `folder`.
+def read_run(run: Run, label: str) -> Reading:
+    """A run, as the report shows it.
 
     Raises:
         RunFolderError: one of its files is damaged.
     """
-    is_running = owner_of(folder) is not None
-    study = load_study(folder.journal)
-    reader = StudyReader(study)
+    folder, reader = run.files, run.reader
+    is_running = owner_of(folder) is not None  # before the study: it is no older
     return Reading(
         label=label,
         folder=folder,
         space=reader.space,
         objectives=reader.objectives,
-        study=study,
+        study=run.study,
         records=tuple(reader.records()),
         seconds=reader.seconds,
         sessions=tuple(reader.sessions),
-        recorded=read_run_file(folder) if folder.run_file.is_file() else RunFile(folder.run_file),
+        recorded=run.recorded if folder.run_file.is_file() else RunFile(folder.run_file),
         finalists=_finalists(folder),
         openings=_openings(folder),
         is_running=is_running,

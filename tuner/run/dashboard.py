@@ -14,8 +14,7 @@ from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 
 from tuner.errors import ConfigError
 from tuner.extras import Extra, require
-from tuner.run.folder import RunFolder
-from tuner.run.study import load_study
+from tuner.run import Run
 
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
@@ -31,7 +30,7 @@ class Dashboard:
     """The server; `serve` answers until it is interrupted.
 
     Args:
-        folder: the run.
+        run: opened for reading only.
         port: on 127.0.0.1; None: 8080, or any free one where that is taken.
 
     Raises:
@@ -39,17 +38,16 @@ class Dashboard:
         RunFolderError: the journal is damaged.
     """
 
-    def __init__(self, folder: RunFolder, port: int | None = None) -> None:
+    def __init__(self, run: Run, port: int | None = None) -> None:
         require(Extra.DASHBOARD, "tuner dashboard")
         from optuna_dashboard import wsgi
 
-        from tuner.run.optuna_internals import id_of_study, storage_of
+        from tuner.run.optuna_internals import id_of_study
 
-        study = load_study(folder.journal, read_only=True)
         self._server = _bind(port)
-        self._server.set_app(_reading_only(wsgi(storage_of(study))))
+        self._server.set_app(_reading_only(wsgi(run.storage)))
         self.url = (
-            f"http://{HOST}:{self._server.server_port}/dashboard/studies/{id_of_study(study)}"
+            f"http://{HOST}:{self._server.server_port}/dashboard/studies/{id_of_study(run.study)}"
         )
 
     def serve(self) -> None:

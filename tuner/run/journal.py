@@ -1,6 +1,7 @@
-"""The file that a study lies in, an Optuna journal: opens it, cuts off a torn end, refuses what is damaged.
+"""The journal of a run: the file that Optuna keeps its studies in. Opens it, mends a torn end, refuses damage.
 
-An entry a line, only ever appended. Must not import Ray or Keras.
+One entry per line, only ever appended. It holds the study of the search and, after `tuner confirm`, that of the
+finalists. Must not import Ray or Keras.
 """
 
 import io
@@ -18,6 +19,10 @@ from optuna.storages.journal import JournalFileBackend
 from tuner.errors import JournalTorn, RunFolderError
 from tuner.run.optuna_internals import JournalReplay, lock_of
 from tuner.text import one_line
+
+SEARCH = "tuner"  # the name of the search's study
+CONFIRMATION = "confirmation"  # the name of the finalists' study
+NO_STUDY = "holds no study of tuner; search again under another --name"
 
 
 class _Backend(JournalFileBackend):
@@ -88,6 +93,12 @@ def open_journal(path: Path, *, read_only: bool = False) -> JournalStorage:
         raise
     except Exception as cause:  # Optuna replays whatever stands there, and stumbles in many ways
         raise RunFolderError(_diagnosis(path)) from cause
+
+
+def study_in(storage: JournalStorage, name: str) -> optuna.Study | None:
+    """The study called `name` in an open journal; None where there is none."""
+    names = [study.study_name for study in storage.get_all_studies()]
+    return optuna.load_study(study_name=name, storage=storage) if name in names else None
 
 
 def mend_end(path: Path) -> None:

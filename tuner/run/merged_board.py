@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import pandas as pd
 
 from tuner.errors import UsageError
+from tuner.run import Run
 from tuner.run.leaderboard import merge, only_front
-from tuner.run.run import Run
 from tuner.settings.objectives import Objectives, shared_objectives
 
 

@@ -13,6 +13,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from tuner.run.events import BestTrial, Event, EventKind, LiveTrial, SearchState
+from tuner.run.journal import CONFIRMATION
 from tuner.run.records import (
     Attribute,
     StudyReader,
@@ -23,7 +24,6 @@ from tuner.run.records import (
     on_front,
 )
 from tuner.run.status import TrialStatus
-from tuner.run.study import CONFIRMATION
 from tuner.settings.config import SearchConfig
 from tuner.settings.objectives import FrontTrial
 

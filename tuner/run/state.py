@@ -10,10 +10,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from tuner.run.folder import RunFolder
+from tuner.run import Run
 from tuner.run.lock import is_abandoned, owner_of
 from tuner.run.records import (
-    StudyReader,
     TrialRecord,
     best_of,
     counts_as_finished,
@@ -22,7 +21,6 @@ from tuner.run.records import (
 )
 from tuner.run.run_file import read_run_file
 from tuner.run.status import TrialStatus
-from tuner.run.study import load_study
 from tuner.settings.config import PrunerName, SearchConfig
 from tuner.settings.objectives import FrontTrial, Objectives
 
@@ -60,20 +58,20 @@ class RunState:
         return sum(self.counts.values())
 
 
-def read_run_state(path: Path | str, clock: Callable[[], float] = time.time) -> RunState:
-    """The state of the run in the folder at `path`.
+def read_run_state(run: Run, clock: Callable[[], float] = time.time) -> RunState:
+    """The state of a run.
 
     Args:
-        path: the run folder.
+        run: may be open already; its settings are read again, because a larger budget may have been asked for since.
         clock: seconds since 1970, as file systems count them.
 
     Raises:
-        RunFolderError: no run folder there, or a damaged one.
-        ConfigError: its `run.yaml` cannot be read.
+        RunFolderError: its journal or its `run.yaml` is damaged.
+        ConfigError: a setting in `run.yaml` breaks a rule.
     """
-    folder = RunFolder.existing(path)
+    folder = run.files
     owner = owner_of(folder)  # before the study: what it tells then is no older
-    reader = StudyReader(load_study(folder.journal))
+    reader = run.reader
     config = read_run_file(folder).config
     records = reader.records()
     trials = reader.study.get_trials(deepcopy=False)

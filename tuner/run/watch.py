@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tuner.errors import RunFolderError
+from tuner.run import Run
 from tuner.run.events import SearchListener
 from tuner.run.folder import RunFolder
+from tuner.run.journal import CONFIRMATION
 from tuner.run.lock import owner_of
 from tuner.run.progress import Clock, News, StudyProgress
 from tuner.run.records import StudyReader, is_cut_off
 from tuner.run.run_file import read_run_file
-from tuner.run.study import CONFIRMATION, STUDY_NAME, load_study, study_beside
 from tuner.settings.config import SearchConfig
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ _POLL_S = 0.5
 
 
 def watch(
-    folder: RunFolder,
+    run: Run,
     listener: SearchListener,
     *,
     clock: Clock = time.monotonic,
@@ -46,23 +47,23 @@ def watch(
         RunFolderError: the run folder is damaged.
         JournalTorn: its journal was removed or replaced meanwhile.
     """
-    if not _is_alive(folder):
+    if not _is_alive(run.files):
         return False
-    run = _WatchedRun(folder, clock, wall_clock)
-    while _is_alive(folder):
-        run.tell(listener)
+    watched = _WatchedRun(run, clock, wall_clock)
+    while _is_alive(run.files):
+        watched.tell(listener)
         sleep(_POLL_S)
-    run.tell(listener)  # what it wrote before it let go
+    watched.tell(listener)  # what it wrote before it let go
     return True
 
 
 class _WatchedRun:
     """A run's studies: the search's own, and that of its finalists while they are trained."""
 
-    def __init__(self, folder: RunFolder, clock: Clock, wall_clock: Clock) -> None:
-        self._folder = folder
+    def __init__(self, run: Run, clock: Clock, wall_clock: Clock) -> None:
+        self._run = run
+        self._folder = run.files
         self._clocks = clock, wall_clock
-        self._study = load_study(folder.journal, read_only=True)
         self._watched: WatchedStudy | None = None
         self._seen: list[tuple[int, int]] = []
 
@@ -91,17 +92,15 @@ class _WatchedRun:
         """
         watched = self._watched
         at_work: dict[str, datetime] = {}
-        for name in (STUDY_NAME, CONFIRMATION):
-            study = study_beside(self._study, name)
+        for study in (self._run.study, self._run.confirmation):
             begun = _last_begun(study) if study is not None else None
-            if begun is not None:
-                at_work[name] = begun
+            if study is not None and begun is not None:
+                at_work[study.study_name] = begun
         latest = max(at_work, key=lambda name: at_work[name], default=None)
-        if latest is not None and (watched is None or watched.name != latest):
-            study = study_beside(self._study, latest)
-            assert study is not None
-            return WatchedStudy(StudyReader(study), *self._clocks)
-        return watched or WatchedStudy(StudyReader(self._study), *self._clocks)
+        if watched is None or latest not in (None, watched.name):
+            study = self._run.confirmation if latest == CONFIRMATION else None
+            return WatchedStudy(StudyReader(study or self._run.study), *self._clocks)
+        return watched
 
 
 class WatchedStudy:

@@ -14,7 +14,7 @@ from optuna.trial import FrozenTrial, TrialState
 from tuner.errors import RunFolderError
 from tuner.faults import KillPoint, kill_point
 from tuner.files import atomic_file
-from tuner.run.journal import mend_end, open_journal
+from tuner.run.journal import NO_STUDY, SEARCH, mend_end, open_journal, study_in
 from tuner.run.optuna_internals import enqueued_parameters, frozen, set_user_attributes
 from tuner.run.records import (
     OF_A_CONFIRMATION,
@@ -29,7 +29,6 @@ from tuner.run.records import (
 from tuner.run.run_file import installed_versions
 from tuner.run.sessions import SessionEnd, SessionRecord, key_of
 from tuner.run.status import TrialFacts, TrialStatus
-from tuner.run.study import _NO_STUDY, STUDY_NAME, _has_retry, _is_known
 from tuner.search.pruner import HalvingPruner, make_pruner
 from tuner.search.sampler import make_sampler
 from tuner.settings.config import PrunerName, SamplerName
@@ -82,14 +81,14 @@ def create_or_open_study(
 
 def _open_or_create(journal: Path, space: SearchSpace, objectives: Objectives) -> optuna.Study:
     storage = open_journal(journal)
-    names = [study.study_name for study in storage.get_all_studies()]
-    if journal.stat().st_size and STUDY_NAME not in names:
-        raise RunFolderError(f"{journal}: {_NO_STUDY}")
-    if STUDY_NAME in names:
-        return optuna.load_study(study_name=STUDY_NAME, storage=storage)
+    study = study_in(storage, SEARCH)
+    if study is not None:
+        return study
+    if journal.stat().st_size:
+        raise RunFolderError(f"{journal}: {NO_STUDY}")
     return optuna.create_study(
         storage=storage,
-        study_name=STUDY_NAME,
+        study_name=SEARCH,
         directions=objectives.directions,
     )
 
@@ -304,3 +303,17 @@ class SearchStudy:
     def record_seconds(self, seconds: float) -> None:
         """Records the seconds searched so far, over all sessions."""
         self.study.set_user_attr(Attribute.SECONDS, round(seconds, 3))
+
+
+def _is_known(study: optuna.Study, parameters: Mapping[str, Any]) -> bool:
+    """Whether an earlier start was killed after it enqueued this baseline."""
+    return any(
+        enqueued_parameters(trial) == dict(parameters) for trial in study.get_trials(deepcopy=False)
+    )
+
+
+def _has_retry(study: optuna.Study, number: int) -> bool:
+    return any(
+        trial.user_attrs.get(Attribute.RETRY_OF) == number
+        for trial in study.get_trials(deepcopy=False)
+    )

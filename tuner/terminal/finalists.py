@@ -12,33 +12,30 @@ from tuner.finalists.card import failure_text, since_text
 from tuner.finalists.choice import Chosen
 from tuner.finalists.ranking import Failure, Finalist, optimism, read_failures, read_finalists
 from tuner.finalists.testing import Opening
-from tuner.run.folder import RunFolder
-from tuner.run.run import Run
-from tuner.run.run_file import read_run_file
 from tuner.settings.objectives import Objectives
 from tuner.settings.space import SearchSpace
 from tuner.terminal.tables import plain_console, printable
 from tuner.text import cost_text, count_text, score_text
 
 
-def print_confirmation(folder: RunFolder, outcome: SearchOutcome) -> int:
+def print_confirmation(outcome: SearchOutcome) -> int:
     """Prints how a confirmation ended; returns the exit code."""
     console = plain_console()
-    config = read_run_file(folder).config
-    where = shlex.quote(str(folder.path))
+    run = outcome.run
+    config = run.recorded.config
+    where = shlex.quote(str(run.folder))
     if outcome.reason in {EndReason.INTERRUPTED, EndReason.STOPPED}:
         console.print(
             printable(
-                f"Stopped; type the same command again to continue. So far: {folder.finalists}"
+                f"Stopped; type the same command again to continue. So far: {run.files.finalists}"
             ),
             soft_wrap=True,
         )
         return 128 + outcome.signal_number if outcome.signal_number is not None else 0
-    finalists = read_finalists(folder, load_dataset(config.data, seed=config.seed))
-    run = Run(folder.path)
+    finalists = read_finalists(run, load_dataset(config.data, seed=config.seed))
     console.print(finalists_table(finalists, run.objectives))
-    words = in_words(finalists, run.space, read_failures(folder))
-    for line in (*words, f"Finalists: {folder.finalists}"):
+    words = in_words(finalists, run.space, read_failures(run))
+    for line in (*words, f"Finalists: {run.files.finalists}"):
         console.print(printable(line), soft_wrap=True)
     console.print(printable(f"Next:      tuner test {where}"), soft_wrap=True)
     console.print(printable(f"           tuner export {where}"), soft_wrap=True)
@@ -102,7 +99,7 @@ def since_lines(chosen: Chosen) -> list[str]:
     since = chosen.better_since
     if since is None:
         return []
-    where = shlex.quote(str(chosen.folder.path))
+    where = shlex.quote(str(chosen.run.folder))
     return [f"{since_text(since.number, since.score)} Next: tuner confirm {where}"]
 
 

@@ -5,7 +5,7 @@ import shlex
 from rich.console import Console
 
 from tuner.execution.search import EndReason, SearchOutcome
-from tuner.run.records import StudyReader, counts_as_finished, front_trials
+from tuner.run.records import counts_as_finished, front_trials
 from tuner.settings.config import SearchConfig
 from tuner.terminal.pareto import pareto_texts
 from tuner.terminal.tables import leaderboard_table, plain_console, printable
@@ -46,7 +46,7 @@ def print_outcome(outcome: SearchOutcome, config: SearchConfig) -> int:
     if run.best is not None:
         _say(console, f"             tuner confirm {folder}   (is the winner one?)")
     settings = shlex.quote(str(run.folder / "run.yaml"))
-    twice = _twice(config, finished, StudyReader(run.study).seconds)
+    twice = _twice(config, finished, run.reader.seconds)
     _say(console, f"             tuner search --config {settings} {twice}   (continues it)")
     return 0
 

@@ -11,11 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tuner.errors import ConfigError, RunFolderError, SpaceError
+from tuner.run import Run
 from tuner.run.folder import RunFolder
-from tuner.run.records import StudyReader, TrialRecord
-from tuner.run.run_file import read_run_file
+from tuner.run.records import TrialRecord
 from tuner.run.status import TrialStatus
-from tuner.run.study import load_study
 from tuner.settings.config import DataConfig, TrainerName
 from tuner.settings.hyperparameters import ARCHITECTURES, Hyperparameters, Scalar, resolve
 from tuner.settings.metric import Metric
@@ -75,12 +74,13 @@ def read_configurations(words: Sequence[str], settings: Settings) -> list[Config
             f'in quotes: "{ARCHITECTURE}=lstm {loose[0]}"'
         )
     configurations = []
+    runs: dict[str, Run] = {}  # each read once, however many of its rows are named
     for word in words:
         if word in loose:
             if word == loose[0]:
                 configurations.append(_of_parameters(loose, settings))
         elif _is_row(word):
-            configurations.append(_of_row(word, settings))
+            configurations.append(_of_row(word, settings, runs))
         else:
             parts = word.split()
             if not parts or not all(map(_PARAMETER.fullmatch, parts)):
@@ -173,15 +173,14 @@ def _checked(architecture: str, values: Mapping[str, Scalar], where: str) -> Sea
 # -- rows -----------------------------------------------------------------------------------------
 
 
-def _of_row(word: str, settings: Settings) -> Configuration:
+def _of_row(word: str, settings: Settings, runs: dict[str, Run]) -> Configuration:
     match = _ROW.fullmatch(word)
     assert match is not None
-    folder = RunFolder.existing(match["run"])
-    recorded = read_run_file(folder)
-    config = recorded.config
+    run = runs.setdefault(match["run"], Run(match["run"], read_only=True))
+    recorded, config = run.recorded, run.recorded.config
     if config.trainer is TrainerName.TOY:
         raise RunFolderError(f"{word}: this run was a rehearsal, its trials trained nothing")
-    records = StudyReader(load_study(folder.journal)).records()
+    records = run.reader.records()
     record = _record(records, int(match["trial"]), word)
     given = settings.gpus if settings.gpus is not None else config.gpus_per_trial
     is_own_seed, is_own_length = settings.seed is None, settings.epochs is None
