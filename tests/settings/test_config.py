@@ -14,9 +14,7 @@ from tuner.run.folder import RunFolder
 from tuner.run.run_file import check_same_search, write_run_file
 from tuner.settings.builtin import find_space
 from tuner.settings.config import PrunerName, SamplerName, SearchConfig, TokenMode, make_config
-from tuner.settings.durations import parse_duration
 from tuner.settings.space import SearchSpace
-from tuner.text import format_duration
 
 WriteFile = Callable[[str], Path]
 
@@ -30,62 +28,6 @@ def write_file(tmp_path: Path) -> WriteFile:
         return path
 
     return write
-
-
-# -- durations ------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("text", "seconds"),
-    [
-        ("90s", 90),
-        ("90", 90),
-        (90, 90),
-        (0.5, 0.5),
-        ("30m", 1800),
-        ("1h30m", 5400),
-        ("1h 30m 5s", 5405),
-        ("1.5H", 5400),
-        ("2h5", 7205),
-    ],
-)
-def test_a_duration_is_read(text: str | float, seconds: float) -> None:
-    assert parse_duration(text) == seconds
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("", "must be a duration such as 90s, 30m or 1h30m, got ''"),
-        ("soon", "must be a duration .*, got 'soon'"),
-        ("-5m", "must be a duration .*, got '-5m'"),
-        ("30m1h", "must be a duration"),
-        ("1,5h", "must be a duration"),
-        (True, "must be a duration .*, got True"),
-        ("0s", "must be above zero, got '0s'"),
-        (-1, "must be above zero, got -1"),
-        (float("inf"), "must be above zero, got inf"),
-        (float("nan"), "must be above zero, got nan"),
-        ("9" * 400, "must be above zero"),
-    ],
-)
-def test_what_is_no_duration_is_refused(text: str | float, message: str) -> None:
-    with pytest.raises(ValueError, match=message):
-        parse_duration(text)
-
-
-@given(seconds=st.integers(1, 10**6))
-def test_a_duration_reads_back_as_it_was_written(seconds: int) -> None:
-    shown = parse_duration(format_duration(seconds))
-    assert 0 <= seconds - shown < (60 if seconds >= 3600 else 1)  # hours leave the seconds out
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [(45, "45s"), (59.6, "1m"), (250, "4m10s"), (3600, "1h"), (3599.7, "1h"), (5400, "1h30m")],
-)
-def test_a_duration_is_written_as_a_person_does(seconds: float, text: str) -> None:
-    assert format_duration(seconds) == text
 
 
 # -- settings -------------------------------------------------------------------------------------
@@ -357,13 +299,6 @@ def test_a_budget_asked_for_now_is_the_whole_budget(tmp_path: Path) -> None:
     assert (by_time.trials, by_time.time_budget) == (None, 7200)
     assert (by_trials.trials, by_trials.time_budget) == (90, None)
     assert (neither.trials, neither.time_budget) == (60, 1800)
-
-
-def test_gpus_above_one_are_whole() -> None:
-    with pytest.raises(
-        ConfigError, match=r"gpus_per_trial: must be a whole number above 1, got 1\.5"
-    ):
-        make_config({"space": "seed", "gpus_per_trial": 1.5})
 
 
 def test_run_yaml_keeps_the_order_of_a_space(tmp_path: Path, space: SearchSpace) -> None:

@@ -26,7 +26,7 @@ def stop(
         return options.call(arguments, cluster=cluster, address=address)
     from tuner.run.folder import RunFolder
     from tuner.run.stop import stop_search
-    from tuner.settings.durations import parse_duration
+    from tuner.settings.quantities import parse_duration
 
     try:
         timeout_s = parse_duration(timeout)

@@ -3,29 +3,22 @@
 Flags, keywords and `run.yaml` all become these models. Must not import Ray, Keras or Optuna.
 """
 
-import math
 import os
 import re
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
-from pydantic import (
-    BeforeValidator,
-    Field,
-    ValidationError,
-    ValidationInfo,
-    field_validator,
-)
+from pydantic import BeforeValidator, Field, ValidationError, ValidationInfo, field_validator
 
 from tuner.errors import ConfigError
 from tuner.settings.builtin import find_space
 from tuner.settings.declarations import Group, Names, Setting, declared_settings, setting_at
-from tuner.settings.durations import Duration
 from tuner.settings.metric import MetricName
 from tuner.settings.objectives import Cost, Objectives, make_objectives, parse_objectives
 from tuner.settings.places import PathText, Place, TrackingPlace, working_copy
+from tuner.settings.quantities import Duration, GpusPerTrial
 from tuner.settings.space import SearchSpace
 from tuner.settings.validation import Strict, first_problem
 from tuner.settings.yaml_files import read_yaml
@@ -59,7 +52,7 @@ class PrunerName(StrEnum):
 
 
 def _default_pruner(settings: Mapping[str, Any]) -> PrunerName:
-    """None with two objectives: who falls behind in one may lead in the other."""
+    """None with two objectives: a trial that falls behind in one may lead in the other."""
     return PrunerName.NONE if settings.get("objectives") else PrunerName.HALVING
 
 
@@ -70,36 +63,10 @@ class TrainerName(StrEnum):
     TOY = "toy"  # a closed learning curve instead of training: rehearses a search in seconds
 
 
-def parse_gpus(given: object) -> float | Literal["auto"]:
-    """GPUs a trial: any share of one, a whole number above, or `auto`.
-
-    Raises:
-        ValueError: something else.
-    """
-    if given == "auto":
-        return "auto"
-    try:
-        gpus = float(given)  # type: ignore[arg-type]
-    except (TypeError, ValueError):
-        raise ValueError(f"must be a number or auto, got {given!r}") from None
-    if not math.isfinite(gpus):
-        raise ValueError(f"must be a finite number, got {gpus}")
-    if gpus < 0 or 0 < gpus < 0.001:
-        raise ValueError(f"must be 0, or 0.001 or more, got {gpus:g}")
-    if gpus > 1 and gpus != int(gpus):
-        raise ValueError(f"must be a whole number above 1, got {gpus:g}; write {int(gpus)}")
-    return gpus
-
-
-GpusPerTrial = Annotated[
-    float | Literal["auto"], BeforeValidator(parse_gpus, json_schema_input_type=float | str)
-]
 TwoObjectives = Annotated[
     tuple[MetricName, Cost],
     BeforeValidator(parse_objectives, json_schema_input_type=str | Sequence[str]),
 ]
-
-
 Seed = Annotated[
     int, Field(ge=0, lt=2**31), Setting(Group.SEARCH, "Seed of splits, sampler and trials", "N")
 ]
@@ -273,13 +240,13 @@ class SearchConfig(Strict):
 
     @property
     def gpus(self) -> float:
-        """GPUs a trial, once it is known: `auto` asks for some, measured when Ray runs."""
+        """GPUs per trial. `auto` must have been replaced by the share that was measured when Ray started."""
         assert self.gpus_per_trial != "auto", "not measured yet"
         return self.gpus_per_trial
 
     @property
     def run_name(self) -> str:
-        """The run folder's name: given, or made of the space and the data, so that it is found again."""
+        """The run folder's name: given, or made of space and data, so that the same search finds it again."""
         if self.name is not None:
             return self.name
         source = Path(self.data.source)
@@ -305,7 +272,7 @@ class SearchConfig(Strict):
 
     @property
     def trial_budget(self) -> int | None:
-        """Finished trials to stop at; none when only the time is limited."""
+        """Finished trials to stop at; None when only the time is limited."""
         if self.trials is None and self.time_budget is None:
             return DEFAULT_TRIALS
         return self.trials
@@ -317,16 +284,13 @@ class SearchConfig(Strict):
         return self.time_budget is not None and seconds >= self.time_budget
 
 
-# What `run.yaml` records beside the settings; ignored when it is read back as settings.
+# Keys of `run.yaml` that are no settings; ignored when it is read back as settings.
 RECORDED = ("versions", "fingerprint", "created")
 _BUDGETS = ("trials", "time_budget")
 
 
 def make_config(
-    settings: Mapping[str, Any],
-    *,
-    config_file: Path | None = None,
-    names: Names = "keywords",
+    settings: Mapping[str, Any], *, config_file: Path | None = None, names: Names = "keywords"
 ) -> SearchConfig:
     """The search that is asked for: `settings` win over `config_file`.
 

@@ -1,7 +1,8 @@
-"""Durations as people write them, `90s` or `1h30m`, as seconds."""
+"""Amounts as people write them, as numbers: durations such as `1h30m`, and shares of GPUs."""
 
+import math
 import re
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, PlainSerializer
 
@@ -41,4 +42,30 @@ Duration = Annotated[
     float,
     BeforeValidator(parse_duration, json_schema_input_type=str | float),
     PlainSerializer(_exact_duration),
+]
+
+
+def parse_gpus(given: object) -> float | Literal["auto"]:
+    """GPUs a trial: any share of one, a whole number above, or `auto`.
+
+    Raises:
+        ValueError: something else.
+    """
+    if given == "auto":
+        return "auto"
+    try:
+        gpus = float(given)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        raise ValueError(f"must be a number or auto, got {given!r}") from None
+    if not math.isfinite(gpus):
+        raise ValueError(f"must be a finite number, got {gpus}")
+    if gpus < 0 or 0 < gpus < 0.001:
+        raise ValueError(f"must be 0, or 0.001 or more, got {gpus:g}")
+    if gpus > 1 and gpus != int(gpus):
+        raise ValueError(f"must be a whole number above 1, got {gpus:g}; write {int(gpus)}")
+    return gpus
+
+
+GpusPerTrial = Annotated[
+    float | Literal["auto"], BeforeValidator(parse_gpus, json_schema_input_type=float | str)
 ]
