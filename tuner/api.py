@@ -16,7 +16,7 @@ from tuner.settings.space import SearchSpace
 if TYPE_CHECKING:
     import pandas as pd
 
-    from tuner.execution.outcome import SearchOutcome
+    from tuner.execution.plan import SearchOutcome
     from tuner.export.classifier import Classifier
     from tuner.finalists.testing import Opening
     from tuner.run.events import SearchListener
@@ -219,7 +219,7 @@ def run_to_end(begin: "Callable[[SearchListener], SearchOutcome]", *, progress: 
         KeyboardInterrupt: interrupted; finished trials are kept.
     """
     from tuner.execution.interrupts import Interrupted, StopRequested
-    from tuner.execution.outcome import EndReason
+    from tuner.execution.plan import EndReason
     from tuner.run.events import SilentListener
 
     try:

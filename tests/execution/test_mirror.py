@@ -14,7 +14,8 @@ from tuner.data import load_dataset
 from tuner.errors import RunFolderError, SearchError
 from tuner.execution import mirror as mirror_module
 from tuner.execution.mirror import LEASE, NoMirror, StorageMirror, mirror_of
-from tuner.execution.search import EndReason, run_search
+from tuner.execution.plan import EndReason
+from tuner.execution.search import run_search
 from tuner.finalists.confirmation import run_confirmation
 from tuner.finalists.ranking import read_finalists
 from tuner.finalists.request import Request, confirmation_config

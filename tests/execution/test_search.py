@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from support.searches import Events, make, toy_space
 
-from tuner.execution.outcome import EndReason
+from tuner.execution.plan import EndReason
 from tuner.execution.search import run_search
 from tuner.run.events import EventKind
 from tuner.run.status import TrialStatus

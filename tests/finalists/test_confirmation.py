@@ -16,7 +16,8 @@ from support.searches import TUNER
 
 from tuner.data import Split, load_dataset
 from tuner.errors import RunFolderError, UsageError
-from tuner.execution.search import EndReason, run_search
+from tuner.execution.plan import EndReason
+from tuner.execution.search import run_search
 from tuner.faults import VARIABLE
 from tuner.finalists.confirmation import run_confirmation, wanted_trials
 from tuner.finalists.ranking import Finalist, better_since, read_finalists

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from support.studies import open_study, run_trial
 
-from tuner.execution.search import EndReason, SearchOutcome
+from tuner.execution.plan import EndReason, SearchOutcome
 from tuner.run import Run
 from tuner.run.status import TrialStatus
 from tuner.search.study import SearchStudy, create_or_open_study

@@ -1,4 +1,4 @@
-"""A study whose trials are copied to sinks."""
+"""A study whose trials are copied to exporters."""
 
 from pathlib import Path
 

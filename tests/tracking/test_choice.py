@@ -1,4 +1,4 @@
-"""Which sinks a search gets, and which it is refused."""
+"""Which exporters a search gets, and which it is refused."""
 
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from tuner.settings.config import SearchConfig, make_config
 from tuner.settings.places import tracking_uri
 from tuner.settings.space import SearchSpace
 from tuner.settings.yaml_files import read_yaml
-from tuner.tracking.choice import check_sinks, make_sinks
+from tuner.tracking.choice import check_exporters, make_exporters
 
 
 @pytest.fixture
@@ -27,16 +27,16 @@ def asked(space: SearchSpace, tmp_path: Path) -> Any:
 
 def test_there_are_none_unless_asked_for(asked: Any) -> None:
     config = asked()
-    check_sinks(config)
-    assert make_sinks(config, RunFolder(config.folder)) == []
+    check_exporters(config)
+    assert make_exporters(config, RunFolder(config.folder)) == []
 
 
 def test_both_may_be_asked_for(asked: Any, tmp_path: Path) -> None:
     config = asked(tensorboard=True, mlflow=str(tmp_path / "trials.db"))
-    check_sinks(config)
+    check_exporters(config)
     folder = RunFolder(config.folder)
     open_study(folder.journal, config.space)
-    names = [sink.name for sink in make_sinks(config, folder)]
+    names = [exporter.name for exporter in make_exporters(config, folder)]
     assert names == ["TensorBoard", f"MLflow (sqlite:///{tmp_path}/trials.db)"]
     assert not folder.tensorboard.exists()
 
@@ -76,7 +76,7 @@ def test_another_place_is_refused(asked: Any, place: str, message: str) -> None:
 def test_a_file_in_no_folder_is_refused(asked: Any, tmp_path: Path) -> None:
     config = asked(mlflow=str(tmp_path / "no" / "x.db"))
     with pytest.raises(ConfigError, match=f"^mlflow: {tmp_path}/no: no such folder; make it first"):
-        check_sinks(config)
+        check_exporters(config)
 
 
 def test_mlflow_is_refused_without_its_package_with_what_to_install(
@@ -85,14 +85,14 @@ def test_mlflow_is_refused_without_its_package_with_what_to_install(
     monkeypatch.setattr(extras, "find_spec", lambda module: None)
     message = '^mlflow: needs mlflow, which is not installed; .*"sequence-tuner\\[mlflow\\]"$'
     with pytest.raises(ConfigError, match=message):
-        check_sinks(asked(mlflow="x.db"))
+        check_exporters(asked(mlflow="x.db"))
 
 
 def test_event_files_need_no_package_that_is_not_installed(
     asked: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(extras, "find_spec", lambda module: None)
-    check_sinks(asked(tensorboard=True))
+    check_exporters(asked(tensorboard=True))
 
 
 def test_the_run_file_asks_for_them_again(asked: Any) -> None:

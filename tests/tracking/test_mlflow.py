@@ -11,7 +11,7 @@ from support.studies import FACTS, metrics, run_trial
 from tuner.run.records import StudyReader
 from tuner.run.status import TrialStatus
 from tuner.search.study import SearchStudy
-from tuner.tracking.mlflow import MlflowSink
+from tuner.tracking.mlflow import MlflowExporter
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # MLflow's own, about its dependencies
 
@@ -23,50 +23,52 @@ def uri(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 @pytest.fixture
-def sink(uri: str, request: pytest.FixtureRequest) -> Iterator[MlflowSink]:
-    sink = MlflowSink(uri, run_name=request.node.name, study_id="one")
-    sink.open()
-    yield sink
-    sink.close()
+def exporter(uri: str, request: pytest.FixtureRequest) -> Iterator[MlflowExporter]:
+    exporter = MlflowExporter(uri, run_name=request.node.name, study_id="one")
+    exporter.open()
+    yield exporter
+    exporter.close()
 
 
-def write_all(sink: MlflowSink, study: SearchStudy) -> None:
+def write_all(exporter: MlflowExporter, study: SearchStudy) -> None:
     for record in StudyReader(study.study).records():
-        sink.write(record)
+        exporter.write(record)
 
 
-def runs(sink: MlflowSink) -> list[Any]:
+def runs(exporter: MlflowExporter) -> list[Any]:
     """All of the experiment, by trial."""
-    client = MlflowClient(sink._uri)
-    experiment = client.get_experiment_by_name(sink._run_name)
+    client = MlflowClient(exporter._uri)
+    experiment = client.get_experiment_by_name(exporter._run_name)
     found = client.search_runs([experiment.experiment_id])
     return sorted(found, key=lambda run: int(run.data.tags["tuner.trial"]))
 
 
-def history(sink: MlflowSink, run: Any, metric: str = "val_accuracy") -> list[tuple[int, float]]:
-    found = MlflowClient(sink._uri).get_metric_history(run.info.run_id, metric)
+def history(
+    exporter: MlflowExporter, run: Any, metric: str = "val_accuracy"
+) -> list[tuple[int, float]]:
+    found = MlflowClient(exporter._uri).get_metric_history(run.info.run_id, metric)
     return sorted((each.step, each.value) for each in found)
 
 
 def test_a_trial_is_a_run_with_parameters_metrics_and_tags(
-    sink: MlflowSink, study: SearchStudy
+    exporter: MlflowExporter, study: SearchStudy
 ) -> None:
     run_trial(study, 0.7, 0.9, 0.8)
-    write_all(sink, study)
-    (run,) = runs(sink)
+    write_all(exporter, study)
+    (run,) = runs(exporter)
     assert (run.info.run_name, run.info.status) == ("trial 0", "FINISHED")
     assert run.data.params == {
         "architecture": "lstm",
         "learning_rate": "0.001",
         "lstm_units": "32",
     }
-    assert history(sink, run) == [(1, 0.7), (2, 0.9), (3, 0.8)]
-    assert history(sink, run, "score") == [(2, 0.9)]
+    assert history(exporter, run) == [(1, 0.7), (2, 0.9), (3, 0.8)]
+    assert history(exporter, run, "score") == [(2, 0.9)]
     tags = {name: value for name, value in run.data.tags.items() if name.startswith("tuner.")}
     assert tags == {
         "tuner.study": "one",
         "tuner.trial": "0",
-        "tuner.run": sink._run_name,
+        "tuner.run": exporter._run_name,
         "tuner.status": "complete",
         "tuner.baseline": "True",
         "tuner.seed": "7",
@@ -78,7 +80,7 @@ def test_a_trial_is_a_run_with_parameters_metrics_and_tags(
 
 
 @pytest.mark.parametrize(
-    ("status", "told"),
+    ("status", "written"),
     [
         (TrialStatus.PRUNED, "KILLED"),
         (TrialStatus.DIVERGED, "FAILED"),
@@ -86,69 +88,69 @@ def test_a_trial_is_a_run_with_parameters_metrics_and_tags(
     ],
 )
 def test_how_a_trial_ended_is_the_runs_status(
-    sink: MlflowSink, study: SearchStudy, status: TrialStatus, told: str
+    exporter: MlflowExporter, study: SearchStudy, status: TrialStatus, written: str
 ) -> None:
     run_trial(study, 0.7, math.nan, status=status)
-    write_all(sink, study)
-    (run,) = runs(sink)
-    assert (run.info.status, run.data.tags["tuner.status"]) == (told, str(status))
+    write_all(exporter, study)
+    (run,) = runs(exporter)
+    assert (run.info.status, run.data.tags["tuner.status"]) == (written, str(status))
 
 
-def test_a_trial_that_runs_is_seen_as_it_goes(sink: MlflowSink, study: SearchStudy) -> None:
+def test_a_trial_that_runs_is_seen_as_it_goes(exporter: MlflowExporter, study: SearchStudy) -> None:
     trial = study.ask()
     study.space.suggest(trial)
-    write_all(sink, study)
-    assert runs(sink)[0].info.status == "RUNNING"
+    write_all(exporter, study)
+    assert runs(exporter)[0].info.status == "RUNNING"
     study.record_facts(trial, FACTS)
     for epoch in (1, 2):
         study.report(trial, epoch, metrics(epoch / 10))
-        write_all(sink, study)
-        write_all(sink, study)
-    (run,) = runs(sink)
+        write_all(exporter, study)
+        write_all(exporter, study)
+    (run,) = runs(exporter)
     assert (run.info.status, run.data.tags["tuner.status"]) == ("RUNNING", "running")
     assert run.data.tags["tuner.host"] == "h"
-    assert history(sink, run) == [(1, 0.1), (2, 0.2)]
+    assert history(exporter, run) == [(1, 0.1), (2, 0.2)]
 
 
-def test_another_sitting_logs_what_is_missing_and_doubles_nothing(
-    sink: MlflowSink, study: SearchStudy
+def test_another_session_logs_what_is_missing_and_doubles_nothing(
+    exporter: MlflowExporter, study: SearchStudy
 ) -> None:
     run_trial(study, 0.7)
-    cut_off = study.ask()
-    study.space.suggest(cut_off)
-    study.report(cut_off, 1, metrics(0.5))
-    write_all(sink, study)
-    study.report(cut_off, 2, metrics(0.6))
+    interrupted = study.ask()
+    study.space.suggest(interrupted)
+    study.report(interrupted, 1, metrics(0.5))
+    write_all(exporter, study)
+    study.report(interrupted, 2, metrics(0.6))
     study.requeue_interrupted_trials()
     run_trial(study, 0.8)
     for _ in range(2):
-        again = MlflowSink(sink._uri, run_name=sink._run_name, study_id="one")
+        again = MlflowExporter(exporter._uri, run_name=exporter._run_name, study_id="one")
         again.open()
         write_all(again, study)
-    found = runs(sink)
+    found = runs(exporter)
     assert [run.data.tags["tuner.trial"] for run in found] == ["0", "1", "2"]
     assert [run.info.status for run in found] == ["FINISHED", "KILLED", "FINISHED"]
-    assert history(sink, found[1]) == [(1, 0.5), (2, 0.6)]
+    assert history(exporter, found[1]) == [(1, 0.5), (2, 0.6)]
 
 
 def test_another_study_of_the_same_name_has_runs_of_its_own(
-    sink: MlflowSink, study: SearchStudy
+    exporter: MlflowExporter, study: SearchStudy
 ) -> None:
     run_trial(study, 0.7)
-    write_all(sink, study)
-    other = MlflowSink(sink._uri, run_name=sink._run_name, study_id="two")
+    write_all(exporter, study)
+    other = MlflowExporter(exporter._uri, run_name=exporter._run_name, study_id="two")
     other.open()
     write_all(other, study)
-    assert [run.data.tags["tuner.study"] for run in runs(sink)] in (
+    assert [run.data.tags["tuner.study"] for run in runs(exporter)] in (
         ["one", "two"],
         ["two", "one"],
     )
 
 
 def test_trials_with_many_epochs_are_logged_in_batches(
-    sink: MlflowSink, study: SearchStudy
+    exporter: MlflowExporter, study: SearchStudy
 ) -> None:
     run_trial(study, *(epoch / 1000 for epoch in range(1, 201)))  # 1,200 metrics
-    write_all(sink, study)
-    (run,) = runs(sink)
-    assert len(history(sink, run)) == 200
+    write_all(exporter, study)
+    (run,) = runs(exporter)
+    assert len(history(exporter, run)) == 200

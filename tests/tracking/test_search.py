@@ -1,4 +1,4 @@
-"""Whole searches through a real Ray Tune, with sinks."""
+"""Whole searches through a real Ray Tune, with exporters."""
 
 from collections import Counter
 from pathlib import Path
@@ -9,7 +9,8 @@ from mlflow.tracking import MlflowClient
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from tuner.errors import ConfigError
-from tuner.execution.search import EndReason, run_search
+from tuner.execution.plan import EndReason
+from tuner.execution.search import run_search
 from tuner.run.events import Event, EventKind, SearchState
 from tuner.run.folder import RunFolder
 from tuner.settings.config import make_config
@@ -19,7 +20,7 @@ pytestmark = [pytest.mark.ray, pytest.mark.filterwarnings("ignore")]  # MLflow's
 
 
 class Notes:
-    """Remembers what a person was told beside the search's events."""
+    """Remembers the notes among the search's events."""
 
     def __init__(self) -> None:
         self.notes: list[str | None] = []
@@ -68,7 +69,7 @@ def test_every_trial_is_logged_once_whenever_that_was_asked_for(
     assert notes.notes == []
 
 
-def test_a_server_that_is_down_is_told_once_and_stops_nothing(
+def test_a_server_that_is_down_is_reported_once_and_stops_nothing(
     shared_ray: None, settings: dict[str, Any]
 ) -> None:
     notes = Notes()
@@ -76,14 +77,14 @@ def test_a_server_that_is_down_is_told_once_and_stops_nothing(
     outcome = run_search(asked, notes)
     assert outcome.reason is EndReason.BUDGET_USED
     assert len(outcome.run.leaderboard()) == 4
-    told, missing = notes.notes
-    assert told is not None
-    assert told.startswith("MLflow (http://127.0.0.1:9) cannot be written: ")
+    failed, missing = notes.notes
+    assert failed is not None
+    assert failed.startswith("MLflow (http://127.0.0.1:9) cannot be written: ")
     assert missing is not None
     assert missing.startswith("not everything is in MLflow (http://127.0.0.1:9); the same")
 
 
-def test_a_sink_that_cannot_be_is_refused_before_anything_starts(
+def test_an_exporter_that_cannot_be_is_refused_before_anything_starts(
     settings: dict[str, Any], tmp_path: Path
 ) -> None:
     config = make_config({**settings, "mlflow": str(tmp_path / "no" / "m.db")})

@@ -16,7 +16,7 @@ from tuner.run.records import StudyReader
 from tuner.run.status import TrialStatus
 from tuner.search.study import SearchStudy
 from tuner.settings.space import SearchSpace
-from tuner.tracking.tensorboard import WRITTEN, TensorboardSink
+from tuner.tracking.tensorboard import WRITTEN, TensorboardExporter
 
 
 @pytest.fixture
@@ -25,16 +25,16 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def sink(folder: Path) -> Iterator[TensorboardSink]:
-    sink = TensorboardSink(folder)
-    sink.open()
-    yield sink
-    sink.close()
+def exporter(folder: Path) -> Iterator[TensorboardExporter]:
+    exporter = TensorboardExporter(folder)
+    exporter.open()
+    yield exporter
+    exporter.close()
 
 
-def write_all(sink: TensorboardSink, study: SearchStudy) -> None:
+def write_all(exporter: TensorboardExporter, study: SearchStudy) -> None:
     for record in StudyReader(study.study).records():
-        sink.write(record)
+        exporter.write(record)
 
 
 def read(folder: Path, number: int) -> EventAccumulator:
@@ -56,10 +56,10 @@ def hparams(folder: Path, number: int, tag: str) -> Any:
 
 
 def test_a_trial_has_its_epochs_as_scalars(
-    sink: TensorboardSink, study: SearchStudy, folder: Path
+    exporter: TensorboardExporter, study: SearchStudy, folder: Path
 ) -> None:
     run_trial(study, 0.7, 0.9, 0.8)
-    write_all(sink, study)
+    write_all(exporter, study)
     assert scalars(folder, 0) == [(1, 0.7), (2, 0.9), (3, 0.8)]
     assert scalars(folder, 0, "score") == [(2, 0.9)]
     assert set(read(folder, 0).Tags()["scalars"]) == {*metrics(0.0), "score"}
@@ -71,45 +71,49 @@ def test_a_trial_has_its_epochs_as_scalars(
 
 
 @pytest.mark.parametrize(
-    ("status", "told"),
+    ("status", "written"),
     [(TrialStatus.PRUNED, STATUS_SUCCESS), (TrialStatus.DIVERGED, STATUS_FAILURE)],
 )
 def test_a_trial_has_its_parameters_and_its_end_for_the_hparams_page(
-    sink: TensorboardSink, study: SearchStudy, folder: Path, status: TrialStatus, told: int
+    exporter: TensorboardExporter,
+    study: SearchStudy,
+    folder: Path,
+    status: TrialStatus,
+    written: int,
 ) -> None:
     run_trial(study, 0.7, status=status)
-    write_all(sink, study)
+    write_all(exporter, study)
     end_tag = metadata.SESSION_END_INFO_TAG
     start = hparams(folder, 0, metadata.SESSION_START_INFO_TAG)
     assert start.hparams["architecture"].string_value == "lstm"
     assert start.hparams["lstm_units"].number_value == 32
     assert 0 < start.start_time_secs <= hparams(folder, 0, end_tag).end_time_secs
-    assert hparams(folder, 0, end_tag).status == told
+    assert hparams(folder, 0, end_tag).status == written
 
 
 def test_a_trial_that_runs_is_seen_as_it_goes(
-    sink: TensorboardSink, study: SearchStudy, folder: Path
+    exporter: TensorboardExporter, study: SearchStudy, folder: Path
 ) -> None:
     trial = study.ask()
     study.space.suggest(trial)
-    write_all(sink, study)
+    write_all(exporter, study)
     for epoch in (1, 2):
         study.report(trial, epoch, metrics(epoch / 10))
-        write_all(sink, study)
-        write_all(sink, study)
+        write_all(exporter, study)
+        write_all(exporter, study)
         assert [step for step, _ in scalars(folder, 0)] == list(range(1, epoch + 1))
     assert "score" not in read(folder, 0).Tags()["scalars"]
 
 
-def test_another_sitting_writes_what_is_missing_once(
-    sink: TensorboardSink, study: SearchStudy, folder: Path
+def test_another_session_writes_what_is_missing_once(
+    exporter: TensorboardExporter, study: SearchStudy, folder: Path
 ) -> None:
     run_trial(study, 0.7)
-    cut_off = study.ask()
-    study.space.suggest(cut_off)
-    study.report(cut_off, 1, metrics(0.5))
-    write_all(sink, study)
-    sink.close()
+    interrupted = study.ask()
+    study.space.suggest(interrupted)
+    study.report(interrupted, 1, metrics(0.5))
+    write_all(exporter, study)
+    exporter.close()
     whole = next((folder / "trial-0").iterdir())
     before = whole.stat().st_mtime_ns
     with open(next((folder / "trial-1").iterdir()), "ab") as torn:
@@ -117,9 +121,9 @@ def test_another_sitting_writes_what_is_missing_once(
     written = (folder / WRITTEN).read_text()
     assert written.startswith("0 2")  # the trial and its start
     (folder / WRITTEN).write_text(f"{written}1")  # and half a line
-    study.report(cut_off, 2, metrics(0.6))
+    study.report(interrupted, 2, metrics(0.6))
     study.requeue_interrupted_trials()
-    again = TensorboardSink(folder)
+    again = TensorboardExporter(folder)
     again.open()
     write_all(again, study)
     assert scalars(folder, 1) == [(1, 0.5), (2, 0.6)]
@@ -130,32 +134,36 @@ def test_another_sitting_writes_what_is_missing_once(
 
 
 def test_a_trial_that_failed_before_its_first_epoch_is_there(
-    sink: TensorboardSink, study: SearchStudy, folder: Path
+    exporter: TensorboardExporter, study: SearchStudy, folder: Path
 ) -> None:
     trial = study.ask()
     study.space.suggest(trial)
     study.record_facts(trial, FACTS)
     study.finish(trial, TrialStatus.FAILED, "why")
-    write_all(sink, study)
+    write_all(exporter, study)
     assert hparams(folder, 0, metadata.SESSION_END_INFO_TAG).status == STATUS_FAILURE
 
 
 def test_a_study_that_was_begun_anew_takes_the_place_of_the_old_one(
-    sink: TensorboardSink, study: SearchStudy, folder: Path, space: SearchSpace, tmp_path: Path
+    exporter: TensorboardExporter,
+    study: SearchStudy,
+    folder: Path,
+    space: SearchSpace,
+    tmp_path: Path,
 ) -> None:
     run_trial(study, 0.7)
-    write_all(sink, study)
-    sink.close()
+    write_all(exporter, study)
+    exporter.close()
     other = open_study(tmp_path / "anew" / "study.journal", space)
     run_trial(other, 0.4)
-    again = TensorboardSink(folder)
+    again = TensorboardExporter(folder)
     again.open()
     write_all(again, other)
     assert scalars(folder, 0) == [(1, 0.4)]
 
 
 def test_a_disk_that_is_full_is_the_exporters_failure(
-    sink: TensorboardSink, study: SearchStudy, monkeypatch: pytest.MonkeyPatch
+    exporter: TensorboardExporter, study: SearchStudy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(handle: int) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
@@ -163,4 +171,4 @@ def test_a_disk_that_is_full_is_the_exporters_failure(
     run_trial(study, 0.7)
     monkeypatch.setattr(os, "fsync", fail)
     with pytest.raises(OSError, match="No space left"):
-        write_all(sink, study)
+        write_all(exporter, study)

@@ -84,14 +84,14 @@ class Cluster:
 
 @contextmanager
 def ray_cluster(
-    config: SearchConfig, flag: InterruptFlag, *, last_words: Callable[[str], None]
+    config: SearchConfig, flag: InterruptFlag, *, notify: Callable[[str], None]
 ) -> Iterator[Cluster]:
     """Ray for as long as the search needs it; a Ray that the caller started already is used and left running.
 
     Args:
         config: which Ray, and what its processes are for.
         flag: what signals are kept for while Ray starts.
-        last_words: says a line to the person when Ray is about to end this process.
+        notify: prints a line for the person when Ray is about to end this process.
 
     Raises:
         ConfigError: the cluster cannot be reached, or this machine has too few CPUs for one trial.
@@ -122,7 +122,7 @@ def ray_cluster(
                     elif config.address is not None:
                         _join(ray, config.address)
                 cluster = Cluster(ray, scratch, is_ours)
-                with _watched(cluster, last_words):
+                with _watched(cluster, notify):
                     yield cluster
             finally:
                 if not was_running and ray.is_initialized():
@@ -135,7 +135,7 @@ def ray_cluster(
 
 
 @contextmanager
-def _watched(cluster: Cluster, last_words: Callable[[str], None]) -> Iterator[None]:
+def _watched(cluster: Cluster, notify: Callable[[str], None]) -> Iterator[None]:
     """Ends this process with a word where Ray's death has left its main thread waiting for Ray.
 
     `Heartbeat` looks as well, and ends the search in good order. But without its GCS, calls of Ray's do not return,
@@ -149,7 +149,7 @@ def _watched(cluster: Cluster, last_words: Callable[[str], None]) -> Iterator[No
                 cluster.check_alive()
             except SearchError as error:
                 if not is_over.wait(_GRACE_S):
-                    last_words(f"tuner: {error}")
+                    notify(f"tuner: {error}")
                     os._exit(1)
 
     if cluster.is_ours:

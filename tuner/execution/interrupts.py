@@ -14,7 +14,7 @@ from types import FrameType
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
-def _heard() -> tuple[signal.Signals, ...]:
+def _caught() -> tuple[signal.Signals, ...]:
     """All of them, but for SIGHUP where it is ignored: `nohup` asks for that."""
     is_nohup = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
     return tuple(each for each in _SIGNALS if each is not signal.SIGHUP or not is_nohup)
@@ -55,12 +55,12 @@ class InterruptFlag:
             raise StopRequested
 
     @contextmanager
-    def listening(self) -> Iterator[None]:
+    def catching(self) -> Iterator[None]:
         """Takes SIGINT, SIGTERM and SIGHUP for the time being (in the main thread; elsewhere Python allows it not)."""
         if threading.current_thread() is not threading.main_thread():
             yield
             return
-        previous = {number: signal.signal(number, self._note) for number in _heard()}
+        previous = {number: signal.signal(number, self._note) for number in _caught()}
         try:
             yield
         finally:
@@ -80,7 +80,7 @@ class InterruptFlag:
         try:
             yield
         finally:
-            for number in _heard():
+            for number in _caught():
                 signal.signal(number, self._note)
             signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
 

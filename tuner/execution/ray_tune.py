@@ -15,7 +15,7 @@ from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
 from tuner.execution.cluster import Cluster
-from tuner.execution.deaths import Inquest
+from tuner.execution.diagnosis import Diagnostician
 from tuner.execution.interrupts import InterruptFlag, TimeIsUp
 from tuner.execution.mirror import Mirror
 from tuner.execution.ray_internals import (
@@ -106,20 +106,22 @@ class StudySearcher(_Adapter, Searcher):  # type: ignore[misc]
 class StudyScheduler(_Adapter, FIFOScheduler):  # type: ignore[misc]
     """Result = report to the study, which says whether to stop."""
 
-    def __init__(self, session: SearchSession, inquest: Inquest) -> None:
+    def __init__(self, session: SearchSession, diagnostician: Diagnostician) -> None:
         super().__init__()
         self._session = session
-        self._inquest = inquest
+        self._diagnostician = diagnostician
 
     def on_trial_error(self, tune_controller: object, trial: Trial) -> None:
         """The trial's process died: the trial runs again, unless it took more memory than there is."""
         with self._keeping_errors():
             number = trial.config["number"]
-            death = self._inquest.why(error_text(trial))
-            if death.is_out_of_memory:
-                self._session.end_trial(number, TrialStatus.OUT_OF_MEMORY, death.reason)
+            diagnosis = self._diagnostician.diagnose(error_text(trial))
+            if diagnosis.is_out_of_memory:
+                self._session.end_trial(number, TrialStatus.OUT_OF_MEMORY, diagnosis.reason)
             else:
-                self._session.lose_trial(number, death.reason, is_charged=not death.is_the_nodes)
+                self._session.lose_trial(
+                    number, diagnosis.reason, is_charged=not diagnosis.is_node_failure
+                )
 
     def on_trial_result(self, tune_controller: object, trial: Trial, result: dict[str, Any]) -> str:
         """Notes the epoch; STOP when the pruner says so."""
@@ -141,13 +143,13 @@ class Heartbeat(_Adapter, tune.Callback):  # type: ignore[misc]
         self,
         session: SearchSession,
         cluster: Cluster,
-        inquest: Inquest,
+        diagnostician: Diagnostician,
         flag: InterruptFlag,
         files: RunFiles,
         mirror: Mirror,
     ) -> None:
         self._session = session
-        self._inquest = inquest
+        self._diagnostician = diagnostician
         self._cluster = cluster
         self._flag = flag
         self._files = files
@@ -169,7 +171,7 @@ class Heartbeat(_Adapter, tune.Callback):  # type: ignore[misc]
         if self._session.callback_error is not None:
             raise self._session.callback_error
         self._flag.check()
-        self._inquest.watch()
+        self._diagnostician.watch()
         if self._session.is_out_of_time:
             raise TimeIsUp
         for number in self._session.newly_hanging():

@@ -1,4 +1,7 @@
-"""One sitting of a search, or of the confirmation of its finalists: claim the run folder, start Ray, run the trials."""
+"""One session of a plan: claims the run folder, starts Ray, runs the trials, leaves everything in order.
+
+The same for a search and for the confirmation of its finalists, which differ in their plans only.
+"""
 
 import errno
 import hashlib
@@ -6,24 +9,21 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
 
 from tuner.data import Dataset
 from tuner.errors import ConfigError, JournalTorn, SearchError
 from tuner.execution.capacity import Capacity
 from tuner.execution.cluster import Cluster, ray_cluster
-from tuner.execution.deaths import Inquest
+from tuner.execution.diagnosis import Diagnostician
 from tuner.execution.gpus import with_measured_share
 from tuner.execution.interrupts import Interrupted, InterruptFlag, StopRequested, TimeIsUp
 from tuner.execution.mirror import Mirror, mirror_of
-from tuner.execution.outcome import EndReason, SearchOutcome
+from tuner.execution.plan import EndReason, Plan, SearchOutcome
 from tuner.execution.ray_internals import waiting_workers_taken
 from tuner.execution.run_files import RunFiles
 from tuner.faults import KillPoint, kill_point
 from tuner.output import output_to
-from tuner.run import Run
 from tuner.run.events import Event, EventKind, SearchListener, SearchState
-from tuner.run.folder import RunFolder
 from tuner.run.lock import claimed
 from tuner.run.records import StudyReader
 from tuner.run.sessions import SessionEnd
@@ -34,65 +34,12 @@ from tuner.settings.hyperparameters import is_custom
 from tuner.settings.places import absolute
 from tuner.storage import Storage
 from tuner.text import one_line
-from tuner.tracking.background import Feeds
-from tuner.tracking.choice import make_sinks
+from tuner.tracking.background import Tracking
+from tuner.tracking.choice import make_exporters
 from tuner.training.custom import check_importable, make_current_folder_importable
 
-if TYPE_CHECKING:
-    from tuner.execution.trainable import Task
-
-
-_SINKS_S = 60.0  # for the next trial that they have not got by the end
-_HURRIED_SINKS_S = 5.0
-
-
-class Plan(Protocol):
-    """What is to be run in a run folder."""
-
-    @property
-    def config(self) -> SearchConfig:
-        """Budget and resources."""
-
-    @property
-    def folder(self) -> RunFolder:
-        """Where it is written down."""
-
-    @property
-    def dataset(self) -> Dataset:
-        """What is learned from."""
-
-    @property
-    def run(self) -> Run:
-        """The run that is read from there; there is one as soon as there is a study."""
-
-    def check(self) -> None:
-        """Refuses what does not belong to this run folder.
-
-        Raises:
-            UsageError: in one line, why.
-        """
-
-    def is_done(self) -> bool:
-        """Whether nothing is left to do, so that Ray need not start; then the files are brought up to date."""
-
-    def open(self, workers: int) -> SearchStudy:
-        """The study, ready to ask; what is asked is written down before."""
-
-    def task(self, config: SearchConfig) -> "Task":
-        """What every trial shares; `config` is the plan's, with figures in the place of `auto`."""
-
-    def files(self, study: SearchStudy) -> RunFiles:
-        """The files that follow `study`."""
-
-
-@dataclass(frozen=True)
-class _Sitting:
-    """What one call of `run_plan` works with."""
-
-    plan: Plan
-    mirror: Mirror
-    listener: SearchListener
-    flag: InterruptFlag
+_EXPORT_S = 60.0  # for the next trial that exporters lack at the end
+_HURRIED_EXPORT_S = 5.0
 
 
 def run_plan(plan: Plan, listener: SearchListener) -> SearchOutcome:
@@ -107,16 +54,18 @@ def run_plan(plan: Plan, listener: SearchListener) -> SearchOutcome:
     folder = plan.folder
     plan.check()
     flag = InterruptFlag(folder.stop_request)
-    checkpoints_of(plan.config, plan.dataset)  # before Ray starts: can it be reached?
+    checkpoints_of(
+        plan.config, plan.dataset
+    )  # refuses storage that cannot be reached before Ray starts
     mirror = mirror_of(plan.config, folder, flag.check)
     try:
-        with flag.listening(), claimed(folder), output_to(folder.logs / "driver.log") as say:
+        with flag.catching(), claimed(folder), output_to(folder.logs / "driver.log") as notify:
             kill_point(KillPoint.FOLDER_CLAIMED)
             _refuse_unknown_architectures(plan.config)
             mirror.take_up()
             plan.check()
             with mirror.holding():
-                return _run(_Sitting(plan, mirror, listener, flag), say)
+                return _Session(plan, mirror, listener, flag, notify).run()
     except BrokenPipeError:  # whoever read the events has gone: no fault of a file's
         raise
     except OSError as cause:  # most often a full disk
@@ -128,73 +77,8 @@ def run_plan(plan: Plan, listener: SearchListener) -> SearchOutcome:
         ) from cause
 
 
-def _refuse_unknown_architectures(config: SearchConfig) -> None:
-    for architecture in config.space.architectures:
-        if is_custom(architecture):
-            check_importable(architecture)
-
-
-def _run(sitting: _Sitting, say: Callable[[str], None]) -> SearchOutcome:
-    plan = sitting.plan
-    if plan.is_done():
-        if sinks := make_sinks(plan.config, plan.folder):  # asked for, perhaps, after the search
-            feeds = Feeds(sinks, plan.run.reader)
-            with _feeding(feeds, say, sitting.flag.check):
-                pass
-        return SearchOutcome(plan.run, EndReason.BUDGET_WAS_USED)
-    sitting.flag.check()
-    with ray_cluster(plan.config, sitting.flag, last_words=say) as cluster:
-        kill_point(KillPoint.RAY_STARTED)
-        sitting.flag.check()
-        measured = with_measured_share(plan.config, cluster, plan.dataset)
-        capacity = cluster.capacity(measured)
-        study = plan.open(capacity())
-        kill_point(KillPoint.STUDY_OPENED)
-        return _run_on(cluster, sitting, measured, study, capacity)
-
-
-def _run_on(
-    cluster: Cluster,
-    sitting: _Sitting,
-    config: SearchConfig,
-    study: SearchStudy,
-    capacity: Capacity,
-) -> SearchOutcome:
-    """Runs the trials; `config` is the plan's, with figures in the place of `auto`."""
-    folder = sitting.plan.folder
-    files = sitting.plan.files(study)
-    feeds = Feeds(make_sinks(config, folder), StudyReader(study.study))
-    audience = _Audience(sitting.listener, files, feeds)
-    session = SearchSession(
-        study, config, workers=capacity, listener=audience, clock=time.monotonic
-    )
-    try:
-        with (
-            _feeding(feeds, lambda note: audience.note(note, session.state), sitting.flag.check),
-            _closing(session, files),
-        ):
-            _fit(cluster, sitting, config, session, files)
-        # Of an interrupted search they stay, to go on from.
-        _remove_checkpoints(config, sitting.plan.dataset)
-    except Interrupted as interrupted:
-        return SearchOutcome(sitting.plan.run, EndReason.INTERRUPTED, interrupted.signal_number)
-    except StopRequested:
-        return SearchOutcome(sitting.plan.run, EndReason.STOPPED)
-    except TimeIsUp:
-        return SearchOutcome(sitting.plan.run, EndReason.BUDGET_USED)
-    if session.repeated_failure is not None:
-        raise SearchError(
-            f"{folder.path}: every trial failed in the same way, so the search stopped: {session.repeated_failure}"
-        )
-    if session.last_failure is not None:
-        raise SearchError(
-            f"{folder.path}: every trial failed, the last one so: {session.last_failure}"
-        )
-    return SearchOutcome(sitting.plan.run, EndReason.BUDGET_USED)
-
-
 def checkpoints_of(config: SearchConfig, dataset: Dataset) -> Storage | None:
-    """Where this run's checkpoints lie, a folder that is nothing else's; None where there are none.
+    """The folder for this run's checkpoints, which holds nothing else; None where none are kept.
 
     Raises:
         ConfigError: it cannot be reached.
@@ -207,6 +91,125 @@ def checkpoints_of(config: SearchConfig, dataset: Dataset) -> Storage | None:
     return Storage(f"{place}/tuner-checkpoints/{config.run_name}-{digest}")
 
 
+def _refuse_unknown_architectures(config: SearchConfig) -> None:
+    for architecture in config.space.architectures:
+        if is_custom(architecture):
+            check_importable(architecture)
+
+
+@dataclass(frozen=True)
+class _Session:
+    """One session, from the claimed run folder to its outcome."""
+
+    plan: Plan
+    mirror: Mirror
+    listener: SearchListener
+    flag: InterruptFlag
+    notify: Callable[[str], None]  # prints a line for the person
+
+    def run(self) -> SearchOutcome:
+        """Starts Ray and runs the trials, unless there is nothing left to do."""
+        plan = self.plan
+        if plan.is_done():
+            self._export_after_the_end()
+            return self._outcome(EndReason.BUDGET_WAS_USED)
+        self.flag.check()
+        with ray_cluster(plan.config, self.flag, notify=self.notify) as cluster:
+            kill_point(KillPoint.RAY_STARTED)
+            self.flag.check()
+            config = with_measured_share(plan.config, cluster, plan.dataset)
+            capacity = cluster.capacity(config)
+            study = plan.open(capacity())
+            kill_point(KillPoint.STUDY_OPENED)
+            return self._run_on(cluster, config, study, capacity)
+
+    def _run_on(
+        self, cluster: Cluster, config: SearchConfig, study: SearchStudy, capacity: Capacity
+    ) -> SearchOutcome:
+        """Runs the trials; `config` is the plan's, with figures in place of `auto`."""
+        files = self.plan.files(study)
+        tracking = Tracking(make_exporters(config, self.plan.folder), StudyReader(study.study))
+        listener = _Listener(self.listener, files, tracking)
+        session = SearchSession(
+            study, config, workers=capacity, listener=listener, clock=time.monotonic
+        )
+        try:
+            with (
+                _exporting(
+                    tracking, lambda note: listener.note(note, session.state), self.flag.check
+                ),
+                _closing(session, files),
+            ):
+                self._fit(cluster, config, session, files)
+            # Those of an interrupted search stay, to go on from.
+            _remove_checkpoints(config, self.plan.dataset)
+        except Interrupted as interrupted:
+            return self._outcome(EndReason.INTERRUPTED, interrupted.signal_number)
+        except StopRequested:
+            return self._outcome(EndReason.STOPPED)
+        except TimeIsUp:
+            return self._outcome(EndReason.BUDGET_USED)
+        folder = self.plan.folder.path
+        if session.repeated_failure is not None:
+            raise SearchError(
+                f"{folder}: every trial failed in the same way, so the search stopped: {session.repeated_failure}"
+            )
+        if session.last_failure is not None:
+            raise SearchError(
+                f"{folder}: every trial failed, the last one so: {session.last_failure}"
+            )
+        return self._outcome(EndReason.BUDGET_USED)
+
+    def _fit(
+        self, cluster: Cluster, config: SearchConfig, session: SearchSession, files: RunFiles
+    ) -> None:
+        """Has Ray Tune run the session's trials."""
+        from ray import tune
+
+        from tuner.execution.ray_tune import Heartbeat, StudyScheduler, StudySearcher
+        from tuner.execution.trainable import TrialActor
+
+        diagnostician = Diagnostician(is_cluster=not cluster.is_ours)
+        heartbeat = Heartbeat(session, cluster, diagnostician, self.flag, files, self.mirror)
+        tuner = tune.Tuner(
+            tune.with_resources(
+                tune.with_parameters(TrialActor, task=self.plan.task(config)),
+                {"cpu": config.cpus_per_trial, "gpu": config.gpus},
+            ),
+            tune_config=tune.TuneConfig(
+                search_alg=StudySearcher(session),
+                scheduler=StudyScheduler(session, diagnostician),
+                num_samples=-1,
+                reuse_actors=True,
+                trial_name_creator=lambda trial: (
+                    f"trial-{trial.config.get('number', trial.trial_id)}"
+                ),
+                trial_dirname_creator=lambda trial: str(trial.trial_id),
+            ),
+            run_config=tune.RunConfig(
+                name="tune",
+                storage_path=str(cluster.scratch / "tune"),
+                verbose=0,
+                callbacks=[heartbeat],
+                checkpoint_config=tune.CheckpointConfig(
+                    checkpoint_frequency=0, checkpoint_at_end=False
+                ),
+            ),
+        )
+        with waiting_workers_taken() if cluster.is_ours else nullcontext():
+            tuner.fit()
+
+    def _export_after_the_end(self) -> None:
+        """Brings exporters up to date, which may be asked for after the search."""
+        if exporters := make_exporters(self.plan.config, self.plan.folder):
+            tracking = Tracking(exporters, self.plan.run.reader)
+            with _exporting(tracking, self.notify, self.flag.check):
+                pass
+
+    def _outcome(self, reason: EndReason, signal_number: int | None = None) -> SearchOutcome:
+        return SearchOutcome(self.plan.run, reason, signal_number)
+
+
 def _remove_checkpoints(config: SearchConfig, dataset: Dataset) -> None:
     with suppress(OSError, ConfigError):
         storage = checkpoints_of(config, dataset)
@@ -214,54 +217,12 @@ def _remove_checkpoints(config: SearchConfig, dataset: Dataset) -> None:
             storage.remove_all()
 
 
-def _fit(
-    cluster: Cluster,
-    sitting: _Sitting,
-    config: SearchConfig,
-    session: SearchSession,
-    files: RunFiles,
-) -> None:
-    """Has Ray Tune run the session's trials."""
-    from ray import tune
-
-    from tuner.execution.ray_tune import Heartbeat, StudyScheduler, StudySearcher
-    from tuner.execution.trainable import TrialActor
-
-    inquest = Inquest(is_cluster=not cluster.is_ours)
-    task = sitting.plan.task(config)
-    heartbeat = Heartbeat(session, cluster, inquest, sitting.flag, files, sitting.mirror)
-    tuner = tune.Tuner(
-        tune.with_resources(
-            tune.with_parameters(TrialActor, task=task),
-            {"cpu": config.cpus_per_trial, "gpu": config.gpus},
-        ),
-        tune_config=tune.TuneConfig(
-            search_alg=StudySearcher(session),
-            scheduler=StudyScheduler(session, inquest),
-            num_samples=-1,
-            reuse_actors=True,
-            trial_name_creator=lambda trial: f"trial-{trial.config.get('number', trial.trial_id)}",
-            trial_dirname_creator=lambda trial: str(trial.trial_id),
-        ),
-        run_config=tune.RunConfig(
-            name="tune",
-            storage_path=str(cluster.scratch / "tune"),
-            verbose=0,
-            callbacks=[heartbeat],
-            checkpoint_config=tune.CheckpointConfig(
-                checkpoint_frequency=0, checkpoint_at_end=False
-            ),
-        ),
-    )
-    with waiting_workers_taken() if cluster.is_ours else nullcontext():
-        tuner.fit()
-
-
 @contextmanager
 def _closing(session: SearchSession, files: RunFiles) -> Iterator[None]:
-    """Leaves study and files whole, however the search ends.
+    """Leaves study and files whole, however the session ends.
 
-    But for a torn journal: the next search cuts half a line off its end, which it could not if another line followed.
+    Except with a torn journal: the next search cuts half a line off its end, which it could not do if another line
+    followed.
     """
     try:
         yield
@@ -290,44 +251,46 @@ def _close(session: SearchSession, files: RunFiles, reason: SessionEnd) -> None:
 
 
 @contextmanager
-def _feeding(feeds: Feeds, say: Callable[[str], None], check: Callable[[], None]) -> Iterator[None]:
-    """Keeps the sinks up to date, and waits for them in the end; a search that was asked to end waits little.
+def _exporting(
+    tracking: Tracking, notify: Callable[[str], None], check: Callable[[], None]
+) -> Iterator[None]:
+    """Keeps exporters up to date and waits for them at the end, only shortly where the search was asked to end.
 
     Args:
-        say: is told what a person should know.
+        notify: receives notes for the person.
         check: raises where the search was asked to end.
     """
-    feeds.start()
+    tracking.start()
     try:
         try:
             yield
         except TimeIsUp:
-            feeds.finish(_SINKS_S, check)
+            tracking.finish(_EXPORT_S, check)
             raise
         except BaseException:
-            feeds.finish(_HURRIED_SINKS_S)
+            tracking.finish(_HURRIED_EXPORT_S)
             raise
-        feeds.finish(_SINKS_S, check)
+        tracking.finish(_EXPORT_S, check)
     finally:
-        for note in feeds.notes():
-            say(note)
+        for note in tracking.notes():
+            notify(note)
 
 
-class _Audience:
-    """Tells the listener, and the files and sinks that there is news; and the listener what these have to say."""
+class _Listener:
+    """Passes events on to the listener, and lets files and exporters know that the study has changed."""
 
-    def __init__(self, listener: SearchListener, files: RunFiles, feeds: Feeds) -> None:
+    def __init__(self, listener: SearchListener, files: RunFiles, tracking: Tracking) -> None:
         self._listener = listener
         self._files = files
-        self._feeds = feeds
+        self._tracking = tracking
 
     def on_event(self, event: Event, state: SearchState) -> None:
         self._files.mark_stale()
-        self._feeds.wake()
+        self._tracking.wake()
         self._listener.on_event(event, state)
-        for note in self._feeds.notes():
+        for note in self._tracking.notes():
             self.note(note, state)
 
     def note(self, note: str, state: SearchState) -> None:
-        """Something a person should know."""
+        """Passes on a note for the person."""
         self._listener.on_event(Event(EventKind.NOTE, error=note), state)

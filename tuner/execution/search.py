@@ -1,11 +1,11 @@
-"""A search: its study, its task and its files, to be run in a sitting."""
+"""A search: its plan, and the call that runs it."""
 
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tuner.data import Dataset, Split, load_dataset
-from tuner.execution.outcome import EndReason, SearchOutcome
+from tuner.execution.plan import SearchOutcome
 from tuner.execution.run_files import LeaderboardFiles
 from tuner.execution.runner import checkpoints_of, run_plan
 from tuner.run import Run
@@ -15,12 +15,10 @@ from tuner.run.records import StudyReader
 from tuner.run.run_file import check_same_search, write_run_file
 from tuner.search.study import SearchStudy, create_or_open_study
 from tuner.settings.config import SearchConfig, TrainerName
-from tuner.tracking.choice import check_sinks
+from tuner.tracking.choice import check_exporters
 
 if TYPE_CHECKING:
     from tuner.execution.trainable import Task
-
-__all__ = ["EndReason", "SearchOutcome", "run_search"]
 
 
 def run_search(config: SearchConfig, listener: SearchListener | None = None) -> SearchOutcome:
@@ -31,7 +29,7 @@ def run_search(config: SearchConfig, listener: SearchListener | None = None) -> 
         SearchError: every trial failed, Ray does not start, or a file cannot be written.
         Interrupted, StopRequested: it was asked to end before its first trial.
     """
-    check_sinks(config)
+    check_exporters(config)
     dataset = load_dataset(config.data, seed=config.seed)
     plan = SearchPlan(config, RunFolder(config.folder), dataset)
     return run_plan(plan, listener or SilentListener())
@@ -39,7 +37,7 @@ def run_search(config: SearchConfig, listener: SearchListener | None = None) -> 
 
 @dataclass(frozen=True)
 class SearchPlan:
-    """See `tuner.execution.runner.Plan`."""
+    """The trials of a search; see `Plan`."""
 
     config: SearchConfig
     folder: RunFolder
@@ -55,7 +53,7 @@ class SearchPlan:
         check_same_search(self.folder, self.config, self.dataset.fingerprint)
 
     def is_done(self) -> bool:
-        """Whether an earlier sitting used the budget up."""
+        """Whether an earlier session used the budget up."""
         if not self.folder.journal.is_file():
             return False
         study = self._open(workers=1)

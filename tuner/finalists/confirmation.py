@@ -14,7 +14,7 @@ import optuna
 
 from tuner.data import Dataset, EncodedSequences, Split, load_dataset
 from tuner.errors import UsageError
-from tuner.execution.outcome import SearchOutcome
+from tuner.execution.plan import SearchOutcome
 from tuner.execution.run_files import RunFiles
 from tuner.execution.runner import run_plan
 from tuner.execution.search import make_task

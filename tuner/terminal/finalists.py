@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from rich.table import Table
 
 from tuner.data import load_dataset
-from tuner.execution.outcome import EndReason, SearchOutcome
+from tuner.execution.plan import EndReason, SearchOutcome
 from tuner.finalists.card import failure_text, since_text
 from tuner.finalists.choice import Chosen
 from tuner.finalists.ranking import Failure, Finalist, optimism, read_failures, read_finalists

@@ -4,7 +4,7 @@ import shlex
 
 from rich.console import Console
 
-from tuner.execution.search import EndReason, SearchOutcome
+from tuner.execution.plan import EndReason, SearchOutcome
 from tuner.run.records import counts_as_finished, front_trials
 from tuner.settings.config import SearchConfig
 from tuner.terminal.pareto import pareto_texts

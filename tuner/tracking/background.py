@@ -1,4 +1,4 @@
-"""Keeps sinks up to date while a search runs, each in a thread, so that none holds up the search or another one."""
+"""Keeps exporters up to date while a search runs, each in a thread, so that none holds up the search or another one."""
 
 import threading
 import time
@@ -7,21 +7,21 @@ from typing import TYPE_CHECKING
 
 from tuner.run.records import StudyReader
 from tuner.text import one_line
-from tuner.tracking.exporter import Sink
+from tuner.tracking.exporter import Exporter
 
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
 _EVERY_S = 1.0
-_LOOK_S = 0.1
+_POLL_S = 0.1
 _FIRST_PAUSE_S = 2.0  # after a failure; doubled until
 _LONGEST_PAUSE_S = 60.0
 
 
-class Feed:
-    """Brings one sink up to a study again and again.
+class ExportThread:
+    """Brings one exporter up to a study again and again.
 
-    A trial that the sink refuses twice, though it could be opened in between, is passed over until it changes.
+    A trial that the exporter refuses twice, though it could be opened in between, is passed over until it changes.
 
     Args:
         pause: waits so many seconds at most, or until the event.
@@ -29,39 +29,41 @@ class Feed:
 
     def __init__(
         self,
-        sink: Sink,
+        exporter: Exporter,
         reader: StudyReader,
         pause: Callable[[threading.Event, float], object] = threading.Event.wait,
     ) -> None:
-        self._sink = sink
+        self._exporter = exporter
         self._reader = reader
         self._pause = pause
-        self._known: list[FrozenTrial | None] = []  # as the sink has them, or as it refused them
+        self._known: list[
+            FrozenTrial | None
+        ] = []  # as the exporter has them, or as it refused them
         self._refused: dict[int, FrozenTrial] = {}  # once or for good
         self._is_open = False
         self.written = 0  # how often a trial was brought up to date
-        self._news = threading.Event()
+        self._has_changed = threading.Event()
         self._is_ending = threading.Event()
         self._failure: str | None = None
-        self._has_told = False
+        self._is_failure_noted = False
         self._is_complete = False
-        self._thread = threading.Thread(target=self._run, name=f"to {sink.name}", daemon=True)
+        self._thread = threading.Thread(target=self._run, name=f"to {exporter.name}", daemon=True)
 
     def start(self) -> None:
-        """Begins."""
+        """Starts the thread."""
         self._thread.start()
 
     def wake(self) -> None:
-        """Something happened in the study."""
-        self._news.set()
+        """Has it read the study again, which has changed."""
+        self._has_changed.set()
 
     def end(self) -> None:
-        """Has it end once the sink is up to date or has failed once more."""
+        """Has it end once the exporter is up to date or has failed once more."""
         self._is_ending.set()
-        self._news.set()
+        self._has_changed.set()
 
     def join(self, timeout_s: float) -> None:
-        """Waits for that."""
+        """Waits until it has ended."""
         self._thread.join(timeout_s)
 
     @property
@@ -70,23 +72,26 @@ class Feed:
         return self._thread.is_alive()
 
     def notes(self) -> Iterator[str]:
-        """What a person should know, once: that the sink fails, and in the end that something is missing."""
+        """Notes for a person, each once: that the exporter fails, and in the end that something is missing."""
         failure = self._failure
-        if failure is not None and not self._has_told:
-            self._has_told = True
-            yield f"{self._sink.name} cannot be written: {failure}; the search goes on, and tries again"
+        if failure is not None and not self._is_failure_noted:
+            self._is_failure_noted = True
+            yield f"{self._exporter.name} cannot be written: {failure}; the search goes on, and tries again"
         if self._is_ending.is_set() and not self._is_complete:
-            yield f"not everything is in {self._sink.name}; the same search command adds what is missing"
+            yield (
+                f"not everything is in {self._exporter.name}; "
+                "the same search command adds what is missing"
+            )
 
     def _run(self) -> None:
         pause_s = _FIRST_PAUSE_S
         while True:
             is_last_time = self._is_ending.is_set()
-            self._news.clear()
+            self._has_changed.clear()
             if self._catch_up():
                 pause_s = _FIRST_PAUSE_S
                 if not is_last_time:
-                    self._pause(self._news, 3600.0)
+                    self._pause(self._has_changed, 3600.0)
                     self._pause(self._is_ending, _EVERY_S)  # several epochs at once
             else:
                 if not is_last_time:
@@ -97,11 +102,11 @@ class Feed:
         self._close()
 
     def _catch_up(self) -> bool:
-        """Writes what is new; False where the sink failed."""
+        """Writes the trials that have changed; False where the exporter failed."""
         self._is_complete = False
         try:
             if not self._is_open:
-                self._sink.open()
+                self._exporter.open()
                 self._is_open = True
             trials = self._reader.study.get_trials(deepcopy=False)
         except Exception as error:  # of whatever library or server
@@ -119,7 +124,7 @@ class Feed:
         try:
             record = self._reader.record(trial)
             if self._reader.is_suggested(record):
-                self._sink.write(record)
+                self._exporter.write(record)
                 self.written += 1
             self._refused.pop(trial.number, None)
         except Exception as error:
@@ -133,7 +138,7 @@ class Feed:
 
     def _close(self) -> None:
         try:
-            self._sink.close()
+            self._exporter.close()
         except Exception as error:
             self._note(error)
             self._is_complete = False
@@ -142,21 +147,21 @@ class Feed:
         self._failure = one_line(str(error) or repr(error))[:200]
 
 
-class Feeds:
-    """All of a search's."""
+class Tracking:
+    """All exporters of a search."""
 
-    def __init__(self, sinks: Sequence[Sink], reader: StudyReader) -> None:
-        self._feeds = [Feed(sink, reader) for sink in sinks]
+    def __init__(self, exporters: Sequence[Exporter], reader: StudyReader) -> None:
+        self._threads = [ExportThread(exporter, reader) for exporter in exporters]
 
     def start(self) -> None:
-        """Begins."""
-        for feed in self._feeds:
-            feed.start()
+        """Starts their threads."""
+        for thread in self._threads:
+            thread.start()
 
     def wake(self) -> None:
-        """Something happened in the study."""
-        for feed in self._feeds:
-            feed.wake()
+        """Has them read the study again, which has changed."""
+        for thread in self._threads:
+            thread.wake()
 
     def finish(
         self,
@@ -169,17 +174,17 @@ class Feeds:
         Args:
             check: raises where this was asked to end. With it the time begins anew with every trial that is written.
         """
-        for feed in self._feeds:
-            feed.end()
+        for thread in self._threads:
+            thread.end()
         until, written = clock() + timeout_s, -1
-        while any(feed.is_alive for feed in self._feeds) and clock() < until:
-            for feed in self._feeds:
-                feed.join(_LOOK_S)
+        while any(thread.is_alive for thread in self._threads) and clock() < until:
+            for thread in self._threads:
+                thread.join(_POLL_S)
             if check is not None:
                 check()
-                if (now_written := sum(feed.written for feed in self._feeds)) != written:
+                if (now_written := sum(thread.written for thread in self._threads)) != written:
                     until, written = clock() + timeout_s, now_written
 
     def notes(self) -> Iterable[str]:
-        """See `Feed.notes`."""
-        return [note for feed in self._feeds for note in feed.notes()]
+        """See `ExportThread.notes`."""
+        return [note for thread in self._threads for note in thread.notes()]

@@ -1,4 +1,4 @@
-"""The sinks that a search is asked for."""
+"""Which exporters a search was asked for, and whether they can work."""
 
 from pathlib import Path
 
@@ -7,14 +7,14 @@ from tuner.extras import Extra, require
 from tuner.run.folder import RunFolder
 from tuner.settings.config import SearchConfig
 from tuner.settings.places import tracking_uri
-from tuner.tracking.exporter import Sink
-from tuner.tracking.mlflow import MlflowSink
+from tuner.tracking.exporter import Exporter
+from tuner.tracking.mlflow import MlflowExporter
 
 _SQLITE = "sqlite:///"
 
 
-def check_sinks(config: SearchConfig) -> None:
-    """Refuses sinks that cannot be, before anything starts.
+def check_exporters(config: SearchConfig) -> None:
+    """Refuses exporters that cannot work, before anything starts.
 
     Raises:
         ConfigError: their packages are not installed, or there is no folder for MLflow's file.
@@ -29,14 +29,14 @@ def check_sinks(config: SearchConfig) -> None:
             raise ConfigError(f"mlflow: {parent}: no such folder; make it first")
 
 
-def make_sinks(config: SearchConfig, folder: RunFolder) -> list[Sink]:
-    """The sinks of a search, not yet open; its study exists."""
-    sinks: list[Sink] = []
+def make_exporters(config: SearchConfig, folder: RunFolder) -> list[Exporter]:
+    """The exporters of a search, not opened yet; its study exists."""
+    exporters: list[Exporter] = []
     if config.tensorboard:
-        from tuner.tracking.tensorboard import TensorboardSink
+        from tuner.tracking.tensorboard import TensorboardExporter
 
-        sinks.append(TensorboardSink(folder.tensorboard))
+        exporters.append(TensorboardExporter(folder.tensorboard))
     if config.mlflow is not None:
         uri = tracking_uri(config.mlflow)
-        sinks.append(MlflowSink(uri, run_name=config.run_name, study_id=folder.study_id))
-    return sinks
+        exporters.append(MlflowExporter(uri, run_name=config.run_name, study_id=folder.study_id))
+    return exporters

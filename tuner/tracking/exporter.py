@@ -1,4 +1,4 @@
-"""What a sink is."""
+"""What an exporter is: a copy of every trial for another tool."""
 
 import math
 from collections.abc import Iterator, Mapping
@@ -7,25 +7,25 @@ from typing import Protocol
 from tuner.run.records import TrialRecord
 
 
-class Sink(Protocol):
-    """A place that trials are copied to. Whatever its methods raise is taken as its failure."""
+class Exporter(Protocol):
+    """Copies trials to another tool. Whatever its methods raise counts as a failure of the tool's."""
 
     @property
     def name(self) -> str:
-        """How a person knows it."""
+        """The tool, as messages name it."""
 
     def open(self) -> None:
-        """Finds out what is there already; called again after a failure."""
+        """Finds out which trials are there already; called again after a failure."""
 
     def write(self, record: TrialRecord) -> None:
-        """Brings one trial up to `record`, whatever of it is there; called again as the trial goes on."""
+        """Brings the copy of one trial up to `record`; called again as the trial goes on."""
 
     def close(self) -> None:
-        """Lets go of what is open."""
+        """Closes files and connections."""
 
 
 def timed_epochs(record: TrialRecord) -> Iterator[tuple[int, float, Mapping[str, float]]]:
-    """Epochs with the second, since 1970, in which they ended, as far as their own durations tell."""
+    """Each epoch, the time when it ended in seconds since 1970, and its metrics; times follow from durations."""
     assert record.started is not None
     now = record.started.timestamp()
     for epoch, metrics in record.curve.items():

@@ -1,6 +1,6 @@
-"""MLflow: an experiment a run and a run of it a trial, on a server or in a SQLite file.
+"""MLflow: one experiment per run and in it one MLflow run per trial, on a server or in a SQLite file.
 
-Which trials are there is asked of MLflow itself, by tags, so a search that was killed doubles none.
+MLflow itself is asked by tags which trials it has, so a search that was killed doubles none.
 """
 
 import os
@@ -16,8 +16,8 @@ from tuner.tracking.exporter import timed_epochs
 _STUDY, _NUMBER = "tuner.study", "tuner.trial"
 _BATCH = 900  # MLflow takes 1,000 metrics at once
 _PAGE = 1000
-# Set where the user has not. MLflow's own defaults wait for minutes for a server that is down, and report to its makers
-# what it is used for.
+# Set where the user has not. By default MLflow waits for minutes for a server that is down, and reports to its
+# makers how it is used.
 _ENVIRONMENT = {
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
@@ -32,22 +32,22 @@ _STATUSES = {
 
 @dataclass
 class _Trial:
-    """What MLflow has of one."""
+    """What MLflow has of one trial."""
 
     run_id: str
     is_finished: bool = False
     epoch: int | None = None  # the last one there; None: not asked yet
-    # As logged in this sitting, with the parameters; None: not yet.
+    # As logged in this session, with the parameters; None: not yet.
     tags: Mapping[str, str] | None = None
 
 
-class MlflowSink:
-    """See `tuner.tracking.exporter.Sink`.
+class MlflowExporter:
+    """See `tuner.tracking.exporter.Exporter`.
 
     Args:
         uri: of the tracking server or database, as MLflow writes it.
         run_name: the name of the experiment.
-        study_id: tells the study from another one of the same name.
+        study_id: distinguishes the study from another one of the same name.
     """
 
     def __init__(self, uri: str, *, run_name: str, study_id: str) -> None:
@@ -60,11 +60,11 @@ class MlflowSink:
 
     @property
     def name(self) -> str:
-        """With where it is."""
+        """With its address."""
         return f"MLflow ({self._uri})"
 
     def open(self) -> None:
-        """Finds the experiment, or makes it, and the trials that are in it."""
+        """Finds or makes the experiment, and finds the trials in it."""
         for name, value in _ENVIRONMENT.items():
             os.environ.setdefault(name, value)
         from mlflow.tracking import MlflowClient
@@ -80,7 +80,7 @@ class MlflowSink:
             self._trials[number] = _Trial(run.info.run_id, run.info.status != "RUNNING")
 
     def _runs(self) -> Iterator[Any]:
-        """This study's, the latest first."""
+        """The MLflow runs of this study, the latest first."""
         token = None
         while True:
             page = self._client.search_runs(
@@ -95,7 +95,7 @@ class MlflowSink:
                 break
 
     def write(self, record: TrialRecord) -> None:
-        """Logs what is new."""
+        """Logs the epochs that MLflow lacks, and the trial's end."""
         trial = self._trials.get(record.number) or self._begin(record)
         if trial.is_finished:
             return
@@ -152,7 +152,7 @@ class MlflowSink:
 
 
 def _tags(record: TrialRecord, run_name: str) -> dict[str, str]:
-    """What is known of the trial beside parameters and metrics."""
+    """Everything else that is known of the trial."""
     known = {
         "run": run_name,
         "status": record.status,

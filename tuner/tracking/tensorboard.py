@@ -29,23 +29,23 @@ from tuner.run.records import TrialRecord
 from tuner.settings.hyperparameters import Scalar
 from tuner.tracking.exporter import timed_epochs
 
-# Numbers of the trials whose folders are whole. The others are written anew by the next sitting.
+# Numbers of the trials whose folders are whole. The others are written anew by the next session.
 WRITTEN = "written.txt"
 
 
 @dataclass
 class _Open:
-    """The event file of a trial that runs."""
+    """The event file of a running trial."""
 
     writer: RecordWriter
     epoch: int = 0  # the last one in it
 
 
-class TensorboardSink:
-    """See `tuner.tracking.exporter.Sink`.
+class TensorboardExporter:
+    """See `tuner.tracking.exporter.Exporter`.
 
     Args:
-        folder: of the run's event files; made when there is one.
+        folder: for the event files of a run; made when it is opened.
     """
 
     name = "TensorBoard"
@@ -56,7 +56,7 @@ class TensorboardSink:
         self._open: dict[int, _Open] = {}
 
     def open(self) -> None:
-        """Finds out which trials are there."""
+        """Reads which trials are there."""
         self.close()
         self._folder.mkdir(exist_ok=True)
         path = self._folder / WRITTEN
@@ -116,7 +116,7 @@ class TensorboardSink:
 
 
 def _identity(record: TrialRecord) -> str:
-    """Tells a trial from another one of its number, of a study that was begun anew or restored."""
+    """Distinguishes a trial from one of the same number in a study that was begun anew or restored."""
     return f"{record.number} {record.started.isoformat() if record.started else ''}"
 
 

@@ -1,4 +1,4 @@
-"""Why a trial's process died: of too little memory, which happens again, or of anything else, perhaps bad luck."""
+"""Why a trial's process died: because memory ran out, which would happen again, or of something else."""
 
 import time
 from collections.abc import Callable
@@ -10,26 +10,26 @@ from tuner.text import one_line
 
 _REASON_LENGTH = 200
 _DIED = "its process died; see the run's logs"
-# Ray tells of a death within a second; an older kill was of a process that is none of ours.
+# Ray reports a death within a second; an older kill was of some other process.
 _FRESH_S = 10.0
 
 
 @dataclass(frozen=True)
-class Death:
-    """What ended a process."""
+class Diagnosis:
+    """Why a process died."""
 
     reason: str
     is_out_of_memory: bool = False
-    is_the_nodes: bool = False  # no fault of the trial's
+    is_node_failure: bool = False  # not the trial's fault
 
 
-class Inquest:
-    """Finds out why processes died, one death after the other.
+class Diagnostician:
+    """Finds out why processes died, one after the other.
 
     Args:
         count_kills: how many processes the kernel has killed so far because memory ran out where trials run.
         clock: seconds, from any start.
-        is_cluster: whether trials run on other machines than this one, of which the kernel tells nothing.
+        is_cluster: whether trials run on other machines, of which this kernel knows nothing.
     """
 
     def __init__(
@@ -46,24 +46,26 @@ class Inquest:
         self._kills: list[float] = []  # when they were seen; each explains one death
 
     def watch(self) -> None:
-        """Looks whether the kernel has killed again; to be called every second or more often."""
+        """Counts the kernel's kills; to be called every second or more often."""
         now, counted = self._clock(), self._count_kills()
         self._kills = [seen for seen in self._kills if now - seen < _FRESH_S]
         self._kills += [now] * (counted - self._counted)
         self._counted = counted
 
-    def why(self, error: str) -> Death:
-        """The cause of a death that just happened, from what Ray says of it."""
+    def diagnose(self, error: str) -> Diagnosis:
+        """The diagnosis of a death that just happened, by Ray's error and the kernel's count."""
         self.watch()
         if DeathText.OUT_OF_MEMORY_ERROR in error or DeathText.LOW_MEMORY in error:
-            return Death("Ray ended its process: the node ran out of memory", is_out_of_memory=True)
+            return Diagnosis(
+                "Ray ended its process: the node ran out of memory", is_out_of_memory=True
+            )
         if DeathText.NODE_DIED in error:
-            return Death("its node died", is_the_nodes=True)
+            return Diagnosis("its node died", is_node_failure=True)
         if self._is_cluster and DeathText.UNREACHABLE in error:
-            return Death("its node could not be reached", is_the_nodes=True)
+            return Diagnosis("its node could not be reached", is_node_failure=True)
         if self._kills:
             self._kills.pop(0)
-            return Death(
+            return Diagnosis(
                 "its process died when the kernel killed one because memory ran out",
                 is_out_of_memory=True,
             )
@@ -73,6 +75,6 @@ class Inquest:
             or DeathText.DIED in error
             or DeathText.UNREACHABLE in error
         ):
-            return Death(_DIED)
+            return Diagnosis(_DIED)
         last = error.strip().splitlines()[-1]
-        return Death(f"its process failed: {one_line(last)[:_REASON_LENGTH]}")
+        return Diagnosis(f"its process failed: {one_line(last)[:_REASON_LENGTH]}")

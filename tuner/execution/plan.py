@@ -1,0 +1,72 @@
+"""What a runner is given, a plan, and what it gives back, an outcome: the same for a search and a confirmation."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Protocol
+
+from tuner.data import Dataset
+from tuner.run import Run
+from tuner.run.folder import RunFolder
+from tuner.search.study import SearchStudy
+from tuner.settings.config import SearchConfig
+
+if TYPE_CHECKING:
+    from tuner.execution.run_files import RunFiles
+    from tuner.execution.trainable import Task
+
+
+class Plan(Protocol):
+    """Trials to be run in a run folder."""
+
+    @property
+    def config(self) -> SearchConfig:
+        """Budget and resources."""
+
+    @property
+    def folder(self) -> RunFolder:
+        """The run folder, which records them."""
+
+    @property
+    def dataset(self) -> Dataset:
+        """The data that the trials learn from."""
+
+    @property
+    def run(self) -> Run:
+        """The run as it is read from the folder, once there is a study in it."""
+
+    def check(self) -> None:
+        """Refuses a run folder of another plan.
+
+        Raises:
+            UsageError: in one line, why.
+        """
+
+    def is_done(self) -> bool:
+        """Whether nothing is left to do, so that Ray need not start; then the files are brought up to date."""
+
+    def open(self, workers: int) -> SearchStudy:
+        """The study, ready to ask. The plan is recorded in the run folder first."""
+
+    def task(self, config: SearchConfig) -> "Task":
+        """What all trials share; `config` is the plan's, with figures in place of `auto`."""
+
+    def files(self, study: SearchStudy) -> "RunFiles":
+        """The files that follow `study`."""
+
+
+class EndReason(StrEnum):
+    """Why a session ended."""
+
+    BUDGET_USED = "budget used"
+    BUDGET_WAS_USED = "budget was used before"
+    INTERRUPTED = "interrupted"
+    STOPPED = "stopped"
+
+
+@dataclass(frozen=True)
+class SearchOutcome:
+    """The run, and why its session ended."""
+
+    run: Run
+    reason: EndReason
+    signal_number: int | None = None  # of an interrupted one
