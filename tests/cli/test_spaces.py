@@ -16,7 +16,7 @@ def test_spaces_lists_the_built_in_ones(call: Call) -> None:
 
 def test_spaces_shows_one_with_its_ranges(call: Call) -> None:
     out = call("spaces", "seed").out
-    assert "metric val_accuracy (max), at most 9 epochs a trial, 4 baselines" in out
+    assert "metric val_accuracy (max), at most 9 epochs per trial, 4 baselines" in out
     assert "0.0002 … 0.01 (log)" in out
     assert "32 | 64 | 128" in out
     assert "nothing of its own" in out

@@ -64,7 +64,7 @@ def test_the_time_budget_ends_a_search_in_the_middle_of_an_epoch(
     board = outcome.run.leaderboard()
     assert list(board["status"]) == ["failed", "failed"]
     assert list(board["epochs"]) == [0, 0]  # nobody waited for the minute
-    assert all("cut off by the end of the search" in error for error in board["error"])
+    assert all("interrupted by the end of the search" in error for error in board["error"])
     assert run_search(config).reason is EndReason.BUDGET_WAS_USED
 
 
@@ -77,7 +77,7 @@ def test_a_used_up_time_budget_can_be_continued_with_a_number_of_trials(
     outcome = run_search(again)
     assert outcome.run.folder == first.run.folder
     board = outcome.run.leaderboard()
-    counted = [not str(error).startswith("cut off") for error in board["error"]]
+    counted = [not str(error).startswith("interrupted") for error in board["error"]]
     assert sum(counted) >= 3
 
 

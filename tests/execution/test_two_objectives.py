@@ -112,6 +112,6 @@ def test_a_search_by_two_objectives_survives_kills(
     assert [direction.name for direction in run.study.directions] == ["MAXIMIZE", "MINIMIZE"]
     assert run.objectives == asked.compared_by
     board = run.leaderboard()
-    cut_off = board[board["error"].fillna("").str.startswith("cut off")]
+    cut_off = board[board["error"].fillna("").str.startswith("interrupted")]
     assert len(cut_off) == 2
     assert not cut_off["pareto"].any()  # the next try is ranked instead

@@ -70,7 +70,7 @@ def test_a_run_whose_search_left_its_name_on_the_lock_has_died(sitting: Sitting)
     assert state.activity is Activity.DIED
     text = "\n".join(state_lines(state))
     assert "state       died; to continue: tuner search --config " in text
-    assert "0 of 3: 1 cut off" in text
+    assert "0 of 3: 1 interrupted" in text
 
 
 def test_a_run_is_stopped_or_finished_by_its_budget(sitting: Sitting) -> None:
@@ -82,7 +82,7 @@ def test_a_run_is_stopped_or_finished_by_its_budget(sitting: Sitting) -> None:
         sitting.run_trial(TrialStatus.COMPLETE)
     state = read_run_state(Run(sitting.folder.path))
     assert state.activity is Activity.FINISHED
-    assert state.finished == 3  # the one that was cut off does not count
+    assert state.finished == 3  # the interrupted one does not count
 
 
 def test_a_diverged_trial_is_not_the_best(sitting: Sitting) -> None:

@@ -123,7 +123,7 @@ def test_a_search_by_two_objectives_counts_its_front() -> None:
 def test_lines_begin_with_the_time_searched_in_all_sittings() -> None:
     out = io.StringIO()
     with Lines(out, clock=lambda: 130.0) as lines:
-        lines.say("reading the data")
+        lines.show("reading the data")
         event = Event(EventKind.EPOCH_ENDED, trial(epoch=1), score=0.5)
         lines.on_event(event, state(seconds_read_at=100.0, seconds=60.0))
     assert out.getvalue() == (
@@ -241,7 +241,7 @@ def test_the_table_draws_what_it_was_told_last_and_keeps_failures() -> None:
     console = Console(file=io.StringIO(), width=160, force_terminal=True, color_system=None)
     table = LiveTable(console, clock=lambda: 100.0)
     with table:
-        table.say("starting Ray …")
+        table.show("starting Ray …")
         console.print(table.render())
         failed = Event(EventKind.TRIAL_ENDED, trial(), TrialStatus.FAILED, f"why {EVIL}")
         table.on_event(failed, state(counts={TrialStatus.FAILED: 1}))
@@ -329,4 +329,4 @@ def test_lines_that_nobody_reads_any_more_end_no_search() -> None:
         def write(self, text: str) -> int:
             raise BrokenPipeError
 
-    Lines(Closed()).say("trial 1 started")
+    Lines(Closed()).show("trial 1 started")

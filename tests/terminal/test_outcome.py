@@ -53,7 +53,7 @@ def test_paths_can_be_copied_whatever_is_in_them(
     folder = ended.run.folder
     assert f"Leaderboard: {folder}/leaderboard.csv" in lines
     assert f"Next:        tuner leaderboard '{folder}'" in lines
-    assert f"             tuner confirm '{folder}'   (is the winner one?)" in lines
+    assert f"             tuner confirm '{folder}'   (is the winner really better?)" in lines
     assert any(line.endswith("/run.yaml' --trials 24   (continues it)") for line in lines)
     assert "… and 2 more" in lines
 

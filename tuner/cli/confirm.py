@@ -36,7 +36,7 @@ def confirm(
     confirmed = Run(run)
     config = confirmation_config(confirmed.files, settings, "flags")
     with terminal_stream() as terminal, make_listener(terminal) as listener:
-        listener.say("reading the data and starting Ray …")
+        listener.show("reading the data and starting Ray …")
         with only_the_main_thread_hears():
             from tuner.finalists.confirmation import run_confirmation
 

@@ -36,7 +36,7 @@ def search(
         {"space": space, **by_path(_SETTINGS, settings)}, config_file=config, names="flags"
     )
     with terminal_stream() as terminal, make_listener(terminal) as listener:
-        listener.say("reading the data and starting Ray …")
+        listener.show("reading the data and starting Ray …")
         with only_the_main_thread_hears():
             from tuner.execution.search import run_search
 

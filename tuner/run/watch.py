@@ -37,11 +37,11 @@ def watch(
     wall_clock: Clock = time.time,
     sleep: Callable[[float], None] = time.sleep,
 ) -> bool:
-    """Tells `listener` of all that happens in the run until its search ends; False when none runs in it.
+    """Reports every event in the run to `listener` until its search ends; False when no search runs in it.
 
     Args:
         clock: seconds, from any start; the listener's.
-        wall_clock: seconds since 1970, as trials note their starts.
+        wall_clock: seconds since 1970, as trials record their starts.
 
     Raises:
         RunFolderError: the run folder is damaged.
@@ -51,9 +51,9 @@ def watch(
         return False
     watched = _WatchedRun(run, clock, wall_clock)
     while _is_alive(run.files):
-        watched.tell(listener)
+        watched.report(listener)
         sleep(_POLL_S)
-    watched.tell(listener)  # what it wrote before it let go
+    watched.report(listener)  # what the search wrote before it released the lock
     return True
 
 
@@ -67,36 +67,36 @@ class _WatchedRun:
         self._watched: WatchedStudy | None = None
         self._seen: list[tuple[int, int]] = []
 
-    def tell(self, listener: SearchListener) -> None:
-        """Tells what is new."""
+    def report(self, listener: SearchListener) -> None:
+        """Reports what is new."""
         seen = [_stamp(self._folder.journal), _stamp(self._folder.run_file)]
         if seen == self._seen:
             return
-        if seen[1:] != self._seen[1:]:  # asked for anew, with another budget
+        if seen[1:] != self._seen[1:]:  # the search was continued with another budget
             self._config = read_run_file(self._folder).config
         self._seen = seen
         try:
-            self._watched = self._at_work()
+            self._watched = self._active_study()
             for event, state in self._watched.news(self._config):
                 listener.on_event(event, state)
         except ValueError as cause:
             # A line that is no JSON: Optuna lets its parser's error through.
             raise RunFolderError(
-                f"{self._folder.journal}: was damaged meanwhile; `tuner status` says where"
+                f"{self._folder.journal}: was damaged meanwhile; `tuner status` shows where"
             ) from cause
 
-    def _at_work(self) -> "WatchedStudy":
+    def _active_study(self) -> "WatchedStudy":
         """The study whose running trial began last; where none runs, the one that was watched so far.
 
-        A search that was killed leaves trials that seem to run.
+        The latest, because a killed search leaves trials that seem to run.
         """
         watched = self._watched
-        at_work: dict[str, datetime] = {}
+        active: dict[str, datetime] = {}
         for study in (self._run.study, self._run.confirmation):
             begun = _last_begun(study) if study is not None else None
             if study is not None and begun is not None:
-                at_work[study.study_name] = begun
-        latest = max(at_work, key=lambda name: at_work[name], default=None)
+                active[study.study_name] = begun
+        latest = max(active, key=lambda name: active[name], default=None)
         if watched is None or latest not in (None, watched.name):
             study = self._run.confirmation if latest == CONFIRMATION else None
             return WatchedStudy(StudyReader(study or self._run.study), *self._clocks)

@@ -1,1 +1,1 @@
-"""Decides: which configuration is tried next, and which trial stops. Knows Optuna, not Ray."""
+"""Decides which configuration is tried next and which trial stops. Knows Optuna, not Ray and not Keras."""

@@ -1,8 +1,8 @@
-"""What stops unpromising trials: asynchronous successive halving, at a cost that does not grow with the study.
+"""Stops unpromising trials by asynchronous successive halving, at a cost that does not grow with the study.
 
-Optuna's own rule reads every trial of the study at every rung, and compares the values of the rung's epoch. Ours
-keeps the rungs at hand, and compares scores, which here are always those of the best epoch so far: an LSTM's
-accuracy swings from epoch to epoch.
+Optuna's own pruner reads every trial of the study at every rung and compares the values of the rung's epoch. This one
+keeps the rungs in memory and compares scores, which are those of the best epoch so far, because an LSTM's accuracy
+swings from epoch to epoch. Must not import Ray or Keras.
 """
 
 import math
@@ -33,14 +33,14 @@ def make_pruner(name: PrunerName, max_epochs: int, metric: Metric) -> optuna.pru
 class HalvingPruner(optuna.pruners.BasePruner):
     """Asynchronous successive halving (Li et al., 2020, "ASHA"), with r = 1 epoch and eta = 3.
 
-    Rung k lies at epoch 3^k. Whoever reaches it goes on if fewer than a third of all that ever reached it
-    have a better score; while they are not yet three, if none has.
+    Rung k lies at epoch 3^k. A trial that reaches it goes on if fewer than a third of all trials that ever reached it
+    have a better score; before three have reached it, if none has.
 
-    Between two rungs it is asked the same of the last one, with its best score so far. The paper does not ask again.
-    But a search's first trials come to a rung before anybody whom to measure them against, and would all train to the
-    end. Who comes behind somebody who trained for fewer epochs has had more than a fair chance.
+    Between two rungs a trial is compared again at its last rung, with its best score so far. The paper compares once.
+    But the first trials of a search reach a rung before there is anything to compare them with, and would all train to
+    the end. A trial that is behind one that trained for fewer epochs has had more than a fair chance.
 
-    For one study and one process: what other processes add is not seen.
+    For one study and one process: it does not see trials that another process adds.
     """
 
     def __init__(self, metric: Metric) -> None:
@@ -50,11 +50,11 @@ class HalvingPruner(optuna.pruners.BasePruner):
         )
 
     def forget(self) -> None:
-        """Has the next question read the rungs from the study again."""
+        """Reads the rungs from the study again at the next call of `prune`."""
         self._costs = None
 
     def prune(self, study: optuna.Study, trial: FrozenTrial) -> bool:
-        """Notes the trial's score at the rungs that it has reached; True when it should stop there."""
+        """Records the trial's score at the rungs that it has reached; True when it should stop here."""
         step = trial.last_step
         if step is None:
             return False

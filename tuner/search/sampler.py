@@ -1,8 +1,8 @@
-"""What chooses the next configuration: Optuna's samplers, at a cost that does not grow with the study.
+"""Chooses the next configuration, with Optuna's samplers at a cost that does not grow with the study.
 
-TPE weighs every finished trial at every suggestion: 19 ms after 100 trials, 150 ms after 1,500, and while it
-thinks no other trial starts. But its model of the good ones holds 25 of them at most, and of the rest the older
-ones count less and less. So it is shown the best and the latest only.
+TPE weighs every finished trial at every suggestion: that takes 19 ms after 100 trials and 150 ms after 1,500, in which
+no other trial starts. But its model of the good trials holds at most 25 of them, and the older ones of the rest count
+less and less. So it is shown only the best and the latest trials. Must not import Ray or Keras.
 """
 
 import warnings
@@ -45,24 +45,24 @@ def make_sampler(
 
 
 class BoundedTPESampler(optuna.samplers.TPESampler):
-    """TPE (Bergstra et al., 2011) that looks at the running trials, the 25 best and the latest 200. For one trial."""
+    """TPE (Bergstra et al., 2011) of one trial, learning from the running, the 25 best and the latest 200 trials."""
 
     def __init__(self, objectives: Objectives, *, n_startup_trials: int, **options: Any) -> None:
         super().__init__(n_startup_trials=n_startup_trials, **options)
         self._objectives = objectives
         self._startup_trials = n_startup_trials
-        self._seen: PartOfStudy | None = None
+        self._shown: PartOfStudy | None = None
 
     def infer_relative_search_space(
         self, study: optuna.Study, trial: FrozenTrial
     ) -> dict[str, BaseDistribution]:
-        """The parameters that the trials looked at have, by groups that occur together."""
+        """The parameters of the shown trials, in groups that occur together."""
         return super().infer_relative_search_space(self._part_of(study), trial)
 
     def sample_relative(
         self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
-        """Values for these parameters."""
+        """Values for the parameters of the search space, learned from the shown trials."""
         return super().sample_relative(self._part_of(study), trial, search_space)
 
     def sample_independent(
@@ -72,17 +72,17 @@ class BoundedTPESampler(optuna.samplers.TPESampler):
         param_name: str,
         param_distribution: BaseDistribution,
     ) -> Any:
-        """A value for a parameter that none of these trials has."""
+        """A value for a parameter that none of the shown trials has."""
         part = self._part_of(study)
         if param_name == ARCHITECTURE and _scored(part.trials) < self._startup_trials:
             return self._least_tried(study, param_distribution)
         return super().sample_independent(part, trial, param_name, param_distribution)
 
     def _least_tried(self, study: optuna.Study, architectures: BaseDistribution) -> str:
-        """Drawn from the architectures that fewest trials have, so that the first few trials see all of them.
+        """One of the architectures that the fewest trials have, so that the first few trials cover all of them.
 
-        Drawn from all, the first eight trials leave out one of four in four searches of ten. Failed trials count:
-        an architecture that always fails would be drawn for ever.
+        If each were drawn from all four, the first eight trials would leave one out in four of ten searches. Failed
+        trials count, or an architecture that always fails would be drawn for ever.
         """
         assert isinstance(architectures, CategoricalDistribution)
         trials = study.get_trials(deepcopy=False)
@@ -92,19 +92,19 @@ class BoundedTPESampler(optuna.samplers.TPESampler):
         return str(candidates[random_choice(self, len(candidates))])
 
     def _part_of(self, study: optuna.Study) -> Any:
-        if self._seen is None:
+        if self._shown is None:
             trials = best_and_latest(study.get_trials(deepcopy=False), self._objectives)
-            self._seen = PartOfStudy(study, trials)
-        return self._seen
+            self._shown = PartOfStudy(study, trials)
+        return self._shown
 
 
 def _scored(trials: Sequence[FrozenTrial]) -> int:
-    """How many trials TPE learns from."""
+    """How many of the trials have a score that TPE learns from."""
     return sum(trial.state in _SCORED for trial in trials)
 
 
 def best_and_latest(trials: Sequence[FrozenTrial], objectives: Objectives) -> list[FrozenTrial]:
-    """Those that run, the best complete ones, and the latest finished ones with a score, by number."""
+    """The running trials, the best complete ones and the latest finished ones with a score, by number."""
     running = [trial for trial in trials if trial.state is TrialState.RUNNING]
     complete = [trial for trial in trials if trial.state is TrialState.COMPLETE]
     leading = objectives.leading([trial.values for trial in complete], _BEST)

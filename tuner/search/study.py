@@ -1,4 +1,7 @@
-"""The study while a search runs: made or opened, asked, told and put in order. Must not import Ray or Keras."""
+"""Writes the study while a search runs: creates or opens it, asks for trials, records and tells their results.
+
+Must not import Ray or Keras.
+"""
 
 import os
 import socket
@@ -36,7 +39,7 @@ from tuner.settings.objectives import Objectives, Values
 from tuner.settings.space import SearchSpace
 from tuner.training.seeds import derive_seed
 
-_CUT_OFF_REASON = "cut off by the end of the search; runs again when it is continued"
+_INTERRUPTED = "interrupted by the end of the search; runs again when it is continued"
 
 
 def create_or_open_study(
@@ -106,14 +109,14 @@ def _fill(study: optuna.Study, space: SearchSpace, objectives: Objectives) -> No
 
 
 def _searched(space: object) -> object:
-    """What a recorded space says of the search, in an order that counts where Optuna's does."""
+    """The part of a recorded space that a search depends on, the order of the architectures included."""
     if not isinstance(space, dict) or not isinstance(space.get("architectures"), dict):
         return space
     return list(space["architectures"]), {**space, "description": ""}
 
 
 class SearchStudy:
-    """The study while a search runs: asks, reports, prunes and tells in this package's words."""
+    """The study while a search runs: every write to it goes through here."""
 
     def __init__(
         self,
@@ -133,7 +136,7 @@ class SearchStudy:
 
     @property
     def objectives(self) -> Objectives:
-        """What the trials are compared by."""
+        """The objectives that trials are compared by."""
         return self._reader.objectives
 
     def read(self, trial: optuna.Trial) -> FrozenTrial:
@@ -141,10 +144,10 @@ class SearchStudy:
         return frozen(trial)
 
     def requeue_interrupted_trials(self) -> list[int]:
-        """Fails what an ended search left running and enqueues it once more; returns those trials' numbers."""
+        """Fails the trials that an ended session left running and enqueues them again; returns their numbers."""
         numbers = []
         for trial in self.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
-            self._requeue(trial, _CUT_OFF_REASON, deaths=deaths_before(trial))
+            self._requeue(trial, _INTERRUPTED, deaths=deaths_before(trial))
             numbers.append(trial.number)
         return numbers
 
@@ -163,7 +166,7 @@ class SearchStudy:
         self._requeue(self.read(trial), f"{reason}; runs again", deaths=deaths)
 
     def _requeue(self, trial: FrozenTrial, reason: str, *, deaths: int) -> None:
-        # What was sampled before the end, or what the trial was enqueued with: a baseline's all.
+        # The values sampled so far; of an enqueued trial, such as a baseline, all of them.
         parameters = {**enqueued_parameters(trial), **trial.params}
         passed = max(trial.last_step or 0, int(number_in(trial.user_attrs, Attribute.PASSED)))
         attributes: dict[str, Any] = {
@@ -173,7 +176,7 @@ class SearchStudy:
             **({Attribute.DEATHS: deaths} if deaths else {}),
             **({Attribute.PASSED: passed} if passed else {}),
         }
-        # Enqueued before the old one is failed: killed in between, the next start sees it and goes on.
+        # Enqueued before the old trial is failed: if killed in between, the next session finds it and goes on.
         if parameters and not _has_retry(self.study, trial.number):
             self.study.enqueue_trial(
                 parameters, user_attrs={str(name): value for name, value in attributes.items()}
@@ -183,13 +186,13 @@ class SearchStudy:
         kill_point(KillPoint.RETRY_MARKED)
         self.study.tell(trial.number, state=TrialState.FAIL)
         if isinstance(self.study.pruner, HalvingPruner):
-            self.study.pruner.forget()  # the rungs that this trial reached count no more
+            self.study.pruner.forget()  # the rungs that this trial reached no longer count
 
     def ask(self) -> optuna.Trial:
         """A new trial, with a sampler of its own, seeded by the study's seed and the trial's number.
 
-        A sampler that carried its random state along would draw the same values again after a resume.
-        Optuna asks it for values when the first parameter is suggested, so here is early enough.
+        A sampler that kept its random state would draw the same values again after a resume. Optuna asks the sampler
+        only when the first parameter is suggested, so it can be set here.
         """
         trial = self.study.ask()
         seed = derive_seed(self.seed, f"sampler {trial.number}")
@@ -199,22 +202,18 @@ class SearchStudy:
         return trial
 
     def seed_of(self, trial: optuna.Trial) -> int:
-        """The seed to train a trial with: that of its first try."""
+        """The seed that a trial is trained with: that of its first try."""
         return derive_seed(self.seed, f"trial {self.tries_of(trial)[0]}")
 
-    def is_baseline(self, trial: optuna.Trial) -> bool:
-        """Whether it runs because the space names it."""
-        return is_baseline(self.read(trial))
-
     def stop_after(self, trial: optuna.Trial) -> int | None:
-        """Epochs after which the trial ends whatever it shows; None: as long as it may."""
+        """Epochs after which the trial ends in any case; None where only `max_epochs` and the pruner end it."""
         return None
 
     def keep_model(self, trial: optuna.Trial, model: bytes) -> None:
-        """Nothing: a search keeps no models, its finalists are trained again."""
+        """Does nothing: a search keeps no models, and its finalists are trained again."""
 
     def tries_of(self, trial: optuna.Trial) -> list[int]:
-        """The numbers of the trials with these parameters that ran one after the other, `trial` the last of them."""
+        """The numbers of this trial's tries, in their order; the last one is its own."""
         numbers = [trial.number]
         if Attribute.RETRY_OF in trial.user_attrs:
             trials = self.study.get_trials(deepcopy=False)
@@ -223,21 +222,21 @@ class SearchStudy:
         return numbers
 
     def record_facts(self, trial: optuna.Trial, facts: TrialFacts) -> None:
-        """Notes where the trial runs and how large its model is."""
+        """Records where the trial runs and how large its model is."""
         trial.set_user_attr(Attribute.FACTS, dict(vars(facts)))
 
     def report(self, trial: optuna.Trial, epoch: int, metrics: Mapping[str, float]) -> bool:
-        """Notes one epoch; True when the trial should stop here.
+        """Records the metrics of an epoch; True when the trial should stop here.
 
-        Baselines never should, nor a trial that runs again where its first try went on: it might be measured against
-        trials that came later.
+        A baseline never stops. A trial that runs again does not stop where its first try went on, because it would be
+        compared with trials that came later.
         """
         trial.set_user_attr(f"{Attribute.EPOCH}{epoch}", dict(metrics))
         kill_point(KillPoint.EPOCH_NOTED)
-        if not self.objectives.can_prune:  # and Optuna takes no epochs' values then
+        if not self.objectives.can_prune:  # Optuna takes no values of epochs then
             return False
         trial.report(metrics[self.space.metric.name], step=epoch)
-        # Asked for baselines too: the pruner notes their rungs, which others are measured against.
+        # Asked for baselines, too: the pruner records their rungs, which others are compared with.
         is_behind = trial.should_prune()
         kill_point(KillPoint.REPORTED)
         attributes = trial.user_attrs
@@ -247,10 +246,10 @@ class SearchStudy:
         return is_behind and not is_spared
 
     def finish(self, trial: optuna.Trial, status: TrialStatus, error: str | None = None) -> None:
-        """Ends the trial.
+        """Ends the trial and tells Optuna its result.
 
-        Diverged trials and those out of memory are told as pruned, not as failed: Optuna's TPE ignores failed
-        trials and would suggest the like again. It takes pruned ones by their last epoch, without one as the worst.
+        Diverged trials and those out of memory are told as pruned, not as failed: Optuna's TPE ignores failed trials
+        and would suggest similar ones again. To TPE a pruned trial has its last epoch's value, or else the worst.
         """
         if error is not None:
             trial.set_user_attr(Attribute.ERROR, error)
@@ -264,13 +263,13 @@ class SearchStudy:
         self.study.tell(trial, state=state)
 
     def _values(self, trial: optuna.Trial) -> Values:
-        """What a complete trial comes to, a value an objective: those of its row in the leaderboard."""
+        """The values of a complete trial, one per objective, as in its row of the leaderboard."""
         values = values_of(self._reader.record(self.read(trial)), self.objectives)
         assert values is not None
         return values
 
     def finished_trials(self) -> list[FrozenTrial]:
-        """Trials that count toward the budget: all that ended, but for those cut off by the search's own end."""
+        """The trials that count toward the budget: all that have ended, except those that run again."""
         return [t for t in self.study.get_trials(deepcopy=False) if counts_as_finished(t)]
 
     @property

@@ -1,23 +1,23 @@
-"""Tells trials that hang from trials that take long. Knows no Ray; whoever asks ends the processes."""
+"""Finds the trials that hang; its caller ends their processes. Must not import Ray or Keras."""
 
 from collections.abc import Callable
 
 from tuner.text import format_duration
 
-# An epoch may take ten times as long as the slowest one so far, because configurations differ in size; and no less
-# than five minutes, because the machine may be busy or a GPU's driver compiling.
+# An epoch may take ten times as long as the slowest one so far, because configurations differ in size, and at least
+# five minutes, because the machine may be busy or a GPU's driver may compile.
 _TIMES_SLOWEST = 10
 _SHORTEST_S = 300.0
-_LOOKS_EVERY_S = 1.0
-_VERY_FIRST_S = 3 * 3600.0  # before any epoch has ended, nobody knows how long one takes
+_CALLED_EVERY_S = 1.0
+_VERY_FIRST_S = 3 * 3600.0  # before any epoch has ended, its duration is unknown
 
 
 class Watchdog:
-    """How long each running trial's epoch takes, and which take too long.
+    """Measures how long each running trial's epoch takes, and finds those that take too long.
 
     Args:
-        timeout_s: seconds that an epoch may take, the model's building included; None derives them as above.
-        slowest_epoch_s: the slowest epoch of earlier sittings; 0 before there was one.
+        timeout_s: seconds that an epoch may take, including building the model; None derives them as above.
+        slowest_epoch_s: the slowest epoch of earlier sessions; 0 where there was none.
         clock: seconds, from any start.
     """
 
@@ -27,13 +27,13 @@ class Watchdog:
         self._given_timeout_s = timeout_s
         self._slowest_epoch_s = slowest_epoch_s
         self._clock = clock
-        self._looked_at = clock()
+        self._called_at = clock()
         self._began: dict[int, float] = {}  # trial -> when its epoch began
-        self._verdicts: dict[int, str] = {}  # trial -> why it is to be ended
+        self._reasons: dict[int, str] = {}  # trial -> why its process has to be ended
 
     @property
     def timeout_s(self) -> float:
-        """How long an epoch may take now."""
+        """Seconds that an epoch may take now."""
         if self._given_timeout_s is not None:
             return self._given_timeout_s
         if not self._slowest_epoch_s:
@@ -41,37 +41,37 @@ class Watchdog:
         return max(_SHORTEST_S, _TIMES_SLOWEST * self._slowest_epoch_s)
 
     def begin(self, number: int) -> None:
-        """The trial has got its process; until then it waits, which is no hanging."""
+        """The trial has its process now. Until then it waited, which is not hanging."""
         self._began[number] = self._clock()
 
     def end_epoch(self, number: int) -> None:
-        """One epoch of the trial has ended, the next begins."""
+        """An epoch of the trial has ended, and the next one begins."""
         now = self._clock()
         if number in self._began:
             self._slowest_epoch_s = max(self._slowest_epoch_s, now - self._began[number])
         self._began[number] = now
 
     def forget(self, number: int) -> str | None:
-        """The trial has ended; gives why it had to, if it hung."""
+        """The trial has ended; returns why its process had to be ended, None if it did not hang."""
         self._began.pop(number, None)
-        return self._verdicts.pop(number, None)
+        return self._reasons.pop(number, None)
 
     def newly_hanging(self) -> list[int]:
-        """The trials whose epoch takes too long, each told once: their processes are to be ended.
+        """The trials whose epoch takes too long, each returned once: their processes have to be ended.
 
-        To be called every second or more often: time in which nobody looked does not count, because this process
-        may have been stopped meanwhile (Ctrl-Z, a sleeping laptop) and the epochs' ends wait to be read.
+        To be called at least once a second. Time between two calls beyond that does not count: this process may have
+        been stopped (Ctrl-Z, a sleeping laptop), and the epochs' ends wait to be read.
         """
-        unseen_s = self._clock() - self._looked_at - _LOOKS_EVERY_S
-        self._looked_at = self._clock()
-        if unseen_s > 0:
-            self._began = {number: began + unseen_s for number, began in self._began.items()}
+        missed_s = self._clock() - self._called_at - _CALLED_EVERY_S
+        self._called_at = self._clock()
+        if missed_s > 0:
+            self._began = {number: began + missed_s for number, began in self._began.items()}
         latest = self._clock() - self.timeout_s
         numbers = [n for n, began in self._began.items() if began < latest]
         for number in numbers:
             del self._began[number]
             limit = format_duration(self.timeout_s)
-            self._verdicts[number] = (
+            self._reasons[number] = (
                 f"no epoch within {limit}, so its process was ended (--epoch-timeout allows more)"
             )
         return numbers

@@ -1,1 +1,1 @@
-"""What people read on the screen: the live table, leaderboards, how a search ended. Control characters never pass."""
+"""Text and tables on a terminal: live table, leaderboards, results. No control character of users' data reaches it."""

@@ -1,4 +1,4 @@
-"""What `tuner data` shows: the data sets that have a name, and one of them in numbers."""
+"""The tables of `tuner data`: the named data sets, and the figures of one data set."""
 
 from rich.console import Group, RenderableType
 from rich.text import Text
@@ -10,7 +10,7 @@ _SHOWN_CLASSES = 8
 
 
 def named_sources() -> RenderableType:
-    """The data sets that have a name, and what else can be read."""
+    """The data sets that have a name, and the files that can be read."""
     table = listing("name", "works offline", "")
     for source in SOURCES.values():
         table.add_row(source.name, "yes" if source.is_offline else "no", source.summary)
@@ -19,7 +19,7 @@ def named_sources() -> RenderableType:
 
 
 def data_summary(summary: DataSummary) -> RenderableType:
-    """Size, classes a split, lengths, vocabulary, what looks wrong, and a few rows of a data set."""
+    """A data set's size, classes per split, lengths and vocabulary, what looks wrong in it, and a few of its rows."""
     lengths, findings = summary.lengths, summary.findings
     covered = ", ".join(f"{size:,}: {share:.1%}" for size, share in summary.coverage.items())
     return Group(
@@ -28,13 +28,13 @@ def data_summary(summary: DataSummary) -> RenderableType:
         _splits(summary),
         Text(),
         Text(
-            f"tokens a row: median {lengths.median:,}, 90 % below {lengths.percentile_90:,}, "
+            f"tokens per row: median {lengths.median:,}, 90 % below {lengths.percentile_90:,}, "
             f"99 % below {lengths.percentile_99:,}, longest {lengths.longest:,}"
         ),
         Text(f"vocabulary: {summary.vocabulary_size:,}; training tokens known at {covered}"),
         Text(
-            f"rows like another: {findings.duplicates:,}; texts with two labels: {findings.conflicting:,}; "
-            f"rows of other splits that are training texts too: {findings.leaked:,}"
+            f"duplicate rows: {findings.duplicates:,}; texts with two labels: {findings.conflicting:,}; "
+            f"rows of other splits whose text is in training, too: {findings.leaked:,}"
         ),
         Text(),
         *(on_one_line(f"{row.label}: {row.text}") for row in findings.samples),

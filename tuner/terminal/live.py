@@ -1,4 +1,4 @@
-"""What a person sees while a search runs: a live table on a terminal, otherwise a line an event."""
+"""The view of a running search: a live table on a terminal, otherwise one line per event."""
 
 import os
 import sys
@@ -25,12 +25,12 @@ _BAR_WIDTH = 30
 
 
 class Lines:
-    """One line an event: for logs, pipes and notebooks.
+    """One line per event, for logs, pipes and notebooks.
 
     Args:
-        out: where they go.
-        clock: the search's.
-        ends_with_reader: whether nobody reading them any more is an error.
+        out: where the lines go.
+        clock: that of the search's state.
+        ends_with_reader: whether it is an error that nobody reads the lines any more.
     """
 
     def __init__(
@@ -48,21 +48,21 @@ class Lines:
         return self
 
     def __exit__(self, *error: object) -> None:
-        """Nothing to put back."""
+        """Does nothing: lines stay as they are."""
 
-    def say(self, text: str) -> None:
-        """A line of its own; none any more once nobody reads them (`tuner search … | head`): the search goes on."""
+    def show(self, text: str) -> None:
+        """Prints a line, unless its reader has gone (`tuner search … | head`): then the search goes on without."""
         with suppress(*self._silenced_by):
             print(text, file=self._out, flush=True)
 
     def on_event(self, event: Event, state: SearchState) -> None:
         """Prints the event."""
         elapsed = state.seconds_at(self._clock())
-        self.say(f"[{format_duration(elapsed):>6}] {printable(event_line(event, state))}")
+        self.show(f"[{format_duration(elapsed):>6}] {printable(event_line(event, state))}")
 
 
 class LiveTable:
-    """A table that follows the search, drawn anew four times a second."""
+    """A table that shows the search's state, drawn four times per second."""
 
     def __init__(self, console: Console, clock: Callable[[], float] = time.monotonic) -> None:
         self._console = console
@@ -90,12 +90,12 @@ class LiveTable:
     ) -> None:
         self._live.stop()
 
-    def say(self, text: str) -> None:
-        """Shown until the search has something to show."""
+    def show(self, text: str) -> None:
+        """Shows a line until the search has a state to show."""
         self._message = text
 
     def on_event(self, event: Event, state: SearchState) -> None:
-        """Remembers what to draw; failures and notes also stay on the screen, and that nothing is pruned."""
+        """Keeps the state to draw; failures, notes and that nothing is pruned are also printed above the table."""
         self._state = state
         if event.kind is EventKind.SEARCH_STARTED and not state.objectives.can_prune:
             self._live.console.print(printable(event_line(event, state)))
@@ -113,9 +113,9 @@ class LiveTable:
 
 
 def draw(state: SearchState, now: float, height: int) -> RenderableType:
-    """A picture of `state` at `now`, on the search's clock, in less than `height` lines where that is possible."""
+    """The table of `state` at `now`, on its clock, in less than `height` lines where that is possible."""
     elapsed = state.seconds_at(now)
-    # Where a screen is narrow, Rich narrows the columns that may wrap first: the bar, the parameters.
+    # On a narrow screen, Rich first narrows the columns that may wrap: the bar and the parameters.
     head = Table.grid(padding=(0, 2))
     head.add_column(no_wrap=True)
     head.add_column(max_width=_BAR_WIDTH)
@@ -146,7 +146,7 @@ def draw(state: SearchState, now: float, height: int) -> RenderableType:
 
 
 def event_line(event: Event, state: SearchState) -> str:
-    """An event in words."""
+    """The line that describes an event."""
     trial = event.trial
     if event.kind is EventKind.NOTE:
         return event.error or ""
@@ -170,7 +170,7 @@ def event_line(event: Event, state: SearchState) -> str:
 
 
 def make_listener(terminal: IO[str], *, ends_with_reader: bool = False) -> "Lines | LiveTable":
-    """A live table where there is a terminal, otherwise lines; see `Lines`."""
+    """A live table on a terminal, otherwise lines; see `Lines`."""
     console = Console(file=terminal, highlight=False, markup=False, emoji=False)
     if console.is_terminal:
         return LiveTable(console)
@@ -179,7 +179,7 @@ def make_listener(terminal: IO[str], *, ends_with_reader: bool = False) -> "Line
 
 @contextmanager
 def terminal_stream() -> Iterator[IO[str]]:
-    """A stream to where standard output goes now, which later redirections of its file do not touch."""
+    """A stream to where standard output goes now, whatever its file is redirected to later."""
     is_stand_in = sys.stdout is not sys.__stdout__
     if is_stand_in:  # a notebook's (ipykernel 6) names a file too, but that is its server's log
         yield sys.stdout
@@ -197,7 +197,7 @@ def terminal_stream() -> Iterator[IO[str]]:
 def _shown_trials(running: int, height: int) -> int:
     """How many rows fit below head, summary, blank line and headings, a line left free at the end."""
     room = height - 5
-    # The last one says how many are not shown.
+    # The last row counts the trials that are not shown.
     return running if running <= room else max(1, room - 1)
 
 

@@ -1,4 +1,4 @@
-"""What a person reads when a search has ended: the leaderboard, where it lies, what to type next."""
+"""The end of a search on the terminal: the leaderboard, where its file is, and the next commands."""
 
 import shlex
 
@@ -28,36 +28,36 @@ def print_outcome(outcome: SearchOutcome, config: SearchConfig) -> int:
         console.print(f"… and {more} more" if more > 0 else "")
     texts = pareto_texts(run.objectives, front_trials(run.pareto, run.objectives))
     if "front" in texts:
-        _say(console, f"Front:       {texts['front']}")
+        _print(console, f"Front:       {texts['front']}")
     folder = shlex.quote(str(run.folder))
     finished = sum(counts_as_finished(trial) for trial in run.study.get_trials(deepcopy=False))
     if outcome.reason in {EndReason.INTERRUPTED, EndReason.STOPPED}:
-        _say(
+        _print(
             console,
             f"Stopped. {count_text(finished, 'finished trial')} kept in {folder}; "
             "type the same command again to continue.",
         )
         return 128 + outcome.signal_number if outcome.signal_number is not None else 0
     if outcome.reason is EndReason.BUDGET_WAS_USED:
-        _say(console, f"The budget of {folder} was used up before; a larger one continues it.")
-    _say(console, f"Leaderboard: {run.folder / 'leaderboard.csv'}")
+        _print(console, f"The budget of {folder} was used up before; a larger one continues it.")
+    _print(console, f"Leaderboard: {run.folder / 'leaderboard.csv'}")
     front = " --pareto" if "front" in texts else ""
-    _say(console, f"Next:        tuner leaderboard {folder}{front}")
+    _print(console, f"Next:        tuner leaderboard {folder}{front}")
     if run.best is not None:
-        _say(console, f"             tuner confirm {folder}   (is the winner one?)")
+        _print(console, f"             tuner confirm {folder}   (is the winner really better?)")
     settings = shlex.quote(str(run.folder / "run.yaml"))
     twice = _twice(config, finished, run.reader.seconds)
-    _say(console, f"             tuner search --config {settings} {twice}   (continues it)")
+    _print(console, f"             tuner search --config {settings} {twice}   (continues it)")
     return 0
 
 
 def _twice(config: SearchConfig, finished: int, seconds: float) -> str:
-    """The flag for twice the budget of the kind that was asked for, or twice what was used of it if that is more."""
+    """The flag that doubles the budget of this kind, or what was used of it if that is more."""
     if config.time_budget is not None:
         return f"--time-budget {format_duration(2 * max(config.time_budget, seconds))}"
     return f"--trials {2 * max(config.trial_budget or 0, finished)}"
 
 
-def _say(console: Console, text: str) -> None:
-    """A line to copy from: never broken, its brackets no markup."""
+def _print(console: Console, text: str) -> None:
+    """Prints a line to copy from: it is never wrapped, and brackets in it are no markup."""
     console.print(printable(text), soft_wrap=True)

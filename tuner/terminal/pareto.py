@@ -1,4 +1,4 @@
-"""Two objectives in words: what they are, that nothing is pruned, and how far the front reaches."""
+"""Two objectives in words: their names, that nothing is pruned, and the two ends of the front."""
 
 from collections.abc import Mapping, Sequence
 
@@ -7,7 +7,7 @@ from tuner.text import cost_text, score_text
 
 
 def pareto_texts(objectives: Objectives, front: Sequence[FrontTrial]) -> Mapping[str, str]:
-    """What there is to tell of a search with a cost, by heading; nothing where the metric is the only objective."""
+    """The texts of a search with a cost, by heading; empty where the metric is the only objective."""
     if not objectives.costs:
         return {}
     (cost,) = objectives.costs
@@ -21,7 +21,7 @@ def pareto_texts(objectives: Objectives, front: Sequence[FrontTrial]) -> Mapping
 
 
 def _front_text(front: Sequence[FrontTrial], cost: Cost) -> str:
-    """How many trials are on the front, and its ends."""
+    """How many trials are on the front, and the two at its ends."""
     if not front:
         return "no trial yet"
     if len(front) == 1:

@@ -1,4 +1,4 @@
-"""What a person reads of a run's state."""
+"""The state of a run in words and as JSON, for `tuner status`."""
 
 import json
 import shlex
@@ -9,7 +9,7 @@ from tuner.text import format_duration, score_text
 
 
 def state_lines(state: RunState) -> list[str]:
-    """A run's state in words, a line a matter."""
+    """A run's state in words, one line per fact."""
     shares = [f"{count} {status}" for status, count in sorted(state.counts.items())]
     if state.running:
         shares.append(f"{state.running} {_running_word(state)}")
@@ -32,7 +32,7 @@ def state_lines(state: RunState) -> list[str]:
 
 
 def state_json(state: RunState) -> str:
-    """A run's state for a program."""
+    """A run's state as JSON."""
     best = state.best
     content = {
         "run": str(state.folder),
@@ -84,4 +84,4 @@ def _in_words(state: RunState) -> str:
 
 
 def _running_word(state: RunState) -> str:
-    return "running" if state.activity is Activity.SEARCHING else "cut off"
+    return "running" if state.activity is Activity.SEARCHING else "interrupted"

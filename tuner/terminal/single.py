@@ -1,4 +1,4 @@
-"""What a person reads of one training: its epochs as they end, and whether a row came out again."""
+"""One training on the terminal: its epochs as they end, and whether a row of a leaderboard was reproduced."""
 
 from collections.abc import Sequence
 
@@ -13,7 +13,7 @@ EPOCH_HEADINGS = "epoch    loss  accuracy  val_loss  val_accuracy  val_f1  secon
 
 
 def beginning(configuration: Configuration) -> list[str]:
-    """What is about to be trained."""
+    """The configuration that is about to be trained."""
     spec = configuration.spec
     parameters = [
         f"{name}={number_text(value)}" for name, value in configuration.parameters.items()
@@ -29,7 +29,7 @@ def beginning(configuration: Configuration) -> list[str]:
 
 
 def epoch_line(result: EpochResult) -> str:
-    """One epoch's figures, under `EPOCH_HEADINGS`."""
+    """One epoch's metrics, under `EPOCH_HEADINGS`."""
     return (
         f"{result.epoch:>5}  {result.loss:6.4f}  {result.accuracy:8.4f}  {result.val_loss:8.4f}  "
         f"{result.val_accuracy:12.4f}  {result.val_f1:6.4f}  {result.seconds:7.1f}"
@@ -37,7 +37,7 @@ def epoch_line(result: EpochResult) -> str:
 
 
 def ending(configuration: Configuration, trained: Trained) -> list[str]:
-    """What came of it; of a row, whether its figures came out again."""
+    """The result; for a row of a leaderboard, also whether its figures were reproduced."""
     lines = []
     if trained.best is not None:
         best = trained.best
@@ -51,7 +51,7 @@ def ending(configuration: Configuration, trained: Trained) -> list[str]:
 
 
 def is_as_hoped(configuration: Configuration, trained: Trained) -> bool:
-    """Whether a row came out again, or where nothing was to come out again, the training worked."""
+    """Whether the row was reproduced; where there is no row to reproduce, whether the training worked."""
     if configuration.row is not None and configuration.row.is_asked_as_it_was:
         return not different_figures(configuration, trained)
     return trained.status is TrialStatus.COMPLETE
@@ -69,7 +69,7 @@ def _compared(configuration: Configuration, trained: Trained) -> list[str]:
         word = "Not reproduced" if configuration.row.is_asked_as_it_was else "Asked differently"
         lines = [f"{word}: {_listed(figures, 'in the row')}."]
     if circumstances:
-        lines.append(f"Other than then: {_listed(circumstances, 'then')}.")
+        lines.append(f"Different from then: {_listed(circumstances, 'then')}.")
     elif figures and configuration.row.is_asked_as_it_was and trained.device != "cpu":
         lines.append(
             "Machine and versions are as they were; on a GPU figures differ in the last digits."
@@ -87,7 +87,7 @@ def _listed(differences: Sequence[Difference], then: str) -> str:
 
 
 def _text(value: object, other: object) -> str:
-    """A figure with as many digits as tell it from the other one."""
+    """A figure with enough digits to distinguish it from the other one."""
     if isinstance(value, float) and isinstance(other, float):
         short = score_text(value)
         return repr(value) if short == score_text(other) else short

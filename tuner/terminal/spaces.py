@@ -1,4 +1,4 @@
-"""What `tuner spaces` shows: the built-in spaces, one space, and all that a space may vary."""
+"""The tables of `tuner spaces`: the built-in spaces, one space, and every parameter that a space may vary."""
 
 from collections.abc import Iterable
 
@@ -11,7 +11,7 @@ from tuner.terminal.tables import listing, printable
 
 
 def builtin_spaces(spaces: Iterable[SearchSpace]) -> RenderableType:
-    """The built-in spaces, a row each, and how to see more of one."""
+    """One row per built-in space, and how to see more of one."""
     table = listing("space", "architectures", "parameters", "epochs", "")
     for space in spaces:
         table.add_row(
@@ -38,7 +38,7 @@ def space_ranges(space: SearchSpace) -> RenderableType:
     return Group(
         printable(f"{space.name}: {space.description}" if space.description else space.name),
         printable(
-            f"metric {space.metric.name} ({space.metric.mode}), at most {space.max_epochs} epochs a trial, "
+            f"metric {space.metric.name} ({space.metric.mode}), at most {space.max_epochs} epochs per trial, "
             f"{len(space.baselines)} baselines"
         ),
         Text(),

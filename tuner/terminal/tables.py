@@ -1,4 +1,4 @@
-"""How leaderboards look on the screen, as tables and in Markdown; nothing that a terminal would obey."""
+"""Leaderboards as tables and as Markdown, without characters that a terminal would obey."""
 
 import re
 from collections.abc import Sequence
@@ -39,7 +39,7 @@ def printable(text: object) -> Text:
 
 
 def on_one_line(text: object) -> Text:
-    """`text` as `printable` makes it, cut off where the line or the column ends."""
+    """`text` as `printable` makes it, truncated where the line or the column ends."""
     line = printable(text)
     line.no_wrap, line.overflow = True, "ellipsis"
     return line
@@ -48,9 +48,9 @@ def on_one_line(text: object) -> Text:
 def leaderboard_table(
     board: "pd.DataFrame", parameters: Sequence[str], objectives: "Objectives"
 ) -> Table:
-    """The columns of a leaderboard that fit a screen, with the cost where there is one.
+    """The columns of a leaderboard that fit a screen, with the cost where it is an objective.
 
-    A row's parameters stand in one column.
+    All parameters of a row are in one column.
     """
     import pandas as pd
 
@@ -106,7 +106,7 @@ def leaderboard_table(
 
 
 def markdown_table(board: "pd.DataFrame") -> str:
-    """A leaderboard for a pull request."""
+    """A leaderboard as a Markdown table."""
     import pandas as pd
 
     def cell(value: object) -> str:

@@ -86,7 +86,9 @@ def test_what_is_different_about_the_machine_is_named(
     file.write_text(text.replace("keras: 3.", "keras: 2."))
     again = trained(0.6, 0.8, 0.7, device="H200")
     said = ending(row(run, cpus=4), again)[-1]
-    assert said.startswith("Other than then: machine elsewhere here, h then; device H200 here, cpu")
+    assert said.startswith(
+        "Different from then: machine elsewhere here, h then; device H200 here, cpu"
+    )
     assert "threads 4 here, 1 then; keras 3." in said
 
 
