@@ -1,4 +1,4 @@
-"""What is typed here and runs on a head: its frame, its answer, and what travels."""
+"""Commands that run on a head: their marked output, and run folders that are fetched."""
 
 import base64
 import io
@@ -11,16 +11,12 @@ import pytest
 
 from tuner.errors import ConfigError, RunFolderError
 from tuner.execution.head import (
-    Answer,
-    SshHead,
-    _framed,
-    _marked,
-    fetch_from_storage,
     head_at,
-    pack,
     run_on_head,
-    unpack,
 )
+from tuner.execution.marked_output import Answer, marking_command, read_answer
+from tuner.execution.packing import fetch_from_storage, pack, unpack
+from tuner.execution.ssh_head import SshHead
 from tuner.run.copies import adopt
 from tuner.run.folder import RunFolder
 from tuner.run.lock import owner_of
@@ -35,12 +31,12 @@ from tuner.run.lock import owner_of
         ),
         ("tuner> a\r\ntuner> \r\ntuner> 2\r\n", Answer(2, "a")),  # through a terminal
         ("tuner> \ntuner> 1\n", Answer(1, "")),
-        ("tuner> a\n", None),  # cut off
+        ("tuner> a\n", None),  # interrupted
         ("command not found", None),
     ],
 )
-def test_the_answer_is_what_the_marked_lines_say(output: str, answer: Answer | None) -> None:
-    assert _marked(output) == answer
+def test_the_answer_is_read_from_the_marked_lines(output: str, answer: Answer | None) -> None:
+    assert read_answer(output) == answer
 
 
 @pytest.mark.parametrize(
@@ -53,9 +49,9 @@ def test_a_shell_marks_the_lines_and_the_exit_code(
     (tmp_path / "tuner").chmod(0o755)
     environment = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "HOME": str(tmp_path)}
     done = subprocess.run(
-        ["bash", "-c", _framed(["x"])], env=environment, capture_output=True, text=True
+        ["bash", "-c", marking_command(["x"])], env=environment, capture_output=True, text=True
     )
-    assert _marked(done.stdout) == answer
+    assert read_answer(done.stdout) == answer
 
 
 @pytest.fixture
@@ -83,23 +79,23 @@ def test_a_long_command_passes_its_lines_on(
 ) -> None:
     (tmp_path / "tuner").write_text(f"#!/bin/sh\n{tuner}\n")
     (tmp_path / "tuner").chmod(0o755)
-    heard: list[str] = []
-    assert head.run(["confirm", "runs/mine"], heard.append) == code
-    assert heard == lines
+    shown: list[str] = []
+    assert head.stream(["confirm", "runs/mine"], shown.append) == code
+    assert shown == lines
 
 
 def test_a_line_is_passed_on_before_the_command_ends(head: SshHead, tmp_path: Path) -> None:
-    program = "#!/bin/sh\necho one; echo two; echo three\nuntil [ -e heard ]; do sleep 0.05; done\n"
+    program = "#!/bin/sh\necho one; echo two; echo three\nuntil [ -e shown ]; do sleep 0.05; done\n"
     (tmp_path / "tuner").write_text(program)
     (tmp_path / "tuner").chmod(0o755)
-    heard: list[str] = []
+    shown: list[str] = []
 
-    def say(line: str) -> None:
-        heard.append(line)
-        (tmp_path / "heard").touch()  # for want of it the command would never end
+    def show(line: str) -> None:
+        shown.append(line)
+        (tmp_path / "shown").touch()  # for want of it the command would never end
 
-    assert head.run(["confirm", "runs/mine"], say) == 0
-    assert heard == ["one", "two", "three"]
+    assert head.stream(["confirm", "runs/mine"], show) == 0
+    assert shown == ["one", "two", "three"]
 
 
 def test_a_head_that_does_not_answer_a_long_command_is_refused(
@@ -107,11 +103,11 @@ def test_a_head_that_does_not_answer_a_long_command_is_refused(
 ) -> None:
     (tmp_path / "ray").write_text("#!/bin/sh\necho 'no such host'; exit 255\n")
     with pytest.raises(ConfigError, match=r"its head does not answer: no such host"):
-        head.run(["confirm", "runs/mine"], print)
+        head.stream(["confirm", "runs/mine"], print)
 
 
 def test_words_arrive_as_they_were_typed() -> None:
-    assert "tuner status 'runs/my run'" in _framed(["status", "runs/my run"])
+    assert "tuner status 'runs/my run'" in marking_command(["status", "runs/my run"])
 
 
 def test_a_bare_name_is_a_run_of_the_heads_home() -> None:
@@ -149,14 +145,14 @@ def make_run(folder: Path, journal: str = "1\n") -> Path:
     return folder
 
 
-def test_what_was_packed_is_unpacked_without_its_lock(tmp_path: Path) -> None:
+def test_a_packed_run_is_unpacked_without_its_lock(tmp_path: Path) -> None:
     unpack(pack(make_run(tmp_path / "run")), tmp_path / "home")
     files = {str(path.relative_to(tmp_path / "home")) for path in (tmp_path / "home").rglob("*")}
     assert files == {"study.journal", "leaderboard.csv", "logs", "logs/driver.log"}
 
 
 @pytest.mark.parametrize("damage", ["", "@@@", "aGVsbG8=", "cut"])
-def test_what_was_damaged_on_its_way_is_refused(tmp_path: Path, damage: str) -> None:
+def test_a_run_that_was_damaged_on_its_way_is_refused(tmp_path: Path, damage: str) -> None:
     text = pack(make_run(tmp_path / "run"))
     with pytest.raises(RunFolderError, match="is damaged"):
         unpack(text[:100] if damage == "cut" else damage, tmp_path / "home")

@@ -26,7 +26,8 @@ def fetch(
     out: Annotated[str, typer.Option(help="Folder of the runs here.", metavar="PATH")] = "runs",
 ) -> None:
     """Bring a run home from a cluster: leaderboard, journal, curves, logs. Again, it brings what is new."""
-    from tuner.execution.head import fetch_from_storage, head_at, run_on_head
+    from tuner.execution.head import head_at, run_on_head
+    from tuner.execution.packing import fetch_from_storage
     from tuner.run.copies import adopt
     from tuner.run.folder import RunFolder
     from tuner.storage import is_url

@@ -66,7 +66,7 @@ def call(arguments: Sequence[str], *, cluster: str | None, address: str | None) 
     """Has the head do what was typed here; prints what it says and returns its exit code."""
     from tuner.execution.head import head_at
 
-    answer = head_at(cluster=cluster, address=address).call(arguments)
+    answer = head_at(cluster=cluster, address=address).capture(arguments)
     print(answer.output, file=sys.stderr if answer.code else sys.stdout)
     return answer.code
 
@@ -76,7 +76,7 @@ def run(arguments: Sequence[str], *, cluster: str | None, address: str | None) -
     from tuner.execution.head import head_at
 
     head = head_at(cluster=cluster, address=address)
-    return head.run(arguments, lambda line: print(line, flush=True))
+    return head.stream(arguments, lambda line: print(line, flush=True))
 
 
 def exit_on_sigterm() -> None:

@@ -21,7 +21,7 @@ def submit(
     ] = False,
 ) -> int:
     """Search on a running Ray cluster, as a job that goes on without this terminal."""
-    from tuner.execution.head import JobHead
+    from tuner.execution.job_head import JobHead
     from tuner.execution.submission import RUN_FILE, pack_submission
     from tuner.settings.config import make_config
 
