@@ -131,6 +131,7 @@ def test(
     data: str | Path | None = None,
     text_column: str | None = None,
     label_column: str | None = None,
+    encoding: str | None = None,
 ) -> "Opening":
     """Opens the test split: what a finalist is worth on sequences that no part of the run has seen.
 
@@ -141,6 +142,7 @@ def test(
         data: labelled rows instead of the run's own test split; those that the run has seen are left out.
         text_column: column of their sequences; guessed if plain.
         label_column: column of their labels; guessed if plain.
+        encoding: of the file, such as cp1252; found by its first bytes if it is UTF-8, -16 or -32.
 
     Returns:
         What was measured (`.figures.accuracy`, `.low`, `.high`, …) and when the same was opened before. It is written
@@ -152,11 +154,21 @@ def test(
     from tuner.finalists.choice import FinalistChoice, load_chosen
     from tuner.finalists.testing import open_test
     from tuner.settings.config import DataConfig
+    from tuner.settings.declarations import validated
 
     chosen = load_chosen(Run(_place(run)), FinalistChoice(finalist, ensemble))
     rows = None
     if data is not None:
-        rows = DataConfig(source=str(data), text_column=text_column, label_column=label_column)
+        rows = validated(
+            DataConfig,
+            {
+                "source": str(data),
+                "text_column": text_column,
+                "label_column": label_column,
+                "encoding": encoding,
+            },
+            "keywords",
+        )
     return open_test(chosen, rows)
 
 

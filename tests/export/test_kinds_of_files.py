@@ -192,10 +192,10 @@ REFUSED: dict[str, tuple[str, bytes, str]] = {
     "Cyrillic": (
         "a.csv",
         ("text,label\n" + "Очень хороший фильм,да\n" * 9).encode("cp1251"),
-        "on line 2; it seems to be CP1251 .*iconv -f CP1251 -t UTF-8",
+        "on line 2; it seems to be CP1251 .*add --encoding cp1251, .*iconv -f CP1251 -t UTF-8",
     ),
     "zero bytes": ("a.csv", b"text,label\ngood,1\nba\0d,2\n", "zero bytes on line 3"),
-    "half a character of utf-16": ("a.csv", written(ROWS).encode("utf-16")[:-1], "broken bytes on line"),
+    "half a character of utf-16": ("a.csv", written(ROWS).encode("utf-16")[:-1], "not UTF-16-LE throughout"),
     "half a gz": ("a.csv.gz", gzip.compress(CSV)[:-9], "not a complete gzip file"),
     "half a bz2": ("a.csv.bz2", bz2.compress(CSV)[:-9], "not a complete bzip2 file"),
     "half a xz": ("a.csv.xz", lzma.compress(CSV)[:-9], "not a complete xz file"),
@@ -228,8 +228,11 @@ class Echo:
         return pd.DataFrame({"label": [f"of {text}" for text in texts], "p(of)": 1.0})
 
 
-def predicted(source: Path, target: Path, *, raw: bool = True) -> pd.DataFrame:
-    count = predict_file(cast(Classifier, Echo()), source, target, None, raw=raw)
+def predicted(
+    source: Path, target: Path, *, encoding: str | None = None, raw: bool = True
+) -> pd.DataFrame:
+    classifier = cast(Classifier, Echo())
+    count = predict_file(classifier, source, target, None, encoding=encoding, raw=raw)
     frame = pd.read_csv(target, dtype=str, keep_default_na=False)
     assert count == len(frame)
     return frame
@@ -311,6 +314,31 @@ def test_a_predicted_label_is_the_name_of_its_class(tmp_path: Path) -> None:
     frame = pd.read_csv(target)
     assert list(frame["label"]) == ["=1+1", "@x"]
     assert list(frame["note"]) == ["'=2", "c"]
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "latin-1", "mac_roman"])
+def test_an_encoding_that_is_named_is_taken(tmp_path: Path, encoding: str) -> None:
+    rows = [("café très chaud", "up"), ("maïs", "down")]
+    source = tmp_path / "a.csv"
+    source.write_bytes(written(rows).encode(encoding))
+    read = read_rows(DataConfig(source=str(source), encoding=encoding))
+    assert list(zip(read.texts, read.labels, strict=True)) == rows
+    frame = predicted(source, tmp_path / "predictions.csv", encoding=encoding)
+    assert list(zip(frame["text"], frame["label"], strict=True)) == rows
+
+
+def test_a_byte_order_mark_is_right_whatever_encoding_is_named(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_bytes(codecs.BOM_UTF8 + CSV)
+    read = read_rows(DataConfig(source=str(tmp_path / "a.csv"), encoding="cp1252"))
+    assert read.texts == [text for text, _ in ROWS]
+
+
+def test_an_encoding_that_does_not_fit_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_bytes("text,label\nmaïs,up\n".encode("latin-1"))
+    with pytest.raises(
+        DataError, match=r"not ASCII throughout, got byte 0xef on line 2; .*--encoding"
+    ):
+        read_rows(DataConfig(source=str(tmp_path / "a.csv"), encoding="ascii"))
 
 
 def test_lines_that_a_lone_quote_joins_are_named(

@@ -6,11 +6,18 @@ from typing import Annotated, Any
 import typer
 
 from tuner.cli.commands import Command
-from tuner.cli.options import exit_on_sigterm
+from tuner.cli.options import exit_on_sigterm, with_settings
 from tuner.errors import UsageError
+from tuner.settings.config import DataConfig
+from tuner.settings.declarations import by_path, declared_settings, validated
 from tuner.text import excerpt
 
 _OTHER_FORMS = {".parquet", ".xlsx", ".xls", ".json", ".jsonl", ".ndjson", ".tsv", ".tab", ".gz"}
+_SETTINGS = [
+    setting
+    for setting in declared_settings(DataConfig)
+    if setting.keyword in ("text_column", "encoding")
+]
 
 
 class PredictCommand(Command):
@@ -31,6 +38,7 @@ class PredictCommand(Command):
         return super().parse_args(ctx, args)
 
 
+@with_settings(_SETTINGS)
 def predict(
     model: Annotated[
         str, typer.Argument(help="A folder that `tuner export` made.", metavar="MODEL")
@@ -47,10 +55,6 @@ def predict(
     output: Annotated[
         Path | None, typer.Option(help="The CSV to write. Default: the screen.", metavar="PATH")
     ] = None,
-    text_column: Annotated[
-        str | None,
-        typer.Option(help="Column of the texts. Default: guessed if plain.", metavar="NAME"),
-    ] = None,
     raw: Annotated[
         bool,
         typer.Option(
@@ -59,6 +63,7 @@ def predict(
             "as a formula, labels excepted.",
         ),
     ] = False,
+    **settings: object,
 ) -> None:
     """Classify texts with an exported model: the likeliest class, and every class's probability."""
     exit_on_sigterm()
@@ -68,6 +73,7 @@ def predict(
         raise UsageError("give texts, or --input with a file of them")
     if output is not None:
         _check_output(output, input)
+    of_file = validated(DataConfig, by_path(_SETTINGS, settings), "flags")
     from tuner.export.classifier import Classifier
     from tuner.export.prediction import predict_file
     from tuner.run.csv_text import to_csv
@@ -85,7 +91,9 @@ def predict(
         print(f"{len(frame):,} predictions: {output}")
         return
     assert input is not None
-    count = predict_file(classifier, input, output, text_column, raw=raw)
+    count = predict_file(
+        classifier, input, output, of_file.text_column, encoding=of_file.encoding, raw=raw
+    )
     if output is not None:
         print(f"{count:,} predictions: {output}")
 

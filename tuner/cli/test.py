@@ -11,7 +11,7 @@ from tuner.settings.declarations import by_path, declared_settings, validated
 _SETTINGS = [
     setting.with_default("the run's own test split") if setting.keyword == "data" else setting
     for setting in declared_settings(DataConfig)
-    if setting.keyword in ("data", "text_column", "label_column")
+    if setting.keyword in ("data", "text_column", "label_column", "encoding")
 ]
 
 

@@ -71,11 +71,10 @@ def open_source(config: DataConfig, *, downloads: Path) -> OpenSource:
     """
     if config.source not in SOURCES:
         return _open_file(config)
-    if config.text_column is not None or config.label_column is not None:
+    if asked := config.text_column or config.label_column or config.encoding:
         raise DataError.at(
             config.source,
-            "a named data set has no columns to choose, got "
-            f"{excerpt(config.text_column or config.label_column)}; leave the columns out",
+            f"a named data set has no columns or encoding to choose, got {excerpt(asked)}; leave it out",
         )
     if config.source in _PACKAGED:
         read = partial(_read_packaged, config.source, config.tokens)
@@ -97,7 +96,7 @@ def _open_file(config: DataConfig) -> OpenSource:
     return OpenSource(
         path.name,
         f"{''.join(path.suffixes).lower()} {hashlib.sha256(content).hexdigest()}",
-        lambda: labelled_rows(read_table(content, path.name, str(path)), config),
+        lambda: labelled_rows(read_table(content, path.name, str(path), config.encoding), config),
     )
 
 

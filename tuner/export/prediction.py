@@ -30,12 +30,14 @@ def predict_file(
     target: Path | None,
     text_column: str | None,
     *,
+    encoding: str | None = None,
     raw: bool = False,
 ) -> int:
     """Writes the rows of `source` with their predictions to `target`, or to standard output; how many.
 
     Args:
         source: any file of rows that `tuner search` reads, or a pipe.
+        encoding: of the file, if it is none of Unicode's.
         raw: whether to write each cell as it was read, even one that a spreadsheet would run as a formula.
 
     Raises:
@@ -43,7 +45,7 @@ def predict_file(
         OSError: the target cannot be written.
     """
     with _output(target) as file:
-        return _predict(classifier, source, file, text_column, raw)
+        return _predict(classifier, source, file, text_column, encoding, raw)
 
 
 @contextmanager
@@ -65,7 +67,12 @@ def _output(target: Path | None) -> Iterator[IO[str]]:
 
 
 def _predict(
-    classifier: Classifier, source: Path, target: IO[str], text_column: str | None, raw: bool
+    classifier: Classifier,
+    source: Path,
+    target: IO[str],
+    text_column: str | None,
+    encoding: str | None,
+    raw: bool,
 ) -> int:
     console = Console(stderr=True)
     count = 0
@@ -75,7 +82,7 @@ def _predict(
         _opened(source) as file,
         Progress(console=console, transient=True, disable=not console.is_terminal) as bar,
     ):
-        data = DataFile(file, name=source.name, where=str(source))
+        data = DataFile(file, name=source.name, where=str(source), encoding=encoding)
         task = bar.add_task("predicting", total=_size(file))
         for rows in data.pieces(_ROWS):
             if not rows.size:

@@ -10,7 +10,14 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Field, ValidationError, ValidationInfo, field_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 
 from tuner.errors import ConfigError
 from tuner.settings.builtin import find_space
@@ -63,6 +70,21 @@ class TrainerName(StrEnum):
     TOY = "toy"  # a closed learning curve instead of training: rehearses a search in seconds
 
 
+def check_encoding(given: str | None) -> str | None:
+    """The name of a text encoding as it is.
+
+    Raises:
+        ValueError: there is no such encoding.
+    """
+    try:
+        " ".encode(given or "utf-8")
+    except (LookupError, ValueError):
+        raise ValueError(
+            f"must be the name of an encoding, got {given!r}; write cp1252, say"
+        ) from None
+    return given
+
+
 TwoObjectives = Annotated[
     tuple[MetricName, Cost],
     BeforeValidator(parse_objectives, json_schema_input_type=str | Sequence[str]),
@@ -86,6 +108,16 @@ class DataConfig(Strict):
     ] = None
     label_column: Annotated[
         str | None, Setting(Group.DATA, "Column of the labels", "NAME", unset="guessed if plain")
+    ] = None
+    encoding: Annotated[
+        str | None,
+        AfterValidator(check_encoding),
+        Setting(
+            Group.DATA,
+            "Encoding of the file, such as cp1252",
+            "NAME",
+            unset="UTF-8, or UTF-16 or -32 where the file shows it",
+        ),
     ] = None
     tokens: Annotated[TokenMode, Setting(Group.DATA, "How text becomes tokens")] = TokenMode.WORDS
     sample: Annotated[

@@ -14,6 +14,7 @@ class SearchKeywords(TypedDict, total=False):
     data: str | Path | None
     text_column: str | None
     label_column: str | None
+    encoding: str | None
     tokens: Literal["words", "characters", "symbols"] | None
     sample: int | None
     name: str | None

@@ -29,9 +29,13 @@ class DataFile:
         file: its bytes, from the beginning; it may be a pipe.
         name: the file's name; its ending decides where the content leaves a choice.
         where: its path, for errors.
+        encoding: of text, if it is none of Unicode's.
     """
 
-    def __init__(self, file: IO[bytes], *, name: str, where: str) -> None:
+    def __init__(
+        self, file: IO[bytes], *, name: str, where: str, encoding: str | None = None
+    ) -> None:
+        self._encoding = encoding
         self._file = file
         self._stream = Stream(file)
         self._where = where
@@ -83,7 +87,7 @@ class DataFile:
                 f"not a complete {self._packing.name} file (it does not begin as one); if it is unpacked already, "
                 f"take {ending} out of its name, else compress it again",
             )
-        lines = text_lines(content, self._where)
+        lines = text_lines(content, self._where, self._encoding)
         before, line = _up_to_first_row(lines)
         if self._ending in _JSON_LINES or is_json_object(line):
             return json_lines(chain(before, lines), self._where, size)
@@ -98,13 +102,14 @@ class DataFile:
         return io.BytesIO(content.readall())
 
 
-def read_table(content: bytes, name: str, where: str) -> Table:
-    """All rows of a file with this content; `name` and `where` as for `DataFile`.
+def read_table(content: bytes, name: str, where: str, encoding: str | None = None) -> Table:
+    """All rows of a file with this content; the rest as for `DataFile`.
 
     Raises:
         DataError: not readable, or without a single row.
     """
-    table = joined(list(DataFile(io.BytesIO(content), name=name, where=where).pieces(_ROWS)))
+    file = DataFile(io.BytesIO(content), name=name, where=where, encoding=encoding)
+    table = joined(list(file.pieces(_ROWS)))
     if not table.size:
         raise DataError.at(where, "the file has no rows; it needs at least some texts with labels")
     return table

@@ -23,15 +23,18 @@ _GUESSES = [
 ]  # fmt: skip
 
 
-def text_lines(content: Stream, where: str) -> Iterator[str]:
+def text_lines(content: Stream, where: str, asked: str | None = None) -> Iterator[str]:
     r"""Lines with their ends (`\n`, `\r\n` or `\r`), without a byte order mark.
 
-    The text is UTF-8, or UTF-16 with or without a mark, or UTF-32 with one.
+    The text is UTF-8, or UTF-16 with or without a mark, or UTF-32 with one, or in the encoding `asked`. A mark is
+    always right.
 
     Raises:
         DataError: in another encoding, or with zero bytes; the message names the line.
     """
     mark, encoding = _encoding(content.beginning(_UTF_16_SAMPLE))
+    if asked is not None and not mark:
+        encoding = asked
     content.read(len(mark))
     text = io.TextIOWrapper(io.BufferedReader(content, 1 << 16), encoding, newline="")
     number = 0
@@ -45,7 +48,7 @@ def text_lines(content: Stream, where: str) -> Iterator[str]:
             yield line
     except UnicodeDecodeError as error:
         before = error.object[: error.start].decode(encoding, "ignore")
-        raise _other_encoding(error, number + len(_split(before)), where) from error
+        raise _other_encoding(error, encoding, number + len(_split(before)), where) from error
 
 
 def _encoding(beginning: bytes) -> tuple[bytes, str]:
@@ -67,12 +70,13 @@ def _split(text: str) -> list[str]:
     return text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
 
 
-def _other_encoding(error: UnicodeDecodeError, line: int, where: str) -> DataError:
-    expected, broken = error.encoding.upper(), error.object[error.start]
-    if not expected.startswith("UTF-8"):
+def _other_encoding(error: UnicodeDecodeError, encoding: str, line: int, where: str) -> DataError:
+    broken = error.object[error.start]
+    if encoding != "utf-8":
         return DataError.at(
             where,
-            f"the file begins as {expected} and has broken bytes on line {line}; save it as UTF-8",
+            f"the file is not {encoding.upper()} throughout, got byte 0x{broken:02x} on line {line}; name another "
+            "one with --encoding, or save it as UTF-8",
         )
     guess = _guess(error.object)
     beginning = _split(error.object[: error.start].decode("utf-8"))[-1]
@@ -81,8 +85,8 @@ def _other_encoding(error: UnicodeDecodeError, line: int, where: str) -> DataErr
     return DataError.at(
         where,
         f"the file must be UTF-8, got byte 0x{broken:02x} on line {line}; it seems to be {guess.upper()} "
-        f"(then that line has {shown}): save it as UTF-8, for example with `iconv -f {guess.upper()} -t UTF-8 "
-        "old > new`",
+        f"(then that line has {shown}): if so, add --encoding {guess}, or save it as UTF-8 with "
+        f"`iconv -f {guess.upper()} -t UTF-8 old > new`",
     )
 
 
