@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 import yaml
+from support.watching import Clock
 
 from tuner.errors import ConfigError
 from tuner.execution.capacity import Capacity, Growth, NodeType, check_fits, read_growth
@@ -29,10 +30,10 @@ class Cluster:
 
     def __init__(self, *nodes: dict[str, float]) -> None:
         self.nodes = list(nodes)
-        self.now = 0.0
+        self.clock = Clock(0.0)
 
     def capacity(self, config: SearchConfig, **options: Any) -> Capacity:
-        return Capacity(config, lambda: self.nodes, clock=lambda: self.now, **options)
+        return Capacity(config, lambda: self.nodes, clock=self.clock, **options)
 
 
 @pytest.mark.parametrize(
@@ -64,10 +65,10 @@ def test_a_node_that_joins_is_used_and_one_that_leaves_is_not(config: Any) -> No
     assert capacity() == 2
     cluster.nodes.append({"CPU": 8.0})
     assert capacity() == 2  # nobody asks Ray at every step
-    cluster.now += 2
+    cluster.clock.now += 2
     assert capacity() == 10
     cluster.nodes.clear()
-    cluster.now += 2
+    cluster.clock.now += 2
     assert capacity() == 1  # one waits for a node
 
 

@@ -3,7 +3,6 @@
 import contextlib
 import os
 import subprocess
-import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -14,6 +13,7 @@ import pandas as pd
 import pytest
 from cluster.hosts import missing
 from ray.cluster_utils import Cluster
+from support.commands import TUNER
 
 from tuner.errors import RunFolderError
 from tuner.run import Run
@@ -22,7 +22,7 @@ from tuner.settings.space import SearchSpace
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow]
 
-_SEARCH = [sys.executable, "-c", "from tuner.cli import main; main()", "search"]
+_SEARCH = [*TUNER, "search"]
 _WAIT_S = 150.0
 # Every process takes 2 s of a core to start: 8 of them in the suite, more when asked.
 GPUS = int(os.environ.get("TUNER_TEST_GPUS", "2"))

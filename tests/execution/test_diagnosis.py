@@ -1,5 +1,7 @@
 """Why processes died."""
 
+from support.watching import Clock
+
 from tuner.execution.diagnosis import Diagnosis, Diagnostician
 
 DIED = "ray.exceptions.ActorDiedError: The actor died unexpectedly before finishing this task."
@@ -9,11 +11,11 @@ class Machine:
     """A clock, and the kernel's count of its kills."""
 
     def __init__(self) -> None:
-        self.now = 50.0
+        self.clock = Clock()
         self.kills = 5  # long ago
 
     def diagnostician(self, *, is_cluster: bool = False) -> Diagnostician:
-        return Diagnostician(lambda: self.kills, lambda: self.now, is_cluster=is_cluster)
+        return Diagnostician(lambda: self.kills, self.clock, is_cluster=is_cluster)
 
 
 def test_a_process_that_just_died_may_have_had_bad_luck() -> None:
@@ -66,7 +68,7 @@ def test_a_kill_of_long_ago_explains_nothing() -> None:
     diagnostician = machine.diagnostician()
     machine.kills += 1
     diagnostician.watch()  # somebody else's process
-    machine.now += 11
+    machine.clock.now += 11
     assert not diagnostician.diagnose(DIED).is_out_of_memory
 
 

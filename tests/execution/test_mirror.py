@@ -4,11 +4,11 @@ import contextlib
 import json
 import os
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import boto3
 import pytest
+from support.watching import Clock
 
 from tuner.data import load_dataset
 from tuner.errors import RunFolderError, SearchError
@@ -33,18 +33,13 @@ class Machine:
     def __init__(self, path: Path, place: str) -> None:
         self.folder = RunFolder(path)
         self.place = place
-        self.now = 1000.0
-        self.while_asleep: Callable[[], object] = lambda: None
+        self.clock = Clock(1000.0)
         path.mkdir(exist_ok=True)
-
-    def sleep(self, seconds: float) -> None:
-        self.now += seconds
-        self.while_asleep()
 
     def mirror(self) -> StorageMirror:
         storage = Storage(self.place)
         return StorageMirror(
-            self.folder, storage, lambda: None, clock=lambda: self.now, sleep=self.sleep
+            self.folder, storage, lambda: None, clock=self.clock, sleep=self.clock.sleep
         )
 
     def write(self, journal: str) -> None:
@@ -93,11 +88,11 @@ def test_only_what_changed_is_copied_and_not_all_the_time(
         mirror.copy_if_due()
         mirror._copying.result()
         assert written == ["run.yaml", "study.journal"]  # the journal after the others
-        old.now += 1
+        old.clock.now += 1
         old.write("1\n2\n")
         mirror.copy_if_due()
         assert (copy / "study.journal").read_text() == "1\n"
-        old.now += 30
+        old.clock.now += 30
         old.folder.journal.write_text("1\n2\n3\n")
         mirror.copy_if_due()
         mirror._copying.result()
@@ -156,22 +151,22 @@ def lease(copy: Path, **fields: object) -> None:
 
 def test_a_search_that_runs_on_another_machine_is_respected(old: Machine, copy: Path) -> None:
     lease(copy, renewals=1)
-    began = old.now
+    began = old.clock.now
 
     def renew() -> None:
-        if old.now > began + 10:
+        if old.clock.now > began + 10:
             lease(copy, renewals=2)
 
-    old.while_asleep = renew
+    old.clock.while_asleep = renew
     with pytest.raises(RunFolderError, match="a search is running in it"):
         old.mirror().take_up()
 
 
 def test_a_lease_that_nobody_renews_is_taken(old: Machine, copy: Path) -> None:
     lease(copy, renewals=1)
-    began = old.now
+    began = old.clock.now
     old.mirror().take_up()
-    assert 50 <= old.now - began < 60
+    assert 50 <= old.clock.now - began < 60
 
 
 def test_of_two_that_take_it_in_the_same_moment_one_has_it(
@@ -180,12 +175,12 @@ def test_of_two_that_take_it_in_the_same_moment_one_has_it(
     refusals = []
 
     def take_it_too() -> None:
-        old.while_asleep = lambda: None
+        old.clock.while_asleep = lambda: None
         with contextlib.suppress(RunFolderError):
             new.mirror().take_up()
             refusals.append("none")
 
-    old.while_asleep = take_it_too  # just after the first has written its lease
+    old.clock.while_asleep = take_it_too  # just after the first has written its lease
     with pytest.raises(RunFolderError, match="another search has just begun in it"):
         old.mirror().take_up()
     assert refusals == ["none"]
@@ -200,7 +195,7 @@ def test_a_search_whose_lease_was_taken_writes_no_more(
             (copy / "study.journal").write_text("theirs\n")
             mirror.copy_if_due()
             mirror._copying.exception()
-            old.now += 60
+            old.clock.now += 60
             mirror.copy_if_due()
 
     old.write("1\n")
@@ -233,9 +228,9 @@ def test_a_search_that_died_on_this_machine_blocks_nobody(old: Machine, copy: Pa
         os._exit(0)
     os.waitpid(process, 0)
     lease(copy, owner=f"process {process} on here", boot=mirror_module._boot_id())
-    began = old.now
+    began = old.clock.now
     old.mirror().take_up()
-    assert old.now - began < 5
+    assert old.clock.now - began < 5
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]"])
@@ -257,7 +252,7 @@ def test_storage_that_fails_does_not_stop_the_search_but_is_said_in_the_end(
         with mirror.holding():
             mirror.copy_if_due()
             mirror._copying.exception()
-            old.now += 60
+            old.clock.now += 60
             mirror.copy_if_due()
 
     monkeypatch.setattr(Storage, "write", refuse)

@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.searches import Events, make, toy_space
+from support.searches import make, toy_space
+from support.watching import Recorder
 
 from tuner.execution.plan import EndReason
 from tuner.execution.search import run_search
@@ -20,7 +21,7 @@ pytestmark = pytest.mark.ray
 def test_a_search_ends_with_its_budget_and_every_trial_is_a_row(
     shared_ray: None, space: SearchSpace, sentences: Path, tmp_path: Path
 ) -> None:
-    events = Events()
+    events = Recorder()
     outcome = run_search(make(space, sentences, tmp_path / "runs", trials=20), events)
     board = outcome.run.leaderboard()
     assert outcome.reason is EndReason.BUDGET_USED

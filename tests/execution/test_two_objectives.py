@@ -5,29 +5,19 @@ from pathlib import Path
 
 import pytest
 from faults.killing import Search, Tally, kill_at_points
+from support.watching import Recorder
 
 import tuner
 from tuner.errors import RunFolderError
 from tuner.execution.search import run_search
 from tuner.run import Run
-from tuner.run.events import Event, EventKind, SearchState
+from tuner.run.events import EventKind
 from tuner.run.leaderboard import only_front
 from tuner.settings.config import SearchConfig, make_config
 from tuner.settings.fronts import dominates
 from tuner.settings.space import SearchSpace
 
 pytestmark = pytest.mark.ray
-
-
-class Fronts:
-    """Remembers the front as it was told at every trial's end."""
-
-    def __init__(self) -> None:
-        self.told: list[list[int]] = []
-
-    def on_event(self, event: Event, state: SearchState) -> None:
-        if event.kind is EventKind.TRIAL_ENDED:
-            self.told.append([trial.number for trial in state.front])
 
 
 @pytest.fixture
@@ -49,8 +39,8 @@ def asked(space: SearchSpace, sentences: Path, tmp_path: Path) -> SearchConfig:
 def test_a_search_by_two_objectives_ends_with_its_front(
     shared_ray: None, asked: SearchConfig
 ) -> None:
-    fronts = Fronts()
-    run = run_search(asked, fronts).run
+    recorder = Recorder()
+    run = run_search(asked, recorder).run
     board = run.leaderboard()
     assert set(board["status"]) == {"complete"}
     assert set(board["epochs"]) == {3}  # nothing is pruned
@@ -60,9 +50,10 @@ def test_a_search_by_two_objectives_ends_with_its_front(
     for record in run.pareto:
         assert not any(dominates(other, told[record.number]) for other in told.values())
     assert list(only_front(board)["trial"]) == [record.number for record in run.pareto]
-    assert fronts.told[-1] == [record.number for record in run.pareto]
+    told_front = [trial.number for trial in recorder.states_at(EventKind.TRIAL_ENDED)[-1].front]
+    assert told_front == [record.number for record in run.pareto]
     assert run.best == run.pareto[0]
-    assert {trial.number for trial in run.study.best_trials} == set(fronts.told[-1])
+    assert {trial.number for trial in run.study.best_trials} == set(told_front)
     with open(run.folder / "leaderboard.csv", newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     assert [row["pareto"] == "True" for row in rows] == list(board["pareto"])

@@ -3,12 +3,12 @@
 import os
 import pty
 import subprocess
-import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pandas as pd
 import pytest
+from support.commands import TUNER
 from support.confirmed_run import Confirmed
 
 from tuner.errors import DataError
@@ -93,8 +93,7 @@ def test_lists_of_integers_are_sequences_too(confirmed: Confirmed, tmp_path: Pat
 def test_a_bar_is_drawn_on_a_terminal_only(confirmed: Confirmed, tmp_path: Path) -> None:
     confirmed.export(tmp_path / "model")
     (tmp_path / "texts.csv").write_text("text\ngood\n")
-    code = "from tuner.cli import main; main()"
-    call = [sys.executable, "-c", code, "predict", "model", "--input", "texts.csv"]
+    call = [*TUNER, "predict", "model", "--input", "texts.csv"]
     piped = subprocess.run(call, cwd=tmp_path, capture_output=True, text=True)
     assert (piped.returncode, piped.stderr) == (0, "")
     assert piped.stdout.startswith("text,label,p(negative),p(positive)\n")
@@ -230,8 +229,7 @@ def test_what_would_not_be_what_its_name_says_is_refused(
     confirmed: Confirmed, tmp_path: Path, name: str
 ) -> None:
     confirmed.export(tmp_path / "model")
-    code = "from tuner.cli import main; main()"
-    call = [sys.executable, "-c", code, "predict", "model", "good", "--output", name]
+    call = [*TUNER, "predict", "model", "good", "--output", name]
     ended = subprocess.run(call, cwd=tmp_path, capture_output=True, text=True)
     assert ended.returncode == 2
     assert ended.stderr.startswith(f"tuner: --output: is written as CSV, got {name}; name it said")

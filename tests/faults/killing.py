@@ -4,7 +4,6 @@ import os
 import random
 import signal
 import subprocess
-import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,13 +11,14 @@ from pathlib import Path
 
 import pandas as pd
 from optuna.trial import FrozenTrial
+from support.commands import TUNER
 
 from tuner.errors import RunFolderError
 from tuner.faults import VARIABLE
 from tuner.run import Run
 from tuner.run.records import Attribute, StudyReader, counts_as_finished, is_baseline, is_cut_off
 
-_COMMAND = [sys.executable, "-c", "from tuner.cli import main; main()", "search"]
+_COMMAND = [*TUNER, "search"]
 _LONGEST_S = 120.0
 
 

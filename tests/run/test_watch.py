@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from support.studies import FACTS, open_study
+from support.watching import Clock, Recorder
 
 from tuner.errors import JournalTorn, RunFolderError
 from tuner.run import Run
@@ -22,25 +23,6 @@ from tuner.settings.space import SearchSpace
 from tuner.training.spec import EpochResult
 
 
-class Recorder:
-    """Remembers every event and the state that came with it."""
-
-    def __init__(self) -> None:
-        self.news: list[tuple[Event, SearchState]] = []
-
-    def on_event(self, event: Event, state: SearchState) -> None:
-        self.news.append((event, state))
-
-    @property
-    def state(self) -> SearchState:
-        """The latest."""
-        return self.news[-1][1]
-
-    @property
-    def kinds(self) -> list[EventKind]:
-        return [event.kind for event, _ in self.news]
-
-
 class Comparing(Recorder):
     """The searching process's terminal, beside which somebody watches: both must show the same after every event."""
 
@@ -55,7 +37,7 @@ class Comparing(Recorder):
         super().on_event(event, state)
         for seen in self.watched.news(self.config):
             self.seen.on_event(*seen)
-        assert self.seen.news[-1] == self.news[-1]
+        assert self.seen.told[-1] == self.told[-1]
 
 
 class Search:
@@ -66,7 +48,7 @@ class Search:
         write_run_file(self.folder, config, "data")
         self.own, self.seen = own or Recorder(), Recorder()
         self.config = config
-        self.now = 100.0
+        self.clock = Clock()
         self.study = self.open_study()
         self.watched = self.look_in()
         if isinstance(self.own, Comparing):
@@ -87,11 +69,8 @@ class Search:
             wall_clock=self.wall_clock,
         )
 
-    def clock(self) -> float:
-        return self.now
-
     def wall_clock(self) -> float:
-        return 2e9 + self.now
+        return 2e9 + self.clock.now
 
     def look_in(self) -> WatchedStudy:
         """Somebody begins to watch."""
@@ -149,8 +128,8 @@ def test_both_views_show_the_same_after_every_event(config: SearchConfig) -> Non
     own = Comparing()
     search = Search(config, own)
     _whole_search(search, lambda: None)
-    assert len(own.news) == 14
-    assert own.seen.news == own.news
+    assert len(own.told) == 14
+    assert own.seen.told == own.told
 
 
 def test_both_views_show_the_same_front_after_every_event(by_two: SearchConfig) -> None:
@@ -159,14 +138,14 @@ def test_both_views_show_the_same_front_after_every_event(by_two: SearchConfig) 
     _whole_search(search, lambda: None)
     assert own.state.objectives == by_two.compared_by
     assert [each.number for each in own.state.front] == [3]
-    assert own.seen.news == own.news
+    assert own.seen.told == own.told
 
 
 def test_both_views_show_the_same_in_a_second_session(config: SearchConfig) -> None:
     first = Search(config)
     _whole_search(first, lambda: None)
     interrupted = first.session.start_trial().number
-    first.now += 40
+    first.clock.now += 40
     first.epoch(interrupted, 1, 0.95)
     first.session.close(SessionEnd.INTERRUPTED)
 
@@ -174,11 +153,11 @@ def test_both_views_show_the_same_in_a_second_session(config: SearchConfig) -> N
     second = Search(config, own)
 
     assert own.kinds == [EventKind.SEARCH_STARTED]
-    second.now += 3
+    second.clock.now += 3
     second.epoch(second.session.start_trial().number, 1, 0.5)
-    second.now += 30
+    second.clock.now += 30
     second.session.end_trial(own.state.running[0].number, TrialStatus.COMPLETE)
-    assert own.seen.news == own.news
+    assert own.seen.told == own.told
     assert own.state.finished == 4
     assert own.state.seconds == 73.0
 
@@ -213,7 +192,7 @@ def test_every_event_between_two_looks_is_read(search: Search) -> None:
         search.epoch(number, epoch, 0.5 + epoch / 10)
     search.session.end_trial(number, TrialStatus.COMPLETE)
     search.look()
-    assert search.seen.news == search.own.news
+    assert search.seen.told == search.own.told
 
 
 def test_who_comes_late_sees_running_trials_as_they_are(search: Search) -> None:
@@ -241,7 +220,7 @@ def test_a_trial_starts_once_all_its_parameters_are_known(search: Search) -> Non
 def test_the_seconds_searched_are_those_of_the_study(search: Search) -> None:
     search.study.record_seconds(90.0)
     search.look()
-    assert search.seen.state.seconds_at(search.now + 7) == 97.0
+    assert search.seen.state.seconds_at(search.clock.now + 7) == 97.0
 
 
 # -- a run ----------------------------------------------------------------------------------------
@@ -272,7 +251,7 @@ def test_a_run_is_watched_until_its_search_ends(search: Search) -> None:
 def test_a_run_that_nobody_searches_in_is_not_watched(search: Search) -> None:
     seen = Recorder()
     assert not watch(Run(search.folder.path, read_only=True), seen)
-    assert seen.news == []
+    assert seen.told == []
 
 
 def test_a_budget_that_changes_meanwhile_is_shown(search: Search) -> None:

@@ -6,8 +6,9 @@ import socket
 from pathlib import Path
 
 import pytest
+from support.watching import Clock, Recorder
 
-from tuner.run.events import Event, EventKind, SearchState
+from tuner.run.events import EventKind
 from tuner.run.records import StudyReader
 from tuner.run.sessions import SessionEnd, utc
 from tuner.run.status import TrialFacts, TrialStatus
@@ -16,32 +17,6 @@ from tuner.search.study import create_or_open_study
 from tuner.settings.config import SamplerName, SearchConfig
 from tuner.settings.space import SearchSpace
 from tuner.training.spec import EpochResult
-
-
-class Clock:
-    """A clock that only moves when told."""
-
-    def __init__(self) -> None:
-        self.now = 100.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-class Recorder:
-    """Remembers events."""
-
-    def __init__(self) -> None:
-        self.events: list[Event] = []
-        self.state: SearchState | None = None
-
-    def on_event(self, event: Event, state: SearchState) -> None:
-        self.events.append(event)
-        self.state = state
-
-    @property
-    def kinds(self) -> list[EventKind]:
-        return [event.kind for event in self.events]
 
 
 class Search:

@@ -1,16 +1,9 @@
 """Which trials hang."""
 
 import pytest
+from support.watching import Clock
 
 from tuner.search.watchdog import Watchdog
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 50.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 @pytest.fixture

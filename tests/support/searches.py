@@ -1,25 +1,13 @@
 """Searches for tests to run: in this process, or typed as a person would."""
 
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
-from tuner.run.events import Event, SearchState
+from support.commands import TUNER
+
 from tuner.settings.config import SearchConfig, make_config
 from tuner.settings.space import SearchSpace
-
-TUNER = [sys.executable, "-c", "from tuner.cli import main; main()"]
-
-
-class Events:
-    """Remembers what the search told."""
-
-    def __init__(self) -> None:
-        self.events: list[Event] = []
-
-    def on_event(self, event: Event, state: SearchState) -> None:
-        self.events.append(event)
 
 
 def make(space: SearchSpace, source: Path, out: Path, **settings: Any) -> SearchConfig:

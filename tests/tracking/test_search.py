@@ -6,28 +6,17 @@ from typing import Any
 
 import pytest
 from mlflow.tracking import MlflowClient
+from support.watching import Recorder
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from tuner.errors import ConfigError
 from tuner.execution.plan import EndReason
 from tuner.execution.search import run_search
-from tuner.run.events import Event, EventKind, SearchState
 from tuner.run.folder import RunFolder
 from tuner.settings.config import make_config
 from tuner.settings.space import SearchSpace
 
 pytestmark = [pytest.mark.ray, pytest.mark.filterwarnings("ignore")]  # MLflow's own warnings
-
-
-class Notes:
-    """Remembers the notes among the search's events."""
-
-    def __init__(self) -> None:
-        self.notes: list[str | None] = []
-
-    def on_event(self, event: Event, state: SearchState) -> None:
-        if event.kind is EventKind.NOTE:
-            self.notes.append(event.error)
 
 
 @pytest.fixture
@@ -53,31 +42,31 @@ def runs_in(path: Path) -> Counter[str]:
 def test_every_trial_is_logged_once_whenever_that_was_asked_for(
     shared_ray: None, settings: dict[str, Any], tmp_path: Path
 ) -> None:
-    notes, database = Notes(), tmp_path / "m.db"
+    recorder, database = Recorder(), tmp_path / "m.db"
     settings["tensorboard"] = True
-    run_search(make_config({**settings, "trials": 3}), notes)
+    run_search(make_config({**settings, "trials": 3}), recorder)
     settings["mlflow"] = str(database)
-    after = run_search(make_config({**settings, "trials": 3}), notes)
+    after = run_search(make_config({**settings, "trials": 3}), recorder)
     assert after.reason is EndReason.BUDGET_WAS_USED
     assert runs_in(database) == Counter(str(number) for number in range(3))
-    outcome = run_search(make_config({**settings, "trials": 5}), notes)
+    outcome = run_search(make_config({**settings, "trials": 5}), recorder)
     assert runs_in(database) == Counter(str(number) for number in range(5))
     for record in outcome.run.leaderboard().itertuples():
         reader = EventAccumulator(str(outcome.run.folder / "tensorboard" / f"trial-{record.trial}"))
         reader.Reload()
         assert len(reader.Scalars("val_loss")) == record.epochs
-    assert notes.notes == []
+    assert recorder.notes == []
 
 
 def test_a_server_that_is_down_is_reported_once_and_stops_nothing(
     shared_ray: None, settings: dict[str, Any]
 ) -> None:
-    notes = Notes()
+    recorder = Recorder()
     asked = make_config({**settings, "trials": 4, "mlflow": "http://127.0.0.1:9"})
-    outcome = run_search(asked, notes)
+    outcome = run_search(asked, recorder)
     assert outcome.reason is EndReason.BUDGET_USED
     assert len(outcome.run.leaderboard()) == 4
-    failed, missing = notes.notes
+    failed, missing = recorder.notes
     assert failed is not None
     assert failed.startswith("MLflow (http://127.0.0.1:9) cannot be written: ")
     assert missing is not None

@@ -2,12 +2,11 @@
 
 import os
 import subprocess
-import sys
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pytest
+from support.commands import TUNER, Ended
 
 import tuner
 from tuner.execution.search import run_search
@@ -25,20 +24,10 @@ def build(*, vocabulary_size, n_classes, width):
 """
 
 
-@dataclass(frozen=True)
-class Ended:
-    """How `tuner train` ended."""
-
-    code: int
-    out: str
-    err: str
-
-
 def train(folder: Path, *words: str) -> Ended:
     """On a machine that has no GPU for it."""
-    code = "from tuner.cli import main; main()"
     done = subprocess.run(
-        [sys.executable, "-c", code, "train", *words],
+        [*TUNER, "train", *words],
         cwd=folder,
         env={**os.environ, "CUDA_VISIBLE_DEVICES": "-1"},
         capture_output=True,
@@ -161,7 +150,7 @@ def test_a_model_with_a_layer_of_ones_own_is_predicted_with_beside_its_module(fo
     ended = train(folder, *words, "--out", "layered")
     assert (ended.code, ended.err) == (0, "")
     # As the installed command: without the current folder on Python's path.
-    predict = [sys.executable, "-P", "-c", "from tuner.cli import main; main()", "predict"]
+    predict = [TUNER[0], "-P", *TUNER[1:], "predict"]
     for place, code in ((folder, 0), (folder / "layered", 2)):
         model = os.path.relpath(folder / "layered", place)
         said = subprocess.run([*predict, model, "a b"], cwd=place, capture_output=True, text=True)
