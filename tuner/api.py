@@ -153,7 +153,7 @@ def test(
     """
     from tuner.finalists.choice import FinalistChoice, load_chosen
     from tuner.finalists.testing import open_test
-    from tuner.settings.config import DataConfig
+    from tuner.settings.data import DataConfig
     from tuner.settings.declarations import validated
 
     chosen = load_chosen(Run(_place(run)), FinalistChoice(finalist, ensemble))

@@ -27,7 +27,7 @@ from ray.tune.schedulers import ASHAScheduler
 from ray.tune.search.optuna import OptunaSearch
 
 from tuner.data import EncodedSequences, Split, load_dataset, pad
-from tuner.settings.config import DataConfig
+from tuner.settings.data import DataConfig
 
 Part = tuple[NDArray[np.int32], NDArray[np.int32]]  # ids (n, LENGTH), labels (n, 1)
 

@@ -20,7 +20,7 @@ from tutorial import silence_tensorflow
 
 from tuner.data import EncodedSequences, Split, load_dataset
 from tuner.settings.builtin import find_space
-from tuner.settings.config import DataConfig
+from tuner.settings.data import DataConfig
 from tuner.settings.hyperparameters import ARCHITECTURES, resolve
 from tuner.training.devices import configure_device
 from tuner.training.spec import TrialSpec

@@ -20,7 +20,7 @@ from outcome import options, show
 from tuner.data.load import read_rows
 from tuner.run import Run
 from tuner.settings.builtin import find_space
-from tuner.settings.config import DataConfig
+from tuner.settings.data import DataConfig
 from tuner.settings.yaml_files import to_yaml
 from tuner.text import format_duration
 

@@ -28,7 +28,7 @@ from peers.task import COLUMNS, Job
 
 from tuner.data import Split, load_dataset
 from tuner.machine import usable_cpus
-from tuner.settings.config import DataConfig
+from tuner.settings.data import DataConfig
 
 NAME = "time_to_accuracy"
 TARGETS = (0.80, 0.83, 0.85)

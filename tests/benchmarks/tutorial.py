@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from tuner.data import EncodedSequences, Split, load_dataset
 from tuner.settings.builtin import find_space
-from tuner.settings.config import DataConfig
+from tuner.settings.data import DataConfig
 from tuner.settings.hyperparameters import Hyperparameters, resolve
 
 MODELS = ("lstm", "lstm_dropout", "lstm_recurrent_dropout", "cnn_lstm")

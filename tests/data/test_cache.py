@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tuner.data import Dataset, Split, load, load_dataset
-from tuner.settings.config import DataConfig, TokenMode
+from tuner.settings.data import DataConfig, TokenMode
 
 WriteCsv = Callable[..., str]
 

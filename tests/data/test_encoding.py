@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from tuner.data import START, UNKNOWN, Split, load_dataset
 from tuner.data.encoding import encode, tokenize
-from tuner.settings.config import DataConfig, TokenMode
+from tuner.settings.data import DataConfig, TokenMode
 
 WriteCsv = Callable[..., str]
 

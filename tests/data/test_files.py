@@ -13,7 +13,7 @@ from tuner.data import Split, load_dataset
 from tuner.data.cells import labelled_rows
 from tuner.data.files import read_table
 from tuner.errors import DataError
-from tuner.settings.config import DataConfig, TokenMode
+from tuner.settings.data import DataConfig, TokenMode
 
 WriteCsv = Callable[..., str]
 Rows = list[tuple[str, str]]

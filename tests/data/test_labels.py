@@ -11,7 +11,7 @@ import pytest
 from tuner.data import load_dataset
 from tuner.data.cells import class_names_of, class_numbers
 from tuner.errors import DataError
-from tuner.settings.config import DataConfig
+from tuner.settings.data import DataConfig
 
 Labels = list[object]
 

@@ -15,7 +15,7 @@ import pytest
 
 from tuner.data import SOURCES, Dataset, Split, imdb, load_dataset, summarize
 from tuner.errors import DataError
-from tuner.settings.config import DataConfig
+from tuner.settings.data import DataConfig
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from tuner.data import Dataset, Split, load_dataset, summarize
 from tuner.data.splits import CODES, assign_splits, hash_keys, sample_rows
-from tuner.settings.config import DataConfig
+from tuner.settings.data import DataConfig
 
 WriteCsv = Callable[..., str]
 Rows = list[tuple[str, str]]

@@ -3,7 +3,7 @@ from collections.abc import Callable
 import pytest
 
 from tuner.data import Lengths, Split, load_dataset, summarize
-from tuner.settings.config import DataConfig
+from tuner.settings.data import DataConfig
 
 WriteCsv = Callable[..., str]
 

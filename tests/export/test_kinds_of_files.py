@@ -29,7 +29,7 @@ from tuner.errors import DataError
 from tuner.export import prediction
 from tuner.export.classifier import Classifier
 from tuner.export.prediction import predict_file
-from tuner.settings.config import DataConfig
+from tuner.settings.data import DataConfig
 
 Rows = list[tuple[str, str]]
 

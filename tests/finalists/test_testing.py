@@ -13,7 +13,7 @@ from tuner.data import Split
 from tuner.errors import DataError, RunFolderError
 from tuner.finalists.testing import ClassFigures, figures_of, open_test
 from tuner.run.test_log import add_opening, read_openings
-from tuner.settings.config import DataConfig
+from tuner.settings.data import DataConfig
 from tuner.terminal.finalists import opening_lines
 
 pytestmark = pytest.mark.ray

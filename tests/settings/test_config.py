@@ -13,7 +13,8 @@ from tuner.errors import ConfigError, SpaceError, UsageError
 from tuner.run.folder import RunFolder
 from tuner.run.run_file import check_same_search, write_run_file
 from tuner.settings.builtin import find_space
-from tuner.settings.config import PrunerName, SamplerName, SearchConfig, TokenMode, make_config
+from tuner.settings.config import PrunerName, SamplerName, SearchConfig, make_config
+from tuner.settings.data import TokenMode
 from tuner.settings.space import SearchSpace
 
 WriteFile = Callable[[str], Path]

@@ -5,7 +5,8 @@ from typing import Annotated
 import typer
 
 from tuner.cli.options import with_settings
-from tuner.settings.config import DataConfig, Seed
+from tuner.settings.config import Seed
+from tuner.settings.data import DataConfig
 from tuner.settings.declarations import by_path, declared_settings, validated
 from tuner.settings.validation import Strict
 

@@ -8,7 +8,7 @@ import typer
 from tuner.cli.commands import Command
 from tuner.cli.options import exit_on_sigterm, with_settings
 from tuner.errors import UsageError
-from tuner.settings.config import DataConfig
+from tuner.settings.data import DataConfig
 from tuner.settings.declarations import by_path, declared_settings, validated
 from tuner.text import excerpt
 

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from tuner.cli.options import exit_on_sigterm, with_settings
-from tuner.settings.config import DataConfig
+from tuner.settings.data import DataConfig
 from tuner.settings.declarations import by_path, declared_settings, validated
 
 _SETTINGS = [

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from tuner.data.dataset import Dataset, EncodedSequences, Split
 from tuner.data.findings import Findings, SampleRow
 from tuner.files import write_atomically, write_bytes_atomically
-from tuner.settings.config import TokenMode
+from tuner.settings.data import TokenMode
 
 VERSION = 3  # raise it whenever the same source would be encoded differently
 _ARRAYS = ("tokens", "offsets", "labels")

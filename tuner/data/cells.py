@@ -13,7 +13,7 @@ from tuner.data.columns import choose_columns
 from tuner.data.dataset import Split
 from tuner.data.files import Table
 from tuner.errors import DataError
-from tuner.settings.config import DataConfig, TokenMode
+from tuner.settings.data import DataConfig, TokenMode
 from tuner.text import excerpt, listing
 
 

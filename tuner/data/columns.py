@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from tuner.data.files import Table
 from tuner.errors import DataError
-from tuner.settings.config import DataConfig
+from tuner.settings.data import DataConfig
 from tuner.text import excerpt, listing
 
 # By how plainly they say what they are: the first that a table has is taken.

@@ -11,7 +11,7 @@ from enum import StrEnum
 import numpy as np
 from numpy.typing import NDArray
 
-from tuner.settings.config import TokenMode
+from tuner.settings.data import TokenMode
 
 PADDING, START, UNKNOWN = 0, 1, 2
 SPECIAL_TOKENS = ("[PADDING]", "[START]", "[UNKNOWN]")  # what the ids 0, 1 and 2 are called

@@ -23,7 +23,7 @@ from tuner.data.dataset import (
     offsets_of,
     run_positions,
 )
-from tuner.settings.config import TokenMode
+from tuner.settings.data import TokenMode
 
 # Keras' default filters; its apostrophe stays inside words, and IMDB's `<br />` becomes the word "br".
 _FILTERS = '!"#$%&()*+,-./:;<=>?@[\\]^_`{|}~\t\n'

@@ -12,7 +12,7 @@ import numpy as np
 from tuner.data.cells import Rows
 from tuner.data.dataset import Split
 from tuner.errors import DataError
-from tuner.settings.config import TokenMode
+from tuner.settings.data import TokenMode
 
 _NAME = "imdb"
 _CONNECT_TIMEOUT_S, _READ_TIMEOUT_S = 10, 30

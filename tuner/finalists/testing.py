@@ -29,7 +29,7 @@ from tuner.finalists.statistics import (
 )
 from tuner.finalists.unseen import in_splits, unseen
 from tuner.run.test_log import TEST_SPLIT, add_opening, member_name, read_openings
-from tuner.settings.config import DataConfig
+from tuner.settings.data import DataConfig
 from tuner.settings.metric import MetricName
 
 

@@ -20,7 +20,8 @@ from pydantic import ConfigDict, Field, ValidationError
 from tuner.errors import RunFolderError
 from tuner.files import write_atomically
 from tuner.run.folder import RunFolder
-from tuner.settings.config import RECORDED, DataConfig, SearchConfig, make_config
+from tuner.settings.config import RECORDED, SearchConfig, make_config
+from tuner.settings.data import DataConfig
 from tuner.settings.places import absolute, tracking_uri
 from tuner.settings.validation import Strict, first_problem
 from tuner.settings.yaml_files import read_yaml, to_yaml

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import (
-    AfterValidator,
     BeforeValidator,
     Field,
     ValidationError,
@@ -21,10 +20,11 @@ from pydantic import (
 
 from tuner.errors import ConfigError
 from tuner.settings.builtin import find_space
+from tuner.settings.data import DataConfig
 from tuner.settings.declarations import Group, Names, Setting, declared_settings, setting_at
 from tuner.settings.metric import MetricName
 from tuner.settings.objectives import Cost, Objectives, make_objectives, parse_objectives
-from tuner.settings.places import PathText, Place, TrackingPlace, working_copy
+from tuner.settings.places import Place, TrackingPlace, working_copy
 from tuner.settings.quantities import Duration, GpusPerTrial
 from tuner.settings.space import SearchSpace
 from tuner.settings.validation import Strict, first_problem
@@ -32,15 +32,6 @@ from tuner.settings.yaml_files import read_yaml
 from tuner.storage import is_url
 
 DEFAULT_TRIALS = 30
-
-
-class TokenMode(StrEnum):
-    """How a row's text becomes tokens."""
-
-    WORDS = "words"  # as Keras' text_to_word_sequence does by default
-    # Every character but white space; for languages written without spaces.
-    CHARACTERS = "characters"
-    SYMBOLS = "symbols"  # separated by white space, kept as they are
 
 
 class SamplerName(StrEnum):
@@ -70,21 +61,6 @@ class TrainerName(StrEnum):
     TOY = "toy"  # a closed learning curve instead of training: rehearses a search in seconds
 
 
-def check_encoding(given: str | None) -> str | None:
-    """The name of a text encoding as it is.
-
-    Raises:
-        ValueError: there is no such encoding.
-    """
-    try:
-        " ".encode(given or "utf-8")
-    except (LookupError, ValueError):
-        raise ValueError(
-            f"must be the name of an encoding, got {given!r}; write cp1252, say"
-        ) from None
-    return given
-
-
 TwoObjectives = Annotated[
     tuple[MetricName, Cost],
     BeforeValidator(parse_objectives, json_schema_input_type=str | Sequence[str]),
@@ -92,39 +68,6 @@ TwoObjectives = Annotated[
 Seed = Annotated[
     int, Field(ge=0, lt=2**31), Setting(Group.SEARCH, "Seed of splits, sampler and trials", "N")
 ]
-
-
-class DataConfig(Strict):
-    """Which sequences to learn from. Lists of integers (JSON lines, Parquet) need no token mode."""
-
-    source: Annotated[
-        PathText,
-        Setting(
-            Group.DATA, "A data set's name or a file: see `tuner data`", "NAME|PATH", name="data"
-        ),
-    ] = "imdb-train"
-    text_column: Annotated[
-        str | None, Setting(Group.DATA, "Column of the sequences", "NAME", unset="guessed if plain")
-    ] = None
-    label_column: Annotated[
-        str | None, Setting(Group.DATA, "Column of the labels", "NAME", unset="guessed if plain")
-    ] = None
-    encoding: Annotated[
-        str | None,
-        AfterValidator(check_encoding),
-        Setting(
-            Group.DATA,
-            "Encoding of the file, such as cp1252",
-            "NAME",
-            unset="UTF-8, or UTF-16 or -32 where the file shows it",
-        ),
-    ] = None
-    tokens: Annotated[TokenMode, Setting(Group.DATA, "How text becomes tokens")] = TokenMode.WORDS
-    sample: Annotated[
-        int | None,
-        Field(ge=1),
-        Setting(Group.DATA, "Use so many rows, drawn per class", "N", unset="all"),
-    ] = None
 
 
 class SearchConfig(Strict):

@@ -15,7 +15,8 @@ from tuner.run import Run
 from tuner.run.folder import RunFolder
 from tuner.run.records import TrialRecord
 from tuner.run.status import TrialStatus
-from tuner.settings.config import DataConfig, TrainerName
+from tuner.settings.config import TrainerName
+from tuner.settings.data import DataConfig
 from tuner.settings.hyperparameters import ARCHITECTURES, Hyperparameters, Scalar, resolve
 from tuner.settings.metric import Metric
 from tuner.settings.space import ARCHITECTURE, SearchSpace

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from tuner.settings.config import DataConfig
+from tuner.settings.data import DataConfig
 from tuner.settings.declarations import Group, Setting, by_path, declared_settings, validated
 from tuner.settings.quantities import GpusPerTrial
 from tuner.settings.validation import Strict

@@ -1,0 +1,67 @@
+"""Which file or named data set is read, and how: declared once for every command that reads data."""
+
+from enum import StrEnum
+from typing import Annotated
+
+from pydantic import AfterValidator, Field
+
+from tuner.settings.declarations import Group, Setting
+from tuner.settings.places import PathText
+from tuner.settings.validation import Strict
+
+
+class TokenMode(StrEnum):
+    """How a row's text becomes tokens."""
+
+    WORDS = "words"  # as Keras' text_to_word_sequence does by default
+    # Every character but white space; for languages written without spaces.
+    CHARACTERS = "characters"
+    SYMBOLS = "symbols"  # separated by white space, kept as they are
+
+
+def _checked_encoding(given: str | None) -> str | None:
+    """The name of a text encoding as it is.
+
+    Raises:
+        ValueError: there is no such encoding.
+    """
+    try:
+        " ".encode(given or "utf-8")
+    except (LookupError, ValueError):
+        raise ValueError(
+            f"must be the name of an encoding, got {given!r}; write cp1252, say"
+        ) from None
+    return given
+
+
+class DataConfig(Strict):
+    """Which sequences to learn from. Lists of integers (JSON lines, Parquet) need no token mode."""
+
+    source: Annotated[
+        PathText,
+        Setting(
+            Group.DATA, "A data set's name or a file: see `tuner data`", "NAME|PATH", name="data"
+        ),
+    ] = "imdb-train"
+    text_column: Annotated[
+        str | None, Setting(Group.DATA, "Column of the sequences", "NAME", unset="guessed if plain")
+    ] = None
+    label_column: Annotated[
+        str | None, Setting(Group.DATA, "Column of the labels", "NAME", unset="guessed if plain")
+    ] = None
+    encoding: Annotated[
+        str | None,
+        AfterValidator(_checked_encoding),
+        Setting(
+            Group.DATA,
+            "Encoding of the file, such as cp1252",
+            "NAME",
+            unset="UTF-8, or UTF-16 or -32 where the file shows it",
+        ),
+    ] = None
+    tokens: Annotated[TokenMode, Setting(Group.DATA, "How text becomes tokens")] = TokenMode.WORDS
+    sample: Annotated[
+        int | None,
+        Field(ge=1),
+        Setting(Group.DATA, "Use so many rows, drawn per class", "N", unset="all"),
+    ] = None
