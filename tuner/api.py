@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
     from tuner.execution.plan import SearchOutcome
     from tuner.export.classifier import Classifier
-    from tuner.finalists.testing import Opening
     from tuner.run.events import SearchListener
+    from tuner.run.test_log import TestEvaluation
 
 
 _Call = TypeVar("_Call", bound=Callable[..., Any])
@@ -132,8 +132,8 @@ def test(
     text_column: str | None = None,
     label_column: str | None = None,
     encoding: str | None = None,
-) -> "Opening":
-    """Opens the test split: what a finalist is worth on sequences that no part of the run has seen.
+) -> "TestEvaluation":
+    """Evaluates a finalist on the test split: what it is worth on sequences that no part of the run has seen.
 
     Args:
         run: a run that was confirmed, or its folder.
@@ -145,14 +145,14 @@ def test(
         encoding: of the file, such as cp1252; found by its first bytes if it is UTF-8, -16 or -32.
 
     Returns:
-        What was measured (`.figures.accuracy`, `.low`, `.high`, …) and when the same was opened before. It is written
-        down in the run's `tests.yaml`.
+        The figures (`.figures.accuracy`, `.figures.low`, `.figures.high`, …) and `.before`, when the same rows were
+        evaluated earlier. The evaluation is recorded in the run's `tests.yaml`.
 
     Raises:
         UsageError: in one line, what cannot be met.
     """
     from tuner.finalists.choice import FinalistChoice, load_chosen
-    from tuner.finalists.testing import open_test
+    from tuner.finalists.testing import evaluate_test
     from tuner.settings.data import DataConfig
     from tuner.settings.declarations import validated
 
@@ -169,7 +169,7 @@ def test(
             },
             "keywords",
         )
-    return open_test(chosen, rows)
+    return evaluate_test(chosen, rows)
 
 
 def export(

@@ -7,7 +7,7 @@ import pytest
 from support.confirmed_run import Confirmed
 
 from tuner.finalists.card import model_card
-from tuner.finalists.testing import open_test
+from tuner.finalists.testing import evaluate_test
 from tuner.terminal.finalists import since_lines
 
 pytestmark = pytest.mark.ray
@@ -30,12 +30,12 @@ def test_the_card_says_how_sure_it_is(confirmed: Confirmed, tmp_path: Path) -> N
 def test_the_card_says_how_it_was_confirmed_and_tested(
     confirmed: Confirmed, tmp_path: Path
 ) -> None:
-    opening = open_test(confirmed.chosen())
+    evaluation = evaluate_test(confirmed.chosen())
     confirmed.export(tmp_path / "model")
     card = (tmp_path / "model" / "README.md").read_text(encoding="utf-8")
     assert "--top=2 --seeds=2 --train-on=train" in card
-    assert f"- On the test split, {opening.figures.sequences} sequences: accuracy" in card
-    assert f"opened {opening.opened}." in card
+    assert f"- On the test split, {evaluation.figures.sequences} sequences: accuracy" in card
+    assert f"evaluated {evaluation.opened}." in card
 
 
 def test_the_card_says_whether_other_models_were_tested_before(
@@ -43,11 +43,11 @@ def test_the_card_says_whether_other_models_were_tested_before(
 ) -> None:
     first, second = ([finalist] for finalist in confirmed.finalists)
     for finalists in (first, second, first):
-        open_test(confirmed.chosen(finalists))
+        evaluate_test(confirmed.chosen(finalists))
     confirmed.export(tmp_path / "model", second)
     card = (tmp_path / "model" / "README.md").read_text(encoding="utf-8")
     (line,) = (line for line in card.splitlines() if line.startswith("- On the test split"))
-    assert "The same had been opened 1 time before, with other models" in line
+    assert "Other models had been evaluated on the same rows 1 time before" in line
     confirmed.export(tmp_path / "model", first)
     card = (tmp_path / "model" / "README.md").read_text(encoding="utf-8")
     before, after = (line for line in card.splitlines() if line.startswith("- On the test split"))

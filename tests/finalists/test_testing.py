@@ -1,6 +1,5 @@
-"""The test split, opened."""
+"""Test evaluations: the figures on the test split or on other rows, recorded in the test log."""
 
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -11,16 +10,16 @@ from support.confirmed_run import Confirmed
 
 from tuner.data import Split
 from tuner.errors import DataError, RunFolderError
-from tuner.finalists.testing import ClassFigures, figures_of, open_test
-from tuner.run.test_log import add_opening, read_openings
+from tuner.finalists.testing import evaluate_test, figures_of
+from tuner.run import test_log
 from tuner.settings.data import DataConfig
-from tuner.terminal.finalists import opening_lines
+from tuner.terminal.finalists import evaluation_lines
 
 pytestmark = pytest.mark.ray
 
 
-def test_the_test_split_is_opened_and_written_down(confirmed: Confirmed) -> None:
-    first, second = (open_test(confirmed.chosen()) for _ in range(2))
+def test_the_test_split_is_evaluated_and_the_log_records_it(confirmed: Confirmed) -> None:
+    first, second = (evaluate_test(confirmed.chosen()) for _ in range(2))
     assert first.before == ()
     assert second.before == (first.opened,)
     assert second.figures == first.figures
@@ -38,11 +37,11 @@ def test_other_rows_can_be_measured_and_have_the_models_classes(
 ) -> None:
     (tmp_path / "more.csv").write_text("text,label\ngood fine great film,positive\nbad,negative\n")
     more = DataConfig(source=str(tmp_path / "more.csv"))
-    opening = open_test(confirmed.chosen(confirmed.finalists), more)
-    assert (opening.figures.sequences, len(opening.members)) == (2, 2)
+    evaluation = evaluate_test(confirmed.chosen(confirmed.finalists), more)
+    assert (evaluation.figures.sequences, len(evaluation.members)) == (2, 2)
     (tmp_path / "more.csv").write_text("text,label\ngood,positive\nbad,awful\n")
     with pytest.raises(DataError, match="the model knows no class 'awful'"):
-        open_test(confirmed.chosen(), more)
+        evaluate_test(confirmed.chosen(), more)
 
 
 def test_rows_that_the_run_has_seen_are_left_out(confirmed: Confirmed, tmp_path: Path) -> None:
@@ -54,17 +53,19 @@ def test_rows_that_the_run_has_seen_are_left_out(confirmed: Confirmed, tmp_path:
     rows = pd.DataFrame({"text": [*seen, "a good new film", "a bad one"], "label": "positive"})
     rows.loc[len(rows) - 1, "label"] = "negative"
     rows.to_csv(tmp_path / "rows.csv", index=False)
-    opening = open_test(confirmed.chosen(), DataConfig(source=str(tmp_path / "rows.csv")))
-    assert (opening.figures.sequences, opening.left_out) == (2, 9)
-    assert "left out   9 rows: seen by the run, or marked as no test row" in opening_lines(opening)
+    evaluation = evaluate_test(confirmed.chosen(), DataConfig(source=str(tmp_path / "rows.csv")))
+    assert (evaluation.figures.sequences, evaluation.left_out) == (2, 9)
+    assert "left out   9 rows: seen by the run, or marked as no test row" in evaluation_lines(
+        evaluation
+    )
     rows.assign(label=["positive", "negative"] * 5 + ["positive"]).head(9).to_csv(
         tmp_path / "rows.csv", index=False
     )
     with pytest.raises(DataError, match="has learned from, or been chosen by, every row of it"):
-        open_test(confirmed.chosen(), DataConfig(source=str(tmp_path / "rows.csv")))
+        evaluate_test(confirmed.chosen(), DataConfig(source=str(tmp_path / "rows.csv")))
 
 
-def test_rows_of_the_test_split_open_it_whatever_file_they_lie_in(
+def test_rows_of_the_test_split_count_as_it_whatever_file_they_lie_in(
     confirmed: Confirmed, tmp_path: Path
 ) -> None:
     test = confirmed.dataset.splits[Split.TEST]
@@ -73,23 +74,16 @@ def test_rows_of_the_test_split_open_it_whatever_file_they_lie_in(
     pd.concat([rows, pd.DataFrame({"text": ["a bad one"], "label": ["negative"]})]).to_csv(
         tmp_path / "rows.csv", index=False
     )
-    first = open_test(confirmed.chosen(), DataConfig(source=str(tmp_path / "rows.csv")))
+    first = evaluate_test(confirmed.chosen(), DataConfig(source=str(tmp_path / "rows.csv")))
     assert (first.of_test_split, first.figures.sequences) == (len(test), len(test) + 1)
-    assert f"of these   {len(test)} are in the run's own test split" in opening_lines(first)
-    assert open_test(confirmed.chosen()).before == (first.opened,)
-
-
-def test_openings_that_end_together_are_all_written_down(confirmed: Confirmed) -> None:
-    with ThreadPoolExecutor(8) as pool:
-        for number in range(8):
-            pool.submit(add_opening, confirmed.folder, lambda earlier, n=number: {"data": str(n)})
-    assert sorted(each["data"] for each in read_openings(confirmed.folder)) == [*"01234567"]
+    assert f"of these   {len(test)} are in the run's own test split" in evaluation_lines(first)
+    assert evaluate_test(confirmed.chosen()).before == (first.opened,)
 
 
 def test_a_damaged_record_is_refused_with_what_to_do(confirmed: Confirmed) -> None:
     confirmed.folder.tests.write_text("")
     with pytest.raises(RunFolderError, match=r"tests\.yaml: .*; move it away"):
-        open_test(confirmed.chosen())
+        evaluate_test(confirmed.chosen())
 
 
 def test_of_a_file_with_splits_only_its_test_rows_are_measured(
@@ -101,17 +95,17 @@ def test_of_a_file_with_splits_only_its_test_rows_are_measured(
         "split": ["train", "train", "validation", "test", "test", "test"],
     }
     pd.DataFrame(rows).to_csv(tmp_path / "rows.csv", index=False)
-    opening = open_test(confirmed.chosen(), DataConfig(source=str(tmp_path / "rows.csv")))
-    assert (opening.figures.sequences, opening.left_out) == (3, 3)
+    evaluation = evaluate_test(confirmed.chosen(), DataConfig(source=str(tmp_path / "rows.csv")))
+    assert (evaluation.figures.sequences, evaluation.left_out) == (3, 3)
 
 
-def test_a_file_that_is_named_in_another_way_was_opened_before(
+def test_a_file_that_is_named_in_another_way_was_evaluated_before(
     confirmed: Confirmed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "more.csv").write_text("text,label\ngood film of ours,positive\nbad,negative\n")
-    first = open_test(confirmed.chosen(), DataConfig(source="more.csv"))
-    second = open_test(confirmed.chosen(), DataConfig(source=f"{tmp_path}/./more.csv"))
+    first = evaluate_test(confirmed.chosen(), DataConfig(source="more.csv"))
+    second = evaluate_test(confirmed.chosen(), DataConfig(source=f"{tmp_path}/./more.csv"))
     assert second.before == (first.opened,)
 
 
@@ -120,5 +114,7 @@ def test_the_figures_of_three_classes() -> None:
     figures = figures_of(probabilities, np.array([0, 1, 1, 1, 2], np.int32), ("a", "b", "c"))
     assert figures.accuracy == pytest.approx(0.8)
     assert figures.confusion == ((1, 0, 0), (1, 2, 0), (0, 0, 1))
-    assert figures.classes["b"] == ClassFigures(1.0, pytest.approx(2 / 3), pytest.approx(0.8), 3)
+    assert figures.classes["b"] == test_log.ClassFigures(
+        1.0, pytest.approx(2 / 3), pytest.approx(0.8), 3
+    )
     assert figures.roc_auc is None

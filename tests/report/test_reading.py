@@ -11,7 +11,7 @@ from tuner.settings.space import SearchSpace
 
 def test_a_folder_with_a_study_only_is_enough(some: Reading) -> None:
     assert (some.data, some.recorded.versions) == ("", {})
-    assert (some.finalists, some.openings) == ((), ())
+    assert (some.finalists, some.tests) == ((), ())
     assert some.best is not None
     assert some.best.number == some.board["trial"].iloc[0]
 
@@ -23,8 +23,8 @@ def test_finalists_tests_and_settings_are_read(make_run: MakeRun) -> None:
     write_tests(folder)
     reading = read_run(Run(folder.path), "mine")
     assert reading.data == "reviews.csv (a sample of 2,000 rows)"
-    assert [each.ties_with_best for each in reading.finalists] == [False, True]
-    assert reading.openings[0].confusion == ((35, 15), (5, 45))
+    assert [each.tie_with_best for each in reading.finalists] == [False, True]
+    assert reading.tests[0].figures.confusion == ((35, 15), (5, 45))
 
 
 @pytest.mark.parametrize(

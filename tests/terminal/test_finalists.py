@@ -9,13 +9,14 @@ from rich.console import Console
 
 from tuner.finalists.ranking import Failure, Finalist, Member
 from tuner.finalists.statistics import spread_of
-from tuner.finalists.testing import Opening, figures_of
+from tuner.finalists.testing import figures_of
+from tuner.run import test_log
 from tuner.run.records import TrialRecord
 from tuner.run.status import TrialStatus
 from tuner.settings.metric import Metric
 from tuner.settings.objectives import Cost, MetricAlone, MetricAndCost, Objectives
 from tuner.settings.space import SearchSpace
-from tuner.terminal.finalists import finalists_table, in_words, opening_lines
+from tuner.terminal.finalists import evaluation_lines, finalists_table, in_words
 
 
 def finalist(number: int, *accuracies: float, searched: float = 0.9) -> Finalist:
@@ -106,16 +107,26 @@ def test_the_table_has_the_cost_of_a_search_by_two_objectives() -> None:
     ("before", "said"),
     [
         ((), None),
-        (("2026-11-01",), "It was opened once before, first on 2026-11-01"),
-        (("2026-11-01", "2026-11-02"), "It was opened 2 times before, first on 2026-11-01"),
+        (("2026-11-01",), "The same rows were evaluated once before, first on 2026-11-01"),
+        (
+            ("2026-11-01", "2026-11-02"),
+            "The same rows were evaluated 2 times before, first on 2026-11-01",
+        ),
     ],
 )
-def test_an_opening_says_whether_it_is_the_first(before: tuple[str, ...], said: str | None) -> None:
+def test_an_evaluation_tells_of_earlier_ones(before: tuple[str, ...], said: str | None) -> None:
     probabilities = np.array([[0.2, 0.8], [0.9, 0.1]], np.float32)
     figures = figures_of(probabilities, np.array([1, 1], np.int32), ("no", "yes"))
-    lines = opening_lines(Opening("now", "the test split", ("trial 3, seed 5",), figures, before))
+    evaluation = test_log.TestEvaluation(
+        opened="now",
+        data="the test split",
+        members=("trial 3, seed 5",),
+        figures=figures,
+        before=before,
+    )
+    lines = evaluation_lines(evaluation)
     assert "accuracy   0.5000" in "\n".join(lines)
     assert "yes: precision 1.0000, recall 0.5000, F1 0.6667; of 2 called 1 no, 1 yes" in lines
-    assert [line for line in lines if "opened" in line] == (
+    assert [line for line in lines if "evaluated" in line] == (
         [] if said is None else [next(line for line in lines if line.startswith(said))]
     )

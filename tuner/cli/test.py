@@ -16,7 +16,7 @@ _SETTINGS = [
 
 
 @with_settings(_SETTINGS)
-def open_test_split(
+def evaluate_test_split(
     run: Annotated[str, typer.Argument(help="A run folder that was confirmed.", metavar="RUN")],
     finalist: Annotated[
         int, typer.Option(help="Rank of the finalist in finalists.csv.", min=1, metavar="N")
@@ -27,11 +27,11 @@ def open_test_split(
     ] = 1,
     **settings: object,
 ) -> None:
-    """Open the test split: what a finalist is worth on sequences that no part of the run has seen."""
+    """Evaluate a finalist on the test split: what it is worth on sequences that no part of the run has seen."""
     from tuner.finalists.choice import FinalistChoice, load_chosen
-    from tuner.finalists.testing import open_test
+    from tuner.finalists.testing import evaluate_test
     from tuner.run import Run
-    from tuner.terminal.finalists import opening_lines, since_lines
+    from tuner.terminal.finalists import evaluation_lines, since_lines
     from tuner.terminal.tables import plain_console, printable
 
     exit_on_sigterm()
@@ -39,8 +39,8 @@ def open_test_split(
     rows = None
     if settings["data"] is not None:
         rows = validated(DataConfig, by_path(_SETTINGS, settings), "flags")
-    opening = open_test(chosen, rows)
+    evaluation = evaluate_test(chosen, rows)
     console = plain_console()
-    written = f"Written down in {chosen.run.files.tests}"
-    for line in (*opening_lines(opening), *since_lines(chosen), written):
+    written = f"Recorded in {chosen.run.files.tests}"
+    for line in (*evaluation_lines(evaluation), *since_lines(chosen), written):
         console.print(printable(line), soft_wrap=True)

@@ -11,7 +11,7 @@ from tuner.finalists.trainings import confirmed, requests
 from tuner.run import Run
 from tuner.run.folder import RunFolder
 from tuner.run.records import counts_as_finished
-from tuner.run.test_log import member_name, read_openings
+from tuner.run.test_log import member_name, read_test_log
 from tuner.settings.config import SearchConfig
 from tuner.text import count_text, format_duration, score_text
 
@@ -88,29 +88,29 @@ def _row(finalist: Finalist, config: SearchConfig) -> str:
 
 
 def _tests(folder: RunFolder, finalists: Sequence[Finalist]) -> list[str]:
-    """What came of testing just these models, where that was done, and what was seen of the same data before."""
-    members = [member_name(each.record.number, each.members[0].seed) for each in finalists]
-    openings = read_openings(folder)
+    """The test evaluations of just these models, and how often other models were evaluated on the same rows before."""
+    members = tuple(member_name(each.record.number, each.members[0].seed) for each in finalists)
+    log = read_test_log(folder)
     lines = []
-    for number, opening in enumerate(openings):
-        if opening.get("members") != members:
+    for number, evaluation in enumerate(log):
+        if evaluation.members != members:
             continue
-        figures = opening["figures"]
+        figures = evaluation.figures
         others = [
             each
-            for each in openings[:number]
-            if each.get("data") == opening["data"] and each.get("members") != members
+            for each in log[:number]
+            if each.shares_rows_with(evaluation) and each.members != members
         ]
         before = (
-            f" The same had been opened {count_text(len(others), 'time')} before, with other models: if this one was "
-            "chosen by what came of that, its figures flatter it."
+            f" Other models had been evaluated on the same rows {count_text(len(others), 'time')} before: if this one "
+            "was chosen by those figures, its own flatter it."
             if others
             else ""
         )
         lines.append(
-            f"- On {opening['data']}, {figures['sequences']:,} sequences: accuracy {figures['accuracy']:.4f} "
-            f"(95 % interval {figures['low']:.4f} to {figures['high']:.4f}), loss {figures['loss']:.4f}; "
-            f"opened {opening['opened']}.{before}"
+            f"- On {evaluation.data}, {figures.sequences:,} sequences: accuracy {figures.accuracy:.4f} "
+            f"(95 % interval {figures.low:.4f} to {figures.high:.4f}), loss {figures.loss:.4f}; "
+            f"evaluated {evaluation.opened}.{before}"
         )
     return lines
 

@@ -24,6 +24,7 @@ from tuner.finalists.statistics import Spread, is_tie, sequence_scores, spread_o
 from tuner.finalists.trainings import Training, confirmed, ended_trials, in_progress, requests
 from tuner.run import Run
 from tuner.run.csv_text import write_csv
+from tuner.run.finalists_file import FinalistRow, frame_of
 from tuner.run.folder import RunFolder
 from tuner.run.records import Attribute, StudyReader, TrialRecord
 from tuner.settings.metric import MetricName
@@ -75,6 +76,12 @@ class Finalist:
     members: tuple[Member, ...]  # best first
     spread: Spread  # of the run's metric
     scores: NDArray[np.float64]  # (n_seeds, n_sequences), see `sequence_scores`
+
+    @property
+    def search_score(self) -> float:
+        """Its score in the search."""
+        assert self.record.score is not None  # or it would not have been confirmed
+        return self.record.score
 
     def ties_with(self, other: "Finalist") -> bool:
         """Whether nothing says that one is better than the other, at a level of 5 %."""
@@ -208,35 +215,28 @@ def _finalist(
 
 def finalists_frame(finalists: Sequence[Finalist], space: SearchSpace) -> pd.DataFrame:
     """The rows of `finalists.csv`, best first."""
-    names = space.parameter_names
     rows = [
-        {
-            "rank": rank,
-            "trial": each.record.number,
-            "architecture": each.record.architecture,
-            "seeds": len(each.members),
-            "mean": round(each.spread.mean, 6),
-            "deviation": None if each.spread.deviation is None else round(each.spread.deviation, 6),
-            "low": round(each.spread.low, 6),
-            "high": round(each.spread.high, 6),
-            "search_score": each.record.score,
-            "optimism": round(optimism(each, space), 6),
-            "tie_with_best": rank > 1 and each.ties_with(finalists[0]),
-            **{name: each.record.parameters.get(name) for name in names},
-        }
+        FinalistRow(
+            rank=rank,
+            trial=each.record.number,
+            architecture=each.record.architecture,
+            seeds=len(each.members),
+            mean=round(each.spread.mean, 6),
+            deviation=None if each.spread.deviation is None else round(each.spread.deviation, 6),
+            low=round(each.spread.low, 6),
+            high=round(each.spread.high, 6),
+            search_score=each.search_score,
+            optimism=round(optimism(each, space), 6),
+            tie_with_best=rank > 1 and each.ties_with(finalists[0]),
+        )
         for rank, each in enumerate(finalists, start=1)
     ]
-    columns = [
-        *("rank", "trial", "architecture", "seeds", "mean", "deviation", "low", "high"),
-        *("search_score", "optimism", "tie_with_best", *names),
-    ]
-    return pd.DataFrame(rows, columns=columns).convert_dtypes()
+    return frame_of(rows, [each.record.parameters for each in finalists], space.parameter_names)
 
 
 def optimism(finalist: Finalist, space: SearchSpace) -> float:
     """How much better the search's score looked than what fresh seeds reach on fresh sequences."""
-    assert finalist.record.score is not None
-    return space.metric.gain(finalist.record.score, over=finalist.spread.mean)
+    return space.metric.gain(finalist.search_score, over=finalist.spread.mean)
 
 
 class FinalistFiles(RunFiles):

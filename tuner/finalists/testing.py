@@ -1,16 +1,14 @@
-"""The test split, opened: what a finalist is worth on sequences that no part of the run has seen.
+"""Test evaluation: what a finalist is worth on sequences that no part of the run has seen.
 
-Every opening is written down in the run folder, because what is chosen by a split's figures is not tested by it.
+Every evaluation is recorded in the test log, because a split tests no model that was chosen by its figures.
 """
 
-import dataclasses
 import os
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,61 +26,31 @@ from tuner.finalists.statistics import (
     spread_of,
 )
 from tuner.finalists.unseen import in_splits, unseen
-from tuner.run.test_log import TEST_SPLIT, add_opening, member_name, read_openings
+from tuner.run.test_log import (
+    TEST_SPLIT,
+    ClassFigures,
+    TestEvaluation,
+    TestFigures,
+    append_evaluation,
+    member_name,
+    read_test_log,
+)
 from tuner.settings.data import DataConfig
 from tuner.settings.metric import MetricName
 
 
-@dataclass(frozen=True)
-class ClassFigures:
-    """One class' figures."""
-
-    precision: float  # of those called so; 0 where none was
-    recall: float  # of those that are so
-    f1: float
-    count: int  # sequences of the class
-
-
-@dataclass(frozen=True)
-class TestFigures:
-    """A model's figures on sequences that it never saw."""
-
-    sequences: int
-    accuracy: float
-    low: float  # a 95 % interval of the accuracy on further sequences
-    high: float
-    loss: float
-    roc_auc: float | None  # of two classes, where both occur
-    calibration_error: float  # expected, over 15 bins of confidence
-    classes: Mapping[str, ClassFigures]
-    confusion: tuple[tuple[int, ...], ...]  # a row a true class, a column a predicted one
-
-
-@dataclass(frozen=True)
-class Opening:
-    """One opening of a test."""
-
-    opened: str  # when, in UTC
-    data: str  # the test split, or a file
-    members: tuple[str, ...]  # `trial 7, seed 123`
-    figures: TestFigures
-    before: tuple[str, ...]  # when the same data was opened earlier
-    left_out: int = 0  # rows of the file that the run has seen, or that are no test rows
-    of_test_split: int = 0  # rows of the file that are in the run's own test split
-
-
-def open_test(chosen: Chosen, data: DataConfig | None = None) -> Opening:
-    """Measures what `tuner export` would write of these finalists, and writes down that it was measured.
+def evaluate_test(chosen: Chosen, data: DataConfig | None = None) -> TestEvaluation:
+    """Measures the model that `tuner export` would write of these finalists, and records it in the test log.
 
     Args:
         data: labelled rows to measure on instead of the test split; those that the run has seen are left out.
 
     Raises:
         DataError: these rows cannot be read, have a class that the model does not know, or were all seen.
-        RunFolderError: an earlier record is damaged.
+        RunFolderError: the test log is damaged.
     """
     folder, dataset = chosen.run.files, chosen.dataset
-    read_openings(folder)  # before anything is measured: can it be written down?
+    read_test_log(folder)  # refuses a damaged log before anything is measured
     rows = None if data is None else _unseen_rows(read_rows(data), dataset)
     with tempfile.TemporaryDirectory() as temporary:
         classifier = Classifier(export_model(chosen, Path(temporary) / "model"))
@@ -91,37 +59,18 @@ def open_test(chosen: Chosen, data: DataConfig | None = None) -> Opening:
             probabilities, labels = classifier.probabilities_of(test), test.labels
         else:
             probabilities, labels = classifier.probabilities(rows.texts), rows.labels
-    opening = Opening(
+    evaluation = TestEvaluation(
         opened=datetime.now(UTC).isoformat(timespec="seconds"),
         data=TEST_SPLIT if data is None else _place(data.source),
         members=tuple(
             member_name(member.trial, member.seed) for member in classifier.description.members
         ),
         figures=figures_of(probabilities, labels, dataset.class_names),
-        before=(),
         left_out=0 if rows is None else rows.left_out,
         of_test_split=0 if rows is None else rows.of_test_split,
     )
 
-    def record(earlier: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
-        nonlocal opening
-        before = [str(each.get("opened")) for each in earlier if _is_of_the_same(each, opening)]
-        opening = dataclasses.replace(opening, before=tuple(before))
-        content = dataclasses.asdict(opening)
-        del content["before"]
-        content["figures"]["confusion"] = [list(row) for row in opening.figures.confusion]
-        content["members"] = list(opening.members)
-        return content
-
-    add_opening(folder, record)
-    return opening
-
-
-def _is_of_the_same(earlier: Mapping[str, Any], now: Opening) -> bool:
-    """Whether rows of the one were in the other: of the same file, or both of the test split."""
-    is_of_split = earlier.get("data") == TEST_SPLIT or bool(earlier.get("of_test_split"))
-    now_of_split = now.data == TEST_SPLIT or now.of_test_split > 0
-    return earlier.get("data") == now.data or (is_of_split and now_of_split)
+    return append_evaluation(folder, evaluation)
 
 
 def _place(source: str) -> str:

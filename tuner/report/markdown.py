@@ -35,10 +35,10 @@ def _one(reading: Reading) -> str:
     ):
         if table is not None:
             lines += [f"## {title}", "", _table(table), ""]
-    for opening in reading.openings:
-        lines += [f"## Tested on {_text(opening.data)}", "", _text("; ".join(opening.members)), ""]
-        lines += [_text(summary.tested(opening)), ""]
-        lines += [_table(tables.confusion(opening)), ""]
+    for test in reading.tests:
+        lines += [f"## Tested on {_text(test.data)}", "", _text("; ".join(test.members)), ""]
+        lines += [_text(summary.tested(test)), ""]
+        lines += [_table(tables.confusion(test.figures)), ""]
     lines += ["## Environment", ""]
     lines += [
         f"- {_text(name)}: {_text(value)}" for name, value in tables.environment(reading).rows

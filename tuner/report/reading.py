@@ -9,14 +9,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import optuna
 import pandas as pd
 
-from tuner.errors import RunFolderError, UsageError
+from tuner.errors import UsageError
 from tuner.report.search_time import SearchTime
 from tuner.run import Run
+from tuner.run.finalists_file import FinalistRow, read_finalists_file
 from tuner.run.folder import RunFolder
 from tuner.run.leaderboard import board_of
 from tuner.run.lock import owner_of
@@ -24,44 +24,9 @@ from tuner.run.records import TrialRecord, best_of, on_front, ranked
 from tuner.run.run_file import RunFile
 from tuner.run.sessions import Session
 from tuner.run.status import TrialStatus
-from tuner.run.test_log import read_openings
+from tuner.run.test_log import TestEvaluation, read_test_log
 from tuner.settings.objectives import Objectives
 from tuner.settings.space import SearchSpace
-from tuner.text import one_line
-
-
-@dataclass(frozen=True)
-class Confirmed:
-    """A row of `finalists.csv`."""
-
-    trial: int
-    architecture: str
-    seeds: int
-    mean: float
-    low: float
-    high: float
-    search_score: float
-    optimism: float
-    ties_with_best: bool
-
-
-@dataclass(frozen=True)
-class Tested:
-    """An opening of the test split, from `tests.yaml`."""
-
-    opened: str
-    data: str
-    members: tuple[str, ...]
-    sequences: int
-    accuracy: float
-    low: float
-    high: float
-    loss: float
-    roc_auc: float | None
-    classes: tuple[str, ...]
-    recalls: tuple[float, ...]  # by class, as are the precisions
-    precisions: tuple[float, ...]
-    confusion: tuple[tuple[int, ...], ...]  # a row a true class, a column a predicted one
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,8 +42,8 @@ class Reading:
     seconds: float  # searched, over all sessions
     sessions: tuple[Session, ...]  # empty where none was recorded
     recorded: RunFile  # empty where there is none
-    finalists: tuple[Confirmed, ...]  # best first
-    openings: tuple[Tested, ...]
+    finalists: tuple[FinalistRow, ...]  # best first
+    tests: tuple[TestEvaluation, ...]  # the first one first
     is_running: bool
 
     @property
@@ -176,64 +141,7 @@ def read_run(run: Run, label: str) -> Reading:
         seconds=reader.seconds,
         sessions=tuple(reader.sessions),
         recorded=run.recorded if folder.run_file.is_file() else RunFile(folder.run_file),
-        finalists=_finalists(folder),
-        openings=_openings(folder),
+        finalists=read_finalists_file(folder),
+        tests=read_test_log(folder),
         is_running=is_running,
-    )
-
-
-def _finalists(folder: RunFolder) -> tuple[Confirmed, ...]:
-    if not folder.finalists.is_file():
-        return ()
-    try:
-        rows = pd.read_csv(folder.finalists).to_dict(orient="records")
-        return tuple(
-            Confirmed(
-                trial=int(row["trial"]),
-                architecture=str(row["architecture"]),
-                seeds=int(row["seeds"]),
-                mean=float(row["mean"]),
-                low=float(row["low"]),
-                high=float(row["high"]),
-                search_score=float(row["search_score"]),
-                optimism=float(row["optimism"]),
-                ties_with_best=str(row["tie_with_best"]) == "True",
-            )
-            for row in rows
-        )
-    except (KeyError, ValueError) as cause:
-        raise RunFolderError(
-            f"{folder.finalists}: damaged ({one_line(repr(cause))}); "
-            f"remove it and type: tuner confirm {folder.path}"
-        ) from cause
-
-
-def _openings(folder: RunFolder) -> tuple[Tested, ...]:
-    openings = read_openings(folder)
-    try:
-        return tuple(_tested(opening) for opening in openings)
-    except (AttributeError, KeyError, TypeError, ValueError) as cause:
-        raise RunFolderError(
-            f"{folder.tests}: damaged ({one_line(repr(cause))}); move it away"
-        ) from cause
-
-
-def _tested(opening: Mapping[str, Any]) -> Tested:
-    figures = opening["figures"]
-    classes: Mapping[str, Mapping[str, float]] = figures["classes"]
-    auc = figures.get("roc_auc")
-    return Tested(
-        opened=str(opening["opened"]),
-        data=str(opening["data"]),
-        members=tuple(str(member) for member in opening["members"]),
-        sequences=int(figures["sequences"]),
-        accuracy=float(figures["accuracy"]),
-        low=float(figures["low"]),
-        high=float(figures["high"]),
-        loss=float(figures["loss"]),
-        roc_auc=None if auc is None else float(auc),
-        classes=tuple(str(name) for name in classes),
-        recalls=tuple(float(each["recall"]) for each in classes.values()),
-        precisions=tuple(float(each["precision"]) for each in classes.values()),
-        confusion=tuple(tuple(int(cell) for cell in row) for row in figures["confusion"]),
     )

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tuner.report.range_edges import edges
-from tuner.report.reading import Reading, Tested
+from tuner.report.reading import Reading
 from tuner.report.style import IN_WORDS
 from tuner.run.records import TrialRecord
 from tuner.run.status import TrialStatus
-from tuner.run.test_log import TEST_SPLIT
+from tuner.run.test_log import TEST_SPLIT, TestEvaluation
 from tuner.settings.objectives import Cost
 from tuner.settings.ranges import Range
 from tuner.text import cost_text, count_text, format_duration, number_text, score_text
@@ -36,8 +36,8 @@ def in_words(reading: Reading) -> list[str]:
         )
         return lines
     lines += [_best(reading, reading.best), *_front(reading), _how_sure(reading)]
-    if reading.openings:
-        lines.append(tested(shown_opening(reading)))
+    if reading.tests:
+        lines.append(tested(shown_test(reading)))
     for edge in edges(reading.space, reading.best):
         lines.append(f"{edge[0].upper()}{edge[1:]}.")
     return lines
@@ -62,8 +62,8 @@ def tiles(reading: Reading) -> list[Tile]:
                 f"95 % interval {score_text(first.low)} to {score_text(first.high)}, trial {first.trial}",
             )
         )
-    if reading.openings:
-        last = shown_opening(reading)
+    if reading.tests:
+        last = shown_test(reading).figures
         found.append(
             Tile(
                 "tested accuracy",
@@ -92,7 +92,7 @@ def commands(reading: Reading) -> list[str]:
         lines.append(
             f"tuner confirm {shlex.quote(f'runs/{again}')} --top {len(reading.finalists)} --seeds {seeds}"
         )
-    if any(opening.data == TEST_SPLIT for opening in reading.openings):
+    if any(test.data == TEST_SPLIT for test in reading.tests):
         lines.append(f"tuner test {shlex.quote(f'runs/{again}')}")
     return lines
 
@@ -187,7 +187,7 @@ def _how_sure(reading: Reading) -> str:
             f"rows; `tuner confirm {where}` trains the best again with fresh seeds and says how much."
         )
     first, *others = reading.finalists
-    ties = [str(each.trial) for each in others if each.ties_with_best]
+    ties = [str(each.trial) for each in others if each.tie_with_best]
     if ties:
         tied = f" It ties with {_listed(ties)}: no difference at a level of 5 %."
     else:
@@ -206,18 +206,18 @@ def _how_sure(reading: Reading) -> str:
     )
 
 
-def shown_opening(reading: Reading) -> Tested:
-    """The last opening of the test split; of other rows only where there is none."""
-    of_split = [each for each in reading.openings if each.data == TEST_SPLIT]
-    return (of_split or reading.openings)[-1]
+def shown_test(reading: Reading) -> TestEvaluation:
+    """The last evaluation of the test split; of other rows only where there is none."""
+    of_split = [each for each in reading.tests if each.data == TEST_SPLIT]
+    return (of_split or reading.tests)[-1]
 
 
-def tested(opening: Tested) -> str:
-    """What came of opening the test split."""
+def tested(test: TestEvaluation) -> str:
+    """The figures of a test evaluation."""
     return (
-        f"Tested on {opening.data} ({count_text(opening.sequences, 'sequence')}, opened {opening.opened[:10]}): "
-        f"accuracy {score_text(opening.accuracy)}, 95 % interval {score_text(opening.low)} "
-        f"to {score_text(opening.high)}."
+        f"Tested on {test.data} ({count_text(test.figures.sequences, 'sequence')}, {test.opened[:10]}): "
+        f"accuracy {score_text(test.figures.accuracy)}, 95 % interval {score_text(test.figures.low)} "
+        f"to {score_text(test.figures.high)}."
     )
 
 

@@ -4,10 +4,12 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tuner.report.reading import Confirmed, Reading, Tested
+from tuner.report.reading import Reading
 from tuner.report.style import IN_WORDS
-from tuner.report.summary import duration_text, shown_opening
+from tuner.report.summary import duration_text, shown_test
+from tuner.run.finalists_file import FinalistRow
 from tuner.run.records import TrialRecord
+from tuner.run.test_log import TestFigures
 from tuner.settings.metric import MetricName
 from tuner.text import count_text, score_text
 
@@ -66,17 +68,17 @@ def finalists(reading: Reading) -> Table | None:
     return Table(columns, rows)
 
 
-def confusion(opening: Tested) -> Table:
-    """What was called what, and how often rightly so."""
-    columns = ("true \\ called", *opening.classes, "recall", "precision")
+def confusion(figures: TestFigures) -> Table:
+    """One row per true class: the classes that its sequences were called, recall and precision."""
+    columns = ("true \\ called", *figures.classes, "recall", "precision")
     rows = tuple(
         (
             name,
-            *(f"{cell:,}" for cell in opening.confusion[number]),
-            f"{opening.recalls[number]:.3f}",
-            f"{opening.precisions[number]:.3f}",
+            *(f"{cell:,}" for cell in figures.confusion[number]),
+            f"{each.recall:.3f}",
+            f"{each.precision:.3f}",
         )
-        for number, name in enumerate(opening.classes)
+        for number, (name, each) in enumerate(figures.classes.items())
     )
     return Table(columns, rows)
 
@@ -142,8 +144,8 @@ def difference(reading: Reading, lead: float) -> str:
     return f"{100 * lead:+.2f} points"
 
 
-def _finalist_row(reading: Reading, rank: int, each: Confirmed) -> tuple[str, ...]:
-    differs = "" if rank == 1 else "no: a tie" if each.ties_with_best else "yes"
+def _finalist_row(reading: Reading, rank: int, each: FinalistRow) -> tuple[str, ...]:
+    differs = "" if rank == 1 else "no: a tie" if each.tie_with_best else "yes"
     return (
         str(rank),
         str(each.trial),
@@ -169,5 +171,5 @@ def _run_row(reading: Reading) -> tuple[str, ...]:
         best.architecture if best else "",
         score_text(first.mean) if first else "",
         f"{score_text(first.low)} to {score_text(first.high)}" if first else "",
-        score_text(shown_opening(reading).accuracy) if reading.openings else "",
+        score_text(shown_test(reading).figures.accuracy) if reading.tests else "",
     )

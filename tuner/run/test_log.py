@@ -1,41 +1,99 @@
-"""`tests.yaml`: every opening of a test that a run has seen, as `tuner test` wrote it down."""
+"""`tests.yaml`, the test log: every test evaluation of a run, as `tuner test` recorded it.
+
+A split that a person chose models by tests them no longer, so each evaluation knows the earlier ones of the same rows.
+Must not import Ray, Keras or Optuna.
+"""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+
+from pydantic import ConfigDict, Field, ValidationError
 
 from tuner.errors import RunFolderError
 from tuner.files import lock_file, write_atomically
 from tuner.run.folder import RunFolder
+from tuner.settings.validation import Strict, first_problem
 from tuner.settings.yaml_files import read_yaml, to_yaml
 
-TEST_SPLIT = "the test split"  # what an opening of it calls the data
+TEST_SPLIT = "the test split"  # the `data` of an evaluation on it
 
 
-def read_openings(folder: RunFolder) -> list[dict[str, Any]]:
-    """The openings, the first one first; none before any.
+class ClassFigures(Strict):
+    """The figures of one class."""
+
+    precision: float  # of those called so; 0 where none was
+    recall: float  # of those that are so
+    f1: float
+    count: int  # sequences of the class
+
+
+class TestFigures(Strict):
+    """A model's figures on sequences that it never saw."""
+
+    model_config = ConfigDict(allow_inf_nan=True)
+
+    sequences: int
+    accuracy: float
+    low: float  # a 95 % interval of the accuracy on further sequences
+    high: float
+    loss: float
+    roc_auc: float | None = None  # of two classes, where both occur
+    calibration_error: float | None = None  # expected, over 15 bins of confidence
+    classes: Mapping[str, ClassFigures]
+    confusion: tuple[tuple[int, ...], ...]  # one row per true class, one column per predicted one
+
+
+class TestEvaluation(Strict):
+    """One evaluation of a model on test rows. Its fields, but for `before`, are the keys in the file."""
+
+    opened: str  # when, in UTC
+    data: str  # the test split, or a file
+    members: tuple[str, ...]  # `trial 7, seed 123`
+    figures: TestFigures
+    left_out: int = 0  # rows of the file that the run has seen, or that are no test rows
+    of_test_split: int = 0  # rows of the file that are in the run's own test split
+    before: tuple[str, ...] = Field((), exclude=True)  # when the same rows were evaluated earlier
+
+    def shares_rows_with(self, other: "TestEvaluation") -> bool:
+        """Whether both are of the same file, or both have rows of the test split."""
+        return self.data == other.data or (self._is_of_split and other._is_of_split)
+
+    @property
+    def _is_of_split(self) -> bool:
+        return self.data == TEST_SPLIT or self.of_test_split > 0
+
+
+class _File(Strict):
+    """The content of the file: an earlier word for test evaluations is its key."""
+
+    openings: tuple[TestEvaluation, ...]
+
+
+def read_test_log(folder: RunFolder) -> tuple[TestEvaluation, ...]:
+    """The test evaluations, the first one first; none before any.
 
     Raises:
         RunFolderError: the file is damaged.
     """
     if not folder.tests.is_file():
-        return []
+        return ()
     try:
-        openings = read_yaml(folder.tests, RunFolderError).get("openings")
+        content = read_yaml(folder.tests, RunFolderError)
     except RunFolderError as cause:
         raise RunFolderError(f"{cause}; move it away") from cause
-    if not isinstance(openings, list) or not all(isinstance(each, dict) for each in openings):
-        raise RunFolderError(f"{folder.tests}: no list of openings in it; move it away")
-    return openings
+    try:
+        return _with_before(_File.model_validate(content).openings)
+    except ValidationError as cause:
+        raise RunFolderError(
+            f"{folder.tests}: damaged ({first_problem(cause)}); move it away"
+        ) from cause
 
 
-def add_opening(
-    folder: RunFolder, record: Callable[[Sequence[Mapping[str, Any]]], Mapping[str, Any]]
-) -> None:
-    """Writes another opening down; two that end at once both are.
+def append_evaluation(folder: RunFolder, evaluation: TestEvaluation) -> TestEvaluation:
+    """Records a test evaluation; of two processes that do so at the same time, both are recorded.
 
-    Args:
-        record: the opening, given those before it.
+    Returns:
+        It, with the earlier ones of the same rows.
 
     Raises:
         RunFolderError: the file is damaged.
@@ -43,10 +101,27 @@ def add_opening(
     folder.logs.mkdir(parents=True, exist_ok=True)
     with open(folder.logs / "tests.lock", "w") as lock:
         lock_file(lock, wait_s=math.inf)
-        earlier = read_openings(folder)
-        write_atomically(folder.tests, to_yaml({"openings": [*earlier, dict(record(earlier))]}))
+        evaluations = _with_before((*read_test_log(folder), evaluation))
+        content = _File(openings=evaluations).model_dump(mode="json")
+        write_atomically(folder.tests, to_yaml(content))
+    return evaluations[-1]
 
 
 def member_name(trial: int | None, seed: int) -> str:
-    """How a model that was tested is called in there."""
+    """The name of a tested model in the log."""
     return f"trial {trial}, seed {seed}"
+
+
+def _with_before(evaluations: Sequence[TestEvaluation]) -> tuple[TestEvaluation, ...]:
+    return tuple(
+        each.model_copy(
+            update={
+                "before": tuple(
+                    earlier.opened
+                    for earlier in evaluations[:number]
+                    if earlier.shares_rows_with(each)
+                )
+            }
+        )
+        for number, each in enumerate(evaluations)
+    )

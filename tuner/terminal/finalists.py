@@ -11,7 +11,7 @@ from tuner.execution.plan import EndReason, SearchOutcome
 from tuner.finalists.card import failure_text, since_text
 from tuner.finalists.choice import Chosen
 from tuner.finalists.ranking import Failure, Finalist, optimism, read_failures, read_finalists
-from tuner.finalists.testing import Opening
+from tuner.run.test_log import TestEvaluation
 from tuner.settings.objectives import Objectives
 from tuner.settings.space import SearchSpace
 from tuner.terminal.tables import plain_console, printable
@@ -114,20 +114,20 @@ def _listed(names: list[str]) -> str:
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 
-def opening_lines(opening: Opening) -> list[str]:
-    """An opening of a test, a line a matter."""
-    figures = opening.figures
+def evaluation_lines(evaluation: TestEvaluation) -> list[str]:
+    """A test evaluation in words."""
+    figures = evaluation.figures
     auc = [] if figures.roc_auc is None else [f"ROC AUC    {score_text(figures.roc_auc)}"]
     left_out = []
-    if opening.left_out:
+    if evaluation.left_out:
         left_out = [
-            f"left out   {count_text(opening.left_out, 'row')}: seen by the run, or marked as no test row"
+            f"left out   {count_text(evaluation.left_out, 'row')}: seen by the run, or marked as no test row"
         ]
-    if opening.of_test_split:
-        left_out.append(f"of these   {opening.of_test_split:,} are in the run's own test split")
+    if evaluation.of_test_split:
+        left_out.append(f"of these   {evaluation.of_test_split:,} are in the run's own test split")
     lines = [
-        f"model      {'; '.join(opening.members)}",
-        f"data       {opening.data}, {count_text(figures.sequences, 'sequence')}",
+        f"model      {'; '.join(evaluation.members)}",
+        f"data       {evaluation.data}, {count_text(figures.sequences, 'sequence')}",
         *left_out,
         f"accuracy   {score_text(figures.accuracy)} "
         f"(95 % interval {score_text(figures.low)} to {score_text(figures.high)})",
@@ -144,10 +144,10 @@ def opening_lines(opening: Opening) -> list[str]:
             f"{name}: precision {score_text(each.precision)}, recall {score_text(each.recall)}, "
             f"F1 {score_text(each.f1)}; of {each.count} called {called}"
         )
-    if opening.before:
-        times = "once" if len(opening.before) == 1 else f"{len(opening.before)} times"
+    if evaluation.before:
+        times = "once" if len(evaluation.before) == 1 else f"{len(evaluation.before)} times"
         lines.append(
-            f"It was opened {times} before, first on {opening.before[0]}: what was chosen by its figures since "
-            "is no longer tested by them."
+            f"The same rows were evaluated {times} before, first on {evaluation.before[0]}: they no longer test "
+            "what was chosen by those figures."
         )
     return lines

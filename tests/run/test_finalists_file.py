@@ -1,0 +1,58 @@
+"""`finalists.csv`: the rows that are written are the rows that are read."""
+
+from pathlib import Path
+
+import pytest
+
+from tuner.errors import RunFolderError
+from tuner.run.csv_text import write_csv
+from tuner.run.finalists_file import FinalistRow, frame_of, read_finalists_file
+from tuner.run.folder import RunFolder
+
+ROW = FinalistRow(
+    rank=1,
+    trial=6,
+    architecture="mine:build",
+    seeds=2,
+    mean=0.6,
+    deviation=0.035355,
+    low=0.487335,
+    high=0.712665,
+    search_score=0.5875,
+    optimism=-0.0125,
+    tie_with_best=False,
+)
+
+
+def test_what_is_written_is_read(tmp_path: Path) -> None:
+    rows = (ROW, ROW.model_copy(update={"rank": 2, "deviation": None, "tie_with_best": True}))
+    frame = frame_of(rows, [{"lstm_units": 5}, {"filters": 6}], ["lstm_units", "filters"])
+    write_csv(frame, RunFolder(tmp_path).finalists)
+    assert read_finalists_file(RunFolder(tmp_path)) == rows
+    header, first, _ = RunFolder(tmp_path).finalists.read_text(encoding="utf-8").splitlines()
+    assert header.endswith("optimism,tie_with_best,lstm_units,filters")
+    assert first.endswith("-0.0125,False,5,")
+
+
+def test_before_any_confirmation_there_are_none(tmp_path: Path) -> None:
+    assert read_finalists_file(RunFolder(tmp_path)) == ()
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"", "it is empty"),
+        (b"rank,trial\n1,2\n", "architecture: is missing"),
+        (b"rank,trial\nfirst,2\n", "rank: must be a whole number, got 'first'"),
+        (b'rank,trial\n"1,2\n', "unexpected end of data"),
+        (b"rank,trial\n\xff,2\n", "invalid start byte"),
+    ],
+)
+def test_a_damaged_file_is_refused_in_one_line(tmp_path: Path, content: bytes, reason: str) -> None:
+    folder = RunFolder(tmp_path / "my run")
+    folder.path.mkdir()
+    folder.finalists.write_bytes(content)
+    message = rf"damaged \(.*{reason}.*\); remove it and type: tuner confirm '.*/my run'$"
+    with pytest.raises(RunFolderError, match=message) as refused:
+        read_finalists_file(folder)
+    assert str(refused.value).isprintable()

@@ -1,0 +1,82 @@
+"""`finalists.csv`: the finalists of a run in order, as `tuner confirm` wrote them. Must not import Ray or Keras."""
+
+import csv
+import io
+import shlex
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from pydantic import ConfigDict, ValidationError
+
+from tuner.errors import RunFolderError
+from tuner.run.folder import RunFolder
+from tuner.settings.validation import Strict, first_problem
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+class FinalistRow(Strict):
+    """One row; the columns of the parameters follow its fields."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    rank: int
+    trial: int
+    architecture: str
+    seeds: int
+    mean: float  # of the run's metric over the seeds, on the confirmation split
+    deviation: float | None = None  # of more than one seed
+    low: float  # a 95 % interval of the mean
+    high: float
+    search_score: float
+    optimism: float  # how much better the search's score looked
+    tie_with_best: bool
+
+
+def frame_of(
+    rows: Sequence[FinalistRow], parameters: Sequence[Mapping[str, Any]], names: Sequence[str]
+) -> "pd.DataFrame":
+    """The content of the file.
+
+    Args:
+        rows: best first.
+        parameters: those of each row.
+        names: of the space's parameters, which become columns.
+    """
+    import pandas as pd
+
+    columns = [*FinalistRow.model_fields, *names]
+    cells = [
+        {**row.model_dump(), **{name: values.get(name) for name in names}}
+        for row, values in zip(rows, parameters, strict=True)
+    ]
+    return pd.DataFrame(cells, columns=columns).convert_dtypes()
+
+
+def read_finalists_file(folder: RunFolder) -> tuple[FinalistRow, ...]:
+    """The rows of `finalists.csv`, best first; none before any confirmation.
+
+    Raises:
+        RunFolderError: the file is damaged.
+    """
+    if not folder.finalists.is_file():
+        return ()
+    try:
+        text = folder.finalists.read_text(encoding="utf-8")
+        table = csv.DictReader(io.StringIO(text, newline=""), strict=True)
+        if not table.fieldnames:
+            raise _damaged(folder, "it is empty")
+        filled = [{name: cell for name, cell in row.items() if cell} for row in table]
+        return tuple(FinalistRow.model_validate(row) for row in filled)
+    except ValidationError as cause:
+        raise _damaged(folder, str(first_problem(cause))) from cause
+    except (csv.Error, UnicodeDecodeError) as cause:
+        raise _damaged(folder, str(cause)) from cause
+
+
+def _damaged(folder: RunFolder, reason: str) -> RunFolderError:
+    return RunFolderError(
+        f"{folder.finalists}: damaged ({reason}); "
+        f"remove it and type: tuner confirm {shlex.quote(str(folder.path))}"
+    )
