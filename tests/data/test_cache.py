@@ -108,11 +108,11 @@ def test_nothing_half_written_is_left_behind(
     assert "cannot be written: [Errno 28] No space left" in caplog.text
 
 
-def test_the_cache_lies_where_it_is_told_to(
+def test_the_cache_lies_in_the_folder_that_was_given(
     source: str, tmp_path: Path, own_cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    load_dataset(DataConfig(source=source), seed=0, cache_folder=tmp_path / "told")
-    assert _entries(tmp_path / "told")
+    load_dataset(DataConfig(source=source), seed=0, cache_folder=tmp_path / "given")
+    assert _entries(tmp_path / "given")
     assert not own_cache.exists()
     monkeypatch.delenv("TUNER_CACHE")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "user"))

@@ -171,7 +171,7 @@ def test_columns_that_are_not_plain_are_refused(
         (b"", "has no rows"),
         (b"text,label\n", "has no rows"),
         (b"text,label\ngood,1\na, b,0\n", "line 3 has 3 cells and the first line has 2"),
-        (b"text,label\ngood\n", "line 2 has 1 cells and the first line has 2"),
+        (b"text,label\ngood\n", "line 2 has 1 cell and the first line has 2"),
         (b'text,label\n"good,1\nbad,0\n', "line 3 is broken"),
         (b'text,label\n"a" b,1\n', "line 2 is broken"),
         (b"text,label\ncaf\xe9,1\n", "must be UTF-8, got byte 0xe9 on line 2; .*iconv"),

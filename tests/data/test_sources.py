@@ -214,7 +214,7 @@ def test_a_server_that_never_answers_is_given_up(
     answered.set()
 
 
-def test_every_named_source_says_what_it_is() -> None:
+def test_every_named_source_has_a_summary() -> None:
     assert list(SOURCES) == ["imdb-train", "rotten-tomatoes", "imdb"]
     assert [source.is_offline for source in SOURCES.values()] == [True, True, False]
     assert all(source.summary for source in SOURCES.values())

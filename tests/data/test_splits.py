@@ -47,7 +47,7 @@ def test_splits_ignore_the_order_of_the_file(write_csv: WriteCsv, forty_rows: Ro
     assert texts_of(first, Split.TRAIN) == texts_of(second, Split.TRAIN)
 
 
-def test_another_seed_splits_otherwise(write_csv: WriteCsv, forty_rows: Rows) -> None:
+def test_another_seed_gives_other_splits(write_csv: WriteCsv, forty_rows: Rows) -> None:
     config = DataConfig(source=write_csv(forty_rows))
     assert load_dataset(config, seed=0).fingerprint != load_dataset(config, seed=1).fingerprint
 

@@ -22,10 +22,12 @@ def test_raw_text_gets_the_probabilities_of_the_confirmation(
 ) -> None:
     held_out = confirmed.dataset.splits[Split.CONFIRMATION]
     classifier = confirmed.export(tmp_path / "model")
-    said = classifier.probabilities(confirmed.texts(held_out))
+    probabilities = classifier.probabilities(confirmed.texts(held_out))
     best = confirmed.finalists[0].members[0].model
-    assert said == pytest.approx(best.probabilities, abs=1e-6)
-    assert (said.argmax(axis=1) == held_out.labels).mean() == pytest.approx(best.figures.accuracy)
+    assert probabilities == pytest.approx(best.probabilities, abs=1e-6)
+    assert (probabilities.argmax(axis=1) == held_out.labels).mean() == pytest.approx(
+        best.figures.accuracy
+    )
 
 
 def test_a_prediction_is_a_row(confirmed: Confirmed, tmp_path: Path) -> None:
@@ -68,7 +70,7 @@ def test_a_damaged_model_is_refused(confirmed: Confirmed, tmp_path: Path) -> Non
         ([["good", "film"]], r"^texts\[0\]: must be a text or a list of integers"),
     ],
 )
-def test_what_is_no_list_of_texts_is_refused(
+def test_anything_but_a_list_of_texts_is_refused(
     confirmed: Confirmed, tmp_path: Path, texts: Any, message: str
 ) -> None:
     classifier = confirmed.export(tmp_path / "model")

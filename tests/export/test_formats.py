@@ -28,7 +28,7 @@ print(json.dumps(loaded.serve(tf.constant(ids)).numpy().tolist()))
 """
 
 
-def test_programs_without_tuner_say_the_same(confirmed: Confirmed, tmp_path: Path) -> None:
+def test_programs_without_tuner_predict_the_same(confirmed: Confirmed, tmp_path: Path) -> None:
     onnxruntime = pytest.importorskip("onnxruntime")
     pytest.importorskip("tf2onnx")
     made = export_model(
@@ -50,8 +50,8 @@ def test_programs_without_tuner_say_the_same(confirmed: Confirmed, tmp_path: Pat
         )
         assert np.array(json.loads(served.stdout)) == pytest.approx(expected, abs=1e-5)
         session = onnxruntime.InferenceSession(made / f"member-{number}.onnx")
-        (said,) = session.run(None, {"ids": ids})
-        assert said == pytest.approx(expected, abs=1e-5)
+        (output,) = session.run(None, {"ids": ids})
+        assert output == pytest.approx(expected, abs=1e-5)
     card = (made / "README.md").read_text(encoding="utf-8")
     assert "the probability of `positive`" in card
     assert "--ensemble=2 --format=onnx --format=savedmodel" in card

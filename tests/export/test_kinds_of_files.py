@@ -203,7 +203,7 @@ REFUSED: dict[str, tuple[str, bytes, str]] = {
     "plain under the name of gz": ("a.csv.gz", CSV, "not a complete gzip file.*take .gz out of its name"),
     "half a Parquet file": ("a.parquet", parquet_of(ROWS)[:-9], "not a readable Parquet file"),
     "a row too long": ("a.csv", b"text,label\na,1\nb, c,2\nd,1\n", "line 3 has 3 cells and the first line has 2"),
-    "a row too short": ("a.csv", b"text,label\na,1\nb\nd,1\n", "line 3 has 1 cells and the first line has 2"),
+    "a row too short": ("a.csv", b"text,label\na,1\nb\nd,1\n", "line 3 has 1 cell and the first line has 2"),
     "a row too long of semicolons": (
         "a.csv",
         b"text;label\n" + b"a, b;1\n" * 9 + b"x;y;2\n",

@@ -1,4 +1,4 @@
-"""Models in the operations of other programs say what they said before, whatever a batch's width."""
+"""Models exported for other programs predict the same as before, whatever the width of a batch."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -62,15 +62,15 @@ def test_no_layer_of_a_users_own_model_asks_for_cudnn() -> None:
     assert model.layers[3].use_cudnn == "auto"  # the model itself stays as it was
 
 
-def test_onnx_says_the_same_at_every_width(tmp_path: Path) -> None:
+def test_onnx_predicts_the_same_at_every_width(tmp_path: Path) -> None:
     onnxruntime = pytest.importorskip("onnxruntime")
     pytest.importorskip("tf2onnx")
     model = model_of("cnn_bilstm", n_classes=3)
     portable.export_onnx(model, tmp_path / "m.onnx")
     session = onnxruntime.InferenceSession(tmp_path / "m.onnx", providers=["CPUExecutionProvider"])
     for ids in batches():
-        (said,) = session.run(None, {"ids": ids})
-        assert said == pytest.approx(np.asarray(model(ids)), abs=1e-5)
+        (output,) = session.run(None, {"ids": ids})
+        assert output == pytest.approx(np.asarray(model(ids)), abs=1e-5)
 
 
 def test_operations_that_onnx_does_not_have_are_refused(

@@ -24,16 +24,16 @@ def test_a_file_is_predicted_piece_by_piece(
 ) -> None:
     monkeypatch.setattr(prediction, "_ROWS", 7)
     classifier = confirmed.export(tmp_path / "model")
-    source, target = tmp_path / "texts.csv", tmp_path / "said.csv"
+    source, target = tmp_path / "texts.csv", tmp_path / "predictions.csv"
     texts = [f'good "film", number {number}\nNA' for number in range(20)]
     pd.DataFrame({"id": range(20), "text": texts, "label": "x"}).to_csv(source, index=False)
     assert predict_file(classifier, source, target, None) == 20
-    said = pd.read_csv(target, keep_default_na=False)
-    assert list(said["text"]) == texts
-    assert list(said["label"]) == ["x"] * 20
+    predictions = pd.read_csv(target, keep_default_na=False)
+    assert list(predictions["text"]) == texts
+    assert list(predictions["label"]) == ["x"] * 20
     whole = classifier.predict(texts)
-    assert list(said["predicted_label"]) == list(whole["label"])
-    assert said["p(positive)"].to_numpy() == pytest.approx(whole["p(positive)"], abs=1e-5)
+    assert list(predictions["predicted_label"]) == list(whole["label"])
+    assert predictions["p(positive)"].to_numpy() == pytest.approx(whole["p(positive)"], abs=1e-5)
 
 
 @pytest.mark.parametrize("ending", ["tsv", "csv.gz", "jsonl", "json.gz", "parquet"])
@@ -42,7 +42,7 @@ def test_a_file_of_another_form_gets_the_same_predictions(
 ) -> None:
     monkeypatch.setattr(prediction, "_ROWS", 7)
     classifier = confirmed.export(tmp_path / "model")
-    source, target = tmp_path / f"texts.{ending}", tmp_path / "said.csv"
+    source, target = tmp_path / f"texts.{ending}", tmp_path / "predictions.csv"
     texts = [f"good film number {number}" for number in range(20)]
     frame = pd.DataFrame({"id": range(20), "text": texts, "note": [None, *"=abcdefghijklmnopqr"]})
     if "json" in ending:
@@ -52,22 +52,22 @@ def test_a_file_of_another_form_gets_the_same_predictions(
     else:
         frame.to_csv(source, index=False, sep="\t" if ending == "tsv" else ",")
     assert predict_file(classifier, source, target, None) == 20
-    said = pd.read_csv(target, keep_default_na=False)
-    assert list(said["id"]) == list(range(20))  # whole numbers stay whole
-    assert list(said["note"][:3]) == ["", "'=", "a"]
-    assert list(said["label"]) == list(classifier.predict(texts)["label"])
+    predictions = pd.read_csv(target, keep_default_na=False)
+    assert list(predictions["id"]) == list(range(20))  # whole numbers stay whole
+    assert list(predictions["note"][:3]) == ["", "'=", "a"]
+    assert list(predictions["label"]) == list(classifier.predict(texts)["label"])
 
 
 def test_other_columns_stay_as_they_are_and_none_comes_twice(
     confirmed: Confirmed, tmp_path: Path
 ) -> None:
-    source, target = tmp_path / "texts.csv", tmp_path / "said.csv"
+    source, target = tmp_path / "texts.csv", tmp_path / "predictions.csv"
     source.write_text("text,x,label,predicted_label,p(negative)\ngood,-5,=1+1,b,c\n")
     predict_file(confirmed.export(tmp_path / "model"), source, target, None)
-    said = pd.read_csv(target, dtype=str)
-    assert list(said.columns[:5]) == ["text", "x", "label", "predicted_label", "p(negative)"]
-    assert list(said.iloc[0, 1:5]) == ["-5", "'=1+1", "b", "c"]
-    assert len(set(said.columns)) == 8
+    predictions = pd.read_csv(target, dtype=str)
+    assert list(predictions.columns[:5]) == ["text", "x", "label", "predicted_label", "p(negative)"]
+    assert list(predictions.iloc[0, 1:5]) == ["-5", "'=1+1", "b", "c"]
+    assert len(set(predictions.columns)) == 8
 
 
 def test_the_column_of_the_texts_is_guessed_as_a_search_does(
@@ -76,18 +76,18 @@ def test_the_column_of_the_texts_is_guessed_as_a_search_does(
     classifier = confirmed.export(tmp_path / "model")
     source = tmp_path / "texts.csv"
     source.write_text("id,message,Review\n1,bad poor awful,good fine great\n")
-    predict_file(classifier, source, tmp_path / "said.csv", None)
-    said = pd.read_csv(tmp_path / "said.csv")
-    assert list(said["label"]) == list(classifier.predict(["good fine great"])["label"])
-    assert said["label"][0] != classifier.predict(["bad poor awful"])["label"][0]
+    predict_file(classifier, source, tmp_path / "predictions.csv", None)
+    predictions = pd.read_csv(tmp_path / "predictions.csv")
+    assert list(predictions["label"]) == list(classifier.predict(["good fine great"])["label"])
+    assert predictions["label"][0] != classifier.predict(["bad poor awful"])["label"][0]
 
 
 def test_lists_of_integers_are_sequences_too(confirmed: Confirmed, tmp_path: Path) -> None:
     classifier = confirmed.export(tmp_path / "model")
     source = tmp_path / "numbers.jsonl"
     source.write_text('{"sequence": [1, 2]}\n\n{"sequence": []}\n')
-    assert predict_file(classifier, source, tmp_path / "said.csv", None) == 2
-    assert list(pd.read_csv(tmp_path / "said.csv")["sequence"]) == ["[1, 2]", "[]"]
+    assert predict_file(classifier, source, tmp_path / "predictions.csv", None) == 2
+    assert list(pd.read_csv(tmp_path / "predictions.csv")["sequence"]) == ["[1, 2]", "[]"]
 
 
 def test_a_bar_is_drawn_on_a_terminal_only(confirmed: Confirmed, tmp_path: Path) -> None:
@@ -141,7 +141,7 @@ def test_other_forms_that_cannot_be_read_are_refused_and_leave_nothing(
     (tmp_path / name).write_bytes(content)
     classifier = confirmed.export(tmp_path / "model")
     with pytest.raises(DataError, match=problem):
-        predict_file(classifier, tmp_path / name, tmp_path / "said.csv", None)
+        predict_file(classifier, tmp_path / name, tmp_path / "predictions.csv", None)
     assert {path.name for path in tmp_path.iterdir()} == {"model", name}
 
 
@@ -170,7 +170,7 @@ def test_a_file_that_cannot_be_predicted_is_refused_and_leaves_nothing(
     if content is not None:
         source.write_text(content)
     with pytest.raises(DataError, match=problem):
-        predict_file(classifier, source, tmp_path / "said.csv", column)
+        predict_file(classifier, source, tmp_path / "predictions.csv", column)
     assert {path.name for path in tmp_path.iterdir()} <= {"model", "texts.csv"}
 
 
@@ -209,7 +209,7 @@ def test_no_piece_repeats_a_heading_with_a_line_end(
     confirmed: Confirmed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(prediction, "_ROWS", 2)
-    source, target = tmp_path / "texts.csv", tmp_path / "said.csv"
+    source, target = tmp_path / "texts.csv", tmp_path / "predictions.csv"
     source.write_text('"te\nxt",b\n' + "good,x\n" * 5)
     predict_file(confirmed.export(tmp_path / "model"), source, target, "te\nxt")
     assert len(pd.read_csv(target)) == 5
@@ -218,19 +218,23 @@ def test_no_piece_repeats_a_heading_with_a_line_end(
 def test_whole_numbers_stay_whole_where_one_is_missing(
     confirmed: Confirmed, tmp_path: Path
 ) -> None:
-    source, target = tmp_path / "texts.jsonl", tmp_path / "said.csv"
+    source, target = tmp_path / "texts.jsonl", tmp_path / "predictions.csv"
     source.write_text('{"id": 1, "text": "good"}\n{"text": "bad"}\n')
     predict_file(confirmed.export(tmp_path / "model"), source, target, None)
     assert [line.split(",")[0] for line in target.read_text().splitlines()] == ["id", "1", ""]
 
 
-@pytest.mark.parametrize("name", ["said.parquet", "said.XLSX", "said.jsonl", "said.csv.gz"])
-def test_what_would_not_be_what_its_name_says_is_refused(
+@pytest.mark.parametrize(
+    "name", ["predictions.parquet", "predictions.XLSX", "predictions.jsonl", "predictions.csv.gz"]
+)
+def test_an_output_named_as_another_format_is_refused(
     confirmed: Confirmed, tmp_path: Path, name: str
 ) -> None:
     confirmed.export(tmp_path / "model")
     call = [*TUNER, "predict", "model", "good", "--output", name]
     ended = subprocess.run(call, cwd=tmp_path, capture_output=True, text=True)
     assert ended.returncode == 2
-    assert ended.stderr.startswith(f"tuner: --output: is written as CSV, got {name}; name it said")
+    assert ended.stderr.startswith(
+        f"tuner: --output: is written as CSV, got {name}; name it predictions"
+    )
     assert not (tmp_path / name).exists()

@@ -77,7 +77,7 @@ def test_finalists_that_there_are_not_are_refused(
         chosen_finalists(confirmed.finalists, choice)
 
 
-def test_a_model_that_answers_otherwise_than_it_was_measured_is_not_written(
+def test_a_model_that_does_not_reproduce_its_predictions_is_not_written(
     confirmed: Confirmed, tmp_path: Path
 ) -> None:
     """As where the code of a person's own architecture was changed after the confirmation."""
@@ -92,7 +92,7 @@ def test_a_model_that_answers_otherwise_than_it_was_measured_is_not_written(
         seed=1,
         trial=0,
     )
-    with pytest.raises(RunFolderError, match="answers otherwise than the one that was measured"):
+    with pytest.raises(RunFolderError, match="does not reproduce the measured predictions"):
         write_model(
             tmp_path / "model",
             run="mine",
@@ -161,7 +161,7 @@ def test_a_sigterm_leaves_neither_half_a_model_nor_what_it_was_made_in(
 ) -> None:
     code = (
         "import os, signal, tuner.finalists.export as export\n"
-        "export._check_answers = lambda *_: os.kill(os.getpid(), signal.SIGTERM)\n"
+        "export._check_predictions = lambda *_: os.kill(os.getpid(), signal.SIGTERM)\n"
         "from tuner.cli import main; main()"
     )
     call = [sys.executable, "-c", code, "export", str(confirmed.folder.path), "--out", "model"]

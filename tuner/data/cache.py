@@ -27,14 +27,14 @@ _logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Prepared:
-    """A data set and what was seen while it was prepared."""
+    """A data set with its findings."""
 
     dataset: Dataset
     findings: Findings
 
 
 def cache_key(*parts: object) -> str:
-    """A file name for what `parts` determine."""
+    """A file name that follows from `parts`."""
     return hashlib.sha256(json.dumps([VERSION, *map(str, parts)]).encode()).hexdigest()[:32]
 
 

@@ -1,4 +1,4 @@
-"""Cells of the chosen columns to texts, labels and splits; what is neither is refused with its row."""
+"""Turns the cells of the chosen columns into texts, labels and splits; any other cell is refused with its row."""
 
 import re
 from collections import defaultdict
@@ -22,9 +22,9 @@ class Rows:
     """Texts with labels.
 
     Attributes:
-        where: what an error calls them: a name or a path.
-        texts: one a row; lists of integers are written with spaces between them.
-        labels: one a row, never empty.
+        where: their name in errors: a data set's name or a path.
+        texts: one per row; lists of integers are written with spaces between them.
+        labels: one per row, never empty.
         tokens: how the texts are to be cut.
         given: the split that the source gives to each row, or None where it gives none.
     """

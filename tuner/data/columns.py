@@ -7,7 +7,7 @@ from tuner.errors import DataError
 from tuner.settings.data import DataConfig
 from tuner.text import excerpt, listing
 
-# By how plainly they say what they are: the first that a table has is taken.
+# The plainest names first: the first one that a table has is taken.
 _TEXT_NAMES = (
     "text", "review", "sentence", "sequence", "content", "tokens", "document", "body", "comment", "message",
     "tweet", "utterance", "question", "phrase",

@@ -23,7 +23,7 @@ class Split(StrEnum):
     TRAIN = "train"  # models learn from it
     VALIDATION = "validation"  # the search ranks trials on it
     CONFIRMATION = "confirmation"  # finalists are ranked on it
-    TEST = "test"  # nothing is chosen by it; every opening is written down
+    TEST = "test"  # nothing is chosen by it; every test evaluation is logged
 
 
 @dataclass(frozen=True, eq=False)

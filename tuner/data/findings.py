@@ -1,4 +1,4 @@
-"""What is noteworthy about rows while they are prepared: copies, contradictions, leaks, and a few to look at."""
+"""Counts and samples of the rows that are prepared: copies, contradictions, leaks, and a few rows to read."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ _SAMPLES_PER_CLASS, _LONGEST_SAMPLE = 2, 300
 
 @dataclass(frozen=True)
 class SampleRow:
-    """A row to look at: the beginning of its text, on one line."""
+    """A row to read: the beginning of its text, on one line."""
 
     text: str
     label: str
@@ -46,7 +46,7 @@ def findings_of(
     tokenized: Tokenized,
     chosen: Mapping[Split, NDArray[np.int64]],
 ) -> Findings:
-    """What is noteworthy in the rows of the splits.
+    """The findings in the rows of the splits.
 
     Args:
         labels: `(n_rows,)` int32.

@@ -54,7 +54,7 @@ def read_imdb(release: Release, folder: Path) -> Rows:
     """The reviews of `release` as words, its test set given; downloaded into `folder` if not there.
 
     Raises:
-        DataError: not downloadable, or not what the hash says.
+        DataError: not downloadable, or with another hash than the published one.
     """
     archive, index = _fetch(release.reviews, folder), _fetch(release.word_index, folder)
     words = {number: word for word, number in json.loads(index.read_text("utf-8")).items()}

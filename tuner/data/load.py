@@ -52,7 +52,7 @@ def read_rows(config: DataConfig, *, cache_folder: Path | None = None) -> Rows:
 
 
 def prepare(config: DataConfig, *, seed: int, cache_folder: Path | None = None) -> Prepared:
-    """As `load_dataset`, with what was seen on the way."""
+    """As `load_dataset`, with the findings."""
     root = cache_root(cache_folder)
     source = open_source(config, downloads=root / "downloads")
     asked = config.model_dump_json(exclude={"source"})

@@ -1,4 +1,4 @@
-"""What `--data` may be: the named data sets, or a file."""
+"""The sources that `--data` can name: the named data sets, and files."""
 
 import difflib
 import hashlib

@@ -1,4 +1,4 @@
-"""Which rows are for what: by a seeded hash of their tokens, per class, whatever the order of the file.
+"""Assigns rows to splits by a seeded hash of their tokens, per class, whatever the order of the file.
 
 Rows with the same tokens share a split, so that no copy of a training text is in a split carved from it. In the
 code, a *text* is a distinct token sequence, a *row* one of its copies.

@@ -1,4 +1,4 @@
-"""What `tuner data` shows of a data set before anyone trains on it."""
+"""The summary of a data set that `tuner data` prints before anyone trains on it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

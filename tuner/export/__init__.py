@@ -1,1 +1,1 @@
-"""The model that one keeps: written with its card, loaded again, and asked for predictions."""
+"""The model that one keeps: written with its card, loaded again, and used to predict."""

@@ -1,4 +1,4 @@
-"""The model card of any model: what it is, what it learned from, and how to make it again."""
+"""The card of a model: its purpose, its data, and the commands that make it again."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from tuner.data import Dataset, Split
 
 @dataclass(frozen=True)
 class Card:
-    """What the card of any model says."""
+    """The content of a card."""
 
     title: str
     introduction: str
@@ -20,7 +20,7 @@ class Card:
     usage: Sequence[str] = ()  # Markdown lines on programs without tuner
 
     def markdown(self) -> str:
-        """The card."""
+        """The card as Markdown."""
         sizes = ", ".join(f"{len(self.dataset.splits[split]):,} {split}" for split in Split)
         lines = [
             f"# {self.title}",

@@ -1,4 +1,4 @@
-"""An exported model: raw text in, class probabilities out. What `tuner export` writes and `tuner.load_model` reads."""
+"""An exported model: raw text in, class probabilities out. `tuner export` writes it, `tuner.load_model` reads it."""
 
 import json
 import os
@@ -25,7 +25,7 @@ DESCRIPTION = "model.json"
 
 @dataclass(frozen=True)
 class Member:
-    """One of the models whose probabilities are averaged."""
+    """One of the models whose probabilities are averaged, as `model.json` describes it."""
 
     file: str  # beside the description
     trial: int | None  # of the search; None where there was none
@@ -37,7 +37,7 @@ class Member:
 
 @dataclass(frozen=True)
 class Description:
-    """All that predicting needs beside the weights."""
+    """Everything that predicting needs besides the weights: the content of `model.json`."""
 
     run: str
     class_names: tuple[str, ...]
@@ -46,7 +46,7 @@ class Description:
     members: tuple[Member, ...]
 
     def to_json(self) -> str:
-        """As it lies in `model.json`."""
+        """The text of `model.json`."""
         return json.dumps({"format": FORMAT, **asdict(self)}, ensure_ascii=False)
 
     @classmethod
@@ -76,7 +76,7 @@ class Description:
             ) from cause
 
     def _check(self, content: Mapping[str, object]) -> None:
-        """Refuses what `to_json` would not have written."""
+        """Refuses content that `to_json` would not write."""
         for name, fewest in (("class_names", 2), ("vocabulary", len(SPECIAL_TOKENS))):
             given = content[name]
             if not isinstance(given, list) or len(given) < fewest:
@@ -135,14 +135,14 @@ class Classifier:
 
     @property
     def class_names(self) -> tuple[str, ...]:
-        """What the columns of the probabilities are called."""
+        """The classes, in the order of the probabilities' columns."""
         return self.description.class_names
 
     def probabilities(self, texts: Sequence[str | Iterable[int]]) -> NDArray[np.float32]:
-        """`(len(texts), n_classes)` float32, a row sums to 1.
+        """`(len(texts), n_classes)` float32; each row sums to 1.
 
         Args:
-            texts: each a text, or a list of integers where the model learned from such.
+            texts: each a text, or a list of integers if the model learned from lists.
 
         Raises:
             DataError: `texts` is no list, or one of them is something else.
@@ -160,7 +160,7 @@ class Classifier:
         return self.probabilities_of(self._encoded(texts))
 
     def probabilities_of(self, sequences: EncodedSequences) -> NDArray[np.float32]:
-        """Likewise, of sequences that are encoded with the vocabulary already."""
+        """Probabilities of sequences that are already encoded with this model's vocabulary."""
         from tuner.training.evaluation import predict
 
         return mean_probabilities(
@@ -177,7 +177,7 @@ class Classifier:
         )
 
     def predict(self, texts: Sequence[str | Iterable[int]]) -> pd.DataFrame:
-        """A row a text: `label`, the likeliest class, then the probability of every class under its name."""
+        """One row per text: `label`, the likeliest class, then the probability of every class under its name."""
         probabilities = self.probabilities(texts)
         labels = [self.class_names[best] for best in probabilities.argmax(axis=1)]
         columns: dict[str, Any] = {
@@ -198,5 +198,5 @@ def _text(given: object, number: int) -> str:
         if all(isinstance(i, int | np.integer) and not isinstance(i, bool) for i in items):
             return " ".join(map(str, items))
     raise DataError(
-        f"texts[{number}]: must be a text or a list of integers, got {excerpt(given)}; leave it out or mend it"
+        f"texts[{number}]: must be a text or a list of integers, got {excerpt(given)}; correct it or leave it out"
     )

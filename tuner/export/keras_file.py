@@ -1,4 +1,4 @@
-"""A trained model from its weights, as a Keras model again. Only who needs it imports this module: it loads Keras."""
+"""Builds a Keras model from trained weights and writes it to files. Importing this module loads Keras."""
 
 from pathlib import Path
 

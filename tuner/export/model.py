@@ -1,4 +1,4 @@
-"""Writes the model that one can use: one or several averaged, with all that predicting from raw text takes."""
+"""Writes an exported model: one model or several averaged, with everything that predicting from raw text needs."""
 
 import os
 import re
@@ -22,14 +22,12 @@ from tuner.training.quiet_keras import import_keras_quietly
 from tuner.training.spec import TrainedModel
 
 _MEMBER = re.compile(r"member-\d+\.(keras|savedmodel|onnx)")
-
-
-_SAME_ANSWERS = 0.02  # another device, or other kernels, move a probability by a thousandth
+_TOLERANCE = 0.02  # another device, or other kernels, change a probability by about a thousandth
 
 
 @dataclass(frozen=True, eq=False)
 class Part:
-    """One of the models whose probabilities are averaged."""
+    """One of the models whose probabilities are averaged, with its weights."""
 
     model: TrainedModel
     hyperparameters: Hyperparameters
@@ -99,13 +97,13 @@ def write_model(
     """Writes the folder `out`, whole or not at all; what it held before is replaced if it was a model.
 
     Args:
-        run: what it comes from, for people.
-        measured_on: what the parts' probabilities are of; the written model has to say the same.
+        run: the name of its run, for people.
+        measured_on: the split of the parts' probabilities; the written model must reproduce them.
         card: Markdown.
         formats: forms for other programs, beside the `.keras` files.
 
     Raises:
-        RunFolderError: `out` holds something else, or the written model answers otherwise than its parts did.
+        RunFolderError: `out` holds something else, or the written model does not reproduce its parts' predictions.
         ConfigError: it cannot be written in one of `formats`.
     """
     check_writable(out)
@@ -155,13 +153,13 @@ def write_model(
         )
         (made / DESCRIPTION).write_text(description.to_json(), encoding="utf-8")
         (made / "README.md").write_text(card, encoding="utf-8")
-        _check_answers(made, dataset.splits[measured_on], parts)
+        _check_predictions(made, dataset.splits[measured_on], parts)
         _put_in_place(made, out, Path(temporary) / "replaced")
     return out
 
 
-def _check_answers(made: Path, sequences: EncodedSequences, parts: Sequence[Part]) -> None:
-    """Has the model that was written, read back, answer what its parts were measured on."""
+def _check_predictions(made: Path, sequences: EncodedSequences, parts: Sequence[Part]) -> None:
+    """Checks that the written model, loaded again, reproduces the predictions of its parts."""
     try:
         classifier = Classifier(made)
     except RunFolderError as cause:
@@ -171,11 +169,10 @@ def _check_answers(made: Path, sequences: EncodedSequences, parts: Sequence[Part
         ) from cause
     expected = mean_probabilities([part.model.probabilities for part in parts])
     difference = float(np.abs(classifier.probabilities_of(sequences) - expected).max())
-    if not difference <= _SAME_ANSWERS:  # NaN, too
+    if not difference <= _TOLERANCE:  # NaN, too
         raise RunFolderError(
-            f"the model that would be written answers otherwise than the one that was measured (probabilities differ "
-            f"by up to {difference:.3f}): its architecture's code, or Keras, is not what it was; bring that back, or "
-            "train again"
+            f"the exported model does not reproduce the measured predictions (probabilities differ by up to "
+            f"{difference:.3f}): its architecture's code, or Keras, has changed; restore it, or train again"
         )
 
 

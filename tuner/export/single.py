@@ -1,4 +1,4 @@
-"""The model of one training, in the form that `tuner predict` reads, with a card that claims no more than is known."""
+"""Exports the model of one training; its card states that the figures are of one seed and not confirmed."""
 
 from pathlib import Path
 
@@ -16,7 +16,7 @@ def export_training(
     """Writes the folder `out`, whole or not at all.
 
     Args:
-        command: what was typed, for the card.
+        command: the command that trained it, for the card.
 
     Raises:
         RunFolderError: `out` holds something else.

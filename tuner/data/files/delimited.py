@@ -14,6 +14,7 @@ from typing import Any
 
 from tuner.data.files.table import Table
 from tuner.errors import DataError
+from tuner.text import count_text
 
 _DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "pipes"}
 _SAMPLE = 65_536  # characters that decide on the delimiter
@@ -25,7 +26,7 @@ _logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class _Dialect:
-    """How cells are told apart."""
+    """How cells are separated and quoted."""
 
     delimiter: str
     skips_blanks: bool = False  # after a delimiter, where quotes follow them
@@ -132,8 +133,8 @@ def _ragged(
     shown = _DELIMITERS.get(dialect.delimiter, repr(dialect.delimiter))
     return DataError.at(
         where,
-        f"line {line} has {len(row)} cells and the first line has {len(names)}, delimited by {shown}; put texts "
-        "that contain the delimiter in double quotes",
+        f"line {line} has {count_text(len(row), 'cell')} and the first line has {len(names)}, delimited by {shown}; "
+        "put texts that contain the delimiter in double quotes",
     )
 
 

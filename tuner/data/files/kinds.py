@@ -1,4 +1,4 @@
-"""Kinds of files without rows that people name by mistake: each is refused by its first bytes, with what helps."""
+"""Kinds of files without rows that people name by mistake: each is refused by its first bytes, with advice."""
 
 from tuner.data.files.packing import packing_of
 from tuner.errors import DataError
@@ -11,7 +11,7 @@ def refuse_other_kinds(beginning: bytes, where: str) -> None:
         beginning: some thousand bytes, after unpacking.
 
     Raises:
-        DataError: it is a workbook, a page, a pointer or the like; the message names it and says what helps.
+        DataError: it is a workbook, a page, a pointer or the like; the message names the kind and gives advice.
     """
     kind = _other_kind(beginning)
     if kind is not None:
@@ -52,7 +52,7 @@ _BY_FIRST_BYTES = (
 
 
 def _other_kind(beginning: bytes) -> tuple[str, str] | None:
-    """The kind in words, and what helps; None for what may be rows."""
+    """The kind in words, and advice; None for a file that may have rows."""
     for magic, kind, remedy in _BY_FIRST_BYTES:
         if beginning.startswith(magic):
             return kind, remedy
