@@ -1,4 +1,4 @@
-"""The Python call and the run it returns."""
+"""The Python calls, and the run that a search returns."""
 
 import inspect
 from importlib.metadata import version
@@ -42,7 +42,7 @@ def test_the_call_takes_what_the_command_takes(name: str) -> None:
             assert keyword.default == defaults[keyword.name]
 
 
-def test_a_mistake_is_told_with_the_keywords_name() -> None:
+def test_a_bad_value_is_refused_by_the_keywords_name() -> None:
     with pytest.raises(
         ConfigError, match=r"^max_epochs: must be greater than or equal to 1, got 0"
     ):
@@ -73,7 +73,7 @@ def test_a_misspelt_keyword_is_refused_before_anything_is_read() -> None:
         tuner.confirm("runs/none", tops=3)  # type: ignore[call-arg]
 
 
-def test_a_mistake_about_finalists_is_one_line(tmp_path: Path) -> None:
+def test_a_run_without_finalists_is_refused_in_one_line(tmp_path: Path) -> None:
     for call in (tuner.confirm, tuner.test, tuner.export):
         with pytest.raises(RunFolderError, match="no such run folder; `tuner search` makes one"):
             call(tmp_path / "none")

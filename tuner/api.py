@@ -1,4 +1,4 @@
-"""The Python calls that do what the commands of these names do. Importing them loads nothing heavy."""
+"""The Python calls of the same names as the commands. Importing them loads nothing heavy."""
 
 import inspect
 from collections.abc import Callable, Iterable, Sequence
@@ -68,7 +68,7 @@ def search(
         The run: `.leaderboard()`, `.best`, `.pareto`, `.study`.
 
     Raises:
-        UsageError: in one line, what cannot be met; nothing was started.
+        UsageError: the request cannot be met; the message is one line, and nothing was started.
         SearchError: every trial failed in the same way.
         KeyboardInterrupt: interrupted; finished trials are kept.
     """
@@ -90,7 +90,7 @@ def confirm(
 ) -> "pd.DataFrame":
     """Trains the best trials again with fresh seeds and ranks them on a split that the search never saw.
 
-    The same call again goes on where it stopped.
+    The same call again continues where it stopped.
 
     Args:
         run: a run, or its folder.
@@ -103,9 +103,9 @@ def confirm(
         The rows of `finalists.csv`, best first.
 
     Raises:
-        UsageError: in one line, what cannot be met; nothing was started.
+        UsageError: the request cannot be met; the message is one line, and nothing was started.
         SearchError: every training failed in the same way.
-        KeyboardInterrupt: interrupted; what is finished is kept.
+        KeyboardInterrupt: interrupted; finished trainings are kept.
     """
     given = by_path(CONFIRM_SETTINGS, settings)
     request = make_request(given)
@@ -133,12 +133,12 @@ def test(
     label_column: str | None = None,
     encoding: str | None = None,
 ) -> "TestEvaluation":
-    """Evaluates a finalist on the test split: what it is worth on sequences that no part of the run has seen.
+    """Evaluates a finalist on the test split, which no part of the run has seen.
 
     Args:
         run: a run that was confirmed, or its folder.
-        finalist: its rank in `finalists.csv`.
-        ensemble: averages so many finalists, from there on.
+        finalist: rank in `finalists.csv`.
+        ensemble: number of finalists to average, from this rank on.
         data: labelled rows instead of the run's own test split; those that the run has seen are left out.
         text_column: column of their sequences; guessed if plain.
         label_column: column of their labels; guessed if plain.
@@ -149,7 +149,7 @@ def test(
         evaluated earlier. The evaluation is recorded in the run's `tests.yaml`.
 
     Raises:
-        UsageError: in one line, what cannot be met.
+        UsageError: the request cannot be met; the message is one line.
     """
     from tuner.finalists.choice import FinalistChoice, load_chosen
     from tuner.finalists.testing import evaluate_test
@@ -180,20 +180,20 @@ def export(
     format: str | Sequence[str] | None = None,
     out: str | Path | None = None,
 ) -> Path:
-    """Writes a finalist, or several averaged, as a model with a card that says how good it is.
+    """Writes a finalist, or several averaged, as a model with a card of its measured quality.
 
     Args:
         run: a run that was confirmed, or its folder.
-        finalist: its rank in `finalists.csv`.
-        ensemble: averages so many finalists, from there on.
-        format: for programs without tuner: `savedmodel`, `onnx`, or both.
+        finalist: rank in `finalists.csv`.
+        ensemble: number of finalists to average, from this rank on.
+        format: also for programs without tuner: `savedmodel`, `onnx`, or both.
         out: the folder to write; default `model` in the run folder.
 
     Returns:
         The folder, for `tuner.load_model`.
 
     Raises:
-        UsageError: in one line, what cannot be met; what was there before is left.
+        UsageError: the request cannot be met; the message is one line, and earlier files are kept.
     """
     from tuner.export.formats import read_formats
     from tuner.export.model import model_place
@@ -211,7 +211,7 @@ def _place(run: str | Path | Run) -> str:
 
 
 def load_model(path: str | Path) -> "Classifier":
-    """The model in a folder that `tuner export` made: raw text in, class probabilities out.
+    """The model in a folder that `tuner export` wrote. It takes raw text and gives class probabilities.
 
     Raises:
         RunFolderError: there is none, or it is damaged.
@@ -222,10 +222,10 @@ def load_model(path: str | Path) -> "Classifier":
 
 
 def run_to_end(begin: "Callable[[SearchListener], SearchOutcome]", *, progress: bool) -> Run:
-    """The run, once `begin` has come to its end.
+    """The run, once `begin` has ended.
 
     Args:
-        progress: whether to print a line an event.
+        progress: whether to print a line per event.
 
     Raises:
         KeyboardInterrupt: interrupted; finished trials are kept.

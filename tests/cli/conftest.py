@@ -1,4 +1,4 @@
-"""Commands as a person types them, in an empty folder."""
+"""Commands as they are typed, in an empty folder."""
 
 from pathlib import Path
 
@@ -36,7 +36,7 @@ def call(folder: Path, capsys: pytest.CaptureFixture[str]) -> Call:
 
 @pytest.fixture
 def make_run(folder: Path, space: SearchSpace) -> MakeRun:
-    """Makes a run folder with a trial a score; None is a trial that failed."""
+    """Makes a run folder with one trial per score; None is a trial that failed."""
 
     def make(
         name: str,

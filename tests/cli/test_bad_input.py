@@ -1,4 +1,4 @@
-"""Whatever is asked wrongly: one line on standard error, exit code 2, nothing left behind."""
+"""A request that cannot be met: one line on standard error, exit code 2, nothing left behind."""
 
 import re
 import sys
@@ -35,7 +35,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def refusal(
     arguments: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> str:
-    """What `tuner search …` says on standard error; it must be one line, and exit code 2."""
+    """The one line that `tuner search …` prints on standard error, with exit code 2."""
     monkeypatch.setattr(sys, "argv", ["tuner", "search", *arguments.split()])
     with pytest.raises(SystemExit, match=r"^2$"):
         main()

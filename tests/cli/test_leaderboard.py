@@ -115,7 +115,7 @@ def test_leaderboard_of_runs_by_the_same_objectives_has_one_front(
     ]
 
 
-def test_a_front_that_nobody_is_on_yet_is_said(call: Call, make_run: MakeRun) -> None:
+def test_an_empty_front_is_reported(call: Call, make_run: MakeRun) -> None:
     failed, empty = make_run("a", None, cost=Cost.WEIGHTS), make_run("b", cost=Cost.WEIGHTS)
     assert "no trial is on the front yet" in call("leaderboard", failed, "--pareto").out
     assert "no trial has been started yet" in call("leaderboard", empty, "--pareto").out
@@ -136,7 +136,7 @@ def test_there_is_no_front_of_one_objective_or_of_different_ones(
     assert "pareto" not in rows[0]
 
 
-def test_leaderboard_of_a_study_without_trials_says_so(call: Call, make_run: MakeRun) -> None:
+def test_a_leaderboard_without_trials_is_reported(call: Call, make_run: MakeRun) -> None:
     run = make_run("a")
     assert "no trial has been started yet" in call("leaderboard", run).out
     assert json.loads(call("leaderboard", run, "--format", "json").out) == []
@@ -165,7 +165,7 @@ def test_a_damaged_journal_is_refused(call: Call, folder: Path, content: bytes) 
     assert "study.journal: " in call("leaderboard", "runs/a").refusal
 
 
-def test_a_misspelt_run_is_answered_with_those_there_are(call: Call, make_run: MakeRun) -> None:
+def test_a_misspelt_run_is_refused_with_the_runs_there_are(call: Call, make_run: MakeRun) -> None:
     make_run("a")
     assert call("leaderboard", "runs/b").refusal.endswith("no such run folder; write one of runs/a")
     assert call("leaderboard").refusal.endswith("; write one of runs/a")

@@ -14,13 +14,13 @@ def test_a_run_that_is_not_there_is_refused(call: Call, command: str) -> None:
     assert "runs/x: no such run folder" in call(command, "runs/x").refusal
 
 
-def test_a_run_in_which_nobody_searches_cannot_be_stopped(call: Call, make_run: MakeRun) -> None:
+def test_a_run_without_a_search_cannot_be_stopped(call: Call, make_run: MakeRun) -> None:
     run = make_run("a")
     assert "no search is running in it" in call("stop", run).refusal
     assert not (Path(run) / "logs" / "stop").exists()
 
 
-def test_a_search_that_does_not_end_in_time_is_said_so(call: Call, make_run: MakeRun) -> None:
+def test_a_search_that_does_not_end_in_time_is_reported(call: Call, make_run: MakeRun) -> None:
     run = make_run("a")
     with locked(RunFolder(Path(run))):
         assert "--timeout: must be a duration" in call("stop", run, "--timeout", "soon").refusal

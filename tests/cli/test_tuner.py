@@ -1,4 +1,4 @@
-"""`tuner` itself: its help, what it refuses, how it ends."""
+"""`tuner` itself: its help, its refusals, its exit codes."""
 
 import subprocess
 import sys
@@ -123,7 +123,7 @@ def test_a_misspelt_flag_never_names_a_hidden_one(call: Call) -> None:
         (BrokenPipeError(), 0, ""),
     ],
 )
-def test_exit_codes_tell_how_it_ended(
+def test_the_exit_code_shows_how_a_command_ended(
     call: Call, monkeypatch: pytest.MonkeyPatch, error: BaseException, code: int, line: str
 ) -> None:
     def fail(**options: object) -> None:

@@ -1,4 +1,4 @@
-"""What a person asks of a search: flags, keywords and files, merged and checked."""
+"""The settings of a search: flags, keywords and files, merged and checked."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -34,7 +34,7 @@ def write_file(tmp_path: Path) -> WriteFile:
 # -- settings -------------------------------------------------------------------------------------
 
 
-def test_a_search_asked_for_by_space_alone_takes_the_defaults() -> None:
+def test_a_space_alone_is_searched_with_the_defaults() -> None:
     config = make_config({"space": "seed", "trials": None, "data": {"source": None}})
     assert config == SearchConfig(space=find_space("seed"))
     assert (config.run_name, config.trial_budget, config.epochs) == ("seed-imdb-train", 30, 9)
@@ -166,7 +166,7 @@ def test_a_bad_setting_in_a_file_is_refused_with_the_file(
     write_file: WriteFile, text: str, message: str
 ) -> None:
     path = write_file(f"space: seed\n{text}\n")
-    # As the command line hands them over: the flags that nobody gave are None.
+    # As the command line passes them on: flags that are not given are None.
     flags = {"trials": None, "data": {"source": None, "tokens": None, "sample": None}}
     with pytest.raises(ConfigError, match=message):
         make_config(flags, config_file=path, names="flags")
@@ -330,7 +330,7 @@ def test_two_objectives_come_back_from_the_run_file_and_nothing_is_pruned(tmp_pa
     assert make_config({**settings, "pruner": "none"}) == config
 
 
-def test_one_objective_is_pruned_by_halving_as_ever() -> None:
+def test_one_objective_is_pruned_by_halving() -> None:
     config = make_config({"space": "seed"})
     assert (config.objectives, config.compared_by.costs) == (None, ())
     assert config.pruner is PrunerName.HALVING

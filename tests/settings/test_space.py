@@ -1,4 +1,4 @@
-"""Search spaces: what is read, what is refused and in which words, and what is sampled from them."""
+"""Search spaces: reading, refusing and sampling."""
 
 import math
 from pathlib import Path
@@ -140,7 +140,7 @@ def with_baseline(baseline: str) -> str:
 
 
 def sample(space: SearchSpace, seed: int = 0) -> tuple[optuna.Trial, Hyperparameters]:
-    """A trial of a study in memory, and what the space suggested for it."""
+    """A trial of a study in memory, and the configuration that the space suggested for it."""
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=seed))
     trial = study.ask()
     return trial, space.suggest(trial)
@@ -495,7 +495,7 @@ def conditional() -> SearchSpace:
     )
 
 
-def test_parameters_with_different_ranges_get_a_name_an_architecture_in_the_study(
+def test_a_parameter_with_different_ranges_has_a_name_per_architecture_in_the_study(
     conditional: SearchSpace,
 ) -> None:
     trial = optuna.trial.FixedTrial(
@@ -565,7 +565,7 @@ def test_own_parameters_win_over_shared_ones(conditional: SearchSpace) -> None:
     assert conditional.parameters("cnn_lstm")["lstm_units"] == IntRange(bounds=(8, 64))
 
 
-def test_ranges_are_shown_as_a_person_reads_them() -> None:
+def test_ranges_are_shown_in_words() -> None:
     space = from_text(
         with_parameter(
             "learning_rate: {float: [1e-4, 1e-2], log: true}, lstm_units: {int: [8, 64], step: 8}, "

@@ -1,4 +1,4 @@
-"""YAML that strangers may have written: what is read, and what is refused in one line."""
+"""YAML that strangers may have written is read as YAML 1.2, or refused in one line."""
 
 import os
 import threading
@@ -140,7 +140,7 @@ def test_a_file_with_a_byte_order_mark_is_read(tmp_path: Path) -> None:
     assert read_yaml(path, SpaceError) == {"a": "好"}
 
 
-def test_an_endless_pipe_is_read_no_further_than_the_limit(tmp_path: Path) -> None:
+def test_an_endless_pipe_is_read_up_to_the_limit(tmp_path: Path) -> None:
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
 

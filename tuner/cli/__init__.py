@@ -38,7 +38,6 @@ from tuner.text import one_line
 app = typer.Typer(
     name="tuner",
     cls=Commands,
-    help="Finds good LSTM-family classifiers for your sequences.",
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
@@ -69,9 +68,9 @@ def tuner(
     context: typer.Context,
     version: bool = typer.Option(False, "--version", help="Show the version and exit."),
 ) -> None:
-    """Finds good LSTM-family classifiers for your sequences: Optuna decides, Ray Tune executes, Keras trains.
+    """Find good LSTM-family classifiers for your sequences. Optuna decides, Ray Tune executes, Keras trains.
 
-    Begin with `tuner search quickstart`, then look at `tuner leaderboard`.
+    Begin with `tuner search quickstart`, then run `tuner leaderboard`.
     """
     if version:
         from importlib.metadata import version as installed

@@ -1,6 +1,7 @@
-"""How commands look and what they refuse: help by groups, and one argument or command too many in our words.
+"""Typer's commands with two changes: help lists options by group, and refusals are in our words.
 
-Typer shows groups only in its boxes, and tells two of its refusals apart only in English.
+Typer shows groups only inside boxes. It raises the same error for an unknown command and for an argument too many, so
+these two are refused here.
 """
 
 import difflib
@@ -18,11 +19,11 @@ class Command(TyperCommand):
     allow_extra_args = True  # refused below
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Refuses arguments that the command has no place for."""
+        """Refuses more arguments than the command takes."""
         try:
             rest = super().parse_args(ctx, args)
         except typer.TyperException as error:
-            if getattr(error, "ctx", ctx) is None:  # it forgets where a flag without its value was
+            if getattr(error, "ctx", ctx) is None:  # where a flag has no value
                 error.ctx = ctx  # type: ignore[attr-defined]
             raise
         if rest and not ctx.resilient_parsing:
@@ -63,7 +64,7 @@ class Commands(TyperGroup):
     """The commands of `tuner`."""
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        """Refuses a command that there is not."""
+        """Refuses an unknown command."""
         name = args[0]
         if name not in self.commands and not name.startswith("-"):
             shown = [each for each, command in self.commands.items() if not command.hidden]

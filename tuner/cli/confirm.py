@@ -16,7 +16,7 @@ def confirm(
     cluster: options.Cluster = None,
     **settings: str | None,
 ) -> int:
-    """Train the best trials again with fresh seeds and rank them on a split that the search never saw."""
+    """Train the best trials again with fresh seeds and rank them. Ranks by a split that the search never saw."""
     from tuner.execution.interrupts import only_the_main_thread_hears
     from tuner.terminal.live import make_listener, terminal_stream
 

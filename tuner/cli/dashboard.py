@@ -10,14 +10,14 @@ def dashboard(
     port: Annotated[
         int | None,
         typer.Option(
-            help="Port on 127.0.0.1; default 8080, or a free one where that is taken.",
+            help="Port on 127.0.0.1. Default: 8080, or a free one if that is taken.",
             min=1,
             max=65535,
             metavar="PORT",
         ),
     ] = None,
 ) -> int:
-    """Show a run in the browser, for reading only: the search may go on meanwhile. Ctrl-C ends the showing only."""
+    """Show a run in the browser, read-only. The search may continue meanwhile; Ctrl-C ends the dashboard only."""
     from tuner.run import Run
     from tuner.run.dashboard import Dashboard
 

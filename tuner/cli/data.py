@@ -26,7 +26,7 @@ def data(
     ] = None,
     **settings: object,
 ) -> None:
-    """List the named data sets, or show one: size, classes, lengths, splits and a few rows."""
+    """List the named data sets, or show one with its splits. Also shows a file of your own."""
     from tuner.data import summarize
     from tuner.terminal.data_summary import data_summary, named_sources
     from tuner.terminal.tables import plain_console

@@ -4,7 +4,7 @@ import typer
 
 
 def doctor() -> None:
-    """Look at this machine: versions, CPUs, memory, GPUs, disk, data; say what to do about what is wrong."""
+    """Check this machine and print what fixes each problem. Checks versions, CPUs, memory, GPUs, disk and data."""
     from rich.table import Table
     from rich.text import Text
 

@@ -21,7 +21,7 @@ def export(
     format: Annotated[
         list[ExportFormat] | None,
         typer.Option(
-            help="Also for programs without tuner: savedmodel (TensorFlow) or onnx; may be given twice.",
+            help="Also write a file for programs without tuner: savedmodel (TensorFlow) or onnx; may be given twice.",
             metavar="|".join(ExportFormat),
         ),
     ] = None,
@@ -29,7 +29,7 @@ def export(
         str | None, typer.Option(help="Folder to write. Default: RUN/model.", metavar="PATH")
     ] = None,
 ) -> None:
-    """Write a finalist as a model: Keras file, vocabulary, classes, and a card that says how good it is."""
+    """Write a finalist as a model. Its folder has a Keras file, vocabulary, classes and a card of its quality."""
     from tuner.export.model import model_place
     from tuner.finalists.choice import FinalistChoice, load_chosen
     from tuner.finalists.export import export_model

@@ -17,15 +17,17 @@ def fetch(
     run: Annotated[
         str,
         typer.Argument(
-            help="A run's name on the head, its folder there, or an s3:// URL and the like.",
+            help="The run's name or folder on the head, or a URL such as s3://bucket/runs/name.",
             metavar="RUN",
         ),
     ],
     cluster: options.Cluster = None,
     address: options.Address = None,
-    out: Annotated[str, typer.Option(help="Folder of the runs here.", metavar="PATH")] = "runs",
+    out: Annotated[
+        str, typer.Option(help="Folder of the runs on this machine.", metavar="PATH")
+    ] = "runs",
 ) -> None:
-    """Bring a run home from a cluster: leaderboard, journal, curves, logs. Again, it brings what is new."""
+    """Copy a run from a cluster to this machine. The same command again copies what is new."""
     from tuner.execution.head import head_at, run_on_head
     from tuner.execution.packing import fetch_from_storage
     from tuner.run.copies import adopt

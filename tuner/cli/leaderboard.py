@@ -10,7 +10,7 @@ from tuner.errors import UsageError
 
 
 class Format(StrEnum):
-    """How a leaderboard is printed."""
+    """The form in which a leaderboard is printed."""
 
     TABLE = "table"
     CSV = "csv"
@@ -33,7 +33,7 @@ def leaderboard(
         ),
     ] = None,
     pareto: Annotated[
-        bool, typer.Option("--pareto", help="Of two objectives: the trials on the front only.")
+        bool, typer.Option("--pareto", help="With two objectives: only the trials on the front.")
     ] = False,
 ) -> None:
     """Show the trials of one or several runs, best first."""

@@ -1,4 +1,4 @@
-"""Options and steps that several commands share. Those of settings are made from their declarations."""
+"""Options and steps that several commands share. Options of settings are made from their declarations."""
 
 import inspect
 import signal
@@ -32,9 +32,10 @@ Address = Annotated[
 
 
 def with_settings(settings: Iterable[DeclaredSetting]) -> Callable[[_Command], _Command]:
-    """Gives a command, a function that takes `**settings`, an option per setting; what is not given is None.
+    """Gives a command that takes `**settings` one option per setting; an option that is not given is None.
 
-    The options pass on text as it was typed: the settings' model checks it, in the same words for every way in.
+    The options pass text on as it was typed. The settings' model checks it, so that flags, keywords and files are
+    refused in the same words.
     """
     groups = list(Group)
     ordered = sorted(settings, key=lambda each: groups.index(each.setting.group))
@@ -63,7 +64,7 @@ def is_elsewhere(cluster: str | None, address: str | None) -> bool:
 
 
 def call(arguments: Sequence[str], *, cluster: str | None, address: str | None) -> int:
-    """Has the head do what was typed here; prints what it says and returns its exit code."""
+    """Runs the command on the head, prints its output and returns its exit code."""
     from tuner.execution.head import head_at
 
     answer = head_at(cluster=cluster, address=address).capture(arguments)
@@ -72,7 +73,7 @@ def call(arguments: Sequence[str], *, cluster: str | None, address: str | None) 
 
 
 def run(arguments: Sequence[str], *, cluster: str | None, address: str | None) -> int:
-    """Has the head do what takes a while; prints its lines as they come and returns its exit code."""
+    """Runs a long command on the head, prints its lines as they arrive and returns its exit code."""
     from tuner.execution.head import head_at
 
     head = head_at(cluster=cluster, address=address)
@@ -80,7 +81,7 @@ def run(arguments: Sequence[str], *, cluster: str | None, address: str | None) -
 
 
 def exit_on_sigterm() -> None:
-    """Has SIGTERM end the command as Ctrl-C does, exit code 143; searches and confirmations have their own way."""
+    """Makes SIGTERM end the command with exit code 143. Searches and confirmations handle it themselves."""
 
     def leave(number: int, frame: FrameType | None) -> None:
         sys.exit(128 + number)

@@ -59,13 +59,12 @@ def predict(
         bool,
         typer.Option(
             "--raw",
-            help="Write all cells as they were read. Default: an apostrophe before those that a spreadsheet would run "
-            "as a formula, labels excepted.",
+            help="Write cells as they are. Default: an apostrophe before those that a spreadsheet would run.",
         ),
     ] = False,
     **settings: object,
 ) -> None:
-    """Classify texts with an exported model: the likeliest class, and every class's probability."""
+    """Classify texts with an exported model. Prints the likeliest class and the probability of every class."""
     exit_on_sigterm()
     if texts and input is not None:
         raise UsageError("texts and --input exclude each other; leave one out")

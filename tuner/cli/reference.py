@@ -1,4 +1,4 @@
-"""Writes what follows from declarations but is committed: two reference pages, and the keywords for type checkers.
+"""Writes the committed files that follow from declarations: two reference pages, and the keywords for type checkers.
 
     python -m tuner.cli.reference
 

@@ -1,4 +1,4 @@
-"""What the command line's parser refuses, in the words of this package: where, rule, what was given, what to write."""
+"""Puts the refusals of the command line's parser into our words: where, rule, what was given, what to write."""
 
 from typing import Any
 
@@ -10,8 +10,8 @@ from tuner.settings.validation import first_problem
 
 
 def in_our_words(error: typer.TyperException) -> str:
-    """One line for a refusal of the parser; its own words where it is none of those that are known here."""
-    # Typer exports only some of its errors, so they are told apart by what they know (tests/cli/test_tuner.py).
+    """One line for a refusal of the parser; its own message if it is of an unknown kind."""
+    # Typer exports only some of its error classes, so they are distinguished by their attributes.
     context, parameter = getattr(error, "ctx", None), getattr(error, "param", None)
     flag = getattr(error, "option_name", None)
     if flag is not None and hasattr(error, "possibilities"):

@@ -9,7 +9,7 @@ import typer
 
 
 class Format(StrEnum):
-    """What a report is written as."""
+    """The form in which a report is written."""
 
     HTML = "html"
     MARKDOWN = "markdown"
@@ -25,13 +25,13 @@ def report(
     out: Annotated[
         str | None,
         typer.Option(
-            help="File to write; of figures, a folder. Default RUN/report.html, RUN/figures; Markdown is printed.",
+            help="File to write; for figures, a folder. Default: RUN/report.html or RUN/figures; Markdown is printed.",
             metavar="PATH",
         ),
     ] = None,
     format: Annotated[
         Format,
-        typer.Option(help="One HTML page, Markdown, or figures as files."),
+        typer.Option(help="One HTML page, Markdown, or figures as image files."),
     ] = Format.HTML,
     figure: Annotated[
         list[str] | None,
@@ -41,7 +41,7 @@ def report(
         ),
     ] = None,
 ) -> None:
-    """Write what runs came to: a page of figures and words, Markdown, or the figures as files."""
+    """Write a report of one or several runs. It is a page, Markdown, or figures."""
     from datetime import datetime
 
     from tuner.errors import UsageError

@@ -27,7 +27,7 @@ def search(
     ] = None,
     **settings: object,
 ) -> int:
-    """Search SPACE for the best classifier of DATA. The same command again continues toward the budget."""
+    """Search for the best classifier of your data. The same command again continues toward the budget."""
     from tuner.execution.interrupts import only_the_main_thread_hears
     from tuner.settings.config import make_config
     from tuner.terminal.live import make_listener, terminal_stream

@@ -11,13 +11,13 @@ def spaces(
         typer.Argument(help="A built-in space, or a file to check.", metavar="NAME|PATH"),
     ] = None,
     parameters: Annotated[
-        bool, typer.Option("--parameters", help="List everything that a space may vary.")
+        bool, typer.Option("--parameters", help="List every parameter that a space may vary.")
     ] = False,
     yaml: Annotated[
         bool, typer.Option("--yaml", help="Print the space as YAML, to start one of your own.")
     ] = False,
 ) -> None:
-    """List the built-in search spaces, show one, or check one of your own."""
+    """List the search spaces, show one, or check one of your own."""
     from tuner.settings.builtin import builtin_space_names, find_space, space_text
     from tuner.terminal.spaces import builtin_spaces, space_ranges, variable_parameters
     from tuner.terminal.tables import plain_console

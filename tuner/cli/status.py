@@ -9,7 +9,7 @@ from tuner.cli import options
 
 
 class Format(StrEnum):
-    """How a state is printed."""
+    """The form in which a state is printed."""
 
     TEXT = "text"
     JSON = "json"
@@ -23,7 +23,7 @@ def status(
     cluster: options.Cluster = None,
     address: options.Address = None,
 ) -> int:
-    """Say what a run is doing: alive or not, trials, budget, best, last event."""
+    """Show whether a run is alive and how far it is."""
     if options.is_elsewhere(cluster, address):
         from tuner.execution.head import run_on_head
 

@@ -13,12 +13,12 @@ def stop(
         str, typer.Argument(help="A run folder; on a cluster, the name of a run.", metavar="RUN")
     ],
     timeout: Annotated[
-        str, typer.Option(help="Wait so long for the search to end.", metavar="TIME")
+        str, typer.Option(help="Longest wait for the search to end.", metavar="TIME")
     ] = "60s",
     cluster: options.Cluster = None,
     address: options.Address = None,
 ) -> int:
-    """End a running search from another terminal; it keeps what is finished and can be continued."""
+    """End a running search from another terminal. Finished trials are kept, and the search can be continued."""
     if options.is_elsewhere(cluster, address):
         from tuner.execution.head import run_on_head
 

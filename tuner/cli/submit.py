@@ -14,13 +14,13 @@ def submit(
         typer.Argument(help="A YAML file of the settings of `tuner search`.", metavar="CONFIG"),
     ],
     address: Annotated[
-        str, typer.Option(help="The cluster's dashboard.", metavar="URL")
+        str, typer.Option(help="Address of the cluster's dashboard.", metavar="URL")
     ] = "http://localhost:8265",
     detach: Annotated[
         bool, typer.Option("--detach", help="Return at once instead of showing the search.")
     ] = False,
 ) -> int:
-    """Search on a running Ray cluster, as a job that goes on without this terminal."""
+    """Search on a running Ray cluster, as a job. It continues without this terminal."""
     from tuner.execution.job_head import JobHead
     from tuner.execution.submission import RUN_FILE, pack_submission
     from tuner.settings.config import make_config
@@ -41,7 +41,7 @@ def submit(
         else f"{settings.out.rstrip('/')}/{settings.run_name}"
     )
     where = f"{shlex.quote(run)} --address {address}"
-    print(f"Submitted as {job}. It goes on without this terminal:")
+    print(f"Submitted as {job}. It continues without this terminal:")
     for command in ("status", "stop", "fetch"):
         print(f"  tuner {command} {where}")
     if detach:

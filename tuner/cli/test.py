@@ -27,7 +27,7 @@ def evaluate_test_split(
     ] = 1,
     **settings: object,
 ) -> None:
-    """Evaluate a finalist on the test split: what it is worth on sequences that no part of the run has seen."""
+    """Evaluate a finalist on the test split. No part of the run has seen it; every evaluation is recorded."""
     from tuner.finalists.choice import FinalistChoice, load_chosen
     from tuner.finalists.testing import evaluate_test
     from tuner.run import Run

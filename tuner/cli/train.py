@@ -28,7 +28,7 @@ def train(
     ] = None,
     **settings: object,
 ) -> int:
-    """Train one configuration without a search; a leaderboard's row again, with its seed, to see the same figures."""
+    """Train one configuration without a search. A row of a leaderboard is trained with its seed and compared."""
     from tuner.export.model import check_writable, model_place
     from tuner.export.single import export_training
     from tuner.terminal import single

@@ -6,7 +6,7 @@ import typer
 
 
 def watch(run: Annotated[str, typer.Argument(help="A run folder.", metavar="RUN")]) -> int:
-    """Show a run that searches elsewhere as its own terminal does, until it ends. Ctrl-C ends the watching only."""
+    """Follow a search that runs elsewhere until it ends. Ctrl-C ends the watching, not the search."""
     from tuner.run import Run
     from tuner.run.state import read_run_state
     from tuner.run.watch import watch as watch_run
@@ -23,7 +23,7 @@ def watch(run: Annotated[str, typer.Argument(help="A run folder.", metavar="RUN"
         ):
             was_alive = watch_run(watched, listener)
     except KeyboardInterrupt:
-        console.print("No longer watching; the search goes on.")
+        console.print("No longer watching; the search continues.")
         return 130
     console.print("The search has ended." if was_alive else "No search is running in it.")
     for line in state_lines(read_run_state(watched)):

@@ -1,4 +1,4 @@
-"""What a person asks for: spaces, hyperparameters and the settings of a search, checked once at the edge.
+"""Spaces, hyperparameters and the settings of a search, checked once where they come in.
 
 Must not import Ray, Keras or Optuna.
 """

@@ -1,4 +1,4 @@
-"""Finds a space by its name or its file: those that come with the package, and a person's own."""
+"""Finds a space by name or file: the built-in ones, and a person's own."""
 
 import difflib
 import os
@@ -35,7 +35,7 @@ def find_space(name_or_path: str) -> SearchSpace:
 
 
 def space_text(name_or_path: str) -> str:
-    """A space as it was written, comments included, once it is known to be valid.
+    """The text of a valid space, with its comments.
 
     Raises:
         SpaceError: as `find_space`.

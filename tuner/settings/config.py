@@ -1,6 +1,6 @@
-"""What a person asks of a search: space, data, budget, resources and seed, checked once at the edge.
+"""The settings of a search, each declared once: flags, keywords and `run.yaml` all become these models.
 
-Flags, keywords and `run.yaml` all become these models. Must not import Ray, Keras or Optuna.
+Must not import Ray, Keras or Optuna.
 """
 
 import os
@@ -45,7 +45,7 @@ class PrunerName(StrEnum):
     """How unpromising trials are stopped."""
 
     HALVING = "halving"  # asynchronous successive halving, Li et al., 2020
-    HYPERBAND = "hyperband"  # Li et al., 2018; wants more than 10 trials a bracket
+    HYPERBAND = "hyperband"  # Li et al., 2018; needs more than 10 trials per bracket
     NONE = "none"
 
 
@@ -55,7 +55,7 @@ def _default_pruner(settings: Mapping[str, Any]) -> PrunerName:
 
 
 class TrainerName(StrEnum):
-    """What a trial does."""
+    """How a trial gets its curve."""
 
     KERAS = "keras"
     TOY = "toy"  # a closed learning curve instead of training: rehearses a search in seconds
@@ -71,7 +71,7 @@ Seed = Annotated[
 
 
 class SearchConfig(Strict):
-    """Everything that a search is asked to do."""
+    """All settings of a search."""
 
     space: SearchSpace
     data: DataConfig = DataConfig()
@@ -267,7 +267,7 @@ _BUDGETS = ("trials", "time_budget")
 def make_config(
     settings: Mapping[str, Any], *, config_file: Path | None = None, names: Names = "keywords"
 ) -> SearchConfig:
-    """The search that is asked for: `settings` win over `config_file`.
+    """The settings of one search. `settings` win over `config_file`.
 
     Args:
         settings: fields of `SearchConfig`, those of `DataConfig` under `data` as a mapping; None is not given.

@@ -1,10 +1,10 @@
-"""How a setting is declared: once, in the annotation of its field. Flags, keywords, messages and pages follow from it.
+"""Declares a setting once, in the annotation of its field. Flags, keywords, messages and pages follow from it.
 
     max_epochs: Annotated[
         int | None, Field(ge=1), Setting(Group.BUDGET, "Most epochs of a trial", "N", unset="the space's")
     ] = None
 
-Must not import Typer: the command line is only one of the readers.
+Must not import Typer: the command line is one reader of several.
 """
 
 import difflib
@@ -43,14 +43,14 @@ class Group(StrEnum):
 
 @dataclass(frozen=True)
 class Setting:
-    """What people read about a setting besides its type and its default."""
+    """What people read about a setting, besides its type and its default."""
 
     group: Group
     help: str  # one sentence or more, without the last full stop
     metavar: str | None = (
         None  # stands for the value in help; needed unless the type is an enum or bool
     )
-    unset: str | None = None  # in words, what holds without it; None: the field's default
+    unset: str | None = None  # the default in words; None: the field's default
     name: str | None = None  # as a keyword, and so as a flag; None: the field's name
     is_hidden: bool = False
 
@@ -98,7 +98,7 @@ class DeclaredSetting:
 
     @property
     def default(self) -> str | None:
-        """What holds without it, in words; None where that needs no words."""
+        """The default in words; None if there is nothing to tell."""
         if self.setting.unset is not None:
             return self.setting.unset
         default = self.field.default
@@ -108,7 +108,7 @@ class DeclaredSetting:
 
     @property
     def description(self) -> str:
-        """What it does and what holds without it, in whole sentences."""
+        """What it does and its default, in whole sentences."""
         return f"{self.setting.help}." + (f" Default: {self.default}." if self.default else "")
 
     @property
@@ -117,7 +117,7 @@ class DeclaredSetting:
         return _accepted(Annotated[self.field.annotation, *self.field.metadata]) | None
 
     def named(self, names: Names) -> str:
-        """What messages call it."""
+        """Its name in messages."""
         return self.flag if names == "flags" else self.keyword
 
     def value_in(self, content: Mapping[str, Any]) -> Any:
@@ -182,7 +182,7 @@ def setting_at(
 
 
 def validated(model: type[_Model], given: Mapping[str, object], names: Names) -> _Model:
-    """The model of these values, which are all the caller's own.
+    """The model of these values.
 
     Raises:
         ConfigError: in one line, which setting breaks which rule.
@@ -220,7 +220,7 @@ def expand(
 
 
 def _accepted(annotation: Any) -> Any:
-    """The type of what may be given for a value of type `annotation`."""
+    """The type that may be given for a value of type `annotation`."""
     origin = get_origin(annotation)
     if origin is Annotated:
         base, *metadata = get_args(annotation)

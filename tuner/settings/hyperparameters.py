@@ -1,7 +1,7 @@
-"""What a trial may vary: every hyperparameter with its type, bounds and meaning, and the named architectures.
+"""Every hyperparameter with its type, bounds and meaning, and the named architectures.
 
-This is the vocabulary that search spaces are written in and models are built from, so it must stay free of Keras,
-Ray and Optuna: `tuner spaces` reads it.
+Search spaces are written, and models are built, in these words. Must not import Keras, Ray or Optuna: `tuner spaces`
+reads them.
 """
 
 from collections.abc import Mapping
@@ -43,7 +43,7 @@ class Schedule(StrEnum):
 
 
 class Hyperparameters(BaseModel):
-    """One trial's complete settings. The defaults are those of the reference tutorial's plain LSTM."""
+    """One trial's complete configuration. The defaults are those of the reference tutorial's plain LSTM."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
@@ -72,7 +72,7 @@ class Hyperparameters(BaseModel):
     )
 
     filters: int = Field(32, ge=1, description="filters of the convolution (cnn_ architectures)")
-    kernel_size: int = Field(3, ge=1, description="tokens a filter sees (cnn_ architectures)")
+    kernel_size: int = Field(3, ge=1, description="tokens per filter (cnn_ architectures)")
     pool_size: int = Field(
         2, ge=1, description="steps pooled into one after the convolution (cnn_ architectures)"
     )
@@ -102,7 +102,7 @@ class Hyperparameters(BaseModel):
     clipnorm: float = Field(
         0.0, ge=0, description="largest norm of a variable's gradient; 0 does not clip"
     )
-    batch_size: int = Field(64, ge=1, description="sequences a step")
+    batch_size: int = Field(64, ge=1, description="sequences per step")
 
     custom: Mapping[str, Scalar] = Field(
         default_factory=dict,
@@ -112,7 +112,7 @@ class Hyperparameters(BaseModel):
 
 MODEL_PARAMETERS = frozenset(Hyperparameters.model_fields) - {"architecture", "custom"}
 _CONVOLUTION = frozenset({"filters", "kernel_size", "pool_size"})
-# What stays ours when the model is the user's: how sequences are cut and how the model is trained.
+# Ours even if the model is the user's: how sequences are cut, and how the model is trained.
 _TRAINING = frozenset(
     {
         "vocabulary_size",

@@ -13,14 +13,14 @@ from tuner.storage import is_url
 
 
 def working_copy(url: str) -> Path:
-    """Where the run folder behind a URL is worked on, on this machine."""
+    """The folder on this machine in which the run folder behind a URL is written first."""
     parent, _, name = url.rstrip("/").rpartition("/")
     digest = hashlib.sha256(parent.rstrip("/").encode()).hexdigest()[:12]
     return cache_root() / "runs" / digest / name
 
 
 def _utf8(path: str) -> str:
-    """Ray can handle no other paths."""
+    """Refuses paths that Ray cannot handle."""
     try:
         path.encode()
     except UnicodeEncodeError:
@@ -29,7 +29,7 @@ def _utf8(path: str) -> str:
 
 
 def absolute(place: str) -> str:
-    """A path as other processes see it; URLs as they are."""
+    """The absolute path; URLs stay as they are."""
     return place if is_url(place) else os.path.abspath(os.path.expanduser(place))
 
 
@@ -45,7 +45,7 @@ def tracking_uri(place: str) -> str:
     """MLflow's URI of a server, a database, a SQLite file, or a folder for one.
 
     Raises:
-        ValueError: it is none of these, or holds a password, which the run folder would record.
+        ValueError: it is none of these, or has a password in it, which the run folder would record.
     """
     if re.match(r"https?://[^/]", place):
         if "@" in place.split("/")[2]:

@@ -32,7 +32,7 @@ def parse_duration(text: str | float) -> float:
 
 
 def _exact_duration(seconds: float) -> str | float:
-    """As a person writes it where that loses nothing; `parse_duration` of it is `seconds` again."""
+    """`1h30m` where that is exact, else the number; `parse_duration` of either is `seconds` again."""
     text = format_duration(seconds)
     whole = round(seconds)
     return text if seconds == whole > 0 and parse_duration(text) == whole else seconds
@@ -46,10 +46,10 @@ Duration = Annotated[
 
 
 def parse_gpus(given: object) -> float | Literal["auto"]:
-    """GPUs a trial: any share of one, a whole number above, or `auto`.
+    """GPUs per trial: any share of one, a whole number above one, or `auto`.
 
     Raises:
-        ValueError: something else.
+        ValueError: it is none of these.
     """
     if given == "auto":
         return "auto"

@@ -1,6 +1,6 @@
-"""What a parameter of a space may be: a range of real or whole numbers, a choice, or one value.
+"""The forms of a parameter in a space: a range of real or whole numbers, a choice, or one value.
 
-Samples through the trial that it is handed; must not import Optuna.
+They sample through the trial that is passed in. Must not import Optuna.
 """
 
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ from pydantic import Discriminator, Field, Tag, model_validator
 from tuner.settings.hyperparameters import Scalar
 from tuner.settings.validation import Strict
 
-_LARGEST = 1e15  # floats are whole numbers' equals up to here; samplers calculate in floats
+_LARGEST = 1e15  # samplers calculate in floats, which are exact for whole numbers up to here
 
 
 class SuggestsValues(Protocol):
@@ -111,7 +111,7 @@ class Choice(Strict):
 
 
 def _kind(raw: Any) -> str | None:
-    """Which of the forms a parameter is written in."""
+    """The form that a parameter is written in."""
     if isinstance(raw, FloatRange | IntRange | Choice):
         return {FloatRange: "float", IntRange: "int", Choice: "choice"}[type(raw)]
     if isinstance(raw, bool | int | float | str):

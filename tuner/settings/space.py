@@ -1,6 +1,6 @@
 """Search spaces: YAML -> SearchSpace -> one trial's hyperparameters.
 
-A space is what Optuna samples from, yet this module knows Optuna only through the trial object it is handed, so that
+Optuna samples from a space, but this module does not import Optuna: it uses the trial that is passed in, so that
 `tuner spaces` starts at once.
 """
 
@@ -272,7 +272,7 @@ def _check_parameter(where: str, architecture: str, name: str, parameter: Parame
         if name in _NUMBERS and isinstance(value, bool | str):
             raise ValueError(f"{where}: must be a number, got {value!r}")
         try:
-            # Validated beside the custom ones, so that one field at a time is looked at.
+            # One parameter at a time, so that the message is about this one.
             Hyperparameters.model_validate({"architecture": architecture, name: value})
         except ValidationError as cause:
             raise ValueError(f"{where}: {first_problem(cause).rule}") from cause

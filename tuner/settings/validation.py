@@ -1,4 +1,4 @@
-"""What is parsed at the edge: models that refuse what they do not know, and their report in one line."""
+"""Models that refuse unknown keys, and the first problem of a refused one as a line."""
 
 import difflib
 from collections.abc import Iterable
@@ -9,8 +9,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from tuner.text import one_line
 
-# A parameter's form stands in pydantic's locations (discriminated union) but nowhere in the user's file:
-# its place below each section.
+# Pydantic's locations name a parameter's form (discriminated union), which is not in the user's file: its position
+# in them, per section.
 _FORM_AT = {"shared": 2, "architectures": 3}
 _KINDS = {
     "tuple_type": "a list",
@@ -59,7 +59,7 @@ def _rule(problem: Any, known: Iterable[str]) -> str:
     location, kind = problem["loc"], problem["type"]
     given = f"got {_short(problem.get('input'))}"
     match kind:
-        case "value_error":  # raised by our own validators: says everything but where
+        case "value_error":  # raised by our own validators: complete but for the place
             return str(problem["ctx"]["error"])
         case "extra_forbidden":
             near = difflib.get_close_matches(str(location[-1]), known, n=1)
@@ -82,14 +82,14 @@ def _rule(problem: Any, known: Iterable[str]) -> str:
 
 
 def _first(error: ValidationError) -> Any:
-    """The problem to tell: an unknown key before a missing one, which it may be a misspelling of."""
+    """The problem to report. An unknown key comes before a missing one, which it may be a misspelling of."""
     problems = error.errors(include_url=False)
     first = problems[0]
     if first["type"] == "missing":
         unknown = (p for p in problems if p["type"] == "extra_forbidden" and len(p["loc"]) == 1)
         first = next(unknown, first)
     if first["type"] in _ONE_VALUE and first["loc"] and first["loc"][-1] == "bool":
-        # The first of the types that one value may have; nobody wrote that.
+        # Of the types that one value may have, pydantic names the first.
         return {**first, "type": "one_value", "loc": first["loc"][:-1]}
     return first
 
