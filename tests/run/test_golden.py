@@ -1,0 +1,125 @@
+"""A run folder of an earlier version opens, continues, confirms, tests, exports, predicts and reports."""
+
+from datetime import datetime
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from support.commands import run_tuner
+from support.golden import golden_run
+
+from tuner.data import load_dataset
+from tuner.execution.search import run_search
+from tuner.export.classifier import Classifier
+from tuner.finalists.ranking import finalists_frame, read_finalists
+from tuner.report.markdown import markdown
+from tuner.report.page import page
+from tuner.report.reading import read_runs
+from tuner.run import Run
+from tuner.run.csv_text import to_csv
+from tuner.run.run_file import check_same_search
+from tuner.run.state import Activity, read_run_state
+from tuner.run.status import TrialStatus
+from tuner.run.test_log import TEST_SPLIT, read_test_log
+from tuner.settings.config import make_config
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Run:
+    """Searched, confirmed, tested and exported."""
+    return golden_run("small", tmp_path)
+
+
+def text_of(path: Path) -> str:
+    return path.read_bytes().decode("utf-8")
+
+
+@pytest.mark.parametrize("name", ["small", "cheap"])
+def test_leaderboard_and_curves_are_as_they_were_written(tmp_path: Path, name: str) -> None:
+    run = golden_run(name, tmp_path)
+    assert to_csv(run.leaderboard()) == text_of(run.files.leaderboard)
+    assert to_csv(run.curves()) == text_of(run.files.curves)
+
+
+def test_its_state_is_read(small: Run) -> None:
+    state = read_run_state(small)
+    assert (state.activity, state.finished, state.trial_budget) == (Activity.FINISHED, 8, 8)
+    assert state.counts == {TrialStatus.COMPLETE: 6, TrialStatus.PRUNED: 2}
+    assert state.best is not None
+    assert (state.best.number, state.best.score) == (1, 0.65)
+
+
+def test_of_two_objectives_the_front_is_read(tmp_path: Path) -> None:
+    run = golden_run("cheap", tmp_path)
+    assert run.objectives.names == ["val_accuracy", "weights"]
+    assert [record.number for record in run.pareto] == [1, 4, 3]
+
+
+def test_its_finalists_are_as_they_were_written(small: Run) -> None:
+    config = small.recorded.config
+    dataset = load_dataset(config.data, seed=config.seed)
+    small.recorded.check_same_data(config.data.source, dataset.fingerprint)
+    check_same_search(small.files, config, dataset.fingerprint)
+    finalists = read_finalists(small, dataset)
+    assert to_csv(finalists_frame(finalists, small.space)) == text_of(small.files.finalists)
+
+
+def test_its_test_log_is_read(small: Run) -> None:
+    (evaluation,) = read_test_log(small.files)
+    assert (evaluation.data, evaluation.members) == (TEST_SPLIT, ("trial 6, seed 568327097",))
+    assert (evaluation.figures.accuracy, evaluation.before) == (0.575, ())
+
+
+@pytest.mark.parametrize("name", ["small", "cheap"])
+def test_it_is_reported(tmp_path: Path, name: str) -> None:
+    run = golden_run(name, tmp_path)
+    readings = read_runs([str(run.folder)])
+    text = markdown(readings)
+    assert "0.6500" in text
+    assert ("Tested on the test split" in text) == (name == "small")
+    assert "<html" in page(readings, datetime(2026, 1, 1))
+
+
+def test_its_confirmation_is_done(small: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    written = text_of(small.files.finalists)
+    journal = small.files.journal.read_bytes()
+    ended = run_tuner(["confirm", str(small.folder), "--top", "2", "--seeds", "2"], capsys)
+    assert (ended.code, text_of(small.files.finalists)) == (0, written)
+    assert small.files.journal.read_bytes() == journal
+
+
+@pytest.mark.slow
+def test_its_exported_model_predicts_as_one_that_is_exported_now(small: Run) -> None:
+    import tuner
+
+    texts = ["a good film", "a dull and awful movie", "the director cannot decide"]
+    earlier = Classifier(small.files.model).predict(texts)
+    exported = Classifier(tuner.export(small, out=small.folder / "again")).predict(texts)
+    pd.testing.assert_frame_equal(exported, earlier, check_exact=False, atol=1e-6)
+
+
+@pytest.mark.slow
+def test_it_is_tested_again_with_the_same_figures(small: Run) -> None:
+    import tuner
+
+    (earlier,) = read_test_log(small.files)
+    now = tuner.test(small)
+    assert now.before == (earlier.opened,)
+    assert now.figures.confusion == earlier.figures.confusion
+    assert now.figures.roc_auc == pytest.approx(earlier.figures.roc_auc)
+    assert now.figures.loss == pytest.approx(earlier.figures.loss, abs=1e-5)
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+def test_it_is_continued(small: Run, shared_ray: None) -> None:
+    asked = {"trials": 10, "out": str(small.folder.parent)}
+    before = small.leaderboard()
+    run_search(make_config(asked, config_file=small.files.run_file))
+    board = Run(small.folder).leaderboard()
+    assert (len(before), len(board)) == (8, 10)
+    pd.testing.assert_frame_equal(
+        board[board["trial"] < 8].sort_values("trial").drop(columns="rank").reset_index(drop=True),
+        before.sort_values("trial").drop(columns="rank").reset_index(drop=True),
+    )
+    assert read_run_state(small).activity is Activity.FINISHED

@@ -1,0 +1,77 @@
+"""Whatever a command shows of a run, it opens the run's journal once and replays it once."""
+
+import shutil
+from collections import Counter
+from collections.abc import Generator
+from pathlib import Path
+from socketserver import BaseServer
+from typing import Any
+
+import pytest
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
+from support.commands import run_tuner
+from support.golden import GOLDEN
+
+SLOW = (pytest.mark.slow,)  # these load Keras
+
+
+@pytest.fixture
+def counts(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
+    """Openings and replays of journals, whoever asks for them."""
+    counts: Counter[str] = Counter()
+    opening, read = JournalStorage.__init__, JournalFileBackend.read_logs
+
+    def count_opening(self: JournalStorage, *arguments: Any, **keywords: Any) -> None:
+        counts["openings"] += 1
+        opening(self, *arguments, **keywords)
+
+    def count_replay(
+        self: JournalFileBackend, log_number_from: int
+    ) -> Generator[dict[str, Any], None, None]:
+        counts["replays"] += log_number_from == 0
+        return read(self, log_number_from)
+
+    monkeypatch.setattr(JournalStorage, "__init__", count_opening)
+    monkeypatch.setattr(JournalFileBackend, "read_logs", count_replay)
+    return counts
+
+
+@pytest.mark.parametrize(
+    ("arguments", "times", "code"),
+    [
+        (("status", "small"), 1, 0),
+        (("watch", "small"), 1, 0),
+        (("leaderboard", "small"), 1, 0),
+        (("leaderboard", "small", "small/"), 1, 0),
+        (("leaderboard", "cheap", "--pareto"), 1, 0),
+        (("report", "small"), 1, 0),
+        (("report", "small", "--format", "markdown"), 1, 0),
+        (("stop", "small"), 0, 2),  # no search is running
+        (("dashboard", "small"), 1, 0),
+        # It writes, too: the search's study and that of the finalists lie in one journal.
+        (("confirm", "small", "--top", "2", "--seeds", "2"), 1, 0),
+        pytest.param(("test", "small"), 1, 0, marks=SLOW),
+        pytest.param(("export", "small"), 1, 0, marks=SLOW),
+        pytest.param(("predict", "small/model", "a good film"), 0, 0, marks=SLOW),
+        pytest.param(("train", "small:0", "small:0"), 1, None, marks=SLOW),
+    ],
+    ids=lambda value: "-".join(value) if isinstance(value, tuple) else "",
+)
+def test_a_command_replays_the_journal_once(
+    arguments: tuple[str, ...],
+    times: int,
+    code: int | None,
+    counts: Counter[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("small", "cheap"):
+        shutil.copytree(GOLDEN / name, name)
+    monkeypatch.setattr(BaseServer, "serve_forever", lambda server: None)
+    ended = run_tuner(arguments, capsys)
+    # `train` ends with 1 where this machine does not reproduce the row's figures.
+    assert ended.code in ((0, 1) if code is None else (code,)), ended.err
+    assert counts == Counter({"openings": times, "replays": times} if times else {})
