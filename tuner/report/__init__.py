@@ -1,5 +1,6 @@
-"""What a run came to, for people: one HTML page, Markdown, or figures as files.
+"""Reports on runs: one HTML page, Markdown, or figures as files.
 
-Reads run folders and nothing else; knows neither the driver nor the finalists' code. Must not import Ray, Keras or
-TensorFlow. Nothing is imported here: `tuner --help` passes by.
+`reading` reads a run once; `summary` and `tables` put it into words; `sections` lists the figures, which `figures/`
+draws; `page`, `markdown` and `images` write them. Reads run folders and nothing else: must not import Ray, Keras or
+TensorFlow, nor the code of execution and finalists. Nothing is imported here, because `tuner --help` passes through.
 """

@@ -1,4 +1,4 @@
-"""What a figure of the report is: a name, words, and one or several panels."""
+"""A figure of the report: its name, its words, and one or several panels."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -10,7 +10,7 @@ from tuner.report.style import Look
 
 
 class Arrangement(StrEnum):
-    """How the panels of a figure are shown."""
+    """How the page shows the panels of a figure."""
 
     CHOICE = "choice"  # one at a time
     GRID = "grid"  # side by side
@@ -28,7 +28,7 @@ class Panel:
 
 @dataclass(frozen=True)
 class Figure:
-    """A section of the report that is drawn."""
+    """A section of the report that is a figure."""
 
     name: str
     title: str
@@ -36,5 +36,5 @@ class Figure:
     caption: str
     panels: tuple[Panel, ...]
     arrangement: Arrangement = Arrangement.CHOICE
-    # Of a grid, whose panels have none on the page.
+    # For a grid, whose panels have no legend of their own on the page.
     legend: Mapping[str, Look] = field(default_factory=dict)

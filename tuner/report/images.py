@@ -1,4 +1,4 @@
-"""Figures as files, for a paper: drawn by Kaleido in a Chrome or Chromium of this machine, without a network."""
+"""Writes figures as image files, drawn by Kaleido in this machine's Chrome or Chromium, without a network."""
 
 import logging
 import tempfile
@@ -12,14 +12,14 @@ from tuner.files import write_bytes_atomically
 from tuner.report.figure import Arrangement, Figure, Panel
 from tuner.report.style import template
 
-_WIDTH = 800  # pixels; a PNG has three to one of them
+_WIDTH = 800  # pixels; a PNG has three times as many
 _GRID_WIDTH = 640
-_LEGEND_HEIGHT = 70  # of a panel that has none on the page
+_LEGEND_HEIGHT = 70  # for a panel that has no legend on the page
 _SCALE = 3
 
 
 def write_images(figures: Sequence[Figure], folder: Path, kind: str) -> list[Path]:
-    """A file a panel in `folder`; returns their paths.
+    """Writes one file per panel into `folder`; returns their paths.
 
     Raises:
         UsageError: Kaleido or a browser is missing.
@@ -43,7 +43,7 @@ def write_images(figures: Sequence[Figure], folder: Path, kind: str) -> list[Pat
             )
         ]
         try:
-            # Without MathJax, which it would fetch from a network.
+            # Without MathJax, which Kaleido would fetch from a network.
             kaleido.write_fig_from_object_sync(jobs, kopts={"mathjax": False, "n": 1})
         except ChromeNotFoundError as cause:
             raise UsageError(
@@ -52,7 +52,8 @@ def write_images(figures: Sequence[Figure], folder: Path, kind: str) -> list[Pat
             ) from cause
         except BrowserFailedError as cause:
             raise UsageError(
-                f"--format {kind}: the browser ended at once; name another Chrome or Chromium in BROWSER_PATH"
+                f"--format {kind}: the browser ended at once; write the path of another Chrome or Chromium "
+                "into BROWSER_PATH"
             ) from cause
         for name in names:
             write_bytes_atomically(folder / name, (Path(temporary) / name).read_bytes())
@@ -60,7 +61,7 @@ def write_images(figures: Sequence[Figure], folder: Path, kind: str) -> list[Pat
 
 
 def file_name(figure: Figure, panel: Panel) -> str:
-    """What a panel's file is called, without its ending."""
+    """The name of a panel's file, without its ending."""
     return figure.name if len(figure.panels) == 1 else f"{figure.name}-{panel.name}"
 
 

@@ -1,8 +1,7 @@
-"""Optuna studies made of a run, for Optuna's own figures.
+"""Makes Optuna studies of a run for Optuna's own figures.
 
-Those count COMPLETE trials only, take a trial's last value where we take its best epoch's, and read a little HTML in
-choices. So they are given studies in memory, in which the trials that shall count are COMPLETE with the value that
-shall count, under their own numbers.
+These count only COMPLETE trials, take a trial's last value where tuner takes its best epoch's, and interpret some HTML
+in choices. So they get studies in memory in which each trial that counts is COMPLETE, with the value that counts.
 """
 
 import logging
@@ -25,7 +24,7 @@ from tuner.settings.space import ARCHITECTURE
 
 @contextmanager
 def quiet_optuna() -> Iterator[None]:
-    """Without Optuna's words on experimental features and on studies of few trials: the report says these itself."""
+    """Silences Optuna's warnings of experimental features and of few trials; the report has its own words on these."""
     logger = logging.getLogger("optuna")
     level = logger.level
     logger.setLevel(logging.ERROR)
@@ -39,12 +38,12 @@ def quiet_optuna() -> Iterator[None]:
 
 
 class View(optuna.Study):
-    """Hands out its trials themselves, for reading: Optuna's figures would copy all of them once a parameter."""
+    """A study that returns its trials themselves: Optuna's figures would copy all of them once per parameter."""
 
     def get_trials(
         self, deepcopy: bool = True, states: Container[TrialState] | None = None
     ) -> list[FrozenTrial]:
-        """The trials, never copies of them."""
+        """The trials, never copied."""
         return super().get_trials(deepcopy=False, states=states)
 
 
@@ -55,8 +54,8 @@ def study_of(
 
     Args:
         reading: the run.
-        values: what counts.
-        keep_numbers: put a failed trial in place of every other one, so that numbers are the run's.
+        values: the trials that count, and their values.
+        keep_numbers: whether a failed trial takes the place of every other one, so that numbers stay the run's.
     """
     records = {record.number: record for record in reading.records}
     distributions = _distributions(reading)
@@ -101,7 +100,7 @@ def _trial(
 
 
 def _distributions(reading: Reading) -> dict[str, BaseDistribution]:
-    """By the study's names, as the search had them."""
+    """The distributions that the search had, by the study's names of the parameters."""
     found: dict[str, BaseDistribution] = {}
     for trial in reading.study.get_trials(deepcopy=False):
         if trial.distributions.keys() - found.keys():

@@ -1,4 +1,4 @@
-"""The report as one HTML file: opens from disk, asks no network for anything.
+"""Writes the report as one HTML file, which opens from disk and needs no network.
 
 Text goes through Jinja's escaping, data through JSON in which no tag can begin, Plotly's texts through `style.plain`.
 """
@@ -23,9 +23,9 @@ from tuner.report.style import DARK_PAGE, LIGHT_PAGE, looks, template
 from tuner.run.leaderboard import merge
 from tuner.settings.objectives import PARETO, shared_objectives
 
-# What a person looks for first, in the width of a phone.
+# Shown first: these fit the width of a phone.
 _FIRST_COLUMNS = ("rank", "run", "trial", "score", PARETO, "architecture", "status")
-# Shown when asked for: a phone has room for few columns.
+# Shown on request: a phone has room for few columns.
 _MINOR_COLUMNS = frozenset(
     {
         *("best_epoch", "seconds_per_epoch", "val_accuracy", "val_loss"),
@@ -62,7 +62,7 @@ def page(readings: Sequence[Reading], now: datetime) -> str:
 
 
 def _data(readings: Sequence[Reading], figures: Sequence[Figure]) -> dict[str, Any]:
-    """What the page's script reads."""
+    """The data for the page's script."""
     return {
         "templates": {"light": template(dark=False), "dark": template(dark=True)},
         "figures": {
@@ -111,14 +111,14 @@ def _cell(cell: Any) -> Any:
 
 
 def _json(content: Mapping[str, Any]) -> str:
-    """JSON that ends no script element: no `<` in it, in whatever text."""
+    """JSON that cannot end a script element, because it contains no `<`."""
     text = json.dumps(content, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     return text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
 
 
 @cache
 def _plotly() -> str:
-    """Plotly's own script; without an end of a script element in its strings."""
+    """Plotly's script, with no end of a script element in its strings."""
     from plotly.offline import get_plotlyjs
 
     return str(get_plotlyjs()).replace("</script", "<\\/script")

@@ -1,4 +1,4 @@
-"""Where the best trial sits at the end of a range: beyond it may lie better ones that the search could not reach."""
+"""Finds the ranges at whose end the best trial lies: beyond it there may be better ones, out of the search's reach."""
 
 import math
 
@@ -11,7 +11,7 @@ _NEAR = 0.03  # of the range's length, on its own scale
 
 
 def edge_of(space: SearchSpace, best: TrialRecord, name: str) -> str | None:
-    """What to do about the range of one parameter, in words; None where the best lies well inside."""
+    """The advice to widen the range of a parameter; None where the best trial lies well inside."""
     if best.baseline:
         return None  # somebody chose its values
     parameter = space.parameters(best.architecture).get(name)
@@ -30,19 +30,19 @@ def edge_of(space: SearchSpace, best: TrialRecord, name: str) -> str | None:
         return None
     end, number = ("lower", low) if near == "low" else ("upper", high)
     if near == "low" and number == 0:
-        return None  # a dropout of 0 is no dropout: there is nothing beyond
+        return None  # such as a dropout of 0: there is nothing below
     where = f"{name} = {number_text(value)}, {end} end {number_text(number)}"
-    return f"the best sits at the range's edge ({where}): widen it"
+    return f"the best trial lies at the end of a range ({where}): widen it"
 
 
 def edges(space: SearchSpace, best: TrialRecord) -> list[str]:
-    """Likewise of every parameter of the best trial that has such an edge."""
+    """The advice for every parameter of the best trial that lies at an end of its range."""
     found = (edge_of(space, best, name) for name in space.parameters(best.architecture))
     return [each for each in found if each is not None]
 
 
 def _ends(choice: Choice) -> tuple[float | None, float | None]:
-    """The smallest and the largest of numbers; nothing of a choice of other things, or of two."""
+    """The smallest and the largest option; None each where not all are numbers or there are fewer than three."""
     numbers = [o for o in choice.options if isinstance(o, int | float) and not isinstance(o, bool)]
     if len(numbers) < len(choice.options) or len(numbers) < 3:
         return None, None

@@ -1,4 +1,4 @@
-"""Which figures a report has, in the order of reading."""
+"""The figures of a report, in the order of reading."""
 
 from collections.abc import Callable, Sequence
 
@@ -30,14 +30,14 @@ _OF_SEVERAL: tuple[Callable[[Sequence[Reading]], Figure | None], ...] = (
 
 
 def figures_of(readings: Sequence[Reading]) -> list[Figure]:
-    """The figures that these runs have something for."""
+    """The figures that these runs have data for."""
     one = [make(readings[0]) for make in _OF_ONE] if len(readings) == 1 else []
     several = [make(readings) for make in _OF_SEVERAL] if len(readings) > 1 else []
     return [figure for figure in (*one, *several) if figure is not None]
 
 
 def chosen_figures(readings: Sequence[Reading], names: Sequence[str]) -> list[Figure]:
-    """Those called so; all where no name is given.
+    """The figures with these names; all of them where no name is given.
 
     Raises:
         UsageError: these runs have no such figure.

@@ -1,6 +1,6 @@
-"""How the report's figures look: one colour and one sign for an architecture everywhere, light and dark.
+"""The look of the figures: an architecture has one colour and one sign everywhere, in the light and the dark theme.
 
-Data reaches figures through `plain`, because Plotly reads a little HTML in every text.
+Text of users' data goes through `plain`, because Plotly interprets some HTML in every text.
 """
 
 import html
@@ -14,7 +14,7 @@ import plotly.graph_objects as go
 from tuner.run.status import TrialStatus
 
 # Each stands out against white and against the dark page by 3:1 or more (WCAG 2.1, 1.4.11); a test holds that.
-# No orange and no red: orange is the best of whatever is drawn, red is what broke.
+# No orange and no red: orange marks the best of what is drawn, red what broke.
 PALETTE = (
     "#3b82d6",
     "#2f9e5b",
@@ -27,7 +27,7 @@ PALETTE = (
     "#6a9628",
     "#6470e2",
 )
-# Colours repeat after ten architectures, their signs do not together with them.
+# Colours repeat after ten architectures, signs after seven, so the pair repeats after seventy.
 SIGNS = {
     "circle": "●",
     "diamond": "◆",
@@ -42,7 +42,7 @@ QUIET = "#8a909c"
 BEST = "#e0700d"
 LIGHT_PAGE = "#ffffff"
 DARK_PAGE = "#15181e"
-# From worst to best; between two themes' backgrounds at every point.
+# From worst to best; every point stands out against both themes' backgrounds.
 SCALE = ("#8a909c", "#3b82d6", BEST)
 FONT = 'system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", Arial, sans-serif'
 IN_WORDS = {status: str(status).replace("_", " ") for status in TrialStatus}
@@ -50,7 +50,7 @@ IN_WORDS = {status: str(status).replace("_", " ") for status in TrialStatus}
 
 @dataclass(frozen=True)
 class Look:
-    """What a thing looks like in every figure."""
+    """The colour and the sign of an architecture or a run in every figure."""
 
     colour: str
     sign: str  # Plotly's name of it
@@ -71,7 +71,7 @@ def looks(names: Iterable[str]) -> dict[str, Look]:
 
 
 def plain(text: object) -> str:
-    """Text that Plotly shows as it is, tags and entities in it too."""
+    """Text that Plotly shows literally, with the tags and entities in it."""
     return html.escape(str(text), quote=False)
 
 
@@ -112,7 +112,7 @@ def template(*, dark: bool) -> dict[str, Any]:
 
 
 def layout(**changes: Any) -> Mapping[str, Any]:
-    """What all figures have in common; their colours come with a template when they are shown."""
+    """The layout that all figures share; a template adds the colours when they are shown."""
     common: dict[str, Any] = {
         "template": None,
         "title": None,
@@ -125,7 +125,7 @@ def layout(**changes: Any) -> Mapping[str, Any]:
 
 
 def log_axis(low: float, high: float) -> dict[str, Any]:
-    """A logarithmic axis from `low` to `high` with few and round ticks; Plotly's own are many or but one."""
+    """A logarithmic axis from `low` to `high` with a few round ticks; Plotly draws many or only one."""
     steps: tuple[float, ...] = (1,)
     for ratio, finer in ((3000, (1, 3)), (300, (1, 2, 5)), (12, (1, 1.5, 2, 3, 5, 7))):
         if high / low < ratio:

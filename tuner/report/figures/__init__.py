@@ -1,7 +1,8 @@
-"""The figures of a report, a module a figure: what is drawn, and why not by Optuna where Optuna draws the like.
+"""The figures of a report, one module per figure. Optuna draws those of which it has a good one.
 
-From Optuna: the history, importances and parallel coordinates, on the studies of `tuner.report.optuna_studies`. Own:
-learning curves (Optuna's have one trace a trial, do not tell pruned ones apart and take no architecture's colour),
-slices (Optuna's know neither architectures nor the space's ranges), costs (Optuna's Pareto figure colours by trial
-number, and wants a study of these objectives), and the timeline (Optuna's has a row a trial, not a row a device).
+By Optuna: history, importance and parallel coordinates, on the studies of `tuner.report.optuna_studies`. Our own:
+learning curves (Optuna draws one trace per trial, does not distinguish pruned trials and cannot colour by
+architecture), slices (Optuna's know neither architectures nor the space's ranges), costs (Optuna's Pareto figure
+colours by trial number and needs a study with these objectives), and the timeline (Optuna's has one row per trial, not
+per device).
 """

@@ -1,18 +1,17 @@
-"""Several runs side by side: how their scores are spread."""
+"""Compares several runs by the spread of their scores."""
 
 from collections.abc import Sequence
 
 from tuner.report.figure import Figure, Panel
-from tuner.report.figures.points import hover_text
+from tuner.report.figures.points import hover_text, thinned
 from tuner.report.reading import Reading
 from tuner.report.style import empty_figure, looks, plain
-from tuner.report.thinning import thinned
 
-_MOST = 600  # points a run
+_MOST = 600  # points per run
 
 
 def scores_by_run(readings: Sequence[Reading]) -> Figure | None:
-    """A column of points an architecture, a colour a run."""
+    """One column of points per architecture, one colour per run."""
     having = [reading for reading in readings if reading.scored]
     if not having:
         return None
@@ -42,6 +41,6 @@ def scores_by_run(readings: Sequence[Reading]) -> Figure | None:
         "scores-by-run",
         "Scores by architecture",
         "Scores",
-        "Every trial's score, a colour a run; boxes hold the middle half.",
+        "The score of every trial, one colour per run. Each box holds the middle half of its trials.",
         (Panel("all", "all", drawing),),
     )

@@ -1,33 +1,29 @@
-"""What a score costs: against time and against weights, with the trials that no other beats in both."""
+"""Draws the score against its cost in time and in weights, and the trials that no other trial beats on both."""
 
 from collections.abc import Callable
 
 import plotly.graph_objects as go
 
 from tuner.report.figure import Arrangement, Figure, Panel
-from tuner.report.figures.points import hover_text, marker
+from tuner.report.figures.points import hover_text, marker, thinned
 from tuner.report.reading import Reading
 from tuner.report.style import BEST, empty_figure, log_axis, looks, plain
-from tuner.report.thinning import thinned
 from tuner.run.records import TrialRecord
 from tuner.settings.fronts import front
 from tuner.settings.objectives import Cost
 
-_MOST = 1000  # points a panel
+_MOST = 1000  # points per panel
 
 
 def costs(reading: Reading) -> Figure | None:
-    """The score against the seconds that a trial took, and against its weights.
-
-    Of a search by two objectives, what it was searched by is among them.
-    """
+    """The score against seconds and weights per trial, and against seconds per epoch where these are an objective."""
     panels = [
-        _panel(reading, "time", "seconds a trial", lambda record: record.seconds),
+        _panel(reading, "time", "seconds per trial", lambda record: record.seconds),
         _panel(reading, "weights", "weights", lambda record: record.weights),
     ]
     if Cost.SECONDS_PER_EPOCH in reading.objectives.costs:
         by_epoch = _panel(
-            reading, "time-per-epoch", "seconds an epoch", lambda record: record.seconds_per_epoch
+            reading, "time-per-epoch", "seconds per epoch", lambda record: record.seconds_per_epoch
         )
         panels.insert(0, by_epoch)
     drawn = tuple(panel for panel in panels if panel is not None)
@@ -39,8 +35,8 @@ def costs(reading: Reading) -> Figure | None:
         if "accuracy" in reading.metric
         else "Score against time and weights",
         "Costs",
-        "The line joins the trials of the Pareto front: none is better in both. Hollow points were pruned, so their "
-        "time is short and their score an early one.",
+        "The line joins the trials of the Pareto front, which no other trial beats on both. Hollow points are pruned "
+        "trials: their time is short and their score an early one.",
         drawn,
         Arrangement.GRID,
         {

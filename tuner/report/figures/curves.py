@@ -1,13 +1,13 @@
-"""Learning curves: a line a trial, its architecture's colour, pruned ones dashed to where they were stopped."""
+"""Draws learning curves: one line per trial in its architecture's colour; pruned trials are dashed up to a cross."""
 
 from collections.abc import Sequence
 
 import plotly.graph_objects as go
 
 from tuner.report.figure import Figure, Panel
+from tuner.report.figures.points import thinned
 from tuner.report.reading import Reading
 from tuner.report.style import BEST, IN_WORDS, Look, empty_figure, looks, plain
-from tuner.report.thinning import thinned
 from tuner.run.records import TrialRecord
 from tuner.run.status import TrialStatus
 from tuner.text import score_text
@@ -19,7 +19,7 @@ _METRICS = {"val_accuracy": "validation accuracy", "val_f1": "validation F1", "v
 
 
 def learning_curves(reading: Reading) -> Figure | None:
-    """Every epoch's figures; None where no epoch has ended."""
+    """The metrics of every epoch; None where no epoch has ended."""
     having = [record for record in reading.records if record.curve and record.architecture]
     if not having:
         return None
@@ -43,13 +43,13 @@ def learning_curves(reading: Reading) -> Figure | None:
 
 def _caption(shown: Sequence[TrialRecord], having: Sequence[TrialRecord]) -> str:
     part = (
-        f"{len(shown):,} of {len(having):,} trials: the best {_BEST}, the baselines, and an even choice of the rest. "
+        f"{len(shown):,} of {len(having):,} trials: the best {_BEST}, the baselines, and an even sample of the rest. "
         if len(shown) < len(having)
         else ""
     )
     return (
-        f"{part}Solid lines ran to their end; dashed ones were pruned where the × stands; dotted ones broke or "
-        "still run. The thick line is the best trial's."
+        f"{part}Solid lines are complete trials, dashed ones were pruned at the ×, dotted ones broke or still "
+        "run. The thick line is the best trial."
     )
 
 
@@ -63,7 +63,7 @@ def _drawing(reading: Reading, shown: Sequence[TrialRecord], metric: str) -> go.
     faint = 0.85 if len(shown) <= 30 else 0.45
     for architecture, look in looks(reading.space.architectures).items():
         own = [record for record in shown if record.architecture == architecture]
-        if own:  # a line of the legend, also where every trial was pruned
+        if own:  # an entry in the legend, also where every trial was pruned
             line = {"color": look.colour, "width": 2}
             drawing.add_scatter(
                 x=[None], y=[None], mode="lines", line=line, name=plain(architecture), legendgroup=architecture
@@ -94,7 +94,7 @@ def _add_lines(
     faint: float,
     group: str,
 ) -> None:
-    """All lines of one kind in one trace, a gap between each two: thousands of traces would not be smooth."""
+    """Draws all lines of one kind as one trace with gaps between them: thousands of traces would be slow."""
     x: list[int | None] = []
     y: list[float | None] = []
     texts: list[str] = []

@@ -1,4 +1,4 @@
-"""How the best score came about, trial by trial and over time."""
+"""Draws how the best score developed, over trials and over time."""
 
 from collections.abc import Sequence
 
@@ -6,12 +6,11 @@ import optuna
 import plotly.graph_objects as go
 
 from tuner.report.figure import Figure, Panel
-from tuner.report.figures.points import hover_text, marker
+from tuner.report.figures.points import hover_text, marker, thinned
 from tuner.report.optuna_studies import quiet_optuna, study_of
 from tuner.report.reading import Reading
 from tuner.report.search_time import end_of, unit_for
 from tuner.report.style import BEST, empty_figure, layout, looks, plain
-from tuner.report.thinning import thinned
 from tuner.run.records import TrialRecord
 from tuner.run.status import TrialStatus
 from tuner.text import score_text
@@ -20,7 +19,7 @@ _MOST = 1200  # points
 
 
 def optimisation_history(reading: Reading) -> Figure | None:
-    """Optuna's own figure, in the colours of the architectures; None where no trial has a score."""
+    """Optuna's figure in the colours of the architectures; None where no trial has a score."""
     if not reading.scored:
         return None
     study = study_of(reading, _scores(reading), keep_numbers=True)
@@ -39,7 +38,7 @@ def optimisation_history(reading: Reading) -> Figure | None:
     by_trial.add_scatter(**steps, **_BEST_LINE)
     panels = [Panel("by-trial", "by trial", by_trial), *_over_time(reading, shown)]
     part = (
-        f" Of {len(reading.scored):,} points {len(shown):,} are drawn, all that were a new best among them."
+        f" Of {len(reading.scored):,} points {len(shown):,} are drawn, among them every new best."
         if len(shown) < len(reading.scored)
         else ""
     )
@@ -47,7 +46,7 @@ def optimisation_history(reading: Reading) -> Figure | None:
         "optimisation-history",
         "Optimisation history",
         "History",
-        "Each trial's score, its best epoch's; hollow points were pruned. The line is the best so far. Trials that "
+        "The score of each trial; hollow points are pruned trials. The line is the best score so far. Trials that "
         f"broke have no score and no point.{part}",
         tuple(panels),
     )
@@ -62,7 +61,7 @@ _BEST_LINE = {
 
 
 def comparison_over_trials(readings: Sequence[Reading]) -> Figure | None:
-    """Optuna's own figure of several studies, best-so-far lines only, and the same over the time searched."""
+    """Optuna's figure of several studies with the best-so-far lines only, and the same over the time searched."""
     having = [reading for reading in readings if reading.scored]
     if not having:
         return None
@@ -91,7 +90,7 @@ def comparison_over_trials(readings: Sequence[Reading]) -> Figure | None:
         "best-so-far",
         "Best so far",
         "Best so far",
-        "The best score that each run had reached, over its trials and over the time it searched. Pauses between "
+        "The best score that each run had reached, over the time searched and over its trials. Pauses between "
         "sessions are left out.",
         (Panel("by-time", "over time", by_time), Panel("by-trial", "by trial", by_trial)),
     )
@@ -130,7 +129,7 @@ def _over_time(reading: Reading, shown: Sequence[TrialRecord]) -> list[Panel]:
 
 
 def _times(reading: Reading) -> dict[int, float]:
-    """When each scored trial ended, in seconds searched."""
+    """The seconds searched when each scored trial ended."""
     return {
         record.number: reading.time.at(end)
         for record in reading.scored
@@ -164,7 +163,7 @@ def _add_points(
 ) -> None:
     for architecture, look in looks(reading.space.architectures).items():
         own = [i for i, record in enumerate(records) if record.architecture == architecture]
-        # The legend has the first one's sign.
+        # The legend shows the first one's sign.
         own.sort(key=lambda i: records[i].status is TrialStatus.PRUNED)
         if own:
             drawing.add_scatter(
@@ -181,7 +180,7 @@ def _add_points(
 
 
 def _steps(x: list[float], y: list[float]) -> dict[str, list[float]]:
-    """Only where a line goes up or down, and its end: Optuna's has a point a trial."""
+    """Only the points where the line steps, and its end: Optuna's has one point per trial."""
     kept = [
         i
         for i, value in enumerate(y)

@@ -1,8 +1,8 @@
-"""Which parameters decide, measured where it is fair: trials compared after the same number of epochs.
+"""Draws which parameters decide the score, comparing trials after the same number of epochs.
 
-Optuna counts COMPLETE trials and their final values. With pruning these are the survivors, and their numbers of
-epochs differ where a trial is scored by its best one (optuna/optuna issue 3709). So every trial that reached a common
-epoch counts here, with its best value up to there.
+Optuna counts COMPLETE trials with their final values. With pruning these are the survivors, and a trial that is scored
+by its best epoch may have trained for any number of them (optuna/optuna issue 3709). So every trial that reached a
+common epoch counts here, with its best value up to that epoch.
 """
 
 from collections import Counter
@@ -17,8 +17,8 @@ from tuner.report.style import PALETTE, layout
 from tuner.run.records import TrialRecord
 from tuner.text import count_text
 
-_FEWEST = 8  # trials; below, importances are noise
-_LATEST = 2000  # trials; more change nothing and take long
+_FEWEST = 8  # trials; importances of fewer are noise
+_LATEST = 2000  # trials; more would change nothing and take long
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ def at_equal_epochs(reading: Reading) -> EqualEpochs | None:
 
 
 def parameter_importance(reading: Reading) -> Figure | None:
-    """Optuna's own figure, over all trials that count and within each architecture."""
+    """Optuna's figure over all trials that count, and within each architecture."""
     equal = at_equal_epochs(reading)
     if equal is None or len(equal.values) < _FEWEST:
         return None
@@ -91,7 +91,7 @@ def _panel(reading: Reading, name: str, title: str, values: dict[int, float]) ->
         layout(
             height=max(220, 60 + 30 * len(bars.y)),
             showlegend=False,
-            # Right of the longest bar stands its value.
+            # The value of the longest bar stands on its right.
             margin={"l": 10, "r": 40, "t": 12, "b": 10},
         )
     )

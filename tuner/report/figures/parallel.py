@@ -1,14 +1,14 @@
-"""Parallel coordinates: what the good trials have in common."""
+"""Draws parallel coordinates, which show what the good trials have in common."""
 
 import optuna
 import plotly.graph_objects as go
 from plotly.colors import sample_colorscale
 
 from tuner.report.figure import Figure, Panel
+from tuner.report.figures.points import thinned
 from tuner.report.optuna_studies import quiet_optuna, study_of
 from tuner.report.reading import Reading
 from tuner.report.style import QUIET, SCALE, layout
-from tuner.report.thinning import thinned
 from tuner.text import count_text
 
 _MOST = 160  # lines
@@ -17,7 +17,7 @@ _FEWEST = 3
 
 
 def parallel_coordinates(reading: Reading) -> Figure | None:
-    """Optuna's own figure, over all trials and for each architecture with its own parameters only."""
+    """Optuna's figure over all trials, and for each architecture with only its own parameters."""
     if len(reading.scored) < 2:
         return None
     groups: list[tuple[str, str]] = [("all", "all architectures")]
@@ -38,7 +38,7 @@ def parallel_coordinates(reading: Reading) -> Figure | None:
             Panel(name.replace(":", "-"), f"{title} ({count_text(len(records), 'trial')})", drawing)
         )
     part = (
-        f" Of {total:,} trials {shown:,} are drawn: the best {_BEST} and an even choice of the rest."
+        f" Of {total:,} trials {shown:,} are drawn: the best {_BEST} and an even sample of the rest."
         if shown < total
         else ""
     )
@@ -46,8 +46,8 @@ def parallel_coordinates(reading: Reading) -> Figure | None:
         "parallel-coordinates",
         "Parallel coordinates",
         "Parallel",
-        "A line a trial, orange the best, grey the worst: where the orange ones meet, good trials agree. "
-        f"“None”: the trial has no such parameter.{part}",
+        "One line per trial, from grey for the worst to orange for the best: where orange lines meet, good trials "
+        f"agree. “None” means that the trial has no such parameter.{part}",
         tuple(panels),
     )
 
@@ -58,7 +58,7 @@ def _drawing(reading: Reading, values: dict[int, float]) -> go.Figure:
         name = reading.space.metric.name.removeprefix("val_")
         drawing = optuna.visualization.plot_parallel_coordinate(study, target_name=name)
     lines = [trace for trace in drawing.data if trace.mode == "lines"]
-    # Optuna's blues vanish on one of the two backgrounds, and it draws the worst over the best.
+    # Optuna's blues are invisible on one of the two backgrounds, and it draws the worst trials over the best.
     as_cost = reading.space.metric.as_cost
     ranks = sorted(lines, key=lambda line: as_cost(line.y[0]), reverse=True)
     for position, line in enumerate(ranks):

@@ -1,23 +1,22 @@
-"""Slices: each parameter against the score, by architecture, and where a range should be wider."""
+"""Draws slices: each parameter against the score, by architecture, and which range should be wider."""
 
 from collections.abc import Sequence
 
 import plotly.graph_objects as go
 
 from tuner.report.figure import Arrangement, Figure, Panel
-from tuner.report.figures.points import hover_text, marker
+from tuner.report.figures.points import hover_text, marker, thinned
 from tuner.report.range_edges import edge_of
 from tuner.report.reading import Reading
 from tuner.report.style import BEST, QUIET, empty_figure, log_axis, looks, plain
-from tuner.report.thinning import thinned
 from tuner.run.records import TrialRecord
 from tuner.settings.ranges import Choice, FloatRange, IntRange, Range
 
-_MOST = 400  # points a panel
+_MOST = 400  # points per panel
 
 
 def slices(reading: Reading) -> Figure | None:
-    """One panel a parameter that was searched; None where no trial has a score."""
+    """One panel per parameter that was searched; None where no trial has a score."""
     if not reading.scored:
         return None
     panels = tuple(
@@ -33,8 +32,8 @@ def slices(reading: Reading) -> Figure | None:
         "slices",
         "Slices",
         "Slices",
-        "Each parameter against the score; hollow points were pruned. Dashed lines are the ends of the range, the "
-        f"ring is the best trial.{part}",
+        "Each parameter against the score; hollow points are pruned trials. Dashed lines are the ends of the range, "
+        f"the ring is the best trial.{part}",
         panels,
         Arrangement.GRID,
         {
@@ -46,7 +45,7 @@ def slices(reading: Reading) -> Figure | None:
 
 
 def _range(reading: Reading) -> list[float]:
-    """The same for every panel, so that they are read side by side."""
+    """The range of scores; the same for every panel, so that they can be compared."""
     scores = [record.score for record in reading.scored if record.score is not None]
     room = 0.1 * (max(scores) - min(scores)) or 0.01
     return [min(scores) - room, max(scores) + room]
@@ -109,7 +108,7 @@ def _add_points(
     colours = looks(reading.space.architectures)
     for place, architecture in enumerate(architectures):
         own = [record for record in shown if record.architecture == architecture]
-        # Of a choice, architectures stand side by side; of a number, every point where it is.
+        # For a choice, architectures stand side by side; for a number, each point is at its value.
         shift = 0.6 * ((place + 0.5) / len(architectures) - 0.5) if options is not None else 0.0
         look = colours[architecture]
         x = [_place(record.parameters[name], options) for record in own]

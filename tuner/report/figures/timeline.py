@@ -1,4 +1,4 @@
-"""When which host and device trained what, and where it stood idle."""
+"""Draws a timeline of the trials on each host and device, and where a device was idle."""
 
 import re
 from collections import defaultdict
@@ -22,7 +22,7 @@ _NOT_THE_PLACE = re.compile(r" \(no cuDNN\)$")
 
 @dataclass(frozen=True)
 class Bar:
-    """A trial, or several one after the other that would not be told apart."""
+    """A trial, or several consecutive ones that are too short to distinguish."""
 
     begin: float  # seconds searched by then
     end: float
@@ -44,7 +44,7 @@ class Lane:
 
 
 def lanes_of(reading: Reading) -> list[Lane]:
-    """As few lanes a host and device as its trials need, a trial on the lane that was free the longest."""
+    """As few lanes per host and device as its trials need; each trial is on the lane that was free the longest."""
     by_place: dict[str, list[tuple[float, float, TrialRecord]]] = defaultdict(list)
     for record in reading.records:
         ended = end_of(record)
@@ -71,7 +71,7 @@ def lanes_of(reading: Reading) -> list[Lane]:
 
 
 def timeline(reading: Reading) -> Figure | None:
-    """A row a host and device; None where no trial has begun anywhere."""
+    """One row per lane; None where no trial has started on any host."""
     lanes = lanes_of(reading)
     if not lanes:
         return None
@@ -79,7 +79,7 @@ def timeline(reading: Reading) -> Figure | None:
     busy = sum(lane.busy_s for lane in lanes)
     share = busy / (whole * len(lanes)) if whole > 0 else 1.0
     several = (
-        " Trials too short to be told apart share a bar, the paler the more idle time is between them."
+        " Trials that are too short to distinguish share a bar, which is paler the more idle time it contains."
         if len(reading.records) > _MOST
         else ""
     )
@@ -89,7 +89,7 @@ def timeline(reading: Reading) -> Figure | None:
         "Timeline",
         "Timeline",
         f"Where and when trials ran: {many}, busy for {share:.0%} of "
-        f"{format_duration(max(1.0, whole))}, idle where a row is empty. Pale bars were pruned."
+        f"{format_duration(max(1.0, whole))}, idle where a row is empty. Pale bars are pruned trials."
         f"{several}{_pauses_text(reading.time)}",
         (Panel("all", "all", _drawing(reading, lanes, whole)),),
     )
@@ -146,13 +146,13 @@ def _drawing(reading: Reading, lanes: Sequence[Lane], whole: float) -> go.Figure
 
 
 def _kind(bar: Bar) -> str | None:
-    """An architecture, BROKEN, or None of several architectures."""
+    """An architecture, BROKEN, or None where a bar has several kinds."""
     kinds = {BROKEN if r.status.is_broken else r.architecture for r in bar.records}
     return kinds.pop() if len(kinds) == 1 else None
 
 
 def joined(bars: Sequence[Bar], finest: float) -> list[Bar]:
-    """Bars that touch and are shorter than a person sees become one."""
+    """The bars of a lane, with those joined that are together too short to see."""
     some: list[Bar] = []
     for bar in bars:
         last = some[-1] if some else None
@@ -187,7 +187,7 @@ def _add_bars(
 
 
 def _opacity(bar: Bar) -> float:
-    """Pale what was pruned; several in one as pale as they left their place idle."""
+    """Pale for a pruned trial; for several trials in one bar, paler the more of it is idle."""
     if len(bar.records) > 1:
         length = bar.end - bar.begin
         return max(0.15, min(1.0, bar.busy_s / length)) if length > 0 else 1.0

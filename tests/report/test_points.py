@@ -4,7 +4,7 @@ from collections import Counter
 
 from support.run_files import record
 
-from tuner.report.thinning import thinned
+from tuner.report.figures.points import thinned
 
 
 def test_few_are_all_kept() -> None:
