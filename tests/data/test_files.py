@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from tuner.data import Split, load_dataset
 from tuner.data.cells import labelled_rows
+from tuner.data.columns import possible_columns
 from tuner.data.files import read_table
 from tuner.errors import DataError
 from tuner.settings.data import DataConfig, TokenMode
@@ -133,6 +134,18 @@ def test_columns_are_guessed_when_their_names_make_it_plain(
         tuple(f"t{i} {name}" if is_text[name] else str(i % 2) for name in header) for i in range(20)
     ]
     config = DataConfig(source=write_csv(rows, header), text_column=text, label_column=label)
+    assert load_dataset(config, seed=0).class_names == ("0", "1")
+
+
+def test_of_many_columns_only_those_that_may_be_chosen_are_kept(write_csv: WriteCsv) -> None:
+    names = ["Split", "text", "label", *(f"feature{number}" for number in range(300))]
+    assert possible_columns(DataConfig(), names) == {"Split", "text", "label"}
+    asked = DataConfig(text_column="feature1", label_column="feature2")
+    assert possible_columns(asked, names) >= {"feature1", "feature2"}
+    assert possible_columns(DataConfig(), ["", "a", "b"]) == {"a", "b"}
+    header = tuple(names[1:])
+    rows = [(f"text {row}", str(row % 2), *["3.25"] * 300) for row in range(20)]
+    config = DataConfig(source=write_csv(rows, header))
     assert load_dataset(config, seed=0).class_names == ("0", "1")
 
 

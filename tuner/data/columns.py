@@ -1,5 +1,6 @@
 """Which columns of a table are the text, the label and the split."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tuner.data.files import Table
@@ -54,6 +55,15 @@ def choose_columns(table: Table, config: DataConfig) -> Columns:
     split = None if split in (text, label) else split
     _refuse_twice(table, text, label, split)
     return Columns(text, label, split)
+
+
+def possible_columns(config: DataConfig, names: Sequence[str]) -> set[str]:
+    """The columns of these that `choose_columns` may look at or choose; the cells of others need not be kept."""
+    free = [name for name in names if _may_be_guessed(name)]
+    plain = {*_TEXT_NAMES, *_LABEL_NAMES, _SPLIT_NAME}
+    possible = {name for name in names if name.lower() in plain}
+    possible.update(filter(None, [config.text_column, config.label_column]))
+    return possible.union(free) if len(free) <= 2 else possible
 
 
 def choose_text_column(table: Table, asked: str | None) -> str:

@@ -12,6 +12,7 @@ from types import MappingProxyType
 
 from tuner.data import imdb
 from tuner.data.cells import Rows, labelled_rows
+from tuner.data.columns import possible_columns
 from tuner.data.files import FORMATS, read_table
 from tuner.errors import DataError
 from tuner.settings.data import DataConfig, TokenMode
@@ -96,7 +97,16 @@ def _open_file(config: DataConfig) -> OpenSource:
     return OpenSource(
         path.name,
         f"{''.join(path.suffixes).lower()} {hashlib.sha256(content).hexdigest()}",
-        lambda: labelled_rows(read_table(content, path.name, str(path), config.encoding), config),
+        lambda: labelled_rows(
+            read_table(
+                content,
+                path.name,
+                str(path),
+                encoding=config.encoding,
+                keep=partial(possible_columns, config),
+            ),
+            config,
+        ),
     )
 
 

@@ -1,7 +1,7 @@
 """A data file, open to be read: recognised, unpacked, decoded and cut into rows, piece by piece."""
 
 import io
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from itertools import chain
 from typing import IO
 
@@ -19,7 +19,7 @@ FORMATS = ".csv, .tsv, .jsonl, .ndjson, .json, .parquet; text also as .gz, .bz2,
 _JSON_LINES = {"jsonl", "ndjson", "json"}
 _TABS = {"tsv", "tab"}
 _BEGINNING = 4096  # bytes that decide what a file is
-_ROWS = 65_536  # at a time, of a file that is read whole
+_ROWS = 4_096  # at a time, of a file that is read whole
 
 
 class DataFile:
@@ -102,14 +102,25 @@ class DataFile:
         return io.BytesIO(content.readall())
 
 
-def read_table(content: bytes, name: str, where: str, encoding: str | None = None) -> Table:
-    """All rows of a file with this content; the rest as for `DataFile`.
+def read_table(
+    content: bytes,
+    name: str,
+    where: str,
+    *,
+    encoding: str | None = None,
+    keep: Callable[[Sequence[str]], Collection[str]] = set,
+) -> Table:
+    """All rows of a file with this content.
+
+    Args:
+        name: as for `DataFile`, and so are `where` and `encoding`.
+        keep: of the names of all columns, those whose cells are needed.
 
     Raises:
         DataError: not readable, or without a single row.
     """
     file = DataFile(io.BytesIO(content), name=name, where=where, encoding=encoding)
-    table = joined(list(file.pieces(_ROWS)))
+    table = joined([piece.keeping(keep(piece.names)) for piece in file.pieces(_ROWS)])
     if not table.size:
         raise DataError.at(where, "the file has no rows; it needs at least some texts with labels")
     return table
