@@ -13,7 +13,7 @@ from tuner.run.run_file import write_run_file
 from tuner.settings.config import make_config
 from tuner.settings.space import SearchSpace
 
-HEAVY = {"ray", "keras", "tensorflow"}
+HEAVY = {"ray", "keras", "tensorflow", "scipy"}
 
 # Loaded modules are printed when the command is through, however it ends.
 _RUN = """

@@ -1,11 +1,14 @@
 """Intervals that hold, ties that are ties, and figures that scikit-learn would give."""
 
+import math
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tuner.finalists.statistics import (
+    _t_quantile,
     expected_calibration_error,
     is_tie,
     roc_auc,
@@ -13,7 +16,8 @@ from tuner.finalists.statistics import (
     spread_of,
 )
 from tuner.settings.metric import MetricName
-from tuner.training.evaluation import _macro_f1, mean_probabilities
+from tuner.training.confusion import Confusion
+from tuner.training.evaluation import mean_probabilities
 
 
 def hits(rng: np.random.Generator, accuracy: float, *, seeds: int, n: int) -> np.ndarray:
@@ -107,7 +111,7 @@ def test_the_mean_over_sequences_is_the_metric(n: int, seed: int) -> None:
     expected = {
         MetricName.VAL_ACCURACY: (best == labels).mean(),
         MetricName.VAL_LOSS: -np.log(probabilities[np.arange(n), labels].astype(float)).mean(),
-        MetricName.VAL_F1: _macro_f1(labels, best, 3),
+        MetricName.VAL_F1: Confusion.of(labels, best, 3).macro_f1,
     }
     for metric, value in expected.items():
         assert sequence_scores(metric, probabilities, labels).mean() == pytest.approx(value)
@@ -143,3 +147,12 @@ def test_the_area_under_the_curve_counts_pairs() -> None:
 def test_an_ensemble_averages() -> None:
     members = [np.array([[0.2, 0.8]], np.float32), np.array([[0.6, 0.4]], np.float32)]
     assert mean_probabilities(members) == pytest.approx(np.array([[0.4, 0.6]]))
+
+
+@pytest.mark.parametrize(
+    ("degrees", "quantile"),
+    # From the tables of Student's t distribution; the last one is the normal distribution's.
+    [(1, 12.7062), (2, 4.3027), (4, 2.7764), (30, 2.0423), (math.inf, 1.9600)],
+)
+def test_an_interval_is_as_wide_as_students_t_says(degrees: float, quantile: float) -> None:
+    assert _t_quantile(degrees) == pytest.approx(quantile, abs=5e-5)

@@ -37,6 +37,7 @@ from tuner.run.test_log import (
 )
 from tuner.settings.data import DataConfig
 from tuner.settings.metric import MetricName
+from tuner.training.confusion import Confusion
 
 
 def evaluate_test(chosen: Chosen, data: DataConfig | None = None) -> TestEvaluation:
@@ -108,9 +109,8 @@ def figures_of(
     probabilities: NDArray[np.float32], labels: NDArray[np.int32], class_names: Sequence[str]
 ) -> TestFigures:
     """The figures of `(n, n_classes)` probabilities against `(n,)` labels."""
-    said = probabilities.argmax(axis=1)
     count = len(class_names)
-    confusion = np.bincount(labels * count + said, minlength=count * count).reshape(count, count)
+    confusion = Confusion.of(labels, probabilities.argmax(axis=1), count)
     accuracy = spread_of(sequence_scores(MetricName.VAL_ACCURACY, probabilities, labels)[None])
     both = count == 2 and 0 < int((labels == 1).sum()) < len(labels)
     return TestFigures(
@@ -122,18 +122,13 @@ def figures_of(
         roc_auc=roc_auc(probabilities[:, 1], labels == 1) if both else None,
         calibration_error=expected_calibration_error(probabilities, labels),
         classes={
-            name: _class_figures(confusion, number) for number, name in enumerate(class_names)
+            name: ClassFigures(
+                precision=float(confusion.precision[number]),
+                recall=float(confusion.recall[number]),
+                f1=float(confusion.f1[number]),
+                count=int(confusion.labelled[number]),
+            )
+            for number, name in enumerate(class_names)
         },
-        confusion=tuple(tuple(int(cell) for cell in row) for row in confusion),
-    )
-
-
-def _class_figures(confusion: NDArray[np.int64], number: int) -> ClassFigures:
-    hits = int(confusion[number, number])
-    called, real = int(confusion[:, number].sum()), int(confusion[number].sum())
-    return ClassFigures(
-        precision=hits / called if called else 0.0,
-        recall=hits / real if real else 0.0,
-        f1=2 * hits / (called + real) if called + real else 0.0,
-        count=real,
+        confusion=tuple(tuple(row) for row in confusion.counts.tolist()),
     )

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tuner.data import EncodedSequences, evaluation_batches, pad
+from tuner.training.confusion import Confusion
 
 SMALLEST = 1e-7  # Keras' own epsilon: a loss stays finite for a sure and wrong model
 
@@ -32,7 +33,7 @@ def evaluate(model: Any, sequences: EncodedSequences, *, n_classes: int) -> Eval
         # Not np.clip with a lower bound only: NaN must stay NaN.
         loss=float(-np.log(np.clip(of_true_class, SMALLEST, 1 - SMALLEST)).mean()),
         accuracy=float((predicted == labels).mean()),
-        f1=_macro_f1(labels, predicted, n_classes),
+        f1=Confusion.of(labels, predicted, n_classes).macro_f1,
         probabilities=probabilities,
     )
 
@@ -44,16 +45,6 @@ def predict(model: Any, sequences: EncodedSequences, *, n_classes: int) -> NDArr
         output = np.asarray(model.predict_on_batch(pad(sequences, indices)))
         probabilities[indices] = np.hstack([1 - output, output]) if n_classes == 2 else output
     return probabilities
-
-
-def _macro_f1(labels: NDArray[np.int32], predicted: NDArray[np.int64], n_classes: int) -> float:
-    """Mean over classes of 2·hits / (times labelled + times predicted)."""
-    hits = np.bincount(labels[labels == predicted], minlength=n_classes)
-    occurrences = np.bincount(labels, minlength=n_classes) + np.bincount(
-        predicted, minlength=n_classes
-    )
-    occurs = occurrences > 0
-    return float((2 * hits[occurs] / occurrences[occurs]).mean())
 
 
 def mean_probabilities(members: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:

@@ -1,0 +1,73 @@
+"""How often each class was taken for which: the one home of precision, recall and F1, in training and in tests.
+
+NumPy and not scikit-learn: where that is installed, importing Keras imports it as well, which every worker of a search
+would pay with 70 % more CPU seconds at its start (7.3 in place of 4.4) and 70 MB.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, eq=False)
+class Confusion:
+    """Counts of true and predicted classes; figures per class are `(n_classes,)`, 0 where they are not defined."""
+
+    counts: NDArray[
+        np.int64
+    ]  # (n_classes, n_classes): one row per true class, one column per predicted one
+
+    @classmethod
+    def of(
+        cls, labels: NDArray[np.int32], predicted: NDArray[np.int64], n_classes: int
+    ) -> "Confusion":
+        """The counts of `(n,)` true and `(n,)` predicted classes."""
+        pairs = labels.astype(np.int64) * n_classes + predicted
+        return cls(np.bincount(pairs, minlength=n_classes**2).reshape(n_classes, n_classes))
+
+    @property
+    def hits(self) -> NDArray[np.int64]:
+        """How often each class was recognised."""
+        return self.counts.diagonal()
+
+    @property
+    def labelled(self) -> NDArray[np.int64]:
+        """How many sequences each class has."""
+        labelled: NDArray[np.int64] = self.counts.sum(axis=1)
+        return labelled
+
+    @property
+    def predicted(self) -> NDArray[np.int64]:
+        """How often each class was predicted."""
+        predicted: NDArray[np.int64] = self.counts.sum(axis=0)
+        return predicted
+
+    @property
+    def occurrences(self) -> NDArray[np.int64]:
+        """How often each class was labelled and predicted together."""
+        return self.labelled + self.predicted
+
+    @property
+    def precision(self) -> NDArray[np.float64]:
+        """Of the sequences predicted as a class, the share that has it."""
+        return _share(self.hits, self.predicted)
+
+    @property
+    def recall(self) -> NDArray[np.float64]:
+        """Of the sequences that have a class, the share predicted as it."""
+        return _share(self.hits, self.labelled)
+
+    @property
+    def f1(self) -> NDArray[np.float64]:
+        """The harmonic mean of precision and recall."""
+        return _share(2 * self.hits, self.occurrences)
+
+    @property
+    def macro_f1(self) -> float:
+        """The mean F1 of the classes that occur as label or prediction."""
+        return float(self.f1[self.occurrences > 0].mean())
+
+
+def _share(part: NDArray[np.int64], whole: NDArray[np.int64]) -> NDArray[np.float64]:
+    return part / np.maximum(whole, 1)  # the part of nothing is 0
