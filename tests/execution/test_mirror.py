@@ -12,8 +12,9 @@ from support.watching import Clock
 
 from tuner.data import load_dataset
 from tuner.errors import RunFolderError, SearchError
-from tuner.execution import mirror as mirror_module
-from tuner.execution.mirror import LEASE, NoMirror, StorageMirror, mirror_of
+from tuner.execution import lease as lease_module
+from tuner.execution.lease import LEASE, boot_id
+from tuner.execution.mirror import NoMirror, StorageMirror, mirror_of
 from tuner.execution.plan import EndReason
 from tuner.execution.search import run_search
 from tuner.finalists.confirmation import run_confirmation
@@ -210,7 +211,7 @@ def test_a_search_whose_lease_was_taken_writes_no_more(
 def test_a_lease_is_renewed_while_the_search_runs(
     old: Machine, copy: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(mirror_module, "_RENEW_S", 0.01)
+    monkeypatch.setattr(lease_module, "_RENEW_S", 0.01)
     mirror = old.mirror()
     mirror.take_up()
     with mirror.holding():
@@ -227,7 +228,7 @@ def test_a_search_that_died_on_this_machine_blocks_nobody(old: Machine, copy: Pa
     if not process:
         os._exit(0)
     os.waitpid(process, 0)
-    lease(copy, owner=f"process {process} on here", boot=mirror_module._boot_id())
+    lease(copy, owner=f"process {process} on here", boot=boot_id())
     began = old.clock.now
     old.mirror().take_up()
     assert old.clock.now - began < 5

@@ -1,0 +1,153 @@
+"""A lease on a copy of a run in storage: of the searches that want to write to it, one at a time may.
+
+The lease is a file in the copy, which its holder renews. Whether a lease is alive is seen by watching whether it
+changes, because the clocks of two machines differ. A search that lost its lease writes no more.
+"""
+
+import json
+import os
+import socket
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from uuid import uuid4
+
+from tuner.errors import RunFolderError
+from tuner.storage import Storage
+
+LEASE = "searching"  # the file's name
+_RENEW_S = 15.0
+_WATCH_S = 50.0  # a lease that is not renewed for so long is a dead search's
+_POLL_S = 1.0
+
+
+class LeaseTaken(Exception):
+    """Another search holds the lease by now; its text names that one."""
+
+
+class Lease:
+    """The lease on one copy, held or not.
+
+    Args:
+        storage: where the copy lies.
+        check: raises where the search was asked to end meanwhile.
+        clock: seconds, from any start.
+        sleep: waits for so many seconds.
+    """
+
+    def __init__(
+        self,
+        storage: Storage,
+        check: Callable[[], None],
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._storage = storage
+        self._check = check
+        self._clock = clock
+        self._sleep = sleep
+        self._token = uuid4().hex
+        self._renewals = 0
+        self._is_over = threading.Event()
+
+    def take(self) -> None:
+        """Waits until no other search renews the lease, then takes it.
+
+        Raises:
+            RunFolderError: another search does.
+        """
+        seen = self._storage.read(LEASE)
+        until = self._clock() + _WATCH_S
+        while seen is not None and not _is_of_dead_process(seen) and self._clock() < until:
+            self._check()
+            self._sleep(_POLL_S)
+            now = self._storage.read(LEASE)
+            if now is not None and now != seen:
+                raise RunFolderError(
+                    f"{self._storage.place}: a search is running in it ({_owner(now)}); "
+                    "wait for it, or stop it where it runs"
+                )
+            seen = now
+        self._write()
+        # Whoever took it in the same moment has written by then: the last one has it.
+        self._sleep(_POLL_S)
+        with suppress(LeaseTaken):
+            self.confirm()
+            return
+        raise RunFolderError(f"{self._storage.place}: another search has just begun in it")
+
+    def start_renewing(self) -> None:
+        """Renews the lease from now on, in a thread."""
+        threading.Thread(target=self._renew, name="lease", daemon=True).start()
+
+    def stop_renewing(self) -> None:
+        """Renews it no more; to be called some time before `release`."""
+        self._is_over.set()
+
+    def _renew(self) -> None:
+        while not self._is_over.wait(_RENEW_S):
+            with suppress(OSError, LeaseTaken):  # the next copying fails for the same reason
+                self.confirm()
+                self._write()
+
+    def confirm(self) -> None:
+        """Checks that no other search has taken the lease.
+
+        Raises:
+            LeaseTaken: one has.
+            OSError: the storage does not answer.
+        """
+        content = self._storage.read(LEASE)
+        if content is not None and _field(content, "token") != self._token:
+            raise LeaseTaken(_owner(content))
+
+    def release(self) -> None:
+        """Gives the lease up, if it is still held and the storage answers."""
+        with suppress(OSError, LeaseTaken):
+            self.confirm()
+            self._storage.remove(LEASE)
+
+    def _write(self) -> None:
+        self._renewals += 1
+        content = {
+            "owner": f"process {os.getpid()} on {socket.gethostname()}",
+            "boot": boot_id(),
+            "token": self._token,
+            "renewals": self._renewals,
+        }
+        self._storage.write(LEASE, json.dumps(content).encode())
+
+
+def boot_id() -> str:
+    """Distinguishes one start of one machine from all others, and containers by the root of their process ids."""
+    with suppress(OSError), open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
+        return f"{file.read().strip()} {os.stat('/proc/self/ns/pid').st_ino}"
+    return socket.gethostname()
+
+
+def _is_of_dead_process(lease: bytes) -> bool:
+    """Whether its search ran on this machine, since the machine started, and has ended."""
+    words = _owner(lease).split()
+    if _field(lease, "boot") != boot_id() or len(words) != 4 or not words[1].isdecimal():
+        return False
+    try:
+        os.kill(int(words[1]), 0)
+    except ProcessLookupError:
+        return True
+    except PermissionError:
+        pass
+    return False
+
+
+def _owner(lease: bytes) -> str:
+    return str(_field(lease, "owner"))
+
+
+def _field(lease: bytes, name: str) -> object:
+    try:
+        content = json.loads(lease)
+    except ValueError:
+        return None
+    return content.get(name) if isinstance(content, dict) else None
