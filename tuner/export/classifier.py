@@ -100,8 +100,8 @@ class Classifier:
 
     def __init__(self, path: Path | str) -> None:
         import_keras_quietly()
+        from tuner.training.keras_internals import trace_prediction
         from tuner.training.loading import load_model, why_not_loaded
-        from tuner.training.steps import trace_prediction
 
         folder = Path(os.path.expanduser(path))
         where = folder / DESCRIPTION

@@ -1,7 +1,6 @@
 """Reading a saved model back, with the layers of this package, and those of a person's own module, known to Keras."""
 
 import importlib
-import re
 import tempfile
 import warnings
 from collections.abc import Iterable
@@ -17,8 +16,7 @@ from tuner.training import (
     lstm,  # noqa: F401  (registers the layers that a saved model names)
 )
 from tuner.training.custom import make_current_folder_importable
-
-_UNKNOWN = re.compile(r"Could not locate (?:class|function) '(?P<name>[^']+)'")
+from tuner.training.keras_internals import unknown_name
 
 
 def load_model(path: Path, modules: Iterable[str] = ()) -> keras.Model:
@@ -37,11 +35,11 @@ def load_model(path: Path, modules: Iterable[str] = ()) -> keras.Model:
 
 def why_not_loaded(cause: Exception) -> str:
     """What a person can do about a model that Keras cannot load; else the beginning of what Keras says."""
-    unknown = _UNKNOWN.search(str(cause))
+    unknown = unknown_name(cause)
     if unknown is None:
         return one_line(str(cause))[:200]
     return (
-        f"Keras does not know {unknown['name']}; decorate it with @keras.saving.register_keras_serializable(), and "
+        f"Keras does not know {unknown}; decorate it with @keras.saving.register_keras_serializable(), and "
         "have its module in the folder that you are in"
     )
 

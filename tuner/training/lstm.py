@@ -16,6 +16,8 @@ from typing import Any
 
 import keras
 
+from tuner.training.keras_internals import input_mask, recurrent_mask
+
 
 @keras.saving.register_keras_serializable(package="tuner")
 class LSTM(keras.layers.LSTM):
@@ -32,12 +34,12 @@ class LSTM(keras.layers.LSTM):
         if not self._has_fused_kernels() or mask is not None:
             return super().inner_loop(sequences, initial_state, mask, training=training)
         cell = self.cell
-        recurrent_mask = None
+        state_mask = None
         if training and cell.dropout:
-            mask = _one_for_all_gates(cell.get_dropout_mask(sequences[:, 0, :]))
+            mask = input_mask(cell, sequences[:, 0, :])
             sequences = sequences * mask[:, None, :]
         if training and cell.recurrent_dropout:
-            recurrent_mask = _one_for_all_gates(cell.get_recurrent_dropout_mask(initial_state[0]))
+            state_mask = recurrent_mask(cell, initial_state[0])
         from tuner.training.fused_lstm import run_lstm
 
         outputs, states = run_lstm(
@@ -46,7 +48,7 @@ class LSTM(keras.layers.LSTM):
             kernel=cell.kernel,
             recurrent_kernel=cell.recurrent_kernel,
             bias=cell.bias,
-            recurrent_mask=recurrent_mask,
+            recurrent_mask=state_mask,
         )
         return outputs[:, -1], outputs, states
 
@@ -60,11 +62,6 @@ class LSTM(keras.layers.LSTM):
             and not (self.go_backwards or self.unroll)
             and not _sees_gpu()
         )
-
-
-def _one_for_all_gates(masks: Any) -> Any:
-    """Keras' mask, `(batch, features)`; with recurrent dropout it makes one a gate."""
-    return masks[0] if isinstance(masks, list) else masks
 
 
 def _sees_gpu() -> bool:

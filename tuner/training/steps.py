@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tuner.errors import TrialFailed
+from tuner.training.keras_internals import make_variables, trace_prediction
 
 Ids = NDArray[np.int32]  # (batch, time), right-padded with 0
 Labels = NDArray[np.int32]  # (batch,)
@@ -81,7 +82,7 @@ def _tensorflow_step(model: keras.Model, batch_size: int, adversarial_noise: flo
         tf.TensorSpec((batch_size, 1), tf.int32),
         tf.TensorSpec((batch_size,), tf.float32),
     )
-    _make_variables(model, batch_size)
+    make_variables(model, batch_size)
     if adversarial_noise:
         from tuner.training.adversarial import make_adversarial_step
 
@@ -103,28 +104,3 @@ def _tensorflow_step(model: keras.Model, batch_size: int, adversarial_noise: flo
 
     trace_prediction(model)
     return learn
-
-
-def trace_prediction(model: keras.Model) -> None:
-    """Has `predict_on_batch` trace once for all widths and sizes, where it is TensorFlow's."""
-    if keras.backend.backend() != "tensorflow":
-        return
-    import tensorflow as tf
-
-    model.make_predict_function()
-    model.predict_function.get_concrete_function([(tf.TensorSpec((None, None), tf.int32),)])
-
-
-def _make_variables(model: keras.Model, batch_size: int) -> None:
-    """Makes the variables of optimizer and metrics, which Keras makes in the first step.
-
-    TensorFlow traces a function twice when the first trace makes variables. And metrics that do not
-    exist yet cannot be reset.
-    """
-    model.optimizer.build(model.trainable_variables)
-    model.compute_metrics(
-        x=None,
-        y=np.zeros((batch_size, 1), np.int32),
-        y_pred=np.full((batch_size, *model.output_shape[1:]), 0.5, np.float32),
-        sample_weight=np.ones(batch_size, np.float32),
-    )
