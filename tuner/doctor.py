@@ -1,8 +1,7 @@
-"""Whether a search can run well here, and what to type where it cannot.
+"""Checks whether a search can run well on this machine, with a command for each problem.
 
-Each check is a function of what was found, so that every finding can be tested anywhere; `examine`
-is the one place that looks. Uses no network. Must not import Ray, Keras or TensorFlow: a broken one
-is among the things to report.
+Each check is a function of its findings, so that all of them can be tested anywhere; only `examine` reads the machine.
+Uses no network. Must not import Ray, Keras or TensorFlow, nor rooms that do: a broken package is a finding.
 """
 
 import os
@@ -18,7 +17,6 @@ from packaging.requirements import Requirement
 from packaging.version import Version
 
 from tuner import machine
-from tuner.data import imdb
 from tuner.files import cache_root
 from tuner.machine import (
     DEFAULT_BACKEND,
@@ -36,19 +34,21 @@ PACKAGES = ("ray", "tensorflow", "keras", "optuna", "numpy", "pandas")
 BACKENDS = (DEFAULT_BACKEND, "jax", "torch")
 OLDEST_PYTHON = (3, 11)
 
-# Ray sizes its object store as this share of the available memory; above so many GB it shrinks the
-# store to what shared memory holds, below it rather uses a disk (`resolve_object_store_memory`).
+# Ray sizes its object store as this share of the available memory. Above so many GB it shrinks the store to the size
+# of shared memory, below it uses a disk instead (ray/_private/utils.py, `resolve_object_store_memory`).
 OBJECT_STORE_SHARE = 0.3
 LARGEST_STORE_ON_DISK_GB = 10
 LEAST_FREE_DISK_GB = 1.0
 # Ray stops writing objects to a file system that is fuller than this.
 RAY_FULLEST_DISK = 0.95
+# As `tuner.data.imdb` names it.
+IMDB_FILE = "imdb.npz"
 
 _GB = 1e9
 
 
 class Status(StrEnum):
-    """What a finding means for a search."""
+    """The meaning of a finding for a search."""
 
     OK = "ok"
     WARNING = "warning"  # works, but slower or with less than it could have
@@ -57,7 +57,7 @@ class Status(StrEnum):
 
 @dataclass(frozen=True)
 class Check:
-    """One thing looked at: what was found and, where something is wrong, what to do about it."""
+    """One check: its finding and, where something is wrong, the command that fixes it."""
 
     name: str
     status: Status
@@ -270,7 +270,7 @@ def _is_importable(name: str) -> bool:
 
 
 def _imdb_file(cache: Path) -> Path | None:
-    file = cache / "downloads" / imdb.OFFICIAL.reviews.file_name
+    file = cache / "downloads" / IMDB_FILE
     return file if file.is_file() else None
 
 

@@ -10,11 +10,11 @@
     │   ├── TrialFailed       its model could not be built or trained
     │   ├── TrialDiverged     its loss became NaN or infinite
     │   └── TrialOutOfMemory  it asked for more memory than its share
-    └── SearchError           the search stops, keeps what is finished and says why: exit code 1
-        └── JournalTorn       the study cannot be written: nothing more may be appended to it in this sitting
+    └── SearchError           the search stops, keeps finished trials and prints why: exit code 1
+        └── JournalTorn       the study cannot be written: nothing more may be appended to it in this session
 
-A message names where, the rule, what was given, and what to write instead. What ends a search in good order is none of
-these: `Interrupted`, `StopRequested` and `TimeIsUp` are in `tuner.execution.interrupts`.
+A message names the place, the rule, the value given, and what to write instead. Three exceptions that end a search in
+good order are no errors: `Interrupted`, `StopRequested` and `TimeIsUp` in `tuner.execution.interrupts`.
 """
 
 

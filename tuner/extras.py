@@ -1,4 +1,4 @@
-"""What some features need and a plain install leaves out. Must not import any of it."""
+"""Packages that some features need and a plain install leaves out. Must not import any of them."""
 
 import shlex
 import sys
@@ -42,5 +42,5 @@ def require(extra: Extra, feature: str) -> None:
 
 
 def _installing(extra: Extra) -> str:
-    """What to type, in whatever environment this is."""
+    """The command that installs it into this very environment."""
     return f'{shlex.quote(sys.executable)} -m pip install "sequence-tuner[{extra}]"'

@@ -1,4 +1,4 @@
-"""Moments at which the tests of faults kill the process, to see that nothing is lost; otherwise they do nothing."""
+"""Points at which the tests of faults kill the process, to check that nothing is lost; otherwise they do nothing."""
 
 import os
 import signal
@@ -10,7 +10,7 @@ VARIABLE = "TUNER_KILL_AT"
 
 
 class KillPoint(StrEnum):
-    """Between two steps of which the second must not be lost with the process."""
+    """A point between two steps, of which the second must not be lost when the process dies."""
 
     FOLDER_CLAIMED = "folder_claimed"
     RAY_STARTED = "ray_started"
@@ -33,7 +33,7 @@ _passed: Counter[str] = Counter()
 
 
 def kill_point(point: KillPoint) -> None:
-    """Kills this process, without a last word, if it was told to die here."""
+    """Kills this process at once if the environment asks for that here."""
     wanted = os.environ.get(VARIABLE)
     if wanted is None:
         return

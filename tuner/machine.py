@@ -1,7 +1,7 @@
-"""What this machine has for trials: CPUs, memory, shared memory, disk, Keras' backend and the GPUs that it sees.
+"""The resources of this machine: CPUs, memory, shared memory, disk, Keras' backend and the GPUs that it sees.
 
-A container's limits count, not the host's. Must not import Ray, Keras or TensorFlow: whoever asks may
-be about to configure them, so TensorFlow is asked in a process of its own.
+Limits of a container count, not those of its host. Must not import Ray, Keras or TensorFlow, which the caller may be
+about to configure; TensorFlow is asked in a process of its own.
 """
 
 import json
@@ -21,7 +21,7 @@ MEMORY_PER_TRIAL_GB = 1.5
 DEFAULT_BACKEND = "tensorflow"  # Keras' own choice where nobody chose
 
 _ROOT = Path("/")
-# What a cgroup says when it sets no limit of memory: "max" in version 2, close to 2**63 in version 1.
+# The limit of memory of a cgroup that has none: "max" in version 2, close to 2**63 in version 1.
 _UNLIMITED = 2**60
 
 _LIST_GPUS = """
@@ -61,7 +61,7 @@ class TensorFlowState(StrEnum):
 
 @dataclass(frozen=True)
 class TensorFlowGPUs:
-    """The GPUs that TensorFlow lists, or the last line of what it said when it could not."""
+    """The GPUs that TensorFlow lists, or the last line of its error."""
 
     state: TensorFlowState
     names: tuple[str, ...] = ()
@@ -92,7 +92,7 @@ def memory(root: Path = _ROOT) -> Memory:
 
 
 def oom_kills(root: Path = _ROOT) -> int:
-    """How many processes the kernel has killed since it started because memory ran out; 0 where it does not tell."""
+    """How many processes the kernel has killed because memory ran out, since it started; 0 where that is unknown."""
     try:
         lines = (root / "proc/vmstat").read_text(encoding="ascii").splitlines()
     except OSError:
@@ -102,7 +102,7 @@ def oom_kills(root: Path = _ROOT) -> int:
 
 
 def shared_memory(folder: Path = Path("/dev/shm")) -> Disk | None:
-    """Where Ray keeps its objects on Linux; None on systems that have no such place."""
+    """The shared memory in which Ray keeps its objects on Linux; None on systems without it."""
     return disk(folder) if folder.is_dir() else None
 
 
@@ -115,7 +115,7 @@ def disk(folder: Path) -> Disk:
 
 
 def ray_folder(environment: Mapping[str, str]) -> Path:
-    """Below which the Ray of a search keeps its files.
+    """The folder below which the Ray of a search keeps its files.
 
     Not in TMPDIR, which is often too deep: the path of a Unix socket may have 103 bytes.
     """
@@ -160,8 +160,8 @@ def gpus_of_tensorflow(
     if asked.returncode == 0 and answer:
         names = json.loads(answer[-1].removeprefix("GPUS "))
         return TensorFlowGPUs(TensorFlowState.WORKS, tuple(names))
-    said = asked.stderr.strip().splitlines() or [f"ended with exit code {asked.returncode}"]
-    return TensorFlowGPUs(TensorFlowState.BROKEN, message=said[-1].strip())
+    printed = asked.stderr.strip().splitlines() or [f"ended with exit code {asked.returncode}"]
+    return TensorFlowGPUs(TensorFlowState.BROKEN, message=printed[-1].strip())
 
 
 def _system_memory(root: Path) -> tuple[int, int]:

@@ -1,4 +1,4 @@
-"""Keeps Ray's and TensorFlow's chatter off the screen: it goes to the run's logs."""
+"""Keeps the output of Ray and TensorFlow off the screen: it goes to the run's logs."""
 
 import os
 import sys
@@ -11,8 +11,8 @@ from pathlib import Path
 def output_to(log: Path) -> Iterator[Callable[[str], None]]:
     """Appends what this process and its children write to their standard output and error to `log`.
 
-    Whoever wants to speak meanwhile holds a duplicate of the terminal made before, or calls what this gives: it writes
-    a line to the former standard error.
+    The function that this yields writes a line to the former standard error. A duplicate of the terminal's handle made
+    before still writes to the terminal.
     """
     _flush()
     saved = [(number, os.dup(number)) for number in (1, 2)]

@@ -1,4 +1,4 @@
-"""Files in a folder that other machines can reach, too: a path that is mounted everywhere, or a URL that fsspec knows.
+"""Files in a folder that other machines can reach: a path that is mounted everywhere, or a URL that fsspec knows.
 
 Must not import Ray, Keras or Optuna.
 """
@@ -10,7 +10,7 @@ from uuid import uuid4
 from tuner.errors import ConfigError
 from tuner.text import one_line
 
-# Storage whose files appear whole by themselves, and whose topmost folders are somebody's to make.
+# Stores whose files appear whole by themselves, and whose topmost folders, buckets, are made by a person.
 _OBJECT_STORES = frozenset({"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "adl", "oci", "oss"})
 
 
@@ -35,7 +35,7 @@ class Storage:
         self.place = place.rstrip("/")
         self._is_object_store = place.partition("://")[0] in _OBJECT_STORES and is_url(place)
         try:
-            # Not one that fsspec keeps: it remembers what was there, and where its server was.
+            # A fresh instance: those that fsspec caches remember listings and servers.
             self._files, self._folder = fsspec.core.url_to_fs(self.place, skip_instance_cache=True)
             if self._is_object_store:
                 bucket = self._folder.split("/")[0]
@@ -51,7 +51,7 @@ class Storage:
             raise ConfigError(f"{place}: cannot be reached: {one_line(str(cause))}") from cause
 
     def _check_folder(self) -> None:
-        """Looks whether the folder is one, or could be made."""
+        """Checks that the folder is one, or could be made."""
         folder = self._folder
         while folder and not self._files.exists(folder):
             folder = folder.rpartition("/")[0]

@@ -1,4 +1,4 @@
-"""How numbers are written for people, on the screen and in reports."""
+"""How numbers, durations, names and messages are written for people, on the screen and in reports."""
 
 import reprlib
 from collections.abc import Sequence
@@ -6,7 +6,7 @@ from typing import Any
 
 
 def count_text(count: int, noun: str) -> str:
-    """So many of something: `1 trial`, `2,000 trials`."""
+    """A count with its noun: `1 trial`, `2,000 trials`."""
     return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
 
 
@@ -16,7 +16,7 @@ def score_text(score: float | None) -> str:
 
 
 def number_text(value: Any) -> str:
-    """A number as short as it can be without losing what matters."""
+    """A number with at most four significant digits."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return str(value)
     return f"{value:.4g}" if isinstance(value, float) else str(value)
@@ -39,7 +39,7 @@ def format_duration(seconds: float) -> str:
 
 
 def one_line(text: str) -> str:
-    """`text` without line ends or anything that a terminal would obey: a name in a file may hold either."""
+    """`text` without line ends and control characters, which names in files may contain."""
     return "".join(
         character if character.isprintable() else "�" for character in " ".join(text.split())
     )
