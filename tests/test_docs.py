@@ -121,6 +121,22 @@ def test_every_page_is_in_the_index() -> None:
             assert f"{Path(page).name})" in index, page
 
 
+def test_the_architecture_names_what_there_is() -> None:
+    """Files of `tuner/`, and what they define: `` `run/folder.py`: `RunFolder` ``."""
+    page = " ".join(PAGES["docs/architecture.md"].split())
+    files = set(re.findall(r"`([a-z_/]+\.py)`", page))
+    assert len(files) > 30
+    assert [file for file in files if not (ROOT / "tuner" / file).exists()] == [
+        "tests/test_imports.py"
+    ]
+    definitions = re.findall(r"`([a-z_/]+\.py)`: `([\w.]+)`", page)
+    assert len(definitions) > 20
+    for file, name in definitions:
+        source = (ROOT / "tuner" / file).read_text(encoding="utf-8")
+        for part in name.split("."):
+            assert re.search(rf"(class|def) {part}\b", source), (file, name)
+
+
 def test_the_spaces_load() -> None:
     spaces = [(page, block) for page in PAGES for block in blocks(page, "yaml")]
     assert spaces
