@@ -86,7 +86,7 @@ def main() -> None:
     Exit codes: 0 done, 1 the search had to stop, 2 the request cannot be met, 129, 130 and 143 interrupted.
     """
     try:
-        code = app(standalone_mode=False)
+        code = app(standalone_mode=False, prog_name="tuner")
     except typer.exceptions.TyperException as error:
         _refuse(in_our_words(error))
     except typer.Abort:
