@@ -1,6 +1,5 @@
-"""A long leaderboard is read from its snapshot, and only while that says what the study does."""
+"""A long leaderboard is read from `leaderboard.csv`, and only while that shows what the study does."""
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,11 +10,12 @@ from support.studies import metrics, open_study, run_trial
 
 from tuner.execution.run_files import LeaderboardFiles
 from tuner.run import Run, snapshot
+from tuner.run.csv_text import write_csv
 from tuner.run.folder import RunFolder
 from tuner.run.journal import CONFIRMATION, SEARCH, open_journal, study_in
 from tuner.run.leaderboard import leaderboard
 from tuner.run.records import StudyReader
-from tuner.run.snapshot import point_of, read_snapshot, write_snapshot
+from tuner.run.snapshot import point_of, read_snapshot, write_note
 from tuner.run.status import TrialStatus
 from tuner.search.study import SearchStudy
 from tuner.settings.objectives import Cost
@@ -34,14 +34,15 @@ def folder(tmp_path: Path) -> RunFolder:
 
 @pytest.fixture
 def study(folder: RunFolder, space: SearchSpace) -> SearchStudy:
-    """Trials of every kind, with empty cells, a text that a spreadsheet would run and one that cannot be told."""
+    """Trials of every kind, with empty cells and with texts that the CSV shows changed."""
     study = open_study(folder.journal, space)
     for number in range(6):
         run_trial(study, 0.5 + number / 10)
     run_trial(study, 0.4, status=TrialStatus.FAILED)
-    trial = study.ask()
-    space.suggest(trial)
-    study.finish(trial, TrialStatus.FAILED, '=1+1, "x"\n\x1b[2J')
+    for error in ('=1+1, "x"\n\x1b[2J', "cannot open caf\udce9.npy", "", "NA", "one\r\ntwo\rthree"):
+        trial = study.ask()
+        space.suggest(trial)
+        study.finish(trial, TrialStatus.FAILED, error)
     write(folder)
     return study
 
@@ -82,7 +83,7 @@ def test_a_run_of_which_there_is_one_is_not_replayed(
     folder: RunFolder, study: SearchStudy, no_replay: None
 ) -> None:
     run = Run(folder.path)
-    assert len(run.leaderboard()) == 8
+    assert len(run.leaderboard()) == 12
     assert run.space == study.space
 
 
@@ -123,7 +124,7 @@ def _another_trial(study: SearchStudy) -> None:
 
 
 def _another_epoch(study: SearchStudy) -> None:
-    trial = study.study._storage.get_all_trials(study.study._study_id)[8]
+    trial = study.study._storage.get_all_trials(study.study._study_id)[12]
     study.study._storage.set_trial_user_attr(trial._trial_id, "epoch:1", metrics(0.99))
 
 
@@ -164,62 +165,59 @@ def test_half_an_entry_that_is_being_written_changes_nothing(
     assert read_snapshot(folder) is not None
 
 
-@pytest.mark.parametrize("content", [b"", b"PAR1", b"no parquet" * 99])
-def test_a_damaged_one_is_passed_over(
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"format": 2}', b"\xff"])
+def test_a_damaged_note_is_passed_over(
     folder: RunFolder, study: SearchStudy, content: bytes
 ) -> None:
-    folder.snapshot.write_bytes(content)
+    folder.leaderboard_note.write_bytes(content)
     assert read_snapshot(folder) is None
-    assert len(Run(folder.path).leaderboard()) == 8
+    assert len(Run(folder.path).leaderboard()) == 12
 
 
-def test_one_of_another_format_is_passed_over(
-    folder: RunFolder, study: SearchStudy, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(snapshot, "_FORMAT", 2)
-    assert read_snapshot(folder) is None
-
-
-def test_cells_that_a_file_of_types_cannot_hold_make_none(
+def test_a_csv_that_the_note_is_not_about_is_not_shown(
     folder: RunFolder, study: SearchStudy
 ) -> None:
-    folder.snapshot.unlink()
-    reader = Run(folder.path).reader
-    board = leaderboard(reader)
-    board["lstm_units"] = [*range(7), "many"]
-    write_snapshot(board, reader, point_of(reader, folder.journal), folder.snapshot)
-    assert not folder.snapshot.exists()
+    written = folder.leaderboard.read_bytes()
+    folder.leaderboard.write_bytes(written.replace(b"0.9", b"0.8"))
+    assert read_snapshot(folder) is None
+    folder.leaderboard.unlink()
+    assert read_snapshot(folder) is None
+    folder.leaderboard.write_bytes(written)
+    assert read_snapshot(folder) is not None
 
 
-def test_a_text_that_is_no_utf_8_makes_none_and_ends_no_search(
-    folder: RunFolder, study: SearchStudy
-) -> None:
-    folder.snapshot.unlink()
-    reader = Run(folder.path).reader
-    board = leaderboard(reader)
-    board.loc[0, "error"] = "cannot open caf\udce9.npy"
-    write_snapshot(board, reader, point_of(reader, folder.journal), folder.snapshot)
-    assert not folder.snapshot.exists()
-
-
-def test_a_short_leaderboard_has_none(
+def test_a_note_of_another_format_is_passed_over(
     folder: RunFolder, study: SearchStudy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    folder.snapshot.unlink()
-    monkeypatch.setattr(snapshot, "_LEAST_ROWS", 9)
+    monkeypatch.setattr(snapshot, "_FORMAT", 3)
+    assert read_snapshot(folder) is None
+
+
+def test_a_column_of_several_types_makes_no_note(folder: RunFolder, study: SearchStudy) -> None:
+    folder.leaderboard_note.unlink()
+    reader = Run(folder.path).reader
+    board = leaderboard(reader)
+    board["lstm_units"] = [*range(11), "many"]
+    write_note(board, reader, point_of(reader, folder.journal), folder)
+    assert not folder.leaderboard_note.exists()
+
+
+def test_floats_are_read_exactly(folder: RunFolder, study: SearchStudy) -> None:
+    reader = Run(folder.path).reader
+    board = leaderboard(reader)
+    rates = [0.1 + 0.2, 5e-324, 1.7976931348623157e308, 1 / 3, 2**-1074 * 3, -0.0]
+    board["learning_rate"] = pd.Series([*rates, *[None] * 6], dtype="Float64")
+    write_csv(board, folder.leaderboard)
+    write_note(board, reader, point_of(reader, folder.journal), folder)
+    read = read_snapshot(folder)
+    assert read is not None
+    assert list(read.board["learning_rate"][:6]) == rates
+
+
+def test_a_short_leaderboard_has_no_note(
+    folder: RunFolder, study: SearchStudy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder.leaderboard_note.unlink()
+    monkeypatch.setattr(snapshot, "_LEAST_ROWS", 13)
     write(folder)
-    assert not folder.snapshot.exists()
-
-
-def test_it_holds_nothing_that_would_be_run(folder: RunFolder, study: SearchStudy) -> None:
-    import pyarrow.parquet
-
-    metadata = pyarrow.parquet.read_schema(folder.snapshot).metadata
-    assert set(metadata) == {b"tuner"}
-    assert set(json.loads(metadata[b"tuner"])) == {
-        "format",
-        "point",
-        "space",
-        "cost",
-        "types",
-    }
+    assert not folder.leaderboard_note.exists()

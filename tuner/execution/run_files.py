@@ -7,7 +7,7 @@ from tuner.run.csv_text import write_csv
 from tuner.run.folder import RunFolder
 from tuner.run.leaderboard import curves, leaderboard
 from tuner.run.records import StudyReader
-from tuner.run.snapshot import point_of, write_snapshot
+from tuner.run.snapshot import point_of, write_note
 
 _EVERY_S = 2.0
 # Of the driver's time, at most, that writing may take: a long study is written less often.
@@ -49,7 +49,7 @@ class RunFiles(ABC):
 
 
 class LeaderboardFiles(RunFiles):
-    """`leaderboard.csv`, `curves.csv`, and of a long leaderboard a snapshot that is read at once."""
+    """`leaderboard.csv`, `curves.csv`, and for a long leaderboard the note by which the CSV itself is read."""
 
     def __init__(self, folder: RunFolder, reader: StudyReader, clock: Callable[[], float]) -> None:
         super().__init__(clock)
@@ -61,4 +61,4 @@ class LeaderboardFiles(RunFiles):
         board = leaderboard(self._reader)
         write_csv(board, self._folder.leaderboard)
         write_csv(curves(self._reader), self._folder.curves)
-        write_snapshot(board, self._reader, point, self._folder.snapshot)
+        write_note(board, self._reader, point, self._folder)

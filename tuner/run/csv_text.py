@@ -40,6 +40,11 @@ def write_csv(frame: pd.DataFrame, path: Path) -> None:
     write_atomically(path, to_csv(frame))
 
 
+def as_written(text: str) -> str:
+    """The text that a CSV shows for this one."""
+    return str(_neutral(text)).encode("utf-8", errors="backslashreplace").decode("utf-8")
+
+
 def _neutral(cell: object) -> object:
     if not isinstance(cell, str):
         return cell

@@ -98,9 +98,9 @@ class RunFolder:
         return self.path / "logs"
 
     @property
-    def snapshot(self) -> Path:
-        """A long leaderboard as it was at a point of the journal: see `tuner.run.snapshot`."""
-        return self.logs / "leaderboard.parquet"
+    def leaderboard_note(self) -> Path:
+        """The note of how far into the journal a long leaderboard reaches: see `tuner.run.snapshot`."""
+        return self.logs / "leaderboard.json"
 
     @property
     def lock_file(self) -> Path:

@@ -1,13 +1,15 @@
-"""The leaderboard as it was at a point of the journal, so that reading a long one replays no million entries.
+"""How far into the journal `leaderboard.csv` reaches, so that reading a long leaderboard replays no million entries.
 
-The study stays the truth. A snapshot says how long the journal was and how it ended there, and it counts only while
-nothing that was appended since is about the search's trials. It is a Parquet file, whose columns keep their types. Must
-not import Ray or Keras.
+The study stays the truth. Beside the CSV lies a note: how long the journal was and how it ended when the CSV was
+written, and what a CSV cannot tell, which are the columns' types and the texts that it shows changed. The CSV counts
+only if it is the one that the note is about, and nothing that was appended to the journal since is about the search's
+trials. Must not import Ray or Keras.
 """
 
 import hashlib
+import io
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,8 @@ from typing import Any
 import pandas as pd
 
 from tuner.errors import SpaceError
-from tuner.files import write_bytes_atomically
+from tuner.files import write_atomically
+from tuner.run.csv_text import as_written
 from tuner.run.folder import RunFolder
 from tuner.run.leaderboard import columns
 from tuner.run.optuna_internals import id_of_study, id_of_trial, trials_of_other_studies
@@ -24,8 +27,7 @@ from tuner.settings.objectives import Cost, Objectives, make_objectives
 from tuner.settings.space import SearchSpace
 
 _LEAST_ROWS = 2000  # below, the journal is read in less than a second
-_KEY = b"tuner"
-_FORMAT = 1
+_FORMAT = 2  # 1 was a Parquet file
 _END_BYTES = 65536
 _MOST_APPENDED_BYTES = 20_000_000
 _TYPES = ("Int64", "Float64", "boolean", "object")
@@ -33,7 +35,7 @@ _TYPES = ("Int64", "Float64", "boolean", "object")
 
 @dataclass(frozen=True)
 class Point:
-    """A place in a journal, and what must not be written of behind it."""
+    """A place in a journal, and the entries that must not follow it."""
 
     size: int  # bytes before it
     end: str  # digest of the last ones
@@ -59,78 +61,92 @@ def point_of(reader: StudyReader, journal: Path) -> Point:
     return Point(size, _digest(journal, size), id_of_study(reader.study), trials, others)
 
 
-def write_snapshot(board: pd.DataFrame, reader: StudyReader, point: Point, path: Path) -> None:
-    """Writes `board`, the leaderboard of `reader` at `point`.
+def write_note(board: pd.DataFrame, reader: StudyReader, point: Point, folder: RunFolder) -> None:
+    """Notes that `leaderboard.csv`, just written, is `board`, the leaderboard of `reader` at `point`.
 
-    Writes nothing where it is short, or holds what a file of types cannot.
+    Writes nothing where it is short, or has a column of several types.
     """
-    if len(board) < _LEAST_ROWS or not all(_is_storable(board[name]) for name in board.columns):
+    if len(board) < _LEAST_ROWS or not all(_is_of_one_type(board[name]) for name in board.columns):
         return
-    import pyarrow as pa
-    import pyarrow.parquet
-
-    about = {
+    changed = {str(name): _changed(board[name]) for name in board.columns}
+    note = {
         "format": _FORMAT,
+        "csv": hashlib.sha256(folder.leaderboard.read_bytes()).hexdigest(),
         "point": asdict(point),
         "space": reader.space.to_mapping(),
         "cost": next(iter(reader.objectives.costs), None),
         "types": {str(name): str(dtype) for name, dtype in board.dtypes.items()},
+        "changed": {name: texts for name, texts in changed.items() if texts},
     }
-    sink = pa.BufferOutputStream()
-    try:
-        table = pa.Table.from_pandas(board, preserve_index=False)
-        table = table.replace_schema_metadata({_KEY: json.dumps(about).encode()})
-        pa.parquet.write_table(table, sink)
-    except (pa.ArrowException, ValueError, TypeError, OverflowError):
-        return  # an error's text that is no UTF-8, say: the search must not end for a copy
-    write_bytes_atomically(path, sink.getvalue().to_pybytes())
+    write_atomically(folder.leaderboard_note, json.dumps(note))
 
 
 def read_snapshot(folder: RunFolder) -> Snapshot | None:
-    """The run's leaderboard, if its snapshot still says what the study does."""
+    """The run's leaderboard, if `leaderboard.csv` is known to show what the study does."""
     try:
         return _read(folder)
-    except (OSError, ValueError, LookupError, TypeError, AttributeError, RuntimeError, SpaceError):
-        return None  # none there, an earlier version's, or damaged: the study is read instead
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, SpaceError):
+        return None  # no note, an earlier version's, or a damaged one: the study is read instead
 
 
 def _read(folder: RunFolder) -> Snapshot | None:
-    if not folder.snapshot.is_file():
+    note = json.loads(folder.leaderboard_note.read_bytes())
+    if note["format"] != _FORMAT or not _is_current(folder.journal, Point(**note["point"])):
         return None
-    import pyarrow as pa
-    import pyarrow.parquet
-
-    with open(folder.snapshot, "rb") as file:
-        parquet = pa.parquet.ParquetFile(file)
-        about = json.loads(parquet.schema_arrow.metadata[_KEY])
-        point = Point(**about["point"])
-        if about["format"] != _FORMAT or not _is_current(folder.journal, point):
-            return None
-        table = parquet.read()
-    space = SearchSpace.from_mapping(about["space"], str(folder.snapshot))
-    cost = about["cost"]
+    content = folder.leaderboard.read_bytes()
+    if hashlib.sha256(content).hexdigest() != note["csv"]:
+        return None
+    space = SearchSpace.from_mapping(note["space"], str(folder.leaderboard_note))
+    cost = note["cost"]
     objectives = make_objectives(space.metric, Cost(cost) if cost is not None else None)
-    if table.column_names != columns(space, objectives):
+    names = columns(space, objectives)
+    if list(note["types"]) != names:
         return None
-    types = {
-        pa.int64(): pd.Int64Dtype(),
-        pa.float64(): pd.Float64Dtype(),
-        pa.bool_(): pd.BooleanDtype(),
+    # Floats as text: pandas' own parser of them was not exact in every version.
+    as_text = {
+        name: "object" if kind == "Float64" else kind for name, kind in note["types"].items()
     }
-    board = table.to_pandas(ignore_metadata=True, types_mapper=types.get)
-    typed = pd.DataFrame({n: _as(board[n], t) for n, t in about["types"].items()})
-    return Snapshot(typed, space, objectives)
+    cells = pd.read_csv(
+        io.BytesIO(content),
+        header=0,
+        names=names,
+        dtype=as_text,
+        keep_default_na=False,
+        na_values=[""],
+    )
+    board = {
+        name: _typed(cells[name], kind, note["changed"].get(name, {}))
+        for name, kind in note["types"].items()
+    }
+    return Snapshot(pd.DataFrame(board), space, objectives)
 
 
-def _as(column: "pd.Series[Any]", kind: str) -> "pd.Series[Any]":
-    cells: pd.Series[Any] = column.astype(pd.api.types.pandas_dtype(kind))
-    return cells.where(cells.notna(), None) if kind == "object" else cells
+def _typed(column: "pd.Series[Any]", kind: str, changed: Mapping[str, str]) -> "pd.Series[Any]":
+    if kind not in ("Float64", "object"):
+        return column
+    cells = column.astype("object").where(column.notna(), None)
+    for row, text in changed.items():
+        cells.iloc[int(row)] = text
+    if kind == "object":
+        return cells
+    return pd.Series([None if cell is None else float(cell) for cell in cells], dtype="Float64")
 
 
-def _is_storable(column: "pd.Series[Any]") -> bool:
+def _is_of_one_type(column: "pd.Series[Any]") -> bool:
     if str(column.dtype) not in _TYPES:
         return False
     return column.dtype != "object" or all(isinstance(cell, str) for cell in column.dropna())
+
+
+def _changed(column: "pd.Series[Any]") -> dict[int, str]:
+    """The texts, by row, that are not in the CSV as they are."""
+    if column.dtype != "object":
+        return {}
+    return {
+        row: cell
+        for row, cell in enumerate(column)
+        if isinstance(cell, str) and (not cell or as_written(cell) != cell)
+    }
 
 
 def _digest(journal: Path, size: int) -> str:
