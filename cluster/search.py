@@ -1,8 +1,8 @@
-"""What `ray submit` runs on the head: `tuner search` on the whole cluster, with the options that follow.
+"""Runs `tuner search` on the whole cluster, with the options that follow; `ray submit` starts it on the head.
 
     ray submit cluster/cluster.yaml cluster/search.py --config run.yaml
 
-Submitted again, it goes on where the run stopped.
+Submitted again, the search continues.
 """
 
 import sys

@@ -33,7 +33,7 @@ def test_old_python_is_a_problem() -> None:
     assert doctor.check_python((3, 11, 0)) == Check("python", Status.OK, "3.11.0")
 
 
-def test_tuner_that_is_not_installed_is_told_how() -> None:
+def test_tuner_that_is_not_installed_comes_with_the_command() -> None:
     found = doctor.check_tuner(None)
     assert found.status is Status.WARNING
     assert "pip install --editable ." in found.advice

@@ -187,6 +187,6 @@ def test_where_the_kernel_does_not_tell_nobody_was_killed(tmp_path: Path) -> Non
     assert oom_kills(tmp_path) == 7
 
 
-def test_ray_keeps_its_files_where_it_is_told_and_never_in_tmpdir() -> None:
+def test_ray_keeps_its_files_in_its_own_variable_and_never_in_tmpdir() -> None:
     assert machine.ray_folder({"TMPDIR": "/deep/down", "RAY_TMPDIR": ""}) == Path("/tmp")
     assert machine.ray_folder({"RAY_TMPDIR": "/scratch"}) == Path("/scratch")

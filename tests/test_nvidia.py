@@ -81,7 +81,7 @@ def test_a_driver_that_does_not_know_mig_has_whole_cards() -> None:
     assert read_driver(Nvml(T4, knows_mig=False)).cards == (T4,)
 
 
-def test_memory_that_the_driver_does_not_tell_is_none() -> None:
+def test_memory_that_the_driver_does_not_know_is_none() -> None:
     (card,) = read_driver(Nvml(Card("GPU-1", "NVIDIA GB10"))).cards
     assert (card.total_mb, card.free_mb) == (None, None)
 
@@ -135,7 +135,7 @@ def test_memory_is_that_of_the_first_visible_card(variable: str, memory_mb: int 
     assert first_gpu_memory_mb(environment, lambda: DRIVER) == memory_mb
 
 
-def test_without_a_driver_nobody_tells_the_memory() -> None:
+def test_without_a_driver_the_memory_is_unknown() -> None:
     assert first_gpu_memory_mb({}, lambda: None) is None
     assert first_gpu_memory_mb({}, lambda: Driver("580")) is None
 

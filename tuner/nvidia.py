@@ -24,7 +24,7 @@ class Card:
 
     uuid: str  # "GPU-…", of a slice "MIG-…"
     name: str
-    total_mb: int | None = None  # MiB; None where the driver does not tell
+    total_mb: int | None = None  # MiB; None where it is unknown
     free_mb: int | None = None  # what no process holds
     slices: tuple["Card", ...] = ()  # the whole card cannot be used where there are any
 
@@ -98,7 +98,7 @@ def visible_cards(driver: Driver, environment: Mapping[str, str]) -> tuple[Card,
 def first_gpu_memory_mb(
     environment: Mapping[str, str], ask: Callable[[], Driver | None] = ask_driver
 ) -> int | None:
-    """Memory in MiB of the first card that CUDA_VISIBLE_DEVICES leaves; None when nobody can tell."""
+    """Memory in MiB of the first card that CUDA_VISIBLE_DEVICES leaves; None where it is unknown."""
     driver = ask()
     visible = visible_cards(driver, environment) if driver is not None else ()
     return visible[0].total_mb if visible else None

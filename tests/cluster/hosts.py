@@ -128,7 +128,7 @@ class Host:
             os.kill(self._first_process(), signal.SIGKILL)
             self.process.wait(10)
 
-    def cut_off(self) -> None:
+    def disconnect(self) -> None:
         """Takes its cable out."""
         _call("ip", "link", "set", self._cable, "down")
 

@@ -58,7 +58,7 @@ def test_ray_up_asks_for_a_small_head_behind_a_closed_door(aws: None, tmp_path: 
 
 
 def wait_for_ssh(up: "subprocess.Popen[str]") -> str:
-    """Ends `ray up` when it tries to reach the head, which is no machine; what it printed."""
+    """Ends `ray up` when it tries to reach the head, which is no machine; returns its output."""
     lines = []
     assert up.stdout is not None
     for line in up.stdout:

@@ -1,4 +1,4 @@
-"""The cluster page, word by word, on three hosts; then hosts die, are cut off, and the head is lost."""
+"""The cluster page, word by word, on three hosts; then hosts die or lose their network, and the head is lost."""
 
 import io
 import os
@@ -34,7 +34,7 @@ pytestmark = [
 
 
 def page_commands(title: str) -> list[str]:
-    """The commands of one of the page's sections, but for those that install."""
+    """The commands of one of the page's sections, except those that install."""
     section = re.search(rf"^## {re.escape(title)}\n(.*?)(?=^## |\Z)", PAGE, re.M | re.S)
     assert section is not None
     blocks = re.findall(r"^```sh\n(.*?)^```", section[1], re.M | re.S)
@@ -46,7 +46,7 @@ PAGE_COMMANDS = page_commands("With `ray up`")
 
 
 class Site:
-    """A person's checkout, on a laptop in the hosts' network: what they type, and what comes home."""
+    """A person's checkout on a laptop in the hosts' network: the commands that they type, the runs that they fetch."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -73,7 +73,7 @@ class Site:
         (self.folder / FILE).write_text(text, encoding="utf-8")
 
     def ask(self, *, trials: int = 8, epoch_s: float = 0.2, **settings: object) -> None:
-        """Writes what is to be searched."""
+        """Writes the settings of the search."""
         space = {
             "name": "toy",
             "max_epochs": 9,
@@ -111,23 +111,23 @@ class Site:
         )
 
     def type(self, command: str, *, code: int = 0, timeout_s: float = 240) -> str:
-        """Types a command and waits for its end; what it printed."""
+        """Types a command and waits for its end; returns its output."""
         process = self.start(command)
         output, _ = process.communicate(timeout=timeout_s)
         assert process.returncode == code, f"{command}\n{output[-3000:]}"
         return output
 
     def run(self, name: str) -> Run:
-        """A run, as it came home."""
+        """A fetched run."""
         return Run(self.folder / "runs" / name)
 
     def fetch(self, name: str) -> Run:
-        """Brings a run home."""
+        """Fetches a run."""
         self.type(f"tuner fetch {name} --cluster {FILE}")
         return self.run(name)
 
     def submit(self) -> "subprocess.Popen[str]":
-        """Brings what is to be searched to the head, and starts the search."""
+        """Copies the settings to the head, and starts the search."""
         self.type(f"ray rsync-up {FILE} cluster/run.yaml run.yaml")
         return self.start(f"ray submit {FILE} cluster/search.py --config run.yaml")
 
@@ -150,7 +150,7 @@ def site(hosts: Network, tmp_path_factory: pytest.TempPathFactory) -> Site:
 
 @pytest.fixture(scope="module")
 def up(site: Site) -> Site:
-    """The page's first commands were typed."""
+    """A site after the first commands of the page."""
     for command in PAGE_COMMANDS[: PAGE_COMMANDS.index(f"ray up -y {FILE}") + 1]:
         site.type(command)
     return site
@@ -217,16 +217,16 @@ def test_whoever_lacks_the_token_gets_nothing(up: Site, hosts: Network) -> None:
     assert "Unauthenticated" in one.run(without, timeout_s=120)
 
 
-def test_a_host_that_dies_and_one_that_is_cut_off_lose_no_trial(up: Site, hosts: Network) -> None:
+def test_a_host_that_dies_and_one_without_network_lose_no_trial(up: Site, hosts: Network) -> None:
     head, one, two = hosts.hosts
-    # A call that the cut swallowed, of a node that was not taken for dead, is for the watchdog to notice.
+    # The watchdog notices a call that was lost on the way to a node that does not count as dead.
     up.ask(name="faults", trials=16, epoch_s=1, epoch_timeout="30s")
     search = up.submit()
     wait_for(lambda: set(rows_on_head(head, "faults")["host"].dropna()) >= {"one", "two"}, search)
     two.power_off()
     wait_for(lambda: (rows_on_head(head, "faults")["status"] == "complete").sum() >= 6, search, 120)
     hosts.power_on(two)  # empty: the autoscaler installs everything again
-    one.cut_off()
+    one.disconnect()
     time.sleep(25)
     one.connect()
     output, _ = search.communicate(timeout=240)
@@ -290,7 +290,7 @@ def test_the_job_server_does_all_that_ssh_does(up: Site, hosts: Network) -> None
 
 def test_the_pages_last_command_stops_ray(up: Site, hosts: Network) -> None:
     up.type(PAGE_COMMANDS[-1])
-    # The others go when they have not heard of it for a minute, which would be long to wait for.
+    # The others end a minute after the connection is lost, which would be long to wait for.
     assert "raylet" not in hosts.hosts[0].run("ps -eo comm")
 
 

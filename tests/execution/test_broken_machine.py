@@ -1,4 +1,4 @@
-"""A full disk, a file in the way, a Ray that dies: the search says why and can be continued."""
+"""A full disk, a file in the way, a Ray that dies: the search prints why and can be continued."""
 
 import contextlib
 import csv
@@ -70,7 +70,7 @@ def test_a_disk_that_is_full_stops_the_search_and_the_journal_stays_whole(
     run = Run(tmp_path / "runs" / "x")
     with open(run.folder / "leaderboard.csv", newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
-    assert all(None not in row and None not in row.values() for row in rows)  # no half of a row
+    assert all(None not in row and None not in row.values() for row in rows)  # no half row
     kept = {trial.number for trial in run.study.trials if counts_as_finished(trial)}
     assert len(kept) >= 4
     config = make(space, sentences, tmp_path / "runs", name="x", trials=len(kept) + 2)
@@ -81,7 +81,7 @@ def test_a_disk_that_is_full_stops_the_search_and_the_journal_stays_whole(
 
 
 @pytest.mark.parametrize("daemon", ["raylet", "gcs_server"])
-def test_a_ray_that_dies_ends_the_search_with_a_word_and_it_continues(
+def test_a_ray_that_dies_ends_the_search_with_a_message_and_it_continues(
     sentences: Path, tmp_path: Path, daemon: str
 ) -> None:
     command = toy_command(tmp_path, sentences, epoch_seconds=0.1)

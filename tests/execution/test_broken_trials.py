@@ -33,10 +33,10 @@ def test_a_trial_that_breaks_is_a_row_with_its_reason_and_the_search_goes_on(
         assert row.status == status
         assert reason in ("" if pd.isna(row.error) else row.error)
     worked = board["status"] == "complete"
-    assert not worked[worked.sum() :].any()  # what broke ranks last
+    assert not worked[worked.sum() :].any()  # broken trials rank last
 
 
-def test_a_search_whose_every_trial_fails_alike_stops_early_and_says_why(
+def test_a_search_whose_every_trial_fails_alike_stops_early_and_prints_why(
     shared_ray: None, sentences: Path, tmp_path: Path
 ) -> None:
     config = make(toy_space(fault="fail"), sentences, tmp_path, trials=50)

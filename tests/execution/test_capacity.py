@@ -26,7 +26,7 @@ def config(space: SearchSpace) -> Any:
 
 
 class Cluster:
-    """Nodes that come and go, and a clock."""
+    """Nodes that join and leave, and a clock."""
 
     def __init__(self, *nodes: dict[str, float]) -> None:
         self.nodes = list(nodes)
@@ -64,7 +64,7 @@ def test_a_node_that_joins_is_used_and_one_that_leaves_is_not(config: Any) -> No
     capacity = cluster.capacity(config())
     assert capacity() == 2
     cluster.nodes.append({"CPU": 8.0})
-    assert capacity() == 2  # nobody asks Ray at every step
+    assert capacity() == 2  # Ray is not asked at every step
     cluster.clock.now += 2
     assert capacity() == 10
     cluster.nodes.clear()
@@ -72,7 +72,7 @@ def test_a_node_that_joins_is_used_and_one_that_leaves_is_not(config: Any) -> No
     assert capacity() == 1  # one waits for a node
 
 
-def test_on_a_cluster_that_grows_trials_wait_for_all_that_it_may_become(config: Any) -> None:
+def test_on_a_cluster_that_grows_trials_wait_for_all_its_nodes(config: Any) -> None:
     growth = Growth((NodeType(GPUS, 4), NodeType({"CPU": 8}, 10)), most_nodes=5)
     assert growth.fit(config(gpus_per_trial=0.25)) == 4 * 16
     assert growth.fit(config()) == 4 * 48 + 8
@@ -84,7 +84,7 @@ def test_on_a_cluster_that_grows_trials_wait_for_all_that_it_may_become(config: 
 
 
 class Ray:
-    """What a cluster asks Ray."""
+    """Stands for Ray as a cluster asks it."""
 
     def __init__(self, *nodes: dict[str, float]) -> None:
         self._nodes = nodes
@@ -95,7 +95,7 @@ class Ray:
 
 @pytest.fixture
 def head(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The home folder of a head; what a search sets in the environment is forgotten."""
+    """The home folder of a head; variables that a search sets are removed again."""
     monkeypatch.setattr(Path, "home", lambda: tmp_path)
     monkeypatch.setenv("TUNE_MAX_PENDING_TRIALS_PG", "1")
     return tmp_path
@@ -154,7 +154,7 @@ def write_bootstrap(file: Path) -> None:
     file.write_text(yaml.safe_dump(content, sort_keys=False))
 
 
-def test_the_growth_is_what_ray_up_was_given(tmp_path: Path) -> None:
+def test_the_growth_is_read_from_the_file_of_ray_up(tmp_path: Path) -> None:
     file = tmp_path / "ray_bootstrap_config.yaml"
     write_bootstrap(file)
     growth = read_growth(file)
@@ -170,9 +170,7 @@ def test_a_head_that_may_run_trials_counts(config: Any) -> None:
     assert growth.fit(config()) == 10
 
 
-def test_machines_of_ones_own_are_like_those_that_are_there(
-    config: Any, head: Path, tmp_path: Path
-) -> None:
+def test_ones_own_machines_count_like_present_ones(config: Any, head: Path, tmp_path: Path) -> None:
     content = {
         "max_workers": 2,
         "provider": {"type": "local"},

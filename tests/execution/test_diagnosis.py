@@ -24,14 +24,14 @@ def test_a_process_that_just_died_may_have_had_bad_luck() -> None:
     assert not diagnosis.is_out_of_memory
 
 
-def test_one_that_ray_ended_for_its_memory_took_too_much() -> None:
+def test_a_process_that_ray_ended_for_its_memory_ran_out_of_it() -> None:
     error = "ray.exceptions.OutOfMemoryError: Task was killed due to the node running low on memory"
     diagnosis = Machine().diagnostician().diagnose(error)
     assert diagnosis.is_out_of_memory
     assert "Ray ended its process" in diagnosis.reason
 
 
-def test_the_diagnosis_of_a_node_is_no_fault_of_the_trial() -> None:
+def test_the_death_of_a_node_is_not_the_trials_fault() -> None:
     machine = Machine()
     diagnostician = machine.diagnostician()
     machine.kills += 1
@@ -49,14 +49,14 @@ def test_a_process_that_cannot_be_reached_is_its_nodes_fault_on_a_cluster_only()
     )
 
 
-def test_the_kernel_tells_nothing_of_other_machines() -> None:
+def test_the_kernel_knows_nothing_of_other_machines() -> None:
     machine = Machine()
     diagnostician = machine.diagnostician(is_cluster=True)
     machine.kills += 1
     assert not diagnostician.diagnose(DIED).is_out_of_memory
 
 
-def test_two_kills_by_the_kernel_explain_two_diagnosiss() -> None:
+def test_two_kills_by_the_kernel_explain_two_deaths() -> None:
     machine = Machine()
     diagnostician = machine.diagnostician()
     machine.kills += 2
@@ -72,7 +72,7 @@ def test_a_kill_of_long_ago_explains_nothing() -> None:
     assert not diagnostician.diagnose(DIED).is_out_of_memory
 
 
-def test_another_error_is_told_by_its_last_line() -> None:
+def test_another_error_is_shown_by_its_last_line() -> None:
     diagnosis = (
         Machine()
         .diagnostician()
@@ -81,5 +81,5 @@ def test_another_error_is_told_by_its_last_line() -> None:
     assert diagnosis.reason == "its process failed: ImportError: no module named x"
 
 
-def test_an_error_that_nobody_wrote_down_is_a_diagnosis() -> None:
+def test_an_error_without_a_text_is_a_death() -> None:
     assert Machine().diagnostician().diagnose("").reason == "its process died; see the run's logs"

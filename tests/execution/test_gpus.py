@@ -1,4 +1,4 @@
-"""How many trials share a GPU. No GPU is needed: what one would say is handed in."""
+"""How many trials share a GPU. No GPU is needed: its figures are handed in."""
 
 from types import SimpleNamespace
 
@@ -73,7 +73,7 @@ def test_memory_and_cpus_bound_the_trials_a_gpu(
     assert asked == [(len(space.architectures), 2, 5, cpus_per_trial)]
 
 
-def test_without_a_gpu_it_says_so(space: SearchSpace) -> None:
+def test_without_a_gpu_it_is_refused(space: SearchSpace) -> None:
     with pytest.raises(ConfigError, match=r"^--gpus-per-trial auto: no GPU is seen; leave it out"):
         with_measured_share(auto(space), cluster({"CPU": 4.0}), DATASET)
 
@@ -89,7 +89,9 @@ def test_a_gpu_that_nobody_can_measure_is_refused(shared_ray, space: SearchSpace
 
     ray.experimental  # noqa: B018  (Ray is up)
     declared = SimpleNamespace(nodes=[{"CPU": 1.0, "GPU": 1.0}], expected=[], ray=_WithoutGpus(ray))
-    with pytest.raises(ConfigError, match="nobody tells the GPU's memory"):
+    with pytest.raises(
+        ConfigError, match="neither NVIDIA's driver nor Keras' backend tells the GPU's memory"
+    ):
         with_measured_share(auto(space), declared, DATASET)
 
 

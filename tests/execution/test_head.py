@@ -56,7 +56,7 @@ def test_a_shell_marks_the_lines_and_the_exit_code(
 
 @pytest.fixture
 def head(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SshHead:
-    """A head that is this machine: what `ray exec` would run there runs here, beside Ray's own say."""
+    """A head that is this machine: commands of `ray exec` run here, among other output of Ray."""
     fake = tmp_path / "ray"
     fake.write_text('#!/bin/sh\necho "Shared connection"\nbash -c "$5"\n')
     fake.chmod(0o755)
@@ -140,7 +140,7 @@ def make_run(folder: Path, journal: str = "1\n") -> Path:
     (folder / "logs").mkdir(parents=True)
     (folder / "study.journal").write_text(journal)
     (folder / "leaderboard.csv").write_text("rank\n")
-    (folder / "logs" / "driver.log").write_text("said")
+    (folder / "logs" / "driver.log").write_text("output")
     (folder / "logs" / "lock").write_text("process 7 on head")
     return folder
 

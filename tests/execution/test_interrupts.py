@@ -1,4 +1,4 @@
-"""Signals, a terminal that goes, `tuner stop`: a search ends at once, in good order, and continues."""
+"""Signals, a closed terminal, `tuner stop`: a search ends at once, in good order, and can be continued."""
 
 import os
 import pty
@@ -25,19 +25,19 @@ def _session_ends(run: Run) -> list[SessionEnd | None]:
 
 
 @pytest.fixture
-def hangups_are_heard() -> Iterator[None]:
-    """Also where the tests run under `nohup`: a process inherits what its parent ignores."""
+def hangups_are_not_ignored() -> Iterator[None]:
+    """Also where the tests run under `nohup`: a process inherits the signals that its parent ignores."""
     before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
     yield
     signal.signal(signal.SIGHUP, before)
 
 
-@pytest.mark.usefixtures("hangups_are_heard")
+@pytest.mark.usefixtures("hangups_are_not_ignored")
 @pytest.mark.parametrize(
     ("signal_number", "code"),
     [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)],
 )
-def test_an_interrupted_search_ends_at_once_keeps_what_is_finished_and_continues(
+def test_an_interrupted_search_ends_at_once_keeps_finished_trials_and_continues(
     sentences: Path, tmp_path: Path, signal_number: signal.Signals, code: int
 ) -> None:
     command = toy_command(tmp_path, sentences, epoch_seconds=0.1)
@@ -63,7 +63,7 @@ def test_an_interrupted_search_ends_at_once_keeps_what_is_finished_and_continues
 
 
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")  # of Python 3.12, with threads
-@pytest.mark.usefixtures("hangups_are_heard")
+@pytest.mark.usefixtures("hangups_are_not_ignored")
 def test_a_terminal_that_goes_ends_the_search_in_good_order(
     sentences: Path, tmp_path: Path
 ) -> None:

@@ -72,7 +72,7 @@ def test_another_machine_goes_on_from_the_copy(old: Machine, new: Machine) -> No
     assert new.folder.run_file.read_text() == "run of 4"
 
 
-def test_only_what_changed_is_copied_and_not_all_the_time(
+def test_only_changed_files_are_copied_and_not_all_the_time(
     old: Machine, copy: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     written = []
@@ -235,15 +235,13 @@ def test_a_search_that_died_on_this_machine_blocks_nobody(old: Machine, copy: Pa
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]"])
-def test_a_lease_that_says_nothing_blocks_nobody_for_long(
-    old: Machine, copy: Path, content: str
-) -> None:
+def test_an_unreadable_lease_blocks_nobody_for_long(old: Machine, copy: Path, content: str) -> None:
     copy.mkdir()
     (copy / LEASE).write_text(content)
     old.mirror().take_up()
 
 
-def test_storage_that_fails_does_not_stop_the_search_but_is_said_in_the_end(
+def test_storage_that_fails_does_not_stop_the_search_but_is_reported_in_the_end(
     old: Machine, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     def refuse(self: Storage, name: str, content: bytes) -> None:

@@ -1,4 +1,4 @@
-"""What Tune does for a search, seen from inside."""
+"""Tune during a search, seen from inside."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Searches that cannot be made are refused, and nothing is touched."""
+"""Searches that cannot run are refused, and nothing is touched."""
 
 import subprocess
 from pathlib import Path
@@ -38,7 +38,7 @@ def test_another_space_or_data_under_the_same_name_is_refused_and_nothing_is_tou
         ({"gpus_per_trial": "auto"}, ConfigError, "--gpus-per-trial auto: no GPU is seen"),
     ],
 )
-def test_what_cannot_be_met_leaves_no_run_folder(
+def test_a_refused_request_leaves_no_run_folder(
     space: SearchSpace,
     sentences: Path,
     tmp_path: Path,

@@ -1,4 +1,4 @@
-"""Scratch folders go, also those of searches that were killed."""
+"""Scratch folders are removed, also those of searches that were killed."""
 
 import fcntl
 import os
@@ -23,7 +23,7 @@ def test_a_folder_is_there_for_as_long_as_it_is_needed(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_what_killed_searches_left_is_removed_and_nothing_else(tmp_path: Path) -> None:
+def test_folders_of_killed_searches_are_removed_and_nothing_else(tmp_path: Path) -> None:
     make_folder(tmp_path, "tuner-dead", age_s=3600)
     new = make_folder(tmp_path, "tuner-new", age_s=0)
     alive = make_folder(tmp_path, "tuner-alive", age_s=3600)

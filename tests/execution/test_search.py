@@ -1,4 +1,4 @@
-"""Whole searches through a real Ray Tune: what they leave, and how they go on."""
+"""Whole searches through a real Ray Tune: their results, and how they are continued."""
 
 import csv
 from pathlib import Path
@@ -64,7 +64,7 @@ def test_the_time_budget_ends_a_search_in_the_middle_of_an_epoch(
     assert outcome.reason is EndReason.BUDGET_USED
     board = outcome.run.leaderboard()
     assert list(board["status"]) == ["failed", "failed"]
-    assert list(board["epochs"]) == [0, 0]  # nobody waited for the minute
+    assert list(board["epochs"]) == [0, 0]  # it did not wait for the minute
     assert all("interrupted by the end of the search" in error for error in board["error"])
     assert run_search(config).reason is EndReason.BUDGET_WAS_USED
 

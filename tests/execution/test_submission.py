@@ -1,4 +1,4 @@
-"""What travels with a search to a cluster's job server."""
+"""A search packed for a cluster's job server."""
 
 from pathlib import Path
 
@@ -38,7 +38,7 @@ def test_settings_and_data_travel_together(typed_in: Path) -> None:
     config = make_config({}, config_file=sent / RUN_FILE)
     assert config.data.source == str(sent / "mine.csv")
     assert (config.trials, config.address, config.out) == (7, None, "~/runs")
-    assert config.run_name == "small-mine"  # as it would be called here
+    assert config.run_name == "small-mine"  # as it would be named here
 
 
 @pytest.mark.parametrize(
@@ -47,10 +47,10 @@ def test_settings_and_data_travel_together(typed_in: Path) -> None:
         ("s3://bucket/runs", "s3://bucket/runs"),
         ("/data/runs", "/data/runs"),
         ("~/mine", "~/mine"),
-        ("results", "~/results"),  # a job's own folder goes
+        ("results", "~/results"),  # the job's own folder is removed
     ],
 )
-def test_where_the_run_is_to_lie_is_kept(typed_in: Path, asked: str, sent: str) -> None:
+def test_the_place_of_the_run_is_kept(typed_in: Path, asked: str, sent: str) -> None:
     folder = packed(typed_in, more=f"out: {asked}\nstorage_path: ~/shared\n")
     config = make_config({}, config_file=folder / RUN_FILE)
     assert (config.out, config.storage_path) == (sent, "~/shared")

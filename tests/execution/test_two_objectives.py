@@ -46,14 +46,14 @@ def test_a_search_by_two_objectives_ends_with_its_front(
     assert set(board["epochs"]) == {3}  # nothing is pruned
     assert list(board["score"]) == sorted(board["score"], reverse=True)
     assert 1 < len(run.pareto) < 14
-    told = {trial.number: (-trial.values[0], trial.values[1]) for trial in run.study.trials}
+    values = {trial.number: (-trial.values[0], trial.values[1]) for trial in run.study.trials}
     for record in run.pareto:
-        assert not any(dominates(other, told[record.number]) for other in told.values())
+        assert not any(dominates(other, values[record.number]) for other in values.values())
     assert list(only_front(board)["trial"]) == [record.number for record in run.pareto]
-    told_front = [trial.number for trial in recorder.states_at(EventKind.TRIAL_ENDED)[-1].front]
-    assert told_front == [record.number for record in run.pareto]
+    front_shown = [trial.number for trial in recorder.states_at(EventKind.TRIAL_ENDED)[-1].front]
+    assert front_shown == [record.number for record in run.pareto]
     assert run.best == run.pareto[0]
-    assert {trial.number for trial in run.study.best_trials} == set(told_front)
+    assert {trial.number for trial in run.study.best_trials} == set(front_shown)
     with open(run.folder / "leaderboard.csv", newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     assert [row["pareto"] == "True" for row in rows] == list(board["pareto"])
@@ -103,6 +103,6 @@ def test_a_search_by_two_objectives_survives_kills(
     assert [direction.name for direction in run.study.directions] == ["MAXIMIZE", "MINIMIZE"]
     assert run.objectives == asked.compared_by
     board = run.leaderboard()
-    cut_off = board[board["error"].fillna("").str.startswith("interrupted")]
-    assert len(cut_off) == 2
-    assert not cut_off["pareto"].any()  # the next try is ranked instead
+    interrupted = board[board["error"].fillna("").str.startswith("interrupted")]
+    assert len(interrupted) == 2
+    assert not interrupted["pareto"].any()  # the next try is ranked instead

@@ -1,4 +1,4 @@
-"""Runs a search again and again, killed every time, until it ends, and says what must hold of its study then."""
+"""Runs a search again and again, killed every time, until it ends, and checks its study then."""
 
 import os
 import random
@@ -24,7 +24,7 @@ _LONGEST_S = 120.0
 
 @dataclass
 class Tally:
-    """What came of the kills."""
+    """The results of the kills."""
 
     kills: int = 0
     lost: int = 0  # finished trials that a later study no longer had
@@ -37,15 +37,15 @@ class Tally:
 
 @dataclass
 class Search:
-    """One search, as `tuner search` is typed, in a folder of its own."""
+    """One `tuner search`, in a folder of its own."""
 
-    folder: Path  # where it is typed; its run lies in runs/x
+    folder: Path  # the current folder of the command; its run lies in runs/x
     arguments: Sequence[str]
     trials: int  # its budget
     environment: Mapping[str, str] = field(default_factory=dict)
 
     def start(self, kill_at: str | None = None) -> subprocess.Popen[str]:
-        """Types the command; the process kills itself at `kill_at`, a kill point and how often it is passed."""
+        """Runs the command; the process kills itself at `kill_at`, a kill point and how often it is passed."""
         return subprocess.Popen(
             [*_COMMAND, *self.arguments, "--name", "x", "--trials", str(self.trials)],
             cwd=self.folder,
@@ -61,7 +61,7 @@ class Search:
         return self.folder / "runs" / "x"
 
     def finished(self) -> dict[int, tuple[object, ...]]:
-        """What is known of each trial that counts toward the budget."""
+        """The record of each trial that counts toward the budget."""
         try:
             trials = Run(self.run).study.get_trials(deepcopy=False)
         except RunFolderError:  # killed before it had a study
@@ -112,7 +112,7 @@ def _one_kill(
 
 
 def _end(search: Search, tally: Tally) -> None:
-    """Lets the search end and looks at everything that must hold."""
+    """Lets the search end and checks everything that must hold."""
     before = search.finished()
     process = search.start()
     try:
@@ -143,7 +143,7 @@ def _baseline_problems(study: object, counted: Sequence[FrozenTrial]) -> list[st
 
 
 def _retry_problems(trials: Sequence[FrozenTrial]) -> list[str]:
-    """A trial that was cut off after something had been drawn runs again once, with what was drawn."""
+    """A trial that was interrupted after parameters were drawn runs again once, with these parameters."""
     problems = []
     for trial in trials:
         retries = [t for t in trials if t.user_attrs.get(Attribute.RETRY_OF) == trial.number]

@@ -17,7 +17,7 @@ def confirm(
     **settings: str | None,
 ) -> int:
     """Train the best trials again with fresh seeds and rank them. Ranks by a split that the search never saw."""
-    from tuner.execution.interrupts import only_the_main_thread_hears
+    from tuner.execution.interrupts import signals_in_main_thread_only
     from tuner.terminal.live import make_listener, terminal_stream
 
     address = settings["address"]
@@ -37,7 +37,7 @@ def confirm(
     config = confirmation_config(confirmed.files, settings, "flags")
     with terminal_stream() as terminal, make_listener(terminal) as listener:
         listener.show("reading the data and starting Ray …")
-        with only_the_main_thread_hears():
+        with signals_in_main_thread_only():
             from tuner.finalists.confirmation import run_confirmation
 
         outcome = run_confirmation(confirmed, request, config, listener)

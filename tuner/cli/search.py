@@ -28,7 +28,7 @@ def search(
     **settings: object,
 ) -> int:
     """Search for the best classifier of your data. The same command again continues toward the budget."""
-    from tuner.execution.interrupts import only_the_main_thread_hears
+    from tuner.execution.interrupts import signals_in_main_thread_only
     from tuner.settings.config import make_config
     from tuner.terminal.live import make_listener, terminal_stream
 
@@ -37,7 +37,7 @@ def search(
     )
     with terminal_stream() as terminal, make_listener(terminal) as listener:
         listener.show("reading the data and starting Ray …")
-        with only_the_main_thread_hears():
+        with signals_in_main_thread_only():
             from tuner.execution.search import run_search
 
         outcome = run_search(asked, listener)

@@ -1,1 +1,1 @@
-"""Executes: Ray Tune runs the trials that the study asks for, here or on a cluster. Only here is Ray imported."""
+"""Executes with Ray Tune the trials that the study asks for, here or on a cluster. The only room that imports Ray."""

@@ -11,10 +11,10 @@ import yaml
 from tuner.errors import ConfigError
 from tuner.settings.config import SearchConfig
 
-# What a node has, CPUs and GPUs among it, as Ray calls them.
+# The resources of a node by Ray's names, such as CPU and GPU.
 Resources = Mapping[str, float]
 
-_LOOKS_EVERY_S = 2.0
+_REFRESH_S = 2.0
 _ROUNDING = 1e-9  # a third of a GPU, three times, is one
 
 
@@ -22,35 +22,35 @@ _ROUNDING = 1e-9  # a third of a GPU, three times, is one
 class NodeType:
     """A kind of node that an autoscaler starts."""
 
-    resources: Resources  # empty when nobody said
+    resources: Resources  # empty when unknown
     most: int
 
 
 @dataclass(frozen=True)
 class Growth:
-    """What a cluster may become."""
+    """How far an autoscaler may grow a cluster."""
 
     node_types: tuple[NodeType, ...]
     most_nodes: int  # of all types together
-    head: Resources = field(default_factory=dict)  # what the head has for trials
+    head: Resources = field(default_factory=dict)  # of the head, for trials
 
     def fit(self, config: SearchConfig) -> int:
         """Trials that the fully grown cluster has room for."""
-        rooms = sorted(
+        fitting = sorted(
             (fit_on(kind.resources, config) for kind in self.node_types for _ in range(kind.most)),
             reverse=True,
         )
-        return sum(rooms[: self.most_nodes]) + fit_on(self.head, config)
+        return sum(fitting[: self.most_nodes]) + fit_on(self.head, config)
 
 
 class Capacity:
     """How many trials may run at once, as nodes come and go.
 
     Args:
-        config: what a trial needs, and the most at once that was asked for.
-        nodes: looks what every living node has.
-        grown: trials that fit once an autoscaler has started all it may; so many wait for it to do so.
-        most: an upper limit from elsewhere, memory say.
+        config: the resources of a trial, and the number of trials at once that the person allows.
+        nodes: reads the resources of every living node.
+        grown: trials that fit once an autoscaler has started all nodes it may; so many wait for that.
+        most: an upper limit for another reason, such as memory.
         clock: seconds, from any start.
     """
 
@@ -68,21 +68,21 @@ class Capacity:
         self._clock = clock
         self._grown = grown
         self._limits = [limit for limit in (most, config.max_concurrent) if limit is not None]
-        self._looked_at: float | None = None
+        self._read_at: float | None = None
         self._trials = 0
 
     def __call__(self) -> int:
-        """The number for now, 1 at least: a trial that waits is what has an autoscaler start a node."""
+        """The number for now, at least 1: an autoscaler starts a node only for a trial that waits."""
         now = self._clock()
-        if self._looked_at is None or now - self._looked_at >= _LOOKS_EVERY_S:
+        if self._read_at is None or now - self._read_at >= _REFRESH_S:
             fit = sum(fit_on(node, self._config) for node in self._nodes())
             self._trials = max(1, min([max(fit, self._grown), *self._limits]))
-            self._looked_at = now
+            self._read_at = now
         return self._trials
 
 
 def fit_on(node: Resources, config: SearchConfig) -> int:
-    """Trials that one node has room for: a trial never spans two."""
+    """Trials that one node has room for; a trial never spans two nodes."""
     fit = node.get("CPU", 0.0) / config.cpus_per_trial
     if config.gpus:
         fit = min(fit, node.get("GPU", 0.0) / config.gpus)
@@ -95,8 +95,8 @@ def check_fits(
     """Refuses trials that no node would ever have room for.
 
     Args:
-        where: what the nodes are, in words.
-        nodes: those that there are or could be.
+        where: the nodes, as the message names them.
+        nodes: those that exist or could be started.
         gpus_known: whether it is known how many GPUs they have.
 
     Raises:
@@ -118,7 +118,7 @@ def check_fits(
 
 
 def read_growth(file: Path) -> Growth | None:
-    """What the cluster that `ray up` made may become; None where this is not such a cluster's head.
+    """The growth of the cluster that `ray up` made; None where this is not the head of such a cluster.
 
     Args:
         file: the cluster's description as `ray up` leaves it on the head, `~/ray_bootstrap_config.yaml`.
@@ -126,7 +126,7 @@ def read_growth(file: Path) -> Growth | None:
     try:
         content = yaml.safe_load(file.read_text(encoding="utf-8"))
         types = dict(content["available_node_types"])
-        # On machines of one's own there is one type for all, and nobody knows what it has.
+        # On a person's own machines one type stands for all, and its resources are unknown.
         is_local = content["provider"]["type"] == "local"
         head = (
             types[content["head_node_type"]] if is_local else types.pop(content["head_node_type"])

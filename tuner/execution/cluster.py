@@ -1,7 +1,4 @@
-"""Starts Ray on this machine, or joins a running cluster.
-
-The settings that Ray and Tune read from the environment are made here, before Ray is first imported.
-"""
+"""Starts Ray on this machine, or joins a running cluster, for as long as a search needs it."""
 
 import gc
 import os
@@ -24,8 +21,10 @@ from tuner.settings.config import SearchConfig
 from tuner.text import one_line
 
 _CONNECT_TIMEOUT_S = 10.0
-_LOOKS_EVERY_S = 0.3
-_GRACE_S = 3.0  # less than Ray's, see the settings
+_WATCH_S = 0.3
+_GRACE_S = (
+    3.0  # less than the timeout in ray_internals.ENVIRONMENT, after which Ray ends this process
+)
 
 
 @dataclass(frozen=True)
@@ -33,7 +32,7 @@ class Cluster:
     """A running Ray."""
 
     ray: ModuleType
-    scratch: Path  # for what Tune insists on writing
+    scratch: Path  # for the files that Tune always writes
     is_ours: bool  # this machine alone
 
     def check_alive(self) -> None:
@@ -50,7 +49,7 @@ class Cluster:
 
     @property
     def nodes(self) -> list[Resources]:
-        """What each living node has."""
+        """The resources of each living node."""
         return [node["Resources"] for node in self.ray.nodes() if node["Alive"]]
 
     def capacity(self, config: SearchConfig) -> Capacity:
@@ -66,7 +65,7 @@ class Cluster:
             return Capacity(config, lambda: self.nodes, most=most)
         growth = read_growth(ray_internals.cluster_description())
         on_kuberay = ray_internals.is_on_kuberay()
-        # Of machines that will come, some say nothing: then what is there speaks for them.
+        # Where the resources of future nodes are unknown, those of present ones count.
         known = [node for node in (*self.expected, *self.nodes) if node.get("CPU")]
         if known or not (growth is not None or on_kuberay):
             check_fits("the cluster", config, known)
@@ -77,7 +76,7 @@ class Cluster:
 
     @property
     def expected(self) -> list[Resources]:
-        """What each kind of node has that an autoscaler may start, where that is known."""
+        """The resources of each kind of node that an autoscaler may start, where they are known."""
         growth = read_growth(ray_internals.cluster_description()) if not self.is_ours else None
         return [kind.resources for kind in growth.node_types] if growth is not None else []
 
@@ -86,11 +85,11 @@ class Cluster:
 def ray_cluster(
     config: SearchConfig, flag: InterruptFlag, *, notify: Callable[[str], None]
 ) -> Iterator[Cluster]:
-    """Ray for as long as the search needs it; a Ray that the caller started already is used and left running.
+    """Ray for as long as the search needs it; one that the caller has started is used and left running.
 
     Args:
-        config: which Ray, and what its processes are for.
-        flag: what signals are kept for while Ray starts.
+        config: which Ray, and the resources of a trial.
+        flag: holds signals back while Ray starts.
         notify: prints a line for the person when Ray is about to end this process.
 
     Raises:
@@ -136,15 +135,15 @@ def ray_cluster(
 
 @contextmanager
 def _watched(cluster: Cluster, notify: Callable[[str], None]) -> Iterator[None]:
-    """Ends this process with a word where Ray's death has left its main thread waiting for Ray.
+    """Ends this process with a message where its main thread waits for a Ray that has died.
 
-    `Heartbeat` looks as well, and ends the search in good order. But without its GCS, calls of Ray's do not return,
-    and after some seconds Ray ends this process.
+    `Heartbeat` checks as well, and ends the search in good order. But without its GCS, calls of Ray do not return, and
+    after some seconds Ray ends this process without a message.
     """
     is_over = threading.Event()
 
     def watch() -> None:
-        while not is_over.wait(_LOOKS_EVERY_S):
+        while not is_over.wait(_WATCH_S):
             try:
                 cluster.check_alive()
             except SearchError as error:
@@ -191,7 +190,7 @@ def _join(ray: ModuleType, address: str) -> None:
 
 
 def _check_answers(address: str) -> None:
-    """Ray itself tries for a minute before it says that nobody is there."""
+    """Checks the address first, because Ray itself tries for a minute before it fails."""
     if address.startswith("ray://"):
         raise ConfigError(
             f"--address {address}: a search cannot run through Ray Client; run it on a node of the cluster "
@@ -199,7 +198,7 @@ def _check_answers(address: str) -> None:
         )
     host, _, port = address.rpartition(":")
     if not host or not port.isdigit():
-        return  # "auto" and the like: Ray's to resolve
+        return  # "auto" and the like, which Ray resolves
     try:
         socket.create_connection((host, int(port)), timeout=_CONNECT_TIMEOUT_S).close()
     except OSError as cause:

@@ -1,4 +1,4 @@
-"""`--gpus-per-trial auto`: measures what the space's largest models take of a GPU, and packs as many trials as fit."""
+"""`--gpus-per-trial auto`: measures the GPU memory of the space's largest models, and packs as many trials as fit."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -9,19 +9,19 @@ from tuner.execution.cluster import Cluster
 from tuner.settings.config import SearchConfig
 from tuner.settings.hyperparameters import Hyperparameters
 
-_CONTEXT_MB = 600  # a process on a GPU holds so much beside what its backend counts
-_MARGIN = 1.25  # for what an allocator loses between its blocks
+_CONTEXT_MB = 600  # of a process on a GPU, beside the memory that its backend counts
+_MARGIN = 1.25  # for the gaps between an allocator's blocks
 
 
 def with_measured_share(config: SearchConfig, cluster: Cluster, dataset: Dataset) -> SearchConfig:
-    """`config` with a number in the place of `auto`.
+    """`config` with a number in place of `auto`.
 
     Raises:
-        ConfigError: there is no GPU, or its memory cannot be told.
+        ConfigError: there is no GPU, or its memory is unknown.
     """
     if config.gpus_per_trial != "auto":
         return config
-    # Where none has come yet, the measuring itself has the autoscaler start one.
+    # Where none has been started yet, the measuring makes the autoscaler start one.
     nodes = [node for node in (*cluster.nodes, *cluster.expected) if node.get("GPU", 0.0) >= 1]
     if not nodes:
         raise ConfigError(
@@ -41,17 +41,17 @@ def with_measured_share(config: SearchConfig, cluster: Cluster, dataset: Dataset
 
 
 def trials_that_fit(peak_mb: float, total_mb: float) -> int:
-    """Trials of at most `peak_mb` that one GPU of `total_mb` holds; one even where the measured one filled it."""
+    """Trials of at most `peak_mb` that one GPU of `total_mb` holds; one even where the measured trial filled it."""
     return max(1, int(total_mb / (peak_mb * _MARGIN + _CONTEXT_MB)))
 
 
 def share_of_one_gpu(trials: int) -> float:
-    """What each of so many trials may have. Ray keeps four places, so it is rounded down to them."""
+    """The share of each of so many trials, rounded down to four decimals, which is all that Ray keeps."""
     return math.floor(10_000 / trials) / 10_000
 
 
 def _trials_by_cpus(nodes: Sequence[Mapping[str, float]], cpus_per_trial: float) -> int:
-    """Trials that the CPUs beside one GPU can feed, on the node that has the most for each."""
+    """Trials that the CPUs per GPU can feed, on the node that has most of them."""
     return max(1, *(int(node.get("CPU", 0.0) / node["GPU"] / cpus_per_trial) for node in nodes))
 
 
@@ -63,11 +63,11 @@ def _measure(
     longest: int,
     cpus: float,
 ) -> tuple[float, float]:
-    """The most memory that one of the configurations takes, and the GPU's, in MB; each in a process of its own."""
+    """The largest memory of a configuration and the smallest of a GPU, in MB; each measured in its own process."""
     from tuner.training.gpu_memory import measure_training
 
     ray = cluster.ray
-    # One call a process: a backend gives GPU memory back only when its process ends.
+    # One call per process: a backend frees GPU memory only when its process ends.
     measure = ray.remote(num_cpus=cpus, num_gpus=1, max_calls=1, max_retries=0)(measure_training)
     asked = [
         measure.remote(hyperparameters, n_classes=n_classes, longest=longest, cpus=cpus)
@@ -81,6 +81,6 @@ def _measure(
         ) from cause
     if not figures:
         raise ConfigError(
-            "--gpus-per-trial auto: nobody tells the GPU's memory (NVIDIA's driver, Keras' backend); write a number"
+            "--gpus-per-trial auto: neither NVIDIA's driver nor Keras' backend tells the GPU's memory; write a number"
         )
     return max(peak for peak, _ in figures), min(total for _, total in figures)

@@ -1,6 +1,6 @@
-"""What ends a search from outside: Ctrl-C, SIGTERM, `tuner stop`, the time budget.
+"""Ways to end a search from outside: Ctrl-C, SIGTERM, `tuner stop`, the time budget.
 
-Acted on between two of Tune's steps.
+They take effect between two of Tune's steps.
 """
 
 import signal
@@ -10,12 +10,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
-# The last: the terminal or connection has gone.
+# SIGHUP: the terminal or connection has gone.
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def _caught() -> tuple[signal.Signals, ...]:
-    """All of them, but for SIGHUP where it is ignored: `nohup` asks for that."""
+    """All of them, except SIGHUP where it is ignored, as under `nohup`."""
     is_nohup = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
     return tuple(each for each in _SIGNALS if each is not signal.SIGHUP or not is_nohup)
 
@@ -37,10 +37,10 @@ class StopRequested(BaseException):
 
 
 class InterruptFlag:
-    """Remembers the first signal that came, and looks for `tuner stop`'s request.
+    """Remembers the first signal that came, and checks whether `tuner stop` was called.
 
     Args:
-        stop_request: the file by whose being there the search is asked to stop.
+        stop_request: a file that asks the search to stop while it exists.
     """
 
     def __init__(self, stop_request: Path) -> None:
@@ -48,7 +48,7 @@ class InterruptFlag:
         self._stop_request = stop_request
 
     def check(self) -> None:
-        """Raises Interrupted or StopRequested if so; called where everything is in order."""
+        """Raises Interrupted or StopRequested if so; to be called where everything is in order."""
         if self._signal_number is not None:
             raise Interrupted(self._signal_number)
         if self._stop_request.exists():
@@ -56,7 +56,7 @@ class InterruptFlag:
 
     @contextmanager
     def catching(self) -> Iterator[None]:
-        """Takes SIGINT, SIGTERM and SIGHUP for the time being (in the main thread; elsewhere Python allows it not)."""
+        """Catches SIGINT, SIGTERM and SIGHUP meanwhile; in the main thread only, as Python allows it."""
         if threading.current_thread() is not threading.main_thread():
             yield
             return
@@ -69,10 +69,7 @@ class InterruptFlag:
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """Has signals wait while somebody else sets handlers, then takes them again.
-
-        `ray.init` has SIGTERM abort this process.
-        """
+        """Blocks signals while `ray.init` sets handlers that would abort this process, then catches them again."""
         if threading.current_thread() is not threading.main_thread():
             yield
             return
@@ -89,8 +86,8 @@ class InterruptFlag:
 
 
 @contextmanager
-def only_the_main_thread_hears() -> Iterator[None]:
-    """Threads that are started inside, such as NumPy's, are never handed a signal; see `InterruptFlag.held`."""
+def signals_in_main_thread_only() -> Iterator[None]:
+    """Keeps signals from threads that are started inside, such as NumPy's; see `InterruptFlag.held`."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
     try:
         yield
@@ -99,5 +96,5 @@ def only_the_main_thread_hears() -> Iterator[None]:
 
 
 def receive_signals() -> None:
-    """Undoes `InterruptFlag.held` in a process that was started meanwhile: it inherits the mask."""
+    """Undoes `InterruptFlag.held` in a process that was started meanwhile and has inherited the mask."""
     signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)

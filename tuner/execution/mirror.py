@@ -1,7 +1,7 @@
 """Keeps a copy of the run folder in storage that outlives this machine: `--out s3://…` and the like.
 
-An Optuna journal is a file that grows, which object stores do not have: the run folder lies on this machine, and what
-changed in it is copied every few seconds. When this machine is lost, the search goes on elsewhere from the copy.
+An Optuna journal is a file that grows, which object stores do not have. So the run folder lies on this machine, and
+changed files are copied every few seconds. When this machine is lost, the search goes on elsewhere from the copy.
 
 Of the searches that want one copy, one at a time writes to it: see `tuner.execution.lease`.
 """
@@ -23,7 +23,7 @@ from tuner.storage import Storage
 from tuner.text import one_line
 
 _COPY_S = 10.0
-_SHARE = 0.1  # of the time, at most, that copying may take: a long journal is copied less often
+_SHARE = 0.1  # of the time may be spent on copying: a long journal is copied less often
 _LAST_COPY_S = 120.0
 
 
@@ -31,7 +31,7 @@ class Mirror(Protocol):
     """Keeps the copy of a search's run folder."""
 
     def take_up(self) -> None:
-        """Brings the run folder up to the copy, where a search on another machine went further.
+        """Brings the run folder up to the copy where a search on another machine went further.
 
         Raises:
             RunFolderError: a search is running on another machine, or both went on, each on its own.
@@ -39,10 +39,10 @@ class Mirror(Protocol):
         """
 
     def holding(self) -> AbstractContextManager[None]:
-        """Keeps the copy up to date until the end, which brings it the last changes.
+        """Keeps the copy up to date, and at the end copies the last changes.
 
         Raises:
-            SearchError: in the end it could not be brought up to date.
+            SearchError: at the end it could not be brought up to date.
         """
 
     def copy_if_due(self) -> None:
@@ -94,7 +94,7 @@ class StorageMirror:
     """Copies a run folder's files to storage, in a thread of its own.
 
     Args:
-        folder: the run folder; whoever calls is the only one that writes to it.
+        folder: the run folder; only the caller writes to it.
         storage: where the copy lies.
         check: raises where the search was asked to end meanwhile.
         clock: seconds, from any start.

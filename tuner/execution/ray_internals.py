@@ -108,7 +108,7 @@ def start(folder: Path, **options: Any) -> None:
 def present_token_if_there_is_one() -> None:
     """Has a client of the job server present the cluster's token, as `ray.init` does where it joins a cluster.
 
-    `JobSubmissionClient` does so only where RAY_AUTH_MODE says so
+    `JobSubmissionClient` does so only where RAY_AUTH_MODE is `token`
     (https://github.com/ray-project/ray/pull/64755, ray/_private/authentication/authentication_token_setup.py).
     """
     from ray._private.authentication import authentication_token_setup
@@ -184,7 +184,7 @@ def daemons_shielded_from_signals(receive_signals: Callable[[], None]) -> Iterat
 
 
 class DeathText(StrEnum):
-    """Words in the errors that Ray raises for a task whose process ended. No attribute tells as much.
+    """Words in the errors that Ray raises for a task whose process ended. No attribute of the error has as much.
 
     They come from Ray's daemons (https://github.com/ray-project/ray/pull/20528,
     https://github.com/ray-project/ray/pull/44212).

@@ -1,8 +1,8 @@
 """The one place where Ray Tune's vocabulary meets ours: a thin searcher and a thin scheduler over a SearchSession.
 
-What Tune 2.60 calls (measured): `suggest`, then for every result the scheduler's `on_trial_result`, but not for one
-that says done, then the searcher's `on_trial_complete` with the last result, or with `error=True` when the actor
-died. It logs what is raised in these and goes on, so `Heartbeat` raises it again.
+Tune 2.60 calls `suggest`, then for every result the scheduler's `on_trial_result`, except for a result that is `done`,
+then the searcher's `on_trial_complete` with the last result, or with `error=True` when the actor died (measured). It
+logs exceptions that these raise and goes on, so `Heartbeat` raises them again.
 """
 
 from collections.abc import Iterator
@@ -37,7 +37,7 @@ class _Adapter(Disposable):
 
     @contextmanager
     def _keeping_errors(self) -> Iterator[None]:
-        """Keeps what is raised for `Heartbeat`; until then nothing else is done, or the study might be damaged."""
+        """Keeps exceptions for `Heartbeat`. Until it raises them nothing else happens, and the study stays whole."""
         if self._session.callback_error is not None:
             raise self._session.callback_error
         try:
@@ -47,7 +47,7 @@ class _Adapter(Disposable):
             raise
 
     def _note(self, number: int, report: Report) -> bool:
-        """Passes a report on, once; True when the trial should stop."""
+        """Passes a report on to the session; True when the trial should stop."""
         if report.facts is not None:
             self._session.record_facts(number, report.facts)
         if report.epoch is None:
@@ -67,7 +67,7 @@ class StudySearcher(_Adapter, Searcher):  # type: ignore[misc]
         """The next trial; None while as many run as may, FINISHED when the budget is used up."""
         with self._keeping_errors():
             if not self._session.has_budget:
-                # Told so once, Tune never asks again, but a trial that still runs may have to run again.
+                # After FINISHED Tune never asks again, but a trial that still runs may have to run again.
                 return str(Searcher.FINISHED) if self._session.is_done else None
             if not self._session.has_room:
                 return None
@@ -78,13 +78,13 @@ class StudySearcher(_Adapter, Searcher):  # type: ignore[misc]
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
     ) -> None:
-        """The trial ended by itself or was stopped by the scheduler, which alone learns why a process died."""
+        """Ends a trial that has ended by itself or was stopped; deaths of processes are the scheduler's to note."""
         with self._keeping_errors():
             number = self._numbers.pop(trial_id, None)
             if number is None or error or result is None:
                 return
             report = Report.from_result(result)
-            if report.status is None:  # the scheduler's decision; the epoch is noted already
+            if report.status is None:  # stopped by the scheduler, which has noted the epoch
                 self._session.end_trial(number, TrialStatus.PRUNED)
             else:
                 self._note(number, report)
@@ -104,7 +104,7 @@ class StudySearcher(_Adapter, Searcher):  # type: ignore[misc]
 
 
 class StudyScheduler(_Adapter, FIFOScheduler):  # type: ignore[misc]
-    """Result = report to the study, which says whether to stop."""
+    """Result = report to the study, which decides whether to stop."""
 
     def __init__(self, session: SearchSession, diagnostician: Diagnostician) -> None:
         super().__init__()
@@ -112,7 +112,7 @@ class StudyScheduler(_Adapter, FIFOScheduler):  # type: ignore[misc]
         self._diagnostician = diagnostician
 
     def on_trial_error(self, tune_controller: object, trial: Trial) -> None:
-        """The trial's process died: the trial runs again, unless it took more memory than there is."""
+        """Runs a trial whose process died again, unless memory ran out."""
         with self._keeping_errors():
             number = trial.config["number"]
             diagnosis = self._diagnostician.diagnose(error_text(trial))
@@ -124,7 +124,7 @@ class StudyScheduler(_Adapter, FIFOScheduler):  # type: ignore[misc]
                 )
 
     def on_trial_result(self, tune_controller: object, trial: Trial, result: dict[str, Any]) -> str:
-        """Notes the epoch; STOP when the pruner says so."""
+        """Notes the epoch; STOP when the pruner decides so."""
         with self._keeping_errors():
             should_stop = self._note(trial.config["number"], Report.from_result(result))
             return str(TrialScheduler.STOP if should_stop else TrialScheduler.CONTINUE)
@@ -137,7 +137,7 @@ class StudyScheduler(_Adapter, FIFOScheduler):  # type: ignore[misc]
 
 
 class Heartbeat(_Adapter, tune.Callback):  # type: ignore[misc]
-    """Between two of Tune's steps (at most 0.1 s each): acts on Ctrl-C, keeps the files in step."""
+    """Acts on signals and keeps the files up to date between two of Tune's steps, which last at most 0.1 s each."""
 
     def __init__(
         self,
@@ -158,7 +158,7 @@ class Heartbeat(_Adapter, tune.Callback):  # type: ignore[misc]
     def on_trial_start(
         self, iteration: int, trials: list[Trial], trial: Trial, **info: object
     ) -> None:
-        """The trial has got its process."""
+        """Begins the trial, which has got its process."""
         self._session.begin_trial(trial.config["number"])
 
     def on_step_begin(self, iteration: int, trials: list[Trial], **info: object) -> None:
@@ -167,7 +167,7 @@ class Heartbeat(_Adapter, tune.Callback):  # type: ignore[misc]
         self._cluster.check_alive()
 
     def on_step_end(self, iteration: int, trials: list[Trial], **info: object) -> None:
-        """Raises what Tune swallowed, acts on a signal or the clock, and writes the leaderboard if it is due."""
+        """Raises exceptions that Tune swallowed, acts on signals and the clock, and writes files that are due."""
         if self._session.callback_error is not None:
             raise self._session.callback_error
         self._flag.check()

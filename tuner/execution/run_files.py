@@ -1,4 +1,4 @@
-"""Keeps a run's files in step with its study while trials run."""
+"""Keeps the files of a run up to date with its study while trials run."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -27,11 +27,11 @@ class RunFiles(ABC):
         self._is_stale = True
 
     def mark_stale(self) -> None:
-        """Something happened that the files do not show yet."""
+        """Notes that the study has changed."""
         self._is_stale = True
 
     def write_if_due(self) -> None:
-        """Writes when there is news and the last writing was long enough ago."""
+        """Writes if the study has changed and the last writing was long enough ago."""
         if self._is_stale and self._clock() >= self._due_at:
             self.write()
 
@@ -45,7 +45,7 @@ class RunFiles(ABC):
 
     @abstractmethod
     def _write(self) -> None:
-        """Writes what the study says."""
+        """Writes the files from the study."""
 
 
 class LeaderboardFiles(RunFiles):

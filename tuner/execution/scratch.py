@@ -1,4 +1,4 @@
-"""A folder for what Ray and Tune write while a search runs; it goes when the search ends, or with the next search."""
+"""A folder for the files of Ray and Tune while a search runs; removed when the search ends, or by the next search."""
 
 import os
 import shutil
@@ -19,7 +19,7 @@ _NEW_S = 60.0
 
 @contextmanager
 def scratch_folder(parent: Path) -> Iterator[Path]:
-    """A new folder in `parent`, removed in the end; those that killed searches left there are removed first.
+    """A new folder in `parent`, removed at the end; first removes those that killed searches left there.
 
     Raises:
         SearchError: nothing can be written there.
@@ -54,6 +54,6 @@ def _is_abandoned(folder: Path) -> bool:
                 return False  # perhaps made, but not locked yet
             return lock_file(lock)
     except FileNotFoundError:
-        # One that was removed, but then a dying daemon of Ray's wrote into it once more.
+        # Removed before, but a dying daemon of Ray has written into it once more.
         made_s = time.time() - folder.stat().st_mtime
         return [path.name for path in folder.iterdir()] == [_RAY] and made_s > _NEW_S

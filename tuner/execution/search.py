@@ -84,7 +84,7 @@ class SearchPlan:
         )
 
     def task(self, config: SearchConfig) -> "Task":
-        """Learn from the training split, be ranked on the validation split."""
+        """Trials learn from the training split and are ranked on the validation split."""
         return make_task(config, self.folder, self.dataset)
 
     def files(self, study: SearchStudy) -> LeaderboardFiles:
@@ -93,7 +93,7 @@ class SearchPlan:
 
 
 def make_task(config: SearchConfig, folder: RunFolder, dataset: Dataset) -> "Task":
-    """What all trials share that learn from the training split and are measured on the validation split."""
+    """The task of trials that learn from the training split and are measured on the validation split."""
     from tuner.execution.trainable import Task
 
     checkpoints = checkpoints_of(config, dataset)

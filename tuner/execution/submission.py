@@ -17,7 +17,7 @@ _LARGEST_MB = 200  # Ray packs 512 MiB at most
 
 
 def pack_submission(config: SearchConfig, folder: Path) -> None:
-    """Fills `folder` with all that `tuner search --config run.yaml` needs on the head.
+    """Fills `folder` with everything that `tuner search --config run.yaml` needs on the head.
 
     Raises:
         ConfigError: the data file is too large to travel, or an architecture's module is not in this folder.
@@ -27,7 +27,7 @@ def pack_submission(config: SearchConfig, folder: Path) -> None:
     )
     settings["name"] = config.run_name
     if not is_url(config.out) and not config.out.startswith(("/", "~")):
-        # A job's own folder goes when the cluster does, or sooner.
+        # The job's own folder is removed with the cluster, or sooner.
         settings["out"] = f"~/{config.out}"
     place = config.storage_path
     if place is not None and not is_url(place) and not place.startswith(("/", "~")):
@@ -58,7 +58,7 @@ def pack_submission(config: SearchConfig, folder: Path) -> None:
 
 
 def _copy_module(name: str, folder: Path) -> None:
-    """Copies a module or package of the current folder; one that is installed is the cluster's to have."""
+    """Copies a module or package of the current folder; an installed one must be installed on the cluster, too."""
     top = name.split(".")[0]
     if Path(f"{top}.py").is_file():
         shutil.copy(f"{top}.py", folder)

@@ -1,8 +1,8 @@
 """The process that trains: a Ray Tune trainable that lives on from trial to trial.
 
-Starting a process and importing TensorFlow costs seconds, a reused one nothing (FACTS), so a trial's failure is
-caught here and reported as a result: an exception would end the process. What is imported at module level is
-imported by every worker; Keras comes with the first real trial.
+A new process takes 4 to 10 s to import TensorFlow, a reused one no time. So a trial's failure is caught here and
+reported as a result: an exception would end the process. Every worker imports the modules named at the top; Keras is
+imported for the first real trial.
 """
 
 import functools
@@ -39,7 +39,7 @@ _REASON_LENGTH = 300
 
 @dataclass(frozen=True)
 class Task:
-    """What every trial of a search shares. The arrays lie once a node, in Ray's object store, read-only."""
+    """What all trials of a search share. The arrays lie once per node in Ray's object store, read-only."""
 
     train: EncodedSequences
     validation: EncodedSequences
@@ -50,12 +50,12 @@ class Task:
     logs: str
     checkpoints: str | None = None  # a path or URL
     fingerprint: str = ""  # of the data
-    # The models of trials that end are measured on it, and kept.
+    # Where given, the models of complete trials are measured on it and kept.
     held_out: EncodedSequences | None = None
-    metric: Metric | None = None  # by which an epoch is the best; with `held_out`
+    metric: Metric | None = None  # decides which epoch is the best; with `held_out`
 
     def without_data(self) -> "Task":
-        """The same task for trials that look at no data."""
+        """The same task for trials that need no data."""
         nothing = EncodedSequences(
             tokens=np.zeros(0, np.int32),
             offsets=np.zeros(1, np.int64),
@@ -79,7 +79,7 @@ def from_ray_config(config: dict[str, Any]) -> TrialSpec:
 
 @dataclass(frozen=True)
 class Report:
-    """What a worker says of its trial, once an epoch."""
+    """A worker's report of its trial, once per epoch."""
 
     epoch: EpochResult | None = None
     facts: TrialFacts | None = None  # with the first epoch
@@ -121,7 +121,7 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
         self._begin(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
-        """Takes up the next trial."""
+        """Begins the next trial."""
         self._begin(new_config)
         return True
 
@@ -134,8 +134,8 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
             return self._report(next(self._results))
         except StopIteration:
             return Report(status=TrialStatus.COMPLETE)
-        except Exception as error:  # ends the trial, not the process: the next one needs it
-            traceback.print_exception(error)  # to the worker's log, for whoever wants the details
+        except Exception as error:  # ends the trial, not the process, which the next one needs
+            traceback.print_exception(error)  # to the worker's log
             return Report(status=status_of(error), error=_reason(error))
 
     def _report(self, result: EpochResult) -> Report:
@@ -180,7 +180,7 @@ def _make_checkpoint(spec: TrialSpec, task: Task) -> Checkpoint | None:
         return None
     try:
         return Checkpoint(Storage(task.checkpoints), spec, task.fingerprint)
-    except ConfigError as error:  # just now, or from this node: the trial goes on without
+    except ConfigError as error:  # just now, or from this node: the trial goes on without them
         print(f"no checkpoints: {error}", file=sys.stderr)  # noqa: T201 - to the worker's log
         return None
 
@@ -195,7 +195,7 @@ def _make_training(spec: TrialSpec, task: Task, checkpoint: Checkpoint | None) -
     configure_device(cpus=task.cpus, gpus=task.gpus)
     from tuner.training.trial import Training
 
-    _spare_the_collector()
+    _freeze_imports()
     return Training(
         spec,
         train=task.train,
@@ -207,17 +207,17 @@ def _make_training(spec: TrialSpec, task: Task, checkpoint: Checkpoint | None) -
 
 
 @functools.cache
-def _spare_the_collector() -> None:
-    """Has Python's garbage collector pass over all that the imports made, once and for all.
+def _freeze_imports() -> None:
+    """Excludes all objects that exist now from garbage collection.
 
-    Keras' `clear_session` has it walk over everything between two trials, and TensorFlow is a million objects.
+    Keras' `clear_session` collects garbage between two trials, and TensorFlow alone makes a million objects.
     """
     gc.collect()
     gc.freeze()
 
 
 def _reason(error: Exception) -> str:
-    """An error as a leaderboard's cell shows it; ours say everything, others need their type."""
+    """An error as a cell of the leaderboard shows it; errors of other packages with their type."""
     text = one_line(str(error))
     if not isinstance(error, TunerError):
         text = f"{type(error).__name__}: {text}"
