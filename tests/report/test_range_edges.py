@@ -1,4 +1,4 @@
-"""The best trial at the end of a range says that the range should be wider."""
+"""Where the best trial lies at the end of a range, the report advises to widen the range."""
 
 import pytest
 from support.run_files import record
@@ -25,7 +25,7 @@ SPACE = SearchSpace.from_mapping(
 )
 
 
-def test_of_a_baseline_nothing_is_said() -> None:
+def test_of_a_baseline_nothing_is_advice() -> None:
     best = record(parameters={"lstm_units": 64}, baseline=True)
     assert edge_of(SPACE, best, "lstm_units") is None
 
@@ -49,6 +49,6 @@ def test_of_a_baseline_nothing_is_said() -> None:
     ],
 )
 def test_the_best_at_an_end(name: str, value: Scalar, end: str | None) -> None:
-    said = edge_of(SPACE, record(parameters={name: value}), name)
-    assert (said is None) == (end is None)
-    assert end is None or (said is not None and end in said and said.endswith("widen it"))
+    advice = edge_of(SPACE, record(parameters={name: value}), name)
+    assert (advice is None) == (end is None)
+    assert end is None or (advice is not None and end in advice and advice.endswith("widen it"))

@@ -2,9 +2,13 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
+from support.golden import golden_run
 from support.run_files import record
 
+from tuner.report.figures.timeline import timeline
+from tuner.report.reading import read_run
 from tuner.report.search_time import SearchTime, unit_for
 from tuner.run.records import TrialRecord
 from tuner.run.sessions import Session, SessionRecord
@@ -83,3 +87,15 @@ def test_without_trials_nothing_was_searched() -> None:
 
 def test_a_unit_is_read_at_a_glance() -> None:
     assert [unit_for(s).name for s in (20, 600, 90_000)] == ["seconds", "minutes", "hours"]
+
+
+def test_a_golden_run_has_one_stretch_of_time_and_its_timeline_explains_that(
+    tmp_path: Path,
+) -> None:
+    reading = read_run(golden_run("small", tmp_path), "small")
+    assert reading.sessions == ()
+    assert not reading.time.is_recorded
+    assert 0.5 * reading.seconds < reading.time.seconds <= reading.seconds
+    figure = timeline(reading)
+    assert figure is not None
+    assert "recorded no sessions, so pauses among them show as idle time" in figure.caption

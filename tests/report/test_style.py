@@ -1,4 +1,4 @@
-"""Colours that can be told from both pages, texts that Plotly does not interpret, axes with ticks."""
+"""Colours that stand out on both pages, texts that Plotly does not interpret, axes with ticks."""
 
 import pytest
 

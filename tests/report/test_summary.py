@@ -26,7 +26,7 @@ def test_what_was_searched_how_long_and_the_best(make_run: MakeRun) -> None:
     assert "with 0.8000 in epoch 2 of 2" in text
 
 
-def test_an_unconfirmed_best_is_said_to_be_partly_luck(some: Reading) -> None:
+def test_an_unconfirmed_best_is_called_partly_luck(some: Reading) -> None:
     assert "not confirmed. The top of a leaderboard is partly luck" in text_of(some)
     assert f"`tuner confirm {some.folder.path}`" in text_of(some)
 
@@ -36,7 +36,7 @@ def test_finalists_give_interval_ties_and_optimism_gap(make_run: MakeRun) -> Non
     write_finalists(folder, (0, 0.86, False), (3, 0.85, True), (4, 0.84, True))
     text = text_of(read_run(Run(folder.path), "mine"))
     assert "first with 0.8600, 95 % interval 0.8400 to 0.8800. It ties with trials 3 and 4" in text
-    assert "an optimism gap of +0.0400; so much of it was luck" in text
+    assert "0.0400 of the search's score was luck" in text
 
 
 def test_the_best_is_measured_against_each_baseline(make_run: MakeRun) -> None:
@@ -55,7 +55,7 @@ def test_the_best_is_measured_against_each_baseline(make_run: MakeRun) -> None:
             Cost.WEIGHTS,
             "0.9000 with 1,003 weights (trial 3) to 0.6000 with 1,000 weights (trial 0).",
         ),
-        (Cost.SECONDS_PER_EPOCH, "1 trial on the front: 0.9000 with 2 s an epoch (trial 3)."),
+        (Cost.SECONDS_PER_EPOCH, "1 trial on the front: 0.9000 with 2 s per epoch (trial 3)."),
     ],
 )
 def test_of_two_objectives_the_ends_of_the_front_are_told(
@@ -64,7 +64,7 @@ def test_of_two_objectives_the_ends_of_the_front_are_told(
     reading = read_run(Run(make_run((0.6,), (0.7,), (0.65,), (0.9,), cost=cost).path), "mine")
     assert text in text_of(reading)
     assert "pareto" in reading.board
-    assert len(figures_of([reading])) == 6  # four trials say nothing of importance
+    assert len(figures_of([reading])) == 6  # four trials are too few for importance
 
 
 def test_failures_are_counted_by_reason(make_run: MakeRun) -> None:

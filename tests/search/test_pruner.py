@@ -93,13 +93,13 @@ def test_a_resumed_study_decides_as_if_it_had_never_stopped(
         assert stops(resumed, curve) == stops(whole, curve)
 
 
-def test_a_trial_cut_off_by_the_end_of_the_search_is_no_competitor() -> None:
+def test_a_trial_interrupted_by_the_end_of_the_search_is_no_competitor() -> None:
     study = new_study(HalvingPruner(Metric()))
-    cut_off = study.ask()
-    cut_off.report(0.9, step=1)
-    cut_off.should_prune()
-    cut_off.set_user_attr(Attribute.CUT_OFF, True)
-    study.tell(cut_off, state=TrialState.FAIL)
+    interrupted = study.ask()
+    interrupted.report(0.9, step=1)
+    interrupted.should_prune()
+    interrupted.set_user_attr(Attribute.CUT_OFF, True)
+    study.tell(interrupted, state=TrialState.FAIL)
 
     study.pruner = HalvingPruner(Metric())  # as when it is opened again
 

@@ -29,12 +29,12 @@ class Search:
         self.recorder = Recorder()
 
     def watch(self, session: SearchSession, seconds: int) -> list[int]:
-        """Looks every second for so long; gives which trials were told to hang."""
-        told = []
+        """Lets so many seconds pass; returns the trials that were found to hang."""
+        hanging: list[int] = []
         for _ in range(seconds):
             self.clock.now += 1
-            told += session.newly_hanging()
-        return told
+            hanging += session.newly_hanging()
+        return hanging
 
     def open(self, workers: int = 2, **settings: object) -> SearchSession:
         self.workers = workers
@@ -104,7 +104,7 @@ def test_no_more_trials_run_than_may(search: Search) -> None:
     assert session.has_room
 
 
-def test_a_second_sitting_goes_on_toward_the_same_budget(search: Search) -> None:
+def test_a_second_session_goes_on_toward_the_same_budget(search: Search) -> None:
     first = search.open(trials=3)
     complete(first, 0.9)
     complete(first, 0.7)
@@ -117,19 +117,19 @@ def test_a_second_sitting_goes_on_toward_the_same_budget(search: Search) -> None
     assert not second.has_budget
 
 
-def test_a_trial_cut_off_by_the_first_sitting_runs_again_in_the_second(search: Search) -> None:
+def test_a_trial_interrupted_by_the_first_session_runs_again_in_the_second(search: Search) -> None:
     first = search.open(trials=2)
-    cut_off = first.start_trial()
+    interrupted = first.start_trial()
     second = search.open(trials=2)
     again = second.start_trial()
-    assert again.hyperparameters == cut_off.hyperparameters
-    assert again.number != cut_off.number
+    assert again.hyperparameters == interrupted.hyperparameters
+    assert again.number != interrupted.number
     second.end_epoch(again.number, epoch(1))
     second.end_trial(again.number, TrialStatus.COMPLETE)
     assert second.has_budget
 
 
-def test_time_counts_over_all_sittings(search: Search) -> None:
+def test_time_counts_over_all_sessions(search: Search) -> None:
     first = search.open(trials=None, time_budget=60)
     search.clock.now += 40
     complete(first)
@@ -189,7 +189,7 @@ def test_a_session_writes_two_entries_about_itself(search: Search) -> None:
     assert search.journal_lines - before == 3  # its start, the seconds searched, its end
 
 
-def test_what_runs_at_the_end_of_the_time_is_cut_off_keeps_its_score_and_goes_on_later(
+def test_what_runs_at_the_end_of_the_time_is_interrupted_keeps_its_score_and_goes_on_later(
     search: Search,
 ) -> None:
     session = search.open(trials=None, time_budget=60)
@@ -245,7 +245,7 @@ def test_every_event_is_told_in_order(search: Search) -> None:
     assert search.recorder.events[1].trial.baseline
 
 
-def test_the_same_failure_again_and_again_dooms_the_search(search: Search) -> None:
+def test_the_same_failure_again_and_again_ends_the_search(search: Search) -> None:
     session = search.open(trials=10)
     for _ in range(3):
         assert session.repeated_failure is None
@@ -255,9 +255,7 @@ def test_the_same_failure_again_and_again_dooms_the_search(search: Search) -> No
 
 
 @pytest.mark.parametrize("other", [None, "something else"])
-def test_different_failures_or_one_success_do_not_doom_it(
-    search: Search, other: str | None
-) -> None:
+def test_different_failures_or_one_success_do_not_end_it(search: Search, other: str | None) -> None:
     session = search.open(trials=10)
     for error in ("a", other, "a", "a"):
         if error is None:
@@ -285,7 +283,7 @@ def test_of_equal_scores_the_earlier_trial_is_the_best(search: Search) -> None:
     assert session.state.best.number == first
 
 
-def test_nothing_but_diverging_dooms_it_too_though_the_figures_differ(search: Search) -> None:
+def test_nothing_but_diverging_ends_it_too_though_the_figures_differ(search: Search) -> None:
     session = search.open(trials=20)
     for number in range(8):
         assert session.repeated_failure is None
@@ -320,22 +318,22 @@ def complete_with(session: SearchSession, accuracy: float, weights: int) -> int:
     return number
 
 
-def test_the_state_shows_the_front_over_all_sittings(search: Search) -> None:
+def test_the_state_shows_the_front_over_all_sessions(search: Search) -> None:
     by_two = {"trials": 9, "objectives": "val_accuracy,weights"}
     first = search.open(**by_two)
     complete_with(first, 0.7, 50)
     complete_with(first, 0.8, 60)
     complete_with(first, 0.6, 55)
     assert [each.number for each in first.state.front] == [1, 0]
-    cut_off = first.start_trial()
-    first.end_epoch(cut_off.number, epoch(1, 0.9))  # and the process is killed
+    interrupted = first.start_trial()
+    first.end_epoch(interrupted.number, epoch(1, 0.9))  # and the process is killed
 
     second = search.open(**by_two)
 
     assert second.state.front == first.state.front
     assert second.state.objectives == first.state.objectives
     again = second.start_trial()
-    assert again.hyperparameters == cut_off.hyperparameters
+    assert again.hyperparameters == interrupted.hyperparameters
     second.record_facts(again.number, TrialFacts(seed=1, host="h", device="cpu", weights=45))
     assert not second.end_epoch(again.number, epoch(1, 0.75))
     second.end_trial(again.number, TrialStatus.COMPLETE)
@@ -422,11 +420,11 @@ def test_more_trials_run_when_there_is_more_room(search: Search) -> None:
     assert not session.has_room
 
 
-def test_deaths_are_counted_over_sittings(search: Search) -> None:
+def test_deaths_are_counted_over_sessions(search: Search) -> None:
     first = search.open(trials=3, retries=1)
     first.lose_trial(first.start_trial().number, "its process died")
     first.start_trial()
-    first.close(SessionEnd.INTERRUPTED)  # cuts it off: not a death
+    first.close(SessionEnd.INTERRUPTED)  # interrupts it: not a death
     second = search.open(trials=3, retries=1)
     second.lose_trial(second.start_trial().number, "its process died")
     assert second.state.counts == {TrialStatus.FAILED: 1}
@@ -468,7 +466,7 @@ def test_a_trial_that_hung_says_so_and_runs_again(search: Search) -> None:
     assert session.start_trial().hyperparameters.lstm_units == 32  # the baseline's
 
 
-def test_earlier_sittings_epochs_tell_what_is_slow(search: Search) -> None:
+def test_earlier_sessions_epochs_tell_what_is_slow(search: Search) -> None:
     first = search.open(trials=9)
     number = first.start_trial().number
     first.end_epoch(number, EpochResult(1, 0.5, 0.8, 0.5, 0.8, 0.8, seconds=100.0))

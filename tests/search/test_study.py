@@ -139,26 +139,26 @@ def test_tpe_takes_over_after_its_startup_trials(journal: Path, space: SearchSpa
         assert bool(relative) == (number >= 10), f"trial {number}: {relative}"
 
 
-def test_what_was_cut_off_runs_once_more_with_its_parameters(
+def test_an_interrupted_trial_runs_once_more_with_its_parameters(
     journal: Path, space: SearchSpace
 ) -> None:
     first = open_study(journal, space)
-    cut_off = first.ask()
-    space.suggest(cut_off)
+    interrupted = first.ask()
+    space.suggest(interrupted)
     second = open_study(journal, space)
-    assert second.requeue_interrupted_trials() == [cut_off.number]
+    assert second.requeue_interrupted_trials() == [interrupted.number]
     third = open_study(journal, space)
     assert third.requeue_interrupted_trials() == []
     retry = third.ask()
     space.suggest(retry)
     third.finish(retry, TrialStatus.FAILED, "x")
     records = StudyReader(third.study).records()
-    assert retry.params == cut_off.params
+    assert retry.params == interrupted.params
     assert [(record.retry_of, record.baseline) for record in records] == [(None, True), (0, True)]
     assert len(third.finished_trials()) == 1
 
 
-def test_a_baseline_cut_off_before_it_was_sampled_still_runs(
+def test_a_baseline_interrupted_before_it_was_sampled_still_runs(
     journal: Path, space: SearchSpace
 ) -> None:
     open_study(journal, space).ask()
@@ -170,13 +170,13 @@ def test_a_baseline_cut_off_before_it_was_sampled_still_runs(
     assert not study.report(retry, 1, metrics(0.1))
 
 
-def test_a_trial_cut_off_while_it_was_sampled_keeps_what_was_drawn(
+def test_a_trial_interrupted_while_it_was_sampled_keeps_what_was_drawn(
     journal: Path, space: SearchSpace
 ) -> None:
     first = open_study(journal, space)
     space.suggest(first.ask())
-    cut_off = first.ask()
-    architecture = cut_off.suggest_categorical("architecture", ["lstm", "cnn_lstm"])
+    interrupted = first.ask()
+    architecture = interrupted.suggest_categorical("architecture", ["lstm", "cnn_lstm"])
     second = open_study(journal, space)
     second.requeue_interrupted_trials()
     second.ask()
@@ -318,7 +318,7 @@ def test_with_two_objectives_nobody_is_stopped(journal: Path, space: SearchSpace
     assert not any(study.report(laggard, epoch, metrics(0.1)) for epoch in range(1, 10))
 
 
-def test_what_broke_and_what_was_cut_off_is_told_apart_with_two_objectives(
+def test_what_broke_and_what_was_interrupted_is_distinguished_with_two_objectives(
     journal: Path, space: SearchSpace
 ) -> None:
     study = open_study(journal, space, cost=Cost.WEIGHTS)

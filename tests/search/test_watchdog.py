@@ -12,12 +12,12 @@ def clock() -> Clock:
 
 
 def watch(watchdog: Watchdog, clock: Clock, seconds: int) -> list[int]:
-    """Looks every second for so long; gives which trials were told."""
-    told = []
+    """Lets so many seconds pass; returns the trials that were found to hang."""
+    hanging: list[int] = []
     for _ in range(seconds):
         clock.now += 1
-        told += watchdog.newly_hanging()
-    return told
+        hanging += watchdog.newly_hanging()
+    return hanging
 
 
 def test_an_epoch_may_take_ten_times_the_slowest_so_far(clock: Clock) -> None:
@@ -52,7 +52,7 @@ def test_waiting_for_a_process_is_no_hanging(clock: Clock) -> None:
     assert watchdog.newly_hanging() == []
 
 
-def test_a_trial_that_ended_well_leaves_no_verdict(clock: Clock) -> None:
+def test_a_trial_that_ended_well_leaves_no_reason(clock: Clock) -> None:
     watchdog = Watchdog(5.0, 0.0, clock)
     watchdog.begin(1)
     assert watchdog.forget(1) is None

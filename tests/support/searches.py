@@ -52,7 +52,7 @@ def begin(command: list[str], folder: Path, **options: Any) -> "subprocess.Popen
 
 
 def wait_for_trial(number: int, search: "subprocess.Popen[str]") -> None:
-    """Reads what `search` says until it has started trial `number`."""
+    """Reads the output of `search` until it has started trial `number`."""
     assert search.stdout is not None
     for line in search.stdout:
         if f"trial {number} " in line and "started" in line:

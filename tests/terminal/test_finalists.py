@@ -1,4 +1,4 @@
-"""What a person reads of finalists: which is best, whether that is sure, and how much was luck."""
+"""Finalists on the terminal: which is best, whether that is sure, and how much of its score was luck."""
 
 import io
 from pathlib import Path
@@ -63,7 +63,7 @@ def test_with_one_seed_nothing_is_claimed(space: SearchSpace) -> None:
     assert lines[0].startswith("Trial 3 is first, but with one seed nothing says whether")
 
 
-def test_of_one_finalist_only_its_luck_is_told(space: SearchSpace) -> None:
+def test_of_one_finalist_only_its_luck_is_shown(space: SearchSpace) -> None:
     assert in_words([finalist(3, 0.85, 0.87, searched=0.9)], space) == [
         "The search's best, trial 3, scored 0.9000 there and 0.8600 here: 0.0400 of it was luck."
     ]
@@ -104,7 +104,7 @@ def test_the_table_has_the_cost_of_a_search_by_two_objectives() -> None:
 
 
 @pytest.mark.parametrize(
-    ("before", "said"),
+    ("before", "start"),
     [
         ((), None),
         (("2026-11-01",), "The same rows were evaluated once before, first on 2026-11-01"),
@@ -114,7 +114,7 @@ def test_the_table_has_the_cost_of_a_search_by_two_objectives() -> None:
         ),
     ],
 )
-def test_an_evaluation_tells_of_earlier_ones(before: tuple[str, ...], said: str | None) -> None:
+def test_an_evaluation_names_earlier_ones(before: tuple[str, ...], start: str | None) -> None:
     probabilities = np.array([[0.2, 0.8], [0.9, 0.1]], np.float32)
     figures = figures_of(probabilities, np.array([1, 1], np.int32), ("no", "yes"))
     evaluation = test_log.TestEvaluation(
@@ -128,5 +128,5 @@ def test_an_evaluation_tells_of_earlier_ones(before: tuple[str, ...], said: str 
     assert "accuracy   0.5000" in "\n".join(lines)
     assert "yes: precision 1.0000, recall 0.5000, F1 0.6667; of 2 called 1 no, 1 yes" in lines
     assert [line for line in lines if "evaluated" in line] == (
-        [] if said is None else [next(line for line in lines if line.startswith(said))]
+        [] if start is None else [next(line for line in lines if line.startswith(start))]
     )

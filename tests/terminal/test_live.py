@@ -120,7 +120,7 @@ def test_a_search_by_two_objectives_counts_its_front() -> None:
     assert line.endswith("best of all: 0.9100 (trial 3, cnn_lstm); trials on the front: 2")
 
 
-def test_lines_begin_with_the_time_searched_in_all_sittings() -> None:
+def test_lines_begin_with_the_time_searched_in_all_sessions() -> None:
     out = io.StringIO()
     with Lines(out, clock=lambda: 130.0) as lines:
         lines.show("reading the data")
@@ -284,12 +284,12 @@ def test_the_stream_to_the_terminal_outlives_a_redirection(
 
 
 def _print_while_redirected(stream: IO[str]) -> None:
-    saved, sink = os.dup(1), os.open(os.devnull, os.O_WRONLY)
-    os.dup2(sink, 1)
+    saved, null = os.dup(1), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, 1)
     print("seen", file=stream, flush=True)
     os.dup2(saved, 1)
     os.close(saved)
-    os.close(sink)
+    os.close(null)
 
 
 class Notebook(io.StringIO):

@@ -1,4 +1,4 @@
-"""The report as Markdown, for a pull request or a model card."""
+"""Writes the report as Markdown, for a pull request or a model card."""
 
 import re
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ _SPECIAL = re.compile(r"([\\`*{}\[\]<>#|~]|(?<!\w)_|_(?!\w))")
 
 
 def markdown(readings: Sequence[Reading]) -> str:
-    """One run, or several side by side."""
+    """The report of one run, or of several side by side."""
     if len(readings) == 1:
         return _one(readings[0])
     lines = [f"# {len(readings)} runs", "", _table(tables.compared(readings)), ""]
@@ -92,7 +92,7 @@ def _line(cells: Sequence[str]) -> str:
 
 
 def _text(text: str) -> str:
-    """On one line, its characters no markup; what stands in backticks stays a command."""
+    """The text on one line with its special characters escaped; commands in backticks stay."""
     flat = " ".join(text.split())
     parts = re.split(r"(`[^`|<>]*`)", flat)
     return "".join(

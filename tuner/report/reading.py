@@ -1,6 +1,6 @@
-"""All that a report says of a run, read from its folder once.
+"""Reads everything that a report needs from a run folder, once.
 
-What was never written (a run that was not confirmed, a folder without `run.yaml`) is empty here, not an error.
+A file that was never written (of a run that was not confirmed, or has no `run.yaml`) gives an empty value, no error.
 """
 
 import os
@@ -33,7 +33,7 @@ from tuner.settings.space import SearchSpace
 class Reading:
     """One run at one moment."""
 
-    label: str  # what the run is called in the report
+    label: str  # the run's name in the report
     folder: RunFolder
     space: SearchSpace
     objectives: Objectives
@@ -48,7 +48,7 @@ class Reading:
 
     @property
     def metric(self) -> str:
-        """The run's metric as a person says it: `val_accuracy` is the validation accuracy."""
+        """The name of the metric for a person: `validation accuracy` for `val_accuracy`."""
         return f"validation {self.space.metric.name.removeprefix('val_')}"
 
     @property
@@ -82,24 +82,24 @@ class Reading:
 
     @cached_property
     def scored(self) -> tuple[TrialRecord, ...]:
-        """The trials whose score says something, best first."""
+        """The trials with a ranked score, best first."""
         having = [record for record in self.records if record.ranked_score is not None]
         return tuple(ranked(having, self.space.metric))
 
     @cached_property
     def counts(self) -> Mapping[TrialStatus, int]:
-        """Trials by what became of them."""
+        """The number of trials by status."""
         return Counter(record.status for record in self.records)
 
     @cached_property
     def architectures(self) -> tuple[str, ...]:
-        """Those that were tried, in the space's order."""
+        """The architectures that were tried, in the space's order."""
         tried = {record.architecture for record in self.records}
         return tuple(name for name in self.space.architectures if name in tried)
 
 
 def read_runs(paths: Sequence[str]) -> list[Reading]:
-    """One reading a run, in the order given; labels are the folders' names where these differ.
+    """One reading per run, in the order given; labels are the folders' names where these differ.
 
     Raises:
         RunFolderError: no run folder there, or a damaged one.

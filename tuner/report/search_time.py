@@ -1,7 +1,7 @@
 """The time axis of a report: seconds searched, session after session without the pauses between them.
 
-A run made before sessions were recorded tells when its trials ran, but not when nobody searched. So all its time, from
-the first trial's start to the last one's end, counts as one session, and pauses in it show as idle time.
+A run made before sessions were recorded shows when its trials ran, but not when its sessions began and ended. So all
+its time, from the first trial's start to the last trial's end, counts as one session, and pauses show as idle time.
 """
 
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ class Pause:
 
 
 class SearchTime:
-    """Tells how many seconds had been searched at a moment.
+    """Converts a moment to the seconds that had been searched by then.
 
     Args:
         records: of all trials.
@@ -54,7 +54,7 @@ class SearchTime:
 
     @property
     def pauses(self) -> list[Pause]:
-        """Between two sessions each."""
+        """The pauses between two sessions each, in their order."""
         return [
             Pause(self.at(end), (start - end).total_seconds())
             for (_, end), (start, _) in pairwise(self._spans)
@@ -71,7 +71,7 @@ class SearchTime:
 
 
 def end_of(record: TrialRecord) -> datetime | None:
-    """When a trial ended, as far as anybody saw: of one that runs or was interrupted, the end of its last epoch."""
+    """When a trial ended; for one that runs or was interrupted, the end of its last epoch."""
     if record.started is None:
         return None
     if record.ended is None or record.cut_off:
@@ -82,14 +82,14 @@ def end_of(record: TrialRecord) -> datetime | None:
 
 @dataclass(frozen=True)
 class Unit:
-    """What a time axis counts in."""
+    """The unit of a time axis."""
 
     name: str
     seconds: float
 
 
 def unit_for(seconds: float) -> Unit:
-    """The unit in which so long a time is read at a glance."""
+    """The unit in which a time of this length is easy to read."""
     if seconds > 3 * 3600:
         return Unit("hours", 3600.0)
     return Unit("minutes", 60.0) if seconds > 180 else Unit("seconds", 1.0)
@@ -99,5 +99,5 @@ _NEVER = datetime.max.replace(tzinfo=UTC)
 
 
 def _utc(moment: datetime) -> datetime:
-    """Trials' moments have no time zone and mean this machine's, as Optuna reads them from the journal."""
+    """A moment in UTC; one of a trial has no time zone, because Optuna gives it in this machine's."""
     return moment.astimezone(UTC)

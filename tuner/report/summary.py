@@ -1,4 +1,4 @@
-"""What a run came to, in words: for the page's top and for Markdown. Plain text, nothing escaped."""
+"""A run in words, for the top of the page and for Markdown. Plain text, nothing escaped."""
 
 import os
 import shlex
@@ -20,7 +20,7 @@ _ORDER = tuple(TrialStatus)
 
 @dataclass(frozen=True)
 class Tile:
-    """A figure that is looked at first."""
+    """One of the figures at the top of the page."""
 
     name: str
     value: str
@@ -28,7 +28,7 @@ class Tile:
 
 
 def in_words(reading: Reading) -> list[str]:
-    """What was searched, how long, the best, how sure, what to do next; a sentence or two each."""
+    """A sentence or two each: what was searched, for how long, the best trial, how sure it is, what to do next."""
     lines = [_searched(reading), _took(reading)]
     if reading.best is None:
         lines.append(
@@ -44,7 +44,7 @@ def in_words(reading: Reading) -> list[str]:
 
 
 def tiles(reading: Reading) -> list[Tile]:
-    """The four figures of a run."""
+    """The figures at the top of the page."""
     best = reading.best
     found = [
         Tile(
@@ -77,7 +77,7 @@ def tiles(reading: Reading) -> list[Tile]:
 
 
 def commands(reading: Reading) -> list[str]:
-    """What to type to run it again from nothing, with its `run.yaml`; without one, nothing reproduces it."""
+    """The commands that repeat the run with its `run.yaml`; none where it has no `run.yaml`."""
     if not reading.recorded.text:
         return []
     name = os.path.basename(os.path.abspath(reading.folder.path))
@@ -98,7 +98,7 @@ def commands(reading: Reading) -> list[str]:
 
 
 def warnings_of_comparison(readings: Sequence[Reading]) -> list[str]:
-    """What makes these runs' scores hard to compare."""
+    """The reasons why these runs' scores are hard to compare."""
     lines = []
     prints = {
         reading.recorded.fingerprint and reading.recorded.fingerprint.data for reading in readings
@@ -144,7 +144,7 @@ def _took(reading: Reading) -> str:
     if not reading.records:
         return "No trial has been started yet."
     ongoing = (
-        " The search is still running; this is what it has reached." if reading.is_running else ""
+        " The search is still running; these are its results so far." if reading.is_running else ""
     )
     return (
         f"{count_text(len(reading.records), 'trial')} in {duration_text(reading.seconds)} of searching: "
@@ -163,19 +163,19 @@ def _best(reading: Reading, best: TrialRecord) -> str:
 
 
 def _front(reading: Reading) -> list[str]:
-    """Of a search by two objectives: how far its front reaches."""
+    """For a search by two objectives: the two ends of its front."""
     if not reading.front:
         return []
     (cost,) = reading.objectives.costs
-    unit = "weights" if cost is Cost.WEIGHTS else "s an epoch"
+    unit = "weights" if cost is Cost.WEIGHTS else "s per epoch"
     ends = dict.fromkeys(
         f"{score_text(record.score)} with {cost_text(record.cost(cost))} {unit} (trial {record.number})"
         for record in (reading.front[0], reading.front[-1])
     )
     count = count_text(len(reading.front), "trial")
     return [
-        f"It was searched by two objectives, {reading.metric} and {str(cost).replace('_', ' ')}, so nothing was "
-        f"pruned. {count} on the front: {' to '.join(ends)}."
+        f"The search had two objectives, {reading.metric} and {str(cost).replace('_', ' ')}, so nothing was pruned. "
+        f"{count} on the front: {' to '.join(ends)}."
     ]
 
 
@@ -184,7 +184,7 @@ def _how_sure(reading: Reading) -> str:
     if not reading.finalists:
         return (
             "How sure: not confirmed. The top of a leaderboard is partly luck, the best of many scores on one set of "
-            f"rows; `tuner confirm {where}` trains the best again with fresh seeds and says how much."
+            f"rows; `tuner confirm {where}` trains the best again with fresh seeds and shows how much."
         )
     first, *others = reading.finalists
     ties = [str(each.trial) for each in others if each.tie_with_best]
@@ -196,13 +196,13 @@ def _how_sure(reading: Reading) -> str:
     searched = next(
         (e for e in reading.finalists if best is not None and e.trial == best.number), first
     )
-    kind = "of it was luck" if searched.optimism >= 0 else "of it was bad luck"
+    kind = "luck" if searched.optimism >= 0 else "bad luck"
     return (
         f"How sure: trained again with {count_text(first.seeds, 'fresh seed')} and ranked on rows that the search "
         f"never saw, trial {first.trial} ({first.architecture}) is first with {score_text(first.mean)}, 95 % interval "
-        f"{score_text(first.low)} to {score_text(first.high)}.{tied} The search's score of trial {searched.trial} was "
-        f"{score_text(searched.search_score)}, confirmed {score_text(searched.mean)}: an optimism gap of "
-        f"{searched.optimism:+.4f}; so much {kind}."
+        f"{score_text(first.low)} to {score_text(first.high)}.{tied} Trial {searched.trial} scored "
+        f"{score_text(searched.search_score)} in the search and {score_text(searched.mean)} when confirmed: "
+        f"{abs(searched.optimism):.4f} of the search's score was {kind}."
     )
 
 
@@ -231,11 +231,11 @@ def _speed(reading: Reading) -> str:
     if not finished or reading.seconds <= 0:
         return ""
     each = reading.seconds / finished
-    return f"{each:.1f} s a trial" if each < 90 else f"{format_duration(each)} a trial"
+    return f"{each:.1f} s per trial" if each < 90 else f"{format_duration(each)} per trial"
 
 
 def duration_text(seconds: float) -> str:
-    """A duration; a study that was not made by a search knows none."""
+    """A duration; `unknown time` where the study recorded none."""
     return format_duration(max(1.0, seconds)) if seconds > 0 else "unknown time"
 
 

@@ -13,7 +13,7 @@ from tuner.run.test_log import TestFigures
 from tuner.settings.metric import MetricName
 from tuner.text import count_text, score_text
 
-_SHOWN_TRIALS = 8  # numbers of a kind of failure
+_SHOWN_TRIALS = 8  # per kind of failure
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class Table:
 
 
 def baselines(reading: Reading) -> Table | None:
-    """The best against each baseline of the space; None where none ran."""
+    """The best trial compared with each baseline of the space; None where none ran."""
     best = reading.best
     ran = [record for record in reading.records if record.baseline and not record.superseded]
     if best is None or best.score is None or not ran:
@@ -70,7 +70,7 @@ def finalists(reading: Reading) -> Table | None:
 
 def confusion(figures: TestFigures) -> Table:
     """One row per true class: the classes that its sequences were called, recall and precision."""
-    columns = ("true \\ called", *figures.classes, "recall", "precision")
+    columns = ("true \\ predicted", *figures.classes, "recall", "precision")
     rows = tuple(
         (
             name,
@@ -84,7 +84,7 @@ def confusion(figures: TestFigures) -> Table:
 
 
 def failures(reading: Reading) -> Table | None:
-    """Why trials broke or were cut off, the most frequent reason first; None where none did."""
+    """Why trials broke or were interrupted, the most frequent reason first; None where none did."""
     kinds: dict[tuple[str, str], list[TrialRecord]] = defaultdict(list)
     for record in reading.records:
         if record.status.is_ranked and record.error is None:
@@ -112,7 +112,7 @@ def environment(reading: Reading) -> Table:
             hosts[(record.host, record.device or "")] += 1
     rows = [("run folder", str(reading.folder.path))]
     if reading.recorded.created:
-        rows.append(("first asked for", reading.recorded.created))
+        rows.append(("first started", reading.recorded.created))
     rows += [
         ("host and device", f"{host}, {device}: {count_text(count, 'trial')}")
         for (host, device), count in sorted(hosts.items())
@@ -129,7 +129,7 @@ def environment(reading: Reading) -> Table:
 
 
 def compared(readings: Sequence[Reading]) -> Table:
-    """A row a run."""
+    """One row per run."""
     columns = (
         *("run", "data", "space", "trials", "searched", "best", "architecture"),
         *("confirmed", "95 % interval", "tested"),
@@ -138,7 +138,7 @@ def compared(readings: Sequence[Reading]) -> Table:
 
 
 def difference(reading: Reading, lead: float) -> str:
-    """A difference of scores: of shares in points, hundredths of one; of losses as it is."""
+    """A difference of scores: in points (hundredths) for shares, unchanged for losses."""
     if reading.space.metric.name is MetricName.VAL_LOSS:
         return f"{lead:+.4f}"
     return f"{100 * lead:+.2f} points"

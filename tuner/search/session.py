@@ -34,7 +34,7 @@ _RECORD_SECONDS_EVERY_S = (
 
 
 class SearchSession:
-    """One session of a search, from opening the study until its budget is used up.
+    """One session of a search, from opening the study to closing it.
 
     Args:
         study: the open study; trials that an earlier session left running are enqueued again.
