@@ -147,6 +147,21 @@ READ: dict[str, tuple[str, bytes, Rows]] = {
         ('"","text","label"\n' + "".join(f'"{n}","{t}","{c}"\n' for n, (t, c) in enumerate(PLAIN))).encode(),
         PLAIN,
     ),
+    "R's write.table with commas": (
+        "a.csv",
+        b'"text","label"\n' + rb'"say \"hi\", C:\dir","up"' + b"\n" + rb'"a \"b\"","down"' + b"\n",
+        [(r'say "hi", C:\dir', "up"), ('a "b"', "down")],
+    ),
+    "Python's csv with an escape character": (
+        "a.csv",
+        b"text,label\n" + rb'"say \"hi\", C:\\dir",up' + b"\n" + rb'"a \"b\"",down' + b"\n",
+        [(r'say "hi", C:\dir', "up"), ('a "b"', "down")],
+    ),
+    "backslashes that escape nothing": (
+        "a.csv",
+        b"text,label\n" + rb'"C:\dir, ""x""\",up' + b"\n" + rb"a\,down" + b"\n",
+        [('C:\\dir, "x"\\', "up"), ("a\\", "down")],
+    ),
     "pandas with its index": ("a.csv", frame_of(ROWS).to_csv().encode(), ROWS),
     "names that exist twice, of other columns": (
         "a.csv",

@@ -97,6 +97,7 @@ def _predict(
                 target.write(to_csv(pd.DataFrame([heading]), header=False, unchanged=unchanged))
             table = pd.concat([_frame(rows, names), predictions], axis=1, ignore_index=True)
             target.write(to_csv(table, header=False, unchanged=unchanged))
+            target.flush()  # whoever reads a pipe gets each piece at once
             count += rows.size
             bar.update(task, completed=data.bytes_read)
     if not count:

@@ -9,6 +9,7 @@ import logging
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from enum import Enum, auto
 from itertools import chain
 from typing import Any
 
@@ -24,16 +25,31 @@ csv.field_size_limit(2**31 - 1)  # 131,072 characters, the default, are too few 
 _logger = logging.getLogger(__name__)
 
 
+class _Escapes(Enum):
+    """What a backslash stands before."""
+
+    NOTHING = auto()  # quotes are written twice
+    QUOTES = auto()  # as R's write.table and Spark write
+    BACKSLASHES_TOO = auto()  # as Python's csv and MySQL write
+
+
 @dataclass(frozen=True)
 class _Dialect:
     """How cells are separated and quoted."""
 
     delimiter: str
     skips_blanks: bool = False  # after a delimiter, where quotes follow them
+    escapes: _Escapes = _Escapes.NOTHING
 
     def reader(self, lines: Iterable[str]) -> Any:
+        if self.escapes is _Escapes.QUOTES:
+            lines = (line.replace('\\"', '""') for line in lines)
         return csv.reader(
-            lines, delimiter=self.delimiter, skipinitialspace=self.skips_blanks, strict=True
+            lines,
+            delimiter=self.delimiter,
+            escapechar="\\" if self.escapes is _Escapes.BACKSLASHES_TOO else None,
+            skipinitialspace=self.skips_blanks,
+            strict=True,
         )
 
 
@@ -203,12 +219,24 @@ def _attempt(sample: list[str], is_whole: bool, delimiter: str) -> _Attempt:
     """The sample by a delimiter; blanks before opening quotes are skipped if they are written so."""
     plain = _read(sample, is_whole, _Dialect(delimiter))
     spaced = _read(sample, is_whole, _Dialect(delimiter, skips_blanks=True))
-    if spaced.fits and not plain.fits:
-        return spaced
+    if not plain.fits:
+        if spaced.fits:
+            return spaced
+        escaped = _read(sample, is_whole, _Dialect(delimiter, escapes=_escapes(sample)))
+        return escaped if escaped.fits else plain
     # Of `a, "b"` the one makes ` "b"`, the other `b`; of `a,  b` they differ in blanks alone.
     without_blanks = [[cell.lstrip(" ") for cell in row] for row in plain.rows]
     differ = without_blanks != [[cell.lstrip(" ") for cell in row] for row in spaced.rows]
     return spaced if differ and spaced.fits and len(spaced.rows) == len(plain.rows) else plain
+
+
+def _escapes(sample: list[str]) -> _Escapes:
+    """What backslashes escape in these lines; a backslash that stands alone is a part of its text."""
+    text = "".join(sample)
+    if '\\"' not in text:
+        return _Escapes.NOTHING
+    escaped = {pair[1] for pair in re.findall(r"\\.", text, re.DOTALL)}
+    return _Escapes.BACKSLASHES_TOO if escaped == {'"', "\\"} else _Escapes.QUOTES
 
 
 def _read(sample: list[str], is_whole: bool, dialect: _Dialect) -> _Attempt:
