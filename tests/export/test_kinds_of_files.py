@@ -219,6 +219,12 @@ REFUSED: dict[str, tuple[str, bytes, str]] = {
     "half a Parquet file": ("a.parquet", parquet_of(ROWS)[:-9], "not a readable Parquet file"),
     "a row too long": ("a.csv", b"text,label\na,1\nb, c,2\nd,1\n", "line 3 has 3 cells and the first line has 2"),
     "a row too short": ("a.csv", b"text,label\na,1\nb\nd,1\n", "line 3 has 1 cell and the first line has 2"),
+    "a row of one empty cell": ("a.csv", b'text,label\na,1\n""\nd,1\n', "line 3 has 1 cell and"),
+    "a row too long under a sep= line": (
+        "a.csv",
+        b"sep=;\ntext;label\na,b;1\na,b,c;1;2\n",
+        "line 4 has 3 cells and the first line has 2, delimited by semicolons",
+    ),
     "a row too long of semicolons": (
         "a.csv",
         b"text;label\n" + b"a, b;1\n" * 9 + b"x;y;2\n",

@@ -1,0 +1,142 @@
+"""The dialect of a delimited file, from its first lines: the delimiter, and how texts are quoted."""
+
+import csv
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from enum import Enum, auto
+from typing import Any
+
+_DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "pipes"}
+
+
+class _Escapes(Enum):
+    """What a backslash stands before."""
+
+    NOTHING = auto()  # quotes are written twice
+    QUOTES = auto()  # as R's write.table and Spark write
+    BACKSLASHES_TOO = auto()  # as Python's csv and MySQL write
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """How cells are separated and quoted."""
+
+    delimiter: str
+    skips_blanks: bool = False  # after a delimiter, where quotes follow them
+    escapes: _Escapes = _Escapes.NOTHING
+
+    @property
+    def delimiters(self) -> str:
+        """What the delimiters are called."""
+        return _DELIMITERS.get(self.delimiter, repr(self.delimiter))
+
+    def reader(self, lines: Iterable[str]) -> Any:
+        """The standard library's reader of these lines."""
+        if self.escapes is _Escapes.QUOTES:
+            lines = (line.replace('\\"', '""') for line in lines)
+        return csv.reader(
+            lines,
+            delimiter=self.delimiter,
+            escapechar="\\" if self.escapes is _Escapes.BACKSLASHES_TOO else None,
+            skipinitialspace=self.skips_blanks,
+            strict=True,
+        )
+
+
+def dialect_of(sample: list[str], is_whole: bool, default: str) -> Dialect:
+    """The dialect of the first lines.
+
+    The default delimiter stays if it gives every row as many cells as the header, and more than one. Otherwise another
+    delimiter is taken if it does that, or if the header and most rows show it.
+
+    Args:
+        sample: lines, beginning with the header.
+        is_whole: whether they are the whole file.
+    """
+    own = _attempt(sample, is_whole, default)
+    if own.fits and own.width > 1:
+        return own.dialect
+    others = [
+        attempt
+        for delimiter in _DELIMITERS
+        if delimiter != default and (attempt := _attempt(sample, is_whole, delimiter)).width > 1
+    ]
+    fitting = [attempt for attempt in others if attempt.fits and len(attempt.rows) > 1]
+    if fitting:
+        return max(fitting, key=lambda attempt: attempt.width).dialect
+    if own.width == 1 and not own.fits and others:
+        best = max(others, key=lambda attempt: attempt.agreement)
+        if best.agreement > 0.5:  # a few of its rows are broken, and are refused with their lines
+            return best.dialect
+    return own.dialect
+
+
+def dialect_with(delimiter: str, sample: list[str], is_whole: bool) -> Dialect:
+    """The dialect of the first lines, whose delimiter is known."""
+    return _attempt(sample, is_whole, delimiter).dialect
+
+
+def is_blank(row: Sequence[str]) -> bool:
+    """Whether the row is a line of nothing but white space."""
+    return not row or (len(row) == 1 and row[0].isspace())
+
+
+@dataclass(frozen=True)
+class _Attempt:
+    """The first lines, read by a dialect."""
+
+    dialect: Dialect
+    rows: list[list[str]]  # the header first; as far as they can be read
+    is_broken: bool
+
+    @property
+    def width(self) -> int:
+        """Columns."""
+        return len(self.rows[0]) if self.rows else 0
+
+    @property
+    def agreement(self) -> float:
+        """The share of rows with as many cells as there are columns."""
+        rows = self.rows[1:]
+        return sum(len(row) == self.width for row in rows) / len(rows) if rows else 1.0
+
+    @property
+    def fits(self) -> bool:
+        """Whether every row can be read and has as many cells as there are columns."""
+        return self.agreement == 1.0 and not self.is_broken
+
+
+def _attempt(sample: list[str], is_whole: bool, delimiter: str) -> _Attempt:
+    """The sample by a delimiter; blanks before opening quotes are skipped if they are written so."""
+    plain = _read(sample, is_whole, Dialect(delimiter))
+    spaced = _read(sample, is_whole, Dialect(delimiter, skips_blanks=True))
+    if not plain.fits:
+        if spaced.fits:
+            return spaced
+        escaped = _read(sample, is_whole, Dialect(delimiter, escapes=_escapes(sample)))
+        return escaped if escaped.fits else plain
+    # Of `a, "b"` the one makes ` "b"`, the other `b`; of `a,  b` they differ in blanks alone.
+    without_blanks = [[cell.lstrip(" ") for cell in row] for row in plain.rows]
+    differ = without_blanks != [[cell.lstrip(" ") for cell in row] for row in spaced.rows]
+    return spaced if differ and spaced.fits and len(spaced.rows) == len(plain.rows) else plain
+
+
+def _escapes(sample: list[str]) -> _Escapes:
+    """What backslashes escape in these lines; a backslash that stands alone is a part of its text."""
+    text = "".join(sample)
+    if '\\"' not in text:
+        return _Escapes.NOTHING
+    escaped = {pair[1] for pair in re.findall(r"\\.", text, re.DOTALL)}
+    return _Escapes.BACKSLASHES_TOO if escaped == {'"', "\\"} else _Escapes.QUOTES
+
+
+def _read(sample: list[str], is_whole: bool, dialect: Dialect) -> _Attempt:
+    rows: list[list[str]] = []
+    reader = dialect.reader(sample)
+    is_broken = False
+    try:
+        rows += (row for row in reader if not is_blank(row))
+    except csv.Error:  # of the last row, perhaps only because the sample ends in it
+        is_broken = is_whole or reader.line_num < len(sample)
+    return _Attempt(dialect, rows, is_broken)
