@@ -114,7 +114,7 @@ def test_the_figures_of_three_classes() -> None:
     figures = figures_of(probabilities, np.array([0, 1, 1, 1, 2], np.int32), ("a", "b", "c"))
     assert figures.accuracy == pytest.approx(0.8)
     assert figures.confusion == ((1, 0, 0), (1, 2, 0), (0, 0, 1))
-    assert figures.classes["b"] == test_log.ClassFigures(
-        1.0, pytest.approx(2 / 3), pytest.approx(0.8), 3
+    assert figures.classes["b"].model_dump() == pytest.approx(
+        {"precision": 1.0, "recall": 2 / 3, "f1": 0.8, "count": 3}
     )
     assert figures.roc_auc is None
