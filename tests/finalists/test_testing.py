@@ -11,7 +11,6 @@ from support.confirmed_run import Confirmed
 from tuner.data import Split
 from tuner.errors import DataError, RunFolderError
 from tuner.finalists.testing import evaluate_test, figures_of
-from tuner.run import test_log
 from tuner.settings.data import DataConfig
 from tuner.terminal.finalists import evaluation_lines
 

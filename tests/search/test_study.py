@@ -16,7 +16,7 @@ from tuner.run.status import TrialFacts, TrialStatus
 from tuner.settings.config import SamplerName
 from tuner.settings.objectives import Cost, make_objectives
 from tuner.settings.space import SearchSpace
-from tuner.training.seeds import derive_seed
+from tuner.training.spec import derive_seed
 
 
 @pytest.fixture

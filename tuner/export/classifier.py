@@ -16,8 +16,8 @@ from tuner.data.encoding import TOKENIZERS
 from tuner.errors import DataError, RunFolderError
 from tuner.settings.data import TokenMode
 from tuner.text import excerpt, one_line
+from tuner.training.devices import import_keras_quietly
 from tuner.training.evaluation import mean_probabilities
-from tuner.training.quiet_keras import import_keras_quietly
 
 FORMAT = 1
 DESCRIPTION = "model.json"

@@ -17,8 +17,8 @@ from tuner.output import output_to
 from tuner.settings.hyperparameters import Hyperparameters, is_custom
 from tuner.storage import is_url
 from tuner.training.custom import make_current_folder_importable
+from tuner.training.devices import import_keras_quietly
 from tuner.training.evaluation import mean_probabilities
-from tuner.training.quiet_keras import import_keras_quietly
 from tuner.training.spec import TrainedModel
 
 _MEMBER = re.compile(r"member-\d+\.(keras|savedmodel|onnx)")

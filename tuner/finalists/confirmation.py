@@ -46,7 +46,7 @@ from tuner.search.study import SearchStudy
 from tuner.settings.config import PrunerName, SamplerName, SearchConfig, TrainerName
 from tuner.settings.space import SearchSpace
 from tuner.training.npz_file import from_bytes
-from tuner.training.seeds import derive_seed
+from tuner.training.spec import derive_seed
 
 if TYPE_CHECKING:
     from tuner.execution.trainable import Task

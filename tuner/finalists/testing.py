@@ -3,18 +3,21 @@
 Every evaluation is recorded in the test log, because a split tests no model that was chosen by its figures.
 """
 
+import hashlib
 import os
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tuner.data import Dataset, Split, read_rows
+from tuner.data import Dataset, EncodedSequences, Split, encode_known, read_rows, token_ids
 from tuner.data.cells import Rows, class_numbers
+from tuner.data.encoding import TOKENIZERS
 from tuner.errors import DataError
 from tuner.export.classifier import Classifier
 from tuner.finalists.choice import Chosen
@@ -25,7 +28,6 @@ from tuner.finalists.statistics import (
     sequence_scores,
     spread_of,
 )
-from tuner.finalists.unseen import in_splits, unseen
 from tuner.run.test_log import (
     TEST_SPLIT,
     ClassFigures,
@@ -89,14 +91,14 @@ class _UnseenRows:
 
 
 def _unseen_rows(rows: Rows, dataset: Dataset) -> _UnseenRows:
-    kept = np.flatnonzero(unseen(rows, dataset))
+    kept = np.flatnonzero(_is_unseen(rows, dataset))
     if not len(kept):
         raise DataError(
             f"{rows.where}: the run has learned from, or been chosen by, every row of it; name rows "
             "that it has not seen"
         )
     labels = [rows.labels[row] for row in kept]
-    is_test_row = in_splits(rows, dataset, [Split.TEST])
+    is_test_row = _in_splits(rows, dataset, [Split.TEST])
     return _UnseenRows(
         texts=[rows.texts[row] for row in kept],
         labels=class_numbers(labels, dataset.class_names, rows.where),
@@ -132,3 +134,31 @@ def figures_of(
         },
         confusion=tuple(tuple(row) for row in confusion.counts.tolist()),
     )
+
+
+# -- what the run has not seen ----------------------------------------------------------------------
+
+
+def _is_unseen(rows: Rows, dataset: Dataset) -> NDArray[np.bool_]:
+    """`(n_rows,)`: True where training, validation and confirmation split hold no row of the same tokens.
+
+    Of a source that has splits of its own, only its test rows.
+    """
+    is_new = ~_in_splits(rows, dataset, [Split.TRAIN, Split.VALIDATION, Split.CONFIRMATION])
+    if rows.given is not None and Split.TEST in rows.given:
+        is_new &= np.array([split is Split.TEST for split in rows.given], dtype=bool)
+    return is_new
+
+
+def _in_splits(rows: Rows, dataset: Dataset, splits: Iterable[Split]) -> NDArray[np.bool_]:
+    """`(n_rows,)`: True where one of these splits holds a row of the same tokens."""
+    cut = TOKENIZERS[dataset.token_mode]
+    theirs = encode_known(map(cut, rows.texts), token_ids(dataset.vocabulary))
+    held = {digest for split in splits for digest in _digests(dataset.splits[split])}
+    return np.array([digest in held for digest in _digests(theirs)], dtype=bool)
+
+
+def _digests(sequences: EncodedSequences) -> Iterator[bytes]:
+    tokens, offsets = sequences.tokens, sequences.offsets
+    for start, end in pairwise(offsets):
+        yield hashlib.blake2b(tokens[start:end].tobytes(), digest_size=16).digest()

@@ -37,7 +37,7 @@ from tuner.search.sampler import make_sampler
 from tuner.settings.config import PrunerName, SamplerName
 from tuner.settings.objectives import Objectives, Values
 from tuner.settings.space import SearchSpace
-from tuner.training.seeds import derive_seed
+from tuner.training.spec import derive_seed
 
 _INTERRUPTED = "interrupted by the end of the search; runs again when it is continued"
 

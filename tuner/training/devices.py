@@ -8,6 +8,7 @@ from typing import Any
 from tuner.errors import ConfigError
 from tuner.machine import keras_backend
 from tuner.nvidia import first_gpu_memory_mb
+from tuner.output import output_to
 
 # Of a fraction of a GPU: every process also needs a CUDA context, some hundred MB, which no backend counts.
 GPU_MEMORY_SHARE = 0.95
@@ -44,6 +45,13 @@ def configure_device(*, cpus: float, gpus: float) -> None:
         case "torch":
             _configure_torch(threads, gpus)
     _configured = share
+
+
+def import_keras_quietly() -> None:
+    """Loads Keras and its backend without their messages about this machine."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    with output_to(Path(os.devnull)):  # some are written before TensorFlow knows its level
+        import tuner.training.steps  # noqa: F401
 
 
 def device_name(*, cudnn: bool) -> str:

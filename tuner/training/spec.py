@@ -1,5 +1,6 @@
 """What goes into a trial and what comes out of it, an epoch at a time."""
 
+import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -88,3 +89,9 @@ class TrainsByEpoch(Protocol):
         Raises:
             TrialOutOfMemory, TrialFailed: it cannot be measured.
         """
+
+
+def derive_seed(seed: int, purpose: str) -> int:
+    """A seed of 31 bits that follows from `seed`, for one purpose, independent of those for others."""
+    digest = hashlib.sha256(f"{seed}/{purpose}".encode()).digest()
+    return int.from_bytes(digest[:4], "big") >> 1

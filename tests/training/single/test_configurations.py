@@ -12,9 +12,9 @@ from tuner.run.run_file import write_run_file
 from tuner.run.status import TrialStatus
 from tuner.settings.config import make_config
 from tuner.settings.space import SearchSpace
-from tuner.training.seeds import derive_seed
 from tuner.training.single.configurations import read_configurations
 from tuner.training.single.settings import Settings, make_settings
+from tuner.training.spec import derive_seed
 
 
 @pytest.fixture

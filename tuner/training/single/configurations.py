@@ -21,9 +21,8 @@ from tuner.settings.hyperparameters import ARCHITECTURES, Hyperparameters, Scala
 from tuner.settings.metric import Metric
 from tuner.settings.space import ARCHITECTURE, SearchSpace
 from tuner.settings.yaml_files import parse_yaml
-from tuner.training.seeds import derive_seed
 from tuner.training.single.settings import TRAIN_SETTINGS, Settings
-from tuner.training.spec import TrialSpec
+from tuner.training.spec import TrialSpec, derive_seed
 
 _ROW = re.compile(r"(?P<run>.+):(?P<trial>[0-9]+)")
 _PARAMETER = re.compile(r"[^\s=]+=\S+")

@@ -13,8 +13,8 @@ from tuner.run.status import TrialStatus
 from tuner.settings.hyperparameters import is_custom
 from tuner.text import one_line
 from tuner.training.custom import check_importable, make_current_folder_importable
+from tuner.training.devices import import_keras_quietly
 from tuner.training.failures import status_of
-from tuner.training.quiet_keras import import_keras_quietly
 from tuner.training.single.configurations import Configuration
 from tuner.training.spec import EpochResult, TrainedModel
 
