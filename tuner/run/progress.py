@@ -112,7 +112,7 @@ class StudyProgress:
         if trial.number not in self._running:
             yield from self._start_trial(trial, record)
         if trial.number not in self._running:
-            return  # its next change tells more
+            return  # it starts when the rest of its parameters is known
         yield from self._epochs(record)
         if not trial.state.is_finished():
             return
@@ -131,7 +131,7 @@ class StudyProgress:
         yield ended, self.state
 
     def read_seconds(self) -> None:
-        """Reads anew how long was searched."""
+        """Reads how long was searched by now."""
         seconds = self._reader.seconds
         if seconds != self._seconds:
             self._seconds, self._seconds_read_at = seconds, self._clock()
@@ -145,7 +145,7 @@ class StudyProgress:
     def _start_trial(
         self, trial: "FrozenTrial", record: TrialRecord, *, is_new: bool = True
     ) -> News:
-        """The start of a trial, once all its parameters are known; of a new one its epochs are told after it."""
+        """The start of a trial, once all its parameters are known; the epochs of a new one follow as events."""
         is_suggested = trial.state.is_finished() or self._reader.is_suggested(record)
         if record.started is None or not is_suggested:
             return
@@ -178,7 +178,7 @@ class StudyProgress:
                 yield Event(EventKind.EPOCH_ENDED, live, score=value), self.state
 
     def _count(self, record: TrialRecord) -> None:
-        """Adds a trial that ended to the sums."""
+        """Adds a trial that has ended to the counts, the best and the front."""
         self._counts[record.status] += 1
         rivals = [record] if self._best is None else [self._best, record]
         self._best = best_of(rivals, self._reader.space.metric)

@@ -75,7 +75,7 @@ class HalvingPruner(optuna.pruners.BasePruner):
         return rung > 0 and _is_behind(cost, self._costs[rung - 1])
 
     def _costs_in(self, study: optuna.Study) -> dict[int, list[float]]:
-        """What the study's trials scored at each rung. Interrupted trials run again, so they do not count twice."""
+        """The costs of the study's trials at each rung. Interrupted trials run again, so they do not count twice."""
         costs: dict[int, list[float]] = {}
         for trial in study.get_trials(deepcopy=False):
             if not is_cut_off(trial):
@@ -86,7 +86,7 @@ class HalvingPruner(optuna.pruners.BasePruner):
 
 
 def _is_behind(cost: float, costs: list[float]) -> bool:
-    """Whether a third of `costs`, ascending, or of less than three anyone, is less."""
+    """Whether a third of `costs` (ascending), or any of fewer than three, are less."""
     return bisect_left(costs, cost) >= max(1, len(costs) // _REDUCTION_FACTOR)
 
 

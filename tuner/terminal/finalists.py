@@ -1,4 +1,4 @@
-"""What a person reads of finalists: the table, which differ at all, and how much of the search's score was luck."""
+"""Finalists on the terminal: the table, which of them differ, and how much of the search's score was luck."""
 
 import math
 import shlex
@@ -68,14 +68,13 @@ def finalists_table(finalists: list[Finalist], objectives: Objectives) -> Table:
 def in_words(
     finalists: list[Finalist], space: SearchSpace, failures: Sequence[Failure] = ()
 ) -> list[str]:
-    """Which finalists differ, how far the search's score was off, and which trainings came to nothing."""
+    """Which finalists differ, how much of the search's score was luck, and which trainings failed."""
     best, *others = finalists
     ties = [str(each.record.number) for each in others if each.ties_with(best)]
     lines = []
     if others and len(best.members) == 1:
         lines.append(
-            f"Trial {best.record.number} is first, but with one seed nothing says whether it is better: ask for more "
-            "--seeds."
+            f"Trial {best.record.number} is first, but one seed cannot show whether it is better: ask for more --seeds."
         )
     elif ties:
         alike = [best, *(each for each in others if each.ties_with(best))]
@@ -87,15 +86,15 @@ def in_words(
     searched = min(finalists, key=lambda each: space.metric.sort_key(each.record.score))
     gap = optimism(searched, space)
     lines.append(
-        f"The search's best, trial {searched.record.number}, scored {score_text(searched.record.score)} there and "
-        f"{score_text(searched.spread.mean)} here: {score_text(abs(gap))} of it was "
+        f"The search's best, trial {searched.record.number}, scored {score_text(searched.record.score)} in the "
+        f"search and {score_text(searched.spread.mean)} here: {score_text(abs(gap))} of it was "
         + ("luck." if gap >= 0 else "bad luck.")
     )
     return [*lines, *map(failure_text, failures)]
 
 
 def since_lines(chosen: Chosen) -> list[str]:
-    """That the search has found a better trial since its finalists were confirmed, where it has."""
+    """A hint, where the search has found a better trial since its finalists were confirmed."""
     since = chosen.better_since
     if since is None:
         return []

@@ -195,7 +195,7 @@ def terminal_stream() -> Iterator[IO[str]]:
 
 
 def _shown_trials(running: int, height: int) -> int:
-    """How many rows fit below head, summary, blank line and headings, a line left free at the end."""
+    """How many rows fit below head, summary, blank line and headings, with one line free at the end."""
     room = height - 5
     # The last row counts the trials that are not shown.
     return running if running <= room else max(1, room - 1)
@@ -242,7 +242,7 @@ def _best_text(best: BestTrial) -> str:
 
 
 def _objectives_text(state: SearchState) -> str:
-    """Of a search with a cost, its objectives and what they mean for its trials."""
+    """For a search with a cost: its objectives, and that nothing is pruned."""
     texts = pareto_texts(state.objectives, state.front)
     return "".join(f"; {texts[name]}" for name in ("objectives", "pruner") if name in texts)
 

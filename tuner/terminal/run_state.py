@@ -54,7 +54,7 @@ def state_json(state: RunState) -> str:
 
 
 def _pareto(state: RunState) -> dict[str, object]:
-    """The keys that only a search with a cost has."""
+    """The keys for a search with a cost; none for another search."""
     if not state.objectives.costs:
         return {}
     (cost,) = state.objectives.costs
