@@ -12,7 +12,7 @@ from typer.main import get_command
 import tuner
 from tuner.cli import app
 from tuner.errors import ConfigError, RunFolderError, SpaceError
-from tuner.settings.keywords import ConfirmKeywords, SearchKeywords
+from tuner.settings import keywords
 
 
 def test_the_public_names_are_few() -> None:
@@ -32,12 +32,12 @@ def test_the_call_takes_what_the_command_takes(name: str) -> None:
     # A rehearsal and another machine are the command's own.
     options = {parameter.name for parameter in command.params} - {"help", "trainer", "cluster"}
     call = getattr(tuner, name)
-    keywords = dict(inspect.signature(call).parameters)
-    keywords.pop("progress", None)
-    assert set(keywords) == options
-    assert all(f"\n    {keyword}: " in inspect.getdoc(call) for keyword in keywords)
+    parameters = dict(inspect.signature(call).parameters)
+    parameters.pop("progress", None)
+    assert set(parameters) == options
+    assert all(f"\n    {keyword}: " in inspect.getdoc(call) for keyword in parameters)
     defaults = {parameter.name: parameter.default for parameter in command.params}
-    for keyword in keywords.values():
+    for keyword in parameters.values():
         if keyword.default not in (None, (), inspect.Parameter.empty):
             assert keyword.default == defaults[keyword.name]
 
@@ -55,13 +55,11 @@ def test_a_bad_value_is_refused_by_the_keywords_name() -> None:
         tuner.search("sead")
 
 
-@pytest.mark.parametrize(
-    ("name", "keywords"), [("search", SearchKeywords), ("confirm", ConfirmKeywords)]
-)
-def test_type_checkers_see_the_keywords_that_help_shows(name: str, keywords: type) -> None:
+@pytest.mark.parametrize("name", ["search", "confirm", "test"])
+def test_type_checkers_see_the_keywords_that_help_shows(name: str) -> None:
     shown = inspect.signature(getattr(tuner, name)).parameters
-    own = {"space", "run", "config", "progress"}
-    typed = get_type_hints(keywords)
+    own = {"space", "run", "config", "progress", "finalist", "ensemble"}
+    typed = get_type_hints(getattr(keywords, f"{name.capitalize()}Keywords"))
     assert {keyword: shown[keyword].annotation for keyword in typed} == typed
     assert set(shown) - own == set(typed)
 
@@ -71,6 +69,8 @@ def test_a_misspelt_keyword_is_refused_before_anything_is_read() -> None:
         tuner.search("seed", trails=3)  # type: ignore[call-arg]
     with pytest.raises(TypeError, match="unexpected keyword argument 'tops'; did you mean top"):
         tuner.confirm("runs/none", tops=3)  # type: ignore[call-arg]
+    with pytest.raises(TypeError, match="unexpected keyword argument 'label_colum'; did you mean"):
+        tuner.test("runs/none", label_colum="y")  # type: ignore[call-arg]
 
 
 def test_a_run_without_finalists_is_refused_in_one_line(tmp_path: Path) -> None:

@@ -9,8 +9,15 @@ from typing import TYPE_CHECKING, Any, TypeVar, Unpack
 from tuner.finalists.request import CONFIRM_SETTINGS, confirmation_config, make_request
 from tuner.run import Run
 from tuner.settings.config import SearchConfig, make_config
-from tuner.settings.declarations import DeclaredSetting, by_path, declared_settings, expand
-from tuner.settings.keywords import ConfirmKeywords, SearchKeywords
+from tuner.settings.data import TEST_SETTINGS, DataConfig
+from tuner.settings.declarations import (
+    DeclaredSetting,
+    by_path,
+    declared_settings,
+    expand,
+    validated,
+)
+from tuner.settings.keywords import ConfirmKeywords, SearchKeywords, TestKeywords
 from tuner.settings.space import SearchSpace
 
 if TYPE_CHECKING:
@@ -123,15 +130,13 @@ def confirm(
     return finalists_frame(finalists, config.space)
 
 
+@_with_settings(TEST_SETTINGS)
 def test(
     run: str | Path | Run,
     *,
     finalist: int = 1,
     ensemble: int = 1,
-    data: str | Path | None = None,
-    text_column: str | None = None,
-    label_column: str | None = None,
-    encoding: str | None = None,
+    **settings: Unpack[TestKeywords],
 ) -> "TestEvaluation":
     """Evaluates a finalist on the test split, which no part of the run has seen.
 
@@ -139,10 +144,9 @@ def test(
         run: a run that was confirmed, or its folder.
         finalist: rank in `finalists.csv`.
         ensemble: number of finalists to average, from this rank on.
-        data: labelled rows instead of the run's own test split; those that the run has seen are left out.
-        text_column: column of their sequences; guessed if plain.
-        label_column: column of their labels; guessed if plain.
-        encoding: of the file, such as cp1252; found by its first bytes if it is UTF-8, -16 or -32.
+        {settings}
+
+    Rows of `data` that the run has seen are left out.
 
     Returns:
         The figures (`.figures.accuracy`, `.figures.low`, `.figures.high`, …) and `.before`, when the same rows were
@@ -153,22 +157,10 @@ def test(
     """
     from tuner.finalists.choice import FinalistChoice, load_chosen
     from tuner.finalists.testing import evaluate_test
-    from tuner.settings.data import DataConfig
-    from tuner.settings.declarations import validated
 
+    given = by_path(TEST_SETTINGS, settings)
+    rows = validated(DataConfig, given, "keywords") if "source" in given else None
     chosen = load_chosen(Run(_place(run)), FinalistChoice(finalist, ensemble))
-    rows = None
-    if data is not None:
-        rows = validated(
-            DataConfig,
-            {
-                "source": str(data),
-                "text_column": text_column,
-                "label_column": label_column,
-                "encoding": encoding,
-            },
-            "keywords",
-        )
     return evaluate_test(chosen, rows)
 
 

@@ -8,16 +8,11 @@ import typer
 from tuner.cli.commands import Command
 from tuner.cli.options import exit_on_sigterm, with_settings
 from tuner.errors import UsageError
-from tuner.settings.data import DataConfig
-from tuner.settings.declarations import by_path, declared_settings, validated
+from tuner.settings.data import PREDICT_SETTINGS, DataConfig
+from tuner.settings.declarations import by_path, validated
 from tuner.text import excerpt
 
 _OTHER_FORMS = {".parquet", ".xlsx", ".xls", ".json", ".jsonl", ".ndjson", ".tsv", ".tab", ".gz"}
-_SETTINGS = [
-    setting
-    for setting in declared_settings(DataConfig)
-    if setting.keyword in ("text_column", "encoding")
-]
 
 
 class PredictCommand(Command):
@@ -38,7 +33,7 @@ class PredictCommand(Command):
         return super().parse_args(ctx, args)
 
 
-@with_settings(_SETTINGS)
+@with_settings(PREDICT_SETTINGS)
 def predict(
     model: Annotated[
         str, typer.Argument(help="A folder that `tuner export` made.", metavar="MODEL")
@@ -72,7 +67,7 @@ def predict(
         raise UsageError("give texts, or --input with a file of them")
     if output is not None:
         _check_output(output, input)
-    of_file = validated(DataConfig, by_path(_SETTINGS, settings), "flags")
+    of_file = validated(DataConfig, by_path(PREDICT_SETTINGS, settings), "flags")
     from tuner.export.classifier import Classifier
     from tuner.export.prediction import predict_file
     from tuner.run.csv_text import to_csv

@@ -16,6 +16,7 @@ from tuner.cli import app
 from tuner.files import write_atomically
 from tuner.finalists.request import CONFIRM_SETTINGS
 from tuner.settings.config import SearchConfig
+from tuner.settings.data import TEST_SETTINGS
 from tuner.settings.declarations import DeclaredSetting, Group, declared_settings
 
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -28,7 +29,7 @@ def pages() -> Mapping[Path, str]:
         CHECKOUT / "docs/reference/settings.md": settings_page(search),
         CHECKOUT / "docs/reference/commands.md": commands_page(),
         CHECKOUT / "tuner/settings/keywords.py": keywords_module(
-            {"SearchKeywords": search, "ConfirmKeywords": CONFIRM_SETTINGS}
+            {"search": search, "confirm": CONFIRM_SETTINGS, "test": TEST_SETTINGS}
         ),
     }
 
@@ -94,9 +95,9 @@ def keywords_module(calls: Mapping[str, Iterable[DeclaredSetting]]) -> str:
         "from pathlib import Path",
         "from typing import Literal, TypedDict",
     ]
-    for name, settings in calls.items():
-        lines += ["", "", f"class {name}(TypedDict, total=False):"]
-        lines += [f'    """Keywords of `tuner.{name.removesuffix("Keywords").lower()}`."""', ""]
+    for call, settings in calls.items():
+        lines += ["", "", f"class {call.capitalize()}Keywords(TypedDict, total=False):"]
+        lines += [f'    """Keywords of `tuner.{call}`."""', ""]
         for each in settings:
             if not each.setting.is_hidden:
                 lines.append(f"    {each.keyword}: {type_text(each.keyword_type)}")

@@ -5,17 +5,11 @@ from typing import Annotated
 import typer
 
 from tuner.cli.options import exit_on_sigterm, with_settings
-from tuner.settings.data import DataConfig
-from tuner.settings.declarations import by_path, declared_settings, validated
-
-_SETTINGS = [
-    setting.with_default("the run's own test split") if setting.keyword == "data" else setting
-    for setting in declared_settings(DataConfig)
-    if setting.keyword in ("data", "text_column", "label_column", "encoding")
-]
+from tuner.settings.data import TEST_SETTINGS, DataConfig
+from tuner.settings.declarations import by_path, validated
 
 
-@with_settings(_SETTINGS)
+@with_settings(TEST_SETTINGS)
 def evaluate_test_split(
     run: Annotated[str, typer.Argument(help="A run folder that was confirmed.", metavar="RUN")],
     finalist: Annotated[
@@ -38,7 +32,7 @@ def evaluate_test_split(
     chosen = load_chosen(Run(run), FinalistChoice(finalist, ensemble))
     rows = None
     if settings["data"] is not None:
-        rows = validated(DataConfig, by_path(_SETTINGS, settings), "flags")
+        rows = validated(DataConfig, by_path(TEST_SETTINGS, settings), "flags")
     evaluation = evaluate_test(chosen, rows)
     console = plain_console()
     written = f"Recorded in {chosen.run.files.tests}"

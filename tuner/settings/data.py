@@ -5,7 +5,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
-from tuner.settings.declarations import Group, Setting
+from tuner.settings.declarations import Group, Setting, declared_settings
 from tuner.settings.places import PathText
 from tuner.settings.validation import Strict
 
@@ -65,3 +65,15 @@ class DataConfig(Strict):
         Field(ge=1),
         Setting(Group.DATA, "Use so many rows, drawn per class", "N", unset="all"),
     ] = None
+
+
+# How labelled rows are read for a model, which has its own tokens; all of them are used.
+TEST_SETTINGS = tuple(
+    each.with_default("the run's own test split") if each.keyword == "data" else each
+    for each in declared_settings(DataConfig)
+    if each.keyword not in ("tokens", "sample")
+)
+# The same for texts alone, in a file that is named otherwise.
+PREDICT_SETTINGS = tuple(
+    each for each in TEST_SETTINGS if each.keyword not in ("data", "label_column")
+)

@@ -47,3 +47,12 @@ class ConfirmKeywords(TypedDict, total=False):
     gpus_per_trial: float | str | None
     max_concurrent: int | None
     address: str | None
+
+
+class TestKeywords(TypedDict, total=False):
+    """Keywords of `tuner.test`."""
+
+    data: str | Path | None
+    text_column: str | None
+    label_column: str | None
+    encoding: str | None
