@@ -8,7 +8,7 @@ import pytest
 
 from tuner import cli
 
-TUNER = [sys.executable, "-c", "from tuner.cli import main; main()"]
+TUNER = [sys.executable, "-m", "tuner"]
 """The command in a process of its own, from any folder."""
 
 
