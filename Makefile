@@ -15,7 +15,7 @@ UV := "$(BIN)/uv" --quiet pip install --python "$(BIN)/python" --editable .
 # uv trusts the certificates that this machine trusts, as pip does.
 export UV_SYSTEM_CERTS := 1
 STATE := $(CURDIR) $(shell cksum <pyproject.toml)
-CHECKS := not ray and not cluster and not slow
+QUICK := not ray and not cluster and not keras and not slow
 
 # In the order of the table in docs/measurements.md.
 BENCHMARKS := between_trials throughput time_to_accuracy search_quality driver_growth leaderboard_growth \
@@ -39,7 +39,7 @@ winner: environment ## install, then search, confirm, test, export and predict o
 
 check: test-environment ## install, then check format, lint, types and layers, and run the quick tests (90 seconds)
 	@$(check_code)
-	@echo "pytest";       "$(BIN)/python" -m pytest -q -m "$(CHECKS)"
+	@echo "pytest";       "$(BIN)/python" -m pytest -q -m "$(QUICK)"
 
 test: test-environment ## install, then check the same, and run every test (15 minutes)
 	@$(check_code)

@@ -14,9 +14,12 @@ from tuner.settings.hyperparameters import resolve
 from tuner.training.builder import build_model
 from tuner.training.lstm import LSTM
 
-pytestmark = pytest.mark.skipif(
-    keras.backend.backend() != "tensorflow", reason="other backends cannot export these forms"
-)
+pytestmark = [
+    pytest.mark.keras,
+    pytest.mark.skipif(
+        keras.backend.backend() != "tensorflow", reason="other backends cannot export these forms"
+    ),
+]
 
 
 def model_of(architecture: str, n_classes: int = 2, **parameters: object) -> keras.Model:

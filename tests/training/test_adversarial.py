@@ -13,6 +13,8 @@ from tuner.training.builder import build_model
 from tuner.training.compilation import compile_model
 from tuner.training.steps import make_train_step
 
+pytestmark = pytest.mark.keras
+
 BATCH = 16
 SMALL = {"vocabulary_size": 20, "embedding_size": 8, "lstm_units": 8, "batch_size": BATCH}
 

@@ -10,6 +10,8 @@ from tuner.settings.hyperparameters import ARCHITECTURES, Hyperparameters, Pooli
 from tuner.training.builder import build_model, uses_cudnn
 from tuner.training.loading import load_model
 
+pytestmark = pytest.mark.keras
+
 SMALL = {"vocabulary_size": 30, "embedding_size": 5, "lstm_units": 4}
 CONVOLUTION = {"filters": 6, "kernel_size": 4, "pool_size": 3}
 

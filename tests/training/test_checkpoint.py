@@ -32,7 +32,12 @@ SPEC = TrialSpec(7, resolve("lstm_dropout", SETTINGS), seed=5, max_epochs=4)
 Begin = Callable[[Checkpoint | None], TrainsByEpoch]
 
 
-@pytest.fixture(params=[Training, ToyTraining], ids=["keras", "toy"])
+@pytest.fixture(
+    params=[
+        pytest.param(Training, marks=pytest.mark.keras, id="keras"),
+        pytest.param(ToyTraining, id="toy"),
+    ]
+)
 def begin(
     request: pytest.FixtureRequest, train: EncodedSequences, validation: EncodedSequences
 ) -> Begin:
@@ -84,6 +89,7 @@ def test_a_damaged_checkpoint_is_passed_over_with_a_word(
     assert "checkpoint cannot be read" in capfd.readouterr().err
 
 
+@pytest.mark.keras
 def test_a_checkpoint_of_another_shape_is_passed_over(
     train: EncodedSequences, validation: EncodedSequences, tmp_path: Path
 ) -> None:

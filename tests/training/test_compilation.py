@@ -7,6 +7,8 @@ import pytest
 from tuner.settings.hyperparameters import Hyperparameters, Optimizer
 from tuner.training.compilation import compile_model
 
+pytestmark = pytest.mark.keras
+
 
 def compiled(n_classes: int = 2, total_steps: int = 100, **parameters: object) -> keras.Model:
     model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(1, activation="sigmoid")])

@@ -25,7 +25,12 @@ SMALL = {
 Make = Callable[..., TrainsByEpoch]
 
 
-@pytest.fixture(params=[Training, ToyTraining], ids=["keras", "toy"])
+@pytest.fixture(
+    params=[
+        pytest.param(Training, marks=pytest.mark.keras, id="keras"),
+        pytest.param(ToyTraining, id="toy"),
+    ]
+)
 def make(
     request: pytest.FixtureRequest,
     train: EncodedSequences,

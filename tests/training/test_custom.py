@@ -12,6 +12,8 @@ from tuner.settings.hyperparameters import resolve
 from tuner.training.builder import build_model
 from tuner.training.custom import check_importable
 
+pytestmark = pytest.mark.keras
+
 MODELS = """
 import keras
 

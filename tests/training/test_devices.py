@@ -16,6 +16,7 @@ from tuner.training.devices import device_name
 pytest.importorskip("tensorflow")
 
 
+@pytest.mark.keras
 def test_thread_pools_follow_the_cpus_once_a_process() -> None:
     code = """if True:
         import os, tensorflow as tf

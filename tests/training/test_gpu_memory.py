@@ -11,6 +11,8 @@ from tuner.training import gpu_memory
 from tuner.training import trial as training
 from tuner.training.gpu_memory import measure_training, peak_memory_mb
 
+pytestmark = pytest.mark.keras
+
 LARGE = resolve("cnn_bilstm", {"vocabulary_size": 300, "max_length": 40, "batch_size": 8})
 
 

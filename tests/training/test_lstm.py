@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 from tuner.training import lstm
 from tuner.training.lstm import LSTM
 
+pytestmark = pytest.mark.keras
+
 RNG = np.random.default_rng(5)
 
 

@@ -17,6 +17,8 @@ from tuner.training.spec import TrialSpec
 from tuner.training.steps import fill_batch, make_train_step
 from tuner.training.trial import Training
 
+pytestmark = pytest.mark.keras
+
 SMALL = {
     "vocabulary_size": 20,
     "embedding_size": 8,

@@ -13,6 +13,8 @@ from tuner.execution.search import run_search
 from tuner.settings.config import make_config
 from tuner.settings.space import SearchSpace
 
+pytestmark = pytest.mark.keras
+
 OWN_MODELS = """
 import keras
 
