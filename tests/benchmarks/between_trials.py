@@ -1,12 +1,12 @@
 """Seconds between the last epoch of a trial and the model of the next one, in the same worker slot.
 
 The gap reaches from the end of a trial's last evaluation to the moment when the next trial begins to build its model:
-what the driver needs to decide, and what a worker needs to be ready. Building the model and tracing its graphs, up to
-the first training step, is work that either system has to do and is counted apart. One trial runs at a time, so that
-the next follows the last.
+the time for the driver to decide, and for a worker to be ready. Building the model and tracing its graphs, up to
+the first training step, is work that either system has to do and is counted separately. One trial runs at a time, so
+that the next follows the last.
 
 tuner against a Ray Tune script as Ray's documentation teaches it: a function trainable that imports TensorFlow,
-`OptunaSearch`, `ASHAScheduler`. Both build the same tiny model from the same function, which writes the moments down,
+`OptunaSearch`, `ASHAScheduler`. Both build the same tiny model from the same function, which records the moments,
 on the same sentences. In favour of the script: it saves no checkpoints, and its data are padded beforehand. Its graph
 for evaluation is traced after its first epoch, tuner's before and so within the building and tracing shown. The first
 gap of each system is left out.
@@ -66,7 +66,7 @@ def _row(system: str, script: str, trials: int) -> dict[str, object]:
 
 
 def _measure(script: str, trials: int) -> list[Change]:
-    """Runs one system in a process of its own and reads what its trials wrote down."""
+    """Runs one system in a process of its own and reads the moments that its trials recorded."""
     with tempfile.TemporaryDirectory() as folder:
         moments, output = Path(folder, "moments"), Path(folder, "output")
         path = [str(HERE), *filter(None, [os.environ.get("PYTHONPATH")])]

@@ -1,6 +1,6 @@
 """The model of `between_trials.py`: the same function, writing down the same moments, under tuner and under Ray Tune.
 
-A line a moment goes to the file that the environment variable `LOG` names: seconds, process, what. Importing this
+One line per moment goes to the file that the environment variable `LOG` names: seconds, process, moment. Importing this
 module imports TensorFlow, as a user's own module of models would.
 """
 
@@ -30,13 +30,13 @@ class Watched(keras.Model):
         return super().train_step(data)
 
     def predict_on_batch(self, x: Any) -> Any:
-        """What tuner evaluates with."""
+        """The evaluation of tuner."""
         outputs = super().predict_on_batch(x)
         note(EVALUATED)
         return outputs
 
     def evaluate(self, *arguments: Any, **options: Any) -> Any:
-        """What `fit` evaluates with."""
+        """The evaluation of `fit`."""
         figures = super().evaluate(*arguments, **options)
         note(EVALUATED)
         return figures

@@ -1,4 +1,4 @@
-"""What both systems of `between_trials.py` search, on what, and the moments that their trials write down."""
+"""The space and data of both systems of `between_trials.py`, and the moments that their trials record."""
 
 DATA = "rotten-tomatoes"
 SAMPLE = 300  # sentences, before they are split

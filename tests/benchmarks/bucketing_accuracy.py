@@ -1,6 +1,6 @@
 """Validation accuracy of a well-known Keras tutorial's four models, trained bucketed against trained padded.
 
-Bucketed: tuner's own training, batches of similar length, padded behind and cut off at the longest review. Padded: the
+Bucketed: tuner's own training, batches of similar length, padded behind up to the longest review. Padded: the
 tutorial's `fit`, every review 500 tokens. Everything in which the two ways differ is in the difference, also that tuner
 reads the LSTM's state after the last word and shares one mask of recurrent dropout among the gates. Both see the same
 reviews, split, vocabulary, batch size, optimizer and number of epochs, and are scored on the same validation reviews.
@@ -63,7 +63,7 @@ class Run(Task):
 
 
 def main() -> None:
-    """Trains what is not there yet, shows and writes the table."""
+    """Trains the missing runs, shows and writes the table."""
     asked = options(__doc__)
     os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
     sample = tutorial.ALL_REVIEWS if asked.full else SHORT_SAMPLE
@@ -122,7 +122,7 @@ def train(task: Task) -> Run:
 
 
 def summary(runs: Sequence[Run]) -> list[dict[str, object]]:
-    """For the best and the last epoch a row a model and one over all; accuracies in per cent, differences in points."""
+    """For the best and the last epoch, one row per model and one over all; accuracies in %, differences in points."""
     frame = pd.DataFrame([asdict(run) for run in runs])
     rows: list[dict[str, object]] = []
     for epoch in ("best", "last"):
@@ -149,7 +149,7 @@ def append_run(file: Path, run: Run) -> None:
 
 
 def as_task(run: Run) -> Task:
-    """What `run` was before it began."""
+    """The row of `run` before it began."""
     return Task(**{field.name: getattr(run, field.name) for field in fields(Task)})
 
 

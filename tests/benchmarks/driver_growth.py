@@ -1,4 +1,4 @@
-"""What the driver needs for a trial, and how that grows with the trials already in the study.
+"""The driver's time and memory per trial, and how they grow with the trials in the study.
 
 Toy trials, which train nothing, so that nearly all of the time is the driver's: Optuna's sampler and pruner, the
 journal, Ray Tune's loop, the leaderboard's files. One search of `space.yaml` goes through all counts; at each the last

@@ -1,7 +1,7 @@
-"""What each part of `search_spaces/imdb.yaml` is worth: its first baseline, with one thing changed at a time.
+"""How much each part of `search_spaces/imdb.yaml` contributes: its first baseline, with one thing changed at a time.
 
 `base` is that baseline without adversarial noise, trained with two seeds. All learn from the training split and are
-scored after their last epoch on validation and confirmation split together; the test split stays closed. A difference
+scored after their last epoch on validation and confirmation split together; the test split is not used. A difference
 is to the mean of the base's seeds, with the standard error that pairing by review gives; it does not hold what another
 seed would add. `ensemble` averages the probabilities of the variants with noise of 0.02, 0.03 and 0.05.
 """
@@ -75,7 +75,7 @@ def main() -> None:
 def summary(
     variants: tuple[Variant, ...], sample: int | None, folder: Path
 ) -> list[dict[str, object]]:
-    """A row a variant; accuracy in per cent, differences in points."""
+    """One row per variant; accuracy in per cent, differences in points."""
     labels = _splits(sample)[1].labels
     probabilities = {(v.name, v.seed): np.load(_file(folder, v)) for v in variants}
     hits = {key: (given > 0.5) == labels for key, given in probabilities.items()}
@@ -128,7 +128,7 @@ def _train(variant: Variant, sample: int | None, folder: Path) -> str:
 
 
 def _splits(sample: int | None) -> tuple[EncodedSequences, EncodedSequences]:
-    """What is learned from, and what is scored on."""
+    """The sequences to learn from, and those to score on."""
     splits = load_dataset(DataConfig(sample=sample), seed=0).splits
     first, second = splits[Split.VALIDATION], splits[Split.CONFIRMATION]
     held_out = EncodedSequences(

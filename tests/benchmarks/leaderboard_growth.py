@@ -1,9 +1,9 @@
 """How long `tuner leaderboard` takes, and how that grows with the trials in the study.
 
-The journal of a search of toy trials of up to three epochs is made up, entry by entry, and its files are written as the
-search would in its end. Shown are the seconds of whole commands, `tuner leaderboard RUN --top 10` and `--format csv`,
-with the snapshot that the search left, and of the first one without it, as after a search that was killed: then the
-journal is replayed.
+The journal of a search of toy trials of up to three epochs is made up, entry by entry, and its files are written as a
+search writes them at its end. The table shows the seconds of whole commands, `tuner leaderboard RUN --top 10`
+and `--format csv`, with the snapshot that the search left, and of the first one without it, as
+after a search that was killed: then the journal is replayed.
 """
 
 import os

@@ -1,7 +1,7 @@
 """Whether a long search of real models grows: resident memory of the driver and of the processes that train.
 
-200 tiny trials of all architectures, two at a time (`--full`: 500). A row at each count, its growth against the first
-row, which is taken when everything has been imported and every architecture was built. Linux.
+200 tiny trials of all architectures, two at a time (`--full`: 500). One row per count, with its growth against the
+first row, which is measured when everything has been imported and every architecture was built. Linux.
 """
 
 import json

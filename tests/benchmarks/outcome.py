@@ -1,4 +1,4 @@
-"""How a benchmark is called and what it leaves behind: the same for every script in this folder."""
+"""The options and the output of a benchmark: the same for every script in this folder."""
 
 import argparse
 import datetime
@@ -16,7 +16,7 @@ from tuner.machine import memory, usable_cpus
 
 @dataclass(frozen=True)
 class Options:
-    """What every benchmark can be told."""
+    """The options of every benchmark."""
 
     full: bool  # all repetitions instead of the short form
     out: Path  # folder of the CSV files
@@ -28,7 +28,7 @@ def options(description: str | None) -> Options:
         description=description, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument(
-        "--full", action="store_true", help="more repetitions, as the README quotes"
+        "--full", action="store_true", help="more repetitions, as docs/measurements.md quotes"
     )
     parser.add_argument(
         "--out", type=Path, default=Path("runs/benchmarks"), help="folder of the CSV"

@@ -1,8 +1,9 @@
 """How a search grows with its cluster: toy trials on 1, 4, 16 and 64 nodes, all of them processes of this machine.
 
-A node has one CPU and trains one trial at a time, an epoch every `EPOCH_S` seconds of sleep. Shown are the trials that
-end a second, the most that could, the wait of a free slot for its next trial, and what the driver takes. The nodes' own
-processes share the machine's cores with the driver, which on a real cluster they would not. Needs some 300 MB a node.
+A node has one CPU and trains one trial at a time, an epoch every `EPOCH_S` seconds of sleep. The table shows the
+trials that end per second, the most that could, the wait of a free slot for its next trial, and the driver's CPU and
+memory. The nodes' own
+processes share the machine's cores with the driver, which on a real cluster they would not. Needs some 300 MB per node.
 """
 
 import json
@@ -23,7 +24,7 @@ _OBJECT_STORE_BYTES = 80_000_000
 
 
 def main() -> None:
-    """Runs one search on each cluster and shows what they took."""
+    """Runs one search on each cluster and shows its figures."""
     asked = options(__doc__)
     show("scale", [_measure(n) for n in (NODES_FULL if asked.full else NODES)], asked.out)
 

@@ -60,7 +60,7 @@ PROBLEMS = (
 
 
 def main() -> None:
-    """Prints a row an arm and seed, and the paired differences."""
+    """Prints one row per arm and seed, and the paired differences."""
     given = options(__doc__)
     for problem in PROBLEMS:
         _measure(problem, given.out / "search_quality" / problem.space, full=given.full)

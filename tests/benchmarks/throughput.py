@@ -1,4 +1,4 @@
-"""Reviews a second, for the four models of a well-known Keras tutorial: tuner against the tutorial itself.
+"""Reviews per second, for the four models of a well-known Keras tutorial: tuner against the tutorial itself.
 
 tuner: two trials of the model at once, one CPU each. The tutorial: its own `fit` on reviews padded to 500 tokens, alone
 on the machine, with TensorFlow's default threads. Both get the same reviews, vocabulary, batch size and epochs, and no
@@ -74,7 +74,7 @@ class TunerEpochs:
 
 @dataclass(frozen=True)
 class Measured:
-    """What all repetitions gave, by model: seconds of every epoch that counts; and operations a second."""
+    """The figures of all repetitions, per model: seconds of every epoch that counts; and operations per second."""
 
     tutorial_s: dict[str, list[float]]
     tuner_s: dict[str, list[TunerEpochs]]  # both trials'
@@ -154,7 +154,7 @@ def lstm_operations(form: Form) -> float:
 
 
 def at_once(count: int, measurement: Callable[..., Result], *arguments: object) -> list[Result]:
-    """What `measurement(place, *arguments)` gives in each of `count` new processes."""
+    """The results of `measurement(place, *arguments)` in `count` new processes."""
     context = multiprocessing.get_context("spawn")
     barrier = context.Barrier(count, timeout=WAIT_S)
     with ProcessPoolExecutor(
@@ -209,7 +209,7 @@ def tuner_epochs(place: int, model: str, form: Form, repetition: int) -> TunerEp
 
 
 def product_rate(place: int, rounds: int = 200, products: int = 100) -> float:
-    """Floating point operations a second of one LSTM step's matrix product, one thread, best of all rounds."""
+    """Floating point operations per second of one LSTM step's matrix product, one thread, best of all rounds."""
     batch, width, gates = STEP
     rng = np.random.default_rng(0)
     step = rng.random((batch, width), np.float32)

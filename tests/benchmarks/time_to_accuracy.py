@@ -5,7 +5,7 @@ machine, one after the other, in another order with every seed. The peers (in `p
 documentation teaches it and train the tutorial's models in plain Keras. Time runs from just before a system's process
 starts, so imports, Ray's start and the preparation of the data count; only the texts are tokenized beforehand for
 everybody, and every package was read from disk once. A system that does not reach an accuracy is counted with the time
-limit and shown as ">limit". Needs the extra `benchmark`, and Linux.
+limit and shown as ">limit". Needs `make benchmark-environment`, and Linux.
 """
 
 import csv
@@ -162,7 +162,7 @@ def wait(process: subprocess.Popen[bytes], log: Path, until: float) -> None:
 
 
 def end(process: subprocess.Popen[bytes]) -> None:
-    """Ends the process and all that it started: by itself if it can, by force what is left after that.
+    """Ends the process and all that it started; kills those that do not end by themselves.
 
     Raises:
         RuntimeError: something survived, and would slow the next system down.
@@ -234,7 +234,7 @@ def in_words(seconds: float, limit_s: float) -> str:
 
 
 def described(reached: Mapping[float, float], limit_s: float) -> str:
-    """What one run came to, in one line."""
+    """The result of one run, in one line."""
     return ", ".join(
         f"{target:.2f} in {in_words(reached.get(target, limit_s), limit_s)} s" for target in TARGETS
     )

@@ -30,7 +30,7 @@ BATCH_SIZE = 64
 
 @dataclass(frozen=True)
 class Epoch:
-    """What an epoch took and reached, validation included in both."""
+    """The time of an epoch and its accuracy; the time includes validation."""
 
     seconds: float
     val_accuracy: float

@@ -1,4 +1,4 @@
-"""Commands as a person types them: what to type, how to run it in this process, and how it ended."""
+"""Commands as a person types them: the command line, how to run it in this process, and how it ended."""
 
 import sys
 from collections.abc import Callable, Sequence

@@ -61,7 +61,7 @@ class Confirmed:
         return Chosen(self.run, self.config, self.dataset, chosen, choice, better_since=None)
 
     def export(self, out: Path, finalists: Sequence[Finalist] | None = None) -> Classifier:
-        """What `tuner export` makes of them, loaded."""
+        """The model that `tuner export` makes of them, loaded."""
         return Classifier(export_model(self.chosen(finalists), out))
 
     def texts(self, sequences: EncodedSequences) -> list[str]:

@@ -1,4 +1,4 @@
-"""Files of a run folder as a search, a confirmation and a test leave them, for tests of what reads them."""
+"""Files of a run folder as a search, a confirmation and a test leave them, for tests of their readers."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -54,7 +54,7 @@ def write_finalists(folder: RunFolder, *rows: tuple[int, float, bool]) -> None:
 
 
 def write_tests(folder: RunFolder, classes: tuple[str, str] = ("bad", "good")) -> None:
-    """A `tests.yaml` with one opening."""
+    """A `tests.yaml` with one test evaluation."""
     each = {"precision": 0.8, "recall": 0.7, "f1": 0.75, "count": 50}
     figures = {
         "sequences": 100,
@@ -67,13 +67,13 @@ def write_tests(folder: RunFolder, classes: tuple[str, str] = ("bad", "good")) -
         "classes": dict.fromkeys(classes, each),
         "confusion": [[35, 15], [5, 45]],
     }
-    opening = {
+    evaluation = {
         "opened": "2026-11-24T10:00:00+00:00",
         "data": "the test split",
         "members": ["trial 7, seed 1"],
         "figures": figures,
     }
-    folder.tests.write_text(to_yaml({"openings": [opening]}), encoding="utf-8")
+    folder.tests.write_text(to_yaml({"openings": [evaluation]}), encoding="utf-8")
 
 
 def files_below(folder: Path) -> dict[str, bytes]:

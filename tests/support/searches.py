@@ -36,7 +36,7 @@ def toy_space(**parameters: Any) -> SearchSpace:
 
 
 def toy_command(folder: Path, sentences: Path, **parameters: Any) -> list[str]:
-    """What to type in `folder` for a search of toy trials, `runs/x`; its space is written there."""
+    """The command line in `folder` for a search of toy trials, `runs/x`; its space is written there."""
     (folder / "toy.yaml").write_text(toy_space(**parameters).to_yaml(), encoding="utf-8")
     return [
         *TUNER,

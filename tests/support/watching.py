@@ -1,4 +1,4 @@
-"""What stands at our seams in tests: a clock that a test moves, and a listener that remembers what it was told."""
+"""Stand-ins at our seams for tests: a clock that a test moves, and a listener that remembers what it was told."""
 
 from collections.abc import Callable
 

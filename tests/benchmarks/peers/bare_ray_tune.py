@@ -1,8 +1,8 @@
 """Peer: a Ray Tune script as its documentation teaches it.
 
 A function trainable, `OptunaSearch` with a define-by-run space (from `optuna_define_by_run_example.py`), ASHA,
-Ray's own Keras callback (from `tune_mnist_keras.py`), the data by `with_parameters`, one CPU a trial. All else as
-Ray has it.
+Ray's own Keras callback (from `tune_mnist_keras.py`), the data by `with_parameters`, one CPU per trial. Everything
+else is Ray's default.
 """
 
 from pathlib import Path
@@ -17,7 +17,7 @@ METRIC = {"metric": "val_accuracy", "mode": "max"}
 
 
 def space(trial: Any) -> None:
-    """Ray collects what is suggested."""
+    """Suggests to the trial; Ray collects the suggestions."""
     suggest(trial)
 
 

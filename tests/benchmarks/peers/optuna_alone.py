@@ -1,4 +1,4 @@
-"""Peer: Optuna with nothing around it: TPE with its defaults, Hyperband's pruner, a thread a core.
+"""Peer: Optuna with nothing around it: TPE with its defaults, Hyperband's pruner, one thread per core.
 
 Its tutorial "Efficient Optimization Algorithms" says under "Which Sampler and Pruner Should be Used?": for TPESampler,
 HyperbandPruner is the best. Keras' pruning callback lives in another package today (optuna-integration), so the

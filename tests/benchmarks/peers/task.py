@@ -1,4 +1,4 @@
-"""What all peers share: the job, the data, the space, the tutorial's models in plain Keras, and the log.
+"""Shared by all peers: the job, the data, the space, the tutorial's models in plain Keras, and the log.
 
 Keras is imported inside functions only, as Ray's documentation asks of a script: its driver needs no TensorFlow.
 """
@@ -29,7 +29,7 @@ _UNKNOWN = 2  # the id of words that the vocabulary lacks
 
 @dataclass(frozen=True)
 class Job:
-    """What a peer is asked to do; it goes on until it is ended."""
+    """A peer's task; it continues until it is ended."""
 
     data: str  # the split sequences, see `load_reviews`
     sample: int  # what they were drawn with, for whoever draws them again
