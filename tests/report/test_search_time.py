@@ -1,6 +1,7 @@
 """The time axis has the sessions one after the other; idle time within one stays."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -8,7 +9,7 @@ from support.golden import golden_run
 from support.run_files import record
 
 from tuner.report.figures.timeline import timeline
-from tuner.report.reading import read_run
+from tuner.report.reading import Reading, read_run
 from tuner.report.search_time import SearchTime, unit_for
 from tuner.run.records import TrialRecord
 from tuner.run.sessions import Session, SessionRecord
@@ -87,6 +88,21 @@ def test_without_trials_nothing_was_searched() -> None:
 
 def test_a_unit_is_read_at_a_glance() -> None:
     assert [unit_for(s).name for s in (20, 600, 90_000)] == ["seconds", "minutes", "hours"]
+
+
+def test_the_timeline_cuts_pauses_out_at_dashed_lines(some: Reading) -> None:
+    reading = replace(
+        some,
+        records=(trial(0, 5, 90), trial(1, 8000, 8100)),
+        sessions=(session(0, 100), session(7300, 8200)),
+    )
+    figure = timeline(reading)
+    assert figure is not None
+    assert figure.caption.endswith(
+        "Pauses between sessions, 2h in all, are cut out at the dashed lines."
+    )
+    (line,) = figure.panels[0].drawing.layout.shapes
+    assert line.x0 == 100 / 60  # minutes
 
 
 def test_a_golden_run_has_one_stretch_of_time_and_its_timeline_explains_that(

@@ -279,25 +279,24 @@ class SearchStudy:
 
     def begin_session(self, started: datetime) -> None:
         """Records that a session begins."""
-        sessions = self._reader.sessions
-        self._session = SessionRecord(
+        session = SessionRecord(
             started=started,
             seconds_before=self.seconds,
             host=socket.gethostname(),
             process=os.getpid(),
             versions=installed_versions(),
         )
-        self._session_key = key_of(len(sessions))
-        self._write_session()
+        self._write_session(len(self._reader.sessions), session)
 
     def end_session(self, ended: datetime, reason: SessionEnd) -> None:
-        """Records that the session ends, and why."""
-        self._session = self._session.model_copy(update={"ended": ended, "reason": reason})
-        self._write_session()
+        """Records that the session that began last ends, and why."""
+        *earlier, last = self._reader.sessions
+        session = last.record.model_copy(update={"ended": ended, "reason": reason})
+        self._write_session(len(earlier), session)
 
-    def _write_session(self) -> None:
-        content = self._session.model_dump(mode="json", exclude_none=True)
-        self.study.set_user_attr(self._session_key, content)
+    def _write_session(self, number: int, session: SessionRecord) -> None:
+        content = session.model_dump(mode="json", exclude_none=True)
+        self.study.set_user_attr(key_of(number), content)
 
     def record_seconds(self, seconds: float) -> None:
         """Records the seconds searched so far, over all sessions."""
