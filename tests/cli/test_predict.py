@@ -1,7 +1,11 @@
 """`tuner predict`: which texts it takes from the command line."""
 
+from pathlib import Path
+
 import pytest
 from support.commands import run_tuner
+
+from tuner.export import classifier, prediction
 
 
 @pytest.mark.parametrize("text", ["- dull, not worth the fare", "-happy end", "--- dull", "-h5"])
@@ -12,6 +16,16 @@ def test_a_text_that_begins_with_a_dash_needs_two_dashes_before_it(
     assert "begins with a dash, as options do; write -- before the texts" in ended.refusal
     ended = run_tuner(["predict", "model", "--", text], capsys)
     assert ended.refusal.startswith("model: no exported model")
+
+
+def test_a_dash_is_standard_input_or_output(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[tuple[object, ...]] = []
+    monkeypatch.setattr(classifier, "Classifier", lambda model: model)
+    monkeypatch.setattr(prediction, "predict_file", lambda *given, **_: calls.append(given))
+    assert run_tuner(["predict", "m", "--input", "-", "--output", "-"], capsys).code == 0
+    assert calls == [("m", Path("/dev/stdin"), None, None)]
 
 
 @pytest.mark.parametrize("option", ["--input=- a file.csv", "--raw"])

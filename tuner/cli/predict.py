@@ -13,6 +13,7 @@ from tuner.settings.declarations import by_path, validated
 from tuner.text import excerpt
 
 _OTHER_FORMS = {".parquet", ".xlsx", ".xls", ".json", ".jsonl", ".ndjson", ".tsv", ".tab", ".gz"}
+_DASH, _STANDARD_INPUT = Path("-"), Path("/dev/stdin")
 
 
 class PredictCommand(Command):
@@ -44,11 +45,13 @@ def predict(
     input: Annotated[
         Path | None,
         typer.Option(
-            help="A CSV, TSV, JSON lines or Parquet file of texts instead.", metavar="PATH"
+            help="A CSV, TSV, JSON lines or Parquet file of texts instead; - for standard input.",
+            metavar="PATH",
         ),
     ] = None,
     output: Annotated[
-        Path | None, typer.Option(help="The CSV to write. Default: the screen.", metavar="PATH")
+        Path | None,
+        typer.Option(help="The CSV to write. Default: - for standard output.", metavar="PATH"),
     ] = None,
     raw: Annotated[
         bool,
@@ -61,6 +64,8 @@ def predict(
 ) -> None:
     """Classify texts with an exported model. Prints the likeliest class and the probability of every class."""
     exit_on_sigterm()
+    input = _STANDARD_INPUT if input == _DASH else input
+    output = None if output == _DASH else output
     if texts and input is not None:
         raise UsageError("texts and --input exclude each other; leave one out")
     if not texts and input is None:
