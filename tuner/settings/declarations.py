@@ -24,9 +24,8 @@ from pydantic_core import PydanticUndefined
 from tuner.errors import ConfigError
 from tuner.settings.validation import first_problem
 
-Names = Literal[
-    "flags", "keywords"
-]  # how a message calls a setting: `--max-epochs` or `max_epochs`
+# How a message calls a setting: `--max-epochs` or `max_epochs`.
+Names = Literal["flags", "keywords"]
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 _Model = TypeVar("_Model", bound=BaseModel)
 
@@ -47,9 +46,7 @@ class Setting:
 
     group: Group
     help: str  # one sentence or more, without the last full stop
-    metavar: str | None = (
-        None  # stands for the value in help; needed unless the type is an enum or bool
-    )
+    metavar: str | None = None  # stands for the value in help; None: an enum's values
     unset: str | None = None  # the default in words; None: the field's default
     name: str | None = None  # as a keyword, and so as a flag; None: the field's name
     is_hidden: bool = False
