@@ -1,4 +1,4 @@
-"""The model card says what is known, and no more."""
+"""The model card has what is known, and no more."""
 
 import dataclasses
 from pathlib import Path

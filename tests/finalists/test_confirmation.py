@@ -82,8 +82,8 @@ def test_the_best_trials_are_trained_again_and_ranked(
     labels = load_dataset(config.data, seed=config.seed).splits[Split.CONFIRMATION].labels
     for finalist in finalists:
         for member in finalist.members:
-            said = member.model.probabilities.argmax(axis=1)
-            assert member.score == pytest.approx((said == labels).mean())
+            predicted = member.model.probabilities.argmax(axis=1)
+            assert member.score == pytest.approx((predicted == labels).mean())
 
 
 def test_the_same_again_trains_nothing_and_more_seeds_train_only_those(
@@ -132,12 +132,12 @@ def test_an_interrupted_confirmation_goes_on_where_it_stopped(
 
 
 def trainings(folder: RunFolder) -> list[FrozenTrial]:
-    """The trials of its confirmations that have ended, none of them cut off."""
+    """The trials of its confirmations that have ended, none of them interrupted."""
     study = Run(folder.path).confirmation
     return [trial for trial in study.trials if counts_as_finished(trial)]
 
 
-def test_what_an_interrupted_confirmation_left_is_not_trained_for_another_one(
+def test_the_rest_of_an_interrupted_confirmation_is_not_trained_for_another_one(
     shared_ray: None, space: SearchSpace, sentences: Path, tmp_path: Path
 ) -> None:
     folder, _ = searched(space, sentences, tmp_path)
@@ -185,7 +185,7 @@ def test_a_confirmation_that_is_refused_leaves_the_finalists_as_they_are(
     assert after == before
 
 
-def test_what_the_search_finds_after_its_confirmation_is_said(
+def test_a_better_trial_found_after_the_confirmation_is_reported(
     shared_ray: None, space: SearchSpace, sentences: Path, tmp_path: Path
 ) -> None:
     folder, config = searched(space, sentences, tmp_path, trials=2)
@@ -296,7 +296,7 @@ def test_data_that_is_not_here_any_more_is_one_line(
     assert not folder.finalists.exists()
 
 
-def test_a_model_that_was_removed_or_damaged_is_said(
+def test_a_model_that_was_removed_or_damaged_is_reported(
     shared_ray: None, space: SearchSpace, sentences: Path, tmp_path: Path
 ) -> None:
     folder, config = searched(space, sentences, tmp_path)

@@ -113,7 +113,7 @@ def test_a_model_in_a_folder_that_cannot_be_written_to_is_refused_before_it_is_t
         check_writable(tmp_path / "model")
 
 
-def test_what_was_there_comes_back_where_the_new_model_cannot_take_its_place(
+def test_the_old_model_comes_back_where_the_new_one_cannot_take_its_place(
     confirmed: Confirmed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     out = tmp_path / "model"

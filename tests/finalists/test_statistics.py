@@ -77,7 +77,7 @@ def test_comparing_is_symmetric_and_everything_ties_with_itself(
     assert 0 <= accuracy.low <= accuracy.mean <= accuracy.high <= 1
 
 
-def test_of_one_seed_each_nothing_is_said() -> None:
+def test_single_seeds_tie() -> None:
     much_better, worse = np.ones((1, 500)), np.zeros((1, 500))
     assert is_tie(much_better, worse)
 
@@ -95,7 +95,7 @@ def test_where_every_answer_was_right_the_next_one_may_be_wrong() -> None:
     assert spread_of(np.zeros((1, 30))).high > 0.05
 
 
-def said(rng: np.random.Generator, n: int) -> tuple[np.ndarray, np.ndarray]:
+def predicted(rng: np.random.Generator, n: int) -> tuple[np.ndarray, np.ndarray]:
     """Probabilities of three classes, and labels that they often miss."""
     labels = rng.choice(3, n, p=[0.6, 0.3, 0.1]).astype(np.int32)
     scores = rng.normal(0, 1, (n, 3))
@@ -106,7 +106,7 @@ def said(rng: np.random.Generator, n: int) -> tuple[np.ndarray, np.ndarray]:
 
 @given(st.integers(1, 60), st.integers(0, 2**31))
 def test_the_mean_over_sequences_is_the_metric(n: int, seed: int) -> None:
-    probabilities, labels = said(np.random.default_rng(seed), n)
+    probabilities, labels = predicted(np.random.default_rng(seed), n)
     best = probabilities.argmax(axis=1)
     expected = {
         MetricName.VAL_ACCURACY: (best == labels).mean(),
@@ -122,7 +122,7 @@ def test_the_interval_of_every_metric_is_as_wide_as_other_sequences_scatter(
     metric: MetricName,
 ) -> None:
     rng = np.random.default_rng(3)
-    drawn = [sequence_scores(metric, *said(rng, 800)) for _ in range(400)]
+    drawn = [sequence_scores(metric, *predicted(rng, 800)) for _ in range(400)]
     scatter = np.std([each.mean() for each in drawn])
     widths = [(s := spread_of(each[None], most=9.0)).high - s.low for each in drawn]
     assert np.mean(widths) / (2 * 1.96) == pytest.approx(scatter, rel=0.12)

@@ -1,4 +1,4 @@
-"""What a confirmation's study says of its trainings, without any training."""
+"""The trainings in a confirmation's study, without any training."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,7 +13,7 @@ from tuner.finalists.trainings import (
     Training,
     confirmed,
     in_progress,
-    note_request,
+    record_request,
     retire_others,
     settled,
     still_open,
@@ -55,7 +55,7 @@ def run(study: optuna.Study, each: Training, status: TrialStatus, folder: RunFol
         study.tell(trial, state=TrialState.FAIL)
 
 
-def test_what_failed_is_trained_again_and_what_diverged_is_not(
+def test_a_failed_training_runs_again_and_a_diverged_one_does_not(
     study: optuna.Study, folder: RunFolder
 ) -> None:
     states = (*TrialStatus,)
@@ -76,7 +76,7 @@ def test_a_training_whose_model_was_removed_is_not_settled(
 
 
 def finish(study: optuna.Study, folder: RunFolder, trainings: Sequence[Training]) -> None:
-    note_request(study, trainings)
+    record_request(study, trainings)
     for each in trainings:
         run(study, each, TrialStatus.COMPLETE, folder)
 
@@ -85,20 +85,20 @@ def test_finalists_are_those_of_the_last_confirmation_that_ended(
     study: optuna.Study, folder: RunFolder
 ) -> None:
     assert confirmed(study) == []
-    note_request(study, [training(0), training(1)])
+    record_request(study, [training(0), training(1)])
     run(study, training(0), TrialStatus.COMPLETE, folder)
     assert confirmed(study) == []
     assert in_progress(study) == [training(0), training(1)]
     run(study, training(1), TrialStatus.FAILED, folder)
     assert confirmed(study) == [training(0), training(1)]
     other = [training(0, train_on=TrainOn.BOTH), training(1, train_on=TrainOn.BOTH)]
-    note_request(study, other)
+    record_request(study, other)
     run(study, other[0], TrialStatus.COMPLETE, folder)
     assert confirmed(study) == [training(0), training(1)]  # the new one is only begun
     assert in_progress(study) == other
     run(study, other[1], TrialStatus.COMPLETE, folder)
     assert confirmed(study) == other
-    note_request(study, [training(0), training(1)])  # asked for once more: all of it is there
+    record_request(study, [training(0), training(1)])  # requested once more: all of it is there
     assert confirmed(study) == [training(0), training(1)]
 
 
@@ -106,7 +106,7 @@ def test_more_seeds_add_to_what_was_confirmed_in_the_same_way(
     study: optuna.Study, folder: RunFolder
 ) -> None:
     finish(study, folder, [training(0, 1), training(1, 1)])
-    note_request(study, [training(0, 1), training(0, 2)])
+    record_request(study, [training(0, 1), training(0, 2)])
     assert confirmed(study) == [training(0, 1), training(1, 1)]
     run(study, training(0, 2), TrialStatus.COMPLETE, folder)
     assert confirmed(study) == [training(0, 1), training(1, 1), training(0, 2)]
@@ -114,11 +114,11 @@ def test_more_seeds_add_to_what_was_confirmed_in_the_same_way(
 
 def test_the_same_request_is_written_down_once(study: optuna.Study) -> None:
     for _ in range(2):
-        note_request(study, [training(0)])
+        record_request(study, [training(0)])
     assert len(study.user_attrs[Attribute.REQUESTS]) == 1
 
 
-def test_what_is_no_longer_asked_for_never_runs(study: optuna.Study) -> None:
+def test_a_training_that_is_no_longer_requested_never_runs(study: optuna.Study) -> None:
     for number in range(3):
         study.enqueue_trial({}, user_attrs=training(number).attributes)
     study.enqueue_trial({"x": 1})  # a stray one, of no training
@@ -133,7 +133,7 @@ def test_what_is_no_longer_asked_for_never_runs(study: optuna.Study) -> None:
 @pytest.mark.parametrize(
     "given", [5, [5], [[[1, 2]]], [[[1, "x", None, "train"]]], [[[1, 2, None, "all"]]]]
 )
-def test_a_damaged_request_is_said(study: optuna.Study, given: object) -> None:
+def test_a_damaged_request_is_refused(study: optuna.Study, given: object) -> None:
     study.set_user_attr(Attribute.REQUESTS, given)
     with pytest.raises(RunFolderError, match=r"^study\.journal: damaged \(requests must be lists"):
         confirmed(study)

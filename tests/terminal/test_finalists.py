@@ -82,7 +82,7 @@ def test_luck_is_that_of_the_searchs_best_also_where_less_is_better(space: Searc
 def test_trainings_that_came_to_nothing_are_told(space: SearchSpace) -> None:
     failures = [Failure(7, 2, 5, "diverged: loss became nan in epoch 1")]
     assert in_words([finalist(3, 0.85, 0.86)], space, failures)[-1] == (
-        "Trial 7: 2 of 5 seeds came to no model and count in no figure here (diverged: loss became nan in epoch 1)."
+        "Trial 7: 2 of 5 seeds gave no model and are not part of these figures (diverged: loss became nan in epoch 1)."
     )
 
 

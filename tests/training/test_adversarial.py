@@ -1,4 +1,4 @@
-"""Adversarial noise: it raises the loss, as much as asked for, and leaves the rest of a step as it is."""
+"""Adversarial noise: it raises the loss as much as requested, and leaves the rest of a step as it is."""
 
 import keras
 import numpy as np

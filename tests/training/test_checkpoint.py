@@ -1,4 +1,4 @@
-"""A trial that is cut off goes on from its last epoch, wherever its storage can be reached."""
+"""An interrupted trial continues from its last epoch, wherever its storage can be reached."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -57,12 +57,12 @@ def figures(epochs: list[EpochResult]) -> list[EpochResult]:
     return [replace(epoch, seconds=0) for epoch in epochs]
 
 
-def test_a_trial_that_is_cut_off_ends_with_the_figures_of_one_that_is_not(
+def test_an_interrupted_trial_ends_with_the_figures_of_one_that_is_not(
     begin: Begin, tmp_path: Path
 ) -> None:
     whole = list(begin(None).epochs())
-    cut_off = begin(checkpoint(tmp_path)).epochs()
-    first = [next(cut_off), next(cut_off)]
+    interrupted = begin(checkpoint(tmp_path)).epochs()
+    first = [next(interrupted), next(interrupted)]
     again = list(begin(checkpoint(tmp_path)).epochs())
     assert again[:2] == first  # seconds too: nothing was trained twice
     assert figures(again) == figures(whole)

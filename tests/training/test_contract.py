@@ -113,7 +113,7 @@ def test_same_seed_gives_the_same_figures_whatever_ran_before(make: Make) -> Non
         ("diverge", TrialDiverged, "loss became nan in epoch 1"),
     ],
 )
-def test_what_goes_wrong_is_a_trial_error_with_its_reason(
+def test_a_failure_is_a_trial_error_with_its_reason(
     make_failing: Callable[[str], TrainsByEpoch], fault: str, error: type[Exception], message: str
 ) -> None:
     with pytest.raises(error, match=message):

@@ -65,7 +65,7 @@ def environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, st
 
 
 class TensorFlowConfig:
-    """Writes down what `tf.config` is told on a machine with these GPUs."""
+    """Records the calls of `tf.config` on a machine with these GPUs."""
 
     def __init__(self, cards: list[str]) -> None:
         self.visible: list[str] | None = None
@@ -126,7 +126,7 @@ def test_a_fraction_of_unknown_memory_grows_and_says_so(
     config = configured(gpus=0.25, memory_mb=None)
     assert (config.visible, config.growing, config.limits_mb) == (["first"], ["first"], {})
     assert capsys.readouterr().err == (
-        "NVIDIA's driver does not tell the GPU's memory: a trial with 0.25 of it takes what it needs\n"
+        "NVIDIA's driver does not report the GPU's memory: a trial with 0.25 of it takes what it needs\n"
     )
 
 
@@ -166,15 +166,16 @@ def test_torch_gets_its_share_of_the_gpu(
     device: str | None,
     fractions: list[float],
 ) -> None:
-    told: list[Any] = []
+    shares: list[Any] = []
     cuda = SimpleNamespace(
-        is_available=lambda: True, set_per_process_memory_fraction=lambda share: told.append(share)
+        is_available=lambda: True,
+        set_per_process_memory_fraction=lambda share: shares.append(share),
     )
     torch = SimpleNamespace(set_num_threads=lambda count: None, cuda=cuda)
     monkeypatch.setitem(sys.modules, "torch", torch)
     environment["KERAS_BACKEND"] = "torch"
     devices.configure_device(cpus=1, gpus=gpus)
-    assert told == fractions
+    assert shares == fractions
     assert environment.get("CUDA_VISIBLE_DEVICES") == visible
     assert environment.get("KERAS_TORCH_DEVICE") == device
 

@@ -44,7 +44,9 @@ def test_trains_the_model_at_its_full_size(monkeypatch: pytest.MonkeyPatch) -> N
     assert len(trained._train) == 16
 
 
-def test_what_does_not_fit_counts_as_the_whole_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_configuration_that_does_not_fit_counts_as_the_whole_gpu(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     def fail(*arguments, **more):
         raise TrialOutOfMemory("too large")
 
@@ -52,7 +54,7 @@ def test_what_does_not_fit_counts_as_the_whole_gpu(monkeypatch: pytest.MonkeyPat
     assert measure(peak=lambda: 400.0) == (1000.0, 1000.0)
 
 
-def test_without_a_gpu_nobody_can_tell() -> None:
+def test_without_a_gpu_nothing_is_measured() -> None:
     assert peak_memory_mb() is None
     assert measure() is None
 

@@ -67,7 +67,7 @@ def test_environment_names_the_trials_that_go_wrong() -> None:
         list(bad.epochs())
 
 
-def test_epochs_take_the_seconds_they_are_told() -> None:
+def test_epochs_take_the_seconds_that_are_set() -> None:
     spec = TrialSpec(0, resolve("lstm", {}), 0, 2)
     training = ToyTraining(spec, environment={"TUNER_TOY_SECONDS": "0.05"})
 

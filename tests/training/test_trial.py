@@ -229,7 +229,7 @@ def test_first_steps_see_the_last_tokens_of_mixed_batches_later_ones_sorted_whol
     monkeypatch.setattr(training_module, "WARM_UP_STEPS", 7)
     monkeypatch.setattr(training_module, "_WARM_UP_LENGTH", 4)
 
-    list(make_training(n=80, epochs=5).epochs())  # 5 steps an epoch
+    list(make_training(n=80, epochs=5).epochs())  # 5 steps per epoch
 
     assert mixed == [7, 2, 0, 0, 0]
     assert widths == [4] * 7 + [SMALL["max_length"]] * 18

@@ -66,15 +66,15 @@ def _how_chosen(chosen: Chosen) -> list[str]:
 
 
 def failure_text(failure: Failure) -> str:
-    """Which seeds a finalist's figures leave out."""
+    """The seeds that a finalist's figures leave out."""
     return (
-        f"Trial {failure.trial}: {failure.count} of {count_text(failure.out_of, 'seed')} came to no model and "
-        f"count in no figure here ({failure.reason})."
+        f"Trial {failure.trial}: {failure.count} of {count_text(failure.out_of, 'seed')} gave no model and are "
+        f"not part of these figures ({failure.reason})."
     )
 
 
 def since_text(trial: int, score: float | None) -> str:
-    """That the search has gone on."""
+    """A better trial that the search has found since."""
     return f"Trial {trial} scored better in the search since ({score_text(score)}) and is not confirmed."
 
 
@@ -125,7 +125,7 @@ def _parameters(finalists: Sequence[Finalist]) -> Iterable[str]:
 
 
 def _confirm_commands(run: Run) -> list[str]:
-    """What asks for the same finalists and seeds: a command for every confirmation that they come from."""
+    """The commands that request the same finalists and seeds, one per confirmation that they come from."""
     study = run.confirmation
     assert study is not None  # or there would be no finalists
     known = set(confirmed(study))

@@ -1,7 +1,7 @@
 """Trains the best trials again with fresh seeds and measures them on the split that the search never saw.
 
-A confirmation is a second study in the run's journal whose trials are all enqueued beforehand, so whatever holds of a
-search (retries, what was cut off, the same command again) holds of it, too. The models are kept in `finalists/`.
+A confirmation is a second study in the run's journal whose trials are all enqueued beforehand, so retries, interrupted
+trials and the same command again work as in a search. The models are kept in `finalists/`.
 """
 
 import dataclasses
@@ -23,7 +23,7 @@ from tuner.finalists.ranking import FinalistFiles
 from tuner.finalists.request import Request, TrainOn
 from tuner.finalists.trainings import (
     Training,
-    note_request,
+    record_request,
     retire_others,
     settled,
     still_open,
@@ -54,7 +54,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Wanted:
-    """A training that is asked for, with what the search's study calls its parameters."""
+    """A requested training, with its parameters as the search's study names them."""
 
     training: Training
     parameters: Mapping[str, Any]
@@ -63,7 +63,7 @@ class Wanted:
 def run_confirmation(
     run: Run, request: Request, config: SearchConfig, listener: SearchListener
 ) -> SearchOutcome:
-    """Trains the finalists of a run; the same call again goes on where it stopped.
+    """Trains the finalists of a run; the same call again continues where it stopped.
 
     Args:
         config: as `confirmation_config` makes it.
@@ -119,21 +119,21 @@ def best_distinct(
 
 
 class ConfirmationStudy(SearchStudy):
-    """The study while a confirmation runs: every trial has its seed, and leaves its model."""
+    """The study while a confirmation runs: every trial has a requested seed and leaves its model."""
 
     folder: RunFolder
 
     def seed_of(self, trial: optuna.Trial) -> int:
-        """As it was wanted."""
+        """The seed that was requested."""
         return int(trial.user_attrs[Attribute.SEED])
 
     def stop_after(self, trial: optuna.Trial) -> int | None:
-        """As it was wanted."""
+        """The epochs that were requested; None where the best one is chosen on the validation split."""
         epochs = trial.user_attrs.get(Attribute.STOP_AFTER)
         return int(epochs) if epochs is not None else None
 
     def keep_model(self, trial: optuna.Trial, model: bytes) -> None:
-        """Writes the model down, then its figures."""
+        """Writes the model to the run folder, then its figures to the study."""
         path = self.folder.finalist_model(
             int(trial.user_attrs[Attribute.FINALIST]), self.seed_of(trial)
         )
@@ -144,7 +144,7 @@ class ConfirmationStudy(SearchStudy):
 
 @dataclass(frozen=True)
 class ConfirmationPlan:
-    """See `tuner.execution.runner.Plan`."""
+    """A confirmation, as `tuner.execution.plan.Plan` describes it to the runner."""
 
     asked: SearchConfig
     run: Run
@@ -154,12 +154,12 @@ class ConfirmationPlan:
 
     @property
     def folder(self) -> RunFolder:
-        """The run's."""
+        """The run's folder."""
         return self.run.files
 
     @property
     def config(self) -> SearchConfig:
-        """With the budget that ends it: as many trials as have ended, and those that are still to run."""
+        """The settings, with a budget of the trials that have ended and those that are still to run."""
         study = self.run.confirmation
         ended = 0
         if study is not None:
@@ -168,22 +168,22 @@ class ConfirmationPlan:
         return self.asked.model_copy(update={"trials": trials, "time_budget": None})
 
     def check(self) -> None:
-        """Refuses data that is not what was searched on."""
+        """Refuses data that is not the search's."""
         self.run.reopen_if_replaced()
         check_same_search(self.folder, self.asked, self.dataset.fingerprint)
 
     def is_done(self) -> bool:
-        """Whether nothing is left to train; what was asked for in another way since is asked for again."""
+        """Whether nothing is left to train; if so, this request becomes the last one."""
         mend_end(self.folder.journal)
         study = self.run.confirmation
         if study is None or self._missing(study):
             return False
-        note_request(study, self._trainings)
+        record_request(study, self._trainings)
         FinalistFiles(self.run, study, self.dataset).write()
         return True
 
     def open(self, workers: int) -> ConfirmationStudy:
-        """The study, in which of all trials only those wait that are asked for."""
+        """The study, with the requested trials waiting in it and no others."""
         mend_end(self.folder.journal)
         inner = self.run.confirmation or optuna.create_study(
             storage=self.run.storage,
@@ -200,7 +200,7 @@ class ConfirmationPlan:
                 inner.enqueue_trial(
                     dict(each.parameters), user_attrs=dict(each.training.attributes)
                 )
-        note_request(inner, self._trainings)
+        record_request(inner, self._trainings)
         study = ConfirmationStudy(
             inner,
             self.asked.space,
@@ -216,12 +216,12 @@ class ConfirmationPlan:
         return [each.training for each in self.wanted]
 
     def _missing(self, study: optuna.Study | None) -> list[Wanted]:
-        """What is still to be trained, or again."""
+        """The requested trainings that have to run, or to run again."""
         there = settled(study, self.folder) if study is not None else set()
         return [each for each in self.wanted if each.training not in there]
 
     def task(self, config: SearchConfig) -> "Task":
-        """Learn as in the search, or from the validation split as well; be measured on the confirmation split."""
+        """Trains as in the search, or on the validation split as well; measures on the confirmation split."""
         task = make_task(config, self.folder, self.dataset)
         held_out = self.dataset.splits[Split.CONFIRMATION]
         if self.request.train_on is TrainOn.BOTH and config.trainer is not TrainerName.TOY:

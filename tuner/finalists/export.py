@@ -17,8 +17,8 @@ def export_model(chosen: Chosen, out: Path, formats: Collection[ExportFormat] = 
     Of each finalist the seed that was best on the confirmation split is taken.
 
     Raises:
-        RunFolderError: `out` holds something else, a finalist's model is missing, or what would be written does not
-            say what the finalist said when it was confirmed.
+        RunFolderError: `out` holds something else, a finalist's model is missing, or the written model does not
+            reproduce the predictions that the finalist was confirmed by.
         ConfigError: it cannot be written in one of `formats`.
     """
     check_writable(out)

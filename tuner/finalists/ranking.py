@@ -1,4 +1,4 @@
-"""The finalists in order, from the journal and the models that a confirmation left: `finalists.csv`.
+"""The finalists of a run in order, and `finalists.csv`, from the journal and the models of a confirmation.
 
 Must not import Ray, Keras or TensorFlow.
 """
@@ -43,7 +43,7 @@ class Member:
 
     @property
     def model(self) -> TrainedModel:
-        """Its weights, and what it said of the confirmation split.
+        """Its weights, and its probabilities on the confirmation split.
 
         Raises:
             RunFolderError: its file is missing or damaged.
@@ -52,7 +52,7 @@ class Member:
 
     @cached_property
     def probabilities(self) -> NDArray[np.float32]:
-        """What it said of the confirmation split, `(n_sequences, n_classes)`.
+        """Its probabilities on the confirmation split, `(n_sequences, n_classes)`.
 
         Raises:
             RunFolderError: its file is missing or damaged.
@@ -84,24 +84,24 @@ class Finalist:
         return self.record.score
 
     def ties_with(self, other: "Finalist") -> bool:
-        """Whether nothing says that one is better than the other, at a level of 5 %."""
+        """Whether neither is better than the other, at a level of 5 %."""
         return is_tie(self.scores, other.scores)
 
 
 @dataclass(frozen=True)
 class Failure:
-    """Trainings of a finalist that came to no model."""
+    """Trainings of a finalist that gave no model."""
 
     trial: int
     count: int
-    out_of: int  # that were asked for
+    out_of: int  # trainings that were requested
     reason: str  # of the last one
 
 
 def read_finalists(run: Run, dataset: Dataset) -> list[Finalist]:
     """The finalists of a run, best first by their mean on the confirmation split.
 
-    Those of the last confirmation that has ended, whatever has been begun since.
+    They are those of the last confirmation that has ended, even while another one runs.
 
     Raises:
         RunFolderError: there are none yet, or a model is missing.
@@ -125,7 +125,7 @@ def read_finalists(run: Run, dataset: Dataset) -> list[Finalist]:
 
 
 def read_failures(run: Run) -> list[Failure]:
-    """Which finalists of the last confirmation have fewer models than were asked for, and why.
+    """The finalists of the last confirmation with fewer models than requested, and the reason.
 
     Raises:
         RunFolderError: there was no confirmation yet.
@@ -150,7 +150,7 @@ def read_failures(run: Run) -> list[Failure]:
 
 
 def better_since(run: Run) -> TrialRecord | None:
-    """The search's best trial where the last confirmation did not ask for it: it has come since.
+    """The search's best trial, where it was found after the last confirmation; else None.
 
     Raises:
         RunFolderError: there was no confirmation yet.
@@ -178,7 +178,7 @@ def ranked_finalists(
     """Best first, by the mean over their seeds; equal ones by the search's order.
 
     Args:
-        trainings: which of them count; of those the ones that have left a model.
+        trainings: those that count, where they left a model.
     """
     metric = search.space.metric
     ended = ended_trials(confirmation)
@@ -240,7 +240,7 @@ def optimism(finalist: Finalist, space: SearchSpace) -> float:
 
 
 class FinalistFiles(RunFiles):
-    """`finalists.csv`, in step with a confirmation."""
+    """Keeps `finalists.csv` up to date while a confirmation runs."""
 
     def __init__(
         self,
@@ -256,7 +256,7 @@ class FinalistFiles(RunFiles):
 
     def _write(self) -> None:
         search, study, folder = self._run.reader, self._confirmation, self._run.files
-        # What `tuner test` and `tuner export` would take; before there is any, what has been reached.
+        # The finalists that `tuner test` and `tuner export` would take; before there are any, those trained so far.
         trainings = confirmed(study) or in_progress(study)
         finalists = ranked_finalists(search, study, folder, self._dataset, trainings)
         write_csv(finalists_frame(finalists, search.space), folder.finalists)

@@ -32,7 +32,7 @@ class Spread:
 def sequence_scores(
     metric: MetricName, probabilities: NDArray[np.float32], labels: NDArray[np.int32]
 ) -> NDArray[np.float64]:
-    """What each sequence adds to `metric`: `(n,)`, whose mean is the metric of all of them.
+    """Each sequence's contribution to `metric`: `(n,)`, whose mean is the metric of all of them.
 
     Of accuracy, whether the model was right; of the loss, the negative log-likelihood of the true class. Macro F1 is no
     mean over sequences: these are its infinitesimal jackknife's pseudo-values (Efron, 1982), F1 plus n times its
@@ -68,7 +68,7 @@ def sequence_scores(
 def spread_of(scores: NDArray[np.float64], *, most: float = 1.0) -> Spread:
     """The score of one configuration.
 
-    The mean's variance has two parts: of the seeds, and of the sequences, which all seeds share. Where every answer
+    The mean's variance has two parts: of the seeds, and of the sequences, which all seeds share. Where every prediction
     was right, or every one wrong, the sequences' part is that of Agresti and Coull (1998): it is not nothing.
 
     Args:
@@ -96,9 +96,9 @@ def spread_of(scores: NDArray[np.float64], *, most: float = 1.0) -> Spread:
 def is_tie(first: NDArray[np.float64], second: NDArray[np.float64]) -> bool:
     """Whether two configurations' scores may as well be the same, at a level of 5 %.
 
-    They were confirmed on the same sequences, so the sequences' difficulty cancels out: a paired comparison. Of a
-    single seed nothing says what another one would do: a tie. Only sequences that the two are not equally good at
-    tell them apart, so few such are no evidence, however one-sided.
+    They were confirmed on the same sequences, so the sequences' difficulty cancels out: a paired comparison. A
+    single seed is no evidence of what another one would do: a tie. Only sequences on which the two differ count as
+    evidence, so few of these are not enough, however one-sided.
 
     Args:
         first, second: `(n_seeds, n_sequences)` each, of each sequence what `sequence_scores` gives.

@@ -1,6 +1,6 @@
-"""The trainings that confirmations consist of, as their study tells: asked for, still to run, or ended.
+"""The trainings of a run's confirmations, read from their study: requested, still to run, or ended.
 
-Everything about them is read from the study; `confirmed` says which of them make the finalists of a run.
+`confirmed` gives those that make the run's finalists.
 """
 
 from collections.abc import Iterable
@@ -24,7 +24,7 @@ class Training:
 
     finalist: int  # the search's trial
     seed: int
-    stop_after: int | None  # epochs, where that is decided beforehand
+    stop_after: int | None  # epochs, where their number is fixed beforehand
     train_on: TrainOn
 
     @property
@@ -39,7 +39,7 @@ class Training:
 
 
 def training_of(trial: FrozenTrial) -> Training | None:
-    """What a trial of the confirmation's study trains; None where it does not say."""
+    """The training of a trial of the confirmation's study; None where its attributes name none."""
     attributes = trial.user_attrs
     try:
         return Training(
@@ -53,9 +53,9 @@ def training_of(trial: FrozenTrial) -> Training | None:
 
 
 def settled(study: optuna.Study, folder: RunFolder) -> set[Training]:
-    """Those that would come to nothing else if they ran again: their model is there, or they diverged.
+    """The trainings that need not run again: their model is there, or they diverged.
 
-    What failed or ran out of memory may work with another share of the machine.
+    A training that failed or ran out of memory may work with another share of the machine.
     """
     return {
         training
@@ -78,7 +78,7 @@ def _has_model(trial: FrozenTrial, training: Training, folder: RunFolder) -> boo
 
 
 def ended_trials(study: optuna.Study) -> dict[Training, FrozenTrial]:
-    """The last trial of every training that has ended, whichever way."""
+    """The last trial of every training that has ended, however it ended."""
     return {
         training: trial
         for trial in study.get_trials(deepcopy=False)
@@ -89,8 +89,8 @@ def ended_trials(study: optuna.Study) -> dict[Training, FrozenTrial]:
 # -- requests -------------------------------------------------------------------------------------
 
 
-def note_request(study: optuna.Study, trainings: Iterable[Training]) -> None:
-    """Writes down that these are asked for now."""
+def record_request(study: optuna.Study, trainings: Iterable[Training]) -> None:
+    """Records these trainings as the last request."""
     request = [_listed(each) for each in trainings]
     earlier = list(study.user_attrs.get(Attribute.REQUESTS, []))
     if not earlier or earlier[-1] != request:
@@ -98,10 +98,10 @@ def note_request(study: optuna.Study, trainings: Iterable[Training]) -> None:
 
 
 def requests(study: optuna.Study) -> list[list[Training]]:
-    """What was asked for, the latest request last.
+    """The requests so far, the latest one last.
 
     Raises:
-        RunFolderError: the study says something else.
+        RunFolderError: the study is damaged.
     """
     given = study.user_attrs.get(Attribute.REQUESTS, [])
     try:
@@ -132,15 +132,15 @@ def confirmed(study: optuna.Study) -> list[Training]:
 
 
 def in_progress(study: optuna.Study) -> list[Training]:
-    """Those of the last request, whether it has ended or not."""
+    """The trainings of the last request, whether they have ended or not."""
     return (requests(study) or [[]])[-1]
 
 
-# -- beginning ------------------------------------------------------------------------------------
+# -- starting -------------------------------------------------------------------------------------
 
 
 def retire_others(study: optuna.Study, wanted: Iterable[Training]) -> None:
-    """Ends what an interrupted confirmation left that is not asked for now: it would be trained as if it were."""
+    """Fails the open trials of an interrupted confirmation that are not requested now, so that they are not trained."""
     kept = set(wanted)
     open_states = (TrialState.WAITING, TrialState.RUNNING)
     for trial in study.get_trials(deepcopy=False, states=open_states):
@@ -152,7 +152,7 @@ def retire_others(study: optuna.Study, wanted: Iterable[Training]) -> None:
 
 
 def still_open(study: optuna.Study) -> set[Training]:
-    """Those that wait, or were running when an earlier confirmation ended and so will run again."""
+    """The trainings that wait, or that were interrupted and will run again."""
     return {
         training
         for trial in study.get_trials(deepcopy=False)

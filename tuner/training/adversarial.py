@@ -4,7 +4,7 @@ A step learns from each batch twice: as it is, and with every sequence's embeddi
 which its loss rises fastest. The direction comes with the first gradient: a step takes twice as long, not three times.
 
 The paper gives its noise an absolute norm and keeps embeddings at unit variance, or a model would outgrow the noise.
-Here the noise's norm is a share of the norm of the sequence's embeddings, which comes to the same.
+Here the noise's norm is a share of the norm of the sequence's embeddings, which has the same effect.
 """
 
 from collections.abc import Callable

@@ -1,6 +1,7 @@
-"""A trial's state after its last epoch, in storage that every node can reach, so that it goes on elsewhere from there.
+"""A trial's state after its last epoch, in storage that every node can reach, so that it can continue elsewhere.
 
-A file a trial, by the hash of all that decides its figures: another trial never takes it up. Nothing is unpickled.
+One file per trial, named by the hash of all that decides its figures, so that no other trial continues from it. Nothing
+is unpickled.
 """
 
 import dataclasses
@@ -25,14 +26,14 @@ _FORMAT = 1
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a trial has come."""
+    """The epochs and the state of a trial so far."""
 
     epochs: tuple[EpochResult, ...]
-    arrays: tuple[NDArray[Any], ...]  # whatever else it needs to go on, in an order of its own
+    arrays: tuple[NDArray[Any], ...]  # the rest of its state, in an order that the trial knows
 
 
 class Checkpoint:
-    """The place of one trial's checkpoint.
+    """One trial's checkpoint in storage.
 
     Args:
         storage: the folder of the run's checkpoints.
@@ -54,7 +55,7 @@ class Checkpoint:
         self._name = f"{digest[:32]}.npz"
 
     def load(self) -> Progress | None:
-        """What was saved last; None where nothing was, or nothing that can be read."""
+        """The progress saved last; None where there is none, or none that can be read."""
         try:
             content = self._storage.read(self._name)
             if content is None:
@@ -65,11 +66,11 @@ class Checkpoint:
                 arrays = tuple(saved[f"array{number}"] for number in range(count))
             return Progress(tuple(EpochResult(**epoch) for epoch in epochs), arrays)
         except Exception as error:  # a damaged archive raises many kinds
-            self._complain("read", error)
+            self._log_failure("read", error)
             return None
 
     def save(self, epochs: Sequence[EpochResult], arrays: Sequence[NDArray[Any]]) -> None:
-        """Replaces what was saved. Where that fails, the trial goes on without."""
+        """Replaces the saved progress. If that fails, the trial continues without a checkpoint."""
         content = io.BytesIO()
         texts = json.dumps([dataclasses.asdict(epoch) for epoch in epochs])
         named: dict[str, Any] = {f"array{number}": array for number, array in enumerate(arrays)}
@@ -77,14 +78,14 @@ class Checkpoint:
         try:
             self._storage.write(self._name, content.getvalue())
         except OSError as error:
-            self._complain("written", error)
+            self._log_failure("written", error)
 
     def remove(self) -> None:
-        """Removes it: the trial has ended."""
+        """Removes the checkpoint of a trial that has ended."""
         with suppress(OSError):
             self._storage.remove(self._name)
 
-    def _complain(self, what: str, error: Exception) -> None:
-        """To the worker's log."""
-        text = f"checkpoint cannot be {what}: {one_line(str(error))}"
+    def _log_failure(self, action: str, error: Exception) -> None:
+        """Writes to the worker's log."""
+        text = f"checkpoint cannot be {action}: {one_line(str(error))}"
         print(text, file=sys.stderr)  # noqa: T201

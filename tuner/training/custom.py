@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 def make_current_folder_importable() -> None:
-    """Lets this process find a user's own modules beside the space, as `python -m` would; Ray tells its workers."""
+    """Lets this process import modules from the current folder, as `python -m` would; Ray does so for its workers."""
     if "" not in sys.path and os.getcwd() not in sys.path:
         sys.path.append(os.getcwd())
 
@@ -68,7 +68,7 @@ def build_custom_model(hyperparameters: Hyperparameters, *, n_classes: int) -> "
 
 
 class _NotFound(Exception):
-    """No function is to be found under this name; the message says why and what to write."""
+    """There is no function of this name; the message gives the reason and what to write."""
 
 
 def _function(architecture: str) -> Callable[..., Any]:

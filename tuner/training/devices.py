@@ -73,7 +73,7 @@ def device_name(*, cudnn: bool) -> str:
 
 
 def _configure_tensorflow(threads: int, gpus: float) -> None:
-    # NVIDIA's driver and Ray number GPUs by their slot, CUDA by their speed unless it is told otherwise.
+    # NVIDIA's driver and Ray number GPUs by their slot, CUDA by their speed unless it is set otherwise.
     os.environ.setdefault("CUDA_DEVICE_ORDER", "PCI_BUS_ID")
     import tensorflow as tf
 
@@ -105,7 +105,7 @@ def _memory_limit_mb(gpus: float) -> int | None:
     total_mb = first_gpu_memory_mb(os.environ)
     if total_mb is None:
         sys.stderr.write(
-            f"NVIDIA's driver does not tell the GPU's memory: a trial with {gpus:g} of it takes what it needs\n"
+            f"NVIDIA's driver does not report the GPU's memory: a trial with {gpus:g} of it takes what it needs\n"
         )
         return None
     return max(1, int(total_mb * gpus * GPU_MEMORY_SHARE))

@@ -48,6 +48,6 @@ def predict(model: Any, sequences: EncodedSequences, *, n_classes: int) -> NDArr
 
 
 def mean_probabilities(members: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
-    """What an ensemble says: its members' probabilities averaged, `(n, n_classes)`."""
+    """An ensemble's prediction: its members' probabilities averaged, `(n, n_classes)`."""
     averaged: NDArray[np.float32] = np.stack(members).mean(axis=0).astype(np.float32)
     return averaged

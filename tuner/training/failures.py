@@ -58,7 +58,7 @@ def _is_out_of_memory(error: Exception) -> bool:
 
 
 def _first_line(error: Exception) -> str:
-    """The first line that says something, cut to fit a leaderboard's cell."""
+    """The first meaningful line, cut to fit a leaderboard's cell."""
     lines = (line.strip() for line in str(error).splitlines())
     telling = (line for line in lines if line and not line.startswith("Graph execution error"))
     return next(telling, "")[:_REASON_LENGTH]

@@ -1,4 +1,4 @@
-"""What training one configuration takes of a GPU, measured by training it for two steps on sequences of full length."""
+"""The GPU memory that a configuration needs, measured by training it for two steps on sequences of full length."""
 
 import os
 from collections.abc import Callable
@@ -49,7 +49,7 @@ def measure_training(
     peak: Callable[[], float | None] = peak_memory_mb,
     total: Callable[[], float | None] = lambda: first_gpu_memory_mb(os.environ),
 ) -> tuple[float, float] | None:
-    """Peak and total memory of the first GPU in MB; None where nobody can tell.
+    """Peak and total memory of the first GPU in MB; None where it cannot be measured.
 
     A configuration that does not fit at all counts as the whole GPU.
 

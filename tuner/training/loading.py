@@ -1,4 +1,4 @@
-"""Reading a saved model back, with the layers of this package, and those of a person's own module, known to Keras."""
+"""Loads a saved model, with the layers of this package and of a user's own modules known to Keras."""
 
 import importlib
 import tempfile
@@ -34,7 +34,7 @@ def load_model(path: Path, modules: Iterable[str] = ()) -> keras.Model:
 
 
 def why_not_loaded(cause: Exception) -> str:
-    """What a person can do about a model that Keras cannot load; else the beginning of what Keras says."""
+    """Advice about a model that Keras cannot load; where there is none, the beginning of Keras' message."""
     unknown = unknown_name(cause)
     if unknown is None:
         return one_line(str(cause))[:200]
@@ -45,7 +45,7 @@ def why_not_loaded(cause: Exception) -> str:
 
 
 def check_loads_again(model: keras.Model) -> None:
-    """Saves the model and loads it, as whoever will use it does.
+    """Saves the model and loads it, as its users will.
 
     Raises:
         TrialFailed: it cannot be loaded.

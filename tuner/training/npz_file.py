@@ -1,4 +1,4 @@
-"""A trained model as bytes: how it comes from its worker, and lies in the run folder. Nothing in it is unpickled."""
+"""A trained model as bytes, as a worker sends it and the run folder keeps it. Nothing in it is unpickled."""
 
 import dataclasses
 import io
@@ -40,7 +40,7 @@ def from_bytes(content: bytes, where: str) -> TrainedModel:
     Raises:
         RunFolderError: it is damaged.
     """
-    with _opened(content, where) as saved:
+    with _read(content, where) as saved:
         facts = json.loads(str(saved["facts"]))
         vocabulary_size = int(facts.pop("vocabulary_size"))
         count = sum(name.startswith("weight") for name in saved.files)
@@ -51,18 +51,18 @@ def from_bytes(content: bytes, where: str) -> TrainedModel:
 
 
 def probabilities_in(content: bytes, where: str) -> NDArray[np.float32]:
-    """What the model in `content` said of the sequences that were held out, `(n_held_out, n_classes)`.
+    """The probabilities of the model in `content` on the held-out sequences, `(n_held_out, n_classes)`.
 
     Raises:
         RunFolderError: it is damaged.
     """
-    with _opened(content, where) as saved:
+    with _read(content, where) as saved:
         probabilities: NDArray[np.float32] = saved["probabilities"]
         return probabilities
 
 
 @contextmanager
-def _opened(content: bytes, where: str) -> Iterator[Any]:
+def _read(content: bytes, where: str) -> Iterator[Any]:
     try:
         with np.load(io.BytesIO(content), allow_pickle=False) as saved:
             yield saved

@@ -1,4 +1,4 @@
-"""What goes into a trial and what comes out of it, an epoch at a time."""
+"""A trial's input, its results epoch by epoch, and the seeds that follow from a run's seed."""
 
 import hashlib
 from collections.abc import Iterator
@@ -20,12 +20,12 @@ class TrialSpec:
     hyperparameters: Hyperparameters
     seed: int
     max_epochs: int
-    # Epochs, where that is decided beforehand; the schedule still knows max_epochs.
+    # Epochs, where their number is fixed beforehand; the learning rate's schedule still follows max_epochs.
     stop_after: int | None = None
 
     @property
     def epochs(self) -> int:
-        """Epochs that it is to train."""
+        """How many epochs it trains."""
         return self.max_epochs if self.stop_after is None else self.stop_after
 
 
@@ -35,7 +35,7 @@ class EpochResult:
 
     epoch: int  # counted from 1
     loss: float  # over the epoch's batches, with dropout, while the weights moved
-    accuracy: float  # likewise
+    accuracy: float  # over the same batches
     val_loss: float
     val_accuracy: float
     val_f1: float  # unweighted mean over the classes
@@ -54,7 +54,7 @@ class HeldOutFigures:
 
 @dataclass(frozen=True, eq=False)
 class TrainedModel:
-    """What is kept of a finalist: its weights, and what it says of the sequences that were held out."""
+    """The part of a finalist that is kept: its weights, and its probabilities on the held-out sequences."""
 
     figures: HeldOutFigures
     # (n_held_out, n_classes), rows in the order of the sequences
@@ -72,7 +72,7 @@ class TrainsByEpoch(Protocol):
 
     @property
     def device(self) -> str:
-        """What it trains on: "cpu", or a GPU's name."""
+        """The device that it trains on: "cpu", or a GPU's name."""
 
     def epochs(self) -> Iterator[EpochResult]:
         """Trains, giving each epoch's figures as it ends.
@@ -84,7 +84,7 @@ class TrainsByEpoch(Protocol):
         """
 
     def finish(self, held_out: EncodedSequences) -> TrainedModel:
-        """The model of the best epoch (of the last one, where `stop_after` says so), measured on `held_out`.
+        """The model of the best epoch (of the last one, where `stop_after` is set), measured on `held_out`.
 
         Raises:
             TrialOutOfMemory, TrialFailed: it cannot be measured.

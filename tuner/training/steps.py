@@ -1,4 +1,4 @@
-"""One training step, compiled once a trial.
+"""One training step, compiled once per trial.
 
 Batches differ in width, and the last one in size. Keras' own functions trace a TensorFlow graph for
 the first shape and again for the second, 1-3 s each; here TensorFlow gets one signature with the
@@ -30,10 +30,10 @@ def make_train_step(
     """The step that trains the compiled `model`; makes its `predict_on_batch` trace once, too.
 
     Args:
-        adversarial_noise: norm of the adversarial noise on embeddings, as a share of theirs; 0 is none.
+        adversarial_noise: norm of the adversarial noise on embeddings, as a share of theirs; 0 for none.
 
     Raises:
-        TrialFailed: noise is asked for where there is none.
+        TrialFailed: the backend has no adversarial noise.
     """
     on_tensorflow = keras.backend.backend() == "tensorflow"
     if adversarial_noise and not on_tensorflow:

@@ -4,7 +4,7 @@ The curve is smooth in the hyperparameters that matter most (learning rate, unit
 architecture), rises and then over-fits, and carries a little noise from the trial's seed: what a
 sampler and a pruner need to show whether they work.
 
-Tests make a toy trial misbehave, one of `Fault`, either through parameters of a custom architecture
+Tests make a toy trial fail in one of the ways of `Fault`, either through parameters of a custom architecture
 (`fault`, `fault_epoch`, `epoch_seconds`) or, for any architecture, through the environment:
 
     TUNER_TOY_FAULTS="3:diverge,7:fail"   by trial number
@@ -34,7 +34,7 @@ _NOISE = 0.003
 
 
 class Fault(StrEnum):
-    """How a toy trial goes wrong, in its epoch `fault_epoch` (the first unless told)."""
+    """How a toy trial goes wrong, in its epoch `fault_epoch` (the first by default)."""
 
     NONE = "none"
     FAIL = "fail"  # raises an error as Keras would
@@ -45,7 +45,7 @@ class Fault(StrEnum):
 
 
 class ToyTraining:
-    """A toy trial in progress, with the interface of `Training`; the data is not looked at."""
+    """A toy trial in progress, with the interface of `Training`; it ignores the data."""
 
     def __init__(
         self,
@@ -89,14 +89,14 @@ class ToyTraining:
             yield done[-1]
 
     def finish(self, held_out: EncodedSequences) -> TrainedModel:
-        """A model that is right as often as the curve says; see `TrainsByEpoch.finish`."""
+        """A model that is right as often as on the curve; see `TrainsByEpoch.finish`."""
         scores = {each.epoch: each.val_accuracy for each in self._done}
         best = self._done[Metric().best_epoch(scores) - 1]
         rng = np.random.default_rng((self._spec.seed, len(held_out)))
         is_right = rng.random(len(held_out)) < best.val_accuracy
-        said = np.where(is_right, held_out.labels, (held_out.labels + 1) % self._n_classes)
+        predicted = np.where(is_right, held_out.labels, (held_out.labels + 1) % self._n_classes)
         probabilities = np.full((len(held_out), self._n_classes), 0.0, np.float32)
-        probabilities[np.arange(len(held_out)), said] = 1
+        probabilities[np.arange(len(held_out)), predicted] = 1
         return TrainedModel(
             HeldOutFigures(
                 epoch=best.epoch,

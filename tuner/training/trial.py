@@ -1,4 +1,4 @@
-"""One real trial: a model built, compiled and trained with Keras, an epoch at a time.
+"""One real trial: a model built, compiled and trained with Keras, epoch by epoch.
 
 Only a worker imports this module: it loads Keras.
 """
@@ -50,7 +50,7 @@ class Training:
 
         Args:
             checkpoint: where the trial's state is kept after every epoch, and taken up from.
-            keep_best: by which metric an epoch is the best, for `finish`; None where nobody will ask.
+            keep_best: the metric that decides which epoch is the best, for `finish`; None where that is not called.
 
         Raises:
             TrialFailed: the model cannot be built.
@@ -144,7 +144,7 @@ class Training:
         )
 
     def _best_epoch(self) -> int:
-        assert self._keep_best is not None, "nobody said by which metric"
+        assert self._keep_best is not None, "`keep_best` was not given"
         if self._spec.stop_after is not None:
             return self._done[-1].epoch
         name = self._keep_best.name

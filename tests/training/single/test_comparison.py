@@ -1,4 +1,4 @@
-"""Whether a row came out again, and what a person reads of it."""
+"""Whether a row was reproduced, and the words for it."""
 
 import dataclasses
 from pathlib import Path
@@ -61,7 +61,7 @@ def test_equal_figures_are_the_rows(run: str) -> None:
     ]
 
 
-def test_what_differs_is_named_with_the_digits_that_tell(run: str) -> None:
+def test_different_figures_are_named_with_the_digits_that_differ(run: str) -> None:
     last_digit = trained(0.6, 0.8, 0.7)
     assert last_digit.best is not None
     best = dataclasses.replace(last_digit.best, val_loss=last_digit.best.val_loss + 1e-12)
@@ -72,24 +72,22 @@ def test_what_differs_is_named_with_the_digits_that_tell(run: str) -> None:
         "Machine and versions are as they were.",
     ]
     other = trained(0.6, 0.7, 0.75)
-    said = ending(row(run), other)[1]
-    assert "best epoch 3 here, 2 in the row; val_accuracy 0.7500 here, 0.8000 in the row" in said
+    line = ending(row(run), other)[1]
+    assert "best epoch 3 here, 2 in the row; val_accuracy 0.7500 here, 0.8000 in the row" in line
 
 
-def test_what_is_different_about_the_machine_is_named(
-    run: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_differences_of_the_machine_are_named(run: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("socket.gethostname", lambda: "elsewhere")
     file = Path(run) / "run.yaml"
     text = file.read_text()
     assert "keras: 3." in text
     file.write_text(text.replace("keras: 3.", "keras: 2."))
     again = trained(0.6, 0.8, 0.7, device="H200")
-    said = ending(row(run, cpus=4), again)[-1]
-    assert said.startswith(
+    line = ending(row(run, cpus=4), again)[-1]
+    assert line.startswith(
         "Different from then: machine elsewhere here, h then; device H200 here, cpu"
     )
-    assert "threads 4 here, 1 then; keras 3." in said
+    assert "threads 4 here, 1 then; keras 3." in line
 
 
 def test_a_row_that_diverged_comes_out_again_when_it_diverges_again(run: str) -> None:

@@ -19,7 +19,7 @@ from tuner.training.spec import derive_seed
 
 @pytest.fixture
 def run(space: SearchSpace, sentences: Path, tmp_path: Path) -> str:
-    """A run of a complete trial, a pruned one and one that runs, told to have trained with two CPUs."""
+    """A run of a complete trial, a pruned one and one that runs, recorded with two CPUs."""
     config = make_config(
         {
             "space": space,
@@ -55,8 +55,8 @@ def test_parameters_beside_each_other_are_one_configuration_on_top_of_the_defaul
 
 def test_configurations_in_quotes_are_several() -> None:
     three = read("lstm_units=8", "architecture=bilstm lstm_units=9", "batch_size=32")
-    said = [(each.title, dict(each.parameters)) for each in three]
-    assert said == [("lstm", {"lstm_units": 8, "batch_size": 32}), ("bilstm", {"lstm_units": 9})]
+    found = [(each.title, dict(each.parameters)) for each in three]
+    assert found == [("lstm", {"lstm_units": 8, "batch_size": 32}), ("bilstm", {"lstm_units": 9})]
 
 
 def test_a_users_own_architecture_takes_what_it_likes() -> None:
@@ -112,7 +112,7 @@ def test_a_row_with_another_seed_or_length_is_another_training(run: str) -> None
         (["runs/none:1"], "runs/none: no such run folder"),
     ],
 )
-def test_what_cannot_be_trained_is_refused(words: list[str], message: str) -> None:
+def test_a_row_that_cannot_be_trained_is_refused(words: list[str], message: str) -> None:
     with pytest.raises(UsageError, match=message):
         read(*words)
 
@@ -157,7 +157,7 @@ def test_settings_out_of_bounds_are_refused(given: dict[str, Any], message: str)
         (["lstm_units"], "^lstm_units: has no value; write lstm_units=VALUE"),
     ],
 )
-def test_what_is_no_configuration_is_refused_with_what_to_write(
+def test_words_that_are_no_configuration_are_refused_with_advice(
     run: str, words: list[str], problem: str
 ) -> None:
     with pytest.raises(UsageError, match=problem):

@@ -155,13 +155,13 @@ def test_a_model_with_a_layer_of_ones_own_is_predicted_with_beside_its_module(fo
     predict = [TUNER[0], "-P", *TUNER[1:], "predict"]
     for place, code in ((folder, 0), (folder / "layered", 2)):
         model = os.path.relpath(folder / "layered", place)
-        said = subprocess.run([*predict, model, "a b"], cwd=place, capture_output=True, text=True)
-        assert said.returncode == code, said.stderr
-    assert "Keras does not know Scale" in said.stderr
-    assert "have its module in the folder that you are in" in said.stderr
+        ended = subprocess.run([*predict, model, "a b"], cwd=place, capture_output=True, text=True)
+        assert ended.returncode == code, ended.stderr
+    assert "Keras does not know Scale" in ended.stderr
+    assert "have its module in the folder that you are in" in ended.stderr
 
 
-def test_a_layer_that_could_not_be_loaded_again_is_said_before_anything_is_trained(
+def test_a_layer_that_could_not_be_loaded_again_is_refused_before_anything_is_trained(
     folder: Path,
 ) -> None:
     (folder / "plain_layers.py").write_text(OWN_LAYERS)
@@ -196,7 +196,7 @@ def test_a_training_that_diverges_says_so_and_leaves_no_model(folder: Path) -> N
         (("lstm_units=2", "--data", "none.csv"), "none.csv: there is no such file"),
     ],
 )
-def test_what_cannot_be_trained_is_one_line_and_leaves_nothing(
+def test_a_refusal_is_one_line_and_leaves_nothing(
     folder: Path, options: tuple[str, ...], message: str
 ) -> None:
     (folder / "full").mkdir(exist_ok=True)

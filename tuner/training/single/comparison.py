@@ -1,4 +1,4 @@
-"""Whether a row's figures came out again, to the last digit, and what was different about the machine where not."""
+"""Whether a training reproduced a row's figures to the last digit, and which circumstances differ where it did not."""
 
 import socket
 from collections.abc import Iterator
@@ -8,13 +8,13 @@ from tuner.run.run_file import installed_versions
 from tuner.training.single.configurations import Configuration, Row
 from tuner.training.single.training import Trained
 
-# What decides a figure; of the other packages another version changes nothing.
+# The packages whose version can change a figure.
 _DECIDING = ("python", "sequence-tuner", "keras", "tensorflow", "numpy")
 
 
 @dataclass(frozen=True)
 class Difference:
-    """Something that is not as it was."""
+    """A figure or a circumstance that differs from the row's."""
 
     what: str
     here: object
@@ -22,7 +22,7 @@ class Difference:
 
 
 def different_figures(configuration: Configuration, trained: Trained) -> list[Difference]:
-    """Which of best epoch, score, accuracy and loss are not the row's; or how it ended, where that differs."""
+    """Which of status, best epoch, score, accuracy and loss differ from the row's."""
     row = configuration.row
     assert row is not None
     return [each for each in _figures(configuration, row, trained) if each.here != each.there]
@@ -40,7 +40,7 @@ def _figures(configuration: Configuration, row: Row, trained: Trained) -> Iterat
 
 
 def different_circumstances(configuration: Configuration, trained: Trained) -> list[Difference]:
-    """What is not as it was when the row was trained: the machine, its share of it, the versions."""
+    """What differs from when the row was trained: the machine, the share of it, the versions."""
     row = configuration.row
     assert row is not None
     versions = installed_versions()

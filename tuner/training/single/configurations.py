@@ -1,4 +1,4 @@
-"""What `tuner train` is asked to train: a row of a leaderboard (`RUN:17`), or parameters (`lstm_units=64 …`).
+"""The configurations that `tuner train` trains: a row of a leaderboard (`RUN:17`), or parameters (`lstm_units=64 …`).
 
 Must not import Keras or Ray.
 """

@@ -21,7 +21,7 @@ from tuner.training.spec import EpochResult, TrainedModel
 
 @dataclass(frozen=True)
 class Trained:
-    """What a training came to."""
+    """The result of a training."""
 
     status: TrialStatus
     epochs: tuple[EpochResult, ...]
@@ -32,7 +32,7 @@ class Trained:
 
 
 def load_data(configuration: Configuration) -> Dataset:
-    """What the configuration learns from.
+    """The data that the configuration learns from.
 
     Raises:
         DataError: it cannot be read, or is not what the row's run learned from.
@@ -87,7 +87,7 @@ def train(
     *,
     keep_model: bool = False,
 ) -> Trained:
-    """Trains it, after `prepare`; a training that breaks is told as a search tells of its trials."""
+    """Trains it, after `prepare`; the result of a training that breaks has a status and an error, as in a search."""
     from tuner.training.loading import check_loads_again
     from tuner.training.trial import Training
 
