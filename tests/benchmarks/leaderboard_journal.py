@@ -12,7 +12,7 @@ from optuna.distributions import distribution_to_json
 from optuna.storages.journal._storage import JournalOperation
 from optuna.trial import TrialState
 
-from tuner.run.records import Attribute
+from tuner.run.attributes import Attribute
 from tuner.settings.space import SearchSpace
 
 MOST_EPOCHS = 3

@@ -16,7 +16,8 @@ from support.commands import TUNER
 from tuner.errors import RunFolderError
 from tuner.faults import VARIABLE
 from tuner.run import Run
-from tuner.run.records import Attribute, StudyReader, counts_as_finished, is_baseline, is_cut_off
+from tuner.run.attributes import Attribute
+from tuner.run.records import StudyReader, counts_as_finished, is_baseline, is_interrupted
 
 _COMMAND = [*TUNER, "search"]
 _LONGEST_S = 120.0
@@ -148,7 +149,7 @@ def _retry_problems(trials: Sequence[FrozenTrial]) -> list[str]:
     for trial in trials:
         retries = [t for t in trials if t.user_attrs.get(Attribute.RETRY_OF) == trial.number]
         drawn = {**trial.system_attrs.get("fixed_params", {}), **trial.params}
-        if len(retries) != (1 if is_cut_off(trial) and drawn else 0):
+        if len(retries) != (1 if is_interrupted(trial) and drawn else 0):
             problems.append(f"trial {trial.number} ran again {len(retries)} times")
         for retry in retries:
             if retry.params and not drawn.items() <= retry.params.items():

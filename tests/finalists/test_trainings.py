@@ -19,8 +19,9 @@ from tuner.finalists.trainings import (
     still_open,
     training_of,
 )
+from tuner.run.attributes import Attribute
 from tuner.run.folder import RunFolder
-from tuner.run.records import Attribute, is_cut_off
+from tuner.run.records import is_interrupted
 from tuner.run.status import TrialStatus
 
 
@@ -125,7 +126,7 @@ def test_a_training_that_is_no_longer_requested_never_runs(study: optuna.Study) 
     study.ask()  # runs, and is killed
     assert still_open(study) == {training(number) for number in range(3)}
     retire_others(study, [training(2)])
-    assert [is_cut_off(trial) for trial in study.trials] == [True, True, False, True]
+    assert [is_interrupted(trial) for trial in study.trials] == [True, True, False, True]
     assert still_open(study) == {training(2)}
     assert training_of(study.trials[study.ask().number]) == training(2)
 

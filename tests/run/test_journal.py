@@ -170,7 +170,7 @@ def test_a_journal_whose_study_is_gone_is_refused_not_begun_anew(
         open_study(journal, SPACE)
 
 
-def test_a_torn_last_line_is_cut_off_and_nothing_else(whole: Path, tmp_path: Path) -> None:
+def test_a_torn_last_line_is_removed_and_nothing_else(whole: Path, tmp_path: Path) -> None:
     journal = Path(shutil.copy(whole, tmp_path))
     torn_line = b'{"op_code": 6, "worker_id": "x'
     with open(journal, "ab") as file:

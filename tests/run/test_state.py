@@ -21,8 +21,8 @@ from tuner.settings.space import SearchSpace
 from tuner.terminal.run_state import state_json, state_lines
 
 
-class Sitting:
-    """A search's hands on its run folder."""
+class Searched:
+    """A run folder as a search writes it."""
 
     def __init__(self, config: SearchConfig) -> None:
         self.folder = RunFolder(config.folder)
@@ -42,16 +42,16 @@ def config(space: SearchSpace, tmp_path: Path) -> SearchConfig:
 
 
 @pytest.fixture
-def sitting(config: SearchConfig) -> Sitting:
-    return Sitting(config)
+def searched(config: SearchConfig) -> Searched:
+    return Searched(config)
 
 
-def test_a_run_that_searches_names_its_process_and_counts_its_trials(sitting: Sitting) -> None:
-    sitting.run_trial(TrialStatus.COMPLETE, 0.7)
-    sitting.run_trial(TrialStatus.FAILED)
-    sitting.start_trial()
-    with locked(sitting.folder):
-        state = read_run_state(Run(sitting.folder.path))
+def test_a_run_that_searches_names_its_process_and_counts_its_trials(searched: Searched) -> None:
+    searched.run_trial(TrialStatus.COMPLETE, 0.7)
+    searched.run_trial(TrialStatus.FAILED)
+    searched.start_trial()
+    with locked(searched.folder):
+        state = read_run_state(Run(searched.folder.path))
     assert state.activity is Activity.SEARCHING
     assert state.owner is not None
     assert state.owner.startswith("process ")
@@ -62,37 +62,37 @@ def test_a_run_that_searches_names_its_process_and_counts_its_trials(sitting: Si
     assert state.quiet_s < 60
 
 
-def test_a_run_whose_search_left_its_name_on_the_lock_has_died(sitting: Sitting) -> None:
-    sitting.start_trial()
-    sitting.folder.logs.mkdir(exist_ok=True)
-    sitting.folder.lock_file.write_text("process 1 on host")
-    state = read_run_state(Run(sitting.folder.path))
+def test_a_run_whose_search_left_its_name_on_the_lock_has_died(searched: Searched) -> None:
+    searched.start_trial()
+    searched.folder.logs.mkdir(exist_ok=True)
+    searched.folder.lock_file.write_text("process 1 on host")
+    state = read_run_state(Run(searched.folder.path))
     assert state.activity is Activity.DIED
     text = "\n".join(state_lines(state))
     assert "state       died; to continue: tuner search --config " in text
     assert "0 of 3: 1 interrupted" in text
 
 
-def test_a_run_is_stopped_or_finished_by_its_budget(sitting: Sitting) -> None:
-    sitting.run_trial(TrialStatus.COMPLETE)
-    sitting.start_trial()
-    sitting.study.requeue_interrupted_trials()
-    assert read_run_state(Run(sitting.folder.path)).activity is Activity.STOPPED
+def test_a_run_is_stopped_or_finished_by_its_budget(searched: Searched) -> None:
+    searched.run_trial(TrialStatus.COMPLETE)
+    searched.start_trial()
+    searched.study.requeue_interrupted_trials()
+    assert read_run_state(Run(searched.folder.path)).activity is Activity.STOPPED
     for _ in range(2):
-        sitting.run_trial(TrialStatus.COMPLETE)
-    state = read_run_state(Run(sitting.folder.path))
+        searched.run_trial(TrialStatus.COMPLETE)
+    state = read_run_state(Run(searched.folder.path))
     assert state.activity is Activity.FINISHED
     assert state.finished == 3  # the interrupted one does not count
 
 
-def test_a_diverged_trial_is_not_the_best(sitting: Sitting) -> None:
-    sitting.run_trial(TrialStatus.DIVERGED, 0.9)
-    assert read_run_state(Run(sitting.folder.path)).best is None
+def test_a_diverged_trial_is_not_the_best(searched: Searched) -> None:
+    searched.run_trial(TrialStatus.DIVERGED, 0.9)
+    assert read_run_state(Run(searched.folder.path)).best is None
 
 
-def test_a_program_gets_json(sitting: Sitting) -> None:
-    sitting.run_trial(TrialStatus.COMPLETE, 0.7)
-    content = json.loads(state_json(read_run_state(Run(sitting.folder.path))))
+def test_a_program_gets_json(searched: Searched) -> None:
+    searched.run_trial(TrialStatus.COMPLETE, 0.7)
+    content = json.loads(state_json(read_run_state(Run(searched.folder.path))))
     assert content["state"] == "stopped"
     assert content["trials"] == {"complete": 1}
     assert content["best"] == {"trial": 0, "architecture": "lstm", "score": 0.7}
@@ -104,19 +104,19 @@ def test_a_search_that_has_no_study_yet_is_said_to_start(config: SearchConfig) -
         read_run_state(Run(folder.path))
 
 
-def test_an_owner_who_died_is_no_owner_and_asking_holds_nothing(sitting: Sitting) -> None:
-    with locked(sitting.folder):
+def test_an_owner_who_died_is_no_owner_and_asking_holds_nothing(searched: Searched) -> None:
+    with locked(searched.folder):
         pass
-    assert owner_of(sitting.folder) is None
-    with locked(sitting.folder):
-        assert owner_of(sitting.folder) is not None
+    assert owner_of(searched.folder) is None
+    with locked(searched.folder):
+        assert owner_of(searched.folder) is not None
 
 
-def test_a_search_does_not_obey_an_earlier_ones_stop_request(sitting: Sitting) -> None:
-    sitting.folder.logs.mkdir(exist_ok=True)
-    sitting.folder.stop_request.touch()
-    with locked(sitting.folder):
-        assert not sitting.folder.stop_request.exists()
+def test_a_search_does_not_obey_an_earlier_ones_stop_request(searched: Searched) -> None:
+    searched.folder.logs.mkdir(exist_ok=True)
+    searched.folder.stop_request.touch()
+    with locked(searched.folder):
+        assert not searched.folder.stop_request.exists()
 
 
 @settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
@@ -131,16 +131,16 @@ def test_a_run_file_hit_anywhere_is_read_or_refused_in_one_line(
     hits: list[tuple[float, int, bytes]],
 ) -> None:
     asked = config.model_copy(update={"out": str(tmp_path_factory.mktemp("runs"))})
-    sitting = Sitting(asked)
-    content = bytearray(sitting.folder.run_file.read_bytes())
+    searched = Searched(asked)
+    content = bytearray(searched.folder.run_file.read_bytes())
     for place, removed, added in hits:
         at = int(place * len(content))
         content[at : at + removed] = added
-    sitting.folder.run_file.write_bytes(content)
+    searched.folder.run_file.write_bytes(content)
     for read in (
-        lambda: read_run_state(Run(sitting.folder.path)),
-        lambda: check_same_search(sitting.folder, asked, "data"),
-        lambda: write_run_file(sitting.folder, asked, "data"),
+        lambda: read_run_state(Run(searched.folder.path)),
+        lambda: check_same_search(searched.folder, asked, "data"),
+        lambda: write_run_file(searched.folder, asked, "data"),
     ):
         message = ""
         try:
@@ -150,21 +150,21 @@ def test_a_run_file_hit_anywhere_is_read_or_refused_in_one_line(
         assert message.isprintable()
 
 
-def test_a_lock_that_is_a_folder_is_nobodys(sitting: Sitting) -> None:
-    sitting.folder.lock_file.mkdir(parents=True)
-    assert read_run_state(Run(sitting.folder.path)).activity is Activity.STOPPED
+def test_a_lock_that_is_a_folder_is_nobodys(searched: Searched) -> None:
+    searched.folder.lock_file.mkdir(parents=True)
+    assert read_run_state(Run(searched.folder.path)).activity is Activity.STOPPED
 
 
-def test_of_a_trial_that_runs_again_only_the_next_try_is_ranked(sitting: Sitting) -> None:
-    trial = sitting.study.ask()
-    sitting.study.space.suggest(trial)
-    sitting.study.report(trial, 1, metrics(0.9))
-    sitting.study.requeue_lost_trial(trial, "its process died", deaths=1)
-    first = read_run_state(Run(sitting.folder.path)).best
+def test_of_a_trial_that_runs_again_only_the_next_try_is_ranked(searched: Searched) -> None:
+    trial = searched.study.ask()
+    searched.study.space.suggest(trial)
+    searched.study.report(trial, 1, metrics(0.9))
+    searched.study.requeue_lost_trial(trial, "its process died", deaths=1)
+    first = read_run_state(Run(searched.folder.path)).best
     assert first is not None
     assert first.number == 0  # until the next try has begun, it is all that is known
-    sitting.run_trial(TrialStatus.COMPLETE, 0.7)
-    best = read_run_state(Run(sitting.folder.path)).best
+    searched.run_trial(TrialStatus.COMPLETE, 0.7)
+    best = read_run_state(Run(searched.folder.path)).best
     assert best is not None
     assert (best.number, best.retry_of) == (1, 0)
 
@@ -202,9 +202,9 @@ def test_of_two_objectives_the_front_and_what_the_pruner_does_are_told(
     }
 
 
-def test_of_one_objective_no_front_is_told(sitting: Sitting) -> None:
-    sitting.run_trial(TrialStatus.COMPLETE)
-    state = read_run_state(Run(sitting.folder.path))
+def test_of_one_objective_no_front_is_told(searched: Searched) -> None:
+    searched.run_trial(TrialStatus.COMPLETE)
+    state = read_run_state(Run(searched.folder.path))
     assert (state.objectives.costs, state.front) == ((), ())
     assert not any(line.startswith(("front", "pruner")) for line in state_lines(state))
     assert not {"pareto", "objectives", "pruner"} & set(json.loads(state_json(state)))

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from optuna.pruners import BasePruner, SuccessiveHalvingPruner
 from optuna.trial import TrialState
 
-from tuner.run.records import Attribute
+from tuner.run.attributes import Attribute
 from tuner.search.pruner import HalvingPruner, make_pruner
 from tuner.settings.config import PrunerName
 from tuner.settings.metric import Metric, MetricName, Mode
@@ -98,7 +98,7 @@ def test_a_trial_interrupted_by_the_end_of_the_search_is_no_competitor() -> None
     interrupted = study.ask()
     interrupted.report(0.9, step=1)
     interrupted.should_prune()
-    interrupted.set_user_attr(Attribute.CUT_OFF, True)
+    interrupted.set_user_attr(Attribute.INTERRUPTED, True)
     study.tell(interrupted, state=TrialState.FAIL)
 
     study.pruner = HalvingPruner(Metric())  # as when it is opened again

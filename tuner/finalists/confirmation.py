@@ -29,17 +29,11 @@ from tuner.finalists.trainings import (
     still_open,
 )
 from tuner.run import Run
+from tuner.run.attributes import Attribute
 from tuner.run.events import SearchListener
 from tuner.run.folder import RunFolder
 from tuner.run.journal import CONFIRMATION, mend_end
-from tuner.run.records import (
-    Attribute,
-    StudyReader,
-    TrialRecord,
-    contenders,
-    counts_as_finished,
-    ranked,
-)
+from tuner.run.records import StudyReader, TrialRecord, contenders, counts_as_finished, ranked
 from tuner.run.run_file import check_same_search
 from tuner.search.pruner import make_pruner
 from tuner.search.study import SearchStudy

@@ -23,10 +23,11 @@ from tuner.execution.run_files import RunFiles
 from tuner.finalists.statistics import Spread, is_tie, sequence_scores, spread_of
 from tuner.finalists.trainings import Training, confirmed, ended_trials, in_progress, requests
 from tuner.run import Run
+from tuner.run.attributes import Attribute
 from tuner.run.csv_text import write_csv
 from tuner.run.finalists_file import FinalistRow, frame_of
 from tuner.run.folder import RunFolder
-from tuner.run.records import Attribute, StudyReader, TrialRecord
+from tuner.run.records import StudyReader, TrialRecord
 from tuner.settings.metric import MetricName
 from tuner.settings.space import SearchSpace
 from tuner.training.npz_file import from_bytes, probabilities_in

@@ -11,9 +11,10 @@ from optuna.trial import FrozenTrial, TrialState
 
 from tuner.errors import RunFolderError
 from tuner.finalists.request import TrainOn
+from tuner.run.attributes import Attribute
 from tuner.run.folder import RunFolder
 from tuner.run.optuna_internals import fail_waiting, set_user_attributes
-from tuner.run.records import Attribute, counts_as_finished, is_cut_off
+from tuner.run.records import counts_as_finished, is_interrupted
 from tuner.run.status import TrialStatus
 from tuner.text import one_line
 
@@ -146,7 +147,7 @@ def retire_others(study: optuna.Study, wanted: Iterable[Training]) -> None:
     for trial in study.get_trials(deepcopy=False, states=open_states):
         if training_of(trial) not in kept:
             set_user_attributes(
-                study, trial, {Attribute.CUT_OFF: True, Attribute.ERROR: "no longer asked for"}
+                study, trial, {Attribute.INTERRUPTED: True, Attribute.ERROR: "no longer asked for"}
             )
             fail_waiting(study, trial)
 
@@ -157,6 +158,6 @@ def still_open(study: optuna.Study) -> set[Training]:
         training
         for trial in study.get_trials(deepcopy=False)
         if not trial.state.is_finished()
-        and not is_cut_off(trial)
+        and not is_interrupted(trial)
         and (training := training_of(trial)) is not None
     }

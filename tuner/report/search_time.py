@@ -74,7 +74,7 @@ def end_of(record: TrialRecord) -> datetime | None:
     """When a trial ended; for one that runs or was interrupted, the end of its last epoch."""
     if record.started is None:
         return None
-    if record.ended is None or record.cut_off:
+    if record.ended is None or record.interrupted:
         trained = sum(metrics["seconds"] for metrics in record.curve.values())
         return record.started + timedelta(seconds=trained)
     return record.ended

@@ -82,7 +82,9 @@ def commands(reading: Reading) -> list[str]:
         return []
     name = os.path.basename(os.path.abspath(reading.folder.path))
     again = f"{name}-again"
-    ended = sum(1 for record in reading.records if not record.cut_off and record.ended is not None)
+    ended = sum(
+        1 for record in reading.records if not record.interrupted and record.ended is not None
+    )
     lines = [
         f"tuner search --config {shlex.quote(str(reading.folder.run_file))} --out runs --name {shlex.quote(again)} "
         f"--trials {max(1, ended)}"

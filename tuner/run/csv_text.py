@@ -1,4 +1,4 @@
-"""Tables as CSV that a spreadsheet may open: nothing in a cell is run, nothing is obeyed by a terminal."""
+"""Tables as CSV that a spreadsheet may open: no cell runs as a formula, and no cell controls a terminal."""
 
 import re
 from collections.abc import Collection, Hashable

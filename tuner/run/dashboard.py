@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 HOST = "127.0.0.1"
 DEFAULT_PORT = 8080
-# What a browser here calls this machine. Another name that leads here is a stranger's page reading along.
+# A browser on this machine uses these names. A page of a stranger may lead here by another name, to read along.
 _OWN_NAMES = {HOST, "localhost"}
 _READING = {"GET", "HEAD"}
 
@@ -74,7 +74,7 @@ class _Server(socketserver.ThreadingMixIn, WSGIServer):
 
 class _Quiet(WSGIRequestHandler):
     def log_message(self, format: str, *arguments: object) -> None:
-        """Nothing: who watches a search does not want a line a request."""
+        """Logs nothing: one line per request would hide the rest."""
 
 
 def _bind(port: int | None) -> _Server:

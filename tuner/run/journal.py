@@ -67,7 +67,7 @@ class _Backend(JournalFileBackend):
 
 
 class _ReadOnlyBackend(_Backend):
-    """For whoever must not change the study of a search that runs."""
+    """Refuses to append: for readers of a search that runs."""
 
     def append_logs(self, logs: list[dict[str, Any]]) -> None:
         """Refuses.
@@ -84,7 +84,7 @@ def open_journal(path: Path, *, read_only: bool = False) -> JournalStorage:
     A last line without an end is passed over: somebody may be writing it.
 
     Raises:
-        RunFolderError: a line is damaged; the message says which one.
+        RunFolderError: a line is damaged; the message names it.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     try:
@@ -117,7 +117,7 @@ def mend_end(path: Path) -> None:
 
 
 def trim_torn_line(journal: Path) -> int:
-    """Cuts off a last line that its writer did not finish, and says how many bytes it had.
+    """Removes a last line that its writer did not finish; returns its number of bytes.
 
     Optuna opens such a journal and breaks at the next append, which continues on the torn line
     (https://github.com/optuna/optuna/issues/5138).

@@ -51,7 +51,7 @@ _EMPTY_TYPES = {
 
 
 def leaderboard(reader: StudyReader) -> pd.DataFrame:
-    """Every trial of a study, best first; one column a parameter, empty where a trial has none."""
+    """Every trial of a study, best first; one column per parameter, empty where a trial has none."""
     return board_of(reader.records(), reader.space, reader.objectives)
 
 
@@ -74,7 +74,7 @@ def columns(space: SearchSpace, objectives: Objectives) -> list[str]:
 
 
 def curves(reader: StudyReader) -> pd.DataFrame:
-    """A row a trial and epoch: trial, epoch, loss, accuracy, val_loss, val_accuracy, val_f1, seconds."""
+    """One row per trial and epoch: trial, epoch, loss, accuracy, val_loss, val_accuracy, val_f1, seconds."""
     metrics = ("loss", "accuracy", "val_loss", "val_accuracy", "val_f1", "seconds")
     rows = [
         {"trial": record.number, "epoch": epoch, **{name: values.get(name) for name in metrics}}

@@ -18,7 +18,7 @@ class JoinedBoard:
     trials: pd.DataFrame  # the columns of `leaderboard.csv`; of several runs `run`, too
     parameters: list[str]  # that one of the spaces has
     objectives: Objectives  # that the runs have in common
-    nothing: str  # what to say where there is no row
+    nothing: str  # the message where there is no row
 
 
 def join_boards(folders: Sequence[str], *, pareto: bool = False) -> JoinedBoard:

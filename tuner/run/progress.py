@@ -12,10 +12,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from tuner.run.attributes import Attribute
 from tuner.run.events import BestTrial, Event, EventKind, LiveTrial, SearchState
 from tuner.run.journal import CONFIRMATION
 from tuner.run.records import (
-    Attribute,
     StudyReader,
     TrialRecord,
     best_of,
@@ -123,7 +123,7 @@ class StudyProgress:
             EventKind.TRIAL_ENDED,
             live,
             # An interrupted trial's score counts, but the trial did end by a failure.
-            status=TrialStatus.FAILED if record.cut_off else record.status,
+            status=TrialStatus.FAILED if record.interrupted else record.status,
             error=record.error,
             score=record.score,
             seconds=record.seconds or 0.0,

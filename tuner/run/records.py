@@ -1,19 +1,19 @@
-"""Reads a study: its trials in this package's words, and their order.
+"""Reads a study: its trials as records, and their order.
 
-Leaderboard, report, live table and resume all read trials through here. Must not import Ray or Keras.
+Leaderboard, report, live table and resume all read trials here. Must not import Ray or Keras.
 """
 
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
-from enum import StrEnum
 from functools import cached_property
 
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from tuner.errors import RunFolderError
+from tuner.run.attributes import Attribute
 from tuner.run.sessions import Session, sessions_in
 from tuner.run.status import TrialStatus
 from tuner.settings.hyperparameters import Scalar
@@ -23,40 +23,9 @@ from tuner.settings.space import SearchSpace
 from tuner.text import one_line
 
 
-class Attribute(StrEnum):
-    """Names of the user attributes that we add to a study and to its trials: part of the journal's format."""
-
-    SPACE = "space"  # of the study: the space as plain data
-    SECONDS = "seconds"  # of the study: seconds searched so far, over all sessions
-    BASELINE = "baseline"  # of a trial: ran because the space names it
-    STATUS = "status"  # of a trial: its TrialStatus where Optuna's state does not tell
-    ERROR = "error"  # of a trial: why it failed, or was stopped
-    FACTS = "facts"  # of a trial: seed, host, device, weights
-    EPOCH = "epoch:"  # of a trial, followed by the epoch's number: its metrics
-    CUT_OFF = "cut_off"  # of a trial: it ended, without its doing, before its result; it runs again
-    RETRY_OF = "retry_of"  # of a trial: the cut-off trial whose parameters it runs again
-    PASSED = "passed"  # of a trial that runs again: the last epoch after which its first try had not been stopped
-    FINALIST = "finalist"  # of a confirmation's trial: the search's trial whose parameters it has
-    SEED = "seed"  # of a confirmation's trial: its seed, which the search's trials derive from their number
-    STOP_AFTER = "stop_after"  # of a confirmation's trial: epochs, where that is decided beforehand
-    TRAIN_ON = "train_on"  # of a confirmation's trial: what it learns from
-    HELD_OUT = "held_out"  # of a confirmation's trial: figures on the confirmation split
-    REQUESTS = "requests"  # of a confirmation's study: what was asked for, the latest last
-    DEATHS = "deaths"  # of a trial: how often these parameters' process died before it
-
-
-# What a trial that runs again takes over from its first try, beside its parameters.
-OF_A_CONFIRMATION = (
-    Attribute.FINALIST,
-    Attribute.SEED,
-    Attribute.STOP_AFTER,
-    Attribute.TRAIN_ON,
-)
-
-
 @dataclass(frozen=True)
 class TrialRecord:
-    """All that the study knows of one trial."""
+    """One trial, with everything that the study knows about it."""
 
     number: int
     status: TrialStatus
@@ -75,7 +44,7 @@ class TrialRecord:
     ended: datetime | None
     error: str | None
     tries: int = 1  # how often these parameters have run, with this trial
-    cut_off: bool = False  # its parameters run again
+    interrupted: bool = False  # its parameters run again
     superseded: bool = False  # they have begun to
 
     @property
@@ -89,8 +58,11 @@ class TrialRecord:
 
     @property
     def seconds(self) -> float | None:
-        """Wall-clock from start to end, of a cut-off trial its epochs' only: nobody saw its end; None while it runs."""
-        if self.cut_off:
+        """Wall-clock from start to end; None while it runs.
+
+        The end of an interrupted trial is not known: its epochs' seconds count.
+        """
+        if self.interrupted:
             return sum(metrics["seconds"] for metrics in self.curve.values())
         if self.started is None or self.ended is None:
             return None
@@ -106,7 +78,7 @@ class TrialRecord:
         return times[middle] if len(times) % 2 else (times[middle - 1] + times[middle]) / 2
 
     def cost(self, cost: Cost) -> float | None:
-        """What the trial costs; None while that is not known."""
+        """The trial's cost; None while it is not known."""
         return self.weights if cost is Cost.WEIGHTS else self.seconds_per_epoch
 
 
@@ -133,10 +105,10 @@ class StudyReader:
 
     @cached_property
     def objectives(self) -> Objectives:
-        """What the trials are compared by.
+        """The objectives that the trials are compared by.
 
         Raises:
-            RunFolderError: the study says something else.
+            RunFolderError: the study holds something else.
         """
         metric = self.space.metric
         if len(self.study.directions) == 1:
@@ -166,7 +138,7 @@ class StudyReader:
         """Seconds searched so far.
 
         Raises:
-            RunFolderError: the study says something else.
+            RunFolderError: the study holds something else.
         """
         return number_in(self.study.user_attrs, Attribute.SECONDS)
 
@@ -184,10 +156,10 @@ class StudyReader:
         return records
 
     def record(self, trial: FrozenTrial) -> TrialRecord:
-        """One trial in this package's words.
+        """One trial as a record.
 
         Raises:
-            RunFolderError: what the study says of it makes no sense.
+            RunFolderError: its entry in the study is damaged.
         """
         try:
             return self._record(trial)
@@ -232,7 +204,7 @@ class StudyReader:
             started=trial.datetime_start,
             ended=trial.datetime_complete,
             error=trial.user_attrs.get(Attribute.ERROR),
-            cut_off=is_cut_off(trial),
+            interrupted=is_interrupted(trial),
         )
 
 
@@ -308,13 +280,13 @@ def _comparable(
 
 
 def counts_as_finished(trial: FrozenTrial) -> bool:
-    """Whether a trial used up one of the budget's."""
-    return trial.state.is_finished() and not is_cut_off(trial)
+    """Whether a trial counts toward the budget."""
+    return trial.state.is_finished() and not is_interrupted(trial)
 
 
-def is_cut_off(trial: FrozenTrial) -> bool:
-    """Whether the search's end or its process' death came before the trial's result; its parameters run again."""
-    return bool(trial.user_attrs.get(Attribute.CUT_OFF, False))
+def is_interrupted(trial: FrozenTrial) -> bool:
+    """Whether the end of the search, or the death of the process, came before the trial's result. It runs again."""
+    return bool(trial.user_attrs.get(Attribute.INTERRUPTED, False))
 
 
 def deaths_before(trial: FrozenTrial) -> int:
@@ -328,8 +300,8 @@ def is_baseline(trial: FrozenTrial) -> bool:
 
 
 def _status(trial: FrozenTrial) -> TrialStatus:
-    if is_cut_off(trial) and any(key.startswith(Attribute.EPOCH) for key in trial.user_attrs):
-        return TrialStatus.PRUNED  # what it reached until then counts
+    if is_interrupted(trial) and any(key.startswith(Attribute.EPOCH) for key in trial.user_attrs):
+        return TrialStatus.PRUNED  # the epochs until then count
     noted = trial.user_attrs.get(Attribute.STATUS)
     if noted is not None:
         return TrialStatus(noted)

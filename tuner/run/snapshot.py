@@ -1,7 +1,7 @@
 """How far into the journal `leaderboard.csv` reaches, so that reading a long leaderboard replays no million entries.
 
 The study stays the truth. Beside the CSV lies a note: how long the journal was and how it ended when the CSV was
-written, and what a CSV cannot tell, which are the columns' types and the texts that it shows changed. The CSV counts
+written, the columns' types, and the texts that the CSV shows changed. The CSV counts
 only if it is the one that the note is about, and nothing that was appended to the journal since is about the search's
 trials. Must not import Ray or Keras.
 """
@@ -18,11 +18,12 @@ import pandas as pd
 
 from tuner.errors import SpaceError
 from tuner.files import write_atomically
+from tuner.run.attributes import Attribute
 from tuner.run.csv_text import as_written
 from tuner.run.folder import RunFolder
 from tuner.run.leaderboard import columns
 from tuner.run.optuna_internals import id_of_study, id_of_trial, trials_of_other_studies
-from tuner.run.records import Attribute, StudyReader
+from tuner.run.records import StudyReader
 from tuner.settings.objectives import Cost, Objectives, make_objectives
 from tuner.settings.space import SearchSpace
 
@@ -46,7 +47,7 @@ class Point:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """A leaderboard, and what was searched."""
+    """A leaderboard, the space and the objectives."""
 
     board: pd.DataFrame
     space: SearchSpace
@@ -82,7 +83,7 @@ def write_note(board: pd.DataFrame, reader: StudyReader, point: Point, folder: R
 
 
 def read_snapshot(folder: RunFolder) -> Snapshot | None:
-    """The run's leaderboard, if `leaderboard.csv` is known to show what the study does."""
+    """The run's leaderboard, if `leaderboard.csv` is known to agree with the study."""
     try:
         return _read(folder)
     except (OSError, ValueError, LookupError, TypeError, AttributeError, SpaceError):
@@ -169,7 +170,7 @@ def _entries(journal: Path, point: Point) -> Iterator[dict[str, Any]]:
     with open(journal, "rb") as file:
         file.seek(point.size)
         for line in file:
-            if line.endswith(b"\n"):  # else somebody is writing it
+            if line.endswith(b"\n"):  # else it is being written
                 yield json.loads(line)
 
 
@@ -177,7 +178,9 @@ def _is_about_trials(entry: dict[str, Any], point: Point, others: set[int]) -> b
     """Whether an entry may change the leaderboard: any but for other studies' and the seconds searched."""
     if "trial_id" in entry:
         trial = entry["trial_id"]
-        return trial < point.trials and trial not in others  # a later one is told by its making
+        return (
+            trial < point.trials and trial not in others
+        )  # a later one is known by the entry that made it
     if "study_id" not in entry:
         return "study_name" not in entry  # a new study
     return entry["study_id"] == point.study and set(entry.get("user_attr", ())) != {

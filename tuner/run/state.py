@@ -1,4 +1,4 @@
-"""What a run is doing, read from its run folder alone: alive or not, trials, budget, last sign of life.
+"""The state of a run, read from its run folder alone: alive or not, trials, budget, last sign of life.
 
 Must not import Ray or Keras.
 """
@@ -70,7 +70,7 @@ def read_run_state(run: Run, clock: Callable[[], float] = time.time) -> RunState
         ConfigError: a setting in `run.yaml` breaks a rule.
     """
     folder = run.files
-    owner = owner_of(folder)  # before the study: what it tells then is no older
+    owner = owner_of(folder)  # before the study, which is then as new or newer
     reader = run.reader
     config = read_run_file(folder).config
     records = reader.records()

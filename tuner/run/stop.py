@@ -18,7 +18,7 @@ def stop_search(
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
 ) -> str:
-    """Asks the search in `folder` to end and waits until it has; returns which it was, `process 123 on host`.
+    """Asks the search in `folder` to end and waits until it has; returns its owner, `process 123 on host`.
 
     Raises:
         RunFolderError: no search runs in it, it cannot be asked, or has not ended within `timeout_s` seconds.
@@ -26,7 +26,7 @@ def stop_search(
     searcher = owner_of(folder)
     if searcher is None:
         state = "its search has died" if is_abandoned(folder) else "no search is running in it"
-        raise RunFolderError(f"{folder.path}: {state}; `tuner status` says more")
+        raise RunFolderError(f"{folder.path}: {state}; `tuner status` shows more")
     until = clock() + timeout_s
     while owner_of(folder) is not None:
         try:

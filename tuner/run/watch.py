@@ -16,7 +16,7 @@ from tuner.run.folder import RunFolder
 from tuner.run.journal import CONFIRMATION
 from tuner.run.lock import owner_of
 from tuner.run.progress import Clock, News, StudyProgress
-from tuner.run.records import StudyReader, is_cut_off
+from tuner.run.records import StudyReader, is_interrupted
 from tuner.run.run_file import read_run_file
 from tuner.settings.config import SearchConfig
 
@@ -127,7 +127,7 @@ class WatchedStudy:
         """Every event with the state of the search at that moment; the first is the search's start."""
         before, self._trials = self._trials, self.reader.study.get_trials(deepcopy=False)
         if self.name == CONFIRMATION:
-            wanted = sum(not is_cut_off(trial) for trial in self._trials)
+            wanted = sum(not is_interrupted(trial) for trial in self._trials)
             config = config.model_copy(update={"trials": max(1, wanted), "time_budget": None})
         if self._progress is None:
             self._progress = StudyProgress(self.reader, config, **self._clocks)

@@ -12,7 +12,7 @@ import optuna
 from optuna.trial import FrozenTrial
 
 from tuner.run.optuna_internals import rung_attribute, set_system_attribute
-from tuner.run.records import is_cut_off, number_in
+from tuner.run.records import is_interrupted, number_in
 from tuner.settings.config import PrunerName
 from tuner.settings.metric import Metric
 
@@ -78,7 +78,7 @@ class HalvingPruner(optuna.pruners.BasePruner):
         """The costs of the study's trials at each rung. Interrupted trials run again, so they do not count twice."""
         costs: dict[int, list[float]] = {}
         for trial in study.get_trials(deepcopy=False):
-            if not is_cut_off(trial):
+            if not is_interrupted(trial):
                 for rung in range(_rungs_reached(trial)):
                     score = number_in(trial.system_attrs, rung_attribute(rung))
                     costs.setdefault(rung, []).append(self._metric.as_cost(score))

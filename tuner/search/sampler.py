@@ -15,7 +15,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.trial import FrozenTrial, TrialState
 
 from tuner.run.optuna_internals import PartOfStudy, random_choice
-from tuner.run.records import is_cut_off
+from tuner.run.records import is_interrupted
 from tuner.settings.config import SamplerName
 from tuner.settings.objectives import Objectives
 from tuner.settings.space import ARCHITECTURE
@@ -86,7 +86,7 @@ class BoundedTPESampler(optuna.samplers.TPESampler):
         """
         assert isinstance(architectures, CategoricalDistribution)
         trials = study.get_trials(deepcopy=False)
-        tried = Counter(t.params.get(ARCHITECTURE) for t in trials if not is_cut_off(t))
+        tried = Counter(t.params.get(ARCHITECTURE) for t in trials if not is_interrupted(t))
         fewest = min(tried[name] for name in architectures.choices)
         candidates = [name for name in architectures.choices if tried[name] == fewest]
         return str(candidates[random_choice(self, len(candidates))])

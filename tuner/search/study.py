@@ -17,11 +17,10 @@ from optuna.trial import FrozenTrial, TrialState
 from tuner.errors import RunFolderError
 from tuner.faults import KillPoint, kill_point
 from tuner.files import atomic_file
+from tuner.run.attributes import OF_A_CONFIRMATION, Attribute
 from tuner.run.journal import NO_STUDY, SEARCH, mend_end, open_journal, study_in
 from tuner.run.optuna_internals import enqueued_parameters, frozen, set_user_attributes
 from tuner.run.records import (
-    OF_A_CONFIRMATION,
-    Attribute,
     StudyReader,
     counts_as_finished,
     deaths_before,
@@ -182,7 +181,9 @@ class SearchStudy:
                 parameters, user_attrs={str(name): value for name, value in attributes.items()}
             )
         kill_point(KillPoint.RETRY_ENQUEUED)
-        set_user_attributes(self.study, trial, {Attribute.CUT_OFF: True, Attribute.ERROR: reason})
+        set_user_attributes(
+            self.study, trial, {Attribute.INTERRUPTED: True, Attribute.ERROR: reason}
+        )
         kill_point(KillPoint.RETRY_MARKED)
         self.study.tell(trial.number, state=TrialState.FAIL)
         if isinstance(self.study.pruner, HalvingPruner):

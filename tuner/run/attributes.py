@@ -1,0 +1,38 @@
+"""The names of the user attributes that tuner adds to a study and to its trials: part of the journal's format.
+
+A name never changes, whatever the Python name becomes, because journals of earlier versions have it.
+"""
+
+from enum import StrEnum
+
+
+class Attribute(StrEnum):
+    """A name, with the thing that has such an attribute."""
+
+    SPACE = "space"  # a study: the space as plain data
+    SECONDS = "seconds"  # a study: seconds searched so far, over all sessions
+    BASELINE = "baseline"  # a trial: it runs because the space names it
+    STATUS = "status"  # a trial: its TrialStatus, if Optuna has no state for it
+    ERROR = "error"  # a trial: the reason why it failed or was stopped
+    FACTS = "facts"  # a trial: seed, host, device, weights
+    EPOCH = "epoch:"  # a trial, with the number of the epoch behind the colon: the epoch's metrics
+    INTERRUPTED = "cut_off"  # a trial: something else ended it before its result, so it runs again
+    RETRY_OF = "retry_of"  # a trial: the interrupted trial whose parameters it runs again
+    PASSED = "passed"  # a trial that runs again: the last epoch after which its first try was not stopped
+    DEATHS = "deaths"  # a trial: how often the process of these parameters died before it
+    # In the study of a confirmation:
+    FINALIST = "finalist"  # a trial: the search's trial that has the same parameters
+    SEED = "seed"  # a trial: its seed; those of the search's trials follow from their numbers
+    STOP_AFTER = "stop_after"  # a trial: its number of epochs, if that is decided beforehand
+    TRAIN_ON = "train_on"  # a trial: the splits that it learns from
+    HELD_OUT = "held_out"  # a trial: figures on the confirmation split
+    REQUESTS = "requests"  # the study: the trainings that were asked for, the latest request last
+
+
+# A trial that runs again takes these over from its first try, besides the parameters.
+OF_A_CONFIRMATION = (
+    Attribute.FINALIST,
+    Attribute.SEED,
+    Attribute.STOP_AFTER,
+    Attribute.TRAIN_ON,
+)
