@@ -9,21 +9,17 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from support.commands import TUNER
-from support.confirmed_run import Confirmed
 
 from tuner.errors import DataError
 from tuner.export import prediction
 from tuner.export.classifier import Classifier
 from tuner.export.prediction import predict_file
 
-pytestmark = pytest.mark.ray
-
 
 def test_a_file_is_predicted_piece_by_piece(
-    confirmed: Confirmed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    classifier: Classifier, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(prediction, "_ROWS", 7)
-    classifier = confirmed.export(tmp_path / "model")
     source, target = tmp_path / "texts.csv", tmp_path / "predictions.csv"
     texts = [f'good "film", number {number}\nNA' for number in range(20)]
     pd.DataFrame({"id": range(20), "text": texts, "label": "x"}).to_csv(source, index=False)
@@ -38,10 +34,9 @@ def test_a_file_is_predicted_piece_by_piece(
 
 @pytest.mark.parametrize("ending", ["tsv", "csv.gz", "jsonl", "json.gz", "parquet"])
 def test_a_file_of_another_form_gets_the_same_predictions(
-    confirmed: Confirmed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ending: str
+    classifier: Classifier, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ending: str
 ) -> None:
     monkeypatch.setattr(prediction, "_ROWS", 7)
-    classifier = confirmed.export(tmp_path / "model")
     source, target = tmp_path / f"texts.{ending}", tmp_path / "predictions.csv"
     texts = [f"good film number {number}" for number in range(20)]
     frame = pd.DataFrame({"id": range(20), "text": texts, "note": [None, *"=abcdefghijklmnopqr"]})
@@ -59,11 +54,11 @@ def test_a_file_of_another_form_gets_the_same_predictions(
 
 
 def test_other_columns_stay_as_they_are_and_none_comes_twice(
-    confirmed: Confirmed, tmp_path: Path
+    classifier: Classifier, tmp_path: Path
 ) -> None:
     source, target = tmp_path / "texts.csv", tmp_path / "predictions.csv"
     source.write_text("text,x,label,predicted_label,p(negative)\ngood,-5,=1+1,b,c\n")
-    predict_file(confirmed.export(tmp_path / "model"), source, target, None)
+    predict_file(classifier, source, target, None)
     predictions = pd.read_csv(target, dtype=str)
     assert list(predictions.columns[:5]) == ["text", "x", "label", "predicted_label", "p(negative)"]
     assert list(predictions.iloc[0, 1:5]) == ["-5", "'=1+1", "b", "c"]
@@ -71,9 +66,8 @@ def test_other_columns_stay_as_they_are_and_none_comes_twice(
 
 
 def test_the_column_of_the_texts_is_guessed_as_a_search_does(
-    confirmed: Confirmed, tmp_path: Path
+    classifier: Classifier, tmp_path: Path
 ) -> None:
-    classifier = confirmed.export(tmp_path / "model")
     source = tmp_path / "texts.csv"
     source.write_text("id,message,Review\n1,bad poor awful,good fine great\n")
     predict_file(classifier, source, tmp_path / "predictions.csv", None)
@@ -82,18 +76,16 @@ def test_the_column_of_the_texts_is_guessed_as_a_search_does(
     assert predictions["label"][0] != classifier.predict(["bad poor awful"])["label"][0]
 
 
-def test_lists_of_integers_are_sequences_too(confirmed: Confirmed, tmp_path: Path) -> None:
-    classifier = confirmed.export(tmp_path / "model")
+def test_lists_of_integers_are_sequences_too(classifier: Classifier, tmp_path: Path) -> None:
     source = tmp_path / "numbers.jsonl"
     source.write_text('{"sequence": [1, 2]}\n\n{"sequence": []}\n')
     assert predict_file(classifier, source, tmp_path / "predictions.csv", None) == 2
     assert list(pd.read_csv(tmp_path / "predictions.csv")["sequence"]) == ["[1, 2]", "[]"]
 
 
-def test_a_bar_is_drawn_on_a_terminal_only(confirmed: Confirmed, tmp_path: Path) -> None:
-    confirmed.export(tmp_path / "model")
+def test_a_bar_is_drawn_on_a_terminal_only(exported: Path, tmp_path: Path) -> None:
     (tmp_path / "texts.csv").write_text("text\ngood\n")
-    call = [*TUNER, "predict", "model", "--input", "texts.csv"]
+    call = [*TUNER, "predict", str(exported), "--input", "texts.csv"]
     piped = subprocess.run(call, cwd=tmp_path, capture_output=True, text=True)
     assert (piped.returncode, piped.stderr) == (0, "")
     assert piped.stdout.startswith("text,label,p(negative),p(positive)\n")
@@ -130,7 +122,7 @@ def test_a_bar_is_drawn_on_a_terminal_only(confirmed: Confirmed, tmp_path: Path)
     ],
 )
 def test_other_forms_that_cannot_be_read_are_refused_and_leave_nothing(
-    confirmed: Confirmed,
+    classifier: Classifier,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     name: str,
@@ -139,10 +131,9 @@ def test_other_forms_that_cannot_be_read_are_refused_and_leave_nothing(
 ) -> None:
     monkeypatch.setattr(prediction, "_ROWS", 3)
     (tmp_path / name).write_bytes(content)
-    classifier = confirmed.export(tmp_path / "model")
     with pytest.raises(DataError, match=problem):
         predict_file(classifier, tmp_path / name, tmp_path / "predictions.csv", None)
-    assert {path.name for path in tmp_path.iterdir()} == {"model", name}
+    assert {path.name for path in tmp_path.iterdir()} == {name}
 
 
 @pytest.mark.parametrize(
@@ -163,21 +154,19 @@ def test_other_forms_that_cannot_be_read_are_refused_and_leave_nothing(
     ],
 )
 def test_a_file_that_cannot_be_predicted_is_refused_and_leaves_nothing(
-    confirmed: Confirmed, tmp_path: Path, content: str | None, column: str | None, problem: str
+    classifier: Classifier, tmp_path: Path, content: str | None, column: str | None, problem: str
 ) -> None:
-    classifier = confirmed.export(tmp_path / "model")
     source = tmp_path / "texts.csv"
     if content is not None:
         source.write_text(content)
     with pytest.raises(DataError, match=problem):
         predict_file(classifier, source, tmp_path / "predictions.csv", column)
-    assert {path.name for path in tmp_path.iterdir()} <= {"model", "texts.csv"}
+    assert {path.name for path in tmp_path.iterdir()} <= {"texts.csv"}
 
 
 def test_a_link_a_pipe_and_the_mode_of_a_file_outlive_their_predictions(
-    confirmed: Confirmed, tmp_path: Path
+    classifier: Classifier, tmp_path: Path
 ) -> None:
-    classifier = confirmed.export(tmp_path / "model")
     source = tmp_path / "texts.csv"
     source.write_text("text\ngood\n")
     (tmp_path / "real.csv").write_text("old")
@@ -196,31 +185,31 @@ def test_a_link_a_pipe_and_the_mode_of_a_file_outlive_their_predictions(
 
 
 def test_a_blank_line_of_a_file_of_texts_alone_is_a_text(
-    confirmed: Confirmed, tmp_path: Path
+    classifier: Classifier, tmp_path: Path
 ) -> None:
     source = tmp_path / "texts.csv"
     source.write_text("text\ngood\n\nbad\n")
-    assert predict_file(confirmed.export(tmp_path / "model"), source, tmp_path / "a.csv", None) == 3
+    assert predict_file(classifier, source, tmp_path / "a.csv", None) == 3
     source.write_text("id,text\n1,good\n\n2,bad\n")
-    assert predict_file(Classifier(tmp_path / "model"), source, tmp_path / "a.csv", None) == 2
+    assert predict_file(classifier, source, tmp_path / "a.csv", None) == 2
 
 
 def test_no_piece_repeats_a_heading_with_a_line_end(
-    confirmed: Confirmed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    classifier: Classifier, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(prediction, "_ROWS", 2)
     source, target = tmp_path / "texts.csv", tmp_path / "predictions.csv"
     source.write_text('"te\nxt",b\n' + "good,x\n" * 5)
-    predict_file(confirmed.export(tmp_path / "model"), source, target, "te\nxt")
+    predict_file(classifier, source, target, "te\nxt")
     assert len(pd.read_csv(target)) == 5
 
 
 def test_whole_numbers_stay_whole_where_one_is_missing(
-    confirmed: Confirmed, tmp_path: Path
+    classifier: Classifier, tmp_path: Path
 ) -> None:
     source, target = tmp_path / "texts.jsonl", tmp_path / "predictions.csv"
     source.write_text('{"id": 1, "text": "good"}\n{"text": "bad"}\n')
-    predict_file(confirmed.export(tmp_path / "model"), source, target, None)
+    predict_file(classifier, source, target, None)
     assert [line.split(",")[0] for line in target.read_text().splitlines()] == ["id", "1", ""]
 
 
@@ -228,10 +217,9 @@ def test_whole_numbers_stay_whole_where_one_is_missing(
     "name", ["predictions.parquet", "predictions.XLSX", "predictions.jsonl", "predictions.csv.gz"]
 )
 def test_an_output_named_as_another_format_is_refused(
-    confirmed: Confirmed, tmp_path: Path, name: str
+    exported: Path, tmp_path: Path, name: str
 ) -> None:
-    confirmed.export(tmp_path / "model")
-    call = [*TUNER, "predict", "model", "good", "--output", name]
+    call = [*TUNER, "predict", str(exported), "good", "--output", name]
     ended = subprocess.run(call, cwd=tmp_path, capture_output=True, text=True)
     assert ended.returncode == 2
     assert ended.stderr.startswith(
