@@ -23,7 +23,10 @@ def test_files_are_replaced_in_one_module() -> None:
 
 def test_which_score_is_better_is_decided_in_one_module() -> None:
     compares = (
-        r"\bMode\.M|\.mode\s+(is|==|!=|in)\b|MAXIMIZE|MINIMIZE|-score\b|\bsign \* |ascending=metric"
+        r"\bMode\.M|MAXIMIZE|MINIMIZE"
+        r"|\.(mode|direction)\s+(is|==|!=|in)\b"
+        r"|[=!]= \"(max|min)"
+        r"|-score\b|\bsign \* "
     )
     assert modules_with(compares) == {"settings/metric.py"}
 

@@ -1,7 +1,7 @@
 """How often each class was taken for which: the one home of precision, recall and F1, in training and in tests.
 
-NumPy and not scikit-learn: where that is installed, importing Keras imports it as well, which every worker of a search
-would pay with 70 % more CPU seconds at its start (7.3 in place of 4.4) and 70 MB.
+NumPy and not scikit-learn, because Keras imports that wherever it is installed, which would cost every worker 3 CPU
+seconds and 70 MB (`docs/decisions/08-scipy-not-scikit-learn.md`).
 """
 
 from dataclasses import dataclass
