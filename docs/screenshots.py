@@ -48,7 +48,9 @@ def leaderboard(browser: Any, folder: Path) -> None:
     run = Run(folder)
     console = Console(file=io.StringIO(), record=True, width=150, force_terminal=True)
     console.print(f"[bold]$ tuner leaderboard runs/{run.name} --top 10", highlight=False)
-    console.print(leaderboard_table(run.leaderboard().head(10), run.space.parameter_names))
+    console.print(
+        leaderboard_table(run.leaderboard().head(10), run.space.parameter_names, run.objectives)
+    )
     tab = browser.new_page(viewport={"width": 1200, "height": 800}, device_scale_factor=1.5)
     tab.set_content(console.export_svg(title="tuner leaderboard"))
     tab.locator("svg").screenshot(path=HERE / "leaderboard.png")
