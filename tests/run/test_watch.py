@@ -24,7 +24,7 @@ from tuner.training.spec import EpochResult
 
 
 class Comparing(Recorder):
-    """The searching process's terminal, beside which somebody watches: both must show the same after every event."""
+    """The searching process's terminal, and a watcher beside it: both must show the same after every event."""
 
     watched: WatchedStudy
     config: SearchConfig
@@ -41,7 +41,7 @@ class Comparing(Recorder):
 
 
 class Search:
-    """A search that is carried on by hand, and somebody who watches it; both have the same clocks."""
+    """A search that a test drives, and a watcher of its run folder; both have the same clocks."""
 
     def __init__(self, config: SearchConfig, own: Recorder | None = None) -> None:
         self.folder = RunFolder(config.folder)
@@ -50,7 +50,7 @@ class Search:
         self.config = config
         self.clock = Clock()
         self.study = self.open_study()
-        self.watched = self.look_in()
+        self.watched = self.new_watcher()
         if isinstance(self.own, Comparing):
             self.own.watched, self.own.config = self.watched, config
         self.session = self.open(self.study)
@@ -72,11 +72,11 @@ class Search:
     def wall_clock(self) -> float:
         return 2e9 + self.clock.now
 
-    def look_in(self) -> WatchedStudy:
-        """Somebody begins to watch."""
+    def new_watcher(self) -> WatchedStudy:
+        """A watcher that begins now."""
         return WatchedStudy(Run(self.folder.path).reader, self.clock, self.wall_clock)
 
-    def look(self) -> None:
+    def read(self) -> None:
         """Reads what is new, as the watching process does."""
         for event, state in self.watched.news(self.config):
             self.seen.on_event(event, state)
@@ -96,32 +96,32 @@ def search(config: SearchConfig) -> Search:
     return Search(config)
 
 
-def _whole_search(search: Search, look: Callable[[], None]) -> None:
+def _whole_search(search: Search, read: Callable[[], None]) -> None:
     session = search.session
-    look()
+    read()
     first, second = session.start_trial().number, session.start_trial().number
-    look()
+    read()
     session.record_facts(first, FACTS)
     search.epoch(first, 1, 0.7)
-    look()
+    read()
     session.record_facts(second, FACTS)
     search.epoch(second, 1, 0.6)
-    look()
+    read()
     search.epoch(first, 2, 0.65)
     session.end_trial(first, TrialStatus.COMPLETE)
-    look()
+    read()
     session.end_trial(second, TrialStatus.DIVERGED, "loss is nan")
-    look()
+    read()
     third = session.start_trial().number
     search.epoch(third, 1, 0.9)
-    look()
+    read()
     session.lose_trial(third, "its process died")
-    look()
+    read()
     again = session.start_trial().number
     session.record_facts(again, FACTS)
     search.epoch(again, 1, 0.8)
     session.end_trial(again, TrialStatus.PRUNED)
-    look()
+    read()
 
 
 def test_both_views_show_the_same_after_every_event(config: SearchConfig) -> None:
@@ -168,37 +168,37 @@ def by_two(config: SearchConfig) -> SearchConfig:
     return make_config({**config.model_dump(), "space": config.space, **objectives})
 
 
-@pytest.mark.parametrize("looks_often", [True, False])
-def test_the_front_does_not_depend_on_how_often_one_looks(
-    by_two: SearchConfig, looks_often: bool
+@pytest.mark.parametrize("reads_often", [True, False])
+def test_the_front_does_not_depend_on_how_often_the_study_is_read(
+    by_two: SearchConfig, reads_often: bool
 ) -> None:
     search = Search(by_two)
-    _whole_search(search, search.look if looks_often else lambda: None)
-    search.look()
+    _whole_search(search, search.read if reads_often else lambda: None)
+    search.read()
     assert search.seen.state == search.own.state
 
 
-def test_who_looks_only_at_the_end_reads_the_same_state(search: Search) -> None:
+def test_a_watcher_that_starts_at_the_end_reads_the_same_state(search: Search) -> None:
     _whole_search(search, lambda: None)
-    search.look()
+    search.read()
     assert search.seen.kinds == [EventKind.SEARCH_STARTED]
     assert search.seen.state == search.own.state
 
 
-def test_every_event_between_two_looks_is_read(search: Search) -> None:
-    search.look()
+def test_every_event_between_two_readings_is_reported(search: Search) -> None:
+    search.read()
     number = search.session.start_trial().number
     for epoch in (1, 2, 3):
         search.epoch(number, epoch, 0.5 + epoch / 10)
     search.session.end_trial(number, TrialStatus.COMPLETE)
-    search.look()
+    search.read()
     assert search.seen.told == search.own.told
 
 
-def test_who_comes_late_sees_running_trials_as_they_are(search: Search) -> None:
+def test_a_late_watcher_sees_running_trials_as_they_are(search: Search) -> None:
     number = search.session.start_trial().number
     search.epoch(number, 1, 0.7)
-    search.look()
+    search.read()
     assert search.seen.kinds == [EventKind.SEARCH_STARTED, EventKind.TRIAL_STARTED]
     (live,) = search.seen.state.running
     assert (live.epoch, live.score, live.max_epochs) == (1, 0.7, 9)
@@ -206,20 +206,20 @@ def test_who_comes_late_sees_running_trials_as_they_are(search: Search) -> None:
 
 
 def test_a_trial_starts_once_all_its_parameters_are_known(search: Search) -> None:
-    search.look()
+    search.read()
     trial = search.session._study.ask()  # a baseline, whose parameters are written one by one
-    search.look()
+    search.read()
     trial.suggest_categorical("architecture", list(search.config.space.architectures))
-    search.look()
+    search.read()
     assert search.seen.kinds == [EventKind.SEARCH_STARTED]
     search.config.space.suggest(trial)
-    search.look()
+    search.read()
     assert search.seen.kinds[1:] == [EventKind.TRIAL_STARTED]
 
 
 def test_the_seconds_searched_are_those_of_the_study(search: Search) -> None:
     search.study.record_seconds(90.0)
-    search.look()
+    search.read()
     assert search.seen.state.seconds_at(search.clock.now + 7) == 97.0
 
 
@@ -248,7 +248,7 @@ def test_a_run_is_watched_until_its_search_ends(search: Search) -> None:
     assert seen.state.finished == 3
 
 
-def test_a_run_that_nobody_searches_in_is_not_watched(search: Search) -> None:
+def test_a_run_in_which_no_search_runs_is_not_watched(search: Search) -> None:
     seen = Recorder()
     assert not watch(Run(search.folder.path, read_only=True), seen)
     assert seen.told == []

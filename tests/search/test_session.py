@@ -189,7 +189,7 @@ def test_a_session_writes_two_entries_about_itself(search: Search) -> None:
     assert search.journal_lines - before == 3  # its start, the seconds searched, its end
 
 
-def test_what_runs_at_the_end_of_the_time_is_interrupted_keeps_its_score_and_goes_on_later(
+def test_a_trial_that_runs_at_the_end_of_the_time_keeps_its_score_and_goes_on_later(
     search: Search,
 ) -> None:
     session = search.open(trials=None, time_budget=60)
@@ -233,7 +233,7 @@ def test_the_state_shows_what_runs_and_what_is_best(search: Search) -> None:
     assert state.counts == {TrialStatus.COMPLETE: 1}
 
 
-def test_every_event_is_told_in_order(search: Search) -> None:
+def test_every_event_is_published_in_order(search: Search) -> None:
     complete(search.open())
     assert search.recorder.kinds == [
         EventKind.SEARCH_STARTED,
@@ -265,7 +265,7 @@ def test_different_failures_or_one_success_do_not_end_it(search: Search, other: 
     assert session.repeated_failure is None
 
 
-def test_a_search_whose_few_trials_all_failed_knows_it(search: Search) -> None:
+def test_the_last_failure_is_known_where_no_trial_worked(search: Search) -> None:
     session = search.open(trials=1)
     assert session.last_failure is None
     session.end_trial(session.start_trial().number, TrialStatus.FAILED, "no such keyword")
@@ -342,7 +342,7 @@ def test_the_state_shows_the_front_over_all_sessions(search: Search) -> None:
     assert search.recorder.state.front == second.state.front
 
 
-def test_what_broke_is_not_on_the_front(search: Search) -> None:
+def test_a_broken_trial_is_not_on_the_front(search: Search) -> None:
     session = search.open(objectives="val_accuracy,seconds_per_epoch")
     number = session.start_trial().number
     session.end_epoch(number, epoch(1, 0.9))
@@ -453,7 +453,7 @@ def test_a_search_is_not_done_while_a_running_trial_may_have_to_run_again(search
     assert session.is_done
 
 
-def test_a_trial_that_hung_says_so_and_runs_again(search: Search) -> None:
+def test_a_trial_that_hung_gives_that_reason_and_runs_again(search: Search) -> None:
     session = search.open(trials=3, epoch_timeout=60)
     number = session.start_trial().number
     session.begin_trial(number)
@@ -466,7 +466,7 @@ def test_a_trial_that_hung_says_so_and_runs_again(search: Search) -> None:
     assert session.start_trial().hyperparameters.lstm_units == 32  # the baseline's
 
 
-def test_earlier_sessions_epochs_tell_what_is_slow(search: Search) -> None:
+def test_earlier_sessions_epochs_define_what_is_slow(search: Search) -> None:
     first = search.open(trials=9)
     number = first.start_trial().number
     first.end_epoch(number, EpochResult(1, 0.5, 0.8, 0.5, 0.8, 0.8, seconds=100.0))

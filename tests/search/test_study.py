@@ -71,7 +71,7 @@ def test_a_baseline_is_never_pruned_and_others_are(journal: Path, space: SearchS
     assert study.report(laggard, 1, metrics(0.1))
 
 
-def test_trials_are_measured_against_the_baselines_too(journal: Path, space: SearchSpace) -> None:
+def test_trials_are_compared_with_the_baselines_too(journal: Path, space: SearchSpace) -> None:
     study = open_study(journal, space)
     baseline = study.ask()
     space.suggest(baseline)
@@ -102,7 +102,7 @@ def test_everything_known_of_a_trial_comes_back_from_the_journal(
 
 
 @pytest.mark.parametrize("status", [TrialStatus.DIVERGED, TrialStatus.OUT_OF_MEMORY])
-def test_the_sampler_is_told_of_what_broke(
+def test_the_sampler_learns_from_broken_trials(
     journal: Path, space: SearchSpace, status: TrialStatus
 ) -> None:
     study = open_study(journal, space)
@@ -205,7 +205,7 @@ def test_a_file_that_is_no_journal_is_refused(tmp_path: Path) -> None:
         Run(tmp_path).study  # noqa: B018 - opened when it is asked for
 
 
-def test_a_study_of_somebody_else_is_refused() -> None:
+def test_a_study_that_tuner_did_not_make_is_refused() -> None:
     reader = StudyReader(optuna.create_study())
     with pytest.raises(RunFolderError, match="not made by tuner"):
         _ = reader.space
@@ -289,7 +289,7 @@ def test_a_number_that_is_none_is_refused_in_one_line(
 # -- two objectives -------------------------------------------------------------------------------
 
 
-def test_a_trial_is_told_by_its_score_and_its_cost(journal: Path, space: SearchSpace) -> None:
+def test_a_trial_is_told_with_its_score_and_its_cost(journal: Path, space: SearchSpace) -> None:
     study = open_study(journal, space, cost=Cost.WEIGHTS)
     run_trial(study, 0.7, 0.9, 0.8, weights=50)
     opened = Run(journal.parent).study
@@ -310,7 +310,7 @@ def test_seconds_per_epoch_are_those_of_the_leaderboard(journal: Path, space: Se
     assert StudyReader(study.study).records()[0].seconds_per_epoch == 4.0
 
 
-def test_with_two_objectives_nobody_is_stopped(journal: Path, space: SearchSpace) -> None:
+def test_with_two_objectives_no_trial_is_pruned(journal: Path, space: SearchSpace) -> None:
     study = open_study(journal, space, cost=Cost.WEIGHTS)
     run_trial(study, 0.9, 0.9, 0.9)
     laggard = study.ask()
@@ -318,7 +318,7 @@ def test_with_two_objectives_nobody_is_stopped(journal: Path, space: SearchSpace
     assert not any(study.report(laggard, epoch, metrics(0.1)) for epoch in range(1, 10))
 
 
-def test_what_broke_and_what_was_interrupted_is_distinguished_with_two_objectives(
+def test_broken_and_interrupted_trials_are_distinguished_with_two_objectives(
     journal: Path, space: SearchSpace
 ) -> None:
     study = open_study(journal, space, cost=Cost.WEIGHTS)
@@ -361,7 +361,7 @@ def test_other_objectives_are_refused_also_where_only_the_journal_is_left(
     assert journal.read_bytes() == before
 
 
-def test_the_journal_of_one_objective_says_nothing_of_two(
+def test_the_journal_of_one_objective_names_no_second_one(
     journal: Path, space: SearchSpace
 ) -> None:
     run_trial(open_study(journal, space), 0.8)

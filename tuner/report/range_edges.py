@@ -13,7 +13,7 @@ _NEAR = 0.03  # of the range's length, on its own scale
 def edge_of(space: SearchSpace, best: TrialRecord, name: str) -> str | None:
     """The advice to widen the range of a parameter; None where the best trial lies well inside."""
     if best.baseline:
-        return None  # somebody chose its values
+        return None  # a person chose its values
     parameter = space.parameters(best.architecture).get(name)
     value = best.parameters.get(name)
     if isinstance(value, bool) or not isinstance(value, int | float):

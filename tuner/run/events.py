@@ -49,8 +49,8 @@ class SearchState:
     name: str
     metric: str
     objectives: Objectives
-    seconds: float  # searched over all sessions, as the study says
-    seconds_read_at: float  # when it said so, on the listener's clock
+    seconds: float  # searched over all sessions, as recorded in the study
+    seconds_read_at: float  # when they were read, on the listener's clock
     trial_budget: int | None
     time_budget_s: float | None
     running: tuple[LiveTrial, ...] = ()

@@ -249,7 +249,7 @@ class SearchStudy:
     def finish(self, trial: optuna.Trial, status: TrialStatus, error: str | None = None) -> None:
         """Ends the trial and tells Optuna its result.
 
-        Diverged trials and those out of memory are told as pruned, not as failed: Optuna's TPE ignores failed trials
+        Diverged trials and those out of memory are pruned to Optuna, not failed: Optuna's TPE ignores failed trials
         and would suggest similar ones again. To TPE a pruned trial has its last epoch's value, or else the worst.
         """
         if error is not None:

@@ -96,7 +96,7 @@ def timeline(reading: Reading) -> Figure | None:
 
 
 def _pauses_text(time: SearchTime) -> str:
-    """How the axis shows the times in which nobody searched."""
+    """A sentence on how the axis shows pauses between sessions."""
     text = ""
     if time.pauses:
         pauses = format_duration(sum(pause.seconds for pause in time.pauses))
