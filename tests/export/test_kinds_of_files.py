@@ -360,6 +360,8 @@ def test_an_encoding_that_does_not_fit_is_refused(tmp_path: Path) -> None:
         DataError, match=r"not ASCII throughout, got byte 0xef on line 2; .*--encoding"
     ):
         read_rows(DataConfig(source=str(tmp_path / "a.csv"), encoding="ascii"))
+    with pytest.raises(DataError, match=r"not UTF-16 .*name another one with --encoding"):
+        read_rows(DataConfig(source=str(tmp_path / "a.csv"), encoding="utf-16"))
 
 
 def test_lines_that_a_lone_quote_joins_are_named(

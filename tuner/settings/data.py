@@ -26,7 +26,7 @@ def _checked_encoding(given: str | None) -> str | None:
         ValueError: there is no such encoding.
     """
     try:
-        " ".encode(given or "utf-8")
+        b"\xff".decode(given or "utf-8", "ignore")
     except (LookupError, ValueError):
         raise ValueError(
             f"must be the name of an encoding, got {given!r}; write cp1252, say"

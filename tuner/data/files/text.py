@@ -49,6 +49,12 @@ def text_lines(content: Stream, where: str, asked: str | None = None) -> Iterato
     except UnicodeDecodeError as error:
         before = error.object[: error.start].decode(encoding, "ignore")
         raise _other_encoding(error, encoding, number + len(_split(before)), where) from error
+    except (
+        UnicodeError
+    ) as error:  # of a few encodings, such as UTF-16 without the mark that they need
+        raise DataError.at(
+            where, f"the file is not {encoding.upper()} ({error}); name another one with --encoding"
+        ) from error
 
 
 def _encoding(beginning: bytes) -> tuple[bytes, str]:
