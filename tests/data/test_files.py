@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from tuner.data import Split, load_dataset
 from tuner.data.cells import labelled_rows
-from tuner.data.columns import possible_columns
-from tuner.data.files import read_table
+from tuner.data.columns import choose_text_column, possible_columns
+from tuner.data.files import Table, read_table
 from tuner.errors import DataError
 from tuner.settings.data import DataConfig, TokenMode
 
@@ -135,6 +135,20 @@ def test_columns_are_guessed_when_their_names_make_it_plain(
     ]
     config = DataConfig(source=write_csv(rows, header), text_column=text, label_column=label)
     assert load_dataset(config, seed=0).class_names == ("0", "1")
+
+
+@pytest.mark.parametrize(
+    ("names", "chosen"),
+    [
+        (["id", "Review", "text2"], "Review"),
+        (["words", "label"], "words"),
+        (["", "class", "words", "split"], "words"),
+        (["text"], "text"),
+    ],
+)
+def test_the_column_of_texts_is_chosen_without_their_labels(names: list[str], chosen: str) -> None:
+    table = Table("rows.csv", names, 0, lambda _: [])
+    assert choose_text_column(table, None) == chosen
 
 
 def test_of_many_columns_only_those_that_may_be_chosen_are_kept(write_csv: WriteCsv) -> None:

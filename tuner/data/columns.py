@@ -67,7 +67,7 @@ def possible_columns(config: DataConfig, names: Sequence[str]) -> set[str]:
 
 
 def choose_text_column(table: Table, asked: str | None) -> str:
-    """The column `asked`, or else the one whose name makes it plain that it holds the texts.
+    """The column `asked`, or else the one that names make plain, as `choose_columns` does without counting values.
 
     Raises:
         DataError: it does not exist, exists twice, or cannot be guessed.
@@ -76,6 +76,9 @@ def choose_text_column(table: Table, asked: str | None) -> str:
         raise _unknown(table, asked)
     free = [name for name in table.names if _may_be_guessed(name)]
     text = asked or _guess(free, _TEXT_NAMES, None)
+    label = _guess(free, _LABEL_NAMES, text)
+    if text is None and label is not None and len(free) == 2:
+        text, _ = _of_two(table, free, text, label)
     if text is None:
         raise _not_plain(table, "text")
     _refuse_twice(table, text)
