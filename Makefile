@@ -38,8 +38,10 @@ winner: environment ## install, then search, confirm, test, export and predict o
 	@"$(BIN)/tuner" predict runs/winner/model "a gripping, beautifully acted film" "dull, far too long, and badly written"
 
 check: test-environment ## install, then check format, lint, types and layers, and run the quick tests (90 seconds)
-	@$(check_code)
-	@echo "pytest";       "$(BIN)/python" -m pytest -q -m "$(QUICK)"
+	@out=$$(mktemp); { $(check_code); } >"$$out" 2>&1 & code=$$!; \
+	"$(BIN)/python" -m pytest -q -m "$(QUICK)" -n 2 --dist loadfile; tests=$$?; \
+	wait $$code; code=$$?; cat "$$out"; rm "$$out"; \
+	[ $$tests = 0 ] && [ $$code = 0 ] && echo "Format, lint, types, layers and quick tests: all green."
 
 test: test-environment ## install, then check the same, and run every test (15 minutes)
 	@$(check_code)
