@@ -123,14 +123,14 @@ def _read(folder: RunFolder) -> Snapshot | None:
 
 
 def _typed(column: "pd.Series[Any]", kind: str, changed: Mapping[str, str]) -> "pd.Series[Any]":
-    if kind not in ("Float64", "object"):
+    if kind == "Float64":
+        return pd.Series(column.to_numpy(dtype="float64"), dtype="Float64")
+    if kind != "object":
         return column
-    cells = column.astype("object").where(column.notna(), None)
+    cells = column.where(column.notna(), None)
     for row, text in changed.items():
         cells.iloc[int(row)] = text
-    if kind == "object":
-        return cells
-    return pd.Series([None if cell is None else float(cell) for cell in cells], dtype="Float64")
+    return cells
 
 
 def _is_of_one_type(column: "pd.Series[Any]") -> bool:
