@@ -38,7 +38,7 @@ def test_the_card_says_how_it_was_confirmed_and_tested(
     assert f"evaluated {evaluation.opened}." in card
 
 
-def test_the_card_says_whether_other_models_were_tested_before(
+def test_the_card_notes_whether_other_models_were_tested_before(
     confirmed: Confirmed, tmp_path: Path
 ) -> None:
     first, second = ([finalist] for finalist in confirmed.finalists)
@@ -51,11 +51,11 @@ def test_the_card_says_whether_other_models_were_tested_before(
     confirmed.export(tmp_path / "model", first)
     card = (tmp_path / "model" / "README.md").read_text(encoding="utf-8")
     before, after = (line for line in card.splitlines() if line.startswith("- On the test split"))
-    assert "with other models" not in before
-    assert "with other models" in after
+    assert "Other models" not in before
+    assert "Other models" in after
 
 
-def test_the_card_says_that_the_search_has_found_better_since(
+def test_the_card_notes_that_the_search_has_found_better_since(
     confirmed: Confirmed, tmp_path: Path
 ) -> None:
     better = dataclasses.replace(confirmed.finalists[0].record, number=77, score=0.99)
