@@ -98,7 +98,7 @@ def test_a_program_gets_json(searched: Searched) -> None:
     assert content["best"] == {"trial": 0, "architecture": "lstm", "score": 0.7}
 
 
-def test_a_search_that_has_no_study_yet_is_said_to_start(config: SearchConfig) -> None:
+def test_a_search_that_has_no_study_yet_is_just_starting(config: SearchConfig) -> None:
     folder = RunFolder(config.folder)
     with locked(folder), pytest.raises(RunFolderError, match="just starting in it"):
         read_run_state(Run(folder.path))
