@@ -19,7 +19,7 @@ from tuner.settings.builtin import builtin_space_names
 from tuner.settings.space import SearchSpace
 
 ROOT = Path(__file__).parent.parent
-PATHS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "cluster" / "README.md"]
+PATHS = [ROOT / "README.md", ROOT / "cluster" / "README.md"]
 PATHS += sorted((ROOT / "docs").rglob("*.md"))
 PAGES = {str(path.relative_to(ROOT)): path.read_text(encoding="utf-8") for path in PATHS}
 README = PAGES["README.md"]

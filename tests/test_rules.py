@@ -46,4 +46,6 @@ def test_searches_with_and_without_a_cost_are_told_apart_in_one_module() -> None
 
 
 def test_statuses_are_grouped_in_one_module() -> None:
-    assert modules_with(r"TrialStatus\.\w+, TrialStatus\.|status in [({]") == {"run/status.py"}
+    assert modules_with(r"TrialStatus\.\w+, TrialStatus\.|status in [({]") == {
+        "run/trial_status.py"
+    }

@@ -16,7 +16,7 @@ import optuna
 from outcome import options, show
 
 from tuner.errors import TrialError
-from tuner.run.status import TrialFacts, TrialStatus
+from tuner.run.trial_status import TrialFacts, TrialStatus
 from tuner.search.study import SearchStudy, create_or_open_study
 from tuner.settings.config import PrunerName, SamplerName
 from tuner.settings.objectives import make_objectives

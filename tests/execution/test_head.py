@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 
 from tuner.errors import ConfigError, RunFolderError
+from tuner.execution.fetching import fetch_from_storage, pack, unpack
 from tuner.execution.head import (
     head_at,
     run_on_head,
 )
 from tuner.execution.marked_output import Answer, marking_command, read_answer
-from tuner.execution.packing import fetch_from_storage, pack, unpack
 from tuner.execution.ssh_head import SshHead
 from tuner.run.copies import adopt
 from tuner.run.folder import RunFolder

@@ -11,7 +11,7 @@ from support.watching import Recorder
 from tuner.execution.plan import EndReason
 from tuner.execution.search import run_search
 from tuner.run.events import EventKind
-from tuner.run.status import TrialStatus
+from tuner.run.trial_status import TrialStatus
 from tuner.settings.config import make_config
 from tuner.settings.space import SearchSpace
 

@@ -22,7 +22,7 @@ from tuner.finalists.trainings import (
 from tuner.run.attributes import Attribute
 from tuner.run.folder import RunFolder
 from tuner.run.records import is_interrupted
-from tuner.run.status import TrialStatus
+from tuner.run.trial_status import TrialStatus
 
 
 def training(finalist: int, seed: int = 1, train_on: TrainOn = TrainOn.TRAIN) -> Training:

@@ -11,7 +11,7 @@ from support.studies import metrics, open_study
 from tuner.report.reading import Reading, read_run
 from tuner.run import Run
 from tuner.run.folder import RunFolder
-from tuner.run.status import TrialFacts, TrialStatus
+from tuner.run.trial_status import TrialFacts, TrialStatus
 from tuner.settings.objectives import Cost
 from tuner.settings.space import SearchSpace
 

@@ -7,6 +7,7 @@ import pytest
 from support.run_files import SCRIPT, MakeRun, record
 
 from tuner.errors import UsageError
+from tuner.report.figure_list import chosen_figures, figures_of
 from tuner.report.figures.costs import costs
 from tuner.report.figures.curves import learning_curves
 from tuner.report.figures.history import optimisation_history
@@ -15,7 +16,6 @@ from tuner.report.figures.parallel import parallel_coordinates
 from tuner.report.figures.slices import slices
 from tuner.report.figures.timeline import Bar, joined, lanes_of, timeline
 from tuner.report.reading import Reading, read_run
-from tuner.report.sections import chosen_figures, figures_of
 from tuner.report.style import BEST, looks
 from tuner.run import Run
 from tuner.run.folder import RunFolder

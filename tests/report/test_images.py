@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from tuner.errors import UsageError
+from tuner.report.figure_list import chosen_figures
 from tuner.report.images import write_images
 from tuner.report.reading import Reading
-from tuner.report.sections import chosen_figures
 
 
 def test_figures_become_files(some: Reading, tmp_path: Path) -> None:

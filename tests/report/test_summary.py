@@ -4,9 +4,9 @@ import pytest
 from support.run_files import SCRIPT, MakeRun, write_finalists, write_run_file, write_tests
 
 from tuner.report import summary, tables
+from tuner.report.figure_list import figures_of
 from tuner.report.markdown import markdown
 from tuner.report.reading import Reading, read_run, read_runs
-from tuner.report.sections import figures_of
 from tuner.run import Run
 from tuner.run.folder import RunFolder
 from tuner.settings.objectives import Cost

@@ -21,7 +21,7 @@ from tuner.errors import UsageError
 from tuner.run.csv_text import to_csv, write_csv
 from tuner.run.leaderboard import PARETO, curves, leaderboard, merge, only_front, sort_by, to_json
 from tuner.run.records import StudyReader, TrialRecord, on_front, ranked
-from tuner.run.status import TrialFacts, TrialStatus
+from tuner.run.trial_status import TrialFacts, TrialStatus
 from tuner.search.study import SearchStudy
 from tuner.settings.config import SamplerName
 from tuner.settings.fronts import dominates

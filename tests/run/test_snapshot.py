@@ -16,7 +16,7 @@ from tuner.run.journal import CONFIRMATION, SEARCH, open_journal, study_in
 from tuner.run.leaderboard import leaderboard
 from tuner.run.records import StudyReader
 from tuner.run.snapshot import point_of, read_snapshot, write_note
-from tuner.run.status import TrialStatus
+from tuner.run.trial_status import TrialStatus
 from tuner.search.study import SearchStudy
 from tuner.settings.objectives import Cost
 from tuner.settings.space import SearchSpace

@@ -14,7 +14,7 @@ from tuner.run.folder import RunFolder
 from tuner.run.lock import locked, owner_of
 from tuner.run.run_file import check_same_search, write_run_file
 from tuner.run.state import Activity, read_run_state
-from tuner.run.status import TrialStatus
+from tuner.run.trial_status import TrialStatus
 from tuner.settings.config import SearchConfig, make_config
 from tuner.settings.objectives import Cost
 from tuner.settings.space import SearchSpace

@@ -1,6 +1,6 @@
 """What follows from a trial's status."""
 
-from tuner.run.status import TrialStatus
+from tuner.run.trial_status import TrialStatus
 
 
 def test_every_status_is_broken_has_worked_or_is_running() -> None:

@@ -14,7 +14,7 @@ from tuner.run.folder import RunFolder
 from tuner.run.lock import locked
 from tuner.run.run_file import write_run_file
 from tuner.run.sessions import SessionEnd
-from tuner.run.status import TrialStatus
+from tuner.run.trial_status import TrialStatus
 from tuner.run.watch import WatchedStudy, watch
 from tuner.search.session import SearchSession
 from tuner.search.study import SearchStudy

@@ -11,7 +11,7 @@ from support.watching import Clock, Recorder
 from tuner.run.events import EventKind
 from tuner.run.records import StudyReader
 from tuner.run.sessions import SessionEnd, utc
-from tuner.run.status import TrialFacts, TrialStatus
+from tuner.run.trial_status import TrialFacts, TrialStatus
 from tuner.search.session import SearchSession
 from tuner.search.study import create_or_open_study
 from tuner.settings.config import SamplerName, SearchConfig

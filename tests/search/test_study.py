@@ -12,7 +12,7 @@ from tuner.errors import JournalTorn, RunFolderError
 from tuner.run import Run
 from tuner.run.journal import SEARCH
 from tuner.run.records import StudyReader, on_front, ranked
-from tuner.run.status import TrialFacts, TrialStatus
+from tuner.run.trial_status import TrialFacts, TrialStatus
 from tuner.settings.config import SamplerName
 from tuner.settings.objectives import Cost, make_objectives
 from tuner.settings.space import SearchSpace

@@ -6,7 +6,7 @@ from typing import Any
 
 from tuner.run.folder import RunFolder
 from tuner.run.records import TrialRecord
-from tuner.run.status import TrialStatus
+from tuner.run.trial_status import TrialStatus
 from tuner.settings.yaml_files import to_yaml
 
 SCRIPT = "<script>alert(1)</script>"

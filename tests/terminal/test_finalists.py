@@ -12,7 +12,7 @@ from tuner.finalists.statistics import spread_of
 from tuner.finalists.testing import figures_of
 from tuner.run import test_log
 from tuner.run.records import TrialRecord
-from tuner.run.status import TrialStatus
+from tuner.run.trial_status import TrialStatus
 from tuner.settings.metric import Metric
 from tuner.settings.objectives import Cost, MetricAlone, MetricAndCost, Objectives
 from tuner.settings.space import SearchSpace

@@ -11,7 +11,7 @@ import pytest
 from rich.console import Console
 
 from tuner.run.events import BestTrial, Event, EventKind, LiveTrial, SearchState
-from tuner.run.status import TrialStatus
+from tuner.run.trial_status import TrialStatus
 from tuner.settings.metric import Metric
 from tuner.settings.objectives import Cost, FrontTrial, MetricAlone, MetricAndCost
 from tuner.terminal.live import Lines, LiveTable, draw, event_line, make_listener, terminal_stream

@@ -9,7 +9,7 @@ from mlflow.tracking import MlflowClient
 from support.studies import FACTS, metrics, run_trial
 
 from tuner.run.records import StudyReader
-from tuner.run.status import TrialStatus
+from tuner.run.trial_status import TrialStatus
 from tuner.search.study import SearchStudy
 from tuner.tracking.mlflow import MlflowExporter
 

@@ -13,7 +13,7 @@ from tensorboard.plugins.hparams import metadata
 from tensorboard.plugins.hparams.api_pb2 import STATUS_FAILURE, STATUS_SUCCESS
 
 from tuner.run.records import StudyReader
-from tuner.run.status import TrialStatus
+from tuner.run.trial_status import TrialStatus
 from tuner.search.study import SearchStudy
 from tuner.settings.space import SearchSpace
 from tuner.tracking.tensorboard import WRITTEN, TensorboardExporter

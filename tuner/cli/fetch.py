@@ -28,8 +28,8 @@ def fetch(
     ] = "runs",
 ) -> None:
     """Copy a run from a cluster to this machine. The same command again copies what is new."""
+    from tuner.execution.fetching import fetch_from_storage
     from tuner.execution.head import head_at, run_on_head
-    from tuner.execution.packing import fetch_from_storage
     from tuner.run.copies import adopt
     from tuner.run.folder import RunFolder
     from tuner.storage import is_url

@@ -7,7 +7,7 @@ import typer
 
 def pack(run: Annotated[str, typer.Argument(help="A run folder.", metavar="RUN")]) -> None:
     """Print a run folder as text, for `tuner fetch`."""
-    from tuner.execution.packing import pack as packed
+    from tuner.execution.fetching import pack as packed
     from tuner.run.folder import RunFolder
 
     print(packed(RunFolder.existing(run).path), end="")

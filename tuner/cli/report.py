@@ -76,8 +76,8 @@ def report(
         write_atomically(target, page(readings, datetime.now()))
         print(f"Report: {target}")
     else:
+        from tuner.report.figure_list import chosen_figures
         from tuner.report.images import write_images
-        from tuner.report.sections import chosen_figures
 
         if target is None:
             target = Path("figures") if several else readings[0].folder.path / "figures"

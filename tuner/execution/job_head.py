@@ -10,8 +10,8 @@ from uuid import uuid4
 
 from tuner.errors import ConfigError, RunFolderError
 from tuner.execution import ray_internals
+from tuner.execution.fetching import unpack
 from tuner.execution.marked_output import Answer, MarkedLines, marking_command, read_answer
-from tuner.execution.packing import unpack
 from tuner.extras import Extra, require
 from tuner.text import one_line
 

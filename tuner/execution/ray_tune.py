@@ -26,7 +26,7 @@ from tuner.execution.ray_internals import (
 )
 from tuner.execution.run_files import RunFiles
 from tuner.execution.trainable import Report, to_ray_config
-from tuner.run.status import TrialStatus
+from tuner.run.trial_status import TrialStatus
 from tuner.search.session import SearchSession
 
 

@@ -35,7 +35,7 @@ from tuner.settings.places import absolute
 from tuner.storage import Storage
 from tuner.text import one_line
 from tuner.tracking.background import Tracking
-from tuner.tracking.choice import make_exporters
+from tuner.tracking.selection import make_exporters
 from tuner.training.custom import check_importable, make_current_folder_importable
 
 _EXPORT_S = 60.0  # for the next trial that exporters lack at the end

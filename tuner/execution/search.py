@@ -15,7 +15,7 @@ from tuner.run.records import StudyReader
 from tuner.run.run_file import check_same_search, write_run_file
 from tuner.search.study import SearchStudy, create_or_open_study
 from tuner.settings.config import SearchConfig, TrainerName
-from tuner.tracking.choice import check_exporters
+from tuner.tracking.selection import check_exporters
 
 if TYPE_CHECKING:
     from tuner.execution.trainable import Task

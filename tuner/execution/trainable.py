@@ -23,7 +23,7 @@ from ray import tune
 
 from tuner.data import EncodedSequences
 from tuner.errors import ConfigError, TunerError
-from tuner.run.status import TrialFacts, TrialStatus
+from tuner.run.trial_status import TrialFacts, TrialStatus
 from tuner.settings.config import TrainerName
 from tuner.settings.hyperparameters import Hyperparameters
 from tuner.settings.metric import Metric

@@ -15,7 +15,7 @@ from tuner.run.attributes import Attribute
 from tuner.run.folder import RunFolder
 from tuner.run.optuna_internals import fail_waiting, set_user_attributes
 from tuner.run.records import counts_as_finished, is_interrupted
-from tuner.run.status import TrialStatus
+from tuner.run.trial_status import TrialStatus
 from tuner.text import one_line
 
 

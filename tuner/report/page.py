@@ -17,8 +17,8 @@ from markupsafe import Markup
 
 from tuner.report import summary, tables
 from tuner.report.figure import Figure
+from tuner.report.figure_list import figures_of
 from tuner.report.reading import Reading
-from tuner.report.sections import figures_of
 from tuner.report.style import DARK_PAGE, LIGHT_PAGE, looks, template
 from tuner.run.leaderboard import merge
 from tuner.settings.objectives import PARETO, shared_objectives

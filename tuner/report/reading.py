@@ -23,8 +23,8 @@ from tuner.run.lock import owner_of
 from tuner.run.records import TrialRecord, best_of, on_front, ranked
 from tuner.run.run_file import RunFile
 from tuner.run.sessions import Session
-from tuner.run.status import TrialStatus
 from tuner.run.test_log import TestEvaluation, read_test_log
+from tuner.run.trial_status import TrialStatus
 from tuner.settings.objectives import Objectives
 from tuner.settings.space import SearchSpace
 

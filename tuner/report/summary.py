@@ -9,8 +9,8 @@ from tuner.report.range_edges import edges
 from tuner.report.reading import Reading
 from tuner.report.style import IN_WORDS
 from tuner.run.records import TrialRecord
-from tuner.run.status import TrialStatus
 from tuner.run.test_log import TEST_SPLIT, TestEvaluation
+from tuner.run.trial_status import TrialStatus
 from tuner.settings.objectives import Cost
 from tuner.settings.ranges import Range
 from tuner.text import cost_text, count_text, format_duration, number_text, score_text

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
 
-from tuner.run.status import TrialStatus
+from tuner.run.trial_status import TrialStatus
 from tuner.settings.objectives import FrontTrial, Objectives
 
 

@@ -13,7 +13,7 @@ import pandas as pd
 
 from tuner.errors import UsageError
 from tuner.run.records import StudyReader, TrialRecord, on_front, ranked
-from tuner.run.status import TrialStatus
+from tuner.run.trial_status import TrialStatus
 from tuner.settings.objectives import PARETO, Objectives
 from tuner.settings.space import SearchSpace
 

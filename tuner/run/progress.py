@@ -23,7 +23,7 @@ from tuner.run.records import (
     front_trials,
     on_front,
 )
-from tuner.run.status import TrialStatus
+from tuner.run.trial_status import TrialStatus
 from tuner.settings.config import SearchConfig
 from tuner.settings.objectives import FrontTrial
 

@@ -15,7 +15,7 @@ from optuna.trial import FrozenTrial, TrialState
 from tuner.errors import RunFolderError
 from tuner.run.attributes import Attribute
 from tuner.run.sessions import Session, sessions_in
-from tuner.run.status import TrialStatus
+from tuner.run.trial_status import TrialStatus
 from tuner.settings.hyperparameters import Scalar
 from tuner.settings.metric import Metric
 from tuner.settings.objectives import Cost, FrontTrial, Objectives, Values, make_objectives

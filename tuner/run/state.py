@@ -20,7 +20,7 @@ from tuner.run.records import (
     on_front,
 )
 from tuner.run.run_file import read_run_file
-from tuner.run.status import TrialStatus
+from tuner.run.trial_status import TrialStatus
 from tuner.settings.config import PrunerName, SearchConfig
 from tuner.settings.objectives import FrontTrial, Objectives
 

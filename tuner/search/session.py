@@ -14,7 +14,7 @@ from tuner.run.events import SearchListener, SearchState
 from tuner.run.progress import News, StudyProgress
 from tuner.run.records import StudyReader
 from tuner.run.sessions import SessionEnd, utc
-from tuner.run.status import TrialFacts, TrialStatus
+from tuner.run.trial_status import TrialFacts, TrialStatus
 from tuner.search.study import SearchStudy
 from tuner.search.watchdog import Watchdog
 from tuner.settings.config import SearchConfig

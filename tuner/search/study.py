@@ -30,7 +30,7 @@ from tuner.run.records import (
 )
 from tuner.run.run_file import installed_versions
 from tuner.run.sessions import SessionEnd, SessionRecord, key_of
-from tuner.run.status import TrialFacts, TrialStatus
+from tuner.run.trial_status import TrialFacts, TrialStatus
 from tuner.search.pruner import HalvingPruner, make_pruner
 from tuner.search.sampler import make_sampler
 from tuner.settings.config import PrunerName, SamplerName

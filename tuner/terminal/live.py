@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from tuner.run.events import BestTrial, Event, EventKind, LiveTrial, SearchState
-from tuner.run.status import TrialStatus
+from tuner.run.trial_status import TrialStatus
 from tuner.terminal.pareto import pareto_texts
 from tuner.terminal.tables import STATUS_STYLES, on_one_line, printable
 from tuner.text import count_text, format_duration, number_text, score_text

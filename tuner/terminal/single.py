@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from tuner.run.status import TrialStatus
+from tuner.run.trial_status import TrialStatus
 from tuner.text import count_text, number_text, score_text
 from tuner.training.single.comparison import Difference, different_circumstances, different_figures
 from tuner.training.single.configurations import Configuration

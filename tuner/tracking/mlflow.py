@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any
 
 from tuner.run.records import TrialRecord
-from tuner.run.status import TrialStatus
+from tuner.run.trial_status import TrialStatus
 from tuner.tracking.exporter import timed_epochs
 
 _STUDY, _NUMBER = "tuner.study", "tuner.trial"

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from tuner.errors import TrialDiverged, TrialError, TrialFailed, TrialOutOfMemory, TunerError
-from tuner.run.status import TrialStatus
+from tuner.run.trial_status import TrialStatus
 
 _REASON_LENGTH = 300
 _OUT_OF_MEMORY_TYPES = frozenset({"MemoryError", "OutOfMemoryError", "ResourceExhaustedError"})

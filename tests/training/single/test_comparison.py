@@ -9,7 +9,7 @@ from support.studies import open_study, run_trial
 
 from tuner.run.folder import RunFolder
 from tuner.run.run_file import write_run_file
-from tuner.run.status import TrialStatus
+from tuner.run.trial_status import TrialStatus
 from tuner.settings.config import make_config
 from tuner.settings.space import SearchSpace
 from tuner.terminal.single import ending, is_as_hoped

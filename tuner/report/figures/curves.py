@@ -9,7 +9,7 @@ from tuner.report.figures.points import thinned
 from tuner.report.reading import Reading
 from tuner.report.style import BEST, IN_WORDS, Look, empty_figure, looks, plain
 from tuner.run.records import TrialRecord
-from tuner.run.status import TrialStatus
+from tuner.run.trial_status import TrialStatus
 from tuner.text import score_text
 
 _MOST = 240  # lines; more hide each other

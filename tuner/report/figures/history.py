@@ -12,7 +12,7 @@ from tuner.report.reading import Reading
 from tuner.report.search_time import end_of, unit_for
 from tuner.report.style import BEST, empty_figure, layout, looks, plain
 from tuner.run.records import TrialRecord
-from tuner.run.status import TrialStatus
+from tuner.run.trial_status import TrialStatus
 from tuner.text import score_text
 
 _MOST = 1200  # points

@@ -7,7 +7,7 @@ import numpy as np
 
 from tuner.report.style import IN_WORDS, Look, plain
 from tuner.run.records import TrialRecord
-from tuner.run.status import TrialStatus
+from tuner.run.trial_status import TrialStatus
 from tuner.text import number_text, score_text
 
 _SHOWN = 14  # parameters; more would not fit a screen

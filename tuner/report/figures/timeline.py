@@ -13,7 +13,7 @@ from tuner.report.reading import Reading
 from tuner.report.search_time import SearchTime, Unit, end_of, unit_for
 from tuner.report.style import BROKEN, QUIET, empty_figure, looks, plain
 from tuner.run.records import TrialRecord
-from tuner.run.status import TrialStatus
+from tuner.run.trial_status import TrialStatus
 from tuner.text import count_text, format_duration
 
 _MOST = 2500  # bars

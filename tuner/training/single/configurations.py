@@ -14,7 +14,7 @@ from tuner.errors import ConfigError, RunFolderError, SpaceError
 from tuner.run import Run
 from tuner.run.folder import RunFolder
 from tuner.run.records import TrialRecord
-from tuner.run.status import TrialStatus
+from tuner.run.trial_status import TrialStatus
 from tuner.settings.config import TrainerName
 from tuner.settings.data import DataConfig
 from tuner.settings.hyperparameters import ARCHITECTURES, Hyperparameters, Scalar, resolve

@@ -9,7 +9,7 @@ from pathlib import Path
 from tuner.data import Dataset, Split, load_dataset
 from tuner.errors import ConfigError, DataError, TrialError
 from tuner.output import output_to
-from tuner.run.status import TrialStatus
+from tuner.run.trial_status import TrialStatus
 from tuner.settings.hyperparameters import is_custom
 from tuner.text import one_line
 from tuner.training.custom import check_importable, make_current_folder_importable

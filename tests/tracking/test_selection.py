@@ -14,7 +14,7 @@ from tuner.settings.config import SearchConfig, make_config
 from tuner.settings.places import tracking_uri
 from tuner.settings.space import SearchSpace
 from tuner.settings.yaml_files import read_yaml
-from tuner.tracking.choice import check_exporters, make_exporters
+from tuner.tracking.selection import check_exporters, make_exporters
 
 
 @pytest.fixture
