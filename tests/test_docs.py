@@ -5,6 +5,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+from dataclasses import fields
 from pathlib import Path
 
 import pandas as pd
@@ -14,6 +15,7 @@ from support.confirmed_run import Confirmed
 from typer.main import get_command
 
 from tuner.cli import app
+from tuner.run.finalists_file import FinalistRow
 from tuner.run.leaderboard import _AFTER_PARAMETERS, _BEFORE_PARAMETERS, PARETO
 from tuner.settings.builtin import builtin_space_names
 from tuner.settings.space import SearchSpace
@@ -94,6 +96,7 @@ def test_the_columns_are_those_of_the_reference() -> None:
     assert ", ".join(_BEFORE_PARAMETERS) in flat
     assert ", ".join(_AFTER_PARAMETERS) in flat
     assert f"`{PARETO}`, after `{_BEFORE_PARAMETERS[-1]}`" in flat
+    assert ", ".join(field.name for field in fields(FinalistRow)) in flat
 
 
 @pytest.mark.parametrize("page", PAGES)
