@@ -5,7 +5,6 @@ import shlex
 import shutil
 import subprocess
 import sys
-from dataclasses import fields
 from pathlib import Path
 
 import pandas as pd
@@ -96,7 +95,7 @@ def test_the_columns_are_those_of_the_reference() -> None:
     assert ", ".join(_BEFORE_PARAMETERS) in flat
     assert ", ".join(_AFTER_PARAMETERS) in flat
     assert f"`{PARETO}`, after `{_BEFORE_PARAMETERS[-1]}`" in flat
-    assert ", ".join(field.name for field in fields(FinalistRow)) in flat
+    assert ", ".join(FinalistRow.model_fields) in flat
 
 
 @pytest.mark.parametrize("page", PAGES)

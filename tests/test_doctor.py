@@ -1,3 +1,5 @@
+"""The checks of `tuner doctor`, each on findings made up for it."""
+
 import json
 import subprocess
 import sys

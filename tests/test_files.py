@@ -1,3 +1,5 @@
+"""Atomic writes and locks of files (`tuner/files.py`)."""
+
 import os
 import stat
 from pathlib import Path

@@ -1,3 +1,5 @@
+"""CPUs, memory, disk and GPUs of a machine, read from a made-up root folder."""
+
 import os
 import subprocess
 import sys

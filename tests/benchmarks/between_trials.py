@@ -22,8 +22,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from benchmark_io import options, show
 from between_trials_space import BUILD, EVALUATED, LOG
-from outcome import options, show
 
 HERE = Path(__file__).parent
 TUNER_TRIALS = 30

@@ -26,8 +26,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import tutorial
+from benchmark_io import options, show
 from numpy.typing import NDArray
-from outcome import options, show
 
 from tuner.data import EncodedSequences
 from tuner.training.devices import configure_device

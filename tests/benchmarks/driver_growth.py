@@ -12,7 +12,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from outcome import options, show
+from benchmark_io import options, show
 
 STRETCHES = {100: 50, 300: 100, 1000: 200, 3000: 300, 10_000: 500}  # trials -> how many of the last
 TRIALS, TRIALS_FULL = 3000, 10_000

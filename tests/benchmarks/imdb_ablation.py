@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+from benchmark_io import options, show
 from numpy.typing import NDArray
-from outcome import options, show
 from tutorial import silence_tensorflow
 
 from tuner.data import EncodedSequences, Split, load_dataset

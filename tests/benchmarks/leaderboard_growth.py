@@ -13,8 +13,8 @@ import tempfile
 import time
 from pathlib import Path
 
+from benchmark_io import options, show
 from leaderboard_journal import write_journal
-from outcome import options, show
 
 from tuner.execution.run_files import LeaderboardFiles
 from tuner.run import Run

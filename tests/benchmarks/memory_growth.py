@@ -11,7 +11,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from outcome import options, show
+from benchmark_io import options, show
 
 from tuner.execution.search import run_search
 from tuner.run.events import Event, EventKind, SearchState

@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 
 import optuna
-from outcome import options, show
+from benchmark_io import options, show
 
 from tuner.errors import TrialError
 from tuner.run.trial_status import TrialFacts, TrialStatus

@@ -12,7 +12,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from outcome import options, show
+from benchmark_io import options, show
 from ray.cluster_utils import Cluster
 
 EPOCH_S = 2.0

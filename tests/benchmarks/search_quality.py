@@ -15,7 +15,7 @@ from pathlib import Path
 from statistics import mean, stdev
 
 import pandas as pd
-from outcome import options, show
+from benchmark_io import options, show
 
 from tuner.data.load import read_rows
 from tuner.run import Run

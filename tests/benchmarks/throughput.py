@@ -33,7 +33,7 @@ from typing import TypeVar
 
 import numpy as np
 import tutorial
-from outcome import options, show
+from benchmark_io import options, show
 
 from tuner.training.spec import TrialSpec
 

@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from outcome import options, show
+from benchmark_io import options, show
 from peers.task import COLUMNS, Job
 
 from tuner.data import Split, load_dataset

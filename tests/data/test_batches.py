@@ -1,3 +1,5 @@
+"""Bucketed batches, padding, and views of encoded sequences."""
+
 import numpy as np
 import pytest
 from hypothesis import given

@@ -1,3 +1,5 @@
+"""The cache of prepared data sets: what is read from it, and when an entry is made again."""
+
 import os
 from collections.abc import Callable
 from pathlib import Path

@@ -1,3 +1,5 @@
+"""Vocabulary and ids: by frequency in the training split, the same text always the same ids."""
+
 import pickle
 from collections import Counter
 from collections.abc import Callable

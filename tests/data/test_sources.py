@@ -1,3 +1,5 @@
+"""Named data sets and files as sources: which exist, what is downloaded, what is refused."""
+
 import hashlib
 import json
 import os

@@ -1,3 +1,5 @@
+"""Splits and samples: copies share a split, sizes and classes are in proportion, the order of rows is irrelevant."""
+
 from collections import Counter
 from collections.abc import Callable
 from random import Random

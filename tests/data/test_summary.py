@@ -1,3 +1,5 @@
+"""The summary that `tuner data` prints."""
+
 from collections.abc import Callable
 
 import pytest

@@ -1,4 +1,7 @@
-"""The commands: parse, call, print. No logic, and nothing heavy is imported before a command needs it."""
+"""The commands: parse, call, print. No logic.
+
+The topmost room: it may import every other one, but nothing heavy at module level. No other room may import it.
+"""
 
 import errno
 import os

@@ -1,6 +1,7 @@
 """Labelled sequences, from a named source or a file, to encoded splits and batches.
 
-Must not import Keras, TensorFlow, Ray or Optuna; pyarrow, pooch and platformdirs only where they are used.
+Must not import `run` or any room above it, nor Keras, TensorFlow, Ray or Optuna; pyarrow, pooch and platformdirs only
+where they are used.
 """
 
 from tuner.data.batches import bucketed_batches, evaluation_batches, pad

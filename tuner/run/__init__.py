@@ -1,4 +1,7 @@
-"""A run as it lies on disk, read: `Run` opens its files, each at most once. Must not import Ray or Keras."""
+"""A run as it lies on disk, read: `Run` opens its files, each at most once.
+
+Must not import `training`, `search`, `tracking` or any room above them, nor Ray or Keras.
+"""
 
 from functools import cached_property
 from pathlib import Path

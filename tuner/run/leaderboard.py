@@ -1,6 +1,6 @@
-"""The leaderboard: study -> DataFrame -> CSV. The columns are a contract; README lists them.
+"""The leaderboard: study -> DataFrame -> CSV. The columns are a contract, listed in `docs/reference/run-folder.md`.
 
-Of a search with two objectives it has one more, `pareto`.
+The leaderboard of a search by two objectives has one more, `pareto`.
 
 Must not import Ray, Keras or TensorFlow.
 """

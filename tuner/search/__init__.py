@@ -1,1 +1,4 @@
-"""Decides which configuration is tried next and which trial stops. Knows Optuna, not Ray and not Keras."""
+"""Decides which configuration is tried next, which trial stops, and which one runs again. Writes the study.
+
+Must not import `execution`, `tracking` or any room above them, nor Ray or Keras.
+"""

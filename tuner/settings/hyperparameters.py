@@ -112,7 +112,8 @@ class Hyperparameters(BaseModel):
 
 MODEL_PARAMETERS = frozenset(Hyperparameters.model_fields) - {"architecture", "custom"}
 _CONVOLUTION = frozenset({"filters", "kernel_size", "pool_size"})
-# Ours even if the model is the user's: how sequences are cut, and how the model is trained.
+# Those that also hold for a user's own architecture: how sequences are cut, and how the model is trained. All other
+# parameters are passed to its function. `adversarial_noise` is not one of these: it needs our embedding layer.
 _TRAINING = frozenset(
     {
         "vocabulary_size",

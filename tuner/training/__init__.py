@@ -1,4 +1,4 @@
 """One configuration trained: the model, the trial that trains it epoch by epoch, and one row of a leaderboard again.
 
-Knows no Ray and no Optuna.
+Must not import `search`, `tracking`, `execution` or any room above them, nor Ray or Optuna.
 """

@@ -1,4 +1,4 @@
-"""The figures of a report, one module per figure. Optuna draws those of which it has a good one.
+"""The figures of a report, one module per figure, listed in `tuner.report.figure_list`. Optuna draws some of them.
 
 By Optuna: history, importance and parallel coordinates, on the studies of `tuner.report.optuna_studies`. Our own:
 learning curves (Optuna draws one trace per trial, does not distinguish pruned trials and cannot colour by

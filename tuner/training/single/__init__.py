@@ -1,1 +1,1 @@
-"""One configuration, trained without a search: a row of a leaderboard again, or parameters."""
+"""`tuner train`: one configuration trained without a search, given as a row of a leaderboard or as parameters."""

@@ -1,3 +1,5 @@
+"""From a file to rows: every format, the choice of columns, and the refusal of each damaged file in one line."""
+
 import gzip
 import json
 from collections.abc import Callable

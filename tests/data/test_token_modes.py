@@ -1,3 +1,5 @@
+"""The three ways to cut a text into tokens; words are compared with Keras' own function."""
+
 import ast
 import importlib.util
 from collections.abc import Callable
