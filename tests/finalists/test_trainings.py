@@ -10,7 +10,7 @@ from optuna.trial import TrialState
 from tuner.errors import RunFolderError
 from tuner.finalists.request import TrainOn
 from tuner.finalists.trainings import (
-    Training,
+    RequestedTraining,
     confirmed,
     in_progress,
     record_request,
@@ -25,9 +25,9 @@ from tuner.run.records import is_interrupted
 from tuner.run.trial_status import TrialStatus
 
 
-def training(finalist: int, seed: int = 1, train_on: TrainOn = TrainOn.TRAIN) -> Training:
+def training(finalist: int, seed: int = 1, train_on: TrainOn = TrainOn.TRAIN) -> RequestedTraining:
     stop_after = 3 if train_on is TrainOn.BOTH else None
-    return Training(finalist, seed, stop_after, train_on)
+    return RequestedTraining(finalist, seed, stop_after, train_on)
 
 
 @pytest.fixture
@@ -40,7 +40,9 @@ def folder(tmp_path: Path) -> RunFolder:
     return RunFolder(tmp_path)
 
 
-def run(study: optuna.Study, each: Training, status: TrialStatus, folder: RunFolder) -> None:
+def run(
+    study: optuna.Study, each: RequestedTraining, status: TrialStatus, folder: RunFolder
+) -> None:
     """Asks for a training and ends it; a complete one leaves its model."""
     study.enqueue_trial({}, user_attrs=each.attributes)
     trial = study.ask()
@@ -76,7 +78,7 @@ def test_a_training_whose_model_was_removed_is_not_settled(
     assert settled(study, folder) == set()
 
 
-def finish(study: optuna.Study, folder: RunFolder, trainings: Sequence[Training]) -> None:
+def finish(study: optuna.Study, folder: RunFolder, trainings: Sequence[RequestedTraining]) -> None:
     record_request(study, trainings)
     for each in trainings:
         run(study, each, TrialStatus.COMPLETE, folder)

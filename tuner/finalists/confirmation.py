@@ -22,7 +22,7 @@ from tuner.files import write_bytes_atomically
 from tuner.finalists.ranking import FinalistFiles
 from tuner.finalists.request import Request, TrainOn
 from tuner.finalists.trainings import (
-    Training,
+    RequestedTraining,
     record_request,
     retire_others,
     settled,
@@ -50,7 +50,7 @@ if TYPE_CHECKING:
 class Wanted:
     """A requested training, with its parameters as the search's study names them."""
 
-    training: Training
+    training: RequestedTraining
     parameters: Mapping[str, Any]
 
 
@@ -85,7 +85,7 @@ def wanted_trials(reader: StudyReader, config: SearchConfig, request: Request) -
     trials = reader.study.get_trials(deepcopy=False)
     return [
         Wanted(
-            Training(
+            RequestedTraining(
                 finalist=finalist.number,
                 seed=derive_seed(
                     config.seed, f"confirm {request.train_on} {finalist.number} {number}"
@@ -206,7 +206,7 @@ class ConfirmationPlan:
         return study
 
     @property
-    def _trainings(self) -> list[Training]:
+    def _trainings(self) -> list[RequestedTraining]:
         return [each.training for each in self.wanted]
 
     def _missing(self, study: optuna.Study | None) -> list[Wanted]:

@@ -21,7 +21,13 @@ from tuner.data import Dataset, Split
 from tuner.errors import RunFolderError
 from tuner.execution.run_files import RunFiles
 from tuner.finalists.statistics import Spread, is_tie, sequence_scores, spread_of
-from tuner.finalists.trainings import Training, confirmed, ended_trials, in_progress, requests
+from tuner.finalists.trainings import (
+    RequestedTraining,
+    confirmed,
+    ended_trials,
+    in_progress,
+    requests,
+)
 from tuner.run import Run
 from tuner.run.attributes import Attribute
 from tuner.run.csv_text import write_csv
@@ -174,7 +180,7 @@ def ranked_finalists(
     confirmation: optuna.Study,
     folder: RunFolder,
     dataset: Dataset,
-    trainings: Collection[Training],
+    trainings: Collection[RequestedTraining],
 ) -> list[Finalist]:
     """Best first, by the mean over their seeds; equal ones by the search's order.
 

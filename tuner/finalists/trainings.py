@@ -20,7 +20,7 @@ from tuner.text import one_line
 
 
 @dataclass(frozen=True)
-class Training:
+class RequestedTraining:
     """One trial of the search, to be trained again in one way with one seed."""
 
     finalist: int  # the search's trial
@@ -39,11 +39,11 @@ class Training:
         }
 
 
-def training_of(trial: FrozenTrial) -> Training | None:
+def training_of(trial: FrozenTrial) -> RequestedTraining | None:
     """The training of a trial of the confirmation's study; None where its attributes name none."""
     attributes = trial.user_attrs
     try:
-        return Training(
+        return RequestedTraining(
             finalist=int(attributes[Attribute.FINALIST]),
             seed=int(attributes[Attribute.SEED]),
             stop_after=attributes.get(Attribute.STOP_AFTER),
@@ -53,7 +53,7 @@ def training_of(trial: FrozenTrial) -> Training | None:
         return None
 
 
-def settled(study: optuna.Study, folder: RunFolder) -> set[Training]:
+def settled(study: optuna.Study, folder: RunFolder) -> set[RequestedTraining]:
     """The trainings that need not run again: their model is there, or they diverged.
 
     A training that failed or ran out of memory may work with another share of the machine.
@@ -71,14 +71,14 @@ def _diverged(trial: FrozenTrial) -> bool:
     return trial.user_attrs.get(Attribute.STATUS) == TrialStatus.DIVERGED
 
 
-def _has_model(trial: FrozenTrial, training: Training, folder: RunFolder) -> bool:
+def _has_model(trial: FrozenTrial, training: RequestedTraining, folder: RunFolder) -> bool:
     """False where somebody removed it."""
     if trial.state is not TrialState.COMPLETE or Attribute.HELD_OUT not in trial.user_attrs:
         return False
     return folder.finalist_model(training.finalist, training.seed).is_file()
 
 
-def ended_trials(study: optuna.Study) -> dict[Training, FrozenTrial]:
+def ended_trials(study: optuna.Study) -> dict[RequestedTraining, FrozenTrial]:
     """The last trial of every training that has ended, however it ended."""
     return {
         training: trial
@@ -90,7 +90,7 @@ def ended_trials(study: optuna.Study) -> dict[Training, FrozenTrial]:
 # -- requests -------------------------------------------------------------------------------------
 
 
-def record_request(study: optuna.Study, trainings: Iterable[Training]) -> None:
+def record_request(study: optuna.Study, trainings: Iterable[RequestedTraining]) -> None:
     """Records these trainings as the last request."""
     request = [_listed(each) for each in trainings]
     earlier = list(study.user_attrs.get(Attribute.REQUESTS, []))
@@ -98,7 +98,7 @@ def record_request(study: optuna.Study, trainings: Iterable[Training]) -> None:
         study.set_user_attr(Attribute.REQUESTS, [*earlier, request])
 
 
-def requests(study: optuna.Study) -> list[list[Training]]:
+def requests(study: optuna.Study) -> list[list[RequestedTraining]]:
     """The requests so far, the latest one last.
 
     Raises:
@@ -108,7 +108,7 @@ def requests(study: optuna.Study) -> list[list[Training]]:
     try:
         return [
             [
-                Training(int(finalist), int(seed), epochs, TrainOn(way))
+                RequestedTraining(int(finalist), int(seed), epochs, TrainOn(way))
                 for finalist, seed, epochs, way in request
             ]
             for request in given
@@ -120,11 +120,11 @@ def requests(study: optuna.Study) -> list[list[Training]]:
         ) from cause
 
 
-def _listed(training: Training) -> list[object]:
+def _listed(training: RequestedTraining) -> list[object]:
     return [training.finalist, training.seed, training.stop_after, str(training.train_on)]
 
 
-def confirmed(study: optuna.Study) -> list[Training]:
+def confirmed(study: optuna.Study) -> list[RequestedTraining]:
     """The trainings of the last request that has ended, and of earlier ones that learned from the same, each once."""
     ended = ended_trials(study)
     complete = [each for each in requests(study) if all(one in ended for one in each)]
@@ -132,7 +132,7 @@ def confirmed(study: optuna.Study) -> list[Training]:
     return list(dict.fromkeys(one for each in complete for one in each if one.train_on in ways))
 
 
-def in_progress(study: optuna.Study) -> list[Training]:
+def in_progress(study: optuna.Study) -> list[RequestedTraining]:
     """The trainings of the last request, whether they have ended or not."""
     return (requests(study) or [[]])[-1]
 
@@ -140,7 +140,7 @@ def in_progress(study: optuna.Study) -> list[Training]:
 # -- starting -------------------------------------------------------------------------------------
 
 
-def retire_others(study: optuna.Study, wanted: Iterable[Training]) -> None:
+def retire_others(study: optuna.Study, wanted: Iterable[RequestedTraining]) -> None:
     """Fails the open trials of an interrupted confirmation that are not requested now, so that they are not trained."""
     kept = set(wanted)
     open_states = (TrialState.WAITING, TrialState.RUNNING)
@@ -152,7 +152,7 @@ def retire_others(study: optuna.Study, wanted: Iterable[Training]) -> None:
             fail_waiting(study, trial)
 
 
-def still_open(study: optuna.Study) -> set[Training]:
+def still_open(study: optuna.Study) -> set[RequestedTraining]:
     """The trainings that wait, or that were interrupted and will run again."""
     return {
         training
