@@ -193,11 +193,11 @@ def tuner_epochs(place: int, model: str, form: Form, repetition: int) -> TunerEp
     from tuner.training.devices import configure_device
 
     configure_device(cpus=1, gpus=0)
-    from tuner.training.trial import WARM_UP_STEPS, Training
+    from tuner.training.trial import SHORT_SEQUENCE_STEPS, Training
 
     train, validation = tutorial.load(form.sample)
     seed = repetition * TRIALS_AT_ONCE + place
-    warm_up = WARM_UP_STEPS / math.ceil(len(train) / tutorial.BATCH_SIZE)  # epochs
+    warm_up = SHORT_SEQUENCE_STEPS / math.ceil(len(train) / tutorial.BATCH_SIZE)  # epochs
     n_epochs = math.ceil(warm_up) + EPOCHS_AFTER_WARM_UP
     # Planned to be so long that the warm-up is no less than its 200 steps, which are a third of a trial at most.
     spec = TrialSpec(place, tutorial.tuner_settings(model), seed, math.ceil(3 * warm_up))

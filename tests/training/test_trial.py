@@ -226,8 +226,8 @@ def test_first_steps_see_the_last_tokens_of_mixed_batches_later_ones_sorted_whol
 
     monkeypatch.setattr(training_module, "bucketed_batches", batches)
     monkeypatch.setattr(training_module, "pad", padded)
-    monkeypatch.setattr(training_module, "WARM_UP_STEPS", 7)
-    monkeypatch.setattr(training_module, "_WARM_UP_LENGTH", 4)
+    monkeypatch.setattr(training_module, "SHORT_SEQUENCE_STEPS", 7)
+    monkeypatch.setattr(training_module, "_SHORT_LENGTH", 4)
 
     list(make_training(n=80, epochs=5).epochs())  # 5 steps per epoch
 
@@ -245,7 +245,7 @@ def test_a_short_trial_sees_whole_sequences_in_two_thirds_of_its_steps(
         return pad(sequences, indices, **options)
 
     monkeypatch.setattr(training_module, "pad", padded)
-    monkeypatch.setattr(training_module, "_WARM_UP_LENGTH", 4)
+    monkeypatch.setattr(training_module, "_SHORT_LENGTH", 4)
 
     list(make_training(n=80, epochs=3).epochs())
 

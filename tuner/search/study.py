@@ -115,7 +115,10 @@ def _searched(space: object) -> object:
 
 
 class SearchStudy:
-    """The study while a search runs: every write to it goes through here."""
+    """The study while a search runs: every write to the study of a search goes through here.
+
+    A confirmation also enqueues its trials and records its requests in its own study: see `tuner.finalists`.
+    """
 
     def __init__(
         self,
@@ -186,8 +189,9 @@ class SearchStudy:
         )
         kill_point(KillPoint.RETRY_MARKED)
         self.study.tell(trial.number, state=TrialState.FAIL)
+        # Of the pruners only halving keeps the rungs in memory, and those that this trial reached no longer count.
         if isinstance(self.study.pruner, HalvingPruner):
-            self.study.pruner.forget()  # the rungs that this trial reached no longer count
+            self.study.pruner.forget()
 
     def ask(self) -> optuna.Trial:
         """A new trial, with a sampler of its own, seeded by the study's seed and the trial's number.

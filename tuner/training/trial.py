@@ -25,12 +25,13 @@ from tuner.training.spec import EpochResult, HeldOutFigures, TrainedModel, Trial
 from tuner.training.steps import make_train_step
 
 # A trial's first steps take batches of mixed lengths, of whose sequences they see the last tokens only: sequence length
-# warm-up (Li, Zhang & He, 2022). Batches of similar lengths are faster but slow learning at first, and an LSTM learns
-# sooner from words that are near its last step. Best validation accuracy of 3 epochs of 109 steps (7,000 reviews), mean
-# of 4 seeds, and their seconds: `lstm` 84.9 % in 18 s, with 100 mixed steps of full length 82.2 % in 34 s; `cnn_lstm`
-# 85.6 % in 11 s and 86.1 % in 21 s (one standard error of a mean: 0.6 %).
-WARM_UP_STEPS = 200  # a third of the trial's steps at most
-_WARM_UP_LENGTH = 100  # tokens
+# warm-up (Li, Zhang & He, 2022). It is not that of the learning rate, which is the hyperparameter `warmup`. Batches of
+# similar lengths are faster but slow learning at first, and an LSTM learns sooner from words that are near its last
+# step. Best validation accuracy of 3 epochs of 109 steps (7,000 reviews), mean of 4 seeds, and their seconds: `lstm`
+# 84.9 % in 18 s, with 100 mixed steps of full length 82.2 % in 34 s; `cnn_lstm` 85.6 % in 11 s and 86.1 % in 21 s (one
+# standard error of a mean: 0.6 %).
+SHORT_SEQUENCE_STEPS = 200  # a third of the trial's steps at most
+_SHORT_LENGTH = 100  # tokens
 
 
 class Training:
@@ -80,7 +81,7 @@ class Training:
             )
             steps = math.ceil(len(train) / hyperparameters.batch_size) * spec.max_epochs
             compile_model(self._model, hyperparameters, n_classes=n_classes, total_steps=steps)
-        self._warm_up_left = min(WARM_UP_STEPS, steps // 3)
+        self._short_steps_left = min(SHORT_SEQUENCE_STEPS, steps // 3)
         self.weights = int(self._model.count_params())
         self.device = device_name(cudnn=uses_cudnn(hyperparameters))
 
@@ -164,7 +165,7 @@ class Training:
             variable.assign(array)
         self._best = list(progress.arrays[len(state) :])
         steps = math.ceil(len(self._train) / self._spec.hyperparameters.batch_size)
-        self._warm_up_left = max(0, self._warm_up_left - steps * len(progress.epochs))
+        self._short_steps_left = max(0, self._short_steps_left - steps * len(progress.epochs))
         return list(progress.epochs)
 
     def _state(self) -> list[keras.Variable]:
@@ -182,16 +183,16 @@ class Training:
             self._train.lengths,
             batch_size=batch_size,
             rng=rng,
-            mixed_batches=self._warm_up_left,
+            mixed_batches=self._short_steps_left,
         )
         for indices in batches:
-            widest = min(_WARM_UP_LENGTH, max_length) if self._warm_up_left else max_length
+            widest = min(_SHORT_LENGTH, max_length) if self._short_steps_left else max_length
             ids = pad(self._train, indices, max_width=widest)
             loss, accuracy = self._step(ids, self._train.labels[indices])
             if not math.isfinite(loss):
                 raise TrialDiverged(f"loss became {loss} in epoch {epoch}; lower learning_rate")
             sums += len(indices) * np.array([loss, accuracy])
-            self._warm_up_left = max(0, self._warm_up_left - 1)
+            self._short_steps_left = max(0, self._short_steps_left - 1)
         loss, accuracy = sums / len(self._train)
         return float(loss), float(accuracy)
 
