@@ -72,7 +72,7 @@ def test_runs_with_different_metrics_are_not_ranked_together(
     runs = make_run("a", 0.5), make_run("b", 0.5, space=other)
     refusal = call("leaderboard", *runs).refusal
     assert refusal == (
-        "runs with different metrics (val_accuracy, val_loss) have no common order; name one run"
+        "runs with different metrics (val_accuracy, val_loss) have no common order; name runs of one metric"
     )
 
 

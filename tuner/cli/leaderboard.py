@@ -40,13 +40,13 @@ def leaderboard(
     from tuner.run.csv_text import to_csv
     from tuner.run.folder import runs_near
     from tuner.run.leaderboard import sort_by, to_json
-    from tuner.run.merged_board import join_boards
+    from tuner.run.merged_board import read_merged_board
     from tuner.terminal.tables import leaderboard_table, markdown_table, plain_console
 
     if not runs:
         raise UsageError(f"name one or several run folders; {runs_near(Path())}")
-    joined = join_boards(runs, pareto=pareto)
-    board = joined.trials
+    merged = read_merged_board(runs, pareto=pareto)
+    board = merged.trials
     if sort is not None:
         board = sort_by(board, sort)
     if top is not None:
@@ -59,6 +59,6 @@ def leaderboard(
         print(markdown_table(board))
     else:
         console = plain_console()
-        console.print(leaderboard_table(board, joined.parameters, joined.objectives))
+        console.print(leaderboard_table(board, merged.parameters, merged.objectives))
         if board.empty:
-            console.print(joined.nothing)
+            console.print(merged.nothing)

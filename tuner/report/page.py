@@ -20,8 +20,8 @@ from tuner.report.figure import Figure
 from tuner.report.figure_list import figures_of
 from tuner.report.reading import Reading
 from tuner.report.style import DARK_PAGE, LIGHT_PAGE, looks, template
-from tuner.run.leaderboard import merge
-from tuner.settings.objectives import PARETO, shared_objectives
+from tuner.run.merged_board import merged_trials
+from tuner.settings.objectives import PARETO
 
 # Shown first: these fit the width of a phone.
 _FIRST_COLUMNS = ("rank", "run", "trial", "score", PARETO, "architecture", "status")
@@ -75,11 +75,10 @@ def _data(readings: Sequence[Reading], figures: Sequence[Figure]) -> dict[str, A
 
 
 def _table(readings: Sequence[Reading]) -> dict[str, Any]:
-    if len(readings) == 1:
-        board = readings[0].board
-    else:
-        boards = {reading.label: reading.board for reading in readings}
-        board = merge(boards, shared_objectives(reading.objectives for reading in readings))
+    board = merged_trials(
+        {reading.label: reading.board for reading in readings},
+        (reading.objectives for reading in readings),
+    )
     is_one = len(readings) == 1
     names = readings[0].space.architectures if is_one else [reading.label for reading in readings]
     board = board[

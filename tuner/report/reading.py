@@ -13,13 +13,13 @@ from pathlib import Path
 import optuna
 import pandas as pd
 
-from tuner.errors import UsageError
 from tuner.report.search_time import SearchTime
 from tuner.run import Run
 from tuner.run.finalists_file import FinalistRow, read_finalists_file
 from tuner.run.folder import RunFolder
 from tuner.run.leaderboard import board_of
 from tuner.run.lock import owner_of
+from tuner.run.merged_board import check_common_metric
 from tuner.run.records import TrialRecord, best_of, on_front, ranked
 from tuner.run.run_file import RunFile
 from tuner.run.sessions import Session
@@ -115,11 +115,7 @@ def read_runs(paths: Sequence[str]) -> list[Reading]:
         for name, run in zip(names, runs, strict=True)
     ]
     readings = [read_run(run, label) for run, label in zip(runs, labels, strict=True)]
-    metrics = sorted({str(reading.space.metric.name) for reading in readings})
-    if len(metrics) > 1:
-        raise UsageError(
-            f"runs with different metrics ({', '.join(metrics)}) have no common order; name runs of one metric"
-        )
+    check_common_metric(reading.space for reading in readings)
     return readings
 
 

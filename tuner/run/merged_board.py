@@ -1,6 +1,6 @@
 """The leaderboards of several runs as one. Must not import Ray, Keras or TensorFlow."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
@@ -9,10 +9,11 @@ from tuner.errors import UsageError
 from tuner.run import Run
 from tuner.run.leaderboard import merge, only_front
 from tuner.settings.objectives import Objectives, shared_objectives
+from tuner.settings.space import SearchSpace
 
 
 @dataclass(frozen=True, eq=False)
-class JoinedBoard:
+class MergedBoard:
     """Trials of one or several runs, best first."""
 
     trials: pd.DataFrame  # the columns of `leaderboard.csv`; of several runs `run`, too
@@ -21,7 +22,7 @@ class JoinedBoard:
     nothing: str  # the message where there is no row
 
 
-def join_boards(folders: Sequence[str], *, pareto: bool = False) -> JoinedBoard:
+def read_merged_board(folders: Sequence[str], *, pareto: bool = False) -> MergedBoard:
     """The trials of the runs in these folders, a folder that is named twice once.
 
     Args:
@@ -33,12 +34,7 @@ def join_boards(folders: Sequence[str], *, pareto: bool = False) -> JoinedBoard:
     runs = {name: Run(name) for name in dict.fromkeys(folder.rstrip("/") for folder in folders)}
     boards = {name: run.leaderboard() for name, run in runs.items()}
     spaces = [run.space for run in runs.values()]
-    metrics = {space.metric.name for space in spaces}
-    if len(metrics) > 1:
-        names = ", ".join(sorted(metrics))
-        raise UsageError(
-            f"runs with different metrics ({names}) have no common order; name one run"
-        )
+    check_common_metric(spaces)
     objectives = {run.objectives for run in runs.values()}
     if pareto and len(objectives) > 1:
         raise UsageError("--pareto: runs with different objectives have no front; name one run")
@@ -47,10 +43,37 @@ def join_boards(folders: Sequence[str], *, pareto: bool = False) -> JoinedBoard:
         raise UsageError(
             "--pareto: a search by one objective has no front; search with --objectives METRIC,COST"
         )
-    trials = next(iter(boards.values())) if len(boards) == 1 else merge(boards, shared)
-    return JoinedBoard(
+    trials = merged_trials(boards, objectives)
+    return MergedBoard(
         trials=only_front(trials) if pareto else trials,
         parameters=list(dict.fromkeys(name for space in spaces for name in space.parameter_names)),
         objectives=shared,
         nothing="no trial is on the front yet" if len(trials) else "no trial has been started yet",
     )
+
+
+def check_common_metric(spaces: Iterable[SearchSpace]) -> None:
+    """Refuses runs whose trials have no common order.
+
+    Raises:
+        UsageError: the runs of these spaces have different metrics.
+    """
+    metrics = sorted({str(space.metric.name) for space in spaces})
+    if len(metrics) > 1:
+        raise UsageError(
+            f"runs with different metrics ({', '.join(metrics)}) have no common order; name runs of one metric"
+        )
+
+
+def merged_trials(
+    boards: Mapping[str, pd.DataFrame], objectives: Iterable[Objectives]
+) -> pd.DataFrame:
+    """The leaderboard of one run as it is; of several runs one leaderboard, ranked anew, with a column `run`.
+
+    Args:
+        boards: by the run's name.
+        objectives: of the runs, which have one metric.
+    """
+    if len(boards) == 1:
+        return next(iter(boards.values()))
+    return merge(boards, shared_objectives(objectives))
