@@ -14,6 +14,20 @@ SCORES = st.floats(0, 1)
 
 
 @pytest.mark.parametrize(
+    ("name", "plain_name", "in_words", "is_share"),
+    [
+        (MetricName.VAL_ACCURACY, "accuracy", "validation accuracy", True),
+        (MetricName.VAL_F1, "f1", "validation F1", True),
+        (MetricName.VAL_LOSS, "loss", "validation loss", False),
+    ],
+)
+def test_a_metric_has_names_for_people_and_a_scale(
+    name: MetricName, plain_name: str, in_words: str, is_share: bool
+) -> None:
+    assert (name.plain_name, name.in_words, name.is_share) == (plain_name, in_words, is_share)
+
+
+@pytest.mark.parametrize(
     ("metric", "better", "worse", "word"),
     [(ACCURACY, 0.9, 0.4, "higher"), (LOSS, 0.4, 0.9, "lower")],
 )

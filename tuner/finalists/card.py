@@ -48,7 +48,7 @@ def model_card(chosen: Chosen, formats: Collection[ExportFormat] = ()) -> str:
 def _how_chosen(chosen: Chosen) -> list[str]:
     config, reader = chosen.config, chosen.run.reader
     trials = sum(map(counts_as_finished, reader.study.get_trials(deepcopy=False)))
-    metric = config.space.metric.name.removeprefix("val_")
+    metric = config.space.metric.name.plain_name
     since = chosen.better_since
     numbers = {each.record.number for each in chosen.finalists}
     return [

@@ -194,7 +194,7 @@ def ranked_finalists(
         figures = ended[training].user_attrs.get(Attribute.HELD_OUT) if training in ended else None
         file = folder.finalist_model(training.finalist, training.seed)
         if figures is not None and file.is_file():  # else `tuner confirm` trains it again
-            score = figures[metric.name.removeprefix("val_")]
+            score = figures[metric.name.plain_name]
             members[training.finalist].append(Member(training.seed, file, score))
     records = {record.number: record for record in search.records()}
     finalists = [
@@ -216,7 +216,7 @@ def _finalist(
 ) -> Finalist:
     labels = dataset.splits[Split.CONFIRMATION].labels
     scores = np.stack([sequence_scores(metric, each.probabilities, labels) for each in members])
-    most = math.inf if metric is MetricName.VAL_LOSS else 1.0
+    most = 1.0 if metric.is_share else math.inf
     return Finalist(record, tuple(members), spread_of(scores, most=most), scores)
 
 

@@ -49,7 +49,7 @@ class Reading:
     @property
     def metric(self) -> str:
         """The name of the metric for a person: `validation accuracy` for `val_accuracy`."""
-        return f"validation {self.space.metric.name.removeprefix('val_')}"
+        return self.space.metric.name.in_words
 
     @property
     def data(self) -> str:

@@ -10,7 +10,6 @@ from tuner.report.summary import duration_text, shown_test
 from tuner.run.finalists_file import FinalistRow
 from tuner.run.records import TrialRecord
 from tuner.run.test_log import TestFigures
-from tuner.settings.metric import MetricName
 from tuner.text import count_text, score_text
 
 _SHOWN_TRIALS = 8  # per kind of failure
@@ -139,9 +138,8 @@ def compared(readings: Sequence[Reading]) -> Table:
 
 def difference(reading: Reading, lead: float) -> str:
     """A difference of scores: in points (hundredths) for shares, unchanged for losses."""
-    if reading.space.metric.name is MetricName.VAL_LOSS:
-        return f"{lead:+.4f}"
-    return f"{100 * lead:+.2f} points"
+    is_share = reading.space.metric.name.is_share
+    return f"{100 * lead:+.2f} points" if is_share else f"{lead:+.4f}"
 
 
 def _finalist_row(reading: Reading, rank: int, each: FinalistRow) -> tuple[str, ...]:

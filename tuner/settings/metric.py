@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
-from typing import Literal
+from typing import Literal, assert_never
 
 from pydantic import model_validator
 
@@ -25,6 +25,27 @@ class MetricName(StrEnum):
     VAL_F1 = "val_f1"
     VAL_LOSS = "val_loss"
 
+    @property
+    def plain_name(self) -> str:
+        """The name without the split: `accuracy` for `val_accuracy`."""
+        return self.value.removeprefix("val_")
+
+    @property
+    def in_words(self) -> str:
+        """The name for a person: `validation accuracy` for `val_accuracy`."""
+        return f"validation {'F1' if self is MetricName.VAL_F1 else self.plain_name}"
+
+    @property
+    def is_share(self) -> bool:
+        """Whether it lies between 0 and 1, and 1 is best; a loss has no upper bound, and 0 is best."""
+        match self:
+            case MetricName.VAL_ACCURACY | MetricName.VAL_F1:
+                return True
+            case MetricName.VAL_LOSS:
+                return False
+            case _:
+                assert_never(self)
+
 
 class Metric(Strict):
     """What makes one trial better than another.
@@ -38,7 +59,7 @@ class Metric(Strict):
 
     @model_validator(mode="after")
     def _check(self) -> "Metric":
-        right = Mode.MIN if self.name is MetricName.VAL_LOSS else Mode.MAX
+        right = Mode.MAX if self.name.is_share else Mode.MIN
         if self.mode is not right:
             raise ValueError(f"mode of {self.name} must be {right}, got {self.mode}")
         return self

@@ -10,12 +10,12 @@ from tuner.report.reading import Reading
 from tuner.report.style import BEST, IN_WORDS, Look, empty_figure, looks, plain
 from tuner.run.records import TrialRecord
 from tuner.run.trial_status import TrialStatus
+from tuner.settings.metric import MetricName
 from tuner.text import score_text
 
 _MOST = 240  # lines; more hide each other
 _BEST = 40
-_METRICS = {"val_accuracy": "validation accuracy", "val_f1": "validation F1", "val_loss": "validation loss",
-            "loss": "training loss"}  # fmt: skip
+_TITLES = {**{str(name): name.in_words for name in MetricName}, "loss": "training loss"}
 
 
 def learning_curves(reading: Reading) -> Figure | None:
@@ -26,9 +26,9 @@ def learning_curves(reading: Reading) -> Figure | None:
     always = {r.number for r in (*reading.scored[:_BEST], *(r for r in having if r.baseline))}
     shown = thinned(having, _MOST, always=always, kind=lambda r: (r.architecture, r.status))
     first = str(reading.space.metric.name)
-    names = dict.fromkeys((first, *_METRICS))
+    names = dict.fromkeys((first, *_TITLES))
     panels = tuple(
-        Panel(name.replace("_", "-"), _METRICS[name], _drawing(reading, shown, name))
+        Panel(name.replace("_", "-"), _TITLES[name], _drawing(reading, shown, name))
         for name in names
         if any(name in metrics for record in shown for metrics in record.curve.values())
     )
@@ -59,7 +59,7 @@ def _drawing(reading: Reading, shown: Sequence[TrialRecord], metric: str) -> go.
     drawing.update_xaxes(
         title="epoch", dtick=1 if longest <= 12 else None, range=[0.6, longest + 0.4]
     )
-    drawing.update_yaxes(title=_METRICS[metric])
+    drawing.update_yaxes(title=_TITLES[metric])
     faint = 0.85 if len(shown) <= 30 else 0.45
     for architecture, look in looks(reading.space.architectures).items():
         own = [record for record in shown if record.architecture == architecture]

@@ -55,7 +55,7 @@ def parallel_coordinates(reading: Reading) -> Figure | None:
 def _drawing(reading: Reading, values: dict[int, float]) -> go.Figure:
     study = study_of(reading, values)
     with quiet_optuna():
-        name = reading.space.metric.name.removeprefix("val_")
+        name = reading.space.metric.name.plain_name
         drawing = optuna.visualization.plot_parallel_coordinate(study, target_name=name)
     lines = [trace for trace in drawing.data if trace.mode == "lines"]
     # Optuna's blues are invisible on one of the two backgrounds, and it draws the worst trials over the best.
