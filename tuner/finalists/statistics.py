@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from typing import assert_never
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,7 +10,7 @@ from scipy.special import stdtrit  # scipy.stats has it, too, but takes 2.6 CPU 
 
 from tuner.settings.metric import MetricName
 from tuner.training.confusion import Confusion
-from tuner.training.evaluation import SMALLEST
+from tuner.training.evaluation import losses
 
 
 @dataclass(frozen=True)
@@ -43,20 +44,27 @@ def sequence_scores(
         labels: `(n,)`.
     """
     predicted = probabilities.argmax(axis=1)
-    if metric is MetricName.VAL_LOSS:
-        of_true = probabilities[np.arange(len(labels)), labels].astype(np.float64)
-        losses: NDArray[np.float64] = -np.log(np.clip(of_true, SMALLEST, 1 - SMALLEST))
-        return losses
     is_hit: NDArray[np.float64] = (predicted == labels).astype(np.float64)
-    if metric is MetricName.VAL_ACCURACY:
-        return is_hit
-    confusion = Confusion.of(labels, predicted, probabilities.shape[1])
-    f1, occurrences = (
-        confusion.f1,
-        confusion.occurrences,
-    )  # of a labelled or predicted class never 0
+    match metric:
+        case MetricName.VAL_LOSS:
+            return losses(probabilities, labels)
+        case MetricName.VAL_ACCURACY:
+            return is_hit
+        case MetricName.VAL_F1:
+            return _f1_pseudo_values(predicted, labels, probabilities.shape[1])
+        case _:
+            assert_never(metric)
+
+
+def _f1_pseudo_values(
+    predicted: NDArray[np.int64], labels: NDArray[np.int32], n_classes: int
+) -> NDArray[np.float64]:
+    """See `sequence_scores`."""
+    confusion = Confusion.of(labels, predicted, n_classes)
+    f1 = confusion.f1
+    occurrences = confusion.occurrences  # of a labelled or predicted class never 0
     moved = (
-        2 * is_hit / occurrences[labels]
+        2 * (predicted == labels) / occurrences[labels]
         - f1[labels] / occurrences[labels]
         - f1[predicted] / occurrences[predicted]
     )

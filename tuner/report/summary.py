@@ -11,7 +11,6 @@ from tuner.report.style import IN_WORDS
 from tuner.run.records import TrialRecord
 from tuner.run.test_log import TEST_SPLIT, TestEvaluation
 from tuner.run.trial_status import TrialStatus
-from tuner.settings.objectives import Cost
 from tuner.settings.ranges import Range
 from tuner.text import cost_text, count_text, format_duration, number_text, score_text
 
@@ -169,9 +168,8 @@ def _front(reading: Reading) -> list[str]:
     if not reading.front:
         return []
     (cost,) = reading.objectives.costs
-    unit = "weights" if cost is Cost.WEIGHTS else "s per epoch"
     ends = dict.fromkeys(
-        f"{score_text(record.score)} with {cost_text(record.cost(cost))} {unit} (trial {record.number})"
+        f"{score_text(record.score)} with {cost_text(record.cost(cost))} {cost.unit} (trial {record.number})"
         for record in (reading.front[0], reading.front[-1])
     )
     count = count_text(len(reading.front), "trial")

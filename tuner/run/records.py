@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
+from typing import assert_never
 
 import optuna
 from optuna.trial import FrozenTrial, TrialState
@@ -79,7 +80,13 @@ class TrialRecord:
 
     def cost(self, cost: Cost) -> float | None:
         """The trial's cost; None while it is not known."""
-        return self.weights if cost is Cost.WEIGHTS else self.seconds_per_epoch
+        match cost:
+            case Cost.WEIGHTS:
+                return self.weights
+            case Cost.SECONDS_PER_EPOCH:
+                return self.seconds_per_epoch
+            case _:
+                assert_never(cost)
 
 
 class StudyReader:

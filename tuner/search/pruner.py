@@ -7,6 +7,7 @@ swings from epoch to epoch. Must not import Ray or Keras.
 
 import math
 from bisect import bisect_left, insort
+from typing import assert_never
 
 import optuna
 from optuna.trial import FrozenTrial
@@ -21,13 +22,17 @@ _REDUCTION_FACTOR = 3
 
 def make_pruner(name: PrunerName, max_epochs: int, metric: Metric) -> optuna.pruners.BasePruner:
     """The pruner of a study whose trials take up to `max_epochs` and report `metric`."""
-    if name is PrunerName.HALVING:
-        return HalvingPruner(metric)
-    if name is PrunerName.HYPERBAND:
-        return optuna.pruners.HyperbandPruner(
-            min_resource=1, max_resource=max_epochs, reduction_factor=_REDUCTION_FACTOR
-        )
-    return optuna.pruners.NopPruner()
+    match name:
+        case PrunerName.HALVING:
+            return HalvingPruner(metric)
+        case PrunerName.HYPERBAND:
+            return optuna.pruners.HyperbandPruner(
+                min_resource=1, max_resource=max_epochs, reduction_factor=_REDUCTION_FACTOR
+            )
+        case PrunerName.NONE:
+            return optuna.pruners.NopPruner()
+        case _:
+            assert_never(name)
 
 
 class HalvingPruner(optuna.pruners.BasePruner):

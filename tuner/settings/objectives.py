@@ -9,6 +9,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import assert_never
 
 from tuner.settings import fronts
 from tuner.settings.metric import Direction, Metric, MetricName
@@ -24,6 +25,17 @@ class Cost(StrEnum):
 
     SECONDS_PER_EPOCH = "seconds_per_epoch"  # of this machine under the load it had
     WEIGHTS = "weights"  # the same everywhere
+
+    @property
+    def unit(self) -> str:
+        """The unit, to be written after a number."""
+        match self:
+            case Cost.SECONDS_PER_EPOCH:
+                return "s per epoch"
+            case Cost.WEIGHTS:
+                return "weights"
+            case _:
+                assert_never(self)
 
 
 @dataclass(frozen=True)

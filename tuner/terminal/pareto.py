@@ -30,8 +30,7 @@ def _front_text(front: Sequence[FrontTrial], cost: Cost) -> str:
 
 
 def _trial_text(trial: FrontTrial, cost: Cost) -> str:
-    unit = "weights" if cost is Cost.WEIGHTS else "s per epoch"
     return (
-        f"{score_text(trial.score)} with {cost_text(trial.cost)} {unit} "
+        f"{score_text(trial.score)} with {cost_text(trial.cost)} {cost.unit} "
         f"(trial {trial.number}, {trial.architecture})"
     )

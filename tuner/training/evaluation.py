@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from tuner.data import EncodedSequences, evaluation_batches, pad
 from tuner.training.confusion import Confusion
 
-SMALLEST = 1e-7  # Keras' own epsilon: a loss stays finite for a sure and wrong model
+_SMALLEST = 1e-7  # Keras' own epsilon: a loss stays finite for a sure and wrong model
 
 
 @dataclass(frozen=True)
@@ -28,14 +28,24 @@ def evaluate(model: Any, sequences: EncodedSequences, *, n_classes: int) -> Eval
     probabilities = predict(model, sequences, n_classes=n_classes)
     labels = sequences.labels
     predicted = probabilities.argmax(axis=1)
-    of_true_class = probabilities[np.arange(len(labels)), labels].astype(np.float64)
     return Evaluation(
-        # Not np.clip with a lower bound only: NaN must stay NaN.
-        loss=float(-np.log(np.clip(of_true_class, SMALLEST, 1 - SMALLEST)).mean()),
+        loss=float(losses(probabilities, labels).mean()),
         accuracy=float((predicted == labels).mean()),
         f1=Confusion.of(labels, predicted, n_classes).macro_f1,
         probabilities=probabilities,
     )
+
+
+def losses(probabilities: NDArray[np.float32], labels: NDArray[np.int32]) -> NDArray[np.float64]:
+    """Each sequence's negative log-likelihood of its true class, `(n,)`; NaN where the probability is.
+
+    Args:
+        probabilities: `(n, n_classes)`.
+        labels: `(n,)`.
+    """
+    of_true_class = probabilities[np.arange(len(labels)), labels].astype(np.float64)
+    clipped: NDArray[np.float64] = np.clip(of_true_class, _SMALLEST, 1 - _SMALLEST)
+    return -np.log(clipped)
 
 
 def predict(model: Any, sequences: EncodedSequences, *, n_classes: int) -> NDArray[np.float32]:
