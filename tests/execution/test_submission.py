@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from tuner.errors import ConfigError
-from tuner.execution.submission import RUN_FILE, pack_submission
+from tuner.execution.submission import pack_submission
+from tuner.run.folder import RUN_FILE
 from tuner.settings.config import make_config
 
 SPACE = """

@@ -38,12 +38,12 @@ def fetch(
     if name in {"", ".", ".."}:
         raise RunFolderError(f"{run}: which run? write its name")
     head = None if is_url(run) else head_at(cluster=cluster, address=address)
-    folder = Path(os.path.expanduser(out)) / name
+    folder = RunFolder(Path(os.path.expanduser(out)) / name)
     with tempfile.TemporaryDirectory(prefix="tuner-fetched-") as fetched:
         if head is None:
             fetch_from_storage(run, Path(fetched))
         else:
             head.fetch(run_on_head(run), Path(fetched))
-        adopt(RunFolder(folder), Path(fetched))
-    print(f"Leaderboard: {folder / 'leaderboard.csv'}")
-    print(f"Next:        tuner leaderboard {shlex.quote(str(folder))}")
+        adopt(folder, Path(fetched))
+    print(f"Leaderboard: {folder.leaderboard}")
+    print(f"Next:        tuner leaderboard {shlex.quote(str(folder.path))}")

@@ -22,7 +22,8 @@ def submit(
 ) -> int:
     """Search on a running Ray cluster, as a job. It continues without this terminal."""
     from tuner.execution.job_head import JobHead
-    from tuner.execution.submission import RUN_FILE, pack_submission
+    from tuner.execution.submission import pack_submission
+    from tuner.run.folder import RUN_FILE
     from tuner.settings.config import make_config
 
     settings = make_config({}, config_file=config)

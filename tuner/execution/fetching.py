@@ -14,18 +14,18 @@ from tuner.run.folder import RunFolder
 from tuner.storage import Storage, is_url
 from tuner.text import one_line
 
-_NOT_PACKED = ("lock", "stop")
-
 
 def pack(folder: Path) -> str:
     """A run folder as text: a compressed archive in base64."""
     content = io.BytesIO()
     # The journal last: it then knows all that the other files show. A search may be writing meanwhile.
-    files = sorted(folder.rglob("*"), key=lambda path: (path.name == "study.journal", path))
+    run = RunFolder(folder)
+    files = sorted(folder.rglob("*"), key=lambda path: (path == run.journal, path))
+    of_processes = {run.lock_file, run.stop_request}  # of the head alone
     with tarfile.open(fileobj=content, mode="w:gz") as archive:
         for path in files:
             with suppress(FileNotFoundError):
-                if path.is_file() and path.name not in _NOT_PACKED and path.suffix != ".tmp":
+                if path.is_file() and path not in of_processes and path.suffix != ".tmp":
                     read = path.read_bytes()
                     member = tarfile.TarInfo(str(path.relative_to(folder)))
                     member.size = len(read)

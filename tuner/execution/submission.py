@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from tuner.errors import ConfigError
+from tuner.run.folder import RUN_FILE
 from tuner.settings.config import SearchConfig
 from tuner.settings.hyperparameters import is_custom
 from tuner.settings.yaml_files import to_yaml
 from tuner.storage import is_url
 
-RUN_FILE = "run.yaml"
 _LARGEST_MB = 200  # Ray packs 512 MiB at most
 
 

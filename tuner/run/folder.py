@@ -14,6 +14,8 @@ from tuner.run.lock import owner_of
 from tuner.settings.places import working_copy
 from tuner.storage import is_url
 
+RUN_FILE = "run.yaml"  # also of a search that is sent to a cluster, before it has a run folder
+
 
 class RunFolder:
     """The paths of one run's files."""
@@ -27,7 +29,7 @@ class RunFolder:
 
     @property
     def run_file(self) -> Path:
-        return self.path / "run.yaml"
+        return self.path / RUN_FILE
 
     @property
     def journal(self) -> Path:

@@ -40,12 +40,12 @@ def print_outcome(outcome: SearchOutcome, config: SearchConfig) -> int:
         return 128 + outcome.signal_number if outcome.signal_number is not None else 0
     if outcome.reason is EndReason.BUDGET_WAS_USED:
         _print(console, f"The budget of {folder} was used up before; a larger one continues it.")
-    _print(console, f"Leaderboard: {run.folder / 'leaderboard.csv'}")
+    _print(console, f"Leaderboard: {run.files.leaderboard}")
     front = " --pareto" if "front" in texts else ""
     _print(console, f"Next:        tuner leaderboard {folder}{front}")
     if run.best is not None:
         _print(console, f"             tuner confirm {folder}   (is the winner really better?)")
-    settings = shlex.quote(str(run.folder / "run.yaml"))
+    settings = shlex.quote(str(run.files.run_file))
     twice = _twice(config, finished, run.reader.seconds)
     _print(console, f"             tuner search --config {settings} {twice}   (continues it)")
     return 0
