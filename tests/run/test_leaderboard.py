@@ -5,7 +5,7 @@ import io
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import fields, replace
 from datetime import UTC, datetime, timedelta
 from itertools import permutations
 from pathlib import Path
@@ -28,6 +28,7 @@ from tuner.settings.fronts import dominates
 from tuner.settings.metric import Metric, MetricName, Mode
 from tuner.settings.objectives import Cost, MetricAlone, MetricAndCost
 from tuner.settings.space import RESERVED_NAMES, SearchSpace
+from tuner.training.spec import EpochResult
 
 ACCURACY = Metric()
 BY_ACCURACY = MetricAlone(ACCURACY)
@@ -203,6 +204,7 @@ def test_curves_have_a_row_a_trial_and_epoch(study: SearchStudy) -> None:
     run(study, 0.5, 0.6)
     run(study, 0.7)
     frame = curves(StudyReader(study.study))
+    assert list(frame.columns) == ["trial", *(field.name for field in fields(EpochResult))]
     assert list(frame["trial"]) == [0, 0, 1]
     assert list(frame["epoch"]) == [1, 2, 1]
     assert list(frame["val_accuracy"]) == [0.5, 0.6, 0.7]

@@ -30,11 +30,9 @@ from tuner.settings.metric import Metric
 from tuner.storage import Storage
 from tuner.text import one_line
 from tuner.training.checkpoint import Checkpoint
-from tuner.training.failures import status_of
+from tuner.training.failures import LONGEST_REASON, status_of
 from tuner.training.npz_file import to_bytes
 from tuner.training.spec import EpochResult, TrainsByEpoch, TrialSpec
-
-_REASON_LENGTH = 300
 
 
 @dataclass(frozen=True)
@@ -221,7 +219,7 @@ def _reason(error: Exception) -> str:
     text = one_line(str(error))
     if not isinstance(error, TunerError):
         text = f"{type(error).__name__}: {text}"
-    return text if len(text) <= _REASON_LENGTH else f"{text[: _REASON_LENGTH - 1]}…"
+    return text if len(text) <= LONGEST_REASON else f"{text[: LONGEST_REASON - 1]}…"
 
 
 def _redirect_output(logs: Path) -> None:

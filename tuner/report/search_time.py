@@ -75,8 +75,7 @@ def end_of(record: TrialRecord) -> datetime | None:
     if record.started is None:
         return None
     if record.ended is None or record.interrupted:
-        trained = sum(metrics["seconds"] for metrics in record.curve.values())
-        return record.started + timedelta(seconds=trained)
+        return record.started + timedelta(seconds=record.trained_s)
     return record.ended
 
 

@@ -5,7 +5,6 @@ ended never changes, so each is read once and an event costs as much in a long s
 Ray or Keras.
 """
 
-import math
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -18,6 +17,7 @@ from tuner.run.journal import CONFIRMATION
 from tuner.run.records import (
     StudyReader,
     TrialRecord,
+    best_epoch_of,
     best_of,
     counts_as_finished,
     front_trials,
@@ -166,16 +166,15 @@ class StudyProgress:
 
     def _epochs(self, record: TrialRecord) -> News:
         metric = self._reader.space.metric
-        values: dict[int, float] = {}
+        seen: dict[int, Mapping[str, float]] = {}
         for epoch, metrics in record.curve.items():
-            value = metrics[metric.name]
-            if math.isfinite(value):
-                values[epoch] = value
+            seen[epoch] = metrics
             live = self._running[record.number]
             if epoch > live.epoch:
-                score = values[metric.best_epoch(values)] if values else None
+                best = best_epoch_of(seen, metric)
+                score = seen[best][metric.name] if best is not None else None
                 live = self._running[record.number] = replace(live, epoch=epoch, score=score)
-                yield Event(EventKind.EPOCH_ENDED, live, score=value), self.state
+                yield Event(EventKind.EPOCH_ENDED, live, score=metrics[metric.name]), self.state
 
     def _count(self, record: TrialRecord) -> None:
         """Adds a trial that has ended to the counts, the best and the front."""

@@ -58,13 +58,18 @@ class TrialRecord:
         return self.score if self.status.is_ranked and not self.superseded else None
 
     @property
+    def trained_s(self) -> float:
+        """Seconds of its epochs, training and validation together."""
+        return sum(metrics["seconds"] for metrics in self.curve.values())
+
+    @property
     def seconds(self) -> float | None:
         """Wall-clock from start to end; None while it runs.
 
         The end of an interrupted trial is not known: its epochs' seconds count.
         """
         if self.interrupted:
-            return sum(metrics["seconds"] for metrics in self.curve.values())
+            return self.trained_s
         if self.started is None or self.ended is None:
             return None
         return (self.ended - self.started).total_seconds()
@@ -188,11 +193,8 @@ class StudyReader:
             for key, value in trial.user_attrs.items()
             if key.startswith(Attribute.EPOCH)
         }
-        name = self.space.metric.name
-        values = {
-            epoch: metrics[name] for epoch, metrics in curve.items() if math.isfinite(metrics[name])
-        }
-        best = self.space.metric.best_epoch(values) if values else None
+        metric = self.space.metric
+        best = best_epoch_of(curve, metric)
         facts = trial.user_attrs.get(Attribute.FACTS, {})
         return TrialRecord(
             number=trial.number,
@@ -201,7 +203,7 @@ class StudyReader:
             parameters=self.space.values(trial.params),
             curve=dict(sorted(curve.items())),
             best_epoch=best,
-            score=values[best] if best is not None else None,
+            score=curve[best][metric.name] if best is not None else None,
             baseline=is_baseline(trial),
             retry_of=trial.user_attrs.get(Attribute.RETRY_OF),
             seed=facts.get("seed"),
@@ -221,6 +223,13 @@ def ranked(records: Iterable[TrialRecord], metric: Metric) -> list[TrialRecord]:
     Trials without a ranked score come last; equal scores go to the earlier trial.
     """
     return sorted(records, key=lambda each: (metric.sort_key(each.ranked_score), each.number))
+
+
+def best_epoch_of(curve: Mapping[int, Mapping[str, float]], metric: Metric) -> int | None:
+    """The epoch with the best value of `metric` that is a number, the earliest of equals; None where there is none."""
+    values = {epoch: metrics[metric.name] for epoch, metrics in curve.items()}
+    finite = {epoch: value for epoch, value in values.items() if math.isfinite(value)}
+    return metric.best_epoch(finite) if finite else None
 
 
 def number_in(attributes: Mapping[str, object], name: str) -> float:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from tuner.run.trial_status import TrialStatus
 from tuner.text import count_text, number_text, score_text
+from tuner.training.devices import thread_count
 from tuner.training.single.comparison import Difference, different_circumstances, different_figures
 from tuner.training.single.configurations import Configuration
 from tuner.training.single.training import Trained
@@ -18,7 +19,7 @@ def beginning(configuration: Configuration) -> list[str]:
     parameters = [
         f"{name}={number_text(value)}" for name, value in configuration.parameters.items()
     ]
-    threads = max(1, int(configuration.cpus))
+    threads = thread_count(configuration.cpus)
     epochs = count_text(configuration.epochs, "epoch")
     if configuration.epochs != spec.max_epochs:
         epochs = f"{configuration.epochs} of at most {count_text(spec.max_epochs, 'epoch')}, as the row was pruned"

@@ -27,7 +27,7 @@ def configure_device(*, cpus: float, gpus: float) -> None:
         ConfigError: this process was configured for another share, or its backend runs already.
     """
     global _configured
-    share = (max(1, int(cpus)), gpus)
+    share = (thread_count(cpus), gpus)
     if _configured == share:
         return
     if _configured is not None:
@@ -45,6 +45,11 @@ def configure_device(*, cpus: float, gpus: float) -> None:
         case "torch":
             _configure_torch(threads, gpus)
     _configured = share
+
+
+def thread_count(cpus: float) -> int:
+    """The threads of a worker with a share of `cpus`."""
+    return max(1, int(cpus))
 
 
 def import_keras_quietly() -> None:

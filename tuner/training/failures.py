@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from tuner.errors import TrialDiverged, TrialError, TrialFailed, TrialOutOfMemory, TunerError
 from tuner.run.trial_status import TrialStatus
 
-_REASON_LENGTH = 300
+LONGEST_REASON = 300  # characters: it becomes a cell of the leaderboard
 _OUT_OF_MEMORY_TYPES = frozenset({"MemoryError", "OutOfMemoryError", "ResourceExhaustedError"})
 _OUT_OF_MEMORY_PHRASES = (
     "resource_exhausted",
@@ -61,4 +61,4 @@ def _first_line(error: Exception) -> str:
     """The first meaningful line, cut to fit a leaderboard's cell."""
     lines = (line.strip() for line in str(error).splitlines())
     telling = (line for line in lines if line and not line.startswith("Graph execution error"))
-    return next(telling, "")[:_REASON_LENGTH]
+    return next(telling, "")[:LONGEST_REASON]

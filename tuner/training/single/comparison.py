@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from tuner.run.run_file import installed_versions
+from tuner.training.devices import thread_count
 from tuner.training.single.configurations import Configuration, Row
 from tuner.training.single.training import Trained
 
@@ -47,7 +48,7 @@ def different_circumstances(configuration: Configuration, trained: Trained) -> l
     found = [
         Difference("machine", socket.gethostname(), row.record.host),
         Difference("device", trained.device, row.record.device),
-        Difference("threads", max(1, int(configuration.cpus)), max(1, int(row.cpus))),
+        Difference("threads", thread_count(configuration.cpus), thread_count(row.cpus)),
         *(Difference(name, versions.get(name), row.versions.get(name)) for name in _DECIDING),
     ]
     return [
