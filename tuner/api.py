@@ -69,7 +69,7 @@ def search(
         config: a YAML file of these settings, such as a run's `run.yaml`; keywords win over it.
         progress: whether to print a line per event.
 
-    A setting that is None is not given: its default holds, or what `config` says.
+    A setting that is None is not given: the value in `config` holds, or else the default.
 
     Returns:
         The run: `.leaderboard()`, `.best`, `.pareto`, `.study`.
@@ -206,7 +206,7 @@ def load_model(path: str | Path) -> "Classifier":
     """The model in a folder that `tuner export` wrote. It takes raw text and gives class probabilities.
 
     Raises:
-        RunFolderError: there is none, or it is damaged.
+        RunFolderError: the folder holds no model, or a damaged one.
     """
     from tuner.export.classifier import Classifier
 

@@ -1,4 +1,4 @@
-"""Files that several processes use: replaced whole, so that nobody reads half of one, and locked."""
+"""Files that several processes use: replaced whole, so that no reader sees half of one, and locked."""
 
 import fcntl
 import os

@@ -18,7 +18,7 @@ TENSORFLOW_TIMEOUT_S = 180.0  # importing it takes 6 s, on a cold network disk a
 # A process with TensorFlow, a model and its batches in it (measured: 0.9 to 1.2 GB); larger models need more.
 MEMORY_PER_TRIAL_GB = 1.5
 
-DEFAULT_BACKEND = "tensorflow"  # Keras' own choice where nobody chose
+DEFAULT_BACKEND = "tensorflow"  # Keras' own default
 
 _ROOT = Path("/")
 # The limit of memory of a cgroup that has none: "max" in version 2, close to 2**63 in version 1.
@@ -52,7 +52,7 @@ class Disk:
 
 
 class TensorFlowState(StrEnum):
-    """How asking TensorFlow for its GPUs ended."""
+    """The result of asking TensorFlow for its GPUs."""
 
     WORKS = "works"
     BROKEN = "broken"
@@ -69,7 +69,7 @@ class TensorFlowGPUs:
 
 
 def installed_cpus() -> int:
-    """CPUs of the machine, whoever may use them."""
+    """CPUs of the machine, whether or not this process may use them."""
     return os.cpu_count() or 1
 
 

@@ -1,11 +1,11 @@
-"""NVIDIA's cards on this machine, as its driver tells: names, memory, and which of them this process may use.
+"""NVIDIA's cards on this machine, as its driver reports them: names, memory, and which of them this process may use.
 
 Asked through NVML, the driver's library, which is there wherever the driver is; `nvidia-smi` is missing in many
-containers. NVML makes no context on a card, so whoever asks may still configure it. Must not import Ray, Keras or
+containers. NVML makes no context on a card, so the caller may still configure it. Must not import Ray, Keras or
 TensorFlow.
 
-`ask_driver` is the only function here that needs a driver. Whatever decides by its answer takes a `Driver`, which a
-test writes down.
+`ask_driver` is the only function here that needs a driver. Functions that decide by its answer take a `Driver`, which a
+test can make up.
 """
 
 import threading
@@ -38,7 +38,7 @@ class Driver:
 
 
 def ask_driver(timeout_s: float = _ANSWER_TIMEOUT_S) -> Driver | None:
-    """What the driver tells; None where there is none, or it does not answer in time."""
+    """The driver's report; None where there is no driver, or it does not answer in time."""
     answers: list[Driver] = []
 
     def ask() -> None:

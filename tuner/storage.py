@@ -45,7 +45,7 @@ class Storage:
                     raise FileNotFoundError(f"no such bucket: {bucket}; make it first") from cause
             else:
                 self._check_folder()
-        except ImportError as cause:  # fsspec's text says which package to install
+        except ImportError as cause:  # fsspec's text names the package to install
             raise ConfigError(f"{place}: {one_line(str(cause))}") from cause
         except Exception as cause:  # every kind of storage has errors of its own
             raise ConfigError(f"{place}: cannot be reached: {one_line(str(cause))}") from cause

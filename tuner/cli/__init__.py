@@ -118,6 +118,6 @@ def main() -> None:
 
 
 def _refuse(message: str, code: int = 2) -> NoReturn:
-    with suppress(OSError):  # there may be nobody left to read it
+    with suppress(OSError):  # the reader may have gone
         print(f"tuner: {one_line(message)}", file=sys.stderr)
     sys.exit(code)

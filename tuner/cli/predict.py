@@ -98,7 +98,7 @@ def predict(
 
 
 def _check_output(output: Path, input: Path | None) -> None:
-    """Refuses what cannot be written, or would be read meanwhile."""
+    """Refuses an output that cannot be written, or that is the input."""
     if output.is_dir():
         raise UsageError(f"--output: must be a file, got the folder {output}; name a file in it")
     if output.suffix.lower() in _OTHER_FORMS:

@@ -23,7 +23,7 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 
 
 def pages() -> Mapping[Path, str]:
-    """The files, as they must be."""
+    """The content that each file must have."""
     search = declared_settings(SearchConfig)
     return {
         CHECKOUT / "docs/reference/settings.md": settings_page(search),

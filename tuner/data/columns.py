@@ -29,10 +29,10 @@ class Columns:
 
 
 def choose_columns(table: Table, config: DataConfig) -> Columns:
-    """The columns that `config` names, or else those whose names make it plain.
+    """The columns that `config` names, or else those with unmistakable names.
 
-    Of two columns with one plain name, the other one follows; of two without, the one with fewer distinct
-    values is the label.
+    If one of two columns has such a name, the other one follows. If neither has, the one with fewer distinct values is
+    the label.
 
     Raises:
         DataError: a column that does not exist, exists twice, or cannot be guessed.
@@ -58,7 +58,7 @@ def choose_columns(table: Table, config: DataConfig) -> Columns:
 
 
 def possible_columns(config: DataConfig, names: Sequence[str]) -> set[str]:
-    """The columns of these that `choose_columns` may look at or choose; the cells of others need not be kept."""
+    """The columns among `names` that `choose_columns` may read or choose; the cells of others need not be kept."""
     free = [name for name in names if _may_be_guessed(name)]
     plain = {*_TEXT_NAMES, *_LABEL_NAMES, _SPLIT_NAME}
     possible = {name for name in names if name.lower() in plain}
@@ -67,7 +67,7 @@ def possible_columns(config: DataConfig, names: Sequence[str]) -> set[str]:
 
 
 def choose_text_column(table: Table, asked: str | None) -> str:
-    """The column `asked`, or else the one that names make plain, as `choose_columns` does without counting values.
+    """The column `asked`, or else the one with an unmistakable name, as `choose_columns` does without counting values.
 
     Raises:
         DataError: it does not exist, exists twice, or cannot be guessed.

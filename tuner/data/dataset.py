@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 from tuner.settings.data import TokenMode
 
 PADDING, START, UNKNOWN = 0, 1, 2
-SPECIAL_TOKENS = ("[PADDING]", "[START]", "[UNKNOWN]")  # what the ids 0, 1 and 2 are called
+SPECIAL_TOKENS = ("[PADDING]", "[START]", "[UNKNOWN]")  # the names of the ids 0, 1 and 2
 
 
 class Split(StrEnum):
-    """What a part of the rows is for."""
+    """The purpose of a part of the rows."""
 
     TRAIN = "train"  # models learn from it
     VALIDATION = "validation"  # the search ranks trials on it

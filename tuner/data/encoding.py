@@ -44,7 +44,7 @@ def characters(text: str) -> list[str]:
 
 
 def symbols(text: str) -> list[str]:
-    """What stands between white space, as it is written."""
+    """The parts between white space, as they are written."""
     return text.split()
 
 
@@ -119,7 +119,7 @@ def encode(
 
 
 def encode_known(sequences: Iterable[Sequence[str]], ids: Mapping[str, int]) -> EncodedSequences:
-    """Token sequences by a vocabulary that there is already, every label 0.
+    """Encodes token sequences with an existing vocabulary; every label is 0.
 
     Each begins with START; tokens that are not in `ids` are UNKNOWN.
     """

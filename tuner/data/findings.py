@@ -27,7 +27,7 @@ class Findings:
 
     Attributes:
         rows_available: rows of the source, before sampling.
-        duplicates: rows whose tokens another row had before.
+        duplicates: rows with the same tokens as an earlier row.
         conflicting: distinct texts that have more than one label.
         leaked: rows of other splits whose text is also a training text; only given splits can have them.
         samples: a few training rows of each class.

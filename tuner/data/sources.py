@@ -86,7 +86,7 @@ def open_source(config: DataConfig, *, downloads: Path) -> OpenSource:
 
 def _open_file(config: DataConfig) -> OpenSource:
     path = Path(os.path.expanduser(config.source))
-    if not os.path.isfile(path):  # False, too, where one may not look
+    if not os.path.isfile(path):  # also False where permission is missing
         raise _no_such_source(config.source, path)
     try:
         content = path.read_bytes()

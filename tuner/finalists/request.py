@@ -1,4 +1,4 @@
-"""What a confirmation is asked to do, checked before anything is read or started. Must not import Ray or Keras."""
+"""The settings of a confirmation, checked before anything is read or started. Must not import Ray or Keras."""
 
 from collections.abc import Mapping
 from enum import StrEnum
@@ -16,7 +16,7 @@ _OF_SEARCHES = ("tensorboard", "mlflow")  # finalists would be further trials of
 
 
 class TrainOn(StrEnum):
-    """What finalists learn from."""
+    """The splits that finalists learn from."""
 
     TRAIN = "train"  # and the best epoch is chosen on the validation split, as in the search
     BOTH = "train+validation"  # as many epochs as were best in the search
@@ -35,7 +35,7 @@ class Request(Strict):
         TrainOn,
         Setting(
             Group.DATA,
-            "What finalists learn from; train+validation trains for as many epochs as were best in the search",
+            "Splits that finalists learn from; train+validation trains for as many epochs as were best in the search",
         ),
     ] = TrainOn.TRAIN
 

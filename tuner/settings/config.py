@@ -55,7 +55,7 @@ def _default_pruner(settings: Mapping[str, Any]) -> PrunerName:
 
 
 class TrainerName(StrEnum):
-    """How a trial gets its curve."""
+    """How a trial is trained."""
 
     KERAS = "keras"
     TOY = "toy"  # a closed learning curve instead of training: rehearses a search in seconds
@@ -179,7 +179,9 @@ class SearchConfig(Strict):
     trainer: Annotated[
         TrainerName,
         Setting(
-            Group.SEARCH, "What a trial does; toy rehearses a search in seconds", is_hidden=True
+            Group.SEARCH,
+            "How trials are trained; toy rehearses a search in seconds",
+            is_hidden=True,
         ),
     ] = TrainerName.KERAS
 
@@ -210,7 +212,7 @@ class SearchConfig(Strict):
 
     @property
     def compared_by(self) -> Objectives:
-        """What the trials are compared by: the space's metric, and the cost where there is one."""
+        """The objectives that trials are compared by: the space's metric, and the cost where there is one."""
         return make_objectives(self.space.metric, self.objectives[1] if self.objectives else None)
 
     @property

@@ -20,7 +20,7 @@ class TokenMode(StrEnum):
 
 
 def _checked_encoding(given: str | None) -> str | None:
-    """The name of a text encoding as it is.
+    """The name of a text encoding, checked and unchanged.
 
     Raises:
         ValueError: there is no such encoding.
@@ -73,7 +73,7 @@ TEST_SETTINGS = tuple(
     for each in declared_settings(DataConfig)
     if each.keyword not in ("tokens", "sample")
 )
-# The same for texts alone, in a file that is named otherwise.
+# The same for texts without labels, whose file is another argument.
 PREDICT_SETTINGS = tuple(
     each for each in TEST_SETTINGS if each.keyword not in ("data", "label_column")
 )

@@ -42,7 +42,7 @@ class Group(StrEnum):
 
 @dataclass(frozen=True)
 class Setting:
-    """What people read about a setting, besides its type and its default."""
+    """The texts about a setting, besides its type and its default."""
 
     group: Group
     help: str  # one sentence or more, without the last full stop
@@ -90,12 +90,12 @@ class DeclaredSetting:
 
     @property
     def metavar(self) -> str | None:
-        """What stands for the value in help; None where the flag takes none."""
+        """The placeholder for the value in help; None where the flag takes no value."""
         return None if self.is_switch else self.setting.metavar or "|".join(self.choices)
 
     @property
     def default(self) -> str | None:
-        """The default in words; None if there is nothing to tell."""
+        """The default in words; None if there is none to show."""
         if self.setting.unset is not None:
             return self.setting.unset
         default = self.field.default
@@ -105,7 +105,7 @@ class DeclaredSetting:
 
     @property
     def description(self) -> str:
-        """What it does and its default, in whole sentences."""
+        """Its description and its default, in whole sentences."""
         return f"{self.setting.help}." + (f" Default: {self.default}." if self.default else "")
 
     @property
@@ -118,7 +118,7 @@ class DeclaredSetting:
         return self.flag if names == "flags" else self.keyword
 
     def value_in(self, content: Mapping[str, Any]) -> Any:
-        """The value in what `by_path` made; None where it is not given."""
+        """The value in the result of `by_path`; None where it is not given."""
         value: Any = content
         for part in self.path:
             value = (value or {}).get(part)

@@ -41,7 +41,7 @@ def front(points: Sequence[Point]) -> list[int]:
 
 
 def leading(points: Sequence[Point], count: int) -> list[int]:
-    """Positions of `count` points, or of all: fronts first, of the one that does not fit its ends and some between."""
+    """Positions of `count` points, or of all: whole fronts, then the ends and some points of the next front."""
     chosen: list[int] = []
     for each in fronts(points):
         chosen += _spaced(each, count - len(chosen))
@@ -49,7 +49,7 @@ def leading(points: Sequence[Point], count: int) -> list[int]:
 
 
 def _spaced(positions: list[int], count: int) -> list[int]:
-    """`count` of them, or all: the ends, and what lies evenly between."""
+    """`count` of them, or all: the ends, and others evenly between."""
     if len(positions) <= count:
         return positions
     if count < 2:

@@ -1,6 +1,6 @@
-"""What the trials of a search are compared by: its metric alone, or its metric and a cost.
+"""The objectives that trials of a search are compared by: its metric alone, or its metric and a cost.
 
-Only here are the two told apart: the search, the leaderboard and the report ask `Objectives` what follows from it.
+Only this module distinguishes the two: the search, the leaderboard and the report use `Objectives`.
 `--objectives METRIC,COST` is read here, too. Knows neither Optuna nor trials.
 """
 
@@ -16,12 +16,12 @@ from tuner.settings.metric import Direction, Metric, MetricName
 
 PARETO = "pareto"  # the leaderboard's column: whether a trial is on the front
 
-# A trial's score, followed by its cost where there is one: what Optuna is told. Finite.
+# A trial's score, followed by its cost where there is one: the values given to Optuna. Finite.
 Values = Sequence[float]
 
 
 class Cost(StrEnum):
-    """What a trial may cost; less is better. Named after the leaderboard's columns."""
+    """A cost of a trial; less is better. Named after the leaderboard's columns."""
 
     SECONDS_PER_EPOCH = "seconds_per_epoch"  # of this machine under the load it had
     WEIGHTS = "weights"  # the same everywhere
@@ -40,14 +40,14 @@ class Cost(StrEnum):
 
 @dataclass(frozen=True)
 class Objectives(ABC):
-    """What the trials of a search are compared by."""
+    """The objectives that the trials of a search are compared by."""
 
     metric: Metric
 
     @property
     @abstractmethod
     def costs(self) -> tuple[Cost, ...]:
-        """What is kept low beside the metric: nothing, or one cost."""
+        """The cost that is kept low beside the metric; empty without one."""
 
     @property
     @abstractmethod
@@ -125,11 +125,11 @@ class MetricAndCost(Objectives):
         return fronts.front(self._points(trials))
 
     def contenders(self, trials: Sequence[Values]) -> list[int]:
-        """The front: of every other trial somebody on it is the better choice."""
+        """The front: every other trial is beaten by one on it."""
         return self.front(trials)
 
     def leading(self, trials: Sequence[Values], count: int) -> list[int]:
-        """Those on the first fronts; of the one that does not fit its ends and some between."""
+        """Those on the first fronts; of the front that does not fit, the ends and some between."""
         return fronts.leading(self._points(trials), count)
 
     def _points(self, trials: Sequence[Values]) -> list[fronts.Point]:
@@ -142,14 +142,14 @@ def make_objectives(metric: Metric, cost: Cost | None) -> Objectives:
 
 
 def shared_objectives(searches: Iterable[Objectives]) -> Objectives:
-    """What trials of all these searches, which have one metric, are compared by: that alone where they differ."""
+    """The objectives for trials of several searches with one metric: the metric alone where their objectives differ."""
     first, *others = dict.fromkeys(searches)
     return MetricAlone(first.metric) if others else first
 
 
 @dataclass(frozen=True)
 class FrontTrial:
-    """A trial on the front: nothing that is cheaper is as good, nothing that is better is as cheap."""
+    """A trial on the front: no cheaper trial is as good, and no better trial is as cheap."""
 
     number: int
     architecture: str

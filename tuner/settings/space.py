@@ -49,7 +49,7 @@ RESERVED_NAMES = frozenset(
 
 
 class SearchSpace(Strict):
-    """What a search may vary, the epochs a trial may take, and the baselines that run first."""
+    """The parameters that a search may vary, the epochs of a trial, and the baselines that run first."""
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=60)
     description: str = ""
@@ -129,7 +129,7 @@ class SearchSpace(Strict):
     def study_name(self, architecture: str, name: str) -> str:
         """The name in the Optuna study: the parameter's own, unless its range differs by architecture.
 
-        Optuna wants one distribution a name, so `filters` becomes `cnn_lstm.filters` where it has to.
+        Optuna wants one distribution per name, so `filters` becomes `cnn_lstm.filters` where it has to.
         """
         return f"{architecture}.{name}" if name in self._differing else name
 

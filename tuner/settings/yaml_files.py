@@ -1,4 +1,4 @@
-"""Reads YAML 1.2 that strangers may have written: no tags, no duplicate keys, no bombs.
+"""Reads YAML 1.2 from untrusted files: no tags, no duplicate keys, no bombs.
 
 `yaml.SafeLoader` already refuses to build objects; this adds what it lets through: a size limit, a limit on what
 aliases expand to, endless numbers, tags, keys that are not text, and keys given twice (where the last one would
@@ -108,7 +108,7 @@ def _check_size(root: Any, where: str, error: Callable[[str], UsageError]) -> No
 
 
 def _check_keys(root: Any, where: str, error: Callable[[str], UsageError]) -> None:
-    """Of PyYAML's nodes, refuses keys given twice, keys that are not text, and numbers that nobody means."""
+    """Of PyYAML's nodes, refuses keys given twice, keys that are not text, and numbers with absurdly many digits."""
     from tuner.settings.core_schema import INT_TAG, TEXT_TAGS
 
     seen: set[int] = set()

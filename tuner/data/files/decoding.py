@@ -1,4 +1,4 @@
-"""Bytes of a text file to its lines, in the encoding that its first bytes tell."""
+"""Bytes of a text file to its lines, in the encoding that its first bytes show."""
 
 import codecs
 import io

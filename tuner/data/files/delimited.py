@@ -85,7 +85,7 @@ def delimited(
 
 
 class _Watched:
-    """Lines on their way to the reader, which would join lines whose quotes are none.
+    """Lines on their way to the CSV reader, which would join lines at quotes that quote nothing.
 
     Files such as GLUE's are written without quoting: there every line has as many delimiters as the first.
     """
@@ -121,7 +121,7 @@ def _ragged(where: str, line: int, row: list[str], names: list[str], dialect: Di
 
 
 def _sample(lines: Iterator[str]) -> tuple[list[str], bool]:
-    """The first lines, and whether they are all."""
+    """The first lines, and whether the file has no others."""
     sample: list[str] = []
     length = 0
     for line in lines:

@@ -11,7 +11,7 @@ _DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "pipes"}
 
 
 class _Escapes(Enum):
-    """What a backslash stands before."""
+    """The characters that a backslash escapes."""
 
     NOTHING = auto()  # quotes are written twice
     QUOTES = auto()  # as R's write.table and Spark write
@@ -28,7 +28,7 @@ class Dialect:
 
     @property
     def delimiters(self) -> str:
-        """What the delimiters are called."""
+        """The delimiters' name in messages."""
         return _DELIMITERS.get(self.delimiter, repr(self.delimiter))
 
     def reader(self, lines: Iterable[str]) -> Any:
@@ -123,7 +123,7 @@ def _attempt(sample: list[str], is_whole: bool, delimiter: str) -> _Attempt:
 
 
 def _escapes(sample: list[str]) -> _Escapes:
-    """What backslashes escape in these lines; a backslash that stands alone is a part of its text."""
+    """The characters that backslashes escape in these lines; a backslash that escapes nothing belongs to the text."""
     text = "".join(sample)
     if '\\"' not in text:
         return _Escapes.NOTHING

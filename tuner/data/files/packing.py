@@ -74,9 +74,9 @@ PACKINGS = (
     Packing("xz", ".xz", (b"\xfd7zXZ\0",), "unxz", lzma.LZMAFile),
     Packing("Zstandard", ".zst", (b"\x28\xb5\x2f\xfd", *_SKIPPABLE), "unzstd", _open_zstandard),
 )
-BROKEN_PACKING = (OSError, EOFError, zlib.error, lzma.LZMAError)  # raised by what `open` gives
+BROKEN_PACKING = (OSError, EOFError, zlib.error, lzma.LZMAError)  # errors of its readers
 
 
 def packing_of(beginning: bytes) -> Packing | None:
-    """How a file is compressed that begins so; None if it is not."""
+    """The compression of a file with this beginning; None if it is not compressed."""
     return next((packing for packing in PACKINGS if beginning.startswith(packing.magic)), None)

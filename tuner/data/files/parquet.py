@@ -15,7 +15,7 @@ def parquet_rows(file: IO[bytes], where: str, size: int) -> Iterator[Table]:
     """The rows, `size` at a time.
 
     Args:
-        file: at the beginning; one that cannot be searched, such as a pipe, is read into memory.
+        file: at the beginning; one that cannot seek, such as a pipe, is read into memory.
 
     Raises:
         DataError: damaged.

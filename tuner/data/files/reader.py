@@ -49,7 +49,7 @@ class DataFile:
 
     @property
     def bytes_read(self) -> int:
-        """How far the file is read, in bytes of its size on disk."""
+        """Bytes on disk that have been read so far."""
         return self._file.tell() if self._file.seekable() else self._stream.bytes_read
 
     def pieces(self, size: int) -> Iterator[Table]:
