@@ -1,4 +1,4 @@
-"""How many trials may run at once: what fits on the nodes that there are, or that an autoscaler would add for them."""
+"""How many trials may run at once: as many as fit on the present nodes and on those that an autoscaler would add."""
 
 import time
 from collections.abc import Callable, Mapping, Sequence

@@ -56,7 +56,7 @@ class Cluster:
         """How many trials may run at once.
 
         Raises:
-            ConfigError: not even one fits, nor ever will.
+            ConfigError: not even one will ever fit.
         """
         ray_internals.let_the_searcher_limit_trials()
         if self.is_ours:

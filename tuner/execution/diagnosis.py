@@ -1,4 +1,4 @@
-"""Why a trial's process died: because memory ran out, which would happen again, or of something else."""
+"""Finds out why a trial's process died. If memory ran out, it would run out again; other deaths need not repeat."""
 
 import time
 from collections.abc import Callable
@@ -24,7 +24,7 @@ class Diagnosis:
 
 
 class Diagnostician:
-    """Finds out why processes died, one after the other.
+    """Diagnoses the deaths of processes, one after the other.
 
     Args:
         count_kills: how many processes the kernel has killed so far because memory ran out where trials run.

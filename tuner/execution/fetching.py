@@ -1,4 +1,4 @@
-"""How a run folder comes home: packed as text through a job's log, or copied from storage."""
+"""Fetches a run folder: packed as text through a job's log, or copied from storage."""
 
 import base64
 import binascii
@@ -52,7 +52,7 @@ def unpack(text: str, folder: Path) -> None:
 
 
 def fetch_from_storage(place: str, folder: Path) -> None:
-    """Brings home the run folder that a search keeps behind a URL.
+    """Copies to this machine the run folder that a search keeps behind a URL.
 
     Raises:
         RunFolderError: there is none.

@@ -48,7 +48,7 @@ class InterruptFlag:
         self._stop_request = stop_request
 
     def check(self) -> None:
-        """Raises Interrupted or StopRequested if so; to be called where everything is in order."""
+        """Raises Interrupted or StopRequested if requested; called only while study and files are consistent."""
         if self._signal_number is not None:
             raise Interrupted(self._signal_number)
         if self._stop_request.exists():

@@ -24,7 +24,7 @@ _REASON_LENGTH = 200
 class JobHead:
     """See `tuner.execution.head.Head`.
 
-    The job server lets in whoever presents the cluster's token, from `~/.ray/auth_token` or `RAY_AUTH_TOKEN`.
+    The job server accepts clients that present the cluster's token, from `~/.ray/auth_token` or `RAY_AUTH_TOKEN`.
 
     Args:
         address: of the cluster's dashboard, `http://HOST:8265`.
@@ -36,7 +36,7 @@ class JobHead:
         try:
             from ray.job_submission import JobSubmissionClient
 
-            # It logs what it packs and how it authenticates, which nobody asked for.
+            # Its messages about packing and authentication are of no use here.
             logging.getLogger("ray").setLevel(logging.ERROR)
             ray_internals.present_token_if_there_is_one()
             self._client: Any = JobSubmissionClient(address)
@@ -76,7 +76,7 @@ class JobHead:
     def submit(
         self, entrypoint: str, *, name: str, working_dir: Path, environment: Mapping[str, str]
     ) -> str:
-        """Starts a job that goes on without us; returns its id."""
+        """Starts a job that does not depend on this process; returns its id."""
         job = f"tuner-{name}-{_unique()}"
         return self._submit(entrypoint, job, working_dir=str(working_dir), env_vars=environment)
 
@@ -99,7 +99,7 @@ class JobHead:
             time.sleep(_FOLLOW_S)
 
     def _ask(self, question: str, job: str) -> Any:
-        """The job server's answer; it may be starting anew, or the connection be lost for a while.
+        """The job server's answer, asked for again while the server restarts or the connection is lost.
 
         Raises:
             ConfigError: it does not answer.

@@ -1,4 +1,4 @@
-"""A lease on a copy of a run in storage: of the searches that want to write to it, one at a time may.
+"""A lease on a copy of a run in storage: only one search at a time may write to it.
 
 The lease is a file in the copy, which its holder renews. Whether a lease is alive is seen by watching whether it
 changes, because the clocks of two machines differ. A search that lost its lease writes no more.
@@ -23,7 +23,7 @@ _POLL_S = 1.0
 
 
 class LeaseTaken(Exception):
-    """Another search holds the lease by now; its text names that one."""
+    """Another search has taken the lease; the message names it."""
 
 
 class Lease:
@@ -56,7 +56,7 @@ class Lease:
         """Waits until no other search renews the lease, then takes it.
 
         Raises:
-            RunFolderError: another search does.
+            RunFolderError: another search renews it.
         """
         seen = self._storage.read(LEASE)
         until = self._clock() + _WATCH_S
@@ -71,7 +71,7 @@ class Lease:
                 )
             seen = now
         self._write()
-        # Whoever took it in the same moment has written by then: the last one has it.
+        # A search that took it at the same moment has written by now: the last writer holds it.
         self._sleep(_POLL_S)
         with suppress(LeaseTaken):
             self.confirm()
@@ -83,7 +83,7 @@ class Lease:
         threading.Thread(target=self._renew, name="lease", daemon=True).start()
 
     def stop_renewing(self) -> None:
-        """Renews it no more; to be called some time before `release`."""
+        """Stops renewing it; to be called some time before `release`."""
         self._is_over.set()
 
     def _renew(self) -> None:

@@ -1,4 +1,4 @@
-"""The output of a command that ran on a head, told apart from what Ray prints around it by a mark before every line."""
+"""The output of a command that ran on a head, distinguished from Ray's own by a mark before every line."""
 
 import shlex
 from collections.abc import Callable, Sequence

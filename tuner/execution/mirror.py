@@ -3,7 +3,7 @@
 An Optuna journal is a file that grows, which object stores do not have. So the run folder lies on this machine, and
 changed files are copied every few seconds. When this machine is lost, the search goes on elsewhere from the copy.
 
-Of the searches that want one copy, one at a time writes to it: see `tuner.execution.lease`.
+Only one search at a time writes to a copy: see `tuner.execution.lease`.
 """
 
 import time
@@ -31,10 +31,10 @@ class Mirror(Protocol):
     """Keeps the copy of a search's run folder."""
 
     def take_up(self) -> None:
-        """Brings the run folder up to the copy where a search on another machine went further.
+        """Updates the run folder from the copy if a search on another machine has continued there.
 
         Raises:
-            RunFolderError: a search is running on another machine, or both went on, each on its own.
+            RunFolderError: a search is running on another machine, or both folders have changed independently.
             OSError: the copy cannot be read.
         """
 

@@ -1,4 +1,4 @@
-"""What a runner is given, a plan, and what it gives back, an outcome: the same for a search and a confirmation."""
+"""A plan, which the runner carries out, and its outcome: the same types for a search and a confirmation."""
 
 from dataclasses import dataclass
 from enum import StrEnum

@@ -127,7 +127,7 @@ def command(*words: str) -> list[str]:
 def dead_daemon() -> str | None:
     """The name of a daemon that has ended, of those that this process started; None while all live.
 
-    Ray itself notices after 10 to 20 s, in which trials seem to die, and then ends this process without a word
+    Ray itself notices after 10 to 20 s, in which trials seem to die, and then ends this process without a message
     (https://github.com/ray-project/ray/pull/21153: a lost GCS is fatal).
     """
     from ray._private import worker
@@ -215,7 +215,7 @@ class Disposable:
 
 
 def error_text(trial: Any) -> str:
-    """The error that ended a trial, as Ray tells it.
+    """The error that ended a trial, as Ray reports it.
 
     Tune writes it to a file just before it calls `TrialScheduler.on_trial_error`, which is not handed the error
     (ray/tune/experiment/trial.py, `handle_error`).

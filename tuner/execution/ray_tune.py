@@ -31,7 +31,7 @@ from tuner.search.session import SearchSession
 
 
 class _Adapter(Disposable):
-    """What the searcher, the scheduler and the callback have in common."""
+    """The common part of the searcher, the scheduler and the callback."""
 
     _session: SearchSession
 
@@ -78,7 +78,7 @@ class StudySearcher(_Adapter, Searcher):  # type: ignore[misc]
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
     ) -> None:
-        """Ends a trial that has ended by itself or was stopped; deaths of processes are the scheduler's to note."""
+        """Records the end of a trial that ended by itself or was stopped; the scheduler handles deaths of processes."""
         with self._keeping_errors():
             number = self._numbers.pop(trial_id, None)
             if number is None or error or result is None:
@@ -112,7 +112,7 @@ class StudyScheduler(_Adapter, FIFOScheduler):  # type: ignore[misc]
         self._diagnostician = diagnostician
 
     def on_trial_error(self, tune_controller: object, trial: Trial) -> None:
-        """Runs a trial whose process died again, unless memory ran out."""
+        """Ends a trial whose process died, or has it run again: see `SearchSession.lose_trial`."""
         with self._keeping_errors():
             number = trial.config["number"]
             diagnosis = self._diagnostician.diagnose(error_text(trial))
@@ -158,7 +158,7 @@ class Heartbeat(_Adapter, tune.Callback):  # type: ignore[misc]
     def on_trial_start(
         self, iteration: int, trials: list[Trial], trial: Trial, **info: object
     ) -> None:
-        """Begins the trial, which has got its process."""
+        """Notes that the trial has its process now."""
         self._session.begin_trial(trial.config["number"])
 
     def on_step_begin(self, iteration: int, trials: list[Trial], **info: object) -> None:

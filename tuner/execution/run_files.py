@@ -49,7 +49,7 @@ class RunFiles(ABC):
 
 
 class LeaderboardFiles(RunFiles):
-    """`leaderboard.csv`, `curves.csv`, and for a long leaderboard the note by which the CSV itself is read."""
+    """`leaderboard.csv`, `curves.csv`, and for a long leaderboard the note that makes the CSV quick to read."""
 
     def __init__(self, folder: RunFolder, reader: StudyReader, clock: Callable[[], float]) -> None:
         super().__init__(clock)

@@ -38,7 +38,7 @@ from tuner.tracking.background import Tracking
 from tuner.tracking.selection import make_exporters
 from tuner.training.custom import check_importable, make_current_folder_importable
 
-_EXPORT_S = 60.0  # for the next trial that exporters lack at the end
+_EXPORT_S = 60.0  # longest wait, at the end, for each trial that exporters lack
 _HURRIED_EXPORT_S = 5.0
 
 
@@ -54,9 +54,8 @@ def run_plan(plan: Plan, listener: SearchListener) -> SearchOutcome:
     folder = plan.folder
     plan.check()
     flag = InterruptFlag(folder.stop_request)
-    checkpoints_of(
-        plan.config, plan.dataset
-    )  # refuses storage that cannot be reached before Ray starts
+    # Storage that cannot be reached is refused before Ray starts.
+    checkpoints_of(plan.config, plan.dataset)
     mirror = mirror_of(plan.config, folder, flag.check)
     try:
         with flag.catching(), claimed(folder), output_to(folder.logs / "driver.log") as notify:
@@ -66,7 +65,7 @@ def run_plan(plan: Plan, listener: SearchListener) -> SearchOutcome:
             plan.check()
             with mirror.holding():
                 return _Session(plan, mirror, listener, flag, notify).run()
-    except BrokenPipeError:  # whoever read the events has gone: no fault of a file's
+    except BrokenPipeError:  # the reader of the events has gone: no file is at fault
         raise
     except OSError as cause:  # most often a full disk
         if cause.errno == errno.EIO:  # the terminal that it was shown on has gone
@@ -200,7 +199,7 @@ class _Session:
             tuner.fit()
 
     def _export_after_the_end(self) -> None:
-        """Brings exporters up to date, which may be asked for after the search."""
+        """Brings exporters up to date, which may have been requested after the search."""
         if exporters := make_exporters(self.plan.config, self.plan.folder):
             tracking = Tracking(exporters, self.plan.run.reader)
             with _exporting(tracking, self.notify, self.flag.check):

@@ -41,7 +41,7 @@ def scratch_folder(parent: Path) -> Iterator[Path]:
 
 def _remove_abandoned(parent: Path) -> None:
     for folder in parent.glob(f"{_PREFIX}*"):
-        with suppress(OSError):  # somebody else's, or just removed by another search
+        with suppress(OSError):  # another user's, or just removed by another search
             if _is_abandoned(folder):
                 shutil.rmtree(folder, ignore_errors=True)
 

@@ -1,7 +1,7 @@
 """Decides for a running search: which trial runs next, which one stops, when all is done. Knows no Ray.
 
-Stands between Ray's callbacks and the study; every call comes from the driver's one thread. It keeps no account of its
-own: what has happened so far it reads from the study, as `tuner watch` does.
+Stands between Ray's callbacks and the study; every call comes from the driver's one thread. It keeps no counts of its
+own: it reads the study for everything that has happened, as `tuner watch` does.
 """
 
 import time
@@ -20,7 +20,8 @@ from tuner.search.watchdog import Watchdog
 from tuner.settings.config import SearchConfig
 from tuner.training.spec import EpochResult, TrialSpec
 
-# So many alike and nothing else end the search: an error repeats itself, bad luck in sampling takes longer to rule out.
+# So many equal failures without a success end the search. An error repeats itself; bad luck in sampling takes longer
+# to rule out.
 _SAME_FAILURES = {
     TrialStatus.FAILED: 3,
     TrialStatus.DIVERGED: 8,
@@ -28,9 +29,8 @@ _SAME_FAILURES = {
 }
 # A trial whose nodes die again and again may be the cause of their deaths.
 _MOST_TRIES = 20
-_RECORD_SECONDS_EVERY_S = (
-    5.0  # a search that is killed loses no more of its time than this and an epoch
-)
+# A killed search loses no more of its time than this and an epoch.
+_RECORD_SECONDS_EVERY_S = 5.0
 
 
 class SearchSession:
@@ -65,9 +65,8 @@ class SearchSession:
         self._seconds_before = study.seconds
         self._running: dict[int, optuna.Trial] = {}
         self._failures: list[tuple[TrialStatus, str]] = []  # the latest last
-        self._uncharged_deaths = (
-            0  # of processes that were ended for a hang, but whose trial ended well just before
-        )
+        # Of processes that were ended for a hang, but whose trial ended well just before.
+        self._uncharged_deaths = 0
         self._wall_clock = wall_clock
         study.begin_session(utc(wall_clock()))
         study.requeue_interrupted_trials()
@@ -79,7 +78,7 @@ class SearchSession:
 
     @property
     def state(self) -> SearchState:
-        """The search as its study has it."""
+        """The search's state, read from its study."""
         return self._progress.state
 
     # -- when it ends -------------------------------------------------------------------------
@@ -115,7 +114,7 @@ class SearchSession:
 
     @property
     def repeated_failure(self) -> str | None:
-        """The last error, where no trial has worked and the latest ones failed alike: more trials would, too."""
+        """The last error if no trial has worked and the latest failed in the same way: more trials would fail, too."""
         if self.last_failure is None:
             return None
         kind, error = self._failures[-1]
@@ -178,7 +177,7 @@ class SearchSession:
         self._study.keep_model(self._running[number], model)
 
     def end_trial(self, number: int, status: TrialStatus, error: str | None = None) -> None:
-        """Ends a trial and records how."""
+        """Ends a trial and records its status."""
         trial = self._running.pop(number)
         if self._watchdog.forget(number) is not None:
             self._uncharged_deaths += 1

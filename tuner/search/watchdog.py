@@ -59,7 +59,7 @@ class Watchdog:
     def newly_hanging(self) -> list[int]:
         """The trials whose epoch takes too long, each returned once: their processes have to be ended.
 
-        To be called at least once a second. Time between two calls beyond that does not count: this process may have
+        To be called at least once per second. Time between two calls beyond that does not count: this process may have
         been stopped (Ctrl-Z, a sleeping laptop), and the epochs' ends wait to be read.
         """
         missed_s = self._clock() - self._called_at - _CALLED_EVERY_S

@@ -19,7 +19,7 @@ _LONGEST_PAUSE_S = 60.0
 
 
 class ExportThread:
-    """Brings one exporter up to a study again and again.
+    """Keeps one exporter up to date with a study, in a thread.
 
     A trial that the exporter refuses twice, though it could be opened in between, is passed over until it changes.
 
@@ -54,11 +54,11 @@ class ExportThread:
         self._thread.start()
 
     def wake(self) -> None:
-        """Has it read the study again, which has changed."""
+        """Tells it to read the study again, which has changed."""
         self._has_changed.set()
 
     def end(self) -> None:
-        """Has it end once the exporter is up to date or has failed once more."""
+        """Tells it to end once the exporter is up to date or has failed once more."""
         self._is_ending.set()
         self._has_changed.set()
 
@@ -109,7 +109,7 @@ class ExportThread:
                 self._exporter.open()
                 self._is_open = True
             trials = self._reader.study.get_trials(deepcopy=False)
-        except Exception as error:  # of whatever library or server
+        except Exception as error:  # of any library or server
             self._note(error)
             return False
         self._known += [None] * (len(trials) - len(self._known))
@@ -159,7 +159,7 @@ class Tracking:
             thread.start()
 
     def wake(self) -> None:
-        """Has them read the study again, which has changed."""
+        """Tells them to read the study again, which has changed."""
         for thread in self._threads:
             thread.wake()
 
@@ -169,7 +169,7 @@ class Tracking:
         check: Callable[[], None] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Has them end with everything written, and waits so long for that.
+        """Tells them to end once everything is written, and waits at most so long.
 
         Args:
             check: raises where this was asked to end. With it the time begins anew with every trial that is written.

@@ -1,4 +1,4 @@
-"""What an exporter is: a copy of every trial for another tool."""
+"""The interface of exporters, which copy every trial to another tool."""
 
 import math
 from collections.abc import Iterator, Mapping
@@ -8,7 +8,7 @@ from tuner.run.records import TrialRecord
 
 
 class Exporter(Protocol):
-    """Copies trials to another tool. Whatever its methods raise counts as a failure of the tool's."""
+    """Copies trials to another tool. Every exception of its methods counts as a failure of the tool."""
 
     @property
     def name(self) -> str:

@@ -1,6 +1,6 @@
 """MLflow: one experiment per run and in it one MLflow run per trial, on a server or in a SQLite file.
 
-MLflow itself is asked by tags which trials it has, so a search that was killed doubles none.
+Trials that MLflow already has are found by their tags, so a search that was killed logs none twice.
 """
 
 import os
@@ -32,7 +32,7 @@ _STATUSES = {
 
 @dataclass
 class _Trial:
-    """What MLflow has of one trial."""
+    """The part of one trial that MLflow has."""
 
     run_id: str
     is_finished: bool = False
@@ -109,7 +109,7 @@ class MlflowExporter:
             trial.is_finished = True
 
     def close(self) -> None:
-        """Nothing is open."""
+        """Does nothing: no file or connection is open."""
 
     def _begin(self, record: TrialRecord) -> _Trial:
         assert record.started is not None

@@ -1,4 +1,4 @@
-"""Which exporters a search was asked for, and whether they can work."""
+"""The exporters that a search's settings request, and whether they can work."""
 
 from pathlib import Path
 

@@ -56,7 +56,7 @@ def make_adversarial_step(model: keras.Model, noise: float) -> Callable[[Any], d
 
 
 def adversarial_shift(ids: Any, embedded: Any, direction: Any, noise: float) -> Any:
-    """`(batch, time, features)`: what moves each sequence's embeddings along its loss' gradient, `direction`.
+    """`(batch, time, features)`: the noise that moves each sequence's embeddings along its loss' gradient, `direction`.
 
     Args:
         ids: `(batch, time)` int32, right-padded with 0.

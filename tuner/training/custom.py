@@ -95,7 +95,7 @@ def _function(architecture: str) -> Callable[..., Any]:
 
 
 def _check_model(model: Any, name: str, n_classes: int) -> None:
-    """Raises TrialFailed unless `model` takes one batch of ids and gives one row of probabilities a sequence."""
+    """Raises TrialFailed unless `model` takes one batch of ids and gives one row of probabilities per sequence."""
     import keras
 
     if not isinstance(model, keras.Model):

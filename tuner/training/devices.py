@@ -20,7 +20,7 @@ def configure_device(*, cpus: float, gpus: float) -> None:
     """Sizes the thread pools to `cpus` and gives Keras' backend its share of the GPUs.
 
     No GPU is touched for `gpus` 0. Below 1 the memory is limited to that share of the first visible GPU;
-    from 1 on it grows as it is needed. Call it once a process, before anything runs on Keras' backend;
+    from 1 on it grows as it is needed. Call it once per process, before anything runs on Keras' backend;
     called again with the same share it does nothing.
 
     Raises:
@@ -60,7 +60,7 @@ def import_keras_quietly() -> None:
 
 
 def device_name(*, cudnn: bool) -> str:
-    """What Keras' backend trains on: "cpu", or the first GPU's name, marked when the model cannot use cuDNN there."""
+    """The device of Keras' backend: "cpu", or the first GPU's name, marked when the model cannot use cuDNN there."""
     import keras
 
     match keras.backend.backend():

@@ -1,4 +1,4 @@
-"""The one place where what Keras and its backends raise becomes this package's errors."""
+"""Translates errors of Keras and its backends into this package's errors; the only place that does."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,7 +20,7 @@ _OUT_OF_MEMORY_PHRASES = (
 
 @contextmanager
 def trial_errors() -> Iterator[None]:
-    """Turns whatever is raised inside into a TrialError; this package's own errors pass.
+    """Turns every exception raised inside into a TrialError; this package's own errors pass.
 
     Raises:
         TrialOutOfMemory: memory ran out, on the host or on the device.
@@ -35,7 +35,7 @@ def trial_errors() -> Iterator[None]:
 
 
 def status_of(error: Exception) -> TrialStatus:
-    """How a trial ends that raised `error`."""
+    """The status of a trial that raised `error`."""
     if isinstance(error, TrialDiverged):
         return TrialStatus.DIVERGED
     return TrialStatus.OUT_OF_MEMORY if isinstance(error, TrialOutOfMemory) else TrialStatus.FAILED

@@ -75,7 +75,7 @@ def _run_whole(
 def _run_stepwise(
     steps: Any, output: Any, cell: Any, weights: Any, bias: Any, mask: Any
 ) -> tuple[Any, Any]:
-    """Outputs and cells `(time, batch, units)`; a kernel a step, with the mask between two of them."""
+    """Outputs and cells `(time, batch, units)`; one kernel per step, with the mask between two of them."""
     count = tf.shape(steps)[0]
     plain = _plain(bias)
     features = tf.shape(steps)[2]
@@ -145,7 +145,7 @@ def _run_stepwise(
             to_cell,
             tf.matmul(tf.reshape(seen, (-1, weights.shape[0])), flat, transpose_a=True),
             tf.reduce_sum(flat, axis=0),
-            tf.zeros_like(mask),  # a random draw: nobody learns from it
+            tf.zeros_like(mask),  # a random draw has no gradient
         )
 
     return (all_outputs, all_cells), gradient

@@ -16,7 +16,7 @@ _EVALUATED = 128  # sequences; enough to fill a batch of evaluation where they a
 
 
 def peak_memory_mb() -> float | None:
-    """The most that Keras' backend ever held of this process's first GPU; None without one."""
+    """The largest memory that Keras' backend has held so far on this process's first GPU; None without one."""
     import keras
 
     match keras.backend.backend():

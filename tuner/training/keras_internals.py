@@ -1,4 +1,4 @@
-"""What this package relies on in Keras beyond its documentation: the one module to look at when Keras changes.
+"""Every use of Keras beyond its documentation, each with its reason: the one module to look at when Keras changes.
 
 `tests/training/test_keras_internals.py` fails when Keras changes one of them. Written for Keras 3.15. Nothing with an
 underscore is used, and `tests/test_private_parts.py` keeps it so.

@@ -64,7 +64,7 @@ class TrainedModel:
 
 
 class TrainsByEpoch(Protocol):
-    """What a search needs of a trial in progress."""
+    """The interface of a trial in progress, as a search uses it."""
 
     @property
     def weights(self) -> int:

@@ -50,7 +50,7 @@ class Training:
         """Cuts the data to the trial's vocabulary and length, builds the model and compiles it.
 
         Args:
-            checkpoint: where the trial's state is kept after every epoch, and taken up from.
+            checkpoint: keeps the trial's state after every epoch; the trial continues from it.
             keep_best: the metric that decides which epoch is the best, for `finish`; None where that is not called.
 
         Raises:

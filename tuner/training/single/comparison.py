@@ -41,7 +41,7 @@ def _figures(configuration: Configuration, row: Row, trained: Trained) -> Iterat
 
 
 def different_circumstances(configuration: Configuration, trained: Trained) -> list[Difference]:
-    """What differs from when the row was trained: the machine, the share of it, the versions."""
+    """The circumstances that differ from when the row was trained: the machine, the share of it, the versions."""
     row = configuration.row
     assert row is not None
     versions = installed_versions()

@@ -162,7 +162,7 @@ def _checked(architecture: str, values: Mapping[str, Scalar], where: str) -> Sea
     try:
         return SearchSpace.from_mapping(content, where)
     except SpaceError as cause:
-        # In the words of the command line, where nobody wrote a space.
+        # In the words of the command line: there is no space file here.
         message = str(cause).replace(f"architectures.{architecture}.", "")
         message = message.replace("architectures.", f"{ARCHITECTURE}=")
         raise SpaceError(

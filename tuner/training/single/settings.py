@@ -1,4 +1,4 @@
-"""What `tuner train` may be asked for besides the configurations. Read by `tuner --help`, so it loads nothing heavy."""
+"""The settings of `tuner train` besides the configurations. Read by `tuner --help`, so it loads nothing heavy."""
 
 from collections.abc import Mapping
 from typing import Annotated
@@ -12,7 +12,7 @@ from tuner.settings.validation import Strict
 
 
 class Settings(Strict):
-    """What a person may ask for besides the configurations; None is the row's own, or the default."""
+    """The settings besides the configurations; None is the row's own value, or the default."""
 
     data: DataConfig | None = None
     epochs: Annotated[

@@ -58,7 +58,7 @@ def prepare(configurations: Sequence[Configuration]) -> None:
     from tuner.training.devices import configure_device, device_name
 
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    with output_to(Path(os.devnull)):  # what TensorFlow finds on this machine is no news
+    with output_to(Path(os.devnull)):  # TensorFlow's messages about this machine are of no use here
         configure_device(cpus=configurations[0].cpus, gpus=configurations[0].gpus)
     import_keras_quietly()
     if configurations[0].gpus and device_name(cudnn=True) == "cpu":
