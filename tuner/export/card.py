@@ -1,4 +1,4 @@
-"""The card of a model: its purpose, its data, and the commands that make it again."""
+"""The card of a model: its purpose, its data, and the commands that reproduce it."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

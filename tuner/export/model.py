@@ -124,7 +124,7 @@ def write_model(
         members = []
         for number, part in enumerate(parts, start=1):
             name = f"member-{number}.keras"
-            with output_to(Path(os.devnull)):  # converters tell what they do
+            with output_to(Path(os.devnull)):  # converters print their progress
                 save_keras_model(
                     part.model,
                     part.hyperparameters,

@@ -47,7 +47,7 @@ def export_onnx(model: keras.Model, path: Path) -> None:
     import onnx
 
     try:
-        onnx.checker.check_model(str(path))  # what tf2onnx cannot convert it only logs
+        onnx.checker.check_model(str(path))  # tf2onnx only logs operations that it cannot convert
     except onnx.checker.ValidationError as cause:
         raise _impossible("onnx", cause) from cause
 

@@ -97,7 +97,7 @@ def _predict(
                 target.write(to_csv(pd.DataFrame([heading]), header=False, unchanged=unchanged))
             table = pd.concat([_frame(rows, names), predictions], axis=1, ignore_index=True)
             target.write(to_csv(table, header=False, unchanged=unchanged))
-            target.flush()  # whoever reads a pipe gets each piece at once
+            target.flush()  # a pipe's reader gets each piece at once
             count += rows.size
             bar.update(task, completed=data.bytes_read)
     if not count:
@@ -116,7 +116,7 @@ def _opened(source: Path) -> IO[bytes]:
 
 
 def _size(file: IO[bytes]) -> int | None:
-    """Bytes of the file; None of a pipe, which does not tell."""
+    """Bytes of the file; None of a pipe, whose size is unknown."""
     status = os.fstat(file.fileno())
     return status.st_size if stat.S_ISREG(status.st_mode) else None
 
@@ -146,7 +146,7 @@ def _frame(rows: Table, names: Sequence[str]) -> pd.DataFrame:
 
 
 def _free(names: Sequence[str], predictions: Sequence[str]) -> list[str]:
-    """What to call the columns of predictions: the file may have a column of such a name already."""
+    """Names of the columns of predictions, changed where the file has a column of that name."""
     free = []
     for name in predictions:
         while name in names:

@@ -1,4 +1,4 @@
-"""Test evaluation: what a finalist is worth on sequences that no part of the run has seen.
+"""Test evaluation: measures finalists on sequences that no part of the run has seen.
 
 Every evaluation is recorded in the test log, because a split tests no model that was chosen by its figures.
 """

@@ -72,7 +72,7 @@ def _diverged(trial: FrozenTrial) -> bool:
 
 
 def _has_model(trial: FrozenTrial, training: RequestedTraining, folder: RunFolder) -> bool:
-    """False where somebody removed it."""
+    """False where its file was removed."""
     if trial.state is not TrialState.COMPLETE or Attribute.HELD_OUT not in trial.user_attrs:
         return False
     return folder.finalist_model(training.finalist, training.seed).is_file()

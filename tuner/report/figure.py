@@ -1,4 +1,4 @@
-"""A figure of the report: its name, its words, and one or several panels."""
+"""A figure of the report: its name, its texts, and one or several panels."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

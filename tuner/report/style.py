@@ -13,7 +13,7 @@ import plotly.graph_objects as go
 
 from tuner.run.trial_status import TrialStatus
 
-# Each stands out against white and against the dark page by 3:1 or more (WCAG 2.1, 1.4.11); a test holds that.
+# Each stands out against white and against the dark page by 3:1 or more (WCAG 2.1, 1.4.11); a test checks that.
 # No orange and no red: orange marks the best of what is drawn, red what broke.
 PALETTE = (
     "#3b82d6",

@@ -106,7 +106,7 @@ class Run:
 
     @property
     def objectives(self) -> "Objectives":
-        """What the trials are compared by: the metric alone, or the metric and a cost."""
+        """The objectives that trials are compared by: the metric alone, or the metric and a cost."""
         return self.reader.objectives if self._snapshot is None else self._snapshot.objectives
 
     @property

@@ -1,7 +1,7 @@
 """A run in the browser, through optuna-dashboard: on this machine alone, and for reading only.
 
-The dashboard could rename or delete the study under the search's hands. Here whatever asks for a change is refused,
-once at the door and once more at the journal. Must not import Ray or Keras.
+The dashboard itself could rename or delete the study while the search runs. Here every request for a change is refused:
+first by the server, then by the journal. Must not import Ray or Keras.
 """
 
 import errno
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 HOST = "127.0.0.1"
 DEFAULT_PORT = 8080
-# A browser on this machine uses these names. A page of a stranger may lead here by another name, to read along.
+# A browser on this machine uses these names. A foreign page may use another name to read the study.
 _OWN_NAMES = {HOST, "localhost"}
 _READING = {"GET", "HEAD"}
 

@@ -1,4 +1,4 @@
-"""The words in which a running search reports: its state as one immutable value, and events as they happen.
+"""How a running search reports: its state as one immutable value, and events as they happen.
 
 The live table and the plain log are drawn from these alone and need neither Ray nor Optuna. `tuner.run.progress` reads
 both from the study.
@@ -29,7 +29,7 @@ class LiveTrial:
 
     @property
     def name(self) -> str:
-        """How tables and messages name it."""
+        """Its name in tables and messages."""
         return self.label or str(self.number)
 
 

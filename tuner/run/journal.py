@@ -26,7 +26,7 @@ NO_STUDY = "holds no study of tuner; search again under another --name"
 
 
 class _Backend(JournalFileBackend):
-    """Optuna's own, but for an append that fails, because it may leave half a line, or would begin a new file."""
+    """Optuna's backend, except that a failed append ends the session: it may leave half a line, or begin a new file."""
 
     def __init__(self, file_path: str) -> None:
         super().__init__(file_path)
@@ -81,7 +81,7 @@ class _ReadOnlyBackend(_Backend):
 def open_journal(path: Path, *, read_only: bool = False) -> JournalStorage:
     """The storage that reads and appends to the journal at `path`; an empty one is made where there is none.
 
-    A last line without an end is passed over: somebody may be writing it.
+    A last line without an end is passed over: another process may be writing it.
 
     Raises:
         RunFolderError: a line is damaged; the message names it.
@@ -159,7 +159,7 @@ def _is_entry(line: bytes) -> bool:
 
 
 def _diagnosis(path: Path) -> str:
-    """Which line is the first damaged one, and what to do."""
+    """The error that names the first damaged line and the remedy."""
     replay = JournalReplay()
     with open(path, "rb") as file:
         for number, line in enumerate(file, start=1):
@@ -174,7 +174,7 @@ def _diagnosis(path: Path) -> str:
 
 
 def _remedy(path: Path, *, before: int) -> str:
-    """What to do about a journal of whose lines only so many are whole."""
+    """The advice for a journal of which only so many lines are whole."""
     if not before:
         return "restore it from a backup, or search again under another --name"
     name, damaged = shlex.quote(str(path)), shlex.quote(f"{path}.damaged")

@@ -1,4 +1,4 @@
-"""The lock of a run folder: one search at a time, named to whoever asks.
+"""The lock of a run folder: it admits one search at a time and names that search.
 
 The lock file holds `process 123 on host` while a search runs. The operating system releases the lock when that process
 dies; the name then stays in the file, and `is_abandoned` reads it. Must not import Ray, Keras or Optuna.

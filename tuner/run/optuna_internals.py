@@ -41,7 +41,7 @@ def id_of_trial(trial: FrozenTrial) -> int:
 
 
 def frozen(trial: optuna.Trial) -> FrozenTrial:
-    """What the study knows of a trial that runs.
+    """A running trial, with everything that the study knows of it.
 
     A `Trial` shows only what was set through it, and not its values. `study.get_trials()[trial.number]` shows all,
     but copies a list of all trials each time (https://github.com/optuna/optuna/issues/5647).
@@ -94,7 +94,7 @@ def enqueued_parameters(trial: FrozenTrial) -> dict[str, Any]:
 
 
 def lock_of(journal: Path) -> Path:
-    """The lock that whoever appends to a journal makes beside it.
+    """The lock file that a writer makes beside a journal.
 
     A writer that is killed leaves it, and the next one waits 30 s for it (optuna/storages/journal/_file.py,
     `JournalFileSymlinkLock`).

@@ -276,7 +276,7 @@ def contenders(records: Iterable[TrialRecord], objectives: Objectives) -> list[T
 
 
 def front_trials(leaders: Iterable[TrialRecord], objectives: Objectives) -> tuple[FrontTrial, ...]:
-    """The trials on a front as a person is shown them."""
+    """The trials on a front, as they are shown to a person."""
     known, values = _comparable(leaders, objectives)
     return tuple(
         FrontTrial(record.number, record.architecture, *each)

@@ -30,7 +30,7 @@ _RECORDED_PACKAGES = ("sequence-tuner", "ray", "optuna", "keras", "tensorflow", 
 
 
 class Fingerprint(Strict):
-    """What must stay the same for trials to be comparable; budget and resources may change.
+    """The parts of a search that must stay the same for its trials to be comparable; budget and resources may change.
 
     A part that is None was not recorded. The order of the fields is the order in which differences are reported.
     """
@@ -133,7 +133,7 @@ class RunFile:
         """Refuses data that has changed since the run learned from it.
 
         Raises:
-            RunFolderError: it has.
+            RunFolderError: it has changed.
         """
         if self.fingerprint is None or self.fingerprint.data != data_fingerprint:
             raise RunFolderError(

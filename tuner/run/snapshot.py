@@ -1,4 +1,4 @@
-"""How far into the journal `leaderboard.csv` reaches, so that reading a long leaderboard replays no million entries.
+"""A note of how far into the journal `leaderboard.csv` reaches: a long leaderboard is then read without a replay.
 
 The study stays the truth. Beside the CSV lies a note: how long the journal was and how it ended when the CSV was
 written, the columns' types, and the texts that the CSV shows changed. The CSV counts

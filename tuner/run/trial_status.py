@@ -16,7 +16,7 @@ class TrialStatus(StrEnum):
 
     @property
     def is_broken(self) -> bool:
-        """Whether the trial ended by an error; its score tells nothing of its configuration."""
+        """Whether the trial ended by an error; its score is no evidence of its configuration."""
         return self in {TrialStatus.FAILED, TrialStatus.DIVERGED, TrialStatus.OUT_OF_MEMORY}
 
     @property
@@ -32,7 +32,7 @@ class TrialStatus(StrEnum):
 
 @dataclass(frozen=True)
 class TrialFacts:
-    """What a worker reports of a trial when it begins."""
+    """The facts that a worker reports when its trial begins."""
 
     seed: int
     host: str

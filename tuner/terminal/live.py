@@ -30,7 +30,7 @@ class Lines:
     Args:
         out: where the lines go.
         clock: that of the search's state.
-        ends_with_reader: whether it is an error that nobody reads the lines any more.
+        ends_with_reader: whether it is an error if the lines' reader has gone.
     """
 
     def __init__(
@@ -95,7 +95,7 @@ class LiveTable:
         self._message = text
 
     def on_event(self, event: Event, state: SearchState) -> None:
-        """Keeps the state to draw; failures, notes and that nothing is pruned are also printed above the table."""
+        """Keeps the state to draw. Prints failures, notes, and the fact that nothing is pruned, above the table."""
         self._state = state
         if event.kind is EventKind.SEARCH_STARTED and not state.objectives.can_prune:
             self._live.console.print(printable(event_line(event, state)))
