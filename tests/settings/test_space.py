@@ -579,6 +579,18 @@ def test_ranges_are_shown_in_words() -> None:
     ]
 
 
+def test_a_space_is_the_same_with_another_description_but_not_with_another_order(
+    space: SearchSpace,
+) -> None:
+    content = space.to_mapping()
+    reversed_order = dict(reversed(content["architectures"].items()))
+    reworded = SearchSpace.from_mapping({**content, "description": "in other words"}, "reworded")
+    reordered = SearchSpace.from_mapping({**content, "architectures": reversed_order}, "reordered")
+    assert reworded.identity() == space.identity()
+    assert reordered.to_mapping() == content
+    assert reordered.identity() != space.identity()
+
+
 def test_steps_of_a_float_range_are_met_in_spite_of_rounding() -> None:
     space = from_text(with_parameter("warmup: {float: [0, 0.3], step: 0.1}"))
     warmup = space.shared["warmup"]

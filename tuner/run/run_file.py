@@ -50,9 +50,7 @@ class Fingerprint(Strict):
             config: its settings.
             data: the fingerprint of its data.
         """
-        # Optuna refuses another order of choices, so that of the architectures counts; the description does not.
-        content = {**config.space.to_mapping(), "description": ""}
-        space = json.dumps([list(config.space.architectures), content], sort_keys=True)
+        space = json.dumps(config.space.identity(), sort_keys=True)
         return cls(
             seed=config.seed,
             max_epochs=config.epochs,

@@ -70,7 +70,7 @@ def create_or_open_study(
     study.pruner = make_pruner(pruner, max_epochs, space.metric)
     if Attribute.SPACE not in study.user_attrs:  # all that was left of a torn one
         _fill(study, space, objectives)
-    elif _searched(study.user_attrs[Attribute.SPACE]) != _searched(space.to_mapping()):
+    elif StudyReader(study).space.identity() != space.identity():
         raise RunFolderError(
             f"{journal}: belongs to a search with another space; choose another --name, or ask for the same"
         )
@@ -105,13 +105,6 @@ def _fill(study: optuna.Study, space: SearchSpace, objectives: Objectives) -> No
             study.enqueue_trial(parameters, user_attrs={Attribute.BASELINE: True})
             kill_point(KillPoint.BASELINE_ENQUEUED)
     study.set_user_attr(Attribute.SPACE, space.to_mapping())
-
-
-def _searched(space: object) -> object:
-    """The part of a recorded space that a search depends on, the order of the architectures included."""
-    if not isinstance(space, dict) or not isinstance(space.get("architectures"), dict):
-        return space
-    return list(space["architectures"]), {**space, "description": ""}
 
 
 class SearchStudy:

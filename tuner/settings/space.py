@@ -101,6 +101,13 @@ class SearchSpace(Strict):
         """The space as YAML text; `from_text` of it is this space again."""
         return to_yaml(self.to_mapping())
 
+    def identity(self) -> list[object]:
+        """Plain data that two spaces share where they are the same space to a search.
+
+        Optuna refuses another order of choices, so that of the architectures counts; the description does not.
+        """
+        return [list(self.architectures), {**self.to_mapping(), "description": ""}]
+
     # -- parameters ---------------------------------------------------------------------------
 
     def parameters(self, architecture: str) -> Parameters:
