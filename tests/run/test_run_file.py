@@ -10,7 +10,13 @@ from support.run_files import files_below
 
 from tuner.errors import RunFolderError
 from tuner.run.folder import RunFolder
-from tuner.run.run_file import RunFile, check_same_search, read_run_file, write_run_file
+from tuner.run.run_file import (
+    Fingerprint,
+    RunFile,
+    check_same_search,
+    read_run_file,
+    write_run_file,
+)
 from tuner.settings.config import SearchConfig, make_config
 from tuner.settings.space import SearchSpace
 
@@ -60,6 +66,29 @@ def test_another_space_is_refused_also_when_only_its_architectures_order_changed
     for other in (reordered, wider):
         with pytest.raises(RunFolderError, match="belongs to a search with another space; choose"):
             check_same_search(folder, SearchConfig(space=other), "data")
+
+
+@pytest.mark.parametrize(
+    ("asked", "data", "message"),
+    [
+        ({}, "other", "other data"),
+        ({"seed": 1}, "data", "seed 0, not 1"),
+        ({"objectives": ("val_accuracy", "weights")}, "data", "objectives val_accuracy, not val_a"),
+    ],
+)
+def test_a_run_from_before_a_part_was_recorded_continues_and_is_compared_by_the_others(
+    tmp_path: Path, space: SearchSpace, asked: dict[str, Any], data: str, message: str
+) -> None:
+    folder = RunFolder(tmp_path)
+    write_run_file(folder, SearchConfig(space=space), "data")
+    text = folder.run_file.read_text(encoding="utf-8")
+    folder.run_file.write_text(re.sub(r"\n +trainer: .*", "", text), encoding="utf-8")
+    assert read_run_file(folder).fingerprint == Fingerprint.of(
+        SearchConfig(space=space), "data"
+    ).model_copy(update={"trainer": None})
+    check_same_search(folder, SearchConfig(space=space), "data")
+    with pytest.raises(RunFolderError, match=f"belongs to a search with {message}"):
+        check_same_search(folder, make_config({"space": space, **asked}), data)
 
 
 def test_a_run_file_without_a_fingerprint_is_refused(tmp_path: Path, space: SearchSpace) -> None:

@@ -32,7 +32,9 @@ _RECORDED_PACKAGES = ("sequence-tuner", "ray", "optuna", "keras", "tensorflow", 
 class Fingerprint(Strict):
     """The parts of a search that must stay the same for its trials to be comparable; budget and resources may change.
 
-    A part that is None was not recorded. The order of the fields is the order in which differences are reported.
+    A part that is None was not recorded, as in a run from before the part was added, and is not compared. Objectives
+    are always compared: None means that the metric is the only one. The order of the fields is the order in which
+    differences are reported.
     """
 
     seed: int | None = None  # before the data: it also draws the splits
@@ -40,7 +42,7 @@ class Fingerprint(Strict):
     trainer: str | None = None
     space: str | None = None
     data: str | None = None
-    objectives: str | None = None  # where there are two
+    objectives: str | None = None
 
     @classmethod
     def of(cls, config: SearchConfig, data: str) -> "Fingerprint":
@@ -115,7 +117,8 @@ class RunFile:
             raise RunFolderError(f"{self.path}: no fingerprint in it; choose another --name")
         recorded = self.fingerprint.model_dump()
         for part, value in Fingerprint.of(config, data_fingerprint).model_dump().items():
-            if recorded[part] != value:
+            is_recorded = recorded[part] is not None or part == "objectives"
+            if is_recorded and recorded[part] != value:
                 other = {
                     "space": "another space",
                     "data": "other data, or another sample of them",
