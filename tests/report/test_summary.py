@@ -39,6 +39,18 @@ def test_finalists_give_interval_ties_and_optimism_gap(make_run: MakeRun) -> Non
     assert "0.0400 of the search's score was luck" in text
 
 
+def test_luck_is_that_of_the_finalist_that_the_search_scored_best(make_run: MakeRun) -> None:
+    folder = make_run((0.7,), (0.9,), (0.8,), (0.95,))  # trial 3 was found after the confirmation
+    write_finalists(folder, (2, 0.82, False), (1, 0.78, True))
+    rows = folder.finalists.read_text(encoding="utf-8").replace(
+        "2,lstm,5,0.82,,0.8000,0.8400,0.9,0.0800", "2,lstm,5,0.82,,0.8000,0.8400,0.8,-0.0200"
+    )
+    folder.finalists.write_text(rows, encoding="utf-8")
+    text = text_of(read_run(Run(folder.path), "mine"))
+    assert "trial 1, scored 0.9000 there and 0.7800 when confirmed" in text
+    assert "0.1200 of the search's score was luck" in text
+
+
 def test_the_best_is_measured_against_each_baseline(make_run: MakeRun) -> None:
     table = tables.baselines(read_run(Run(make_run((0.6,), (0.75,)).path), "mine"))
     assert table is not None

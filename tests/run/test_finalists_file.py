@@ -1,13 +1,15 @@
 """`finalists.csv`: the rows that are written are the rows that are read."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
 from tuner.errors import RunFolderError
 from tuner.run.csv_text import write_csv
-from tuner.run.finalists_file import FinalistRow, frame_of, read_finalists_file
+from tuner.run.finalists_file import FinalistRow, best_of_search, frame_of, read_finalists_file
 from tuner.run.folder import RunFolder
+from tuner.settings.metric import Metric, MetricName, Mode
 
 ROW = FinalistRow(
     rank=1,
@@ -32,6 +34,24 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
     header, first, _ = RunFolder(tmp_path).finalists.read_text(encoding="utf-8").splitlines()
     assert header.endswith("optimism,tie_with_best,lstm_units,filters")
     assert first.endswith("-0.0125,False,5,")
+
+
+@pytest.mark.parametrize(
+    ("metric", "scores", "best"),
+    [
+        (Metric(), {5: 0.8, 7: 0.9, 2: 0.7}, 7),
+        (Metric(name=MetricName.VAL_LOSS, mode=Mode.MIN), {5: 0.8, 7: 0.9, 2: 0.7}, 2),
+        (Metric(), {5: 0.8, 2: 0.8}, 2),
+    ],
+)
+def test_the_searchs_best_finalist_has_the_best_score_and_the_lowest_number(
+    metric: Metric, scores: Mapping[int, float], best: int
+) -> None:
+    rows = [
+        ROW.model_copy(update={"trial": trial, "search_score": score})
+        for trial, score in scores.items()
+    ]
+    assert best_of_search(rows, metric).trial == best
 
 
 def test_before_any_confirmation_there_are_none(tmp_path: Path) -> None:

@@ -65,7 +65,7 @@ def test_with_one_seed_nothing_is_claimed(space: SearchSpace) -> None:
 
 def test_of_one_finalist_only_its_luck_is_shown(space: SearchSpace) -> None:
     assert in_words([finalist(3, 0.85, 0.87, searched=0.9)], space) == [
-        "The search's best, trial 3, scored 0.9000 in the search and 0.8600 here: 0.0400 of it was luck."
+        "The finalist that was best in the search, trial 3, scored 0.9000 there and 0.8600 here: 0.0400 of it was luck."
     ]
     (line,) = in_words([finalist(3, 0.85, 0.87, searched=0.8)], space)
     assert line.endswith("0.0600 of it was bad luck.")
@@ -75,7 +75,7 @@ def test_luck_is_that_of_the_searchs_best_also_where_less_is_better(space: Searc
     lower = space.model_copy(update={"metric": Metric(name="val_loss", mode="min")})
     finalists = [finalist(3, 0.3, 0.3, searched=0.4), finalist(7, 0.5, 0.5, searched=0.2)]
     assert in_words(finalists, lower)[-1] == (
-        "The search's best, trial 7, scored 0.2000 in the search and 0.5000 here: 0.3000 of it was luck."
+        "The finalist that was best in the search, trial 7, scored 0.2000 there and 0.5000 here: 0.3000 of it was luck."
     )
 
 

@@ -221,8 +221,14 @@ def _finalist(
 
 
 def finalists_frame(finalists: Sequence[Finalist], space: SearchSpace) -> pd.DataFrame:
-    """The rows of `finalists.csv`, best first."""
-    rows = [
+    """The content of `finalists.csv`, best first."""
+    rows = finalist_rows(finalists, space)
+    return frame_of(rows, [each.record.parameters for each in finalists], space.parameter_names)
+
+
+def finalist_rows(finalists: Sequence[Finalist], space: SearchSpace) -> list[FinalistRow]:
+    """The rows of `finalists.csv` without the parameters, best first."""
+    return [
         FinalistRow(
             rank=rank,
             trial=each.record.number,
@@ -238,7 +244,6 @@ def finalists_frame(finalists: Sequence[Finalist], space: SearchSpace) -> pd.Dat
         )
         for rank, each in enumerate(finalists, start=1)
     ]
-    return frame_of(rows, [each.record.parameters for each in finalists], space.parameter_names)
 
 
 def optimism(finalist: Finalist, space: SearchSpace) -> float:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from tuner.report.range_edges import edges
 from tuner.report.reading import Reading
 from tuner.report.style import IN_WORDS
+from tuner.run.finalists_file import best_of_search
 from tuner.run.records import TrialRecord
 from tuner.run.test_log import TEST_SPLIT, TestEvaluation
 from tuner.run.trial_status import TrialStatus
@@ -192,16 +193,14 @@ def _how_sure(reading: Reading) -> str:
         tied = f" It ties with {_listed(ties)}: no difference at a level of 5 %."
     else:
         tied = " It is better than every other finalist at a level of 5 %." if others else ""
-    best = reading.best
-    searched = next(
-        (e for e in reading.finalists if best is not None and e.trial == best.number), first
-    )
+    searched = best_of_search(reading.finalists, reading.space.metric)
     kind = "luck" if searched.optimism >= 0 else "bad luck"
     return (
         f"How sure: trained again with {count_text(first.seeds, 'fresh seed')} and ranked on rows that the search "
         f"never saw, trial {first.trial} ({first.architecture}) is first with {score_text(first.mean)}, 95 % interval "
-        f"{score_text(first.low)} to {score_text(first.high)}.{tied} Trial {searched.trial} scored "
-        f"{score_text(searched.search_score)} in the search and {score_text(searched.mean)} when confirmed: "
+        f"{score_text(first.low)} to {score_text(first.high)}.{tied} The finalist that was "
+        f"best in the search, trial {searched.trial}, scored {score_text(searched.search_score)} there and "
+        f"{score_text(searched.mean)} when confirmed: "
         f"{abs(searched.optimism):.4f} of the search's score was {kind}."
     )
 

@@ -10,6 +10,7 @@ from pydantic import ConfigDict, ValidationError
 
 from tuner.errors import RunFolderError
 from tuner.run.folder import RunFolder
+from tuner.settings.metric import Metric
 from tuner.settings.validation import Strict, first_problem
 
 if TYPE_CHECKING:
@@ -73,6 +74,15 @@ def read_finalists_file(folder: RunFolder) -> tuple[FinalistRow, ...]:
         raise _damaged(folder, str(first_problem(cause))) from cause
     except (csv.Error, UnicodeDecodeError) as cause:
         raise _damaged(folder, str(cause)) from cause
+
+
+def best_of_search(finalists: Sequence[FinalistRow], metric: Metric) -> FinalistRow:
+    """The finalist with the best score in the search, the earlier trial of equals: its optimism is the search's luck.
+
+    It was on top of the leaderboard because of that score, so the score is partly luck. The finalist that came first
+    in the confirmation was not chosen by its search score, and a trial found since has no confirmed score.
+    """
+    return min(finalists, key=lambda each: (metric.as_cost(each.search_score), each.trial))
 
 
 def _damaged(folder: RunFolder, reason: str) -> RunFolderError:

@@ -10,7 +10,8 @@ from tuner.data import load_dataset
 from tuner.execution.plan import EndReason, SearchOutcome
 from tuner.finalists.card import failure_text, since_text
 from tuner.finalists.choice import Chosen
-from tuner.finalists.ranking import Failure, Finalist, optimism, read_failures, read_finalists
+from tuner.finalists.ranking import Failure, Finalist, finalist_rows, read_failures, read_finalists
+from tuner.run.finalists_file import best_of_search
 from tuner.run.test_log import TestEvaluation
 from tuner.settings.objectives import Objectives
 from tuner.settings.space import SearchSpace
@@ -83,12 +84,12 @@ def in_words(
         )
     elif others:
         lines.append(f"Trial {best.record.number} is first, and better than all others.")
-    searched = min(finalists, key=lambda each: space.metric.sort_key(each.record.score))
-    gap = optimism(searched, space)
+    searched = best_of_search(finalist_rows(finalists, space), space.metric)
+    kind = "luck" if searched.optimism >= 0 else "bad luck"
     lines.append(
-        f"The search's best, trial {searched.record.number}, scored {score_text(searched.record.score)} in the "
-        f"search and {score_text(searched.spread.mean)} here: {score_text(abs(gap))} of it was "
-        + ("luck." if gap >= 0 else "bad luck.")
+        f"The finalist that was best in the search, trial {searched.trial}, scored "
+        f"{score_text(searched.search_score)} there and {score_text(searched.mean)} here: "
+        f"{score_text(abs(searched.optimism))} of it was {kind}."
     )
     return [*lines, *map(failure_text, failures)]
 
