@@ -63,7 +63,7 @@ def test_the_package_can_be_run() -> None:
         ),
         (("search", "--tensorboard=yes"), "--tensorboard: takes no value; leave it out"),
         (("train",), "CONFIG: is missing; see `tuner train --help`"),
-        (("confirm", "a", "b c"), "b c: is one argument too many; put what has spaces"),
+        (("confirm", "a", "b c"), "b c: is one argument too many; put an argument with"),
         (("search",), "a search needs a space; name a YAML file or a built-in, e.g. seed"),
         (("search", "sed"), "'sed' is neither a file nor a built-in space; did you mean seed?"),
         (

@@ -50,7 +50,7 @@ def test_shares_of_a_gpu_do_not_exceed_it(trials: int) -> None:
         (79_000, 64.0, 1.0, 1.0),
     ],
 )
-def test_memory_and_cpus_bound_the_trials_a_gpu(
+def test_memory_and_cpus_bound_the_trials_per_gpu(
     space: SearchSpace,
     monkeypatch: pytest.MonkeyPatch,
     peak_mb: float,
@@ -84,13 +84,13 @@ def test_a_number_is_left_alone(space: SearchSpace) -> None:
 
 
 @pytest.mark.ray
-def test_a_gpu_that_nobody_can_measure_is_refused(shared_ray, space: SearchSpace) -> None:
+def test_a_gpu_of_unknown_memory_is_refused(shared_ray, space: SearchSpace) -> None:
     import ray
 
     ray.experimental  # noqa: B018  (Ray is up)
     declared = SimpleNamespace(nodes=[{"CPU": 1.0, "GPU": 1.0}], expected=[], ray=_WithoutGpus(ray))
     with pytest.raises(
-        ConfigError, match="neither NVIDIA's driver nor Keras' backend tells the GPU's memory"
+        ConfigError, match="neither NVIDIA's driver nor Keras' backend reports the GPU's memory"
     ):
         with_measured_share(auto(space), declared, DATASET)
 

@@ -126,7 +126,7 @@ def test_the_last_changes_are_copied_in_the_end_also_when_the_search_breaks(
         ("1\n2\n", "1\nhal", "1\n2\n"),
     ],
 )
-def test_the_one_that_went_further_counts(
+def test_the_longer_one_of_folder_and_copy_counts(
     old: Machine, copy: Path, ours: str, theirs: str, after: str
 ) -> None:
     old.write(ours)
@@ -136,11 +136,11 @@ def test_the_one_that_went_further_counts(
     assert old.folder.journal.read_text() == after
 
 
-def test_two_that_both_went_on_are_refused(old: Machine, copy: Path) -> None:
+def test_a_folder_and_a_copy_that_both_changed_are_refused(old: Machine, copy: Path) -> None:
     old.write("1\n2\n")
     copy.mkdir()
     (copy / "study.journal").write_text("1\n3\n")
-    with pytest.raises(RunFolderError, match=f"has gone on, and so has its copy in file://{copy}"):
+    with pytest.raises(RunFolderError, match=f"has changed, and so has its copy in file://{copy}"):
         old.mirror().take_up()
     assert old.folder.journal.read_text() == "1\n2\n"
 
@@ -163,7 +163,7 @@ def test_a_search_that_runs_on_another_machine_is_respected(old: Machine, copy: 
         old.mirror().take_up()
 
 
-def test_a_lease_that_nobody_renews_is_taken(old: Machine, copy: Path) -> None:
+def test_a_lease_that_is_not_renewed_is_taken(old: Machine, copy: Path) -> None:
     lease(copy, renewals=1)
     began = old.clock.now
     old.mirror().take_up()
@@ -223,7 +223,7 @@ def test_a_lease_is_renewed_while_the_search_runs(
 
 
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")  # of Python 3.12, with threads
-def test_a_search_that_died_on_this_machine_blocks_nobody(old: Machine, copy: Path) -> None:
+def test_a_search_that_died_on_this_machine_blocks_no_other(old: Machine, copy: Path) -> None:
     process = os.fork()
     if not process:
         os._exit(0)
@@ -235,7 +235,9 @@ def test_a_search_that_died_on_this_machine_blocks_nobody(old: Machine, copy: Pa
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]"])
-def test_an_unreadable_lease_blocks_nobody_for_long(old: Machine, copy: Path, content: str) -> None:
+def test_an_unreadable_lease_blocks_no_search_for_long(
+    old: Machine, copy: Path, content: str
+) -> None:
     copy.mkdir()
     (copy / LEASE).write_text(content)
     old.mirror().take_up()

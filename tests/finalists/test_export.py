@@ -24,7 +24,7 @@ from tuner.settings.hyperparameters import resolve
 pytestmark = pytest.mark.ray
 
 
-def test_an_ensemble_says_the_mean(confirmed: Confirmed, tmp_path: Path) -> None:
+def test_an_ensemble_predicts_the_mean(confirmed: Confirmed, tmp_path: Path) -> None:
     texts = confirmed.texts(confirmed.dataset.splits[Split.CONFIRMATION])
     classifier = confirmed.export(tmp_path / "model", confirmed.finalists)
     members = [finalist.members[0].model.probabilities for finalist in confirmed.finalists]
@@ -70,9 +70,7 @@ def test_keras_alone_takes_the_file_in_its_safe_mode(confirmed: Confirmed, tmp_p
 @pytest.mark.parametrize(
     "choice", [FinalistChoice(3), FinalistChoice(1, 3), FinalistChoice(0), FinalistChoice(1, 0)]
 )
-def test_finalists_that_there_are_not_are_refused(
-    confirmed: Confirmed, choice: FinalistChoice
-) -> None:
+def test_missing_finalists_are_refused(confirmed: Confirmed, choice: FinalistChoice) -> None:
     with pytest.raises(UsageError, match="this run has 2 finalists"):
         chosen_finalists(confirmed.finalists, choice)
 
@@ -146,7 +144,9 @@ def test_data_that_has_changed_since_is_refused(confirmed: Confirmed, tmp_path: 
     run.write_text(run.read_text().replace(confirmed.config.data.source, str(rows)))
     assert load_chosen(Run(run.parent), FinalistChoice()).finalists
     rows.write_text(rows.read_text() + "quite another,positive\n")
-    with pytest.raises(RunFolderError, match=r"sentences\.csv: is no longer what .* learned from"):
+    with pytest.raises(
+        RunFolderError, match=r"sentences\.csv: differs from the data that .* learned from"
+    ):
         load_chosen(Run(run.parent), FinalistChoice())
 
 
@@ -156,7 +156,7 @@ def test_a_place_that_is_no_folder_here_is_refused(out: str) -> None:
         model_place(out)
 
 
-def test_a_sigterm_leaves_neither_half_a_model_nor_what_it_was_made_in(
+def test_a_sigterm_leaves_neither_half_a_model_nor_a_temporary_folder(
     confirmed: Confirmed, tmp_path: Path
 ) -> None:
     code = (

@@ -98,7 +98,7 @@ def test_a_run_file_without_a_fingerprint_is_refused(tmp_path: Path, space: Sear
         check_same_search(folder, SearchConfig(space=space), "data")
 
 
-def test_the_run_file_keeps_its_date_and_says_what_was_installed(
+def test_the_run_file_keeps_its_date_and_records_versions(
     tmp_path: Path, space: SearchSpace
 ) -> None:
     folder = RunFolder(tmp_path)
@@ -137,7 +137,7 @@ def test_other_objectives_are_refused_and_a_run_file_from_before_there_were_two_
             check_same_search(folder, different, "data")
 
 
-def test_what_was_written_is_read(tmp_path: Path, space: SearchSpace) -> None:
+def test_written_content_reads_back_the_same(tmp_path: Path, space: SearchSpace) -> None:
     config = make_config({"space": space, "out": str(tmp_path), "name": "x", "trials": 5})
     folder = RunFolder(config.folder)
     write_run_file(folder, config, "data")
@@ -189,5 +189,7 @@ def test_data_that_changed_since_is_refused(tmp_path: Path, space: SearchSpace) 
     folder = RunFolder(tmp_path)
     write_run_file(folder, SearchConfig(space=space), "data")
     read_run_file(folder).check_same_data("reviews.csv", "data")
-    with pytest.raises(RunFolderError, match=r"^reviews.csv: is no longer what .* learned from"):
+    with pytest.raises(
+        RunFolderError, match=r"^reviews.csv: differs from the data that .* learned from"
+    ):
         read_run_file(folder).check_same_data("reviews.csv", "other")

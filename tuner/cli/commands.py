@@ -28,7 +28,7 @@ class Command(TyperCommand):
             raise
         if rest and not ctx.resilient_parsing:
             raise UsageError(
-                f"{rest[0]}: is one argument too many; put what has spaces in it in quotes"
+                f"{rest[0]}: is one argument too many; put an argument with spaces in quotes"
             )
         return rest
 

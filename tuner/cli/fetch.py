@@ -27,7 +27,7 @@ def fetch(
         str, typer.Option(help="Folder of the runs on this machine.", metavar="PATH")
     ] = "runs",
 ) -> None:
-    """Copy a run from a cluster to this machine. The same command again copies what is new."""
+    """Copy a run from a cluster to this machine. The same command again updates the copy."""
     from tuner.execution.fetching import fetch_from_storage
     from tuner.execution.head import head_at, run_on_head
     from tuner.run.copies import adopt
@@ -36,7 +36,7 @@ def fetch(
 
     name = posixpath.basename(run.rstrip("/"))
     if name in {"", ".", ".."}:
-        raise RunFolderError(f"{run}: which run? write its name")
+        raise RunFolderError(f"{run}: names no run; write the run's name after it")
     head = None if is_url(run) else head_at(cluster=cluster, address=address)
     folder = RunFolder(Path(os.path.expanduser(out)) / name)
     with tempfile.TemporaryDirectory(prefix="tuner-fetched-") as fetched:

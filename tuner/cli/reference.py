@@ -35,7 +35,7 @@ def pages() -> Mapping[Path, str]:
 
 
 def settings_page(settings: Iterable[DeclaredSetting]) -> str:
-    """Every setting of a search: its names, what it takes, what it does."""
+    """Every setting of a search: its names, its values, its effect."""
     lines = [
         "# Settings of a search",
         "",

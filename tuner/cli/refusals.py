@@ -1,4 +1,4 @@
-"""Puts the refusals of the command line's parser into our words: where, rule, what was given, what to write."""
+"""Puts the refusals of the command line's parser into our words: place, rule, the given value, and what to write."""
 
 from typing import Any
 

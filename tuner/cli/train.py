@@ -64,7 +64,7 @@ def train(
         )
         for line in single.ending(configuration, trained):
             say(line)
-        are_as_hoped = are_as_hoped and single.is_as_hoped(configuration, trained)
+        are_as_hoped = are_as_hoped and single.has_succeeded(configuration, trained)
         if place is not None and trained.model is not None:
             command = shlex.join(["tuner", *sys.argv[1:]])
             made = export_training(configuration, trained, dataset, command, place)

@@ -70,7 +70,7 @@ class EncodedSequences:
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """Encoded sequences of every split, with what the ids and labels mean.
+    """Encoded sequences of every split, with the meaning of ids and labels.
 
     Attributes:
         name: a named data set's name, or the file's name.

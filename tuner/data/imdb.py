@@ -21,7 +21,7 @@ _FOLDER = "https://storage.googleapis.com/tensorflow/tf-keras-datasets"
 
 @dataclass(frozen=True)
 class Download:
-    """A file on a server and what it must contain; `known_hash` is `algorithm:hex` as pooch wants it."""
+    """A file on a server, with the hash of its content; `known_hash` is `algorithm:hex` as pooch wants it."""
 
     url: str
     known_hash: str

@@ -113,7 +113,7 @@ def check_fits(
     if gpus_known and config.gpus > gpus:
         raise ConfigError(
             f"--gpus-per-trial: {where} has {gpus:g} GPUs{on_one_node}, got {config.gpus:g}; "
-            "ask for fewer (`tuner doctor` shows what is seen)"
+            "ask for fewer (`tuner doctor` shows all GPUs)"
         )
 
 

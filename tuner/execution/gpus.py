@@ -25,7 +25,7 @@ def with_measured_share(config: SearchConfig, cluster: Cluster, dataset: Dataset
     nodes = [node for node in (*cluster.nodes, *cluster.expected) if node.get("GPU", 0.0) >= 1]
     if not nodes:
         raise ConfigError(
-            "--gpus-per-trial auto: no GPU is seen; leave it out (`tuner doctor` shows what is seen)"
+            "--gpus-per-trial auto: no GPU is seen; leave it out (`tuner doctor` shows all GPUs)"
         )
     longest = int(dataset.splits[Split.TRAIN].lengths.max())
     peak_mb, total_mb = _measure(
@@ -81,6 +81,6 @@ def _measure(
         ) from cause
     if not figures:
         raise ConfigError(
-            "--gpus-per-trial auto: neither NVIDIA's driver nor Keras' backend tells the GPU's memory; write a number"
+            "--gpus-per-trial auto: neither NVIDIA's driver nor Keras' backend reports the GPU's memory; write a number"
         )
     return max(peak for peak, _ in figures), min(total for _, total in figures)

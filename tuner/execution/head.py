@@ -43,7 +43,7 @@ def head_at(*, cluster: str | None, address: str | None) -> Head:
             raise ConfigError(f"--cluster {cluster}: no such file; write the one of `ray up`")
         return SshHead(cluster)
     if address is None:
-        raise ConfigError("--cluster or --address: which cluster? give one of them")
+        raise ConfigError("--cluster or --address: the cluster is not named; give one of them")
     return JobHead(address)
 
 

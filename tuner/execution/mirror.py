@@ -131,7 +131,7 @@ class StorageMirror:
         if not theirs.startswith(whole_lines(ours)):
             self._lease.release()
             raise RunFolderError(
-                f"{self._folder.path}: has gone on, and so has its copy in {self._storage.place}; "
+                f"{self._folder.path}: has changed, and so has its copy in {self._storage.place}; "
                 "move one of them away, or search under another --name"
             )
         take_over(self._folder, self._storage)

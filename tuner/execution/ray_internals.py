@@ -74,7 +74,7 @@ def lock_local_ray() -> None:
 
 
 def is_on_kuberay() -> bool:
-    """Whether this is a container of a KubeRay cluster, whose operator starts nodes as they are wanted.
+    """Whether this is a container of a KubeRay cluster, whose operator starts nodes on demand.
 
     The operator sets the variable in its containers for Ray's statistics of use (ray/_common/usage/usage_constants.py,
     `KUBERAY_ENV`).

@@ -94,7 +94,7 @@ def write_model(
     card: str,
     formats: Collection[ExportFormat] = (),
 ) -> Path:
-    """Writes the folder `out`, whole or not at all; what it held before is replaced if it was a model.
+    """Writes the folder `out`, whole or not at all; an earlier model in it is replaced.
 
     Args:
         run: the name of its run, for people.
@@ -181,7 +181,7 @@ def _module(architecture: str) -> str | None:
 
 
 def _put_in_place(made: Path, out: Path, replaced: Path) -> None:
-    """Renames `made` to `out`; what was there goes to `replaced`, and comes back where that fails."""
+    """Renames `made` to `out`, and a folder that was there to `replaced`; puts that back if it fails."""
     if out.exists():
         os.rename(out, replaced)
     try:

@@ -36,7 +36,7 @@ def load_chosen(run: Run, choice: FinalistChoice) -> Chosen:
     """The finalists that `choice` names, of a run.
 
     Raises:
-        UsageError: its data is no longer what it was, or not so many finalists.
+        UsageError: its data has changed, or it has fewer finalists.
     """
     config = run.recorded.config
     if config.trainer is TrainerName.TOY:

@@ -28,7 +28,7 @@ class Tile:
 
 
 def in_words(reading: Reading) -> list[str]:
-    """A sentence or two each: what was searched, for how long, the best trial, how sure it is, what to do next."""
+    """A sentence or two each: the search, its length, the best trial, how sure that is, the next step."""
     lines = [_searched(reading), _took(reading)]
     if reading.best is None:
         lines.append(

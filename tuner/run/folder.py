@@ -128,7 +128,7 @@ class RunFolder:
             raise RunFolderError(f"{path}: no such run folder; {runs_near(folder.path)}")
         if not folder.journal.is_file() and owner_of(folder) is not None:
             raise RunFolderError(
-                f"{path}: a search is just starting in it; ask again in some seconds"
+                f"{path}: a search is just starting in it; try again in a few seconds"
             )
         if not folder.journal.is_file():
             raise RunFolderError(f"{path}: not a run folder (no {folder.journal.name} in it)")

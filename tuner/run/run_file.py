@@ -138,7 +138,7 @@ class RunFile:
         """
         if self.fingerprint is None or self.fingerprint.data != data_fingerprint:
             raise RunFolderError(
-                f"{source}: is no longer what {self.path.parent} learned from; bring the old rows back, "
+                f"{source}: differs from the data that {self.path.parent} learned from; bring the old rows back, "
                 "or search again under another --name"
             )
 

@@ -33,7 +33,7 @@ def stop_search(
             folder.stop_request.touch()  # again and again: a search that just starts removes old ones
         except OSError as cause:
             raise RunFolderError(
-                f"{folder.stop_request}: cannot be written ({cause.strerror}); ask whoever runs {searcher}"
+                f"{folder.stop_request}: cannot be written ({cause.strerror}); ask the owner of {searcher}"
             ) from cause
         if clock() > until:
             raise RunFolderError(

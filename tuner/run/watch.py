@@ -68,7 +68,7 @@ class _WatchedRun:
         self._seen: list[tuple[int, int]] = []
 
     def report(self, listener: SearchListener) -> None:
-        """Reports what is new."""
+        """Reports the changes since the last call."""
         seen = [_stamp(self._folder.journal), _stamp(self._folder.run_file)]
         if seen == self._seen:
             return

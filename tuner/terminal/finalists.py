@@ -75,7 +75,7 @@ def in_words(
     lines = []
     if others and len(best.members) == 1:
         lines.append(
-            f"Trial {best.record.number} is first, but one seed cannot show whether it is better: ask for more --seeds."
+            f"Trial {best.record.number} is first, but one seed cannot show whether it is better: use more --seeds."
         )
     elif ties:
         alike = [best, *(each for each in others if each.ties_with(best))]

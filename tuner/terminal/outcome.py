@@ -52,7 +52,7 @@ def print_outcome(outcome: SearchOutcome, config: SearchConfig) -> int:
 
 
 def _twice(config: SearchConfig, finished: int, seconds: float) -> str:
-    """The flag that doubles the budget of this kind, or what was used of it if that is more."""
+    """The flag that doubles the budget of this kind, or the used budget if that is more."""
     if config.time_budget is not None:
         return f"--time-budget {format_duration(2 * max(config.time_budget, seconds))}"
     return f"--trials {2 * max(config.trial_budget or 0, finished)}"

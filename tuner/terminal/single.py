@@ -51,9 +51,9 @@ def ending(configuration: Configuration, trained: Trained) -> list[str]:
     return lines if configuration.row is None else [*lines, *_compared(configuration, trained)]
 
 
-def is_as_hoped(configuration: Configuration, trained: Trained) -> bool:
+def has_succeeded(configuration: Configuration, trained: Trained) -> bool:
     """Whether the row was reproduced; where there is no row to reproduce, whether the training worked."""
-    if configuration.row is not None and configuration.row.is_asked_as_it_was:
+    if configuration.row is not None and configuration.row.is_unchanged:
         return not different_figures(configuration, trained)
     return trained.status is TrialStatus.COMPLETE
 
@@ -67,15 +67,15 @@ def _compared(configuration: Configuration, trained: Trained) -> list[str]:
             "Reproduced: best epoch, val_accuracy and val_loss are the row's, to the last digit."
         ]
     else:
-        word = "Not reproduced" if configuration.row.is_asked_as_it_was else "Asked differently"
+        word = "Not reproduced" if configuration.row.is_unchanged else "Trained with other options"
         lines = [f"{word}: {_listed(figures, 'in the row')}."]
     if circumstances:
-        lines.append(f"Different from then: {_listed(circumstances, 'then')}.")
-    elif figures and configuration.row.is_asked_as_it_was and trained.device != "cpu":
+        lines.append(f"Changed since then: {_listed(circumstances, 'then')}.")
+    elif figures and configuration.row.is_unchanged and trained.device != "cpu":
         lines.append(
             "Machine and versions are as they were; on a GPU figures differ in the last digits."
         )
-    elif figures and configuration.row.is_asked_as_it_was:
+    elif figures and configuration.row.is_unchanged:
         lines.append("Machine and versions are as they were.")
     return lines
 

@@ -57,7 +57,7 @@ class ToyTraining:
         checkpoint: Checkpoint | None = None,
         environment: Mapping[str, str] = os.environ,
     ) -> None:
-        """Reads what the trial is to do from `spec` and `environment`."""
+        """Reads the trial's instructions from `spec` and `environment`."""
         custom = spec.hyperparameters.custom
         self._spec = spec
         self._n_classes = n_classes

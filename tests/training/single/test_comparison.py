@@ -12,7 +12,7 @@ from tuner.run.run_file import write_run_file
 from tuner.run.trial_status import TrialStatus
 from tuner.settings.config import make_config
 from tuner.settings.space import SearchSpace
-from tuner.terminal.single import ending, is_as_hoped
+from tuner.terminal.single import ending, has_succeeded
 from tuner.training.single.comparison import different_circumstances, different_figures
 from tuner.training.single.configurations import Configuration, Settings, read_configurations
 from tuner.training.single.training import Trained
@@ -55,7 +55,7 @@ def test_equal_figures_are_the_rows(run: str) -> None:
     again = trained(0.6, 0.8, 0.7)
     assert different_figures(row(run), again) == []
     assert different_circumstances(row(run), again) == []
-    assert is_as_hoped(row(run), again)
+    assert has_succeeded(row(run), again)
     assert ending(row(run), again)[1:] == [
         "Reproduced: best epoch, val_accuracy and val_loss are the row's, to the last digit."
     ]
@@ -66,7 +66,7 @@ def test_different_figures_are_named_with_the_digits_that_differ(run: str) -> No
     assert last_digit.best is not None
     best = dataclasses.replace(last_digit.best, val_loss=last_digit.best.val_loss + 1e-12)
     last_digit = dataclasses.replace(last_digit, best=best)
-    assert not is_as_hoped(row(run), last_digit)
+    assert not has_succeeded(row(run), last_digit)
     assert ending(row(run), last_digit)[1:] == [
         f"Not reproduced: val_loss {best.val_loss!r} here, {1 - 0.8!r} in the row.",
         "Machine and versions are as they were.",
@@ -85,14 +85,14 @@ def test_differences_of_the_machine_are_named(run: str, monkeypatch: pytest.Monk
     again = trained(0.6, 0.8, 0.7, device="H200")
     line = ending(row(run, cpus=4), again)[-1]
     assert line.startswith(
-        "Different from then: machine elsewhere here, h then; device H200 here, cpu"
+        "Changed since then: machine elsewhere here, h then; device H200 here, cpu"
     )
     assert "threads 4 here, 1 then; keras 3." in line
 
 
-def test_a_row_that_diverged_comes_out_again_when_it_diverges_again(run: str) -> None:
+def test_a_row_that_diverged_is_reproduced_by_diverging(run: str) -> None:
     again = trained(0.5, status=TrialStatus.DIVERGED, error="loss became nan in epoch 2")
-    assert is_as_hoped(row(run, 1), again)
+    assert has_succeeded(row(run, 1), again)
     assert ending(row(run, 1), again)[1:3] == [
         "diverged: loss became nan in epoch 2",
         "Reproduced: best epoch, val_accuracy and val_loss are the row's, to the last digit.",
@@ -102,9 +102,11 @@ def test_a_row_that_diverged_comes_out_again_when_it_diverges_again(run: str) ->
     )
 
 
-def test_with_another_seed_nothing_is_to_come_out_again(run: str) -> None:
+def test_with_another_seed_no_figures_are_compared(run: str) -> None:
     other = trained(0.6, 0.7, 0.75)
-    assert is_as_hoped(row(run, seed=4), other)
-    assert ending(row(run, seed=4), other)[1].startswith("Asked differently: best epoch 3 here")
+    assert has_succeeded(row(run, seed=4), other)
+    assert ending(row(run, seed=4), other)[1].startswith(
+        "Trained with other options: best epoch 3 here"
+    )
     broken = trained(0.6, status=TrialStatus.FAILED, error="it broke")
-    assert not is_as_hoped(row(run, seed=4), broken)
+    assert not has_succeeded(row(run, seed=4), broken)

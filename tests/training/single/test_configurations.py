@@ -59,7 +59,7 @@ def test_configurations_in_quotes_are_several() -> None:
     assert found == [("lstm", {"lstm_units": 8, "batch_size": 32}), ("bilstm", {"lstm_units": 9})]
 
 
-def test_a_users_own_architecture_takes_what_it_likes() -> None:
+def test_a_users_own_architecture_takes_any_parameter() -> None:
     (one,) = read(
         "architecture=my.models:build", "units=3", "rate=0.5", "deep=true", "batch_size=8"
     )
@@ -75,14 +75,14 @@ def test_settings_are_for_parameters_too() -> None:
     assert (one.cpus, one.gpus) == (3, 0.5)
 
 
-def test_a_row_is_asked_for_as_the_search_did(run: str, space: SearchSpace) -> None:
+def test_a_row_has_the_settings_of_its_search(run: str, space: SearchSpace) -> None:
     complete, pruned = read(f"{run}:0", f"{run}:1")
     assert complete.spec.hyperparameters.lstm_units == 32  # the baseline
     assert (complete.epochs, complete.spec.max_epochs) == (9, 9)
     assert (pruned.epochs, pruned.spec.max_epochs) == (2, 9)  # the schedule knows all of them
     assert (complete.spec.seed, complete.data_seed, complete.cpus) == (7, 3, 2)  # as it was noted
     assert complete.row.fingerprint == "the data's fingerprint"
-    assert complete.row.is_asked_as_it_was
+    assert complete.row.is_unchanged
 
 
 def test_a_row_with_another_seed_or_length_is_another_training(run: str) -> None:
@@ -91,8 +91,8 @@ def test_a_row_with_another_seed_or_length_is_another_training(run: str) -> None
     assert (seeded.data_seed, seeded.epochs) == (3, 2)
     (longer,) = read(f"{run}:1", epochs=4)
     assert (longer.epochs, longer.spec.max_epochs) == (4, 4)
-    assert not seeded.row.is_asked_as_it_was
-    assert not longer.row.is_asked_as_it_was
+    assert not seeded.row.is_unchanged
+    assert not longer.row.is_unchanged
 
 
 @pytest.mark.parametrize(
@@ -122,7 +122,7 @@ def test_rows_that_cannot_be_trained_are_refused(run: str, tmp_path: Path) -> No
         read(f"{run}:3")
     with pytest.raises(UsageError, match="this trial has not ended"):
         read(f"{run}:2")
-    with pytest.raises(UsageError, match=f"which row\\? write {run}:17"):
+    with pytest.raises(UsageError, match=f"names no row; write {run}:17"):
         read(run)
     with pytest.raises(UsageError, match="--data: a row is trained on its run's data"):
         read(f"{run}:0", data={"source": "imdb"})

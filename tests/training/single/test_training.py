@@ -52,7 +52,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.ray
-def test_rows_come_out_again_to_the_last_digit(shared_ray: None, folder: Path) -> None:
+def test_rows_are_reproduced_to_the_last_digit(shared_ray: None, folder: Path) -> None:
     space = SearchSpace.from_mapping(
         {
             "name": "small",
@@ -104,7 +104,7 @@ def test_rows_come_out_again_to_the_last_digit(shared_ray: None, folder: Path) -
     (folder / "sentences.csv").write_text((folder / "sentences.csv").read_text() + "a b,no\n")
     changed = train(folder, f"run:{chosen[0]}")
     assert (changed.code, changed.out) == (2, "")
-    assert "sentences.csv: is no longer what run learned from" in changed.err
+    assert "sentences.csv: differs from the data that run learned from" in changed.err
 
 
 def test_an_architecture_of_ones_own_is_trained_and_written_for_predict(folder: Path) -> None:
@@ -173,7 +173,7 @@ def test_a_layer_that_could_not_be_loaded_again_is_refused_before_anything_is_tr
     assert not (folder / "plain").exists()
 
 
-def test_a_training_that_diverges_says_so_and_leaves_no_model(folder: Path) -> None:
+def test_a_training_that_diverges_is_reported_and_leaves_no_model(folder: Path) -> None:
     words = ("learning_rate=1e38", "batch_size=8", "lstm_units=4")
     ended = train(folder, *words, "--data", "sentences.csv", "--out", "diverged")
     assert ended.code == 1

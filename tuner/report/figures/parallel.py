@@ -1,4 +1,4 @@
-"""Draws parallel coordinates, which show what the good trials have in common."""
+"""Draws parallel coordinates, which show the common values of good trials."""
 
 import optuna
 import plotly.graph_objects as go

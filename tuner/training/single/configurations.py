@@ -38,7 +38,7 @@ class Row:
     fingerprint: str  # of the data it learned from
     versions: Mapping[str, str]  # of what trained it
     cpus: float
-    is_asked_as_it_was: bool  # the same seed, as many epochs
+    is_unchanged: bool  # the same seed, as many epochs
 
 
 @dataclass(frozen=True)
@@ -110,7 +110,7 @@ def _neither(word: str) -> ConfigError:
     if near:
         return ConfigError(f"{word}: did you mean {ARCHITECTURE}={near[0]}?")
     if RunFolder(Path(os.path.expanduser(word))).journal.is_file():
-        return ConfigError(f"{word}: which row? write {word}:17, a trial's number")
+        return ConfigError(f"{word}: names no row; write {word}:17, with a trial's number")
     return ConfigError(
         f"{word!r}: must be a row (RUN:17, a trial's number) or parameters (lstm_units=64 learning_rate=1e-3)"
     )
@@ -157,7 +157,7 @@ def _values(parts: Sequence[str]) -> dict[str, Scalar]:
 
 
 def _checked(architecture: str, values: Mapping[str, Scalar], where: str) -> SearchSpace:
-    """The space of this one configuration: what it takes, and its bounds, are those of every space."""
+    """The space of this one configuration, with the parameters and bounds of every space."""
     content = {"name": "one", "architectures": {architecture: dict(values)}}
     try:
         return SearchSpace.from_mapping(content, where)
@@ -206,7 +206,7 @@ def _of_row(word: str, settings: Settings, runs: dict[str, Run]) -> Configuratio
             fingerprint=str(recorded.fingerprint and recorded.fingerprint.data),
             versions=recorded.versions,
             cpus=config.cpus_per_trial,
-            is_asked_as_it_was=is_own_seed and is_own_length,
+            is_unchanged=is_own_seed and is_own_length,
         ),
     )
 

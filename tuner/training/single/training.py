@@ -41,7 +41,7 @@ def load_data(configuration: Configuration) -> Dataset:
     row = configuration.row
     if row is not None and row.fingerprint != dataset.fingerprint:
         raise DataError(
-            f"{configuration.data.source}: is no longer what {row.run} learned from; bring the old rows back, "
+            f"{configuration.data.source}: differs from the data that {row.run} learned from; bring the old rows back, "
             "or search again under another --name"
         )
     return dataset
@@ -69,13 +69,9 @@ def prepare(configurations: Sequence[Configuration]) -> None:
 
 
 def _no_gpu(configuration: Configuration) -> str:
-    whose = (
-        ""
-        if configuration.row is None
-        else f" (as {configuration.row.run} was searched, unless you say)"
-    )
+    whose = "" if configuration.row is None else f" (as in {configuration.row.run})"
     return (
-        f"--gpus {configuration.gpus:g}{whose}: Keras' backend sees no GPU here, `tuner doctor` shows what is seen; "
+        f"--gpus {configuration.gpus:g}{whose}: Keras' backend sees no GPU here, `tuner doctor` shows all GPUs; "
         "--gpus 0 trains on the CPU"
     )
 
