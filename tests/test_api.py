@@ -27,7 +27,7 @@ def test_the_version_is_the_installed_one() -> None:
 
 
 @pytest.mark.parametrize("name", ["search", "confirm", "test", "export"])
-def test_the_call_takes_what_the_command_takes(name: str) -> None:
+def test_the_call_takes_the_options_of_the_command(name: str) -> None:
     command = get_command(app).commands[name]  # type: ignore[attr-defined]
     # A rehearsal and another machine are the command's own.
     options = {parameter.name for parameter in command.params} - {"help", "trainer", "cluster"}

@@ -123,7 +123,7 @@ def test_every_page_is_in_the_index() -> None:
             assert f"{Path(page).name})" in index, page
 
 
-def test_the_architecture_names_what_there_is() -> None:
+def test_the_architecture_page_names_existing_files_and_definitions() -> None:
     """Files of `tuner/`, and what they define: `` `run/folder.py`: `RunFolder` ``."""
     page = " ".join(PAGES["docs/architecture.md"].split())
     files = set(re.findall(r"`([a-z_/]+\.py)`", page))

@@ -96,7 +96,7 @@ def test_cpus_name_the_limit() -> None:
         (1, Status.PROBLEM, "less than a trial", "close other programs"),
     ],
 )
-def test_memory_says_how_many_trials_fit(
+def test_memory_shows_how_many_trials_fit(
     available_gb: int, status: Status, found: str, advice: str
 ) -> None:
     check = doctor.check_memory(Memory(32 * GB, available_gb * GB), cpus=4)
@@ -182,7 +182,7 @@ def test_official_imdb_is_found_in_the_cache(tmp_path: Path) -> None:
     assert doctor.check_imdb(doctor._imdb_file(tmp_path)).found == f"downloaded: {file}"
 
 
-def test_examine_here_finds_what_this_environment_has(tmp_path: Path) -> None:
+def test_examine_finds_the_packages_of_this_environment(tmp_path: Path) -> None:
     program = (
         "import json, sys; from pathlib import Path; from tuner.doctor import examine;"
         "checks = examine(Path('runs'), Path('cache'));"

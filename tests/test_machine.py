@@ -87,7 +87,7 @@ def test_memory_counts_read_files_of_a_container_as_free(tmp_path: Path) -> None
     assert (found.total, found.available) == (4000000000, 2000000000)
 
 
-def test_memory_knows_version_1_and_its_way_to_say_no_limit(tmp_path: Path) -> None:
+def test_memory_reads_version_1_and_its_value_for_no_limit(tmp_path: Path) -> None:
     files = {
         "sys/fs/cgroup/memory/box/memory.limit_in_bytes": "2000000000\n",
         "sys/fs/cgroup/memory/box/memory.usage_in_bytes": "500000000\n",
@@ -148,7 +148,7 @@ def test_tensorflow_that_fails_is_quoted() -> None:
     assert found.message == "ImportError: DLL is missing"
 
 
-def test_tensorflow_that_dies_without_a_word_has_its_exit_code() -> None:
+def test_tensorflow_that_dies_without_a_message_has_its_exit_code() -> None:
     found = machine.gpus_of_tensorflow(program="import os; os.kill(os.getpid(), 4)")
     assert found.state is TensorFlowState.BROKEN
     assert "exit code -4" in found.message
@@ -182,7 +182,7 @@ def test_the_kernels_count_grows_when_it_kills(small_cgroup: Path) -> None:
     assert oom_kills() > before
 
 
-def test_where_the_kernel_does_not_tell_nobody_was_killed(tmp_path: Path) -> None:
+def test_without_the_kernels_count_no_process_counts_as_killed(tmp_path: Path) -> None:
     assert oom_kills(tmp_path) == 0
     (tmp_path / "proc").mkdir()
     (tmp_path / "proc" / "vmstat").write_text("nr_free_pages 5\noom_kill 7\n")

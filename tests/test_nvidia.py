@@ -157,7 +157,7 @@ def test_a_driver_that_hangs_is_given_up(monkeypatch: pytest.MonkeyPatch) -> Non
     assert time.monotonic() - began < 10
 
 
-def test_the_library_has_what_is_asked_of_it() -> None:
+def test_the_library_has_the_functions_that_are_used() -> None:
     import pynvml
 
     wanted = [name for name in dir(Nvml) if name.startswith(("nvml", "NVML"))]

@@ -142,5 +142,5 @@ def test_a_private_use_is_found(text: str) -> None:
         "x = 'set RAY_AUTH_TOKEN to the token'",
     ],
 )
-def test_what_is_public_or_ours_is_not(text: str) -> None:
+def test_public_names_and_our_own_are_not_found(text: str) -> None:
     assert private_uses(text) == []

@@ -39,7 +39,7 @@ def test_which_score_is_better_is_decided_in_one_module() -> None:
     assert modules_with(compares) == {"settings/metric.py"}
 
 
-def test_searches_with_and_without_a_cost_are_told_apart_in_one_module() -> None:
+def test_searches_with_and_without_a_cost_are_distinguished_in_one_module() -> None:
     assert modules_with(r"MetricAlone|MetricAndCost|isinstance\(\w*objectives") == {
         "settings/objectives.py"
     }

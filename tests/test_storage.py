@@ -19,7 +19,7 @@ def storage(request: pytest.FixtureRequest, tmp_path: Path) -> Storage:
     return Storage("memory://bucket/folder")
 
 
-def test_what_was_written_is_read(storage: Storage) -> None:
+def test_written_content_reads_back_the_same(storage: Storage) -> None:
     assert storage.read("a.csv") is None
     storage.write("a.csv", b"1")
     storage.write("a.csv", b"2")
@@ -34,7 +34,7 @@ def test_files_of_a_folder_below_are_named(storage: Storage) -> None:
     assert storage.read("models/a.npz") == b"1"
 
 
-def test_what_was_removed_is_not_there_and_may_be_removed_again(storage: Storage) -> None:
+def test_a_removed_file_is_gone_and_may_be_removed_again(storage: Storage) -> None:
     storage.write("a.csv", b"1")
     for _ in range(2):
         storage.remove("a.csv")
@@ -63,7 +63,7 @@ def test_storage_that_cannot_be_is_refused(place: str, reason: str) -> None:
         Storage(place)
 
 
-def test_a_bucket_that_is_not_there_is_refused_and_not_made(aws: None) -> None:
+def test_a_missing_bucket_is_refused_and_not_made(aws: None) -> None:
     s3 = boto3.client("s3")
     with pytest.raises(ConfigError, match="no such bucket: my-buckt; make it first"):
         Storage("s3://my-buckt/runs")
@@ -80,7 +80,7 @@ def test_reading_makes_nothing(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
-def test_what_cannot_be_read_is_an_os_error_with_its_place(tmp_path: Path) -> None:
+def test_an_unreadable_file_is_an_os_error_with_its_place(tmp_path: Path) -> None:
     (tmp_path / "a.csv").mkdir()
     with pytest.raises(OSError, match=f"{tmp_path}/a.csv: .*directory"):
         Storage(str(tmp_path)).read("a.csv")

@@ -24,7 +24,9 @@ def test_data_shows_a_file(call: Call, folder: Path, sentences: Path) -> None:
     assert list(folder.iterdir()) == []
 
 
-def test_labels_and_texts_of_strangers_cannot_reach_the_terminal(call: Call, folder: Path) -> None:
+def test_control_characters_in_labels_and_texts_cannot_reach_the_terminal(
+    call: Call, folder: Path
+) -> None:
     rows = ["text,label"]
     for number in range(40):
         rows += [f"\x1b[2Jgood [b]{number}[/b],[red]\x07yes", f"bad {number},no"]

@@ -12,7 +12,7 @@ from tuner.doctor import Check, Status
 @pytest.mark.parametrize(
     ("status", "code"), [(Status.OK, 0), (Status.WARNING, 0), (Status.PROBLEM, 1)]
 )
-def test_doctor_prints_what_it_found_and_what_to_do(
+def test_doctor_prints_its_findings_and_the_remedies(
     call: Call, monkeypatch: pytest.MonkeyPatch, status: Status, code: int
 ) -> None:
     checks = [

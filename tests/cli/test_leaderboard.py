@@ -121,7 +121,7 @@ def test_an_empty_front_is_reported(call: Call, make_run: MakeRun) -> None:
     assert "no trial has been started yet" in call("leaderboard", empty, "--pareto").out
 
 
-def test_there_is_no_front_of_one_objective_or_of_different_ones(
+def test_a_front_of_one_objective_or_of_different_ones_is_refused(
     call: Call, make_run: MakeRun
 ) -> None:
     one, two = make_run("a", 0.9), make_run("b", 0.9, cost=Cost.WEIGHTS)
@@ -165,7 +165,7 @@ def test_a_damaged_journal_is_refused(call: Call, folder: Path, content: bytes) 
     assert "study.journal: " in call("leaderboard", "runs/a").refusal
 
 
-def test_a_misspelt_run_is_refused_with_the_runs_there_are(call: Call, make_run: MakeRun) -> None:
+def test_a_misspelt_run_is_refused_with_the_existing_runs(call: Call, make_run: MakeRun) -> None:
     make_run("a")
     assert call("leaderboard", "runs/b").refusal.endswith("no such run folder; write one of runs/a")
     assert call("leaderboard").refusal.endswith("; write one of runs/a")

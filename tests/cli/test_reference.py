@@ -10,7 +10,7 @@ PAGES = pages()
 
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
-def test_what_is_committed_follows_from_the_declarations(path: Path) -> None:
+def test_committed_files_follow_from_the_declarations(path: Path) -> None:
     written = path.read_text(encoding="utf-8")
     assert written == PAGES[path], f"run `python -m tuner.cli.reference` for {path}"
 

@@ -10,7 +10,7 @@ from tuner.run.lock import locked
 
 
 @pytest.mark.parametrize("command", ["status", "stop"])
-def test_a_run_that_is_not_there_is_refused(call: Call, command: str) -> None:
+def test_a_missing_run_is_refused(call: Call, command: str) -> None:
     assert "runs/x: no such run folder" in call(command, "runs/x").refusal
 
 

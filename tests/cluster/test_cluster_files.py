@@ -59,7 +59,7 @@ def test_the_dashboard_is_on_loopback(name: str) -> None:
     assert "dashboard-host=127.0.0.1" in text_of(name)
 
 
-def test_deleting_as_the_file_says_keeps_the_runs() -> None:
+def test_deleting_with_the_files_command_keeps_the_runs() -> None:
     assert "kubectl delete rayjob tuner" in text_of("kuberay.yaml")
     assert "kubectl delete -f" not in text_of("kuberay.yaml")
 
@@ -120,6 +120,6 @@ def test_the_ray_job_has_the_fields_that_kuberay_knows() -> None:
     assert all(isinstance(value, str) for each in parameters for value in each.values())
 
 
-def test_what_is_searched_is_a_search() -> None:
+def test_the_settings_in_the_file_make_a_search() -> None:
     config = make_config({}, config_file=FOLDER / "run.yaml")
     assert config.run_name == "team-imdb"

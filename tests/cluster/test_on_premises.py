@@ -206,7 +206,7 @@ def test_the_page_word_by_word(up: Site) -> None:
     assert (up.folder / "runs" / RUN / "logs" / "driver.log").is_file()
 
 
-def test_whoever_lacks_the_token_gets_nothing(up: Site, hosts: Network) -> None:
+def test_clients_without_the_token_get_nothing(up: Site, hosts: Network) -> None:
     head, one, _ = hosts.hosts
     outside = up.type(f"curl --silent --max-time 5 http://{head.address}:8265/", code=7)
     assert outside == ""  # the dashboard is on loopback only

@@ -189,7 +189,7 @@ def _without_server(folder: Path, _: str) -> imdb.Release:
         (_without_server, "ConnectionError"),
     ],
 )
-def test_a_failed_download_is_one_line_that_names_what_works_offline(
+def test_a_failed_download_is_one_line_that_names_offline_data(
     served: tuple[Path, str],
     monkeypatch: pytest.MonkeyPatch,
     own_cache: Path,

@@ -84,7 +84,7 @@ def test_copies_share_a_split_and_every_class_is_in_each(
 
 
 @given(strata=st.lists(st.integers(0, 3), min_size=1, max_size=80), data=st.data())
-def test_a_sample_has_the_size_asked_and_the_strata_in_proportion(
+def test_a_sample_has_the_given_size_and_the_strata_in_proportion(
     strata: list[int], data: st.DataObject
 ) -> None:
     size = data.draw(st.integers(1, 90))

@@ -122,7 +122,7 @@ def test_before_the_first_node_of_a_cluster_that_grows_has_come_trials_wait(
         joined({}).capacity(config(cpus_per_trial=49))
 
 
-def test_memory_limits_what_runs_on_this_machine(config: Any) -> None:
+def test_memory_limits_the_trials_on_this_machine(config: Any) -> None:
     assert Cluster({"CPU": 64}).capacity(config(), most=10)() == 10
 
 

@@ -87,7 +87,7 @@ def test_pending_trials_are_limited_by_the_variable(monkeypatch: pytest.MonkeyPa
     assert tune_controller._get_max_pending_trials(SimpleNamespace()) == 1_000_000
 
 
-def test_ray_is_started_with_its_files_where_it_is_told(
+def test_ray_keeps_its_files_in_the_given_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     given: dict[str, Any] = {}
@@ -148,17 +148,17 @@ def test_daemons_get_a_process_group_of_their_own_and_their_signals() -> None:
 
 
 @pytest.mark.parametrize("text", [DeathText.NODE_DIED, DeathText.UNREACHABLE, DeathText.LOW_MEMORY])
-def test_rays_daemons_still_say_so(text: DeathText) -> None:
+def test_rays_daemons_still_use_these_words(text: DeathText) -> None:
     assert binaries_name(text)
 
 
 @pytest.mark.parametrize("name", [DeathText.OUT_OF_MEMORY_ERROR, DeathText.ACTOR_DIED_ERROR])
-def test_rays_errors_are_still_called_so(name: DeathText) -> None:
+def test_rays_errors_still_have_these_names(name: DeathText) -> None:
     assert issubclass(getattr(ray.exceptions, name), ray.exceptions.RayError)
     assert DeathText.DIED in str(ray.exceptions.ActorDiedError())
 
 
-def test_what_tune_pickles_of_ours_is_empty() -> None:
+def test_our_objects_are_pickled_empty_by_tune() -> None:
     class Ours(Disposable, tune.Callback):  # type: ignore[misc]
         def __init__(self) -> None:
             self.file = open(os.devnull)  # noqa: SIM115 - cannot be pickled
@@ -168,7 +168,7 @@ def test_what_tune_pickles_of_ours_is_empty() -> None:
     ours.file.close()
 
 
-def test_tune_writes_an_error_down_before_it_tells_the_scheduler() -> None:
+def test_tune_writes_an_error_down_before_it_calls_the_scheduler() -> None:
     from ray.tune.execution import tune_controller
 
     process = inspect.getsource(tune_controller.TuneController._process_trial_failure)

@@ -13,7 +13,7 @@ from tuner.terminal.finalists import since_lines
 pytestmark = pytest.mark.ray
 
 
-def test_the_card_says_how_sure_it_is(confirmed: Confirmed, tmp_path: Path) -> None:
+def test_the_card_names_scores_classes_and_data(confirmed: Confirmed, tmp_path: Path) -> None:
     confirmed.export(tmp_path / "model")
     card = (tmp_path / "model" / "README.md").read_text(encoding="utf-8")
     best = confirmed.finalists[0]
@@ -27,9 +27,7 @@ def test_the_card_says_how_sure_it_is(confirmed: Confirmed, tmp_path: Path) -> N
     assert "keras 3" in card
 
 
-def test_the_card_says_how_it_was_confirmed_and_tested(
-    confirmed: Confirmed, tmp_path: Path
-) -> None:
+def test_the_card_records_confirmation_and_tests(confirmed: Confirmed, tmp_path: Path) -> None:
     evaluation = evaluate_test(confirmed.chosen())
     confirmed.export(tmp_path / "model")
     card = (tmp_path / "model" / "README.md").read_text(encoding="utf-8")

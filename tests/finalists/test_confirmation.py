@@ -263,7 +263,7 @@ def test_of_two_objectives_the_front_is_confirmed(
     assert Run(folder.path).objectives == config.compared_by  # the search is as it was
 
 
-def test_with_more_to_learn_from_the_number_of_epochs_is_the_searchs(
+def test_training_on_more_data_takes_the_searchs_number_of_epochs(
     shared_ray: None, space: SearchSpace, sentences: Path, tmp_path: Path
 ) -> None:
     settings = {"trainer": "keras", "trials": 3, "max_epochs": 2}
@@ -287,7 +287,7 @@ def test_a_run_that_was_not_confirmed_has_no_finalists(
         read_finalists(Run(folder.path), load_dataset(config.data, seed=config.seed))
 
 
-def test_data_that_is_not_here_any_more_is_one_line(
+def test_missing_data_is_refused_in_one_line(
     shared_ray: None, space: SearchSpace, sentences: Path, tmp_path: Path
 ) -> None:
     folder, _ = searched(space, sentences, tmp_path)

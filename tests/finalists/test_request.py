@@ -35,7 +35,7 @@ def folder(space: SearchSpace, tmp_path: Path) -> RunFolder:
     return folder
 
 
-def test_the_runs_settings_hold_but_for_where_it_lies_and_what_trains_it(folder: RunFolder) -> None:
+def test_the_runs_settings_hold_except_for_its_place_and_resources(folder: RunFolder) -> None:
     config = confirmation_config(folder, {"max_concurrent": None})
     assert (config.seed, config.cpus_per_trial, config.folder) == (7, 2, folder.path)
     assert (config.max_concurrent, config.time_budget, config.address) == (None, None, None)
@@ -59,7 +59,7 @@ def test_a_share_that_cannot_be_is_refused_by_the_name_that_was_used(
         confirmation_config(folder, {"max_concurrent": 0}, names)
 
 
-def test_a_request_is_five_finalists_of_five_seeds_unless_it_says_otherwise() -> None:
+def test_the_default_request_is_five_finalists_of_five_seeds() -> None:
     assert make_request({}) == Request(top=5, seeds=5, train_on=TrainOn.TRAIN)
     assert make_request({"top": 1, "train_on": "train+validation"}).train_on is TrainOn.BOTH
 

@@ -28,7 +28,7 @@ def hits(rng: np.random.Generator, accuracy: float, *, seeds: int, n: int) -> np
     return (difficulty[None] + rng.normal(0, 0.2, (seeds, n)) > chance).astype(float)
 
 
-def test_the_interval_holds_the_truth_as_often_as_it_says() -> None:
+def test_the_interval_holds_the_truth_in_95_of_100_cases() -> None:
     rng = np.random.default_rng(0)
     held = 0
     for _ in range(400):
@@ -39,7 +39,7 @@ def test_the_interval_holds_the_truth_as_often_as_it_says() -> None:
     assert 0.92 <= held / 400 <= 0.98
 
 
-def test_more_seeds_narrow_the_interval_only_down_to_what_the_sequences_leave() -> None:
+def test_more_seeds_do_not_remove_the_uncertainty_of_the_sequences() -> None:
     rng = np.random.default_rng(1)
     few, many = (hits(rng, 0.88, seeds=seeds, n=1000) for seeds in (2, 40))
     widths = [each.high - each.low for each in map(spread_of, (few, many))]
@@ -82,7 +82,7 @@ def test_single_seeds_tie() -> None:
     assert is_tie(much_better, worse)
 
 
-def test_few_sequences_that_tell_two_apart_are_no_evidence() -> None:
+def test_few_differing_sequences_are_no_evidence() -> None:
     """Four sequences, all for one side: an exact test of signs gives 0.125; of eight, 0.008."""
     for telling, tie in ((4, True), (8, False)):
         one = np.zeros((3, 200))
@@ -154,5 +154,5 @@ def test_an_ensemble_averages() -> None:
     # From the tables of Student's t distribution; the last one is the normal distribution's.
     [(1, 12.7062), (2, 4.3027), (4, 2.7764), (30, 2.0423), (math.inf, 1.9600)],
 )
-def test_an_interval_is_as_wide_as_students_t_says(degrees: float, quantile: float) -> None:
+def test_the_quantile_is_students_t(degrees: float, quantile: float) -> None:
     assert _t_quantile(degrees) == pytest.approx(quantile, abs=5e-5)

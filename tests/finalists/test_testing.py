@@ -79,7 +79,7 @@ def test_rows_of_the_test_split_count_as_it_whatever_file_they_lie_in(
     assert evaluate_test(confirmed.chosen()).before == (first.opened,)
 
 
-def test_a_damaged_record_is_refused_with_what_to_do(confirmed: Confirmed) -> None:
+def test_a_damaged_record_is_refused_with_the_remedy(confirmed: Confirmed) -> None:
     confirmed.folder.tests.write_text("")
     with pytest.raises(RunFolderError, match=r"tests\.yaml: .*; move it away"):
         evaluate_test(confirmed.chosen())

@@ -105,7 +105,7 @@ def test_finalists_are_those_of_the_last_confirmation_that_ended(
     assert confirmed(study) == [training(0), training(1)]
 
 
-def test_more_seeds_add_to_what_was_confirmed_in_the_same_way(
+def test_more_seeds_add_to_the_earlier_ones_of_the_same_kind(
     study: optuna.Study, folder: RunFolder
 ) -> None:
     finish(study, folder, [training(0, 1), training(1, 1)])

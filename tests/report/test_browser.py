@@ -86,7 +86,7 @@ def desk(browser: Any) -> Iterator[Tab]:
         yield Tab(context.new_page())
 
 
-def test_a_report_draws_all_its_figures_and_asks_nobody(
+def test_a_report_draws_all_its_figures_without_any_request(
     tab: Tab, some: Reading, tmp_path: Path
 ) -> None:
     write_run_file(some.folder)
@@ -101,7 +101,7 @@ def test_a_report_draws_all_its_figures_and_asks_nobody(
     assert width <= 0  # tables and wide figures scroll by themselves
 
 
-def test_what_strangers_wrote_stays_text(tab: Tab, hostile: RunFolder, tmp_path: Path) -> None:
+def test_text_of_users_data_stays_text(tab: Tab, hostile: RunFolder, tmp_path: Path) -> None:
     path = tmp_path / "report.html"
     tab.open(path, [read_run(Run(hostile.path), "hostile")])
     tab.look_at_everything()
@@ -230,7 +230,9 @@ def test_several_runs_are_side_by_side(
 
 
 @pytest.mark.parametrize("trials", [(), (None, None), ((0.5,),)], ids=["none", "failed", "one"])
-def test_little_is_no_error(desk: Tab, make_run: MakeRun, tmp_path: Path, trials: Any) -> None:
+def test_reports_of_small_runs_are_no_error(
+    desk: Tab, make_run: MakeRun, tmp_path: Path, trials: Any
+) -> None:
     path = tmp_path / "report.html"
     desk.open(path, [read_run(Run(make_run(*trials).path), "mine")])
     desk.look_at_everything()

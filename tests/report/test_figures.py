@@ -40,7 +40,7 @@ def test_a_run_has_every_figure(some: Reading) -> None:
     assert [figure.name for figure in figures_of([some])] == NAMES
 
 
-def test_one_figure_can_be_asked_for_by_name(some: Reading) -> None:
+def test_one_figure_can_be_chosen_by_name(some: Reading) -> None:
     (figure,) = chosen_figures([some], ["slices"])
     assert figure.name == "slices"
     with pytest.raises(
@@ -122,14 +122,14 @@ def test_slices_show_a_parameter_of_the_trials_that_have_it(some: Reading) -> No
     assert names - {"best"} == {"cnn_lstm"}
 
 
-def test_parallel_coordinates_have_a_line_a_trial(some: Reading) -> None:
+def test_parallel_coordinates_have_one_line_per_trial(some: Reading) -> None:
     figure = parallel_coordinates(some)
     assert figure is not None
     assert [panel.name for panel in figure.panels] == ["all", "lstm", "cnn_lstm"]
     assert len(traces(figure)) == 23
 
 
-def test_the_front_is_what_nothing_beats_in_both(some: Reading) -> None:
+def test_the_front_holds_the_trials_that_no_other_beats_on_both(some: Reading) -> None:
     weights = costs(some)
     assert weights is not None
     front = traces(weights, 1)[-1]
@@ -156,7 +156,7 @@ def test_short_trials_that_share_a_bar_leave_their_idle_time_to_be_seen() -> Non
     assert late == bars[-1]
 
 
-def test_strangers_texts_are_escaped_in_every_figure(hostile: RunFolder) -> None:
+def test_text_of_users_data_is_escaped_in_every_figure(hostile: RunFolder) -> None:
     for figure in figures_of([read_run(Run(hostile.path), "hostile")]):
         for panel in figure.panels:
             content = json.dumps(json.loads(panel.drawing.to_json()), ensure_ascii=False)
@@ -165,7 +165,7 @@ def test_strangers_texts_are_escaped_in_every_figure(hostile: RunFolder) -> None
 
 
 @pytest.mark.parametrize("trials", [(), (None, None)], ids=["none", "failed"])
-def test_without_scores_there_is_little_to_draw(make_run: MakeRun, trials: Any) -> None:
+def test_without_scores_few_figures_are_drawn(make_run: MakeRun, trials: Any) -> None:
     names = [figure.name for figure in figures_of([read_run(Run(make_run(*trials).path), "mine")])]
     assert names == ["timeline"] * bool(trials)
 

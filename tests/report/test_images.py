@@ -22,7 +22,7 @@ def test_figures_become_files(some: Reading, tmp_path: Path) -> None:
         assert int.from_bytes(content[16:20]) == 3 * 640
 
 
-def test_without_a_browser_it_says_what_to_install(
+def test_without_a_browser_the_message_names_the_package(
     some: Reading, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("BROWSER_PATH", str(tmp_path / "none"))
@@ -31,7 +31,7 @@ def test_without_a_browser_it_says_what_to_install(
     assert not (tmp_path / "figures").exists()
 
 
-def test_without_kaleido_it_says_what_to_install(
+def test_without_kaleido_the_message_names_the_package(
     some: Reading, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "kaleido", None)

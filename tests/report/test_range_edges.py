@@ -25,7 +25,7 @@ SPACE = SearchSpace.from_mapping(
 )
 
 
-def test_of_a_baseline_nothing_is_advice() -> None:
+def test_a_best_trial_that_is_a_baseline_gives_no_advice() -> None:
     best = record(parameters={"lstm_units": 64}, baseline=True)
     assert edge_of(SPACE, best, "lstm_units") is None
 

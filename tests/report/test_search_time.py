@@ -67,7 +67,7 @@ def test_a_killed_session_lasts_until_the_last_trial_that_it_saw() -> None:
     assert pauses(time) == [(95, 205)]
 
 
-def test_without_sessions_the_trials_tell_when_something_was_searched() -> None:
+def test_without_sessions_the_trials_give_the_time_searched() -> None:
     time = made([trial(0, 0, 100), trial(1, 400, 500)])
     assert pauses(time) == []
     assert at(time, 450, 500) == [450, 500]
@@ -75,7 +75,7 @@ def test_without_sessions_the_trials_tell_when_something_was_searched() -> None:
     assert not time.is_recorded
 
 
-def test_what_ran_before_sessions_were_recorded_is_a_session() -> None:
+def test_trials_before_the_first_recorded_session_count_as_one_session() -> None:
     time = made([trial(0, 0, 100), trial(1, 50, 200), trial(2, 1005, 1100)], session(1000, 1110))
     assert pauses(time) == [(200, 800)]
     assert time.seconds == 310

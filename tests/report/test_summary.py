@@ -16,7 +16,7 @@ def text_of(reading: Reading) -> str:
     return " ".join(summary.in_words(reading))
 
 
-def test_what_was_searched_how_long_and_the_best(make_run: MakeRun) -> None:
+def test_the_summary_has_the_search_its_length_and_the_best(make_run: MakeRun) -> None:
     folder = make_run((0.6,), (0.7, 0.8), None)
     write_run_file(folder, data={"source": "reviews.csv"})
     text = text_of(read_run(Run(folder.path), "mine"))
@@ -26,7 +26,7 @@ def test_what_was_searched_how_long_and_the_best(make_run: MakeRun) -> None:
     assert "with 0.8000 in epoch 2 of 2" in text
 
 
-def test_an_unconfirmed_best_is_called_partly_luck(some: Reading) -> None:
+def test_an_unconfirmed_best_comes_with_a_warning_of_luck(some: Reading) -> None:
     assert "not confirmed. The top of a leaderboard is partly luck" in text_of(some)
     assert f"`tuner confirm {some.folder.path}`" in text_of(some)
 
@@ -70,7 +70,7 @@ def test_the_best_is_measured_against_each_baseline(make_run: MakeRun) -> None:
         (Cost.SECONDS_PER_EPOCH, "1 trial on the front: 0.9000 with 2 s per epoch (trial 3)."),
     ],
 )
-def test_of_two_objectives_the_ends_of_the_front_are_told(
+def test_a_summary_of_two_objectives_names_the_ends_of_the_front(
     make_run: MakeRun, cost: Cost, text: str
 ) -> None:
     reading = read_run(Run(make_run((0.6,), (0.7,), (0.65,), (0.9,), cost=cost).path), "mine")
@@ -110,7 +110,7 @@ def test_runs_on_other_rows_are_compared_with_a_warning(make_run: MakeRun) -> No
     assert [row[0] for row in tables.compared(readings).rows] == ["a", "b"]
 
 
-def test_markdown_has_tables_and_no_markup_of_strangers(hostile: RunFolder) -> None:
+def test_markdown_has_tables_and_no_markup_from_users_data(hostile: RunFolder) -> None:
     text = markdown([read_run(Run(hostile.path), "hostile")])
     assert SCRIPT not in text
     assert r"\<script\>alert(1)\</script\>" in text

@@ -81,7 +81,7 @@ def test_the_study_is_there_and_follows_the_search(fetch: Fetch, study: SearchSt
     ("path", "method"),
     [("/api/studies/0", "DELETE"), ("/api/studies/0/rename", "POST"), ("/api/studies", "POST")],
 )
-def test_what_would_change_the_study_is_refused(
+def test_requests_that_would_change_the_study_are_refused(
     fetch: Fetch, folder: RunFolder, path: str, method: str
 ) -> None:
     before = folder.journal.read_bytes()
@@ -101,7 +101,7 @@ def test_the_journal_itself_refuses_changes_too(folder: RunFolder) -> None:
     assert folder.journal.read_bytes() == before
 
 
-def test_a_page_of_a_stranger_reads_nothing(fetch: Fetch) -> None:
+def test_a_foreign_page_reads_nothing(fetch: Fetch) -> None:
     with pytest.raises(HTTPError, match="403") as refused:
         fetch("/api/studies", Host="stranger.example:8080").close()
     refused.value.close()
@@ -120,7 +120,7 @@ def test_a_port_that_is_taken_is_refused_and_the_default_gives_way(
         server._server.server_close()
 
 
-def test_without_its_package_it_says_what_to_install(
+def test_without_its_package_the_message_names_it(
     folder: RunFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(extras, "find_spec", lambda module: None)

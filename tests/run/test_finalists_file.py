@@ -26,7 +26,7 @@ ROW = FinalistRow(
 )
 
 
-def test_what_is_written_is_read(tmp_path: Path) -> None:
+def test_written_content_reads_back_the_same(tmp_path: Path) -> None:
     rows = (ROW, ROW.model_copy(update={"rank": 2, "deviation": None, "tie_with_best": True}))
     frame = frame_of(rows, [{"lstm_units": 5}, {"filters": 6}], ["lstm_units", "filters"])
     write_csv(frame, RunFolder(tmp_path).finalists)

@@ -19,7 +19,7 @@ def test_a_folder_without_a_study_is_no_run_folder(tmp_path: Path) -> None:
         RunFolder.existing(tmp_path)
 
 
-def test_a_misspelt_run_is_answered_with_the_runs_there_are(
+def test_a_misspelt_run_is_refused_with_the_existing_runs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)

@@ -142,7 +142,7 @@ def test_a_journal_of_another_study_is_refused_and_left_as_it_is(tmp_path: Path)
 
 
 @pytest.mark.parametrize("line", [7, -1])
-def test_a_damaged_line_is_named_with_what_to_do_and_left_as_it_is(
+def test_a_damaged_line_is_named_with_the_remedy_and_left_as_it_is(
     whole: Path, tmp_path: Path, line: int
 ) -> None:
     lines = whole.read_bytes().splitlines(keepends=True)

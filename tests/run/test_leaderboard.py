@@ -89,7 +89,7 @@ def rows_of(text: str) -> list[dict[str, str]]:
 # -- columns --------------------------------------------------------------------------------------
 
 
-def test_the_columns_are_the_contract_with_a_column_a_parameter_between(study: SearchStudy) -> None:
+def test_the_columns_are_the_contract_with_one_per_parameter_between(study: SearchStudy) -> None:
     run(study, 0.8)
     assert list(board_of(study).columns) == [
         *CONTRACT_BEFORE,
@@ -113,7 +113,7 @@ def test_a_study_without_trials_is_a_header(study: SearchStudy) -> None:
     )
 
 
-def test_a_row_tells_the_best_epoch(study: SearchStudy) -> None:
+def test_a_row_has_the_figures_of_the_best_epoch(study: SearchStudy) -> None:
     trial = begin(study, architecture="cnn_lstm", filters=16)
     for epoch, (accuracy, loss) in enumerate([(0.7, 0.6), (0.91234567, 0.2), (0.8, 0.1)], start=1):
         study.report(trial, epoch, metrics(accuracy, val_loss=loss, seconds=float(epoch)))
@@ -200,7 +200,7 @@ def test_an_epoch_that_is_not_finite_is_no_score(study: SearchStudy) -> None:
     assert json.loads(to_json(board_of(study)))[0]["val_loss"] is None
 
 
-def test_curves_have_a_row_a_trial_and_epoch(study: SearchStudy) -> None:
+def test_curves_have_one_row_per_trial_and_epoch(study: SearchStudy) -> None:
     run(study, 0.5, 0.6)
     run(study, 0.7)
     frame = curves(StudyReader(study.study))
@@ -307,7 +307,7 @@ def test_without_trials_there_is_an_empty_front(space: SearchSpace) -> None:
 
 
 @given(records=shuffled_records(), weights=st.lists(st.none() | st.integers(1, 9), min_size=12))
-def test_on_the_front_is_whom_no_ranked_trial_beats(
+def test_the_front_holds_the_trials_that_no_ranked_trial_beats(
     records: tuple[list[TrialRecord], list[TrialRecord]], weights: list[int | None]
 ) -> None:
     given_in_order, given_shuffled = (
@@ -438,7 +438,7 @@ def test_sorting_keeps_the_ranks_order_of_equals_and_empty_cells_last(space: Sea
     assert list(sort_by(board, "error")["trial"]) == [0, 1, 2, 3]
 
 
-def test_an_unknown_column_is_refused_with_those_there_are(space: SearchSpace) -> None:
+def test_an_unknown_column_is_refused_with_the_existing_ones(space: SearchSpace) -> None:
     board = small_board({"score": 0.9}, space=space)
     with pytest.raises(UsageError, match=r"^--sort: no column 'scor'; write one of rank, trial, "):
         sort_by(board, "-scor")
@@ -459,7 +459,7 @@ def test_a_lone_sign_is_no_formula() -> None:
     assert to_csv(pd.DataFrame({"class": ["+", "-"]})) == "class\r\n+\r\n-\r\n"
 
 
-def test_columns_that_are_asked_for_are_written_as_they_are() -> None:
+def test_chosen_columns_are_written_unchanged() -> None:
     frame = pd.DataFrame({"label": ["=1+1"], "text": ["=1+1"]})
     assert to_csv(frame, unchanged={"label"}) == "label,text\r\n=1+1,'=1+1\r\n"
 
@@ -472,7 +472,7 @@ def test_negative_numbers_are_no_formulas() -> None:
 
 
 @given(cells=st.lists(st.text(max_size=10), min_size=1, max_size=4))
-def test_any_text_reads_back_from_csv_but_for_what_is_made_safe(cells: list[str]) -> None:
+def test_any_text_reads_back_from_csv_except_formulas(cells: list[str]) -> None:
     text = to_csv(pd.DataFrame({"error": cells, "n": range(len(cells))}))
     read = [row[0] for row in list(csv.reader(io.StringIO(text, newline=""), strict=True))[1:]]
     assert [cell.removeprefix("'") for cell in read] == [

@@ -49,7 +49,7 @@ def held_by_another_process(folder: Path) -> Iterator[subprocess.Popen[str]]:
 # -- locking --------------------------------------------------------------------------------------
 
 
-def test_a_second_search_is_refused_and_told_who_holds_the_folder(tmp_path: Path) -> None:
+def test_a_second_search_is_refused_with_the_name_of_the_first(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path / "run")
     with held_by_another_process(folder.path) as process:
         before = files_below(tmp_path)
@@ -123,14 +123,14 @@ def test_a_folder_with_a_study_stays(tmp_path: Path) -> None:
     assert folder.run_file.is_file()
 
 
-def test_what_lay_in_the_folder_before_stays(tmp_path: Path) -> None:
+def test_files_that_were_in_the_folder_before_stay(tmp_path: Path) -> None:
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "mine.txt").write_text("mine")
     claim_and_fail(RunFolder(tmp_path / "run"))
     assert (tmp_path / "run" / "mine.txt").read_text() == "mine"
 
 
-def test_what_somebody_else_put_there_meanwhile_stays(tmp_path: Path) -> None:
+def test_files_that_another_process_added_stay(tmp_path: Path) -> None:
     claim_and_fail(
         RunFolder(tmp_path / "runs" / "run"), "notes.txt", "../other/journal", "run.yaml"
     )
@@ -143,7 +143,7 @@ def test_what_somebody_else_put_there_meanwhile_stays(tmp_path: Path) -> None:
     }
 
 
-def test_two_that_make_the_folder_at_once_do_not_remove_each_others(
+def test_two_searches_that_make_the_folder_at_once_do_not_remove_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = RunFolder(tmp_path / "run")

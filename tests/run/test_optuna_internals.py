@@ -64,7 +64,7 @@ def test_the_journal_names_studies_and_trials_by_these_numbers(
     assert entries[-1]["user_attr"] == {"mine": 1}
 
 
-def test_what_the_study_knows_of_a_running_trial_is_up_to_date(study: optuna.Study) -> None:
+def test_a_running_trial_is_read_up_to_date(study: optuna.Study) -> None:
     trial = study.ask()
     trial.report(0.25, step=1)
     trial.set_user_attr("mine", 1)

@@ -18,7 +18,7 @@ def journal(tmp_path: Path) -> Path:
     return tmp_path / "x" / "study.journal"
 
 
-def test_a_run_reads_what_was_appended_since(journal: Path, space: SearchSpace) -> None:
+def test_a_run_reads_entries_that_were_appended_since(journal: Path, space: SearchSpace) -> None:
     study = open_study(journal, space)
     run_trial(study, 0.5)
     run = Run(journal.parent)
@@ -66,7 +66,7 @@ def test_a_journal_that_was_replaced_is_read_anew(
     assert [record.score for record in run.reader.records()] == [0.5, 0.9]
 
 
-def test_a_journal_of_somebody_elses_study_is_refused(journal: Path) -> None:
+def test_a_journal_of_a_foreign_study_is_refused(journal: Path) -> None:
     journal.parent.mkdir()
     storage = optuna.storages.JournalStorage(
         optuna.storages.journal.JournalFileBackend(str(journal))

@@ -79,7 +79,7 @@ def test_a_snapshot_is_the_leaderboard_of_the_study(folder: RunFolder, study: Se
     assert read.space == study.space
 
 
-def test_a_run_of_which_there_is_one_is_not_replayed(
+def test_a_run_with_a_snapshot_is_not_replayed(
     folder: RunFolder, study: SearchStudy, no_replay: None
 ) -> None:
     run = Run(folder.path)
@@ -100,7 +100,7 @@ def test_the_objectives_and_the_front_are_in_it(
     assert run.objectives == study.objectives
 
 
-def test_what_says_nothing_of_the_trials_leaves_it_true(
+def test_entries_about_other_things_leave_the_snapshot_valid(
     folder: RunFolder, study: SearchStudy
 ) -> None:
     study.record_seconds(99.0)
@@ -133,7 +133,7 @@ def _another_space(study: SearchStudy) -> None:
 
 
 @pytest.mark.parametrize("change", [_another_trial, _another_epoch, _another_space])
-def test_what_changes_the_trials_ends_it(
+def test_entries_about_trials_make_the_snapshot_invalid(
     folder: RunFolder, study: SearchStudy, change: Callable[[SearchStudy], None]
 ) -> None:
     trial = study.ask()
@@ -145,7 +145,7 @@ def test_what_changes_the_trials_ends_it(
     pd.testing.assert_frame_equal(Run(folder.path).leaderboard(), replayed(folder))
 
 
-def test_another_journal_in_its_place_ends_it(
+def test_another_journal_makes_the_snapshot_invalid(
     folder: RunFolder, study: SearchStudy, tmp_path: Path
 ) -> None:
     content = folder.journal.read_bytes()

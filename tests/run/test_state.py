@@ -150,7 +150,7 @@ def test_a_run_file_hit_anywhere_is_read_or_refused_in_one_line(
         assert message.isprintable()
 
 
-def test_a_lock_that_is_a_folder_is_nobodys(searched: Searched) -> None:
+def test_a_lock_that_is_a_folder_has_no_owner(searched: Searched) -> None:
     searched.folder.lock_file.mkdir(parents=True)
     assert read_run_state(Run(searched.folder.path)).activity is Activity.STOPPED
 
@@ -169,7 +169,7 @@ def test_of_a_trial_that_runs_again_only_the_next_try_is_ranked(searched: Search
     assert (best.number, best.retry_of) == (1, 0)
 
 
-def test_of_two_objectives_the_front_and_what_the_pruner_does_are_told(
+def test_the_state_of_two_objectives_has_the_front_and_no_pruner(
     space: SearchSpace, tmp_path: Path
 ) -> None:
     asked = {"space": space, "out": str(tmp_path), "name": "x"}
@@ -202,7 +202,7 @@ def test_of_two_objectives_the_front_and_what_the_pruner_does_are_told(
     }
 
 
-def test_of_one_objective_no_front_is_told(searched: Searched) -> None:
+def test_the_state_of_one_objective_has_no_front(searched: Searched) -> None:
     searched.run_trial(TrialStatus.COMPLETE)
     state = read_run_state(Run(searched.folder.path))
     assert (state.objectives.costs, state.front) == ((), ())

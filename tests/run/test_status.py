@@ -11,7 +11,7 @@ def test_every_status_is_broken_has_worked_or_is_running() -> None:
     assert set(TrialStatus) - broken - worked == {TrialStatus.RUNNING}
 
 
-def test_what_is_not_broken_is_ranked() -> None:
+def test_every_trial_that_is_not_broken_is_ranked() -> None:
     assert {status for status in TrialStatus if status.is_ranked} == {
         *(TrialStatus.COMPLETE, TrialStatus.PRUNED, TrialStatus.RUNNING)
     }

@@ -33,7 +33,7 @@ def test_before_any_evaluation_the_log_is_empty(tmp_path: Path) -> None:
     assert read_test_log(RunFolder(tmp_path)) == ()
 
 
-def test_what_is_recorded_is_read(tmp_path: Path) -> None:
+def test_a_recorded_evaluation_reads_back_the_same(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path)
     recorded = [append_evaluation(folder, evaluation(str(number))) for number in range(3)]
     assert read_test_log(folder) == tuple(recorded)

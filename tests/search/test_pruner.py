@@ -61,7 +61,7 @@ def test_a_swing_at_the_rung_is_forgiven() -> None:
 
 
 @pytest.mark.parametrize(("second", "is_stopped"), [(0.7, True), (0.9, False)])
-def test_who_came_first_is_measured_against_who_came_later(second: float, is_stopped: bool) -> None:
+def test_early_trials_are_compared_with_later_ones(second: float, is_stopped: bool) -> None:
     study = new_study(HalvingPruner(Metric()))
     first, later = study.ask(), study.ask()
     first.report(0.6, step=1)
@@ -74,7 +74,7 @@ def test_who_came_first_is_measured_against_who_came_later(second: float, is_sto
     assert first.should_prune() is is_stopped
 
 
-def test_what_never_had_a_value_stops() -> None:
+def test_a_trial_without_any_value_stops() -> None:
     assert stops(new_study(HalvingPruner(Metric())), [float("nan"), 0.9]) == 1
 
 

@@ -155,7 +155,7 @@ def trial_of(state: TrialState, value: float, number: int) -> FrozenTrial:
     st.lists(st.tuples(STATES, st.floats(-1, 1)), max_size=400),
     st.sampled_from([Metric(), Metric(name=MetricName.VAL_LOSS, mode=Mode.MIN)]),
 )
-def test_shows_what_runs_the_best_and_the_latest(
+def test_tpe_sees_the_running_the_best_and_the_latest_trials(
     told: list[tuple[TrialState, float]], metric: Metric
 ) -> None:
     trials = [trial_of(state, value, number) for number, (state, value) in enumerate(told)]

@@ -220,7 +220,7 @@ def test_trials_get_their_own_seeds_and_the_same_ones_again(
     assert len(set(seeds)) == 2
 
 
-def test_the_state_shows_what_runs_and_what_is_best(search: Search) -> None:
+def test_the_state_has_the_running_trials_and_the_best_one(search: Search) -> None:
     session = search.open()
     complete(session, 0.7)
     number = session.start_trial().number
@@ -466,7 +466,7 @@ def test_a_trial_that_hung_gives_that_reason_and_runs_again(search: Search) -> N
     assert session.start_trial().hyperparameters.lstm_units == 32  # the baseline's
 
 
-def test_earlier_sessions_epochs_define_what_is_slow(search: Search) -> None:
+def test_a_hang_is_measured_by_epochs_of_earlier_sessions_too(search: Search) -> None:
     first = search.open(trials=9)
     number = first.start_trial().number
     first.end_epoch(number, EpochResult(1, 0.5, 0.8, 0.5, 0.8, 0.8, seconds=100.0))

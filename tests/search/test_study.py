@@ -114,7 +114,7 @@ def test_the_sampler_learns_from_broken_trials(
     assert StudyReader(study.study).records()[0].status is status
 
 
-def test_a_resumed_search_suggests_what_it_would_have_suggested(
+def test_a_resumed_search_suggests_the_same_as_an_uninterrupted_one(
     tmp_path: Path, space: SearchSpace
 ) -> None:
     without_pause = open_study(tmp_path / "a.journal", space, sampler=SamplerName.RANDOM)
@@ -170,7 +170,7 @@ def test_a_baseline_interrupted_before_it_was_sampled_still_runs(
     assert not study.report(retry, 1, metrics(0.1))
 
 
-def test_a_trial_interrupted_while_it_was_sampled_keeps_what_was_drawn(
+def test_a_trial_interrupted_while_it_was_sampled_keeps_its_values(
     journal: Path, space: SearchSpace
 ) -> None:
     first = open_study(journal, space)
@@ -289,7 +289,7 @@ def test_a_number_that_is_none_is_refused_in_one_line(
 # -- two objectives -------------------------------------------------------------------------------
 
 
-def test_a_trial_is_told_with_its_score_and_its_cost(journal: Path, space: SearchSpace) -> None:
+def test_optuna_gets_a_trials_score_and_its_cost(journal: Path, space: SearchSpace) -> None:
     study = open_study(journal, space, cost=Cost.WEIGHTS)
     run_trial(study, 0.7, 0.9, 0.8, weights=50)
     opened = Run(journal.parent).study

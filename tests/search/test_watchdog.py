@@ -30,7 +30,7 @@ def test_an_epoch_may_take_ten_times_the_slowest_so_far(clock: Clock) -> None:
     assert (watchdog.forget(1) or "").startswith("no epoch within 16m40s")
 
 
-def test_a_hanging_trial_is_told_once(clock: Clock) -> None:
+def test_a_hanging_trial_is_reported_once(clock: Clock) -> None:
     watchdog = Watchdog(5.0, 0.0, clock)
     watchdog.begin(1)
     assert watch(watchdog, clock, 20) == [1]
@@ -64,7 +64,7 @@ def test_a_trial_that_ended_well_leaves_no_reason(clock: Clock) -> None:
     ("given", "slowest", "timeout"),
     [(None, 0.0, 3 * 3600), (None, 1.0, 300), (None, 60.0, 600), (7.0, 60.0, 7)],
 )
-def test_the_timeout_follows_from_what_is_known(
+def test_the_timeout_follows_from_earlier_epochs(
     clock: Clock, given: float | None, slowest: float, timeout: float
 ) -> None:
     assert Watchdog(given, slowest, clock).timeout_s == timeout

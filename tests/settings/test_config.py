@@ -294,7 +294,7 @@ def test_run_yaml_finds_its_data_and_its_folder_from_anywhere(
     assert again.data.source == str(tmp_path / "rows.csv")
 
 
-def test_a_budget_asked_for_now_is_the_whole_budget(tmp_path: Path) -> None:
+def test_a_requested_budget_replaces_the_recorded_ones(tmp_path: Path) -> None:
     used = make_config({"space": "seed", "trials": 60, "time_budget": "30m"})
     folder = RunFolder(tmp_path)
     write_run_file(folder, used, "fingerprint")
@@ -346,7 +346,7 @@ def test_a_pruner_is_refused_with_two_objectives(write_file: WriteFile, pruner: 
         make_config({"objectives": "val_accuracy,weights"}, config_file=path, names="flags")
 
 
-def test_a_metric_that_is_not_the_spaces_is_refused_with_what_to_write() -> None:
+def test_a_metric_that_is_not_the_spaces_is_refused_with_advice() -> None:
     with pytest.raises(
         ConfigError,
         match=r"^objectives: the space is scored by val_accuracy, got val_f1; write val_accuracy,weights, or a space",

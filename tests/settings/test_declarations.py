@@ -153,7 +153,7 @@ def test_a_setting_has_a_name_per_way_in() -> None:
     assert (FACTOR.flag, FACTOR.keyword, FACTOR.key) == ("--factor", "factor", "factor")
 
 
-def test_a_description_tells_the_default_but_not_that_a_switch_is_off() -> None:
+def test_a_description_names_the_default_except_that_a_switch_is_off() -> None:
     assert FACTOR.description == "How much. Default: 2."
     assert FACTOR.with_default("the run's").description == "How much. Default: the run's."
     assert LOUD.description == "Print more."
@@ -166,7 +166,7 @@ def test_values_go_where_the_model_has_them() -> None:
     assert SOURCE.value_in({"inner": None}) is None
 
 
-def test_a_keyword_that_there_is_not_is_refused_as_python_does() -> None:
+def test_an_unknown_keyword_is_refused_as_python_does() -> None:
     with pytest.raises(TypeError, match="unexpected keyword argument 'fator'; did you mean factor"):
         by_path([SOURCE, FACTOR], {"fator": 1})
 
@@ -188,7 +188,7 @@ def test_a_rule_that_is_broken_names_the_setting() -> None:
         validated(Outer, {"inner": {"source": 3}}, "keywords")
 
 
-def test_every_setting_of_a_search_says_what_it_takes() -> None:
+def test_every_setting_of_a_search_has_a_description_and_a_placeholder() -> None:
     for setting in declared_settings(SearchConfig):
         assert setting.is_switch or setting.metavar, setting.keyword
         assert not setting.setting.help.endswith("."), setting.keyword

@@ -17,7 +17,7 @@ def values(points: Sequence[Point], positions: Sequence[int]) -> list[Point]:
 
 
 @given(POINTS)
-def test_nobody_on_the_front_is_dominated_and_everybody_off_it_is_by_somebody_on_it(
+def test_no_point_on_the_front_is_dominated_and_every_other_one_is(
     points: list[Point],
 ) -> None:
     chosen = front(points)
@@ -29,7 +29,7 @@ def test_nobody_on_the_front_is_dominated_and_everybody_off_it_is_by_somebody_on
 
 
 @given(POINTS)
-def test_each_front_is_the_front_of_what_the_ones_before_leave(points: list[Point]) -> None:
+def test_each_front_is_the_front_of_the_points_left_by_earlier_ones(points: list[Point]) -> None:
     left = list(range(len(points)))
     for each in fronts(points):
         rest = [points[position] for position in left]
@@ -67,7 +67,7 @@ def test_nothing_has_no_front() -> None:
 
 
 @given(POINTS, st.integers(0, 45))
-def test_as_many_lead_as_asked_for_and_none_before_one_of_an_earlier_front(
+def test_the_leading_points_are_as_many_as_requested_and_of_the_first_fronts(
     points: list[Point], count: int
 ) -> None:
     chosen = leading(points, count)

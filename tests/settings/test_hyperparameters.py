@@ -46,7 +46,7 @@ def test_only_convolutions_take_their_parameters() -> None:
     }
 
 
-def test_a_custom_architecture_keeps_what_is_not_of_training_for_its_function() -> None:
+def test_a_custom_architecture_passes_all_but_training_parameters_on() -> None:
     hyperparameters = resolve("my.models:build", {"lstm_units": 8, "depth": 2, "batch_size": 16})
     assert dict(hyperparameters.custom) == {"lstm_units": 8, "depth": 2}
     assert hyperparameters.batch_size == 16
@@ -76,7 +76,7 @@ def test_a_name_with_a_colon_is_custom() -> None:
         ("a:b", {"clipnorm": float("inf")}, "^a:b: clipnorm: must be a finite number, got inf$"),
     ],
 )
-def test_what_cannot_be_built_is_refused(
+def test_impossible_hyperparameters_are_refused(
     architecture: str, parameters: dict[str, object], message: str
 ) -> None:
     with pytest.raises(SpaceError, match=message):
@@ -88,5 +88,5 @@ def test_hyperparameters_do_not_change() -> None:
         resolve("lstm", {}).lstm_units = 3  # type: ignore[misc]
 
 
-def test_every_hyperparameter_says_what_it_means() -> None:
+def test_every_hyperparameter_has_a_description() -> None:
     assert all(field.description for field in Hyperparameters.model_fields.values())

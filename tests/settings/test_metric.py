@@ -68,6 +68,6 @@ def test_the_best_epoch_is_the_earliest_of_equals(
     assert metric.best_epoch(scores) == best
 
 
-def test_a_metric_that_says_the_wrong_way_is_refused() -> None:
+def test_a_metric_with_the_wrong_mode_is_refused() -> None:
     with pytest.raises(ValueError, match="mode of val_loss must be min, got max"):
         Metric(name=MetricName.VAL_LOSS)

@@ -51,7 +51,7 @@ def test_a_metric_and_a_cost_are_read(given: object) -> None:
         ("val_accuracy,val_loss", "the second must be .*, got 'val_loss'"),
     ],
 )
-def test_what_is_no_metric_and_cost_is_refused(given: object, message: str) -> None:
+def test_anything_but_a_metric_and_a_cost_is_refused(given: object, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         parse_objectives(given)
 
@@ -68,7 +68,7 @@ def test_of_two_trials_of_the_same_cost_the_better_one_is_the_front(
     assert objectives.contenders(trials) == objectives.front(trials)
 
 
-def test_by_the_metric_alone_there_is_no_front_and_anyone_may_be_chosen() -> None:
+def test_with_the_metric_alone_there_is_no_front_and_any_trial_may_be_chosen() -> None:
     *_, loss = METRICS
     trials = [(0.5,), (0.2,), (0.9,), (0.2,)]
     assert MetricAlone(loss).front(trials) == []
@@ -77,14 +77,14 @@ def test_by_the_metric_alone_there_is_no_front_and_anyone_may_be_chosen() -> Non
     assert MetricAlone(Metric()).leading(trials, 9) == [2, 0, 1, 3]
 
 
-def test_a_front_leads_before_what_it_beats() -> None:
+def test_a_front_comes_before_the_trials_that_it_beats() -> None:
     trials = [(0.9, 50.0), (0.8, 60.0), (0.7, 40.0), (0.95, 70.0)]
     objectives = MetricAndCost(Metric(), Cost.WEIGHTS)
     assert objectives.front(trials) == [3, 0, 2]
     assert objectives.leading(trials, 4) == [3, 0, 2, 1]
 
 
-def test_objectives_are_told_to_optuna_in_its_words() -> None:
+def test_optuna_gets_objectives_in_its_own_words() -> None:
     *_, loss = METRICS
     objectives = make_objectives(loss, Cost.SECONDS_PER_EPOCH)
     assert objectives.names == ["val_loss", "seconds_per_epoch"]

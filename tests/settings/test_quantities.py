@@ -42,7 +42,7 @@ def test_a_duration_is_read(text: str | float, seconds: float) -> None:
         ("9" * 400, "must be above zero"),
     ],
 )
-def test_what_is_no_duration_is_refused(text: str | float, message: str) -> None:
+def test_anything_but_a_duration_is_refused(text: str | float, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         parse_duration(text)
 
@@ -79,6 +79,6 @@ def test_a_share_of_gpus_is_read(written: object, gpus: object) -> None:
         (1.5, r"must be a whole number above 1, got 1\.5; write 1"),
     ],
 )
-def test_what_is_no_share_of_gpus_is_refused(written: object, message: str) -> None:
+def test_anything_but_a_share_of_gpus_is_refused(written: object, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         parse_gpus(written)

@@ -36,7 +36,7 @@ def test_a_number_with_an_exponent_is_a_number(text: str) -> None:
         *("2020-01-01", "2020-99-99", "2001-12-14t21:59:43.10-05:00", "=", ".inf5", "inf", "nan"),
     ],
 )
-def test_what_is_no_value_of_yaml_1_2_is_text(text: str) -> None:
+def test_values_of_yaml_1_1_only_are_text(text: str) -> None:
     assert parse(f"a: {text}") == {"a": text.strip("'")}
     assert parse(f"{text}: a") == {text.strip("'"): "a"}
 
@@ -172,7 +172,7 @@ def test_text_that_looks_like_something_else_is_text_to_every_reader(text: str) 
     assert yaml.safe_load(written) == {text: text}  # as YAML 1.1
 
 
-def test_what_earlier_versions_wrote_reads_the_same() -> None:
+def test_yaml_of_earlier_versions_reads_the_same() -> None:
     content = {
         "created": "2026-01-02T03:04:05+00:00",
         "labels": ["no", "1:30", "010"],

@@ -44,7 +44,7 @@ def finalist(number: int, *accuracies: float, searched: float = 0.9) -> Finalist
     return Finalist(record, members, spread_of(scores, most=1.0), scores)
 
 
-def test_a_clear_winner_is_said_to_be_one(space: SearchSpace) -> None:
+def test_a_clear_winner_is_reported(space: SearchSpace) -> None:
     lines = in_words([finalist(3, 0.85, 0.86), finalist(7, 0.75, 0.74)], space)
     assert lines[0] == "Trial 3 is first, and better than all others."
 
@@ -79,7 +79,7 @@ def test_luck_is_that_of_the_searchs_best_also_where_less_is_better(space: Searc
     )
 
 
-def test_trainings_that_came_to_nothing_are_told(space: SearchSpace) -> None:
+def test_trainings_without_a_model_are_reported(space: SearchSpace) -> None:
     failures = [Failure(7, 2, 5, "diverged: loss became nan in epoch 1")]
     assert in_words([finalist(3, 0.85, 0.86)], space, failures)[-1] == (
         "Trial 7: 2 of 5 seeds gave no model and are not part of these figures (diverged: loss became nan in epoch 1)."

@@ -104,7 +104,7 @@ BY_TWO = MetricAndCost(Metric(), Cost.SECONDS_PER_EPOCH)
 FRONT = (FrontTrial(3, "cnn_lstm", 0.91, 12.345), FrontTrial(8, "lstm", 0.85, 0.5))
 
 
-def test_a_search_by_two_objectives_says_at_its_start_that_nothing_is_pruned() -> None:
+def test_a_search_by_two_objectives_begins_with_a_note_that_nothing_is_pruned() -> None:
     started = event_line(Event(EventKind.SEARCH_STARTED), state(objectives=BY_TWO))
     assert started == (
         "searching seed-imdb-train: 30 trials; val_accuracy (max), seconds_per_epoch (min); no pruning: every trial "
@@ -131,7 +131,7 @@ def test_lines_begin_with_the_time_searched_in_all_sessions() -> None:
     )
 
 
-def test_a_line_stays_one_line_whatever_an_error_says() -> None:
+def test_an_error_with_line_ends_stays_one_line() -> None:
     out = io.StringIO()
     ended = Event(EventKind.TRIAL_ENDED, trial(), TrialStatus.FAILED, f"{EVIL}\r\nmore")
     Lines(out, clock=lambda: 0.0).on_event(ended, state())
@@ -143,7 +143,7 @@ def test_a_line_stays_one_line_whatever_an_error_says() -> None:
 # -- the live table -------------------------------------------------------------------------------
 
 
-def test_the_table_shows_running_trials_the_best_and_what_is_left() -> None:
+def test_the_table_shows_running_trials_the_best_and_the_budget_left() -> None:
     text = picture(
         state(
             time_budget_s=600.0,
@@ -225,7 +225,7 @@ def test_the_table_of_a_search_without_a_trial_budget_counts_trials() -> None:
     assert "0 complete  0 pruned" in text
 
 
-def test_text_of_strangers_in_the_table_stays_text() -> None:
+def test_text_of_users_data_in_the_table_stays_text() -> None:
     text = picture(
         state(
             name=EVIL,
@@ -237,7 +237,7 @@ def test_text_of_strangers_in_the_table_stays_text() -> None:
     assert not {"\x1b", "\x07"} & set(text)
 
 
-def test_the_table_draws_what_it_was_told_last_and_keeps_failures() -> None:
+def test_the_table_draws_the_latest_state_and_keeps_failures() -> None:
     console = Console(file=io.StringIO(), width=160, force_terminal=True, color_system=None)
     table = LiveTable(console, clock=lambda: 100.0)
     with table:
@@ -265,7 +265,7 @@ def test_without_a_terminal_there_are_lines(monkeypatch: pytest.MonkeyPatch) -> 
     assert isinstance(make_listener(io.StringIO()), Lines)
 
 
-def test_on_a_terminal_there_is_a_table() -> None:
+def test_a_terminal_gets_a_table() -> None:
     ours, theirs = os.openpty()
     with open(ours, "rb"), open(theirs, "w", encoding="utf-8") as terminal:
         assert isinstance(make_listener(terminal), LiveTable)
@@ -324,7 +324,7 @@ def test_where_standard_output_has_no_file_it_is_used(monkeypatch: pytest.Monkey
     assert embedded.getvalue() == "seen\n"
 
 
-def test_lines_that_nobody_reads_any_more_end_no_search() -> None:
+def test_lines_whose_reader_has_gone_end_no_search() -> None:
     class Closed(io.StringIO):
         def write(self, text: str) -> int:
             raise BrokenPipeError

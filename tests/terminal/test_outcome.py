@@ -58,7 +58,7 @@ def test_paths_can_be_copied_whatever_is_in_them(
     assert "… and 2 more" in lines
 
 
-def test_a_search_by_two_objectives_says_how_far_its_front_reaches(
+def test_a_search_by_two_objectives_ends_with_the_ends_of_its_front(
     tmp_path: Path, space: SearchSpace, capsys: pytest.CaptureFixture[str]
 ) -> None:
     study = open_study(tmp_path / "b" / "study.journal", space, cost=Cost.WEIGHTS)
@@ -92,7 +92,7 @@ def test_a_search_by_one_objective_has_no_front(study: SearchStudy, tmp_path: Pa
     assert (run.objectives.costs, run.pareto) == ((), [])
 
 
-def test_an_interrupted_search_says_how_to_continue(
+def test_an_interrupted_search_prints_how_to_continue(
     tmp_path: Path, study: SearchStudy, capsys: pytest.CaptureFixture[str]
 ) -> None:
     ended = outcome(tmp_path, EndReason.INTERRUPTED, signal=15)

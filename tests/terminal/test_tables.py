@@ -62,7 +62,7 @@ def test_no_control_character_is_ever_printable(text: str) -> None:
 @pytest.mark.parametrize(
     "text", ["\x1b[2J", "\x9b2J", "\x07", "a\rb", "a\nb", "\u202egnp.exe", "\u2028", "\udc80"]
 )
-def test_what_a_terminal_would_obey_is_made_visible(text: str) -> None:
+def test_control_characters_are_made_visible(text: str) -> None:
     plain = printable(text).plain
     assert plain.count("�") == 1
     plain.encode("utf-8")
@@ -107,7 +107,7 @@ def test_a_row_notes_baselines_and_errors() -> None:
 
 
 @pytest.mark.parametrize("column", ["architecture", "error", "run"])
-def test_text_of_strangers_in_a_table_stays_text(column: str) -> None:
+def test_text_of_users_data_in_a_table_stays_text(column: str) -> None:
     text = shown(
         leaderboard_table(board(**{column: "[red]x\x1b[2J\x07"}), [], MetricAlone(Metric()))
     )
@@ -120,7 +120,7 @@ def test_several_runs_have_a_column_for_the_run() -> None:
     assert "runs/a" in text
 
 
-def test_markdown_has_a_cell_a_column_whatever_is_in_it() -> None:
+def test_markdown_has_one_cell_per_column_for_any_text() -> None:
     frame = pd.DataFrame({"trial": pd.array([1, None], dtype="Int64"), "error": ["a|b\nc", None]})
     assert markdown_table(frame).splitlines() == [
         "| trial | error |",

@@ -112,7 +112,7 @@ def test_a_trial_that_runs_is_seen_as_it_goes(exporter: MlflowExporter, study: S
     assert history(exporter, run) == [(1, 0.1), (2, 0.2)]
 
 
-def test_another_session_logs_what_is_missing_and_doubles_nothing(
+def test_another_session_logs_missing_trials_and_none_twice(
     exporter: MlflowExporter, study: SearchStudy
 ) -> None:
     run_trial(study, 0.7)

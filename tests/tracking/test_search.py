@@ -39,7 +39,7 @@ def runs_in(path: Path) -> Counter[str]:
     )
 
 
-def test_every_trial_is_logged_once_whenever_that_was_asked_for(
+def test_every_trial_is_logged_once_whenever_it_was_requested(
     shared_ray: None, settings: dict[str, Any], tmp_path: Path
 ) -> None:
     recorder, database = Recorder(), tmp_path / "m.db"

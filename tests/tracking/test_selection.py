@@ -25,13 +25,13 @@ def asked(space: SearchSpace, tmp_path: Path) -> Any:
     return ask
 
 
-def test_there_are_none_unless_asked_for(asked: Any) -> None:
+def test_without_settings_there_are_no_exporters(asked: Any) -> None:
     config = asked()
     check_exporters(config)
     assert make_exporters(config, RunFolder(config.folder)) == []
 
 
-def test_both_may_be_asked_for(asked: Any, tmp_path: Path) -> None:
+def test_both_exporters_may_be_requested(asked: Any, tmp_path: Path) -> None:
     config = asked(tensorboard=True, mlflow=str(tmp_path / "trials.db"))
     check_exporters(config)
     folder = RunFolder(config.folder)
@@ -79,7 +79,7 @@ def test_a_file_in_no_folder_is_refused(asked: Any, tmp_path: Path) -> None:
         check_exporters(config)
 
 
-def test_mlflow_is_refused_without_its_package_with_what_to_install(
+def test_mlflow_without_its_package_is_refused_with_the_command(
     asked: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(extras, "find_spec", lambda module: None)

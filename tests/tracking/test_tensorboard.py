@@ -105,7 +105,7 @@ def test_a_trial_that_runs_is_seen_as_it_goes(
     assert "score" not in read(folder, 0).Tags()["scalars"]
 
 
-def test_another_session_writes_what_is_missing_once(
+def test_another_session_writes_missing_epochs_once(
     exporter: TensorboardExporter, study: SearchStudy, folder: Path
 ) -> None:
     run_trial(study, 0.7)

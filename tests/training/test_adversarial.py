@@ -45,7 +45,7 @@ def test_noise_that_vanishes_leaves_a_plain_step(make_sequences) -> None:
         np.testing.assert_allclose(one, other, atol=1e-6)
 
 
-def test_noise_changes_what_is_learned(make_sequences) -> None:
+def test_noise_changes_the_learned_weights(make_sequences) -> None:
     plain = weights_after_a_step(make_sequences, 0.0)
 
     noisy = weights_after_a_step(make_sequences, 0.5)
@@ -62,7 +62,7 @@ def test_padding_does_not_change_the_noise(make_sequences) -> None:
         np.testing.assert_allclose(one, other, atol=1e-6)
 
 
-def test_noise_has_the_norm_asked_for_and_raises_the_loss_more_than_chance(make_sequences) -> None:
+def test_noise_has_the_given_norm_and_raises_the_loss_more_than_chance(make_sequences) -> None:
     model = compiled(resolve("lstm", SMALL))
     sequences = make_sequences(BATCH, n_classes=2, seed=1)
     ids, labels = pad(sequences, np.arange(BATCH)), sequences.labels[:, None]

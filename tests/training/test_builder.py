@@ -118,7 +118,7 @@ def test_cnn_lstm_agrees_with_plain_keras_layers_on_full_width() -> None:
 
 
 @pytest.mark.parametrize(("n_classes", "units"), [(2, 1), (3, 3)])
-def test_output_is_a_probability_a_class(n_classes: int, units: int) -> None:
+def test_output_is_one_probability_per_class(n_classes: int, units: int) -> None:
     output = np.asarray(build_model(small("lstm"), n_classes=n_classes)(padded([[1, 5], [1]], 2)))
 
     assert output.shape == (2, units)

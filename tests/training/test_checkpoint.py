@@ -79,7 +79,7 @@ def test_another_trial_or_other_data_begins_at_its_first_epoch(
     assert checkpoint(tmp_path, data="others").load() is None
 
 
-def test_a_damaged_checkpoint_is_passed_over_with_a_word(
+def test_a_damaged_checkpoint_is_skipped_with_a_message(
     begin: Begin, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     next(begin(checkpoint(tmp_path)).epochs())

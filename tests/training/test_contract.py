@@ -73,7 +73,7 @@ def without_seconds(results: list[EpochResult]) -> list[tuple[float, ...]]:
     return [astuple(result)[:-1] for result in results]
 
 
-def test_gives_one_result_an_epoch_in_order(make: Make) -> None:
+def test_gives_one_result_per_epoch_in_order(make: Make) -> None:
     results = list(make(epochs=3).epochs())
 
     assert [result.epoch for result in results] == [1, 2, 3]

@@ -80,7 +80,7 @@ def test_function_gets_vocabulary_classes_and_its_own_parameters() -> None:
         ("missing", "own_models has no function missing"),
     ],
 )
-def test_trial_fails_on_what_is_no_classifier(function: str, message: str) -> None:
+def test_trial_fails_on_a_model_that_is_no_classifier(function: str, message: str) -> None:
     with pytest.raises(TrialFailed, match=message):
         build_model(resolve(f"own_models:{function}", {}), n_classes=2)
 
@@ -102,7 +102,7 @@ def test_trial_fails_on_a_parameter_that_the_function_does_not_take() -> None:
         ("a b:build", "is not of the form"),
     ],
 )
-def test_driver_refuses_what_cannot_be_found(architecture: str, message: str) -> None:
+def test_driver_refuses_a_function_that_cannot_be_found(architecture: str, message: str) -> None:
     with pytest.raises(SpaceError, match=message):
         check_importable(architecture)
 

@@ -17,7 +17,7 @@ pytest.importorskip("tensorflow")
 
 
 @pytest.mark.keras
-def test_thread_pools_follow_the_cpus_once_a_process() -> None:
+def test_thread_pools_follow_the_cpus_once_per_process() -> None:
     code = """if True:
         import os, tensorflow as tf
         from tuner.errors import ConfigError
@@ -120,7 +120,7 @@ def test_a_fraction_is_a_little_less_than_its_share_of_the_first_gpu(
     assert environment["CUDA_DEVICE_ORDER"] == "PCI_BUS_ID"
 
 
-def test_a_fraction_of_unknown_memory_grows_and_says_so(
+def test_a_fraction_of_unknown_memory_grows_and_is_logged(
     configured: Configured, capsys: pytest.CaptureFixture[str]
 ) -> None:
     config = configured(gpus=0.25, memory_mb=None)
@@ -210,7 +210,7 @@ def test_settings_of_keras_that_cannot_be_read_mean_tensorflow(
         ("NVIDIA H200", False, "NVIDIA H200 (no cuDNN)"),
     ],
 )
-def test_device_says_when_a_gpu_goes_without_cudnn(
+def test_the_device_name_shows_a_gpu_without_cudnn(
     gpu: str | None, cudnn: bool, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("KERAS_BACKEND", "tensorflow")

@@ -38,7 +38,7 @@ def test_a_real_resource_exhausted_error_of_tensorflow_is_out_of_memory() -> Non
         raise tf.errors.ResourceExhaustedError(None, None, "no room")
 
 
-def test_reason_is_the_first_line_that_says_something() -> None:
+def test_reason_is_the_first_meaningful_line() -> None:
     message = "Graph execution error:\n\nshapes do not match\nmore\nand more"
 
     with pytest.raises(TrialFailed, match=r"^ValueError: shapes do not match$"), trial_errors():

@@ -123,7 +123,7 @@ def test_states_continue_a_sequence() -> None:
 
 
 @pytest.mark.parametrize("arguments", [{"activation": "relu"}, {"use_bias": False}])
-def test_leaves_to_keras_what_the_kernels_cannot_do(arguments: dict[str, object]) -> None:
+def test_uses_keras_where_the_kernels_cannot_serve(arguments: dict[str, object]) -> None:
     ours = LSTM(3, return_sequences=True, **arguments)
     theirs = keras.layers.LSTM(3, return_sequences=True, **arguments)
     sequences = normal(2, 4, 5)

@@ -44,7 +44,7 @@ def make_training(make_sequences):
 
 
 @pytest.mark.parametrize("n_classes", [2, 3])
-def test_learns_what_is_easy(make_training, n_classes: int) -> None:
+def test_learns_an_easy_task(make_training, n_classes: int) -> None:
     training = make_training("cnn_bilstm", n_classes=n_classes, n=400, epochs=4)
 
     results = list(training.epochs())
@@ -182,7 +182,7 @@ def test_a_step_is_the_step_of_plain_keras_layers(make_training) -> None:
         np.testing.assert_allclose(our, their, atol=2e-5)
 
 
-def test_filled_batch_keeps_the_mean_of_what_is_there() -> None:
+def test_filled_batch_keeps_the_mean_of_its_real_sequences() -> None:
     ids, labels, weights = fill_batch(np.array([[1], [2], [3]]), np.array([0, 1, 1]), 8)
 
     assert ids.shape == (8, 1)
