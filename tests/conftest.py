@@ -1,4 +1,4 @@
-"""What several folders of tests share. No test touches the user's own cache, runs or Ray."""
+"""Fixtures that several folders of tests share. No test touches the user's own cache, runs or Ray."""
 
 from collections.abc import Iterator
 from pathlib import Path

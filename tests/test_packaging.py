@@ -1,4 +1,4 @@
-"""What is built from a checkout, installed elsewhere, finds everything that it needs."""
+"""The wheel and the sdist hold everything that an installed tuner needs, and nothing else."""
 
 import email
 import os

@@ -1,4 +1,4 @@
-"""Each rule has one home: these tests read the source and name the module that decides it a second time."""
+"""Each rule has one home: these tests read the source and name any second module that decides it."""
 
 import re
 from pathlib import Path

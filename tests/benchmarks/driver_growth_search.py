@@ -42,7 +42,7 @@ class Watch:
         self._epochs = 0
 
     def on_event(self, event: Event, state: SearchState) -> None:
-        """Counts epochs; at a stretch's beginning and end, looks at clock and memory."""
+        """Counts epochs; at a stretch's beginning and end, reads clock and memory."""
         if event.kind is EventKind.EPOCH_ENDED:
             self._epochs += 1
         if event.kind is not EventKind.TRIAL_ENDED:
@@ -58,15 +58,15 @@ class Watch:
         began, now = self._began[trials - last], self._now()
         row = {
             "trials": trials,
-            "wall_ms_a_trial": (now.wall_s - began.wall_s) / last * 1e3,
-            "cpu_ms_a_trial": (now.cpu_s - began.cpu_s) / last * 1e3,
-            "epochs_a_trial": (now.epochs - began.epochs) / last,
+            "wall_ms_per_trial": (now.wall_s - began.wall_s) / last * 1e3,
+            "cpu_ms_per_trial": (now.cpu_s - began.cpu_s) / last * 1e3,
+            "epochs_per_trial": (now.epochs - began.epochs) / last,
             "driver_mb": resident_mb(),
             "journal_mb": self._journal.stat().st_size / 1e6,
         }
         self.rows.append(row)
         print(
-            f"{trials} trials: {row['wall_ms_a_trial']:.0f} ms each",
+            f"{trials} trials: {row['wall_ms_per_trial']:.0f} ms each",
             file=self._progress,
             flush=True,
         )

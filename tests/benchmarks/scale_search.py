@@ -1,4 +1,4 @@
-"""The search of `scale.py`, watched from within: `python scale_search.py FOLDER ADDRESS SLOTS TRIALS_A_SLOT EPOCH_S`.
+"""The search of `scale.py`, watched from within: `python scale_search.py FOLDER ADDRESS SLOTS TRIALS_PER_SLOT EPOCH_S`.
 
 The row goes to `FOLDER/row.json`.
 """
@@ -29,7 +29,7 @@ class Moment:
 
 
 class Watch:
-    """A listener that looks at the clock when every slot has ended a trial, and when the first slot has no next one."""
+    """A listener that reads the clock when every slot has ended a trial, and when the first slot has no next one."""
 
     def __init__(self, slots: int, budget: int) -> None:
         self._slots = slots
@@ -56,8 +56,8 @@ class Watch:
 
 
 def main() -> None:
-    folder, address, slots, trials_a_slot, epoch_s = sys.argv[1:]
-    budget = int(slots) * int(trials_a_slot)
+    folder, address, slots, trials_per_slot, epoch_s = sys.argv[1:]
+    budget = int(slots) * int(trials_per_slot)
     space = {
         "name": "scale",
         "max_epochs": EPOCHS,
@@ -87,11 +87,11 @@ def main() -> None:
     busy_s = (last.epochs - first.epochs) * float(epoch_s)
     row = {
         "nodes": int(slots),
-        "trials_a_second": trials / wall_s,
+        "trials_per_second": trials / wall_s,
         "possible": int(slots) / (EPOCHS * float(epoch_s)),
         "slot_waits_s": (int(slots) * wall_s - busy_s) / trials,
         "driver_cpu": (last.cpu_s - first.cpu_s) / wall_s,
-        "driver_cpu_ms_a_trial": (last.cpu_s - first.cpu_s) / trials * 1e3,
+        "driver_cpu_ms_per_trial": (last.cpu_s - first.cpu_s) / trials * 1e3,
         "driver_mb": resident_mb(),
         "first_round_s": first.wall_s - began,
     }

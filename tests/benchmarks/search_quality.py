@@ -1,4 +1,4 @@
-"""TPE with halving against random search without it, in equal time: who finds the better model?
+"""TPE with halving against random search without it, in equal time: which one finds the better model?
 
 In two spaces, without their baselines (they would win both searches): `imdb`, narrow and built to win, on whole
 reviews, and `seed`, wide, on one-sentence reviews. One trial at a time, the two side by side, so that whatever else the

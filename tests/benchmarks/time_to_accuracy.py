@@ -1,11 +1,11 @@
 """Wall-clock until a trial reaches a validation accuracy: tuner, bare Ray Tune, KerasTuner and Optuna alone.
 
-Everybody searches `space.yaml` on the same split of the same reviews with the same seed on all cores, alone on the
+Every system searches `space.yaml` on the same split of the same reviews with the same seed on all cores, alone on the
 machine, one after the other, in another order with every seed. The peers (in `peers/`) are written as their
 documentation teaches it and train the tutorial's models in plain Keras. Time runs from just before a system's process
-starts, so imports, Ray's start and the preparation of the data count; only the texts are tokenized beforehand for
-everybody, and every package was read from disk once. A system that does not reach an accuracy is counted with the time
-limit and shown as ">limit". Needs `make benchmark-environment`, and Linux.
+starts, so imports, Ray's start and the preparation of the data count; only the texts are tokenized beforehand for all,
+and every package was read from disk once. A system that does not reach an accuracy is counted with the time limit and
+shown as ">limit". Needs `make benchmark-environment`, and Linux.
 """
 
 import csv

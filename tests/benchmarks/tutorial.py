@@ -2,8 +2,8 @@
 
 Every review has 500 tokens: longer ones keep their last 500, shorter ones are padded in front, and nothing is masked.
 Training is `model.fit` with Adam at 1e-3 and batches of 64. Reviews and splits are those that tuner's trials get, so
-that the way of training is all that differs. Keras is imported inside only: whoever calls this may first have to
-configure threads.
+that the way of training is all that differs. Keras is imported inside only: the caller may first have to configure
+threads.
 """
 
 import os
@@ -37,9 +37,9 @@ class Epoch:
 
 
 def silence_tensorflow() -> None:
-    """Drops this process's standard error: TensorFlow writes there before it can be told not to.
+    """Drops this process's standard error: TensorFlow writes there before it can be configured.
 
-    An exception still reaches whoever waits for the process.
+    An exception still reaches the process that waits for this one.
     """
     nothing = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nothing, sys.stderr.fileno())

@@ -1,4 +1,4 @@
-"""Hosts are taken down also when somebody ends the tests."""
+"""Hosts are taken down also when the tests are interrupted."""
 
 import signal
 from collections.abc import Iterator

@@ -110,4 +110,4 @@ def test_as_many_trials_wait_as_the_grown_cluster_has_room_for(tmp_path: Path) -
             if text:
                 rows = pd.read_csv(io.StringIO(text))
                 training = ((rows["status"] == "running") & (rows["epochs"] > 0)).sum()
-        assert training == 6  # two on each of three nodes that nobody had started
+        assert training == 6  # two on each of three nodes, which the autoscaler started

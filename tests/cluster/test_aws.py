@@ -1,4 +1,4 @@
-"""`ray up cluster/cluster.yaml` against an AWS on this machine, as far as that goes: what it asks for."""
+"""`ray up cluster/cluster.yaml` against an AWS on this machine: the machines and rules that it requests."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""The cluster page, word by word, on three hosts; then hosts die or lose their network, and the head is lost."""
+"""The commands of the cluster page on three hosts. Then hosts die or lose their network, and the head is lost."""
 
 import io
 import os

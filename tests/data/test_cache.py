@@ -19,7 +19,7 @@ def source(write_csv: WriteCsv, forty_rows: list[tuple[str, str]]) -> str:
 
 @pytest.fixture
 def never_prepared(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
-    """From its call on, whatever is not in the cache is a failure."""
+    """After its call, a data set that is not in the cache is a failure."""
 
     def forbid() -> None:
         monkeypatch.setattr(load, "_prepare", lambda *_: pytest.fail("not from the cache"))

@@ -67,7 +67,7 @@ def test_a_kill_of_long_ago_explains_nothing() -> None:
     machine = Machine()
     diagnostician = machine.diagnostician()
     machine.kills += 1
-    diagnostician.watch()  # somebody else's process
+    diagnostician.watch()  # another program's process
     machine.clock.now += 11
     assert not diagnostician.diagnose(DIED).is_out_of_memory
 

@@ -96,7 +96,7 @@ def test_a_gpu_of_unknown_memory_is_refused(shared_ray, space: SearchSpace) -> N
 
 
 class _WithoutGpus:
-    """Ray, but what asks for a GPU gets a place without one: this machine declares none."""
+    """Ray, but tasks that ask for a GPU get a place without one: this machine declares none."""
 
     def __init__(self, ray) -> None:
         self._ray = ray

@@ -29,7 +29,7 @@ from tuner.storage import Storage
 
 
 class Machine:
-    """A host with its run folder, the copy, and a clock that moves when somebody sleeps."""
+    """A host with its run folder, the copy, and a clock that moves with every sleep."""
 
     def __init__(self, path: Path, place: str) -> None:
         self.folder = RunFolder(path)

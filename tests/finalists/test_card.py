@@ -1,4 +1,4 @@
-"""The model card has what is known, and no more."""
+"""The model card: it has every known figure and invents none."""
 
 import dataclasses
 from pathlib import Path

@@ -310,7 +310,7 @@ def test_a_model_that_was_removed_or_damaged_is_reported(
     model.unlink()
     with pytest.raises(RunFolderError, match="no finalist has a model; tuner confirm"):
         read_finalists(Run(folder.path), dataset)
-    reason, rows = confirm(folder, top=1, seeds=1)  # as the message says
+    reason, rows = confirm(folder, top=1, seeds=1)  # as the message advises
     assert reason is EndReason.BUDGET_USED
     assert list(rows["seeds"]) == [1]
     assert model.is_file()

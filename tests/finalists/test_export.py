@@ -1,4 +1,4 @@
-"""Finalists as models: what is written, and what never is."""
+"""Finalists as models: the written folder, and the refusals that leave nothing behind."""
 
 import dataclasses
 import os
@@ -78,7 +78,7 @@ def test_missing_finalists_are_refused(confirmed: Confirmed, choice: FinalistCho
 def test_a_model_that_does_not_reproduce_its_predictions_is_not_written(
     confirmed: Confirmed, tmp_path: Path
 ) -> None:
-    """As where the code of a person's own architecture was changed after the confirmation."""
+    """As if the code of a person's own architecture had changed after the confirmation."""
     finalist = confirmed.finalists[0]
     measured = finalist.members[0].model
     other = dataclasses.replace(

@@ -1,4 +1,4 @@
-"""What a confirmation may be asked, before anything is read or started."""
+"""The settings of a confirmation, checked before anything is read or started."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""Intervals that hold, ties that are ties, and figures that scikit-learn would give."""
+"""Intervals, ties, and figures as scikit-learn would give them."""
 
 import math
 

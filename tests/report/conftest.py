@@ -16,7 +16,7 @@ from tuner.settings.objectives import Cost
 from tuner.settings.space import SearchSpace
 
 CHROMIUM = Path("/usr/bin/chromium")
-# Playwright itself gives the browser a fresh folder; nothing in it calls home.
+# Playwright itself gives the browser a fresh folder; nothing in it contacts a server.
 ARGUMENTS = (
     *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"),
     *("--disable-background-networking", "--disable-component-update"),
@@ -68,7 +68,7 @@ def some(make_run: MakeRun) -> Reading:
 
 @pytest.fixture
 def hostile(make_run: MakeRun) -> RunFolder:
-    """A run in which every text that a stranger may choose is a script."""
+    """A run in which every text of users' data is a script."""
     space = SearchSpace.from_mapping(
         {
             "name": "hostile",

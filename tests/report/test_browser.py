@@ -1,4 +1,4 @@
-"""The page in a real browser: nothing is fetched, nothing runs that a stranger wrote, the table works."""
+"""The page in a real browser: it fetches nothing, runs no text of users' data as script, and its table works."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -19,7 +19,7 @@ NOW = datetime(2026, 11, 24, 12, 0)
 
 
 class Tab:
-    """A page that was opened, and what it did on its own."""
+    """A page that was opened, with the requests and errors that it caused."""
 
     def __init__(self, tab: Any) -> None:
         self.page = tab

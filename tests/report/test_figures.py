@@ -1,4 +1,4 @@
-"""What the figures count and draw, and that they are all there."""
+"""The figures of a report: which exist, which trials they count, what they draw."""
 
 import json
 from typing import Any

@@ -1,4 +1,4 @@
-"""Figures as files: drawn by a real browser; what is missing is one line."""
+"""Figures as files: drawn by a real browser; a missing program is reported in one line."""
 
 import sys
 from pathlib import Path

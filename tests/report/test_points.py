@@ -1,4 +1,4 @@
-"""Sampling keeps what matters and the shape of the rest."""
+"""Thinning keeps the chosen trials and the shape of the rest."""
 
 from collections import Counter
 

@@ -1,4 +1,4 @@
-"""A run, read for a report: what was never written is empty, what is damaged is one line."""
+"""A run, read for a report: missing files are empty values, damaged ones are refused in one line."""
 
 import pytest
 from support.run_files import MakeRun, write_finalists, write_run_file, write_tests

@@ -1,4 +1,4 @@
-"""The run folder: which folders are one, and what is suggested in place of those that are not."""
+"""The run folder: which folders are one, and the suggestions for a misspelt one."""
 
 from pathlib import Path
 

@@ -37,7 +37,7 @@ def text_of(path: Path) -> str:
 
 
 def assert_same(rows: Sequence[FinalistRow], written: Sequence[FinalistRow]) -> None:
-    """But for the ends of the intervals, which that version took from a table of Student's t in four digits."""
+    """Except the ends of the intervals, which that version took from a table of Student's t in four digits."""
     for row, before in zip(rows, written, strict=True):
         ends = {"low": before.low, "high": before.high}
         assert row.model_copy(update=ends) == before

@@ -1,4 +1,4 @@
-"""The journal under scissors and hammers: cut anywhere it opens, hit anywhere it opens or is refused in one line."""
+"""Damaged journals: cut at any byte it opens; changed at any byte it opens or is refused in one line."""
 
 import shutil
 import subprocess
@@ -66,7 +66,7 @@ def test_a_journal_cut_at_any_byte_loses_that_line_and_goes_on(
 
 
 def read_all(journal: Path) -> None:
-    """Everything that anybody reads of a journal."""
+    """Everything that readers take from a journal."""
     reader = Run(journal.parent).reader
     to_csv(leaderboard(reader))
     to_csv(curves(reader))

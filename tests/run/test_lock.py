@@ -100,7 +100,7 @@ def test_a_dead_process_leaves_an_abandoned_folder(tmp_path: Path) -> None:
 
 
 class RefusedError(Exception):
-    """Stands for whatever stops a search before its first trial."""
+    """Stands for any error that stops a search before its first trial."""
 
 
 def claim_and_fail(folder: RunFolder, *made: str) -> None:

@@ -1,4 +1,4 @@
-"""Whatever a command shows of a run, it opens the run's journal once and replays it once."""
+"""Every command opens the journal of a run once and replays it once."""
 
 import shutil
 from collections import Counter
@@ -21,7 +21,7 @@ SLOW = (pytest.mark.slow,)  # these load Keras
 
 @pytest.fixture
 def counts(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
-    """Openings and replays of journals, whoever asks for them."""
+    """Counts how often journals are opened and replayed."""
     counts: Counter[str] = Counter()
     opening, read = JournalStorage.__init__, JournalFileBackend.read_logs
 

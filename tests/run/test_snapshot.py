@@ -1,4 +1,4 @@
-"""A long leaderboard is read from `leaderboard.csv`, and only while that shows what the study does."""
+"""A long leaderboard is read from `leaderboard.csv`, but only while that agrees with the study."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -48,7 +48,7 @@ def study(folder: RunFolder, space: SearchSpace) -> SearchStudy:
 
 
 def write(folder: RunFolder) -> None:
-    """What a search writes."""
+    """Writes the files as a search does."""
     study = study_in(open_journal(folder.journal), SEARCH)
     assert study is not None
     reader = StudyReader(study)

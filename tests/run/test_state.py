@@ -1,4 +1,4 @@
-"""What a run is doing, from its folder alone."""
+"""The state of a run, read from its folder alone."""
 
 import json
 from pathlib import Path

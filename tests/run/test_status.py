@@ -1,4 +1,4 @@
-"""What follows from a trial's status."""
+"""A trial's status: whether it is broken, ranked, or has worked."""
 
 from tuner.run.trial_status import TrialStatus
 

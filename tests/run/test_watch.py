@@ -77,7 +77,7 @@ class Search:
         return WatchedStudy(Run(self.folder.path).reader, self.clock, self.wall_clock)
 
     def read(self) -> None:
-        """Reads what is new, as the watching process does."""
+        """Reads the changes, as the watching process does."""
         for event, state in self.watched.news(self.config):
             self.seen.on_event(event, state)
 

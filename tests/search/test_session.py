@@ -134,7 +134,7 @@ def test_time_counts_over_all_sessions(search: Search) -> None:
     search.clock.now += 40
     complete(first)
     first.close(SessionEnd.INTERRUPTED)
-    search.clock.now += 1000  # nobody searched
+    search.clock.now += 1000  # no session ran
     second = search.open(trials=None, time_budget=60)
     assert second.seconds == 40
     assert second.has_budget
@@ -148,7 +148,7 @@ def test_every_session_records_its_start_and_end_and_why_it_ended(search: Search
         complete(session)
         search.clock.now += seconds
         session.close(reason)
-        search.clock.now += 1000  # nobody searched
+        search.clock.now += 1000  # no session ran
 
     first, second = StudyReader(session._study.study).sessions
 
@@ -493,7 +493,7 @@ def test_a_trial_that_got_the_process_of_a_hanging_one_is_not_charged(search: Se
 
 def test_a_trial_that_runs_again_is_not_pruned_where_its_first_try_went_on(search: Search) -> None:
     session = search.open(trials=9)
-    lost = session.start_trial().number  # the baseline, which nobody prunes, was asked first
+    lost = session.start_trial().number  # the baseline, which is never pruned, was asked first
     session.end_trial(lost, TrialStatus.FAILED, "x")
     lost = session.start_trial().number
     assert not session.end_epoch(lost, epoch(1, 0.6))

@@ -1,4 +1,4 @@
-"""A setting is declared once; everything that shows it, takes it or complains about it follows."""
+"""A setting is declared once; its flag, keyword, file key, pages and messages follow from that."""
 
 import json
 import os
@@ -34,7 +34,7 @@ DECLARATION = """
     ] = None
     trainer: Annotated["""
 
-# Everything that follows from the declaration, asked of a copy of the package in which it is the only change.
+# Reports everything that follows from the declaration, in a copy of the package with no other change.
 PROGRAM = """
 import contextlib, inspect, io, json, pathlib, sys
 import tuner
@@ -76,7 +76,7 @@ print(json.dumps({
 
 @pytest.fixture(scope="module")
 def with_patience(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """What is shown of a setting that was added to the declarations, and nowhere else."""
+    """The texts about a setting that was added to the declarations, and nowhere else."""
     checkout = tmp_path_factory.mktemp("checkout")
     shutil.copytree(CHECKOUT / "tuner", checkout / "tuner")
     shutil.copytree(CHECKOUT / "search_spaces", checkout / "search_spaces")

@@ -1,4 +1,4 @@
-"""Fronts: nobody on the front is dominated, everybody off it is, whatever the order and however many are equal."""
+"""Pareto fronts: no point on one is dominated, every other point is, for any order and any number of equal points."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""The vocabulary of spaces and models: architectures, their parameters, and what is out of bounds."""
+"""The vocabulary of spaces and models: architectures, their parameters, and their bounds."""
 
 import pytest
 from pydantic import ValidationError

@@ -1,4 +1,4 @@
-"""YAML that strangers may have written is read as YAML 1.2, or refused in one line."""
+"""Untrusted YAML is read as YAML 1.2, or refused in one line."""
 
 import os
 import threading

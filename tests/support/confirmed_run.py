@@ -65,7 +65,7 @@ class Confirmed:
         return Classifier(export_model(self.chosen(finalists), out))
 
     def texts(self, sequences: EncodedSequences) -> list[str]:
-        """The sequences as a person would have typed them; words that nobody knew stay unknown."""
+        """The sequences as typed text; unknown words stay unknown."""
         starts, ends = sequences.offsets[:-1] + 1, sequences.offsets[1:]
         return [
             " ".join(

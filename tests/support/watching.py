@@ -1,4 +1,4 @@
-"""Stand-ins at our seams for tests: a clock that a test moves, and a listener that remembers what it was told."""
+"""Stand-ins at our seams for tests: a clock that a test moves, and a listener that remembers every event."""
 
 from collections.abc import Callable
 
@@ -6,7 +6,7 @@ from tuner.run.events import Event, EventKind, SearchState
 
 
 class Clock:
-    """Seconds that pass only when a test lets them pass, or when somebody sleeps."""
+    """Seconds that pass only when a test lets them pass, or in a sleep."""
 
     def __init__(self, now: float = 100.0) -> None:
         self.now = now

@@ -1,4 +1,4 @@
-"""Finalists on the terminal: which is best, whether that is sure, and how much of its score was luck."""
+"""Finalists on the terminal: which one is best, how sure that is, and how much of its score was luck."""
 
 import io
 from pathlib import Path

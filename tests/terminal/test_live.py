@@ -1,4 +1,4 @@
-"""What a person sees while a search runs."""
+"""The live table and the lines of a running search."""
 
 import io
 import os

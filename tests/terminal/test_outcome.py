@@ -1,4 +1,4 @@
-"""What a person reads when a search has ended: lines to copy from."""
+"""The last lines of a search, with commands to copy."""
 
 from pathlib import Path
 

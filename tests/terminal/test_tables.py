@@ -1,4 +1,4 @@
-"""What is shown on a screen: short, and nothing that a terminal would obey."""
+"""Tables on a terminal: they are short and hold no control characters."""
 
 import io
 
@@ -21,7 +21,7 @@ from tuner.terminal.tables import (
 
 
 def shown(content: RenderableType) -> str:
-    """What a terminal without colours would get."""
+    """The text for a terminal without colours."""
     console = Console(file=io.StringIO(), width=200, force_terminal=True, color_system=None)
     console.print(content)
     assert isinstance(console.file, io.StringIO)

@@ -1,4 +1,4 @@
-"""Which exporters a search gets, and which it is refused."""
+"""The exporters that a search gets, and those that are refused."""
 
 from pathlib import Path
 from typing import Any

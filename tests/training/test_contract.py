@@ -1,4 +1,4 @@
-"""What a search may expect of every trial, real or toy."""
+"""The contract of every trial, real or toy."""
 
 import math
 from collections.abc import Callable

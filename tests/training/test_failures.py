@@ -1,4 +1,4 @@
-"""What backends raise becomes the right TrialError."""
+"""Every exception of a backend becomes the right TrialError."""
 
 import pytest
 

@@ -32,7 +32,7 @@ def pair(units: int, features: int, **arguments: float) -> tuple[LSTM, keras.lay
 
 
 def outputs_and_gradients(run, sequences: np.ndarray, weights: list) -> list[np.ndarray]:
-    """What `run` makes of the sequences, and the gradients of its weighted sum."""
+    """The result of `run` on the sequences, and the gradients of its weighted sum."""
     sequences = tf.constant(sequences)
     with tf.GradientTape() as tape:
         tape.watch(sequences)

@@ -30,7 +30,7 @@ class Classifier(keras_tuner.HyperModel):
     def fit(
         self, hp: keras_tuner.HyperParameters, model: keras.Model, *args: Any, **kwargs: Any
     ) -> keras.callbacks.History:
-        """Trains it as far as Hyperband says."""
+        """Trains it for as many epochs as Hyperband gives it."""
         callbacks = [self._job.logs_epochs(next(self._numbers)), *kwargs.pop("callbacks")]
         return fit(model, parameters(hp), self._reviews, callbacks, **kwargs)
 

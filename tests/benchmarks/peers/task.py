@@ -32,7 +32,7 @@ class Job:
     """A peer's task; it continues until it is ended."""
 
     data: str  # the split sequences, see `load_reviews`
-    sample: int  # what they were drawn with, for whoever draws them again
+    sample: int  # with `seed`, draws the same sequences again
     seed: int
     cores: int
     limit_s: float  # when the peer is ended

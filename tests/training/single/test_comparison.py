@@ -1,4 +1,4 @@
-"""Whether a row was reproduced, and the words for it."""
+"""Whether a row was reproduced, and the report of differences."""
 
 import dataclasses
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What `tuner train` is asked to train, before anything is trained."""
+"""The configurations that `tuner train` reads, before anything is trained."""
 
 from pathlib import Path
 from typing import Any
