@@ -84,7 +84,7 @@ def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 @pytest.fixture
 def sentences(tmp_path: Path) -> Path:
-    """A CSV of two easily told classes: 60 short texts each."""
+    """A CSV of two classes that are easy to distinguish: 60 short texts each."""
     rows = ["text,label"]
     for number in range(60):
         rows.append(f"good fine great film number {number},positive")
