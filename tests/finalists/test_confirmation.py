@@ -21,12 +21,13 @@ from tuner.execution.search import run_search
 from tuner.faults import VARIABLE
 from tuner.finalists.confirmation import run_confirmation, wanted_trials
 from tuner.finalists.ranking import Finalist, better_since, read_finalists
-from tuner.finalists.request import Request, TrainOn, confirmation_config
+from tuner.finalists.request import Request, confirmation_config
 from tuner.run import Run
 from tuner.run.attributes import Attribute
 from tuner.run.events import Event, EventKind, SearchState, SilentListener
 from tuner.run.folder import RunFolder
 from tuner.run.records import StudyReader, counts_as_finished
+from tuner.run.requested_trainings import TrainOn
 from tuner.settings.config import SearchConfig, make_config
 from tuner.settings.space import SearchSpace
 

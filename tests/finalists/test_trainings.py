@@ -7,21 +7,17 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 
-from tuner.errors import RunFolderError
-from tuner.finalists.request import TrainOn
-from tuner.finalists.trainings import (
-    RequestedTraining,
-    confirmed,
-    in_progress,
-    record_request,
-    retire_others,
-    settled,
-    still_open,
-    training_of,
-)
+from tuner.finalists.trainings import confirmed, retire_others, settled, still_open
 from tuner.run.attributes import Attribute
 from tuner.run.folder import RunFolder
 from tuner.run.records import is_interrupted
+from tuner.run.requested_trainings import (
+    RequestedTraining,
+    TrainOn,
+    last_request,
+    record_request,
+    training_of,
+)
 from tuner.run.trial_status import TrialStatus
 
 
@@ -91,14 +87,14 @@ def test_finalists_are_those_of_the_last_confirmation_that_ended(
     record_request(study, [training(0), training(1)])
     run(study, training(0), TrialStatus.COMPLETE, folder)
     assert confirmed(study) == []
-    assert in_progress(study) == [training(0), training(1)]
+    assert last_request(study) == [training(0), training(1)]
     run(study, training(1), TrialStatus.FAILED, folder)
     assert confirmed(study) == [training(0), training(1)]
     other = [training(0, train_on=TrainOn.BOTH), training(1, train_on=TrainOn.BOTH)]
     record_request(study, other)
     run(study, other[0], TrialStatus.COMPLETE, folder)
     assert confirmed(study) == [training(0), training(1)]  # the new one is only begun
-    assert in_progress(study) == other
+    assert last_request(study) == other
     run(study, other[1], TrialStatus.COMPLETE, folder)
     assert confirmed(study) == other
     record_request(study, [training(0), training(1)])  # requested once more: all of it is there
@@ -115,12 +111,6 @@ def test_more_seeds_add_to_the_earlier_ones_of_the_same_kind(
     assert confirmed(study) == [training(0, 1), training(1, 1), training(0, 2)]
 
 
-def test_the_same_request_is_written_down_once(study: optuna.Study) -> None:
-    for _ in range(2):
-        record_request(study, [training(0)])
-    assert len(study.user_attrs[Attribute.REQUESTS]) == 1
-
-
 def test_a_training_that_is_no_longer_requested_never_runs(study: optuna.Study) -> None:
     for number in range(3):
         study.enqueue_trial({}, user_attrs=training(number).attributes)
@@ -131,12 +121,3 @@ def test_a_training_that_is_no_longer_requested_never_runs(study: optuna.Study) 
     assert [is_interrupted(trial) for trial in study.trials] == [True, True, False, True]
     assert still_open(study) == {training(2)}
     assert training_of(study.trials[study.ask().number]) == training(2)
-
-
-@pytest.mark.parametrize(
-    "given", [5, [5], [[[1, 2]]], [[[1, "x", None, "train"]]], [[[1, 2, None, "all"]]]]
-)
-def test_a_damaged_request_is_refused(study: optuna.Study, given: object) -> None:
-    study.set_user_attr(Attribute.REQUESTS, given)
-    with pytest.raises(RunFolderError, match=r"^study\.journal: damaged \(requests must be lists"):
-        confirmed(study)

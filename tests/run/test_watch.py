@@ -293,7 +293,7 @@ def test_the_trials_of_finalists_are_watched_while_they_run(
         for seed in seeds[1:] + seeds[:1]:
             study.enqueue_trial(
                 {"architecture": "lstm", "learning_rate": 1e-3, "lstm_units": 9},
-                user_attrs={"finalist": 7, "seed": seed},
+                user_attrs={"finalist": 7, "seed": seed, "train_on": "train"},
             )
         search.config.space.suggest(study.ask())
         holding.__exit__(None, None, None)

@@ -7,10 +7,11 @@ from tuner.export.card import Card, class_list, parameter_lines
 from tuner.export.formats import ExportFormat, usage
 from tuner.finalists.choice import Chosen
 from tuner.finalists.ranking import Failure, Finalist, optimism, read_failures
-from tuner.finalists.trainings import confirmed, requests
+from tuner.finalists.trainings import confirmed
 from tuner.run import Run
 from tuner.run.folder import RunFolder
 from tuner.run.records import counts_as_finished
+from tuner.run.requested_trainings import requests
 from tuner.run.test_log import member_name, read_test_log
 from tuner.settings.config import SearchConfig
 from tuner.text import count_text, format_duration, score_text

@@ -20,20 +20,15 @@ from tuner.execution.runner import run_plan
 from tuner.execution.search import make_task
 from tuner.files import write_bytes_atomically
 from tuner.finalists.ranking import FinalistFiles
-from tuner.finalists.request import Request, TrainOn
-from tuner.finalists.trainings import (
-    RequestedTraining,
-    record_request,
-    retire_others,
-    settled,
-    still_open,
-)
+from tuner.finalists.request import Request
+from tuner.finalists.trainings import retire_others, settled, still_open
 from tuner.run import Run
 from tuner.run.attributes import Attribute
 from tuner.run.events import SearchListener
 from tuner.run.folder import RunFolder
 from tuner.run.journal import CONFIRMATION, mend_end
 from tuner.run.records import StudyReader, TrialRecord, contenders, counts_as_finished, ranked
+from tuner.run.requested_trainings import RequestedTraining, TrainOn, record_request, with_budget
 from tuner.run.run_file import check_same_search
 from tuner.search.pruner import make_pruner
 from tuner.search.study import SearchStudy
@@ -158,8 +153,7 @@ class ConfirmationPlan:
         ended = 0
         if study is not None:
             ended = sum(map(counts_as_finished, study.get_trials(deepcopy=False)))
-        trials = max(1, ended + len(self._missing(study)))
-        return self.asked.model_copy(update={"trials": trials, "time_budget": None})
+        return with_budget(self.asked, ended + len(self._missing(study)))
 
     def check(self) -> None:
         """Refuses data that is not the search's."""

@@ -21,19 +21,14 @@ from tuner.data import Dataset, Split
 from tuner.errors import RunFolderError
 from tuner.execution.run_files import RunFiles
 from tuner.finalists.statistics import Spread, is_tie, sequence_scores, spread_of
-from tuner.finalists.trainings import (
-    RequestedTraining,
-    confirmed,
-    ended_trials,
-    in_progress,
-    requests,
-)
+from tuner.finalists.trainings import confirmed, ended_trials
 from tuner.run import Run
 from tuner.run.attributes import Attribute
 from tuner.run.csv_text import write_csv
 from tuner.run.finalists_file import FinalistRow, frame_of
 from tuner.run.folder import RunFolder
 from tuner.run.records import StudyReader, TrialRecord
+from tuner.run.requested_trainings import RequestedTraining, last_request, requests
 from tuner.settings.metric import MetricName
 from tuner.settings.space import SearchSpace
 from tuner.training.npz_file import from_bytes, probabilities_in
@@ -269,6 +264,6 @@ class FinalistFiles(RunFiles):
     def _write(self) -> None:
         search, study, folder = self._run.reader, self._confirmation, self._run.files
         # The finalists that `tuner test` and `tuner export` would take; before there are any, those trained so far.
-        trainings = confirmed(study) or in_progress(study)
+        trainings = confirmed(study) or last_request(study)
         finalists = ranked_finalists(search, study, folder, self._dataset, trainings)
         write_csv(finalists_frame(finalists, search.space), folder.finalists)

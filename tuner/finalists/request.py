@@ -1,25 +1,18 @@
 """The settings of a confirmation, checked before anything is read or started. Must not import Ray or Keras."""
 
 from collections.abc import Mapping
-from enum import StrEnum
 from typing import Annotated
 
 from pydantic import Field
 
 from tuner.run.folder import RunFolder
+from tuner.run.requested_trainings import TrainOn
 from tuner.run.run_file import read_run_file
 from tuner.settings.config import PrunerName, SearchConfig, make_config
 from tuner.settings.declarations import Group, Names, Setting, declared_settings, validated
 from tuner.settings.validation import Strict
 
 _OF_SEARCHES = ("tensorboard", "mlflow")  # finalists would be further trials of the same numbers
-
-
-class TrainOn(StrEnum):
-    """The splits that finalists learn from."""
-
-    TRAIN = "train"  # and the best epoch is chosen on the validation split, as in the search
-    BOTH = "train+validation"  # as many epochs as were best in the search
 
 
 class Request(Strict):

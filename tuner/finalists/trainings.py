@@ -1,56 +1,19 @@
-"""The trainings of a run's confirmations, read from their study: requested, still to run, or ended.
+"""The trainings of a run's confirmations, read from their study: still to run, settled, ended or confirmed.
 
 `confirmed` gives those that make the run's finalists.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
-from tuner.errors import RunFolderError
-from tuner.finalists.request import TrainOn
 from tuner.run.attributes import Attribute
 from tuner.run.folder import RunFolder
 from tuner.run.optuna_internals import fail_waiting, set_user_attributes
 from tuner.run.records import counts_as_finished, is_interrupted
+from tuner.run.requested_trainings import RequestedTraining, requests, training_of
 from tuner.run.trial_status import TrialStatus
-from tuner.text import one_line
-
-
-@dataclass(frozen=True)
-class RequestedTraining:
-    """One trial of the search, to be trained again in one way with one seed."""
-
-    finalist: int  # the search's trial
-    seed: int
-    stop_after: int | None  # epochs, where their number is fixed beforehand
-    train_on: TrainOn
-
-    @property
-    def attributes(self) -> dict[str, object]:
-        """As a trial of the confirmation's study has it."""
-        return {
-            str(Attribute.FINALIST): self.finalist,
-            str(Attribute.SEED): self.seed,
-            str(Attribute.STOP_AFTER): self.stop_after,
-            str(Attribute.TRAIN_ON): str(self.train_on),
-        }
-
-
-def training_of(trial: FrozenTrial) -> RequestedTraining | None:
-    """The training of a trial of the confirmation's study; None where its attributes name none."""
-    attributes = trial.user_attrs
-    try:
-        return RequestedTraining(
-            finalist=int(attributes[Attribute.FINALIST]),
-            seed=int(attributes[Attribute.SEED]),
-            stop_after=attributes.get(Attribute.STOP_AFTER),
-            train_on=TrainOn(attributes[Attribute.TRAIN_ON]),
-        )
-    except (KeyError, TypeError, ValueError):
-        return None
 
 
 def settled(study: optuna.Study, folder: RunFolder) -> set[RequestedTraining]:
@@ -87,54 +50,12 @@ def ended_trials(study: optuna.Study) -> dict[RequestedTraining, FrozenTrial]:
     }
 
 
-# -- requests -------------------------------------------------------------------------------------
-
-
-def record_request(study: optuna.Study, trainings: Iterable[RequestedTraining]) -> None:
-    """Records these trainings as the last request."""
-    request = [_listed(each) for each in trainings]
-    earlier = list(study.user_attrs.get(Attribute.REQUESTS, []))
-    if not earlier or earlier[-1] != request:
-        study.set_user_attr(Attribute.REQUESTS, [*earlier, request])
-
-
-def requests(study: optuna.Study) -> list[list[RequestedTraining]]:
-    """The requests so far, the latest one last.
-
-    Raises:
-        RunFolderError: the study is damaged.
-    """
-    given = study.user_attrs.get(Attribute.REQUESTS, [])
-    try:
-        return [
-            [
-                RequestedTraining(int(finalist), int(seed), epochs, TrainOn(way))
-                for finalist, seed, epochs, way in request
-            ]
-            for request in given
-        ]
-    except (TypeError, ValueError) as cause:
-        raise RunFolderError(
-            f"study.journal: damaged ({Attribute.REQUESTS} must be lists of trainings, got "
-            f"{one_line(repr(given))[:80]}); restore it from a backup, or search again under another --name"
-        ) from cause
-
-
-def _listed(training: RequestedTraining) -> list[object]:
-    return [training.finalist, training.seed, training.stop_after, str(training.train_on)]
-
-
 def confirmed(study: optuna.Study) -> list[RequestedTraining]:
     """The trainings of the last request that has ended, and of earlier ones that learned from the same, each once."""
     ended = ended_trials(study)
     complete = [each for each in requests(study) if all(one in ended for one in each)]
     ways = {one.train_on for one in complete[-1]} if complete else set()
     return list(dict.fromkeys(one for each in complete for one in each if one.train_on in ways))
-
-
-def in_progress(study: optuna.Study) -> list[RequestedTraining]:
-    """The trainings of the last request, whether they have ended or not."""
-    return (requests(study) or [[]])[-1]
 
 
 # -- starting -------------------------------------------------------------------------------------

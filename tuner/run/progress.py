@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from tuner.run.attributes import Attribute
 from tuner.run.events import BestTrial, Event, EventKind, LiveTrial, SearchState
 from tuner.run.journal import CONFIRMATION
 from tuner.run.records import (
@@ -23,6 +22,7 @@ from tuner.run.records import (
     front_trials,
     on_front,
 )
+from tuner.run.requested_trainings import last_request, training_of
 from tuner.run.trial_status import TrialStatus
 from tuner.settings.config import SearchConfig
 from tuner.settings.objectives import FrontTrial
@@ -189,10 +189,11 @@ class StudyProgress:
 
     def _label(self, trial: "FrozenTrial") -> str | None:
         """The name of a confirmation's trial: the search's trial, and which of its seeds; None where it has none."""
-        attributes: Mapping[str, object] = trial.user_attrs
-        finalist, seed = attributes.get(Attribute.FINALIST), attributes.get(Attribute.SEED)
-        requests = self._reader.study.user_attrs.get(Attribute.REQUESTS) or [[]]
-        seeds = [each[1] for each in requests[-1] if each[0] == finalist]
-        if seed not in seeds:
+        training = training_of(trial)
+        if training is None:
             return None
-        return f"{finalist} (seed {seeds.index(seed) + 1} of {len(seeds)})"
+        request = last_request(self._reader.study)
+        seeds = [each.seed for each in request if each.finalist == training.finalist]
+        if training.seed not in seeds:
+            return None
+        return f"{training.finalist} (seed {seeds.index(training.seed) + 1} of {len(seeds)})"

@@ -17,6 +17,7 @@ from tuner.run.journal import CONFIRMATION
 from tuner.run.lock import owner_of
 from tuner.run.progress import Clock, News, StudyProgress
 from tuner.run.records import StudyReader, is_interrupted
+from tuner.run.requested_trainings import with_budget
 from tuner.run.run_file import read_run_file
 from tuner.settings.config import SearchConfig
 
@@ -127,8 +128,7 @@ class WatchedStudy:
         """Every event with the state of the search at that moment; the first is the search's start."""
         before, self._trials = self._trials, self.reader.study.get_trials(deepcopy=False)
         if self.name == CONFIRMATION:
-            wanted = sum(not is_interrupted(trial) for trial in self._trials)
-            config = config.model_copy(update={"trials": max(1, wanted), "time_budget": None})
+            config = with_budget(config, sum(not is_interrupted(trial) for trial in self._trials))
         if self._progress is None:
             self._progress = StudyProgress(self.reader, config, **self._clocks)
             yield from self._progress.start(self._trials)

@@ -1,0 +1,103 @@
+"""The trainings that a confirmation requests, as its study records them: the one reader and writer of this format.
+
+A live table names a confirmation's trials by it, so it belongs to the run. Must not import Ray, Keras or Optuna.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from tuner.errors import RunFolderError
+from tuner.run.attributes import Attribute
+from tuner.settings.config import SearchConfig
+from tuner.text import one_line
+
+if TYPE_CHECKING:
+    from optuna import Study
+    from optuna.trial import FrozenTrial
+
+
+class TrainOn(StrEnum):
+    """The splits that finalists learn from."""
+
+    TRAIN = "train"  # and the best epoch is chosen on the validation split, as in the search
+    BOTH = "train+validation"  # as many epochs as were best in the search
+
+
+@dataclass(frozen=True)
+class RequestedTraining:
+    """One trial of the search, to be trained again in one way with one seed."""
+
+    finalist: int  # the search's trial
+    seed: int
+    stop_after: int | None  # epochs, where their number is fixed beforehand
+    train_on: TrainOn
+
+    @property
+    def attributes(self) -> dict[str, object]:
+        """As a trial of the confirmation's study has it."""
+        return {
+            str(Attribute.FINALIST): self.finalist,
+            str(Attribute.SEED): self.seed,
+            str(Attribute.STOP_AFTER): self.stop_after,
+            str(Attribute.TRAIN_ON): str(self.train_on),
+        }
+
+
+def training_of(trial: "FrozenTrial") -> RequestedTraining | None:
+    """The training of a trial of the confirmation's study; None where its attributes name none."""
+    attributes = trial.user_attrs
+    try:
+        return RequestedTraining(
+            finalist=int(attributes[Attribute.FINALIST]),
+            seed=int(attributes[Attribute.SEED]),
+            stop_after=attributes.get(Attribute.STOP_AFTER),
+            train_on=TrainOn(attributes[Attribute.TRAIN_ON]),
+        )
+    except (KeyError, TypeError, ValueError):
+        return None
+
+
+def record_request(study: "Study", trainings: Iterable[RequestedTraining]) -> None:
+    """Records these trainings as the last request."""
+    request = [_listed(each) for each in trainings]
+    earlier = list(study.user_attrs.get(Attribute.REQUESTS, []))
+    if not earlier or earlier[-1] != request:
+        study.set_user_attr(Attribute.REQUESTS, [*earlier, request])
+
+
+def requests(study: "Study") -> list[list[RequestedTraining]]:
+    """The requests so far, the latest one last.
+
+    Raises:
+        RunFolderError: the study is damaged.
+    """
+    given = study.user_attrs.get(Attribute.REQUESTS, [])
+    try:
+        return [
+            [
+                RequestedTraining(int(finalist), int(seed), epochs, TrainOn(way))
+                for finalist, seed, epochs, way in request
+            ]
+            for request in given
+        ]
+    except (TypeError, ValueError) as cause:
+        raise RunFolderError(
+            f"study.journal: damaged ({Attribute.REQUESTS} must be lists of trainings, got "
+            f"{one_line(repr(given))[:80]}); restore it from a backup, or search again under another --name"
+        ) from cause
+
+
+def last_request(study: "Study") -> list[RequestedTraining]:
+    """The trainings of the last request, whether they have ended or not; none before any."""
+    return (requests(study) or [[]])[-1]
+
+
+def with_budget(config: SearchConfig, trainings: int) -> SearchConfig:
+    """The settings of a confirmation, which ends after all its trainings, however long they take."""
+    return config.model_copy(update={"trials": max(1, trainings), "time_budget": None})
+
+
+def _listed(training: RequestedTraining) -> list[object]:
+    return [training.finalist, training.seed, training.stop_after, str(training.train_on)]
