@@ -15,6 +15,8 @@ from tuner.export import prediction
 from tuner.export.classifier import Classifier
 from tuner.export.prediction import predict_file
 
+pytestmark = pytest.mark.keras
+
 
 def test_a_file_is_predicted_piece_by_piece(
     classifier: Classifier, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -10,6 +10,8 @@ import pytest
 from tuner.training import keras_internals
 from tuner.training.lstm import LSTM
 
+pytestmark = pytest.mark.keras
+
 
 def small_model() -> keras.Model:
     model = keras.Sequential(
