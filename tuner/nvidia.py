@@ -79,9 +79,9 @@ def read_driver(nvml: Any) -> Driver:
 def visible_cards(driver: Driver, environment: Mapping[str, str]) -> tuple[Card, ...]:
     """The cards and slices that CUDA_VISIBLE_DEVICES leaves to a process, in its order.
 
-    It holds places in the list of cards, or UUIDs or beginnings of them. As CUDA does, this stops at the first one
-    that names nothing, such as -1, and takes the first slice of a card that has some. Places are those of the slots,
-    as CUDA counts with CUDA_DEVICE_ORDER=PCI_BUS_ID, which `tuner.training.devices` sets.
+    It holds places in the list of cards, or UUIDs or beginnings of them. As CUDA does, this stops at the first one that
+    names nothing, such as -1. Of a card with slices it takes the first. Places are those of the slots, as CUDA counts
+    with CUDA_DEVICE_ORDER=PCI_BUS_ID, which `tuner.training.devices` sets.
     """
     wanted = environment.get("CUDA_VISIBLE_DEVICES")
     if wanted is None:

@@ -1,7 +1,7 @@
 """The one place where Ray Tune's vocabulary meets ours: a thin searcher and a thin scheduler over a SearchSession.
 
-Tune 2.60 calls `suggest`, then for every result the scheduler's `on_trial_result`, except for a result that is `done`,
-then the searcher's `on_trial_complete` with the last result, or with `error=True` when the actor died (measured). It
+Tune 2.60 calls `suggest`, then the scheduler's `on_trial_result` for every result that is not `done`. At the end it
+calls the searcher's `on_trial_complete` with the last result, or with `error=True` when the actor died (measured). It
 logs exceptions that these raise and goes on, so `Heartbeat` raises them again.
 """
 

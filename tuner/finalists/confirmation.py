@@ -1,6 +1,6 @@
 """Trains the best trials again with fresh seeds and measures them on the split that the search never saw.
 
-A confirmation is a second study in the run's journal whose trials are all enqueued beforehand, so retries, interrupted
+A confirmation is a second study in the run's journal, whose trials are all enqueued beforehand. So retries, interrupted
 trials and the same command again work as in a search. The models are kept in `finalists/`.
 """
 

@@ -1,7 +1,7 @@
 """The progress of a search, read from its study: the state that a live table draws, and the events between two states.
 
 The searching process and `tuner watch` both read it here, so they show the same for the same study. A trial that has
-ended never changes, so each is read once and an event costs as much in a long study as in a new one. Must not import
+ended never changes, so each is read once. An event thus costs as much in a long study as in a new one. Must not import
 Ray or Keras.
 """
 

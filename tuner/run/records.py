@@ -50,10 +50,10 @@ class TrialRecord:
 
     @property
     def ranked_score(self) -> float | None:
-        """The score, where it tells something about the configuration.
+        """The score, where it is evidence about the configuration.
 
-        Of a trial that broke (diverged, failed, out of memory) it does not, and a trial that runs again is represented
-        by its next try.
+        The score of a trial that broke (diverged, failed, out of memory) does not. A trial that runs again is
+        represented by its next try.
         """
         return self.score if self.status.is_ranked and not self.superseded else None
 

@@ -1,9 +1,8 @@
 """A note of how far into the journal `leaderboard.csv` reaches: a long leaderboard is then read without a replay.
 
-The study stays the truth. Beside the CSV lies a note: how long the journal was and how it ended when the CSV was
-written, the columns' types, and the texts that the CSV shows changed. The CSV counts
-only if it is the one that the note is about, and nothing that was appended to the journal since is about the search's
-trials. Must not import Ray or Keras.
+The study stays the truth. Beside the CSV lies a note: the journal's length and end at the time of writing, the columns'
+types, and the texts that the CSV shows changed. The CSV counts only if the note is about this very file and no later
+entry of the journal is about the search's trials. Must not import Ray or Keras.
 """
 
 import hashlib

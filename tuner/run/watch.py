@@ -1,7 +1,7 @@
 """Follows a run that another process searches, from its run folder alone.
 
-Optuna's storage reads on where it stopped and puts a new object in the place of a trial that changed, so unchanged
-trials are passed over. Must not import Ray or Keras.
+Optuna's storage continues reading where it stopped and replaces the object of a trial that changed. So unchanged trials
+are recognised and skipped. Must not import Ray or Keras.
 """
 
 import time

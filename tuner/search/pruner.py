@@ -1,8 +1,8 @@
 """Stops unpromising trials by asynchronous successive halving, at a cost that does not grow with the study.
 
 Optuna's own pruner reads every trial of the study at every rung and compares the values of the rung's epoch. This one
-keeps the rungs in memory and compares scores, which are those of the best epoch so far, because an LSTM's accuracy
-swings from epoch to epoch. Must not import Ray or Keras.
+keeps the rungs in memory and compares scores, those of the best epoch so far: an LSTM's accuracy swings from epoch to
+epoch. Must not import Ray or Keras.
 """
 
 import math
@@ -42,8 +42,8 @@ class HalvingPruner(optuna.pruners.BasePruner):
     have a better score; before three have reached it, if none has.
 
     Between two rungs a trial is compared again at its last rung, with its best score so far. The paper compares once.
-    But the first trials of a search reach a rung before there is anything to compare them with, and would all train to
-    the end. A trial that is behind one that trained for fewer epochs has had more than a fair chance.
+    But the first trials of a search reach a rung before any other trial, and would all train to the end. A trial that
+    is behind one that trained for fewer epochs has had more than a fair chance.
 
     For one study and one process: it does not see trials that another process adds.
     """

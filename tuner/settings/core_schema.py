@@ -1,8 +1,8 @@
 """YAML 1.2's types for PyYAML, which parses well but knows those of YAML 1.1: `no` is false, `1:30` is 90, `010` is 8.
 
-ruamel.yaml speaks 1.2, but not its core schema either (dates, `1_000` and `0b1` have types in it), takes about five
-times as long to import and parses a file in about one and a half times the time. Imported where YAML is read or
-written, so that `tuner --help` need not load PyYAML.
+ruamel.yaml reads 1.2, but not its core schema either: dates, `1_000` and `0b1` have types in it. It takes about five
+times as long to import and one and a half times as long to parse. Imported where YAML is read or written, so that
+`tuner --help` need not load PyYAML.
 """
 
 import re

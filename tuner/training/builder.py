@@ -84,9 +84,8 @@ def _recurrent(
 ) -> Any:
     """`(batch, time, channels)` -> `(batch, features)`: LSTM layers, then pooling over time.
 
-    The backward half runs forward over reversed sequences. Pooling does not care for the order of
-    steps, and a half's last step is the last one it made, so only between two layers is the
-    backward half turned round again.
+    The backward half runs forward over reversed sequences. Pooling does not depend on the order of steps, and a half's
+    last step is the last one that it computed. So the backward half is reversed again only between two layers.
     """
     for layer in range(1, hyperparameters.lstm_layers + 1):
         halves = [_lstm(f"lstm_{layer}", hyperparameters)(x)]

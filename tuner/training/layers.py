@@ -1,10 +1,9 @@
 """Layers that keep padding out of a model's result.
 
 Why not Keras' masks: a mask sends JAX and torch to a slow loop, costs every LSTM step two
-selections on a CPU, and is ignored by `GlobalMaxPooling1D`. Here each batch carries its lengths
-instead, and whatever crosses time (convolution, pooling, the backward half of a bidirectional
-layer, the choice of the last step) uses them. A sequence's output is then the same whatever
-width it was padded to.
+selections on a CPU, and is ignored by `GlobalMaxPooling1D`. Here each batch carries its lengths instead. Every
+operation across time uses them: convolution, pooling, the backward half of a bidirectional layer, the choice of the
+last step. A sequence's output is then the same whatever width it was padded to.
 
 Shapes: `batch` sequences, `time` steps of the padded width, `features` a step; `lengths` is
 `(batch,)` int32, at least 1.

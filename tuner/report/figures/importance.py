@@ -1,7 +1,7 @@
 """Draws which parameters decide the score, comparing trials after the same number of epochs.
 
-Optuna counts COMPLETE trials with their final values. With pruning these are the survivors, and a trial that is scored
-by its best epoch may have trained for any number of them (optuna/optuna issue 3709). So every trial that reached a
+Optuna counts COMPLETE trials with their final values. With pruning these are the survivors. And a trial that is scored
+by its best epoch may have trained for any number of epochs (optuna/optuna issue 3709). So every trial that reached a
 common epoch counts here, with its best value up to that epoch.
 """
 

@@ -60,8 +60,8 @@ class Configuration:
 def read_configurations(words: Sequence[str], settings: Settings) -> list[Configuration]:
     """The configurations that `words` name, in their order.
 
-    A word is a row, or one parameter of the configuration that all such words make together, or, having spaces in it,
-    a configuration of its own.
+    A word is a row, or one parameter. All words with one parameter make one configuration together. A word with spaces
+    in it is a configuration of its own.
 
     Raises:
         UsageError: in one line, what is wrong with one of them.
