@@ -255,7 +255,7 @@ def _installed(name: str) -> str | None:
 
 
 def _requirements() -> dict[str, Requirement]:
-    """What the installed tuner requires, by package name; empty in a bare checkout."""
+    """The requirements of the installed tuner, by package name; empty in a bare checkout."""
     try:
         lines = metadata.requires(DISTRIBUTION) or []
     except metadata.PackageNotFoundError:

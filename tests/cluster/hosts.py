@@ -77,7 +77,7 @@ SetEnv HOME=/root
 
 
 def missing() -> str | None:
-    """Why there can be no hosts here; None when there can."""
+    """The reason why there can be no hosts here; None when there can."""
     if os.geteuid() != 0:
         return "needs root, for network namespaces"
     lacking = [name for name in NEEDED if shutil.which(name) is None]
@@ -97,7 +97,7 @@ class Host:
     process: "subprocess.Popen[bytes]" = field(repr=False)
 
     def run(self, command: str, *, timeout_s: float = 60) -> str:
-        """What a shell command prints in this host, without ssh; raises when it fails."""
+        """The output of a shell command in this host, without ssh; raises when it fails."""
         done = subprocess.run(
             [*self._entered(), "bash", "-c", f"cd; {command}"],
             capture_output=True,

@@ -1,4 +1,4 @@
-"""Why processes died."""
+"""The diagnosis of a process' death."""
 
 from support.watching import Clock
 

@@ -118,7 +118,7 @@ def test_a_bare_name_is_a_run_of_the_heads_home() -> None:
 @pytest.mark.parametrize(
     ("cluster", "address", "problem"),
     [
-        (None, None, "--cluster or --address: which cluster"),
+        (None, None, "--cluster or --address: the cluster is not named"),
         ("a.yaml", "http://b", "--cluster and --address: give one of them"),
         ("nowhere.yaml", None, "--cluster nowhere.yaml: no such file"),
         (None, "http://127.0.0.1:9", "--address http://127.0.0.1:9: no job server answers"),
@@ -185,6 +185,6 @@ def test_a_fetched_run_is_taken_over_as_it_grows(tmp_path: Path) -> None:
 
 def test_another_run_of_the_same_name_is_not_overwritten(tmp_path: Path) -> None:
     home = RunFolder(make_run(tmp_path / "home", "mine\n"))
-    with pytest.raises(RunFolderError, match="holds another run, or went on by itself"):
+    with pytest.raises(RunFolderError, match="holds another run, or has changed by itself"):
         adopt(home, make_run(tmp_path / "fetched", "theirs\n"))
     assert home.journal.read_text() == "mine\n"

@@ -61,7 +61,7 @@ def test_the_token_is_still_read_from_the_environment() -> None:
 
 
 def test_only_without_clusters_a_node_has_the_loopback_address() -> None:
-    """And `_node_ip_address="127.0.0.1"` would be replaced by the machine's real one."""
+    """Ray would also replace `_node_ip_address="127.0.0.1"` by the machine's real address."""
     program = (
         "from tuner.execution import ray_internals as r; r.lock_local_ray()\n"
         "from ray._private import ray_constants, services\n"

@@ -28,7 +28,7 @@ def model_of(architecture: str, n_classes: int = 2, **parameters: object) -> ker
 
 
 def batches() -> Iterator[NDArray[np.int32]]:
-    """Of several widths, right-padded."""
+    """Batches of several widths, right-padded."""
     rng = np.random.default_rng(0)
     for count, width in ((1, 1), (3, 7), (2, 90)):
         ids = rng.integers(1, 30, (count, width)).astype(np.int32)

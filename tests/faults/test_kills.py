@@ -90,7 +90,7 @@ TINY = SearchSpace.from_mapping(
 
 
 def address() -> str:
-    """Of the Ray that the tests share."""
+    """The address of the Ray that the tests share."""
     from ray._private.worker import _global_node
 
     assert _global_node is not None

@@ -199,7 +199,7 @@ def test_the_theme_can_be_switched_and_print_is_light(
 
 
 def background(drawing: Any) -> str:
-    """What a figure is drawn on."""
+    """The background colour of a figure."""
     colour: str = drawing.locator(".main-svg").first.evaluate("svg => svg.style.background")
     return colour
 

@@ -1,4 +1,4 @@
-"""Which trials hang."""
+"""The watchdog: which trials count as hanging."""
 
 import pytest
 from support.watching import Clock

@@ -1,4 +1,4 @@
-"""Which of two scores is better: every answer of a metric, of one to raise and of one to lower."""
+"""Every method of a metric agrees on which of two scores is better, for metrics to raise and to lower."""
 
 from collections.abc import Mapping
 

@@ -1,4 +1,4 @@
-"""Which columns of a table are the text, the label and the split."""
+"""Finds the columns of a table that hold the text, the label and the split."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

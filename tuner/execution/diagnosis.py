@@ -16,7 +16,7 @@ _FRESH_S = 10.0
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """Why a process died."""
+    """The reason of a process' death."""
 
     reason: str
     is_out_of_memory: bool = False

@@ -9,7 +9,7 @@ _MARK = "tuner> "
 
 @dataclass(frozen=True)
 class Answer:
-    """What a command on the head printed, and its exit code."""
+    """The output of a command on the head, and its exit code."""
 
     code: int
     output: str

@@ -188,7 +188,7 @@ class StorageMirror:
         return changed
 
     def _note_failure(self) -> str | None:
-        """Why the last copying failed; then everything is to be copied again."""
+        """The reason why the last copying failed; everything is then copied again."""
         error = self._copying.exception() if self._copying is not None else None
         self._copying = None
         if error is None:

@@ -48,14 +48,14 @@ class Plan(Protocol):
         """The study, ready to ask. The plan is recorded in the run folder first."""
 
     def task(self, config: SearchConfig) -> "Task":
-        """What all trials share; `config` is the plan's, with figures in place of `auto`."""
+        """The data and settings that all trials share; `config` is the plan's, with figures in place of `auto`."""
 
     def files(self, study: SearchStudy) -> "RunFiles":
         """The files that follow `study`."""
 
 
 class EndReason(StrEnum):
-    """Why a session ended."""
+    """The reason why a session ended."""
 
     BUDGET_USED = "budget used"
     BUDGET_WAS_USED = "budget was used before"

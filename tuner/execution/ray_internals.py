@@ -48,7 +48,7 @@ _NO_LIMIT = 1_000_000
 
 
 def let_the_searcher_limit_trials() -> None:
-    """Has Tune queue as many trials as the searcher gives it.
+    """Makes Tune queue as many trials as the searcher gives it.
 
     With a searcher of one's own Tune keeps a single trial waiting, so that a cluster grows node by node
     (https://github.com/ray-project/ray/pull/14835); the session decides how many run at once.
@@ -57,7 +57,7 @@ def let_the_searcher_limit_trials() -> None:
 
 
 def lock_local_ray() -> None:
-    """Has the Ray that this process starts listen on loopback only, and only to those who know its token.
+    """Makes the Ray that this process starts listen on loopback only, and require its token.
 
     Ray takes 127.0.0.1 only where it thinks that there are no clusters, as on macOS and Windows
     (https://github.com/ray-project/ray/issues/18730, https://github.com/ray-project/ray/pull/31166);
@@ -106,7 +106,7 @@ def start(folder: Path, **options: Any) -> None:
 
 
 def present_token_if_there_is_one() -> None:
-    """Has a client of the job server present the cluster's token, as `ray.init` does where it joins a cluster.
+    """Makes a client of the job server present the cluster's token, as `ray.init` does where it joins a cluster.
 
     `JobSubmissionClient` does so only where RAY_AUTH_MODE is `token`
     (https://github.com/ray-project/ray/pull/64755, ray/_private/authentication/authentication_token_setup.py).
@@ -259,7 +259,7 @@ def forget_ended_trials(tune_controller: Any) -> None:
 
 @contextmanager
 def waiting_workers_taken() -> Iterator[None]:
-    """Has trials take the processes that Ray starts while it starts itself, instead of new ones: 2 s less to wait.
+    """Lets trials use the processes that Ray starts with itself, instead of new ones: 2 s less to wait.
 
     Tune gives its actors an environment of their own (https://github.com/ray-project/ray/pull/22803), and a process
     serves one environment only (https://github.com/ray-project/ray/issues/15371). Only for a Ray that this process

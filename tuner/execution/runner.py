@@ -43,7 +43,7 @@ _HURRIED_EXPORT_S = 5.0
 
 
 def run_plan(plan: Plan, listener: SearchListener) -> SearchOutcome:
-    """Runs the plan's trials until its budget is used up; the same call again goes on where it stopped.
+    """Runs the plan's trials until its budget is used up; the same call again continues where it stopped.
 
     Raises:
         UsageError: the request cannot be met; nothing was started and no new run folder is left.
@@ -162,7 +162,7 @@ class _Session:
     def _fit(
         self, cluster: Cluster, config: SearchConfig, session: SearchSession, files: RunFiles
     ) -> None:
-        """Has Ray Tune run the session's trials."""
+        """Runs the session's trials through Ray Tune."""
         from ray import tune
 
         from tuner.execution.ray_tune import Heartbeat, StudyScheduler, StudySearcher

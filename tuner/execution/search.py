@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def run_search(config: SearchConfig, listener: SearchListener | None = None) -> SearchOutcome:
-    """Runs trials until the budget is used up; the same call again goes on where it stopped.
+    """Runs trials until the budget is used up; the same call again continues where it stopped.
 
     Raises:
         UsageError: the request cannot be met; nothing was started and no new run folder is left.

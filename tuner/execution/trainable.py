@@ -37,7 +37,7 @@ from tuner.training.spec import EpochResult, TrainsByEpoch, TrialSpec
 
 @dataclass(frozen=True)
 class Task:
-    """What all trials of a search share. The arrays lie once per node in Ray's object store, read-only."""
+    """The data and settings of all trials of a search. The arrays lie once per node in Ray's object store."""
 
     train: EncodedSequences
     validation: EncodedSequences
@@ -87,7 +87,7 @@ class Report:
     model: bytes | None = None
 
     def to_result(self) -> dict[str, Any]:
-        """As Tune carries it: one string, because Tune flattens and renames what is nested."""
+        """The report as Tune carries it: one string, because Tune flattens and renames nested values."""
         content = asdict(replace(self, model=None))
         return {
             "report": json.dumps(content),

@@ -42,7 +42,7 @@ class Description:
     run: str
     class_names: tuple[str, ...]
     token_mode: TokenMode
-    vocabulary: tuple[str, ...]  # token i is called so; the first three are special
+    vocabulary: tuple[str, ...]  # the name of token i; the first three are special
     members: tuple[Member, ...]
 
     def to_json(self) -> str:

@@ -1,4 +1,4 @@
-"""Which finalists of a run make the model that is tested or exported."""
+"""The choice of the finalists that make the model to test or export."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -48,7 +48,7 @@ def load_chosen(run: Run, choice: FinalistChoice) -> Chosen:
 
 
 def chosen_finalists(finalists: Sequence[Finalist], choice: FinalistChoice) -> list[Finalist]:
-    """Those that `choice` names.
+    """The finalists that `choice` names.
 
     Raises:
         UsageError: there are not so many.

@@ -16,7 +16,7 @@ _OF_SEARCHES = ("tensorboard", "mlflow")  # finalists would be further trials of
 
 
 class Request(Strict):
-    """Which trials a confirmation trains, how often, and on what."""
+    """The trials that a confirmation trains, how often, and on which splits."""
 
     top: Annotated[
         int,

@@ -83,7 +83,7 @@ def confusion(figures: TestFigures) -> Table:
 
 
 def failures(reading: Reading) -> Table | None:
-    """Why trials broke or were interrupted, the most frequent reason first; None where none did."""
+    """The reasons why trials broke or were interrupted, the most frequent first; None where none did."""
     kinds: dict[tuple[str, str], list[TrialRecord]] = defaultdict(list)
     for record in reading.records:
         if record.status.is_ranked and record.error is None:

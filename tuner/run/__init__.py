@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class Run:
-    """One search's outcome, read from its run folder; also while the search still goes on.
+    """One search's outcome, read from its run folder; also while the search still runs.
 
     The journal is opened when it is first needed; later reads take what was appended since. A command makes one `Run`
     and hands it on.
@@ -52,7 +52,7 @@ class Run:
 
     @cached_property
     def recorded(self) -> "RunFile":
-        """What `run.yaml` records: the settings, the versions and the data.
+        """The content of `run.yaml`: the settings, the versions and the data.
 
         Raises:
             RunFolderError: it is missing or damaged.

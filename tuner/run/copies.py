@@ -44,7 +44,7 @@ def adopt(folder: RunFolder, fetched: Path) -> None:
     ours = folder.journal.read_bytes() if folder.journal.is_file() else b""
     if not theirs.read_bytes().startswith(whole_lines(ours)):
         raise RunFolderError(
-            f"{folder.path}: holds another run, or went on by itself; fetch into another --out"
+            f"{folder.path}: holds another run, or has changed by itself; fetch into another --out"
         )
     with locked(folder):
         for source in sorted(fetched.rglob("*")):

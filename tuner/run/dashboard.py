@@ -66,7 +66,7 @@ class _Server(socketserver.ThreadingMixIn, WSGIServer):
     allow_reuse_address = True  # of one that ended just now; not of one that lives
 
     def server_bind(self) -> None:
-        """Without asking the network for this machine's name, which may take seconds."""
+        """Binds without asking the network for this machine's name, which may take seconds."""
         socketserver.TCPServer.server_bind(self)
         self.server_name, self.server_port = HOST, int(self.server_address[1])
         self.setup_environ()

@@ -107,7 +107,7 @@ def merge(boards: Mapping[str, pd.DataFrame], objectives: Objectives) -> pd.Data
 
 
 def _mark_front(rows: Sequence[dict[str, Any]], objectives: Objectives) -> None:
-    """Of the trials on their runs' fronts, leaves the mark on those that no other run's front beats."""
+    """Keeps the mark only on the trials that no trial of another run's front beats."""
     leaders = [row for row in rows if row.get(PARETO)]
     values = [[row[name] for name in ("score", *objectives.costs)] for row in leaders]
     for row in rows:

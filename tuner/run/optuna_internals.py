@@ -144,7 +144,7 @@ class PartOfStudy:
         states: Container[TrialState] | None = None,
         use_cache: bool = False,
     ) -> list[FrozenTrial]:
-        """As samplers ask for them; they only read."""
+        """The trials as samplers ask for them, not copied: samplers only read."""
         return [trial for trial in self.trials if states is None or trial.state in states]
 
     def __getattr__(self, name: str) -> Any:

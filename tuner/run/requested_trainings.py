@@ -36,7 +36,7 @@ class RequestedTraining:
 
     @property
     def attributes(self) -> dict[str, object]:
-        """As a trial of the confirmation's study has it."""
+        """The training as attributes of a trial in the confirmation's study."""
         return {
             str(Attribute.FINALIST): self.finalist,
             str(Attribute.SEED): self.seed,

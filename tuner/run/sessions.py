@@ -19,7 +19,7 @@ _KEY = "session:"  # a study's user attribute, followed by the session's number
 
 
 class SessionEnd(StrEnum):
-    """Why a session ended."""
+    """The reason why a session ended."""
 
     BUDGET_USED = "budget used"
     INTERRUPTED = "interrupted"  # by a signal

@@ -160,7 +160,7 @@ def _changed(column: "pd.Series[Any]") -> dict[int, str]:
 
 
 def _digest(journal: Path, size: int) -> str:
-    """Of the bytes before a point."""
+    """The digest of the last bytes before a point."""
     with open(journal, "rb") as file:
         file.seek(max(0, size - _END_BYTES))
         return hashlib.sha256(file.read(min(size, _END_BYTES))).hexdigest()

@@ -21,8 +21,8 @@ TEST_SPLIT = "the test split"  # the `data` of an evaluation on it
 class ClassFigures(Strict):
     """The figures of one class."""
 
-    precision: float  # of those called so; 0 where none was
-    recall: float  # of those that are so
+    precision: float  # of those predicted as this class; 0 where none was
+    recall: float  # of those of this class
     f1: float
     count: int  # sequences of the class
 

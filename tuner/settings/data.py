@@ -1,4 +1,4 @@
-"""Which file or named data set is read, and how: declared once for every command that reads data."""
+"""The settings of the data to read: declared once for every command that reads data."""
 
 from enum import StrEnum
 from typing import Annotated
@@ -35,7 +35,7 @@ def _checked_encoding(given: str | None) -> str | None:
 
 
 class DataConfig(Strict):
-    """Which sequences to learn from. Lists of integers (JSON lines, Parquet) need no token mode."""
+    """The sequences to learn from. Lists of integers (JSON lines, Parquet) need no token mode."""
 
     source: Annotated[
         PathText,

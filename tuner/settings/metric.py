@@ -1,4 +1,4 @@
-"""What trials are scored by, and the one place that knows which of two scores is better."""
+"""The metric that trials are scored by. Only this module decides which of two scores is better."""
 
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
@@ -12,14 +12,14 @@ Direction = Literal["maximize", "minimize"]  # Optuna's words
 
 
 class Mode(StrEnum):
-    """Which way a metric is better."""
+    """The direction in which a metric is better."""
 
     MAX = "max"
     MIN = "min"
 
 
 class MetricName(StrEnum):
-    """What a trial can be scored by, measured on the validation split after every epoch."""
+    """The metrics that can score a trial, measured on the validation split after every epoch."""
 
     VAL_ACCURACY = "val_accuracy"
     VAL_F1 = "val_f1"
@@ -48,10 +48,10 @@ class MetricName(StrEnum):
 
 
 class Metric(Strict):
-    """What makes one trial better than another.
+    """The metric of a space, and which of two of its scores is better.
 
-    Whoever compares scores asks here. The mode is for people and files to read: comparing by it elsewhere would be a
-    second rule, and `tests/test_rules.py` refuses it.
+    All code that compares scores uses these methods. The mode is for people and files to read: comparing by it
+    elsewhere would be a second rule, which `tests/test_rules.py` refuses.
     """
 
     name: MetricName = MetricName.VAL_ACCURACY
@@ -66,12 +66,12 @@ class Metric(Strict):
 
     @property
     def direction(self) -> Direction:
-        """Which way it is better, in Optuna's words."""
+        """The direction in which it is better, in Optuna's words."""
         return "maximize" if self.mode is Mode.MAX else "minimize"
 
     @property
     def better_is(self) -> Literal["higher", "lower"]:
-        """Which way it is better, for a sentence."""
+        """The direction in which it is better, for a sentence."""
         return "higher" if self.mode is Mode.MAX else "lower"
 
     def as_cost(self, score: float) -> float:
@@ -79,7 +79,7 @@ class Metric(Strict):
         return -score if self.mode is Mode.MAX else score
 
     def sort_key(self, score: float | None) -> tuple[bool, float]:
-        """What to sort by, the best first; without a score last."""
+        """A key that sorts the best first, and trials without a score last."""
         return (True, 0.0) if score is None else (False, self.as_cost(score))
 
     def is_better(self, score: float, than: float) -> bool:
@@ -87,7 +87,7 @@ class Metric(Strict):
         return self.as_cost(score) < self.as_cost(than)
 
     def gain(self, score: float, over: float) -> float:
-        """By how much `score` is better than `over`; negative where it is worse."""
+        """The amount by which `score` is better than `over`; negative where it is worse."""
         return self.as_cost(over) - self.as_cost(score)
 
     def best(self, scores: Iterable[float]) -> float:

@@ -78,7 +78,7 @@ class Objectives(ABC):
 
     @property
     def directions(self) -> list[Direction]:
-        """Which way each is better, in Optuna's words."""
+        """The direction in which each is better, in Optuna's words."""
         of_costs: list[Direction] = ["minimize"] * len(self.costs)
         return [self.metric.direction, *of_costs]
 
@@ -100,7 +100,7 @@ class MetricAlone(Objectives):
         return list(range(len(trials)))
 
     def leading(self, trials: Sequence[Values], count: int) -> list[int]:
-        """Those with the best scores; of equals the earlier ones."""
+        """Positions of the best scores; of equal ones the earlier."""
         return heapq.nsmallest(
             count, range(len(trials)), key=lambda position: self.metric.as_cost(trials[position][0])
         )
@@ -129,7 +129,7 @@ class MetricAndCost(Objectives):
         return self.front(trials)
 
     def leading(self, trials: Sequence[Values], count: int) -> list[int]:
-        """Those on the first fronts; of the front that does not fit, the ends and some between."""
+        """Positions on the first fronts; of the front that does not fit, the ends and some between."""
         return fronts.leading(self._points(trials), count)
 
     def _points(self, trials: Sequence[Values]) -> list[fronts.Point]:

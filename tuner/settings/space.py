@@ -235,7 +235,7 @@ class SearchSpace(Strict):
 
 
 def _widest_pooling(options: tuple[Scalar, ...]) -> Scalar:
-    """Of the ways of pooling, the one with the most features."""
+    """The way of pooling with the most features."""
     return max(options, key=lambda option: len(str(option)))  # max_mean is both
 
 

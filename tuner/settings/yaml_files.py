@@ -80,7 +80,7 @@ def to_yaml(content: dict[str, Any]) -> str:
 
 
 def _check_size(root: Any, where: str, error: Callable[[str], UsageError]) -> None:
-    """Of PyYAML's nodes, refuses aliases that expand to more than `_MAX_NODES` nodes, or into themselves."""
+    """Refuses, in PyYAML's nodes, aliases that expand to more than `_MAX_NODES` nodes, or into themselves."""
     sizes: dict[int, int] = {}
     open_nodes: set[int] = set()
 
@@ -108,7 +108,7 @@ def _check_size(root: Any, where: str, error: Callable[[str], UsageError]) -> No
 
 
 def _check_keys(root: Any, where: str, error: Callable[[str], UsageError]) -> None:
-    """Of PyYAML's nodes, refuses keys given twice, keys that are not text, and numbers with absurdly many digits."""
+    """Refuses, in PyYAML's nodes, keys given twice, keys that are not text, and numbers with absurdly many digits."""
     from tuner.settings.core_schema import INT_TAG, TEXT_TAGS
 
     seen: set[int] = set()

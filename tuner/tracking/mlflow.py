@@ -60,7 +60,7 @@ class MlflowExporter:
 
     @property
     def name(self) -> str:
-        """With its address."""
+        """MLflow and its address."""
         return f"MLflow ({self._uri})"
 
     def open(self) -> None:

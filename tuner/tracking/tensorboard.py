@@ -149,7 +149,7 @@ def _session_end(record: TrialRecord) -> Summary:
 
 
 def _hparams(name: str, info: Any) -> Summary:
-    """What TensorBoard's plugin `hparams` reads, as `tensorboardX.summary.hparams` makes it, but with times."""
+    """The summary for TensorBoard's plugin `hparams`, as `tensorboardX.summary.hparams` makes it, but with times."""
     data = HParamsPluginData(**{name: info})
     plugin = SummaryMetadata.PluginData(plugin_name="hparams", content=data.SerializeToString())
     nothing = TensorProto(dtype=DT_FLOAT, tensor_shape=TensorShapeProto(dim=[{"size": 0}]))

@@ -68,12 +68,12 @@ def adversarial_shift(ids: Any, embedded: Any, direction: Any, noise: float) -> 
 
 
 def _norm(sequences: Any) -> Any:
-    """`(batch, time, features)` -> `(batch, 1, 1)`: of each sequence as a whole."""
+    """The norm of each sequence as a whole: `(batch, time, features)` -> `(batch, 1, 1)`."""
     return tf.sqrt(tf.reduce_sum(tf.square(sequences), axis=(1, 2), keepdims=True))
 
 
 def _mean(one: Any, other: Any) -> Any:
-    """Of two gradients; an embedding's are rows, of which one may come twice."""
+    """The mean of two gradients; an embedding's gradient is a list of rows, in which a row may occur twice."""
     if isinstance(one, tf.IndexedSlices):
         return tf.IndexedSlices(
             tf.concat([one.values, other.values], axis=0) / 2,

@@ -50,12 +50,12 @@ class Confusion:
 
     @property
     def precision(self) -> NDArray[np.float64]:
-        """Of the sequences predicted as a class, the share that has it."""
+        """The share of the sequences predicted as a class that have it."""
         return _share(self.hits, self.predicted)
 
     @property
     def recall(self) -> NDArray[np.float64]:
-        """Of the sequences that have a class, the share predicted as it."""
+        """The share of the sequences of a class that are predicted as it."""
         return _share(self.hits, self.labelled)
 
     @property

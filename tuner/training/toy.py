@@ -158,7 +158,7 @@ def _quality(hyperparameters: Hyperparameters) -> float:
 
 
 def _count_weights(hyperparameters: Hyperparameters) -> int:
-    """As many as the plain LSTM has."""
+    """The number of weights of the plain LSTM."""
     units, inputs = hyperparameters.lstm_units, hyperparameters.embedding_size
     embedding = hyperparameters.vocabulary_size * inputs
     return embedding + 4 * units * (inputs + units + 1) + units + 1

@@ -23,7 +23,7 @@ class Difference:
 
 
 def different_figures(configuration: Configuration, trained: Trained) -> list[Difference]:
-    """Which of status, best epoch, score, accuracy and loss differ from the row's."""
+    """The figures (status, best epoch, score, accuracy, loss) that differ from the row's."""
     row = configuration.row
     assert row is not None
     return [each for each in _figures(configuration, row, trained) if each.here != each.there]
