@@ -6,7 +6,7 @@
     │   ├── ConfigError       settings that contradict each other or make no sense
     │   ├── DataError         data that cannot be read, split or downloaded
     │   └── RunFolderError    a run folder that is missing, in use, damaged or of another search
-    ├── TrialError            this trial ends as a row with its status and reason; the search goes on
+    ├── TrialError            this trial ends as a row with its status and reason; the search continues
     │   ├── TrialFailed       its model could not be built or trained
     │   ├── TrialDiverged     its loss became NaN or infinite
     │   └── TrialOutOfMemory  it asked for more memory than its share
@@ -35,7 +35,7 @@ class ConfigError(UsageError):
 
 
 class DataError(UsageError):
-    """A data set is missing, unreadable, or cannot be split as asked."""
+    """A data set is missing, unreadable, or cannot be split as requested."""
 
     @classmethod
     def at(cls, where: str, message: str) -> "DataError":
@@ -48,7 +48,7 @@ class RunFolderError(UsageError):
 
 
 class TrialError(TunerError):
-    """One trial cannot go on; it is recorded with its reason and the search goes on."""
+    """One trial cannot continue; it is recorded with its reason, and the search continues."""
 
 
 class TrialFailed(TrialError):
@@ -64,7 +64,7 @@ class TrialOutOfMemory(TrialError):
 
 
 class SearchError(TunerError):
-    """The search itself cannot go on; finished trials are kept."""
+    """The search itself cannot continue; finished trials are kept."""
 
 
 class JournalTorn(SearchError):

@@ -142,7 +142,7 @@ def keras_backend(environment: Mapping[str, str], home: Path) -> tuple[str | Non
 def gpus_of_tensorflow(
     timeout_s: float = TENSORFLOW_TIMEOUT_S, program: str = _LIST_GPUS
 ) -> TensorFlowGPUs:
-    """The GPUs that TensorFlow sees, asked in a process of its own."""
+    """The GPUs that TensorFlow sees, found in a process of its own."""
     quiet = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "2"}
     try:
         asked = subprocess.run(

@@ -26,7 +26,7 @@ def test_a_file_that_cannot_be_written_stops_the_search_with_the_reason(
     config = make(space, sentences, tmp_path, name="x", trials=3)
     (config.folder / "leaderboard.csv").mkdir(parents=True)
     with pytest.raises(
-        SearchError, match=r"the search cannot go on: .*directory.*; finished trials are kept"
+        SearchError, match=r"the search cannot continue: .*directory.*; finished trials are kept"
     ):
         run_search(config)
     (config.folder / "leaderboard.csv").rmdir()

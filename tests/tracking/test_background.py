@@ -100,7 +100,7 @@ def test_an_exporter_that_is_down_is_reported_once_and_gets_everything_later(
     run_trial(study, 0.7)
     thread.start()
     _until(lambda: exporter.opened >= 3)
-    note = "Memory cannot be written: no answer; the search goes on, and tries again"
+    note = "Memory cannot be written: no answer; the search continues and tries again"
     assert list(thread.notes()) == [note]
     assert list(thread.notes()) == []
     exporter.is_down = False
@@ -115,7 +115,7 @@ def test_an_exporter_that_stays_down_ends_with_the_search(
     run_trial(study, 0.7)
     thread.start()
     assert end(thread) == [
-        "Memory cannot be written: no answer; the search goes on, and tries again",
+        "Memory cannot be written: no answer; the search continues and tries again",
         "not everything is in Memory; the same search command adds what is missing",
     ]
 

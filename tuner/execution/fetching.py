@@ -18,7 +18,7 @@ from tuner.text import one_line
 def pack(folder: Path) -> str:
     """A run folder as text: a compressed archive in base64."""
     content = io.BytesIO()
-    # The journal last: it then knows all that the other files show. A search may be writing meanwhile.
+    # The journal last, so that it has everything that the other files show: a search may be writing now.
     run = RunFolder(folder)
     files = sorted(folder.rglob("*"), key=lambda path: (path == run.journal, path))
     of_processes = {run.lock_file, run.stop_request}  # of the head alone

@@ -112,7 +112,7 @@ class JobHead:
                     reason = one_line(str(cause))[:_REASON_LENGTH]
                     raise ConfigError(
                         f"--address {self._address}: does not answer any more ({reason}); "
-                        f"job {job} goes on"
+                        f"job {job} continues"
                     ) from cause
                 time.sleep(2.0**attempt)
         raise AssertionError("unreachable")

@@ -1,7 +1,7 @@
 """Keeps a copy of the run folder in storage that outlives this machine: `--out s3://…` and the like.
 
 An Optuna journal is a file that grows, which object stores do not have. So the run folder lies on this machine, and
-changed files are copied every few seconds. When this machine is lost, the search goes on elsewhere from the copy.
+changed files are copied every few seconds. When this machine is lost, the search continues elsewhere from the copy.
 
 Only one search at a time writes to a copy: see `tuner.execution.lease`.
 """
@@ -54,7 +54,7 @@ class Mirror(Protocol):
 
 
 class NoMirror:
-    """See `Mirror`; does nothing, because no copy was asked for."""
+    """See `Mirror`; does nothing, because no copy was requested."""
 
     def take_up(self) -> None:
         """Nothing."""

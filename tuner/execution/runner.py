@@ -71,7 +71,7 @@ def run_plan(plan: Plan, listener: SearchListener) -> SearchOutcome:
         if cause.errno == errno.EIO:  # the terminal that it was shown on has gone
             raise
         raise SearchError(
-            f"{folder.path}: the search cannot go on: {one_line(str(cause))}; "
+            f"{folder.path}: the search cannot continue: {one_line(str(cause))}; "
             "finished trials are kept, the same command continues"
         ) from cause
 
@@ -140,7 +140,7 @@ class _Session:
                 _closing(session, files),
             ):
                 self._fit(cluster, config, session, files)
-            # Those of an interrupted search stay, to go on from.
+            # Those of an interrupted search stay, so that its trials continue from them.
             _remove_checkpoints(config, self.plan.dataset)
         except Interrupted as interrupted:
             return self._outcome(EndReason.INTERRUPTED, interrupted.signal_number)
@@ -253,7 +253,7 @@ def _close(session: SearchSession, files: RunFiles, reason: SessionEnd) -> None:
 def _exporting(
     tracking: Tracking, notify: Callable[[str], None], check: Callable[[], None]
 ) -> Iterator[None]:
-    """Keeps exporters up to date and waits for them at the end, only shortly where the search was asked to end.
+    """Keeps exporters up to date and waits for them at the end, only shortly if the search was interrupted.
 
     Args:
         notify: receives notes for the person.

@@ -178,7 +178,9 @@ def _make_checkpoint(spec: TrialSpec, task: Task) -> Checkpoint | None:
         return None
     try:
         return Checkpoint(Storage(task.checkpoints), spec, task.fingerprint)
-    except ConfigError as error:  # just now, or from this node: the trial goes on without them
+    except (
+        ConfigError
+    ) as error:  # just now, or from this node: the trial continues without checkpoints
         print(f"no checkpoints: {error}", file=sys.stderr)  # noqa: T201 - to the worker's log
         return None
 

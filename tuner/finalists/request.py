@@ -34,7 +34,7 @@ class Request(Strict):
 
 
 _REQUEST = declared_settings(Request)
-# Settings of the search that the machine that confirms has its own of, and what holds if nothing is asked for.
+# Settings of the search that depend on the confirming machine, and their defaults.
 _RESOURCES = {
     "cpus_per_trial": "as in the search",
     "gpus_per_trial": "as in the search",

@@ -68,7 +68,7 @@ def finalists(reading: Reading) -> Table | None:
 
 
 def confusion(figures: TestFigures) -> Table:
-    """One row per true class: the classes that its sequences were called, recall and precision."""
+    """One row per true class: the predicted classes of its sequences, recall and precision."""
     columns = ("true \\ predicted", *figures.classes, "recall", "precision")
     rows = tuple(
         (

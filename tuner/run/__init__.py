@@ -81,7 +81,7 @@ class Run:
 
     @cached_property
     def study(self) -> "optuna.Study":
-        """The Optuna study of the search; asked for its trials, it reads what was appended to the journal since."""
+        """The Optuna study of the search; each reading of its trials also reads the journal's new entries."""
         from tuner.errors import RunFolderError
         from tuner.run.journal import NO_STUDY, SEARCH, study_in
 

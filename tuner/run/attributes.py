@@ -26,7 +26,7 @@ class Attribute(StrEnum):
     STOP_AFTER = "stop_after"  # a trial: its number of epochs, if that is decided beforehand
     TRAIN_ON = "train_on"  # a trial: the splits that it learns from
     HELD_OUT = "held_out"  # a trial: figures on the confirmation split
-    REQUESTS = "requests"  # the study: the trainings that were asked for, the latest request last
+    REQUESTS = "requests"  # the study: the requested trainings, the latest request last
 
 
 # A trial that runs again takes these over from its first try, besides the parameters.

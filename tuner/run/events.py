@@ -81,7 +81,7 @@ class EventKind(StrEnum):
     TRIAL_STARTED = "trial started"
     EPOCH_ENDED = "epoch ended"
     TRIAL_ENDED = "trial ended"
-    NOTE = "note"  # a warning, in `error`; the search goes on
+    NOTE = "note"  # a warning, in `error`; the search continues
 
 
 @dataclass(frozen=True)

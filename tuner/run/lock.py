@@ -57,7 +57,7 @@ def claimed(folder: "RunFolder") -> Iterator[None]:
                     folder.run_file.unlink(missing_ok=True)
     finally:
         for path in made:
-            with suppress(OSError):  # something else lies in it by now
+            with suppress(OSError):  # another process has put files into it
                 path.rmdir()
 
 

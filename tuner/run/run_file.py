@@ -80,7 +80,7 @@ class RunFile:
     path: Path
     text: str = ""
     settings: Mapping[str, Any] = field(default_factory=dict)  # as they are written
-    created: str | None = None  # when the search was first asked for, in UTC
+    created: str | None = None  # when the search was first requested, in UTC
     versions: Mapping[str, str] = field(default_factory=dict)  # by package
     fingerprint: Fingerprint | None = None
 
@@ -166,7 +166,7 @@ def read_run_file(folder: RunFolder) -> RunFile:
 
 
 def write_run_file(folder: RunFolder, config: SearchConfig, data_fingerprint: str) -> None:
-    """Records the search that is asked for, resolved; the date of the first writing stays.
+    """Records the requested search, with all defaults filled in; the date of the first writing stays.
 
     Raises:
         RunFolderError: there is a `run.yaml` already, and it is damaged.

@@ -53,7 +53,7 @@ class Snapshot:
 
 
 def point_of(reader: StudyReader, journal: Path) -> Point:
-    """Where the journal ends now; to be asked before the study is read."""
+    """The present end of the journal; to be taken before the study is read."""
     size = journal.stat().st_size
     others = tuple(id_of_trial(trial) for trial in trials_of_other_studies(reader.study))
     trials = len(others) + len(reader.study.get_trials(deepcopy=False))

@@ -281,7 +281,7 @@ def make_config(
     """
     merged = _read_settings(config_file) if config_file is not None else {}
     if any(settings.get(budget) is not None for budget in _BUDGETS):
-        # A budget asked for now is the whole budget: what an earlier search used up must not end this one.
+        # A budget requested now is the whole budget: the recorded one of an earlier session must not end this one.
         merged = {key: value for key, value in merged.items() if key not in _BUDGETS}
     for key, value in settings.items():
         if key == "data":

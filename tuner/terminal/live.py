@@ -51,7 +51,7 @@ class Lines:
         """Does nothing: lines stay as they are."""
 
     def show(self, text: str) -> None:
-        """Prints a line, unless its reader has gone (`tuner search … | head`): then the search goes on without."""
+        """Prints a line, unless its reader has gone (`tuner search … | head`): the search continues."""
         with suppress(*self._silenced_by):
             print(text, file=self._out, flush=True)
 
@@ -179,7 +179,7 @@ def make_listener(terminal: IO[str], *, ends_with_reader: bool = False) -> "Line
 
 @contextmanager
 def terminal_stream() -> Iterator[IO[str]]:
-    """A stream to where standard output goes now, whatever its file is redirected to later."""
+    """A stream to the present target of standard output, which stays if its file is redirected later."""
     is_stand_in = sys.stdout is not sys.__stdout__
     if is_stand_in:  # a notebook's (ipykernel 6) names a file too, but that is its server's log
         yield sys.stdout

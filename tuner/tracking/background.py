@@ -76,7 +76,7 @@ class ExportThread:
         failure = self._failure
         if failure is not None and not self._is_failure_noted:
             self._is_failure_noted = True
-            yield f"{self._exporter.name} cannot be written: {failure}; the search goes on, and tries again"
+            yield f"{self._exporter.name} cannot be written: {failure}; the search continues and tries again"
         if self._is_ending.is_set() and not self._is_complete:
             yield (
                 f"not everything is in {self._exporter.name}; "

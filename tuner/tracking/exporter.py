@@ -18,7 +18,7 @@ class Exporter(Protocol):
         """Finds out which trials are there already; called again after a failure."""
 
     def write(self, record: TrialRecord) -> None:
-        """Brings the copy of one trial up to `record`; called again as the trial goes on."""
+        """Brings the copy of one trial up to `record`; called again as the trial continues."""
 
     def close(self) -> None:
         """Closes files and connections."""

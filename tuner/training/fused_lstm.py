@@ -152,6 +152,6 @@ def _run_stepwise(
 
 
 def _plain(bias: Any) -> dict[str, Any]:
-    """No peepholes (Gers & Schmidhuber, 2000), for which the kernels want weights all the same."""
+    """Zeros for the peepholes (Gers & Schmidhuber, 2000), whose weights the kernels require."""
     nothing = tf.zeros_like(bias[: bias.shape[0] // 4])
     return {"wci": nothing, "wcf": nothing, "wco": nothing, "use_peephole": False}

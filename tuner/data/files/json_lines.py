@@ -31,7 +31,7 @@ def json_lines(lines: Iterator[str], where: str, size: int) -> Iterator[Table]:
 
 
 def is_json_object(line: str) -> bool:
-    """Whether the line is an object, so that the file is JSON lines whatever it is called."""
+    """Whether the line is an object, so that the file is JSON lines, whatever its name is."""
     if not line.lstrip().startswith("{"):
         return False
     try:

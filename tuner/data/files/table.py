@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of a file; a column is made when it is asked for.
+    """Rows of a file; a column is made when it is first used.
 
     Attributes:
         where: the file's path, for errors.
@@ -29,7 +29,7 @@ class Table:
         return self.cells(self.names.index(name))
 
     def keeping(self, names: Collection[str]) -> "Table":
-        """The same table in less memory: only the cells of these columns can be asked for."""
+        """The same table in less memory: only the cells of these columns can be read."""
         kept = {at: self.cells(at) for at, name in enumerate(self.names) if name in names}
         return replace(self, cells=kept.__getitem__)
 

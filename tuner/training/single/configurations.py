@@ -48,7 +48,7 @@ class Configuration:
     title: str
     spec: TrialSpec  # the schedule of the learning rate follows its `max_epochs`
     epochs: int  # to train: of a row that was pruned, as many as it ran
-    parameters: Mapping[str, Scalar]  # as they were asked for, for people
+    parameters: Mapping[str, Scalar]  # as they were requested, for people
     data: DataConfig
     data_seed: int
     metric: Metric

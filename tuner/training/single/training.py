@@ -28,7 +28,7 @@ class Trained:
     best: EpochResult | None  # by the metric; None where no epoch ended
     device: str | None  # None where the model could not be built
     error: str | None = None
-    model: TrainedModel | None = None  # of the best epoch, where it was asked for
+    model: TrainedModel | None = None  # of the best epoch, where it was requested
 
 
 def load_data(configuration: Configuration) -> Dataset:
