@@ -3,6 +3,7 @@
 import json
 import shlex
 
+from tuner.run.folder import RunFolder
 from tuner.run.state import Activity, RunState
 from tuner.terminal.pareto import pareto_texts
 from tuner.text import format_duration, score_text
@@ -71,7 +72,7 @@ def _pareto(state: RunState) -> dict[str, object]:
 
 
 def _in_words(state: RunState) -> str:
-    command = f"tuner search --config {shlex.quote(str(state.folder / 'run.yaml'))}"
+    command = f"tuner search --config {shlex.quote(str(RunFolder(state.folder).run_file))}"
     match state.activity:
         case Activity.SEARCHING:
             return f"searching ({state.owner})"
