@@ -2,7 +2,7 @@
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, assert_never
 
 import typer
 
@@ -51,14 +51,17 @@ def leaderboard(
         board = sort_by(board, sort)
     if top is not None:
         board = board.head(top)
-    if format is Format.CSV:
-        print(to_csv(board), end="")
-    elif format is Format.JSON:
-        print(to_json(board))
-    elif format is Format.MARKDOWN:
-        print(markdown_table(board))
-    else:
-        console = plain_console()
-        console.print(leaderboard_table(board, merged.parameters, merged.objectives))
-        if board.empty:
-            console.print(merged.nothing)
+    match format:
+        case Format.CSV:
+            print(to_csv(board), end="")
+        case Format.JSON:
+            print(to_json(board))
+        case Format.MARKDOWN:
+            print(markdown_table(board))
+        case Format.TABLE:
+            console = plain_console()
+            console.print(leaderboard_table(board, merged.parameters, merged.objectives))
+            if board.empty:
+                console.print(merged.nothing)
+        case _:
+            assert_never(format)

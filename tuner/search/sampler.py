@@ -8,7 +8,7 @@ less and less. So it is shown only the best and the latest trials. Must not impo
 import warnings
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, assert_never
 
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution
@@ -29,8 +29,16 @@ def make_sampler(
     name: SamplerName, objectives: Objectives, *, seed: int, workers: int
 ) -> optuna.samplers.BaseSampler:
     """The sampler of one trial."""
-    if name is SamplerName.RANDOM:
-        return optuna.samplers.RandomSampler(seed=seed)
+    match name:
+        case SamplerName.RANDOM:
+            return optuna.samplers.RandomSampler(seed=seed)
+        case SamplerName.TPE:
+            return _tpe(objectives, seed=seed, workers=workers)
+        case _:
+            assert_never(name)
+
+
+def _tpe(objectives: Objectives, *, seed: int, workers: int) -> "BoundedTPESampler":
     with warnings.catch_warnings():
         # `group`, without which conditional parameters are sampled one by one, is still called experimental.
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
