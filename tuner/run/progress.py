@@ -98,9 +98,7 @@ class StudyProgress:
 
     def start(self, trials: Sequence["FrozenTrial"]) -> News:
         """The start of the search, with what earlier sessions did, and of every trial that runs by now."""
-        for trial in trials:
-            if counts_as_finished(trial):
-                self._count(self._reader.record(trial))
+        self._count([self._reader.record(trial) for trial in trials if counts_as_finished(trial)])
         yield Event(EventKind.SEARCH_STARTED), self.state
         for trial in trials:
             if not trial.state.is_finished():
@@ -118,7 +116,7 @@ class StudyProgress:
             return
         live = self._running.pop(trial.number)
         if counts_as_finished(trial):
-            self._count(record)
+            self._count([record])
         ended = Event(
             EventKind.TRIAL_ENDED,
             live,
@@ -176,15 +174,15 @@ class StudyProgress:
                 live = self._running[record.number] = replace(live, epoch=epoch, score=score)
                 yield Event(EventKind.EPOCH_ENDED, live, score=metrics[metric.name]), self.state
 
-    def _count(self, record: TrialRecord) -> None:
-        """Adds a trial that has ended to the counts, the best and the front."""
-        self._counts[record.status] += 1
-        rivals = [record] if self._best is None else [self._best, record]
+    def _count(self, records: Sequence[TrialRecord]) -> None:
+        """Adds trials that have ended to the counts, the best and the front."""
+        self._counts.update(record.status for record in records)
+        rivals = records if self._best is None else [self._best, *records]
         self._best = best_of(rivals, self._reader.space.metric)
-        epochs = (metrics["seconds"] for metrics in record.curve.values())
+        epochs = (metrics["seconds"] for record in records for metrics in record.curve.values())
         self.slowest_epoch_s = max(self.slowest_epoch_s, *epochs, 0.0)
         objectives = self._reader.objectives
-        self._leaders = on_front([*self._leaders, record], objectives)
+        self._leaders = on_front([*self._leaders, *records], objectives)
         self._front = front_trials(self._leaders, objectives)
 
     def _label(self, trial: "FrozenTrial") -> str | None:

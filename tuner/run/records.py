@@ -276,11 +276,11 @@ def contenders(records: Iterable[TrialRecord], objectives: Objectives) -> list[T
 
 
 def front_trials(leaders: Iterable[TrialRecord], objectives: Objectives) -> tuple[FrontTrial, ...]:
-    """The trials on a front, as they are shown to a person."""
-    known, values = _comparable(leaders, objectives)
+    """The trials on a front, in the order given, as they are shown to a person."""
     return tuple(
-        FrontTrial(record.number, record.architecture, *each)
-        for record, each in zip(known, values, strict=True)
+        FrontTrial(record.number, record.architecture, *values)
+        for record in leaders
+        if (values := values_of(record, objectives)) is not None
     )
 
 
