@@ -1,5 +1,6 @@
 """`finalists.csv`: the rows that are written are the rows that are read."""
 
+import codecs
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -52,6 +53,13 @@ def test_the_searchs_best_finalist_has_the_best_score_and_the_lowest_number(
         for trial, score in scores.items()
     ]
     assert best_of_search(rows, metric).trial == best
+
+
+def test_a_file_that_a_spreadsheet_saved_with_a_byte_order_mark_is_read(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    write_csv(frame_of((ROW,), [{}], []), folder.finalists)
+    folder.finalists.write_bytes(codecs.BOM_UTF8 + folder.finalists.read_bytes())
+    assert read_finalists_file(folder) == (ROW,)
 
 
 def test_before_any_confirmation_there_are_none(tmp_path: Path) -> None:

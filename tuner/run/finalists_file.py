@@ -64,7 +64,7 @@ def read_finalists_file(folder: RunFolder) -> tuple[FinalistRow, ...]:
     if not folder.finalists.is_file():
         return ()
     try:
-        text = folder.finalists.read_text(encoding="utf-8")
+        text = folder.finalists.read_text(encoding="utf-8-sig")  # Excel writes a byte order mark
         table = csv.DictReader(io.StringIO(text, newline=""), strict=True)
         if not table.fieldnames:
             raise _damaged(folder, "it is empty")
