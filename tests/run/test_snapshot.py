@@ -165,7 +165,7 @@ def test_half_an_entry_that_is_being_written_changes_nothing(
     assert read_snapshot(folder) is not None
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"format": 2}', b"\xff"])
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"format": 2}', b"\xff", b"[" * 100_000])
 def test_a_damaged_note_is_passed_over(
     folder: RunFolder, study: SearchStudy, content: bytes
 ) -> None:

@@ -84,8 +84,10 @@ def read_snapshot(folder: RunFolder) -> Snapshot | None:
     """The run's leaderboard, if `leaderboard.csv` is known to agree with the study."""
     try:
         return _read(folder)
-    except (OSError, ValueError, LookupError, TypeError, AttributeError, SpaceError):
-        return None  # no note, an earlier version's, or a damaged one: the study is read instead
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RuntimeError, SpaceError):
+        # No note, an earlier version's, or a damaged one: the study is read instead. Of a note that is nested too
+        # deeply Python raises a RuntimeError, of cells that Arrow cannot convert Arrow does.
+        return None
 
 
 def _read(folder: RunFolder) -> Snapshot | None:
