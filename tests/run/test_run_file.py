@@ -18,6 +18,7 @@ from tuner.run.run_file import (
     write_run_file,
 )
 from tuner.settings.config import SearchConfig, make_config
+from tuner.settings.data import DataConfig
 from tuner.settings.space import SearchSpace
 
 
@@ -148,6 +149,21 @@ def test_written_content_reads_back_the_same(tmp_path: Path, space: SearchSpace)
     assert read.fingerprint.data == "data"
     assert read.versions["python"]
     assert read.text == folder.run_file.read_text(encoding="utf-8")
+
+
+def test_a_source_alone_may_stand_for_the_data_settings(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    folder.run_file.write_text("space: seed\ndata: imdb", encoding="utf-8")
+    read = read_run_file(folder)
+    assert read.data == read.config.data == DataConfig(source="imdb")
+
+
+def test_a_file_that_an_editor_saved_with_a_byte_order_mark_is_read(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    folder.run_file.write_text("space: seed\nseed: 7", encoding="utf-8-sig")
+    read = read_run_file(folder)
+    assert read.config.seed == 7
+    assert read.text == "space: seed\nseed: 7"
 
 
 def test_a_run_file_that_does_not_exist_records_nothing(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from tuner.errors import RunFolderError
 from tuner.files import write_atomically
 from tuner.run.folder import RunFolder
 from tuner.settings.config import RECORDED, SearchConfig, make_config
-from tuner.settings.data import DataConfig
+from tuner.settings.data import DataConfig, data_mapping
 from tuner.settings.places import absolute, tracking_uri
 from tuner.settings.validation import Strict, first_problem
 from tuner.settings.yaml_files import read_yaml, to_yaml
@@ -103,7 +103,7 @@ class RunFile:
         if self.settings.get("data") is None:
             return None
         try:
-            return DataConfig.model_validate(self.settings["data"])
+            return DataConfig.model_validate(data_mapping(self.settings["data"]))
         except ValidationError as cause:
             raise RunFolderError(f"{self.path}: data: {first_problem(cause)}") from cause
 
@@ -157,7 +157,7 @@ def read_run_file(folder: RunFolder) -> RunFile:
         raise RunFolderError(f"{path}: {first_problem(cause)}") from cause
     return RunFile(
         path=path,
-        text=path.read_text(encoding="utf-8", errors="replace"),
+        text=path.read_text(encoding="utf-8-sig", errors="replace"),
         settings={key: value for key, value in content.items() if key not in RECORDED},
         created=record.created,
         versions=record.versions,

@@ -20,7 +20,7 @@ from pydantic import (
 
 from tuner.errors import ConfigError
 from tuner.settings.builtin import find_space
-from tuner.settings.data import DataConfig
+from tuner.settings.data import DataConfig, data_mapping
 from tuner.settings.declarations import Group, Names, Setting, declared_settings, setting_at
 from tuner.settings.metric import MetricName
 from tuner.settings.objectives import Cost, Objectives, make_objectives, parse_objectives
@@ -315,13 +315,10 @@ def _read_settings(path: Path) -> dict[str, Any]:
     space = settings.get("space")
     if isinstance(space, str) and os.path.isfile(path.parent / space):
         settings["space"] = str(path.parent / space)
-    data = settings.get("data")
-    if isinstance(data, str):
-        settings["data"] = data = {"source": data}
+    data = data_mapping(settings.get("data"))
     if isinstance(data, dict) and isinstance(data.get("source"), str):
         source = path.parent / data["source"]
-        if os.path.isfile(source):
-            settings["data"] = {**data, "source": str(source)}
+        settings["data"] = {**data, "source": str(source)} if os.path.isfile(source) else data
     elif data is not None and not isinstance(data, dict):
         raise ConfigError(f"{path}: data: must be a name, a path or a mapping, got {data!r}")
     return settings

@@ -67,6 +67,11 @@ class DataConfig(Strict):
     ] = None
 
 
+def data_mapping(written: object) -> object:
+    """Data settings as a file has them; a source that stands alone becomes a mapping. They are not checked."""
+    return {"source": written} if isinstance(written, str) else written
+
+
 # How labelled rows are read for a model, which has its own tokens; all of them are used.
 TEST_SETTINGS = tuple(
     each.with_default("the run's own test split") if each.keyword == "data" else each
