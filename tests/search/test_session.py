@@ -117,6 +117,17 @@ def test_a_second_session_goes_on_toward_the_same_budget(search: Search) -> None
     assert not second.has_budget
 
 
+def test_the_end_of_a_trial_that_hung_shows_all_the_time_since_its_start(search: Search) -> None:
+    session = search.open()
+    number = session.start_trial().number
+    search.clock.now += 1800
+    session.lose_trial(number, "no epoch ended for 30m")
+    ended = search.recorder.events[-1]
+    assert (ended.kind, ended.seconds) == (EventKind.TRIAL_ENDED, 1800)
+    (record,) = StudyReader(session._study.study).records()
+    assert record.seconds == 0  # of its epochs
+
+
 def test_a_trial_interrupted_by_the_first_session_runs_again_in_the_second(search: Search) -> None:
     first = search.open(trials=2)
     interrupted = first.start_trial()

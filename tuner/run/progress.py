@@ -124,7 +124,8 @@ class StudyProgress:
             status=TrialStatus.FAILED if record.interrupted else record.status,
             error=record.error,
             score=record.score,
-            seconds=record.seconds or 0.0,
+            # The study does not record the end of an interrupted trial: it ended just now.
+            seconds=self._clock() - live.started if record.interrupted else record.seconds or 0.0,
         )
         yield ended, self.state
 
