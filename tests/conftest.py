@@ -1,5 +1,6 @@
 """Fixtures that several folders of tests share. No test touches the user's own cache, runs or Ray."""
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,6 +17,16 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TUNER_CACHE", str(tmp_path_factory.mktemp("cache")))
         yield
+
+
+@pytest.fixture
+def central_european_time() -> Iterator[None]:
+    """This machine's time zone. On 2026-10-25 the hour from 2:00, 0:00 UTC, is repeated from 1:00 UTC."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TZ", "CET-1CEST,M3.5.0,M10.5.0/3")
+        time.tzset()
+        yield
+    time.tzset()
 
 
 @pytest.fixture

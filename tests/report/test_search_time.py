@@ -5,6 +5,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import pytest
 from support.golden import golden_run
 from support.run_files import record
 
@@ -84,6 +85,20 @@ def test_trials_before_the_first_recorded_session_count_as_one_session() -> None
 
 def test_without_trials_nothing_was_searched() -> None:
     assert made([]).seconds == 0
+
+
+@pytest.mark.usefixtures("central_european_time")
+def test_a_trial_in_the_repeated_hour_of_the_clock_change_is_in_its_session() -> None:
+    change = datetime(2026, 10, 25, 1, 0, tzinfo=UTC)
+    start_s = (change - START).total_seconds()
+    first = trial(0, start_s - 1800, start_s - 1700)
+    second = trial(1, start_s + 1800, start_s + 1900)
+    assert first.started == second.started  # as Optuna returns it
+    for run_trial, begin_s in ((first, start_s - 1900), (second, start_s + 1700)):
+        time = made([run_trial], session(begin_s, begin_s + 400))
+        assert time.is_recorded
+        assert run_trial.started is not None
+        assert (time.at(run_trial.started), time.seconds) == (100, 400)
 
 
 def test_a_unit_is_read_at_a_glance() -> None:

@@ -30,12 +30,13 @@ class SearchTime:
     """
 
     def __init__(self, records: Sequence[TrialRecord], sessions: Sequence[Session]) -> None:
+        self._recorded = [(session.started, session.last_seen) for session in sessions]
         trials = sorted(
-            (_utc(record.started), _utc(end))
+            (self._utc(record.started), self._utc(end))
             for record in records
             if record.started is not None and (end := end_of(record)) is not None
         )
-        spans = [(session.started, session.last_seen) for session in sessions]
+        spans = [*self._recorded]
         earlier = [trial for trial in trials if not spans or trial[0] < spans[0][0]]
         self.is_recorded = not earlier  # whether every trial began in a recorded session
         if earlier:
@@ -62,12 +63,22 @@ class SearchTime:
 
     def at(self, moment: datetime) -> float:
         """Seconds searched by `moment`."""
-        moment = _utc(moment)
+        moment = self._utc(moment)
         return sum(
             (min(moment, end) - start).total_seconds()
             for start, end in self._spans
             if start < moment
         )
+
+    def _utc(self, moment: datetime) -> datetime:
+        """A moment in UTC.
+
+        Optuna returns a trial's moments in this machine's time without its zone. In the hour that the end of summer
+        time repeats, that is one of two moments: the one during a session, or else the earlier one.
+        """
+        moments = [moment.replace(fold=fold).astimezone(UTC) for fold in (0, 1)]
+        searched = (m for m in moments if any(start <= m <= end for start, end in self._recorded))
+        return next(searched, moments[0])
 
 
 def end_of(record: TrialRecord) -> datetime | None:
@@ -95,8 +106,3 @@ def unit_for(seconds: float) -> Unit:
 
 
 _NEVER = datetime.max.replace(tzinfo=UTC)
-
-
-def _utc(moment: datetime) -> datetime:
-    """A moment in UTC; one of a trial has no time zone, because Optuna gives it in this machine's."""
-    return moment.astimezone(UTC)

@@ -9,6 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from tuner.run.events import BestTrial, Event, EventKind, LiveTrial, SearchState
@@ -148,7 +149,7 @@ class StudyProgress:
         is_suggested = trial.state.is_finished() or self._reader.is_suggested(record)
         if record.started is None or not is_suggested:
             return
-        age = max(0.0, self._wall_clock() - record.started.timestamp())
+        age = age_of(record.started, self._wall_clock())
         live = LiveTrial(
             number=record.number,
             architecture=record.architecture,
@@ -196,3 +197,17 @@ class StudyProgress:
         if training.seed not in seeds:
             return None
         return f"{training.finalist} (seed {seeds.index(training.seed) + 1} of {len(seeds)})"
+
+
+def age_of(started: datetime, now: float) -> float:
+    """Seconds since a trial's start.
+
+    Optuna returns the start in this machine's time without its zone. In the hour that the end of summer time repeats,
+    that is one of two moments: the later one counts, unless it has not come yet.
+
+    Args:
+        started: as the study records it.
+        now: seconds since 1970.
+    """
+    ages = (now - started.replace(fold=fold).timestamp() for fold in (0, 1))
+    return min((age for age in ages if age >= 0), default=0.0)
