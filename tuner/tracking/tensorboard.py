@@ -75,15 +75,16 @@ class TensorboardExporter:
             if epoch > trial.epoch:
                 _write(trial.writer, second, epoch, summary=_scalars(metrics))
                 trial.epoch = epoch
-        if record.ended is not None:
-            self._end(record, trial)
-        trial.writer.flush()
-        if record.ended is not None:
-            del self._open[record.number]
-            trial.writer.close()
-            with open(self._folder / WRITTEN, "a", encoding="ascii") as written:
-                written.write(f"{_identity(record)}\n")
-            self._written.add(_identity(record))
+        if record.ended is None:
+            trial.writer.flush()
+            return
+        self._end(record, trial)
+        del self._open[record.number]
+        # Writes the rest. `flush` would also wait for the disk, 10,000 times where 10,000 trials are caught up with.
+        trial.writer.close()
+        with open(self._folder / WRITTEN, "a", encoding="ascii") as written:
+            written.write(f"{_identity(record)}\n")
+        self._written.add(_identity(record))
 
     def close(self) -> None:
         """Leaves the files of running trials as they are."""
