@@ -78,7 +78,7 @@ def test_a_terminal_that_goes_ends_the_search_in_good_order(
     os.close(terminal)
     _, status = os.waitpid(process, 0)
     assert os.waitstatus_to_exitcode(status) == 128 + signal.SIGHUP
-    assert read_run_state(tmp_path / "runs" / "x").activity is Activity.STOPPED
+    assert read_run_state(Run(tmp_path / "runs" / "x")).activity is Activity.STOPPED
 
 
 @pytest.mark.parametrize("after_s", [0.0, 1.0, 2.5])
@@ -109,7 +109,7 @@ def test_another_terminal_stops_a_search_and_it_continues(sentences: Path, tmp_p
     assert (search.returncode, error) == (0, "")
     assert "type the same command again to continue" in out
     assert stop.stdout.startswith(f"Stopped runs/x (process {search.pid} on ")
-    state = read_run_state(tmp_path / "runs" / "x")
+    state = read_run_state(Run(tmp_path / "runs" / "x"))
     assert state.activity is Activity.STOPPED
     assert state.running == 0
     assert _session_ends(Run(tmp_path / "runs" / "x")) == [SessionEnd.STOPPED]
