@@ -182,7 +182,7 @@ class StudyProgress:
         rivals = records if self._best is None else [self._best, *records]
         self._best = best_of(rivals, self._reader.space.metric)
         epochs = (metrics["seconds"] for record in records for metrics in record.curve.values())
-        self.slowest_epoch_s = max(self.slowest_epoch_s, *epochs, 0.0)
+        self.slowest_epoch_s = max([self.slowest_epoch_s, *epochs])
         objectives = self._reader.objectives
         self._leaders = on_front([*self._leaders, *records], objectives)
         self._front = front_trials(self._leaders, objectives)
