@@ -80,3 +80,14 @@ def lock_file(file: IO[Any], *, shared: bool = False, wait_s: float = 0.0) -> bo
             time.sleep(_LOCK_POLL_S)
         else:
             return True
+
+
+def lock_owner(path: Path) -> str | None:
+    """The content of a lock file that another process holds, which names it; None where nobody holds one."""
+    try:
+        with open(path, encoding="utf-8", errors="replace") as file:
+            if not lock_file(file, shared=True):
+                return file.read().strip() or "another process"
+    except OSError:  # nobody ever locked it, or it is no file
+        pass
+    return None

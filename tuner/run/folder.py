@@ -10,7 +10,7 @@ import os
 from pathlib import Path
 
 from tuner.errors import RunFolderError
-from tuner.run.lock import owner_of
+from tuner.files import lock_owner
 from tuner.settings.places import working_copy
 from tuner.storage import is_url
 
@@ -126,7 +126,7 @@ class RunFolder:
         )
         if not os.path.isdir(folder.path):
             raise RunFolderError(f"{path}: no such run folder; {runs_near(folder.path)}")
-        if not folder.journal.is_file() and owner_of(folder) is not None:
+        if not folder.journal.is_file() and lock_owner(folder.lock_file) is not None:
             raise RunFolderError(
                 f"{path}: a search is just starting in it; try again in a few seconds"
             )

@@ -10,29 +10,20 @@ import shutil
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING
 
 from tuner.errors import RunFolderError
-from tuner.files import TEMPORARY, lock_file
-
-if TYPE_CHECKING:
-    from tuner.run.folder import RunFolder
+from tuner.files import TEMPORARY, lock_file, lock_owner
+from tuner.run.folder import RunFolder
 
 _PATIENCE_S = 0.2  # `owner_of` holds the lock for a moment
 
 
-def owner_of(folder: "RunFolder") -> str | None:
+def owner_of(folder: RunFolder) -> str | None:
     """The search that runs in this folder, `process 123 on host`; None when none does."""
-    try:
-        with open(folder.lock_file, encoding="utf-8", errors="replace") as lock:
-            if not lock_file(lock, shared=True):
-                return lock.read().strip() or "another process"
-    except OSError:  # no search ever ran here, or its lock is no file
-        pass
-    return None
+    return lock_owner(folder.lock_file)
 
 
-def is_abandoned(folder: "RunFolder") -> bool:
+def is_abandoned(folder: RunFolder) -> bool:
     """Whether the last search in this folder died: one that ends by itself removes its name from the lock file."""
     try:
         is_named = folder.lock_file.is_file() and folder.lock_file.stat().st_size > 0
@@ -42,7 +33,7 @@ def is_abandoned(folder: "RunFolder") -> bool:
 
 
 @contextmanager
-def claimed(folder: "RunFolder") -> Iterator[None]:
+def claimed(folder: RunFolder) -> Iterator[None]:
     """`locked`; where no study was written in the end, the folders that were made are removed again."""
     folders = (folder.logs, folder.path, *folder.path.parents)
     made = [path for path in folders if not os.path.exists(path)]
@@ -62,7 +53,7 @@ def claimed(folder: "RunFolder") -> Iterator[None]:
 
 
 @contextmanager
-def locked(folder: "RunFolder") -> Iterator[None]:
+def locked(folder: RunFolder) -> Iterator[None]:
     """Holds the folder for one search.
 
     Raises:
