@@ -115,6 +115,8 @@ READ: dict[str, tuple[str, bytes, Rows]] = {
     "gz": ("a.csv.gz", gzip.compress(CSV), ROWS),
     "two gz in one file": ("a.csv.gz", gzip.compress(CSV[:100]) + gzip.compress(CSV[100:]), ROWS),
     "bz2": ("a.csv.bz2", bz2.compress(CSV), ROWS),
+    "two bz2 in one file": ("a.csv.bz2", bz2.compress(CSV[:100]) + bz2.compress(CSV[100:]), ROWS),
+    "two xz in one file": ("a.csv.xz", lzma.compress(CSV[:100]) + bytes(4) + lzma.compress(CSV[100:]) + bytes(4), ROWS),
     "xz": ("a.csv.xz", lzma.compress(CSV), ROWS),
     "zst": ("a.csv.zst", zstd(CSV), ROWS),
     "gz under another name": ("a.csv", gzip.compress(CSV), ROWS),
@@ -162,6 +164,21 @@ READ: dict[str, tuple[str, bytes, Rows]] = {
         b"text,label\n" + rb'"C:\dir, ""x""\",up' + b"\n" + rb"a\,down" + b"\n",
         [('C:\\dir, "x"\\', "up"), ("a\\", "down")],
     ),
+    "a first column called as an Arrow file begins": (
+        "a.csv",
+        written([("x", t, c) for t, c in ROWS], header=("ARROW1", "text", "label")).encode(),  # type: ignore[misc]
+        ROWS,
+    ),
+    "a first column called as a Feather file begins": (
+        "a.csv",
+        written([("x", t, c) for t, c in ROWS], header=("FEA1", "text", "label")).encode(),  # type: ignore[misc]
+        ROWS,
+    ),
+    "a first column called as fastText's labels begin": (
+        "a.csv",
+        written([("x", t, c) for t, c in ROWS], header=("__label__", "text", "label")).encode(),  # type: ignore[misc]
+        ROWS,
+    ),
     "pandas with its index": ("a.csv", frame_of(ROWS).to_csv().encode(), ROWS),
     "names that exist twice, of other columns": (
         "a.csv",
@@ -198,6 +215,8 @@ REFUSED: dict[str, tuple[str, bytes, str]] = {
     "pickle": ("a.csv", b"\x80\x04\x95\x10\x00", "Python pickle"),
     "tar in gz": ("a.tar.gz", gzip.compress(bytes(257) + b"ustar\0" + bytes(300)), "tar archive"),
     "packed twice": ("a.csv.gz", gzip.compress(gzip.compress(CSV)), "compressed twice.*unpack it once"),
+    "Arrow": ("a.csv", b"ARROW1\0\0" + bytes(100), "Arrow or Feather file"),
+    "Feather": ("a.csv", b"FEA1\0\0\0\0" + bytes(100), "Arrow or Feather file"),
     "fastText": ("a.txt", b"__label__up bright day\n", "fastText.*columns text and label"),
     "Western European": (
         "a.csv",
@@ -213,6 +232,10 @@ REFUSED: dict[str, tuple[str, bytes, str]] = {
     "half a character of utf-16": ("a.csv", written(ROWS).encode("utf-16")[:-1], "not UTF-16-LE throughout"),
     "half a gz": ("a.csv.gz", gzip.compress(CSV)[:-9], "not a complete gzip file"),
     "half a bz2": ("a.csv.bz2", bz2.compress(CSV)[:-9], "not a complete bzip2 file"),
+    "nothing in a bz2": ("a.csv.bz2", bz2.compress(b""), "the file has no rows"),
+    "a damaged second bz2": ("a.csv.bz2", bz2.compress(CSV) + b"BZh91AY&SX", "not a complete bzip2 file"),
+    "a damaged second xz": ("a.csv.xz", lzma.compress(CSV) + b"\xfd7zXY\0" + bytes(20), "not a complete xz file"),
+    "half a second xz": ("a.csv.xz", lzma.compress(CSV) + lzma.compress(CSV)[:-9], "not a complete xz file"),
     "half a xz": ("a.csv.xz", lzma.compress(CSV)[:-9], "not a complete xz file"),
     "half a zst": ("a.csv.zst", zstd(CSV)[:-9], "not a complete Zstandard file"),
     "plain under the name of gz": ("a.csv.gz", CSV, "not a complete gzip file.*take .gz out of its name"),
@@ -220,6 +243,7 @@ REFUSED: dict[str, tuple[str, bytes, str]] = {
     "a row too long": ("a.csv", b"text,label\na,1\nb, c,2\nd,1\n", "line 3 has 3 cells and the first line has 2"),
     "a row too short": ("a.csv", b"text,label\na,1\nb\nd,1\n", "line 3 has 1 cell and the first line has 2"),
     "a row of one empty cell": ("a.csv", b'text,label\na,1\n""\nd,1\n', "line 3 has 1 cell and"),
+    "a row of one quoted blank": ("a.csv", b'text,label\na,1\n"  "\nd,1\n', "line 3 has 1 cell and"),
     "a row too long under a sep= line": (
         "a.csv",
         b"sep=;\ntext;label\na,b;1\na,b,c;1;2\n",
@@ -309,6 +333,13 @@ def test_a_pipe_is_predicted_like_a_file(tmp_path: Path, kind: str) -> None:
     frame = predicted(pipe, tmp_path / "predictions.csv")
     writer.join()
     assert len(frame) == len(expected)
+
+
+def test_no_other_column_is_classified_where_a_piece_lacks_the_texts(tmp_path: Path) -> None:
+    source = tmp_path / "a.jsonl"
+    source.write_text('{"text": "a", "body": "b"}\n' * 5 + '{"body": "b"}\n' * 5)
+    with pytest.raises(DataError, match=r"row 6 \(line 6\): column 'text' must be .* got nothing"):
+        predicted(source, tmp_path / "predictions.csv")
 
 
 def test_texts_are_protected_against_spreadsheets_unless_they_are_to_stay_raw(

@@ -216,7 +216,16 @@ def test_whole_numbers_stay_whole_where_one_is_missing(
 
 
 @pytest.mark.parametrize(
-    "name", ["predictions.parquet", "predictions.XLSX", "predictions.jsonl", "predictions.csv.gz"]
+    "name",
+    [
+        "predictions.parquet",
+        "predictions.XLSX",
+        "predictions.jsonl",
+        "predictions.csv.gz",
+        "predictions.csv.bz2",
+        "predictions.csv.xz",
+        "predictions.csv.zst",
+    ],
 )
 def test_an_output_named_as_another_format_is_refused(
     exported: Path, tmp_path: Path, name: str

@@ -12,7 +12,9 @@ from tuner.settings.data import PREDICT_SETTINGS, DataConfig
 from tuner.settings.declarations import by_path, validated
 from tuner.text import excerpt
 
-_OTHER_FORMS = {".parquet", ".xlsx", ".xls", ".json", ".jsonl", ".ndjson", ".tsv", ".tab", ".gz"}
+_OTHER_FORMS = {
+    ".parquet", ".xlsx", ".xls", ".json", ".jsonl", ".ndjson", ".tsv", ".tab", ".gz", ".bz2", ".xz", ".zst",
+}  # fmt: skip
 _DASH, _STANDARD_INPUT = Path("-"), Path("/dev/stdin")
 
 

@@ -76,6 +76,7 @@ def _predict(
 ) -> int:
     console = Console(stderr=True)
     count = 0
+    chosen = ""
     names: list[str] = []
     unchanged: Collection[int] = ()
     with (
@@ -87,7 +88,9 @@ def _predict(
         for rows in data.pieces(_ROWS):
             if not rows.size:
                 break
-            texts, _ = read_texts(rows, choose_text_column(rows, text_column))
+            if not count:  # later pieces may have other columns
+                chosen = choose_text_column(rows, text_column)
+            texts, _ = read_texts(rows, chosen)
             predictions = classifier.predict(texts).round(6)
             if not count:
                 names = list(rows.names)
@@ -132,14 +135,7 @@ def _frame(rows: Table, names: Sequence[str]) -> pd.DataFrame:
         )
     is_same = list(rows.names) == list(names)
     columns = {
-        at: pd.Series(
-            rows.cells(at)
-            if is_same
-            else rows.column(name)
-            if name in rows.names
-            else [None] * rows.size,
-            dtype=object,
-        )
+        at: pd.Series(rows.cells(at) if is_same else rows.column(name), dtype=object)
         for at, name in enumerate(names)
     }
     return pd.DataFrame(columns)

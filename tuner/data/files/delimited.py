@@ -53,12 +53,12 @@ def delimited(
         for row in reader:
             line = reader.line_num + skipped
             if not names:
-                names = [] if is_blank(row) else [name.strip() for name in row]
+                names = [] if is_blank(row, watched.line) else [name.strip() for name in row]
             elif len(row) == len(names) or (not row and len(names) == 1):
                 rows.append(row or [""])
                 numbers.append(line)
                 longer = longer or ((begun, line) if begun < line else None)
-            elif not is_blank(row):
+            elif not is_blank(row, watched.line):
                 raise _ragged(where, line, row, names, dialect)
             if len(rows) == size:
                 yield _table(where, names, rows, numbers, first)
@@ -94,6 +94,7 @@ class _Watched:
         self._lines = lines
         self._delimiter = delimiter
         self.each_may_be_a_row = True
+        self.line = ""  # the one that was read last
 
     def __iter__(self) -> Iterator[str]:
         expected: int | None = None
@@ -102,6 +103,7 @@ class _Watched:
                 count = line.count(self._delimiter)
                 expected = count if expected is None else expected
                 self.each_may_be_a_row = count == expected
+            self.line = line
             yield line
 
 

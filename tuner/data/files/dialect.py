@@ -77,9 +77,9 @@ def dialect_with(delimiter: str, sample: list[str], is_whole: bool) -> Dialect:
     return _attempt(sample, is_whole, delimiter).dialect
 
 
-def is_blank(row: Sequence[str]) -> bool:
-    """Whether the row is a line of nothing but white space."""
-    return not row or (len(row) == 1 and row[0].isspace())
+def is_blank(row: Sequence[str], line: str) -> bool:
+    """Whether the row, which ends on `line`, is nothing but white space; quoted white space is a cell."""
+    return not row or (len(row) == 1 and line.isspace())
 
 
 @dataclass(frozen=True)
@@ -136,7 +136,7 @@ def _read(sample: list[str], is_whole: bool, dialect: Dialect) -> _Attempt:
     reader = dialect.reader(sample)
     is_broken = False
     try:
-        rows += (row for row in reader if not is_blank(row))
+        rows += (row for row in reader if not is_blank(row, sample[reader.line_num - 1]))
     except csv.Error:  # of the last row, perhaps only because the sample ends in it
         is_broken = is_whole or reader.line_num < len(sample)
     return _Attempt(dialect, rows, is_broken)

@@ -1,5 +1,7 @@
 """Kinds of files without rows that people name by mistake: each is refused by its first bytes, with advice."""
 
+import re
+
 from tuner.data.files.packing import packing_of
 from tuner.errors import DataError
 
@@ -37,18 +39,14 @@ _BY_FIRST_BYTES = (
     (b"\x93NUMPY", "a NumPy array", _WRITE_PARQUET),
     (b"\x89HDF\r\n", "an HDF5 file", _WRITE_PARQUET),
     (b"SQLite format 3\0", "an SQLite database", "export the table as CSV"),
-    (b"ARROW1", "an Arrow or Feather file", _WRITE_PARQUET),
-    (b"FEA1", "an Arrow or Feather file", _WRITE_PARQUET),
+    (b"ARROW1\0", "an Arrow or Feather file", _WRITE_PARQUET),
+    (b"FEA1\0", "an Arrow or Feather file", _WRITE_PARQUET),
     (b"RDX3\n", "an R data file", "write the table with `write.csv`"),
     (b"RDX2\n", "an R data file", "write the table with `write.csv`"),
     (b"7z\xbc\xaf\x27\x1c", "a 7-Zip archive", _UNPACK),
     (b"Rar!\x1a\x07", "a RAR archive", _UNPACK),
-    (
-        b"__label__",
-        "fastText's training data",
-        "write a CSV file with the columns text and label",
-    ),
 )
+_FASTTEXT = re.compile(rb"__label__[^\s,;|]+[ \t]")  # no header, such as `__label__,text`
 
 
 def _other_kind(beginning: bytes) -> tuple[str, str] | None:
@@ -56,6 +54,8 @@ def _other_kind(beginning: bytes) -> tuple[str, str] | None:
     for magic, kind, remedy in _BY_FIRST_BYTES:
         if beginning.startswith(magic):
             return kind, remedy
+    if _FASTTEXT.match(beginning):
+        return "fastText's training data", "write a CSV file with the columns text and label"
     if beginning.startswith(b"PK\x03\x04"):
         return _kind_of_archive(beginning)
     if beginning[257:262] == b"ustar":

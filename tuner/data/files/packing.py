@@ -44,6 +44,49 @@ class Stream(io.RawIOBase):
         return data
 
 
+class _Streams(io.RawIOBase):
+    """The content of compressed streams one after another, and perhaps zero bytes at the end.
+
+    Python's own readers of bzip2 and xz leave out a damaged stream after the first, as if the file ended there.
+    """
+
+    def __init__(self, file: IO[bytes], begin: Callable[[], Any]) -> None:
+        self._file = file
+        self._begin = begin
+        self._decompressor = begin()
+
+    def readable(self) -> bool:
+        """True."""
+        return True
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+        """Fills `buffer` as far as one step of unpacking gives."""
+        data = b""
+        while not data:
+            packed = b""
+            if self._decompressor.eof:
+                packed = self._next_stream()
+                if not packed:
+                    return 0
+                self._decompressor = self._begin()
+            elif self._decompressor.needs_input:
+                packed = self._file.read(io.DEFAULT_BUFFER_SIZE)
+                if not packed:
+                    raise EOFError("it ends too early")
+            data = self._decompressor.decompress(packed, len(buffer))
+        buffer[: len(data)] = data
+        return len(data)
+
+    def _next_stream(self) -> bytes:
+        """The beginning of what follows a stream and zero bytes; empty at the end of the file."""
+        packed: bytes = self._decompressor.unused_data
+        while not (beginning := packed.lstrip(b"\0")):
+            packed = self._file.read(io.DEFAULT_BUFFER_SIZE)
+            if not packed:
+                return b""
+        return beginning
+
+
 @dataclass(frozen=True)
 class Packing:
     """A way in which files are compressed."""
@@ -67,11 +110,17 @@ PACKINGS = (
     Packing(
         "bzip2",
         ".bz2",
-        tuple(b"BZh%d1AY&SY" % level for level in range(1, 10)),
+        tuple(
+            b"BZh%d%b" % (level, first)
+            for level in range(1, 10)
+            for first in (b"1AY&SY", b"\x17rE8P\x90")  # a block, or the end of an empty file
+        ),
         "bunzip2",
-        bz2.BZ2File,
+        lambda file: _Streams(file, bz2.BZ2Decompressor),
     ),
-    Packing("xz", ".xz", (b"\xfd7zXZ\0",), "unxz", lzma.LZMAFile),
+    Packing(
+        "xz", ".xz", (b"\xfd7zXZ\0",), "unxz", lambda file: _Streams(file, lzma.LZMADecompressor)
+    ),
     Packing("Zstandard", ".zst", (b"\x28\xb5\x2f\xfd", *_SKIPPABLE), "unzstd", _open_zstandard),
 )
 BROKEN_PACKING = (OSError, EOFError, zlib.error, lzma.LZMAError)  # errors of its readers

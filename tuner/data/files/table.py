@@ -25,8 +25,8 @@ class Table:
     first: int = 0
 
     def column(self, name: str) -> list[object]:
-        """The cells of the first column of that name."""
-        return self.cells(self.names.index(name))
+        """The cells of the first column of that name; all None if there is none, as in some pieces of JSON lines."""
+        return self.cells(self.names.index(name)) if name in self.names else [None] * self.size
 
     def keeping(self, names: Collection[str]) -> "Table":
         """The same table in less memory: only the cells of these columns can be read."""
@@ -62,4 +62,4 @@ def joined(pieces: Sequence[Table]) -> Table:
 def _cells(piece: Table, names: Sequence[str], at: int) -> list[object]:
     if piece.names == names:
         return piece.cells(at)
-    return piece.column(names[at]) if names[at] in piece.names else [None] * piece.size
+    return piece.column(names[at])
