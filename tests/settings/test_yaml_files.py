@@ -89,6 +89,8 @@ def test_a_value_of_yaml_1_2_has_its_type(text: str, value: object) -> None:
         ("a: [1", "^s.yaml: line 1: not valid YAML: expected ',' or ']', but got '<stream end>'$"),
         ("a: 'x", "^s.yaml: line 1: not valid YAML: found unexpected end of stream$"),
         ("a: \t- b", "^s.yaml: line 1: not valid YAML"),
+        ('a: "\\UFFFFFFFF"', "^s.yaml: not valid YAML: "),
+        ('a: "\\U00110000"', "^s.yaml: not valid YAML: "),
         ("a: \0", "^s.yaml: not valid YAML: unacceptable character #x0000"),
         ("a: 1\n---\nb: 2", "^s.yaml: line 2: not valid YAML: but found another document$"),
         ("- a", r"^s.yaml: must be a mapping \(`key: value` lines\), got list$"),

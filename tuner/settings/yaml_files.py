@@ -58,7 +58,7 @@ def parse_yaml(text: str, where: str, error: Callable[[str], UsageError]) -> dic
         raise error(
             f"{where}:{line} not valid YAML: {_flat(cause.problem or cause.context)}"
         ) from cause
-    except yaml.YAMLError as cause:
+    except (yaml.YAMLError, ValueError, OverflowError) as cause:  # "\UFFFFFFFF" is no character
         raise error(f"{where}: not valid YAML: {_flat(str(cause))}") from cause
     except RecursionError as cause:
         raise error(f"{where}: nested too deeply; a few levels are enough") from cause
