@@ -92,6 +92,24 @@ def test_a_run_from_before_a_part_was_recorded_continues_and_is_compared_by_the_
         check_same_search(folder, make_config({"space": space, **asked}), data)
 
 
+@pytest.mark.parametrize("text", ["0918", "08", "009", "0o17", "12345678901234e5"])
+def test_a_text_that_earlier_versions_wrote_without_quotes_is_text(
+    tmp_path: Path, space: SearchSpace, text: str
+) -> None:
+    folder = RunFolder(tmp_path)
+    data = DataConfig(text_column=text, label_column="+.5")
+    write_run_file(folder, SearchConfig(space=space, name=text, data=data), text)
+    content = yaml.safe_load(folder.run_file.read_text(encoding="utf-8"))
+    content["fingerprint"]["space"] = ".5e5"
+    written = yaml.safe_dump(content)  # as YAML 1.1
+    assert f"\nname: {text}\n" in written
+    folder.run_file.write_text(written, encoding="utf-8")
+    read = read_run_file(folder)
+    assert read.fingerprint is not None
+    assert (read.fingerprint.data, read.fingerprint.space) == (text, ".5e5")
+    assert (read.config.name, read.config.data) == (text, data)
+
+
 def test_a_run_file_without_a_fingerprint_is_refused(tmp_path: Path, space: SearchSpace) -> None:
     folder = RunFolder(tmp_path)
     folder.run_file.write_text("space: seed", encoding="utf-8")

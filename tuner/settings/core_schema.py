@@ -13,6 +13,7 @@ import yaml
 _TAG = "tag:yaml.org,2002:"
 TEXT_TAGS = frozenset({f"{_TAG}str", f"{_TAG}merge"})
 INT_TAG = f"{_TAG}int"
+_FLOAT_TAG = f"{_TAG}float"
 # https://yaml.org/spec/1.2.2/#103-core-schema, with the characters that values begin with; and `<<`, which is older.
 _TYPES = (
     ("null", r"~|null|Null|NULL|", ["~", "n", "N", ""]),
@@ -27,6 +28,11 @@ _TYPES = (
 )
 
 
+# Earlier versions wrote these texts as YAML 1.1: `name: 0918` without quotes. The last two are in fingerprints.
+_TEXTS = frozenset({"name", "source", "text_column", "label_column", "space", "data"})
+_YAML_1_1 = yaml.resolver.Resolver()
+
+
 class Loader(yaml.SafeLoader):
     """SafeLoader with the types of YAML 1.2 and without tags."""
 
@@ -36,6 +42,16 @@ class Loader(yaml.SafeLoader):
         """Called where a tag begins."""
         problem = "tags (!name) are not read; remove it"
         raise yaml.scanner.ScannerError(None, None, problem, self.get_mark())
+
+    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
+        """Reads as text the values that are texts, where YAML 1.1 does."""
+        node = super().compose_mapping_node(anchor)
+        for key, value in node.value:
+            if value.tag in (INT_TAG, _FLOAT_TAG) and key.id == "scalar" and key.value in _TEXTS:
+                tag = _YAML_1_1.resolve(yaml.ScalarNode, value.value, (True, False))  # type: ignore[no-untyped-call]
+                if tag == f"{_TAG}str":
+                    value.tag = tag
+        return node
 
 
 def _construct_int(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> int:
