@@ -103,6 +103,14 @@ def test_permissions_are_those_of_the_file_that_is_replaced_or_of_any_new_one(
     assert mode == {"usual": mode["usual"], "secret": 0o600, "new": mode["usual"]}
 
 
+def test_nobody_else_can_read_a_private_file_while_it_is_replaced(tmp_path: Path) -> None:
+    path = tmp_path / "secret"
+    path.write_text("")
+    path.chmod(0o600)
+    with atomic_file(path) as temporary:
+        assert stat.S_IMODE(temporary.stat().st_mode) == 0o600
+
+
 def test_a_locked_file_is_refused_to_others_and_keeps_its_content(tmp_path: Path) -> None:
     (tmp_path / "lock").write_text("mine")
     with open(tmp_path / "lock", "r+") as first, open(tmp_path / "lock", "r+") as second:

@@ -23,7 +23,8 @@ def atomic_file(path: Path) -> Iterator[Path]:
     After an exception `path` is as it was. The folder must exist. A file that is replaced hands on its permissions.
     """
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}{TEMPORARY}")
-    temporary.touch(exist_ok=False)
+    # Before it has the permissions of the file that it replaces, nobody else may read it.
+    temporary.touch(0o600 if path.exists() else 0o666, exist_ok=False)
     try:
         yield temporary
         with open(temporary, "rb+") as file:
