@@ -13,6 +13,7 @@ from typing import IO, Any
 from tuner.faults import KillPoint, kill_point
 
 TEMPORARY = ".tmp"  # ends the names of files that are not whole yet
+STANDARD_INPUT = Path("/dev/stdin")
 _LOCK_POLL_S = 0.05
 
 

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from support.commands import run_tuner
 
@@ -32,3 +33,15 @@ def test_a_dash_is_standard_input_or_output(
 def test_options_are_still_options(option: str, capsys: pytest.CaptureFixture[str]) -> None:
     ended = run_tuner(["predict", "model", option], capsys)
     assert "begins with a dash" not in ended.refusal
+
+
+def test_a_text_that_is_no_unicode_is_written_as_an_escape_sequence(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Model:
+        def predict(self, texts: list[str]) -> pd.DataFrame:
+            return pd.DataFrame({"label": ["up"]})
+
+    monkeypatch.setattr(classifier, "Classifier", lambda _: Model())
+    ended = run_tuner(["predict", "m", "caf\udce9"], capsys)
+    assert (ended.code, ended.out.splitlines()[1:]) == (0, [r"caf\udce9,up"])

@@ -19,6 +19,7 @@ from typing import cast
 
 import pandas as pd
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -29,6 +30,7 @@ from tuner.errors import DataError
 from tuner.export import prediction
 from tuner.export.classifier import Classifier
 from tuner.export.prediction import predict_file
+from tuner.files import STANDARD_INPUT
 from tuner.settings.data import DataConfig
 
 Rows = list[tuple[str, str]]
@@ -340,6 +342,43 @@ def test_no_other_column_is_classified_where_a_piece_lacks_the_texts(tmp_path: P
     source.write_text('{"text": "a", "body": "b"}\n' * 5 + '{"body": "b"}\n' * 5)
     with pytest.raises(DataError, match=r"row 6 \(line 6\): column 'text' must be .* got nothing"):
         predicted(source, tmp_path / "predictions.csv")
+
+
+def test_a_pipe_that_only_has_a_number_is_written(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("text\ngood\n")
+    end, target = os.pipe()
+    predict_file(cast(Classifier, Echo()), tmp_path / "a.csv", Path(f"/dev/fd/{target}"), None)
+    os.close(target)
+    with open(end, encoding="utf-8") as pipe:
+        assert pipe.read().splitlines()[1] == "good,of good,1.0"
+
+
+def test_standard_input_is_read_from_where_it_stands(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("note\ntext\ngood\n")
+    before = os.dup(0)
+    with open(tmp_path / "a.csv", "rb", buffering=0) as file:
+        file.read(len("note\n"))
+        os.dup2(file.fileno(), 0)
+    try:
+        frame = predicted(STANDARD_INPUT, tmp_path / "predictions.csv")
+    finally:
+        os.dup2(before, 0)
+        os.close(before)
+    assert list(frame["text"]) == ["good"]
+
+
+@pytest.mark.parametrize("raw", [False, True])
+def test_half_an_emoji_is_written_as_an_escape_sequence(tmp_path: Path, raw: bool) -> None:
+    (tmp_path / "a.jsonl").write_text(r'{"text": "a", "\ud83d": "\ud83d"}' + "\n")
+    frame = predicted(tmp_path / "a.jsonl", tmp_path / "predictions.csv", raw=raw)
+    assert list(frame[r"\ud83d"]) == [r"\ud83d"]
+
+
+def test_a_date_that_python_cannot_hold_is_refused(tmp_path: Path) -> None:
+    dates = pa.array([2**31 - 1], pa.int32()).cast(pa.date32())
+    pq.write_table(pa.table({"text": ["a"], "day": dates}), tmp_path / "a.parquet")
+    with pytest.raises(DataError, match="column 'day' is not readable"):
+        predicted(tmp_path / "a.parquet", tmp_path / "predictions.csv")
 
 
 def test_texts_are_protected_against_spreadsheets_unless_they_are_to_stay_raw(

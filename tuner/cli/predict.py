@@ -8,6 +8,7 @@ import typer
 from tuner.cli.commands import Command
 from tuner.cli.options import exit_on_sigterm, with_settings
 from tuner.errors import UsageError
+from tuner.files import STANDARD_INPUT
 from tuner.settings.data import PREDICT_SETTINGS, DataConfig
 from tuner.settings.declarations import by_path, validated
 from tuner.text import excerpt
@@ -15,7 +16,7 @@ from tuner.text import excerpt
 _OTHER_FORMS = {
     ".parquet", ".xlsx", ".xls", ".json", ".jsonl", ".ndjson", ".tsv", ".tab", ".gz", ".bz2", ".xz", ".zst",
 }  # fmt: skip
-_DASH, _STANDARD_INPUT = Path("-"), Path("/dev/stdin")
+_DASH = Path("-")
 
 
 class PredictCommand(Command):
@@ -66,7 +67,7 @@ def predict(
 ) -> None:
     """Classify texts with an exported model. Prints the likeliest class and the probability of every class."""
     exit_on_sigterm()
-    input = _STANDARD_INPUT if input == _DASH else input
+    input = STANDARD_INPUT if input == _DASH else input
     output = None if output == _DASH else output
     if texts and input is not None:
         raise UsageError("texts and --input exclude each other; leave one out")
@@ -75,6 +76,8 @@ def predict(
     if output is not None:
         _check_output(output, input)
     of_file = validated(DataConfig, by_path(PREDICT_SETTINGS, settings), "flags")
+    import pandas as pd
+
     from tuner.export.classifier import Classifier
     from tuner.export.prediction import predict_file
     from tuner.run.csv_text import to_csv
@@ -82,7 +85,9 @@ def predict(
     classifier = Classifier(model)
     if texts:
         frame = classifier.predict(texts)
-        frame.insert(0, "text", texts)
+        frame.insert(
+            0, "text", pd.Series(texts, dtype=object)
+        )  # holds bytes that are no UTF-8, too
         content = to_csv(frame.round(6), unchanged=frame.columns if raw else {"label"})
         if output is None:
             print(content, end="")
@@ -93,7 +98,12 @@ def predict(
         return
     assert input is not None
     count = predict_file(
-        classifier, input, output, of_file.text_column, encoding=of_file.encoding, raw=raw
+        classifier,
+        input,
+        output,
+        of_file.text_column,
+        encoding=of_file.encoding,
+        raw=raw,
     )
     if output is not None:
         print(f"{count:,} predictions: {output}")

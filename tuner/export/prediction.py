@@ -17,7 +17,7 @@ from tuner.data.columns import choose_text_column
 from tuner.data.files import DataFile, Table
 from tuner.errors import DataError
 from tuner.export.classifier import Classifier
-from tuner.files import atomic_file
+from tuner.files import STANDARD_INPUT, atomic_file
 from tuner.run.csv_text import to_csv
 from tuner.text import excerpt
 
@@ -54,11 +54,11 @@ def _output(target: Path | None) -> Iterator[IO[str]]:
     if target is None:
         yield sys.stdout
         return
-    target = Path(os.path.realpath(target))
     if target.exists() and not target.is_file():  # a device, a pipe: nothing to replace
         with open(target, "w", encoding="utf-8", newline="") as file:
             yield file
         return
+    target = Path(os.path.realpath(target))
     with (
         atomic_file(target) as temporary,
         open(temporary, "w", encoding="utf-8", newline="") as file,
@@ -97,7 +97,9 @@ def _predict(
                 heading = [*names, *_free(names, list(predictions.columns))]
                 # A predicted label must compare equal to the true one, even if it looks like a formula.
                 unchanged = range(len(heading)) if raw else {len(names)}
-                target.write(to_csv(pd.DataFrame([heading]), header=False, unchanged=unchanged))
+                target.write(
+                    to_csv(pd.DataFrame([heading], dtype=object), header=False, unchanged=unchanged)
+                )
             table = pd.concat([_frame(rows, names), predictions], axis=1, ignore_index=True)
             target.write(to_csv(table, header=False, unchanged=unchanged))
             target.flush()  # a pipe's reader gets each piece at once
@@ -110,6 +112,10 @@ def _predict(
 
 def _opened(source: Path) -> IO[bytes]:
     try:
+        if (
+            source == STANDARD_INPUT
+        ):  # opening the name would begin anew, before what others have read
+            return open(0, "rb", buffering=0, closefd=False)
         return open(source, "rb", buffering=0)
     except IsADirectoryError as cause:
         raise DataError(f"{source}: must be a file, got a folder; name a file in it") from cause

@@ -30,9 +30,8 @@ def to_csv(
             # Of type object throughout: pandas would make 1 and a missing one 1.0.
             cells = [_neutral(cell) for cell in safe[name]]
             safe[name] = pd.Series(cells, index=safe.index, dtype=object)
-    safe.columns = pd.Index([_neutral(str(name)) for name in safe.columns])
-    text: str = safe.to_csv(index=False, header=header, lineterminator="\r\n")
-    return text
+    safe.columns = pd.Index([_neutral(str(name)) for name in safe.columns], dtype=object)
+    return _encodable(safe.to_csv(index=False, header=header, lineterminator="\r\n"))
 
 
 def write_csv(frame: pd.DataFrame, path: Path) -> None:
@@ -42,7 +41,12 @@ def write_csv(frame: pd.DataFrame, path: Path) -> None:
 
 def as_written(text: str) -> str:
     """The text that a CSV shows for this one."""
-    return str(_neutral(text)).encode("utf-8", errors="backslashreplace").decode("utf-8")
+    return _encodable(str(_neutral(text)))
+
+
+def _encodable(text: str) -> str:
+    """The text with half an emoji, or a byte that is no UTF-8, as an escape sequence: no file could hold it."""
+    return text.encode("utf-8", errors="backslashreplace").decode("utf-8")
 
 
 def _neutral(cell: object) -> object:

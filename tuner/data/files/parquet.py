@@ -45,7 +45,7 @@ def _table(batch: Any, names: list[str], where: str, first: int) -> Table:
     def cells(at: int) -> list[object]:
         try:
             return list(batch.column(at).to_pylist())
-        except (pa.ArrowException, ValueError) as error:
+        except (pa.ArrowException, ValueError, OverflowError) as error:
             raise DataError.at(
                 where, f"column {excerpt(names[at])} is not readable ({error})"
             ) from error
