@@ -133,6 +133,10 @@ def test_a_file_with_an_empty_data_section_is_filled_by_flags(write_file: WriteF
             {"space": "seed", "data": {"encoding": "x"}},
             "^--encoding: must be the name of an encoding, got 'x'; write cp1252, say$",
         ),
+        (
+            {"space": "seed", "data": {"encoding": ""}},
+            "^--encoding: must be the name of an encoding, got ''; write cp1252, say$",
+        ),
         ({"space": "seed", "data": {"sample": 0}}, "^--sample: must be greater .*, got 0$"),
         ({"space": "seed", "data": {"source": 3}}, "^--data: must be a valid string, got 3$"),
     ],

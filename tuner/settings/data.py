@@ -26,7 +26,7 @@ def _checked_encoding(given: str | None) -> str | None:
         ValueError: there is no such encoding.
     """
     try:
-        b"\xff".decode(given or "utf-8", "ignore")
+        b"\xff".decode("utf-8" if given is None else given, "ignore")
     except (LookupError, ValueError):
         raise ValueError(
             f"must be the name of an encoding, got {given!r}; write cp1252, say"
