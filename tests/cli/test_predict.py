@@ -29,6 +29,16 @@ def test_a_dash_is_standard_input_or_output(
     assert calls == [("m", Path("/dev/stdin"), None, None)]
 
 
+@pytest.mark.parametrize(("option", "file"), [("--input", "-d.csv"), ("--output", "-a b.csv")])
+def test_a_file_may_begin_with_a_dash(
+    option: str, file: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ended = run_tuner(["predict", "model", option, file, "--", "dull"], capsys)
+    assert "begins with a dash" not in ended.refusal
+    ended = run_tuner(["predict", "model", option, file, "-dull"], capsys)
+    assert ended.refusal.startswith("'-dull': begins with a dash")
+
+
 @pytest.mark.parametrize("option", ["--input=- a file.csv", "--raw"])
 def test_options_are_still_options(option: str, capsys: pytest.CaptureFixture[str]) -> None:
     ended = run_tuner(["predict", "model", option], capsys)

@@ -1,5 +1,6 @@
 """`tuner predict`."""
 
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -25,7 +26,15 @@ class PredictCommand(Command):
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Refuses a text that begins with a dash: `-happy` would be the flag -h."""
         options = args[: args.index("--")] if "--" in args else args
-        for given in options:
+        take_value = {
+            name
+            for parameter in self.get_params(ctx)
+            if parameter.param_type_name == "option" and not getattr(parameter, "is_flag", False)
+            for name in parameter.opts
+        }
+        for before, given in pairwise(["", *options]):
+            if before in take_value:
+                continue
             is_cluster = given.startswith("-") and not given.startswith("--") and len(given) > 2
             if is_cluster or (
                 given.startswith("-") and len(given.split()) > 1 and "=" not in given
