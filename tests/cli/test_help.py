@@ -34,6 +34,11 @@ def test_options_without_groups_are_one_list(call: Call) -> None:
     assert "Default: table." in out
 
 
+def test_the_help_of_confirm_tells_which_addresses_mean_a_job_server(call: Call) -> None:
+    out = " ".join(call("confirm", "--help").out.split())
+    assert "with the http:// address of its job server, the run is on its head" in out
+
+
 @pytest.mark.parametrize(("columns", "widest"), [("60", 60), ("80", 80), ("200", 100)])
 def test_help_fits_the_terminal(
     call: Call, monkeypatch: pytest.MonkeyPatch, columns: str, widest: int

@@ -99,6 +99,7 @@ def test_the_package_can_be_run() -> None:
         (("report", "x", "--format", "xml"), "--format: must be one of 'html', 'markdown', 'png'"),
         (("report", "x", "--figure", "slices"), "--figure: html has all of them; write --format"),
         (("data", "no.csv"), "no.csv: there is no such file"),
+        (("data", "--tokens", "foo"), "--tokens: must be 'words', 'characters' or 'symbols'"),
         (("data", "imdb-trian"), "did you mean imdb-train?"),
         (("data", "imdb-train", "--sample", "0"), "--sample: must be greater than or equal to 1"),
     ],

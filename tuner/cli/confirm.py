@@ -1,5 +1,6 @@
 """`tuner confirm`."""
 
+from dataclasses import replace
 from typing import Annotated
 
 import typer
@@ -8,8 +9,17 @@ from tuner.cli import options
 from tuner.finalists.request import CONFIRM_SETTINGS, confirmation_config, make_request
 from tuner.run import Run
 
+_ADDRESS_HELP = (
+    "A running Ray cluster; with the http:// address of its job server, the run is on its head"
+)
 
-@options.with_settings(CONFIRM_SETTINGS)
+
+@options.with_settings(
+    replace(each, setting=replace(each.setting, help=_ADDRESS_HELP))
+    if each.keyword == "address"
+    else each
+    for each in CONFIRM_SETTINGS
+)
 def confirm(
     run: Annotated[str, typer.Argument(help="A run folder.", metavar="RUN")],
     *,

@@ -31,9 +31,10 @@ def data(
     from tuner.terminal.data_summary import data_summary, named_sources
     from tuner.terminal.tables import plain_console
 
+    given = by_path(_SETTINGS, {"data": source, **settings})
+    asked = validated(_Asked, {"data": {}, **given}, "flags")
     console = plain_console()
     if source is None:
         console.print(named_sources())
         return
-    asked = validated(_Asked, by_path(_SETTINGS, {"data": source, **settings}), "flags")
     console.print(data_summary(summarize(asked.data, seed=asked.seed)))
