@@ -69,11 +69,16 @@ def test_the_space_may_be_a_mapping_or_a_space() -> None:
         ("data/my reviews.csv", "seed-my-reviews"),
         ("/data/a.b.parquet", "seed-a"),
         ("评论.csv", "seed-data"),
-        ("/data/folder", "seed-data-folder"),
+        ("reviews", "seed-reviews"),
+        ("./reviews", "seed-reviews"),
+        ("/data/reviews", "seed-reviews"),
+        ("x" * 200 + ".csv", "seed-" + "x" * 95),
     ],
 )
 def test_a_runs_name_is_made_of_space_and_data(source: str, name: str) -> None:
-    assert make_config({"space": "seed", "data": {"source": source}}).run_name == name
+    config = make_config({"space": "seed", "data": {"source": source}})
+    assert config.run_name == name
+    assert make_config({"space": "seed", "name": name}).run_name == name  # as run.yaml records it
 
 
 def test_paths_in_a_file_are_relative_to_it(write_file: WriteFile) -> None:

@@ -32,6 +32,7 @@ from tuner.settings.yaml_files import read_yaml
 from tuner.storage import is_url
 
 DEFAULT_TRIALS = 30
+_LONGEST_NAME = 100
 
 
 class SamplerName(StrEnum):
@@ -77,7 +78,7 @@ class SearchConfig(Strict):
     data: DataConfig = DataConfig()
     name: Annotated[
         str | None,
-        Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=100),
+        Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=_LONGEST_NAME),
         Setting(Group.TRACKING, "Name of the run", "NAME", unset="made of space and data"),
     ] = None
     out: Annotated[Place, Setting(Group.TRACKING, "Folder or URL of the runs", "PATH|URL")] = "runs"
@@ -227,8 +228,9 @@ class SearchConfig(Strict):
         if self.name is not None:
             return self.name
         source = Path(self.data.source)
-        data = source.name.split(".")[0] if source.suffix else self.data.source
-        return f"{self.space.name}-{re.sub(r'[^A-Za-z0-9_.-]+', '-', data).strip('-') or 'data'}"
+        data = source.name.split(".")[0] if source.suffix else source.name
+        data = re.sub(r"[^A-Za-z0-9_.-]+", "-", data).strip("-") or "data"
+        return f"{self.space.name}-{data}"[:_LONGEST_NAME]
 
     @property
     def is_mirrored(self) -> bool:
