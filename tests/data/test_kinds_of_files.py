@@ -66,6 +66,13 @@ def zstd(content: bytes) -> bytes:
     return cast(bytes, pa.compress(content, codec="zstd", asbytes=True))
 
 
+def damaged_gzip(instead: bytes) -> bytes:
+    """Rows beyond what is read at once, the first with these bytes `instead` of its text."""
+    packed = gzip.compress(written([*ROWS, *PLAIN * 1000]).encode(), compresslevel=0)
+    assert len(instead) == len(b"plain 0")
+    return packed.replace(b"plain 0", instead)
+
+
 def frame_of(rows: Rows) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["text", "label"])
 
@@ -238,6 +245,8 @@ REFUSED: dict[str, tuple[str, bytes, str]] = {
     "a damaged second bz2": ("a.csv.bz2", bz2.compress(CSV) + b"BZh91AY&SX", "not a complete bzip2 file"),
     "a damaged second xz": ("a.csv.xz", lzma.compress(CSV) + b"\xfd7zXY\0" + bytes(20), "not a complete xz file"),
     "half a second xz": ("a.csv.xz", lzma.compress(CSV) + lzma.compress(CSV)[:-9], "not a complete xz file"),
+    "a gz with another row": ("a.csv.gz", damaged_gzip(b"pl,in 0"), "not a complete gzip file"),
+    "a gz with another letter": ("a.csv.gz", damaged_gzip(b"pl\xe4in 0"), "not a complete gzip file"),
     "half a xz": ("a.csv.xz", lzma.compress(CSV)[:-9], "not a complete xz file"),
     "half a zst": ("a.csv.zst", zstd(CSV)[:-9], "not a complete Zstandard file"),
     "plain under the name of gz": ("a.csv.gz", CSV, "not a complete gzip file.*take .gz out of its name"),

@@ -19,6 +19,7 @@ FORMATS = ".csv, .tsv, .jsonl, .ndjson, .json, .parquet; text also as .gz, .bz2,
 _JSON_LINES = {"jsonl", "ndjson", "json"}
 _TABS = {"tsv", "tab"}
 _BEGINNING = 4096  # bytes that decide what a file is
+_BLOCK = 1 << 16  # bytes of a damaged file that are read at a time
 _ROWS = 4_096  # at a time, of a file that is read whole
 
 
@@ -69,7 +70,15 @@ class DataFile:
                 f"the file cannot be read ({error.strerror or error}); make it readable",
             ) from error
         try:
-            yield from self._rows(Stream(packing.open(io.BufferedReader(self._stream))), size)
+            unpacked = packing.open(io.BufferedReader(self._stream))
+            try:
+                yield from self._rows(Stream(unpacked), size)
+            except (
+                DataError
+            ):  # perhaps only because the file is damaged, as its checksum at the end shows
+                while unpacked.read(_BLOCK):
+                    pass
+                raise
         except BROKEN_PACKING as error:
             raise DataError.at(
                 self._where, f"not a complete {packing.name} file ({error}); compress it again"
