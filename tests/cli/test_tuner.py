@@ -1,14 +1,16 @@
 """`tuner` itself: its help, its refusals, its exit codes."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 import typer
-from support.commands import Call, Ended
+from support.commands import TUNER, Call, Ended
 
 from tuner import cli
+from tuner.cli import commands
 from tuner.errors import SearchError
 
 
@@ -131,11 +133,24 @@ def test_the_exit_code_shows_how_a_command_ended(
         raise error
 
     monkeypatch.setattr(cli, "app", fail)
-    monkeypatch.setattr(cli.os, "dup2", lambda *descriptors: None)
+    monkeypatch.setattr(commands.os, "dup2", lambda *descriptors: None)
     ended = call("search")
     assert (ended.code, ended.out) == (code, "")
     assert ended.err.startswith(f"tuner: {line}" if line else "")
     assert ended.err.count("\n") == (1 if line else 0)
+
+
+@pytest.mark.parametrize("buffering", ["", "1"], ids=["buffered", "unbuffered"])
+@pytest.mark.parametrize("arguments", [["spaces"], ["search", "--help"]])
+def test_a_reader_that_goes_early_is_no_failure(arguments: list[str], buffering: str) -> None:
+    environment = {**os.environ, "PYTHONUNBUFFERED": buffering}
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing, "w") as gone:
+        ended = subprocess.run(
+            [*TUNER, *arguments], stdout=gone, stderr=subprocess.PIPE, env=environment
+        )
+    assert (ended.returncode, ended.stderr) == (0, b"")
 
 
 def test_a_bug_of_ours_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,7 +4,6 @@ The topmost room: it may import every other one, but nothing heavy at module lev
 """
 
 import errno
-import os
 import signal
 import sys
 from contextlib import suppress
@@ -32,7 +31,7 @@ from tuner.cli import (
     train,
     watch,
 )
-from tuner.cli.commands import Command, Commands
+from tuner.cli.commands import Command, Commands, end_without_reader
 from tuner.cli.refusals import in_our_words
 from tuner.errors import SearchError, TunerError
 from tuner.execution.interrupts import Interrupted, StopRequested
@@ -90,6 +89,7 @@ def main() -> None:
     """
     try:
         code = app(standalone_mode=False, prog_name="tuner")
+        sys.stdout.flush()  # or a short output would fail only after this
     except typer.exceptions.TyperException as error:
         _refuse(in_our_words(error))
     except typer.Abort:
@@ -107,9 +107,8 @@ def main() -> None:
     except StopRequested:
         print("tuner: stopped before the first trial", file=sys.stderr)
         sys.exit(0)
-    except BrokenPipeError:  # `tuner leaderboard … | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        sys.exit(0)
+    except BrokenPipeError:
+        end_without_reader()
     except OSError as error:
         if error.errno == errno.EIO:  # the terminal has gone, and SIGHUP came with that
             sys.exit(128 + signal.SIGHUP)

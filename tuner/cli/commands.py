@@ -5,7 +5,9 @@ these two are refused here.
 """
 
 import difflib
-from typing import Any
+import os
+import sys
+from typing import Any, NoReturn
 
 import typer
 from typer.core import TyperCommand, TyperGroup
@@ -72,6 +74,19 @@ class Commands(TyperGroup):
             advice = f"did you mean {near[0]}?" if near else "see `tuner --help`"
             raise UsageError(f"{name}: no such command; {advice}")
         return super().resolve_command(ctx, args)
+
+    def invoke(self, ctx: Any) -> Any:
+        """Ends well where the reader of the output has gone; Typer would exit with 1."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            end_without_reader()
+
+
+def end_without_reader() -> NoReturn:
+    """Exits with 0, for the reader of the output has seen enough: `tuner leaderboard … | head`."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # Python writes the rest there as it ends
+    sys.exit(0)
 
 
 def shown_name(parameter: Any) -> str:

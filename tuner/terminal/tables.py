@@ -1,5 +1,6 @@
 """Leaderboards as tables and as Markdown, without characters that a terminal would obey."""
 
+import errno
 import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -132,9 +133,17 @@ def listing(*columns: str) -> Table:
     return table
 
 
+class _PlainConsole(Console):
+    """A console that leaves a reader that has gone to the command; Rich exits with 1."""
+
+    def on_broken_pipe(self) -> None:
+        """Called while Rich handles the error of the write."""
+        raise BrokenPipeError(errno.EPIPE, "the reader of the output has gone")
+
+
 def plain_console() -> Console:
     """A console on standard output; wide enough for a table where there is no terminal."""
-    console = Console(highlight=False, markup=False, emoji=False)
+    console = _PlainConsole(highlight=False, markup=False, emoji=False)
     if not console.is_terminal:
         console.width = 160
     return console
