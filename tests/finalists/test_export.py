@@ -160,8 +160,9 @@ def test_a_sigterm_leaves_neither_half_a_model_nor_a_temporary_folder(
     confirmed: Confirmed, tmp_path: Path
 ) -> None:
     code = (
-        "import os, signal, tuner.finalists.export as export\n"
-        "export._check_predictions = lambda *_: os.kill(os.getpid(), signal.SIGTERM)\n"
+        "import os, signal\n"
+        "from tuner.export import model\n"
+        "model._check_predictions = lambda *_: os.kill(os.getpid(), signal.SIGTERM)\n"
         "from tuner.cli import main; main()"
     )
     call = [sys.executable, "-c", code, "export", str(confirmed.folder.path), "--out", "model"]
