@@ -70,6 +70,7 @@ class TensorFlowConfig:
     def __init__(self, cards: list[str]) -> None:
         self.visible: list[str] | None = None
         self.growing: list[str] = []
+        self.get_visible_devices = lambda kind: cards if self.visible is None else self.visible
         self.limits_mb: dict[str, int] = {}
         self.list_physical_devices = lambda kind: cards
         self.threading = SimpleNamespace(
@@ -196,6 +197,68 @@ def test_settings_of_keras_that_cannot_be_read_mean_tensorflow(
     settings.parent.mkdir()
     settings.write_text(text)
     assert configured(gpus=0).visible == []
+
+
+# -- processes that were not configured, such as those of predict, export and test ----------------
+
+
+@pytest.fixture
+def recorded(
+    monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], tmp_path: Path
+) -> TensorFlowConfig:
+    """The configuration of a TensorFlow that is not imported yet, on a machine with two GPUs."""
+    config = TensorFlowConfig(["first", "second"])
+    (tmp_path / "tensorflow.py").write_text("from recorded_config import config")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setitem(sys.modules, "recorded_config", SimpleNamespace(config=config))
+    monkeypatch.setitem(sys.modules, "tuner.training.steps", SimpleNamespace())
+    monkeypatch.setitem(sys.modules, "tensorflow", None)
+    del sys.modules["tensorflow"]
+    return config
+
+
+def test_keras_takes_memory_of_one_gpu_as_it_needs_it(recorded: TensorFlowConfig) -> None:
+    devices.import_keras_quietly()
+    assert (recorded.visible, recorded.growing, recorded.limits_mb) == (["first"], ["first"], {})
+
+
+def test_gpus_that_a_persons_program_may_use_stay_visible(
+    recorded: TensorFlowConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    imported = SimpleNamespace(config=recorded)
+    monkeypatch.setitem(sys.modules, "tensorflow", imported)
+    devices.import_keras_quietly()
+    assert (recorded.visible, recorded.growing) == (None, ["first", "second"])
+
+
+@pytest.mark.parametrize(
+    "refusal", [RuntimeError("it runs already"), ValueError("it has virtual devices")]
+)
+def test_gpus_that_a_persons_program_has_configured_stay_so(
+    recorded: TensorFlowConfig, monkeypatch: pytest.MonkeyPatch, refusal: Exception
+) -> None:
+    def refuse(card: str, grows: bool) -> None:
+        raise refusal
+
+    recorded.experimental.set_memory_growth = refuse
+    monkeypatch.setitem(sys.modules, "tensorflow", SimpleNamespace(config=recorded))
+    devices.import_keras_quietly()
+    assert recorded.visible is None
+
+
+def test_a_worker_keeps_its_share(recorded: TensorFlowConfig) -> None:
+    devices.configure_device(cpus=1, gpus=0)
+    devices.import_keras_quietly()
+    assert (recorded.visible, recorded.growing) == ([], [])
+
+
+def test_jax_allocates_nothing_in_advance(
+    recorded: TensorFlowConfig, environment: dict[str, str]
+) -> None:
+    environment["KERAS_BACKEND"] = "jax"
+    devices.import_keras_quietly()
+    assert environment["XLA_PYTHON_CLIENT_PREALLOCATE"] == "false"
+    assert "tensorflow" not in sys.modules
 
 
 # -- names ----------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 import os
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -53,9 +54,15 @@ def thread_count(cpus: float) -> int:
 
 
 def import_keras_quietly() -> None:
-    """Loads Keras and its backend without their messages about this machine."""
+    """Loads Keras and its backend without their messages about this machine.
+
+    A process that was not configured takes memory of one GPU only, and no more than it needs: a search may run beside
+    it.
+    """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     with output_to(Path(os.devnull)):  # some are written before TensorFlow knows its level
+        if _configured is None:
+            _leave_gpus_to_others()
         import tuner.training.steps  # noqa: F401
 
 
@@ -114,6 +121,28 @@ def _memory_limit_mb(gpus: float) -> int | None:
         )
         return None
     return max(1, int(total_mb * gpus * GPU_MEMORY_SHARE))
+
+
+def _leave_gpus_to_others() -> None:
+    """Has Keras' backend take memory as it needs it, where by itself it would take whole cards.
+
+    What a person's own program has decided about GPUs before stays so.
+    """
+    match keras_backend(os.environ, Path.home())[0]:
+        case "tensorflow" | None:
+            is_ours = "tensorflow" not in sys.modules
+            import tensorflow as tf
+
+            cards = tf.config.get_visible_devices("GPU")
+            # It runs already, or has memory limits.
+            with suppress(RuntimeError, ValueError):
+                if is_ours:  # Keras uses the first; TensorFlow takes memory of all that it sees
+                    cards = cards[:1]
+                    tf.config.set_visible_devices(cards, "GPU")
+                for card in cards:
+                    tf.config.experimental.set_memory_growth(card, True)
+        case "jax":
+            os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
 
 
 def _configure_jax(threads: int, gpus: float) -> None:
