@@ -9,7 +9,8 @@
     ├── TrialError            this trial ends as a row with its status and reason; the search continues
     │   ├── TrialFailed       its model could not be built or trained
     │   ├── TrialDiverged     its loss became NaN or infinite
-    │   └── TrialOutOfMemory  it asked for more memory than its share
+    │   ├── TrialOutOfMemory  it asked for more memory than its share
+    │   └── DeviceFault       its device failed: not a row; the trial runs again in another process
     └── SearchError           the search stops, keeps finished trials and prints why: exit code 1
         └── JournalTorn       the study cannot be written: nothing more may be appended to it in this session
 
@@ -61,6 +62,10 @@ class TrialDiverged(TrialError):
 
 class TrialOutOfMemory(TrialError):
     """A trial asked for more memory than its share."""
+
+
+class DeviceFault(TrialError):
+    """A trial's card failed, or MPS did; the process that met this can use the card no more."""
 
 
 class SearchError(TunerError):

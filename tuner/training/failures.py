@@ -1,9 +1,20 @@
-"""Translates errors of Keras and its backends into this package's errors; the only place that does."""
+"""Translates errors of Keras and its backends into this package's errors; the only place that does.
+
+A full card has many faces: an allocator is capped, but a CUDA context, cuBLAS and cuDNN take memory beside it and
+report its lack in their own words. A fault of the card is not the model's: the process that met it can use the card
+no more.
+"""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from tuner.errors import TrialDiverged, TrialError, TrialFailed, TrialOutOfMemory, TunerError
+from tuner.errors import (
+    DeviceFault,
+    TrialDiverged,
+    TrialFailed,
+    TrialOutOfMemory,
+    TunerError,
+)
 from tuner.run.trial_status import TrialStatus
 
 LONGEST_REASON = 300  # characters: it becomes a cell of the leaderboard
@@ -11,10 +22,54 @@ _OUT_OF_MEMORY_TYPES = frozenset({"MemoryError", "OutOfMemoryError", "ResourceEx
 _OUT_OF_MEMORY_PHRASES = (
     "resource_exhausted",
     "out of memory",
+    "out_of_memory",
     "oom when allocating",
-    "failed to allocate memory",
+    "failed to allocate",
+    "can't allocate memory",
     "dst tensor is not initialized",  # TensorFlow, when a copy to the GPU finds no room
     "std::bad_alloc",
+    # No room for a kernel's code or stack, for cuBLAS or for cuDNN.
+    "culaunchkernel",
+    "cublas_status_alloc_failed",
+    "cublas_status_not_initialized",
+    "failed to create cublas handle",
+    "without blas support",  # TensorFlow, after it has failed to create cuBLAS' handle
+    "cudnn_status_alloc_failed",
+    "cudnn_status_not_initialized",
+    "cudnn_status_internal_error",
+    "could not create cudnn handle",
+    "dnn library initialization failed",
+    "no dnn in stream executor",  # TensorFlow, after it has failed to create cuDNN's handle
+    "unable to find a valid cudnn algorithm",
+)
+# By CUDA's names and, as some backends print only those, by its descriptions.
+_DEVICE_FAULT_PHRASES = (
+    "cuda_error_illegal_address",
+    "illegal memory access",
+    "cuda_error_illegal_instruction",
+    "illegal instruction was encountered",
+    "cuda_error_misaligned_address",
+    "misaligned address",
+    "cuda_error_launch_failed",
+    "unspecified launch failure",
+    "cuda_error_launch_timeout",
+    "the launch timed out",
+    "cuda_error_assert",
+    "device-side assert",
+    "cuda_error_ecc_uncorrectable",
+    "uncorrectable ecc error",
+    "cuda_error_device_unavailable",
+    "fallen off the bus",
+    "gpu is lost",
+    "nvrm: xid",
+    # MPS (805 to 810): a fault of one client takes all of them down.
+    "cuda_error_mps_",
+    "mps client has been terminated",
+    "mps client failed to connect",
+    "mps server is not ready",
+    "between the mps server and the mps client failed",
+    "required to create mps client have been exhausted",
+    "required to support device connections have been exhausted",
 )
 
 
@@ -24,6 +79,7 @@ def trial_errors() -> Iterator[None]:
 
     Raises:
         TrialOutOfMemory: memory ran out, on the host or on the device.
+        DeviceFault: the device failed.
         TrialFailed: anything else.
     """
     try:
@@ -31,34 +87,55 @@ def trial_errors() -> Iterator[None]:
     except TunerError:
         raise
     except Exception as error:
-        raise _translated(error) from error
+        raise trial_error(error) from error
+
+
+def trial_error(error: Exception) -> TunerError:
+    """The error that `error` is for a trial; this package's own are as they are."""
+    if isinstance(error, TunerError):
+        return error
+    fault = _line_with(_DEVICE_FAULT_PHRASES, error)
+    if fault is not None:
+        return DeviceFault(_reason(error, fault))
+    no_room = _line_with(_OUT_OF_MEMORY_PHRASES, error)
+    if no_room is not None or _has_type(error, _OUT_OF_MEMORY_TYPES):
+        reason = _reason(error, no_room or _first_line(error))
+        return TrialOutOfMemory(f"{reason}; lower batch_size, max_length or the model's size")
+    return TrialFailed(_reason(error, _first_line(error)))
 
 
 def status_of(error: Exception) -> TrialStatus:
     """The status of a trial that raised `error`."""
     if isinstance(error, TrialDiverged):
         return TrialStatus.DIVERGED
-    return TrialStatus.OUT_OF_MEMORY if isinstance(error, TrialOutOfMemory) else TrialStatus.FAILED
+    is_out_of_memory = isinstance(trial_error(error), TrialOutOfMemory)
+    return TrialStatus.OUT_OF_MEMORY if is_out_of_memory else TrialStatus.FAILED
 
 
-def _translated(error: Exception) -> TrialError:
-    reason = f"{type(error).__name__}: {_first_line(error)}".removesuffix(": ")
-    if _is_out_of_memory(error):
-        return TrialOutOfMemory(f"{reason}; lower batch_size, max_length or the model's size")
-    return TrialFailed(reason)
+def _reason(error: Exception, line: str) -> str:
+    """Type and line, cut to fit a leaderboard's cell."""
+    return f"{type(error).__name__}: {line[:LONGEST_REASON]}".removesuffix(": ")
 
 
-def _is_out_of_memory(error: Exception) -> bool:
-    """By name and by message, so that no backend need be imported."""
-    names = {cls.__name__ for cls in type(error).__mro__}
-    message = str(error).lower()
-    return bool(names & _OUT_OF_MEMORY_TYPES) or any(
-        phrase in message for phrase in _OUT_OF_MEMORY_PHRASES
-    )
+def _has_type(error: Exception, names: frozenset[str]) -> bool:
+    """By name, so that no backend need be imported."""
+    return any(cls.__name__ in names for cls in type(error).__mro__)
+
+
+def _lines(error: Exception) -> list[str]:
+    return [line.strip() for line in str(error).splitlines() if line.strip()]
+
+
+def _line_with(phrases: tuple[str, ...], error: Exception) -> str | None:
+    """The first line that has one of the phrases in it."""
+    for line in _lines(error):
+        lower = line.lower()
+        if any(phrase in lower for phrase in phrases):
+            return line
+    return None
 
 
 def _first_line(error: Exception) -> str:
-    """The first meaningful line, cut to fit a leaderboard's cell."""
-    lines = (line.strip() for line in str(error).splitlines())
-    telling = (line for line in lines if line and not line.startswith("Graph execution error"))
-    return next(telling, "")[:LONGEST_REASON]
+    """The first meaningful line."""
+    telling = (line for line in _lines(error) if not line.startswith("Graph execution error"))
+    return next(telling, "")

@@ -80,6 +80,7 @@ class TrainsByEpoch(Protocol):
         Raises:
             TrialDiverged: the loss became NaN or infinite.
             TrialOutOfMemory: memory ran out.
+            DeviceFault: its card failed.
             TrialFailed: anything else went wrong in training.
         """
 
@@ -87,7 +88,7 @@ class TrainsByEpoch(Protocol):
         """The model of the best epoch (of the last one, where `stop_after` is set), measured on `held_out`.
 
         Raises:
-            TrialOutOfMemory, TrialFailed: it cannot be measured.
+            TrialOutOfMemory, DeviceFault, TrialFailed: it cannot be measured.
         """
 
 

@@ -56,6 +56,7 @@ class Training:
         Raises:
             TrialFailed: the model cannot be built.
             TrialOutOfMemory: it does not fit into memory.
+            DeviceFault: its card failed.
         """
         hyperparameters = spec.hyperparameters
         self._spec = spec
@@ -64,9 +65,9 @@ class Training:
         self._keep_best = keep_best
         self._best: list[NDArray[Any]] = []  # the weights of the best epoch so far
         self._done: list[EpochResult] = []
-        keras.backend.clear_session()  # frees the model of the trial before
-        keras.utils.set_random_seed(spec.seed)
         with trial_errors():
+            keras.backend.clear_session()  # frees the model of the trial before
+            keras.utils.set_random_seed(spec.seed)  # on a card this makes the process' context
             self._train = train.view(
                 vocabulary_size=hyperparameters.vocabulary_size,
                 max_length=hyperparameters.max_length,
@@ -99,7 +100,7 @@ class Training:
                 batch_size=largest,
                 adversarial_noise=self._spec.hyperparameters.adversarial_noise,
             )
-        done = self._done = self._take_up()
+            done = self._done = self._take_up()
         yield from list(done)
         for epoch in range(len(done) + 1, self._spec.epochs + 1):
             started = time.perf_counter()
@@ -117,11 +118,8 @@ class Training:
                     seconds=time.perf_counter() - started,
                 )
             )
-            if self._keep_best is not None and self._best_epoch() == epoch:
-                self._best = self._model.get_weights()
-            if self._checkpoint is not None and epoch < self._spec.epochs:
-                state = [keras.ops.convert_to_numpy(variable) for variable in self._state()]
-                self._checkpoint.save(done, [*state, *self._best])
+            with trial_errors():
+                self._keep(epoch)
             yield done[-1]
 
     def finish(self, held_out: EncodedSequences) -> TrainedModel:
@@ -143,6 +141,14 @@ class Training:
             weights=tuple(self._best),
             vocabulary_size=self._known,
         )
+
+    def _keep(self, epoch: int) -> None:
+        """Keeps the weights of the best epoch, and the trial's state where it has a checkpoint."""
+        if self._keep_best is not None and self._best_epoch() == epoch:
+            self._best = self._model.get_weights()
+        if self._checkpoint is not None and epoch < self._spec.epochs:
+            state = [keras.ops.convert_to_numpy(variable) for variable in self._state()]
+            self._checkpoint.save(self._done, [*state, *self._best])
 
     def _best_epoch(self) -> int:
         assert self._keep_best is not None, "`keep_best` was not given"
