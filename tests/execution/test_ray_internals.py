@@ -192,6 +192,24 @@ def test_a_trial_without_a_process_has_none_to_end() -> None:
     ray_internals.end_process(SimpleNamespace(temporary_state=_TemporaryTrialState()))
 
 
+def test_tune_decides_whether_to_keep_a_process_after_it_has_called_the_scheduler() -> None:
+    from ray.tune.execution.tune_controller import TuneController
+
+    stop = inspect.getsource(TuneController.stop_trial)
+    told = stop.index("self._scheduler_alg.on_trial_complete(")
+    assert told < stop.index("self._schedule_graceful_trial_stop(")
+    keep = inspect.getsource(TuneController._maybe_cache_trial_actor)
+    assert "tracked_actor not in self._started_actors" in keep
+    assert "self._trial_to_actor[trial]" in keep
+
+
+def test_a_retired_process_is_not_known_as_started() -> None:
+    controller = SimpleNamespace(_started_actors={"a", "b"}, _trial_to_actor={1: "a"})
+    for trial in (1, 2):
+        ray_internals.retire(SimpleNamespace(_tune_controller=controller), trial)
+    assert controller._started_actors == {"b"}
+
+
 def test_tune_keeps_its_trials_where_they_are_dropped_from() -> None:
     from ray.tune.execution.tune_controller import TrialRunnerWrapper, TuneController
 

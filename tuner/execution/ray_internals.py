@@ -38,6 +38,9 @@ ENVIRONMENT = {
     "TUNE_DISABLE_SIGINT_HANDLER": "1",
     # Tune does not write down its own state: the study is the memory (ray/tune/execution/tune_controller.py).
     "TUNE_GLOBAL_CHECKPOINT_S": "1e9",
+    # A process that cannot end, as with a card that hangs, is killed after half a minute, not ten: it holds its share
+    # (ray/tune/execution/tune_controller.py).
+    "TUNE_FORCE_TRIAL_CLEANUP_S": "30",
     # Failed trials are rows of the leaderboard, not tables on the screen (ray/tune/execution/tune_controller.py).
     "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
     # No warning that the state which we do not want is written slowly (ray/tune/execution/experiment_state.py).
@@ -237,6 +240,17 @@ def end_process(trial: Any) -> None:
     actor = trial.temporary_state.ray_actor
     if actor is not None:
         ray.kill(actor)
+
+
+def retire(tune_controller: Any, trial: Any) -> None:
+    """Has Tune end the process of a trial that is over, which it would give to the next one.
+
+    Tune keeps no process that it does not know as started (ray/tune/execution/tune_controller.py,
+    `_maybe_cache_trial_actor`). It decides after it has called `TrialScheduler.on_trial_complete`, for a trial that
+    reported `done` and for one that the scheduler stopped; there this belongs.
+    """
+    controller = getattr(tune_controller, "_tune_controller", tune_controller)
+    controller._started_actors.discard(controller._trial_to_actor.get(trial))
 
 
 def forget_ended_trials(tune_controller: Any) -> None:

@@ -23,6 +23,7 @@ from tuner.execution.ray_internals import (
     end_process,
     error_text,
     forget_ended_trials,
+    retire,
 )
 from tuner.execution.run_files import RunFiles
 from tuner.execution.trainable import Report, to_ray_config
@@ -128,6 +129,14 @@ class StudyScheduler(_Adapter, FIFOScheduler):  # type: ignore[misc]
         with self._keeping_errors():
             should_stop = self._note(trial.config["number"], Report.from_result(result))
             return str(TrialScheduler.STOP if should_stop else TrialScheduler.CONTINUE)
+
+    def on_trial_complete(
+        self, tune_controller: object, trial: Trial, result: dict[str, Any]
+    ) -> None:
+        """Keeps a process from training another trial, where it asked for that; its last one ended or was stopped."""
+        with self._keeping_errors():
+            if Report.from_result(result).retire:
+                retire(tune_controller, trial)
 
     def choose_trial_to_run(self, tune_controller: Any) -> Trial | None:
         """The next pending trial, after Tune has forgotten those that ended."""

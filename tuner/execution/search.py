@@ -20,6 +20,10 @@ from tuner.tracking.selection import check_exporters
 if TYPE_CHECKING:
     from tuner.execution.trainable import Task
 
+_TRIALS_PER_PROCESS_ON_A_GPU = (
+    50  # backends leak GPU memory: keras-team/keras-tuner#873, tensorflow#43627
+)
+
 
 def run_search(config: SearchConfig, listener: SearchListener | None = None) -> SearchOutcome:
     """Runs trials until the budget is used up; the same call again continues where it stopped.
@@ -107,5 +111,6 @@ def make_task(config: SearchConfig, folder: RunFolder, dataset: Dataset) -> "Tas
         logs=str(folder.logs.resolve()),
         checkpoints=checkpoints.place if checkpoints is not None else None,
         fingerprint=dataset.fingerprint,
+        trials_per_process=_TRIALS_PER_PROCESS_ON_A_GPU if config.gpus else None,
     )
     return task.without_data() if config.trainer is TrainerName.TOY else task

@@ -1,8 +1,8 @@
 """The process that trains: a Ray Tune trainable that lives on from trial to trial.
 
 A new process takes 4 to 10 s to import TensorFlow, a reused one no time. So a trial's failure is caught here and
-reported as a result: an exception would end the process. Every worker imports the modules named at the top; Keras is
-imported for the first real trial.
+reported as a result: an exception would end the process, as a fault of its card has to. Every worker imports the
+modules named at the top; Keras is imported for the first real trial.
 """
 
 import functools
@@ -22,7 +22,7 @@ import numpy as np
 from ray import tune
 
 from tuner.data import EncodedSequences
-from tuner.errors import ConfigError, TunerError
+from tuner.errors import ConfigError, DeviceFault, TunerError
 from tuner.run.trial_status import TrialFacts, TrialStatus
 from tuner.settings.config import TrainerName
 from tuner.settings.hyperparameters import Hyperparameters
@@ -30,7 +30,7 @@ from tuner.settings.metric import Metric
 from tuner.storage import Storage
 from tuner.text import one_line
 from tuner.training.checkpoint import Checkpoint
-from tuner.training.failures import LONGEST_REASON, status_of
+from tuner.training.failures import LONGEST_REASON, status_of, trial_error
 from tuner.training.npz_file import to_bytes
 from tuner.training.spec import EpochResult, TrainsByEpoch, TrialSpec
 
@@ -48,6 +48,7 @@ class Task:
     logs: str
     checkpoints: str | None = None  # a path or URL
     fingerprint: str = ""  # of the data
+    trials_per_process: int | None = None  # then a new process takes over; None: any number
     # Where given, the models of complete trials are measured on it and kept.
     held_out: EncodedSequences | None = None
     metric: Metric | None = None  # decides which epoch is the best; with `held_out`
@@ -85,6 +86,7 @@ class Report:
     error: str | None = None
     # With the last one, where models are kept; see `tuner.training.npz_file`.
     model: bytes | None = None
+    retire: bool = False  # the process must train no other trial after this one
 
     def to_result(self) -> dict[str, Any]:
         """The report as Tune carries it: one string, because Tune flattens and renames nested values."""
@@ -105,6 +107,7 @@ class Report:
             status=TrialStatus(content["status"]) if content["status"] else None,
             error=content["error"],
             model=result.get("model"),
+            retire=content["retire"],
         )
 
 
@@ -115,6 +118,7 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
         """Prepares the process, once."""
         _redirect_output(Path(task.logs))
         self._task = task
+        self._n_trials = 0
         self._checkpoint: Checkpoint | None = None
         self._begin(config)
 
@@ -131,10 +135,16 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
         try:
             return self._report(next(self._results))
         except StopIteration:
-            return Report(status=TrialStatus.COMPLETE)
+            return Report(status=TrialStatus.COMPLETE, retire=self._is_worn)
         except Exception as error:  # ends the trial, not the process, which the next one needs
             traceback.print_exception(error)  # to the worker's log
-            return Report(status=status_of(error), error=_reason(error))
+            problem = trial_error(error)
+            if isinstance(problem, DeviceFault):
+                raise problem from None  # whose causes need not be picklable
+            status = status_of(problem)
+            # Blocks of the last model and handles that were not made stay with the process.
+            is_spoilt = status is TrialStatus.OUT_OF_MEMORY and self._task.gpus > 0
+            return Report(status=status, error=_reason(problem), retire=is_spoilt or self._is_worn)
 
     def _report(self, result: EpochResult) -> Report:
         is_last = result.epoch >= self._spec.epochs
@@ -143,10 +153,18 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
             facts=self._facts if result.epoch == 1 else None,
             status=TrialStatus.COMPLETE if is_last else None,
             model=self._trained_model() if is_last and self._task.held_out is not None else None,
+            retire=self._is_worn,
         )
+
+    @property
+    def _is_worn(self) -> bool:
+        """Whether this is the last trial of this process: backends leak a card's memory."""
+        most = self._task.trials_per_process
+        return most is not None and self._n_trials >= most
 
     def _trained_model(self) -> bytes:
         assert self._task.held_out is not None
+        assert self._training is not None
         return to_bytes(self._training.finish(self._task.held_out))
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
@@ -160,7 +178,10 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
             self._checkpoint.remove()  # the last trial's, which was stopped
         self._spec = from_ray_config(config)
         self._checkpoint = _make_checkpoint(self._spec, self._task)
-        self._results = self._train(self._spec)  # and the last trial's model is free to go
+        self._n_trials += 1
+        # The last trial's model goes before the next one is built, in the first step.
+        self._training: TrainsByEpoch | None = None
+        self._results = self._train(self._spec)
 
     def _train(self, spec: TrialSpec) -> Iterator[EpochResult]:
         training = self._training = _make_training(spec, self._task, self._checkpoint)
@@ -216,11 +237,9 @@ def _freeze_imports() -> None:
     gc.freeze()
 
 
-def _reason(error: Exception) -> str:
-    """An error as a cell of the leaderboard shows it; errors of other packages with their type."""
+def _reason(error: TunerError) -> str:
+    """An error as a cell of the leaderboard shows it."""
     text = one_line(str(error))
-    if not isinstance(error, TunerError):
-        text = f"{type(error).__name__}: {text}"
     return text if len(text) <= LONGEST_REASON else f"{text[: LONGEST_REASON - 1]}…"
 
 

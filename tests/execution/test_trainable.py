@@ -1,0 +1,108 @@
+"""The process that trains, called as Tune calls it."""
+
+import weakref
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.searches import make, toy_space
+
+from tuner.errors import DeviceFault
+from tuner.execution.search import SearchPlan, run_search
+from tuner.execution.trainable import Report, Task, TrialActor, to_ray_config
+from tuner.run.trial_status import TrialStatus
+from tuner.settings.config import TrainerName
+from tuner.settings.hyperparameters import Hyperparameters
+from tuner.training.spec import TrialSpec
+from tuner.training.toy import ToyTraining
+
+
+def task(gpus: float = 0.0, **settings: Any) -> Task:
+    nothing: Any = None
+    data = {"train": nothing, "validation": nothing, "n_classes": 2}
+    return Task(
+        **data,
+        trainer=TrainerName.TOY,
+        cpus=1,
+        gpus=gpus,
+        logs="no such folder",
+        **settings,
+    )
+
+
+def config(number: int = 0) -> dict[str, Any]:
+    hyperparameters = Hyperparameters(architecture="lstm")
+    return to_ray_config(TrialSpec(number, hyperparameters, seed=1, max_epochs=2))
+
+
+def actor(given: Task) -> TrialActor:
+    """As Tune makes it, without Ray's own preparations."""
+    made: TrialActor = TrialActor.__new__(TrialActor)
+    made.setup(config(), task=given)
+    return made
+
+
+def report(given: TrialActor) -> Report:
+    return Report.from_result(given.step())
+
+
+def break_next_epoch(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+    def breaks(self: ToyTraining, epoch: int) -> None:
+        raise error
+
+    monkeypatch.setattr(ToyTraining, "_misbehave", breaks)
+
+
+def test_the_last_model_is_free_before_the_next_one_is_built() -> None:
+    process = actor(task())
+    report(process)
+    last = weakref.ref(process._training)
+    assert last() is not None
+    process.reset_config(config(1))
+    assert last() is None
+
+
+@pytest.mark.parametrize(("gpus", "retire"), [(0.25, True), (0.0, False)])
+def test_a_process_that_ran_out_of_memory_on_a_card_trains_no_other_trial(
+    monkeypatch: pytest.MonkeyPatch, gpus: float, retire: bool
+) -> None:
+    break_next_epoch(monkeypatch, RuntimeError("CUDNN_STATUS_ALLOC_FAILED"))
+    last = report(actor(task(gpus)))
+    assert last.status is TrialStatus.OUT_OF_MEMORY
+    assert last.retire == retire
+
+
+def test_after_so_many_trials_a_process_asks_to_be_replaced() -> None:
+    process = actor(task(trials_per_process=2))
+    assert not report(process).retire
+    process.reset_config(config(1))
+    assert report(process).retire  # with every epoch: any may be its last
+
+
+def test_an_error_outside_of_training_is_classified_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(self: ToyTraining, *arguments: object, **options: object) -> None:
+        raise RuntimeError("cudaSetDevice() on GPU:0 failed. Status: out of memory")
+
+    monkeypatch.setattr(ToyTraining, "__init__", fails)
+    assert report(actor(task())).status is TrialStatus.OUT_OF_MEMORY
+
+
+def test_a_fault_of_the_card_ends_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    break_next_epoch(monkeypatch, RuntimeError("CUDA_ERROR_ILLEGAL_ADDRESS: …"))
+    with pytest.raises(DeviceFault, match="ILLEGAL_ADDRESS"):
+        actor(task()).step()
+
+
+@pytest.mark.ray
+def test_the_next_trial_gets_a_new_process(
+    shared_ray: None, sentences: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original = SearchPlan.task
+    monkeypatch.setattr(
+        SearchPlan, "task", lambda *given: replace(original(*given), trials_per_process=1)
+    )
+    run = run_search(make(toy_space(), sentences, tmp_path, trials=4, max_concurrent=1)).run
+    # Some reported their end, others were stopped.
+    assert set(run.leaderboard()["status"]) == {"complete", "pruned"}
+    assert len(list((run.folder / "logs").glob("worker-*.log"))) == 4
