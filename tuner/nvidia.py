@@ -12,10 +12,18 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any
 
 _ANSWER_TIMEOUT_S = 30.0  # without persistence mode each card is started first, which takes seconds
 _MB = 2**20
+
+
+class MpsMode(StrEnum):
+    """Whether a search starts NVIDIA MPS where trials share a card."""
+
+    AUTO = "auto"  # where it can be started
+    OFF = "off"
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,11 @@ import pytest
 from support.searches import make, toy_space
 
 from tuner.errors import DeviceFault
+from tuner.execution import trainable
+from tuner.execution.mps import MpsState
 from tuner.execution.search import SearchPlan, run_search
 from tuner.execution.trainable import Report, Task, TrialActor, to_ray_config
+from tuner.nvidia import MpsMode
 from tuner.run.trial_status import TrialStatus
 from tuner.settings.config import TrainerName
 from tuner.settings.hyperparameters import Hyperparameters
@@ -23,11 +26,10 @@ def task(gpus: float = 0.0, **settings: Any) -> Task:
     data = {"train": nothing, "validation": nothing, "n_classes": 2}
     return Task(
         **data,
-        trainer=TrainerName.TOY,
         cpus=1,
         gpus=gpus,
         logs="no such folder",
-        **settings,
+        **{"trainer": TrainerName.TOY, **settings},
     )
 
 
@@ -45,6 +47,18 @@ def actor(given: Task) -> TrialActor:
 
 def report(given: TrialActor) -> Report:
     return Report.from_result(given.step())
+
+
+def mps_says(monkeypatch: pytest.MonkeyPatch, state: MpsState) -> list[MpsMode]:
+    """The modes that MPS is asked for."""
+    asked: list[MpsMode] = []
+
+    def ensure(wanted: MpsMode) -> MpsState:
+        asked.append(wanted)
+        return state
+
+    monkeypatch.setattr(trainable, "ensure", ensure)
+    return asked
 
 
 def break_next_epoch(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
@@ -92,6 +106,37 @@ def test_a_fault_of_the_card_ends_the_process(monkeypatch: pytest.MonkeyPatch) -
     break_next_epoch(monkeypatch, RuntimeError("CUDA_ERROR_ILLEGAL_ADDRESS: …"))
     with pytest.raises(DeviceFault, match="ILLEGAL_ADDRESS"):
         actor(task()).step()
+
+
+MISSING = MpsState(False, "nvidia-cuda-mps-control is missing")
+
+
+def test_before_the_first_trial_a_process_that_shares_a_card_joins_mps(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked = mps_says(monkeypatch, MISSING)
+    given = task(0.25, trainer=TrainerName.KERAS, mps=MpsMode.AUTO)
+    process = actor(given)
+    assert asked == [MpsMode.AUTO]
+    process._task = replace(given, trainer=TrainerName.TOY)
+    reason = "trials take turns on a GPU without MPS: nvidia-cuda-mps-control is missing"
+    assert [report(process).note for _ in range(2)] == [reason, None]
+
+
+@pytest.mark.parametrize(
+    ("gpus", "mps", "state"),
+    [
+        (0.25, MpsMode.AUTO, MpsState(True)),
+        (0.25, MpsMode.OFF, MISSING),
+        (1.0, MpsMode.AUTO, MISSING),
+        (0.0, MpsMode.AUTO, MISSING),
+    ],
+)
+def test_nothing_is_noted_where_mps_runs_or_is_not_wanted(
+    monkeypatch: pytest.MonkeyPatch, gpus: float, mps: MpsMode, state: MpsState
+) -> None:
+    mps_says(monkeypatch, state)
+    assert actor(task(gpus, trainer=TrainerName.KERAS, mps=mps))._note is None
 
 
 @pytest.mark.ray

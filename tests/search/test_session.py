@@ -502,6 +502,13 @@ def test_a_trial_that_got_the_process_of_a_hanging_one_is_not_charged(search: Se
     assert session.state.counts[TrialStatus.FAILED] == 1
 
 
+def test_the_person_is_told_once(search: Search) -> None:
+    session = search.open()
+    for text in ("no MPS", "no MPS", "another"):
+        session.note(text)
+    assert search.recorder.notes == ["no MPS", "another"]
+
+
 def test_a_trial_that_runs_again_is_not_pruned_where_its_first_try_went_on(search: Search) -> None:
     session = search.open(trials=9)
     lost = session.start_trial().number  # the baseline, which is never pruned, was asked first

@@ -49,6 +49,8 @@ class _Adapter(Disposable):
 
     def _note(self, number: int, report: Report) -> bool:
         """Passes a report on to the session; True when the trial should stop."""
+        if report.note is not None:
+            self._session.note(report.note)
         if report.facts is not None:
             self._session.record_facts(number, report.facts)
         if report.epoch is None:

@@ -108,6 +108,7 @@ def make_task(config: SearchConfig, folder: RunFolder, dataset: Dataset) -> "Tas
         trainer=config.trainer,
         cpus=config.cpus_per_trial,
         gpus=config.gpus,
+        mps=config.mps,
         logs=str(folder.logs.resolve()),
         checkpoints=checkpoints.place if checkpoints is not None else None,
         fingerprint=dataset.fingerprint,

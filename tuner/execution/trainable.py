@@ -23,6 +23,8 @@ from ray import tune
 
 from tuner.data import EncodedSequences
 from tuner.errors import ConfigError, DeviceFault, TunerError
+from tuner.execution.mps import ensure
+from tuner.nvidia import MpsMode
 from tuner.run.trial_status import TrialFacts, TrialStatus
 from tuner.settings.config import TrainerName
 from tuner.settings.hyperparameters import Hyperparameters
@@ -48,7 +50,14 @@ class Task:
     logs: str
     checkpoints: str | None = None  # a path or URL
     fingerprint: str = ""  # of the data
+    mps: MpsMode = MpsMode.OFF
     trials_per_process: int | None = None  # then a new process takes over; None: any number
+
+    @property
+    def shares_gpus(self) -> bool:
+        """Whether several trials train on a GPU."""
+        return 0 < self.gpus < 1
+
     # Where given, the models of complete trials are measured on it and kept.
     held_out: EncodedSequences | None = None
     metric: Metric | None = None  # decides which epoch is the best; with `held_out`
@@ -87,6 +96,7 @@ class Report:
     # With the last one, where models are kept; see `tuner.training.npz_file`.
     model: bytes | None = None
     retire: bool = False  # the process must train no other trial after this one
+    note: str | None = None  # for the person
 
     def to_result(self) -> dict[str, Any]:
         """The report as Tune carries it: one string, because Tune flattens and renames nested values."""
@@ -108,6 +118,7 @@ class Report:
             error=content["error"],
             model=result.get("model"),
             retire=content["retire"],
+            note=content["note"],
         )
 
 
@@ -118,6 +129,7 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
         """Prepares the process, once."""
         _redirect_output(Path(task.logs))
         self._task = task
+        self._note = _note_on_sharing(task)
         self._n_trials = 0
         self._checkpoint: Checkpoint | None = None
         self._begin(config)
@@ -129,7 +141,9 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
 
     def step(self) -> dict[str, Any]:
         """Trains one epoch and reports it."""
-        return self._next_report().to_result()
+        report = replace(self._next_report(), note=self._note)
+        self._note = None
+        return report.to_result()
 
     def _next_report(self) -> Report:
         try:
@@ -192,6 +206,14 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
             weights=training.weights,
         )
         yield from training.epochs()
+
+
+def _note_on_sharing(task: Task) -> str | None:
+    """Has this process share its GPU through MPS; what the person should know, where that does not work."""
+    if not task.shares_gpus or task.mps is MpsMode.OFF or task.trainer is TrainerName.TOY:
+        return None
+    state = ensure(task.mps)
+    return None if state.is_running else f"trials take turns on a GPU without MPS: {state.reason}"
 
 
 def _make_checkpoint(spec: TrialSpec, task: Task) -> Checkpoint | None:

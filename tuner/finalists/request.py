@@ -38,6 +38,7 @@ _REQUEST = declared_settings(Request)
 _RESOURCES = {
     "cpus_per_trial": "as in the search",
     "gpus_per_trial": "as in the search",
+    "mps": "as in the search",
     "max_concurrent": "as many as fit",
     "address": "this machine alone",
 }

@@ -10,7 +10,7 @@ from collections.abc import Callable
 import optuna
 
 from tuner.faults import KillPoint, kill_point
-from tuner.run.events import SearchListener, SearchState
+from tuner.run.events import Event, EventKind, SearchListener, SearchState
 from tuner.run.progress import News, StudyProgress
 from tuner.run.records import StudyReader
 from tuner.run.sessions import SessionEnd, utc
@@ -64,6 +64,7 @@ class SearchSession:
         self._began_at = self._seconds_recorded_at = clock()
         self._seconds_before = study.seconds
         self._running: dict[int, optuna.Trial] = {}
+        self._notes: set[str] = set()
         self._failures: list[tuple[TrialStatus, str]] = []  # the latest last
         # Of processes that were ended for a hang, but whose trial ended well just before.
         self._uncharged_deaths = 0
@@ -156,6 +157,12 @@ class SearchSession:
     def newly_hanging(self) -> list[int]:
         """The trials whose epoch takes too long: their processes are to be ended, which loses the trials."""
         return self._watchdog.newly_hanging()
+
+    def note(self, text: str) -> None:
+        """Tells the person, once."""
+        if text not in self._notes:
+            self._notes.add(text)
+            self._listener.on_event(Event(EventKind.NOTE, error=text), self.state)
 
     def record_facts(self, number: int, facts: TrialFacts) -> None:
         """Records where the trial runs and how large its model is."""

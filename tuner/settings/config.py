@@ -19,6 +19,7 @@ from pydantic import (
 )
 
 from tuner.errors import ConfigError
+from tuner.nvidia import MpsMode
 from tuner.settings.builtin import find_space
 from tuner.settings.data import DataConfig, data_mapping
 from tuner.settings.declarations import Group, Names, Setting, declared_settings, setting_at
@@ -111,6 +112,13 @@ class SearchConfig(Strict):
             "N|auto",
         ),
     ] = 0.0
+    mps: Annotated[
+        MpsMode,
+        Setting(
+            Group.RESOURCES,
+            "Whether NVIDIA MPS is started where trials share a GPU; without it they take turns on it",
+        ),
+    ] = MpsMode.AUTO
     max_concurrent: Annotated[
         int | None,
         Field(ge=1),

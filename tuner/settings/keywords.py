@@ -24,6 +24,7 @@ class SearchKeywords(TypedDict, total=False):
     max_epochs: int | None
     cpus_per_trial: float | None
     gpus_per_trial: float | str | None
+    mps: Literal["auto", "off"] | None
     max_concurrent: int | None
     storage_path: str | Path | None
     retries: int | None
@@ -45,6 +46,7 @@ class ConfirmKeywords(TypedDict, total=False):
     train_on: Literal["train", "train+validation"] | None
     cpus_per_trial: float | None
     gpus_per_trial: float | str | None
+    mps: Literal["auto", "off"] | None
     max_concurrent: int | None
     address: str | None
 

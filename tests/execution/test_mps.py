@@ -1,0 +1,243 @@
+"""NVIDIA MPS, with a program in place of NVIDIA's; killed processes leave nothing."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from tuner.execution import mps
+from tuner.nvidia import Card, Driver, MpsMode
+
+PROGRAM = Path(__file__).parents[1] / "support" / "mps_control.py"
+GRACE_S = 0.5
+_CLIENT = """
+import os, sys
+from pathlib import Path
+from tuner.execution import mps
+state = mps.ensure(mps.MpsMode.AUTO, root=Path(sys.argv[1]), grace_s=float(sys.argv[2]))
+print(state.is_running, state.reason, os.environ.get(mps.PIPES), flush=True)
+sys.stdin.read()
+"""
+
+
+class Node:
+    """A machine's /tmp, and the processes that use MPS there."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.folder = root / f"tuner-mps-{os.getuid()}"
+        self.clients: list[subprocess.Popen[str]] = []
+
+    def client(self, **environment: str) -> "subprocess.Popen[str]":
+        """A process that shares a card, until its input ends."""
+        started = subprocess.Popen(
+            [sys.executable, "-c", _CLIENT, str(self.root), str(GRACE_S)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env={**os.environ, **environment},
+        )
+        self.clients.append(started)
+        return started
+
+    def answer(self, **environment: str) -> str:
+        return read(self.client(**environment))
+
+    @property
+    def joined(self) -> str:
+        return f"True  {self.folder / 'pipe'}"
+
+    @property
+    def starts(self) -> int:
+        return len((self.root / "started").read_text(encoding="ascii").splitlines())
+
+    @property
+    def daemon(self) -> int:
+        pid = self.folder / "pipe" / "nvidia-cuda-mps-control.pid"
+        return int(pid.read_text(encoding="ascii"))
+
+    @property
+    def keeper(self) -> int:
+        (found,) = processes(b"tuner.execution.mps_keeper", str(self.folder).encode())
+        return found
+
+    def wait_until_clear(self) -> None:
+        wait_for(lambda: not self.folder.exists())
+        wait_for(lambda: processes(str(self.folder).encode()) == [])
+
+    def close(self) -> None:
+        for client in self.clients:
+            client.kill()
+            client.communicate()
+        for pid in processes(str(self.root).encode()):
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+
+
+def read(client: "subprocess.Popen[str]") -> str:
+    assert client.stdout is not None
+    return client.stdout.readline().strip()
+
+
+def processes(*words: bytes) -> list[int]:
+    """The processes in whose command line or environment these words are, but for this one."""
+    found = []
+    for process in Path("/proc").iterdir():
+        if process.name.isdecimal() and int(process.name) != os.getpid():
+            with suppress(OSError):
+                text = (process / "cmdline").read_bytes() + (process / "environ").read_bytes()
+                if all(word in text for word in words):
+                    found.append(int(process.name))
+    return found
+
+
+def wait_for(is_so: Callable[[], bool]) -> None:
+    until = time.monotonic() + 20
+    while not is_so():
+        assert time.monotonic() < until
+        time.sleep(0.02)
+
+
+@pytest.fixture
+def node(monkeypatch: pytest.MonkeyPatch) -> Iterator[Node]:
+    root = Path(tempfile.mkdtemp(prefix="m", dir="/tmp"))
+    programs = root / "bin"
+    programs.mkdir()
+    program = programs / "nvidia-cuda-mps-control"
+    source = PROGRAM.read_text(encoding="utf-8")
+    program.write_text(f"#!{sys.executable} -IS\n{source}", encoding="utf-8")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{programs}:{os.environ['PATH']}")
+    monkeypatch.delenv(mps.PIPES, raising=False)
+    made = Node(root)
+    yield made
+    made.close()
+    shutil.rmtree(root)
+
+
+def test_two_processes_at_once_start_one_daemon_for_all_cards_and_the_last_one_ends_it(
+    node: Node,
+) -> None:
+    first, second = node.client(CUDA_VISIBLE_DEVICES="1"), node.client(CUDA_VISIBLE_DEVICES="0")
+    assert read(first) == read(second) == node.joined
+    assert (node.root / "started").read_text(encoding="ascii") == "all\n"
+    assert node.folder.stat().st_mode & 0o777 == 0o700
+    first.kill()
+    time.sleep(3 * GRACE_S)
+    assert node.folder.exists()
+    second.kill()
+    node.wait_until_clear()
+    assert (node.root / "ended").exists()
+
+
+def test_a_dead_keeper_is_replaced_and_what_it_left_is_used_or_cleared(node: Node) -> None:
+    assert node.answer() == node.joined
+    os.kill(node.keeper, signal.SIGKILL)
+    node.clients[0].kill()  # and nobody is there to end the daemon
+    assert node.answer() == node.joined
+    assert node.starts == 1
+    node.clients[1].kill()
+    node.wait_until_clear()
+
+
+def test_a_dead_daemon_is_replaced(node: Node) -> None:
+    assert node.answer() == node.joined
+    os.kill(node.daemon, signal.SIGKILL)
+    assert node.answer() == node.joined
+    assert node.starts == 2
+
+
+def test_a_daemon_that_does_not_answer_is_ended_and_replaced(
+    node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert node.answer() == node.joined
+    hanging = node.daemon
+    os.kill(hanging, signal.SIGSTOP)
+    monkeypatch.setattr(mps, "_ANSWER_S", 1.0)
+    try:
+        assert mps.ensure(MpsMode.AUTO, root=node.root, grace_s=GRACE_S) == mps.MpsState(True)
+        assert os.environ[mps.PIPES] == str(node.folder / "pipe")
+        assert node.daemon != hanging
+        assert hanging not in processes(str(node.folder).encode())
+    finally:
+        for variable in (mps.PIPES, "CUDA_MPS_LOG_DIRECTORY"):
+            os.environ.pop(variable, None)
+        for file in mps._held:
+            file.close()
+        mps._held.clear()
+
+
+@pytest.mark.parametrize("given", [True, False], ids=["by its variable", "where CUDA looks"])
+def test_a_daemon_of_the_persons_own_is_used_and_left_alone(node: Node, given: bool) -> None:
+    pipes = node.root / ("own" if given else "nvidia-mps")
+    (pipes / "log").mkdir(parents=True)
+    own = {mps.PIPES: str(pipes), "CUDA_MPS_LOG_DIRECTORY": str(pipes / "log")}
+    subprocess.run(["nvidia-cuda-mps-control", "-d"], check=True, env={**os.environ, **own})
+    assert node.answer(**(own if given else {})) == f"True  {pipes if given else None}"
+    assert not node.folder.exists()
+
+
+@pytest.mark.parametrize(
+    ("fault", "reason"),
+    [
+        (
+            "refuse",
+            "nvidia-cuda-mps-control does not start: Failed to start: the driver does not support MPS",
+        ),
+        ("no server", "NVIDIA's MPS server does not start: no device"),
+        ("hang", "nvidia-cuda-mps-control -d does not answer within 0.3 s"),
+    ],
+)
+def test_what_cannot_start_has_one_reason_and_leaves_nothing(
+    node: Node, monkeypatch: pytest.MonkeyPatch, fault: str, reason: str
+) -> None:
+    monkeypatch.setenv("MPS_TEST", fault)
+    monkeypatch.setattr(mps, "_ANSWER_S", 0.3 if fault == "hang" else 20.0)
+    monkeypatch.setattr(mps, "_SERVER_S", 0.3)
+    state = mps.ensure(MpsMode.AUTO, root=node.root, grace_s=GRACE_S)
+    assert not state.is_running
+    assert reason in state.reason
+    assert mps.PIPES not in os.environ
+    node.wait_until_clear()
+
+
+def test_without_the_program_the_reason_is_that_it_is_missing(
+    node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(node.root))
+    state = mps.ensure(MpsMode.AUTO, root=node.root)
+    assert state.reason == "nvidia-cuda-mps-control is missing, which comes with NVIDIA's driver"
+
+
+def test_a_wrong_variable_is_named(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(mps.PIPES, "/nowhere")
+    state = mps.ensure(MpsMode.AUTO, root=node.root)
+    assert "CUDA_MPS_PIPE_DIRECTORY is /nowhere, but no MPS answers there" in state.reason
+
+
+def test_a_folder_that_is_another_users_is_not_used(node: Node) -> None:
+    (node.root / "elsewhere").mkdir()
+    node.folder.symlink_to(node.root / "elsewhere")
+    state = mps.ensure(MpsMode.AUTO, root=node.root)
+    assert "is not this user's folder; remove it" in state.reason
+
+
+def test_off_starts_nothing(node: Node) -> None:
+    assert mps.ensure(MpsMode.OFF, root=node.root) == mps.MpsState(False, "--mps off")
+    assert not node.folder.exists()
+
+
+def test_slices_of_a_card_are_not_shared_through_it(
+    node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = Card("GPU-1", "H100", slices=(Card("MIG-1", "H100 1g.10gb"),))
+    monkeypatch.setattr(mps, "ask_driver", lambda: Driver("580", (whole,)))
+    assert "MIG" in mps.ensure(MpsMode.AUTO, root=node.root).reason

@@ -1,0 +1,267 @@
+"""NVIDIA MPS (Multi-Process Service) on this machine, for processes that share a card: started, joined, ended.
+
+Without it the processes on a card take turns; with it their kernels run side by side. One control daemon serves a
+user's processes on a machine, of all searches, in a folder of its own below /tmp. The first process that shares a card
+starts it, before it touches CUDA. Every process that uses it holds a lock on a file there for its life, so that
+`tuner.execution.mps_keeper` ends the daemon when the last one is gone, however it went. A daemon that the person runs
+is used and left alone.
+
+Must not import Ray, Keras or TensorFlow: the keeper lives as long as a search.
+"""
+
+import os
+import shutil
+import signal
+import stat
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from tuner.files import lock_file
+from tuner.nvidia import MpsMode, ask_driver, visible_cards
+from tuner.text import one_line
+
+PIPES = "CUDA_MPS_PIPE_DIRECTORY"
+_LOGS = "CUDA_MPS_LOG_DIRECTORY"
+_PROGRAM = "nvidia-cuda-mps-control"
+_ROOT = Path("/tmp")  # a socket's path has 107 bytes, so TMPDIR may be too long
+_GRACE_S = 15.0  # between two processes of a search, or two searches
+_ANSWER_S = 20.0  # of the control program
+_SERVER_S = 60.0  # without persistence mode each card is started first
+_STARTING_S = 180.0  # of another process that is at it
+_POLL_S = 0.2
+_held: list[IO[str]] = []  # open until this process ends
+
+
+@dataclass(frozen=True)
+class MpsState:
+    """Whether this process' kernels run through MPS."""
+
+    is_running: bool
+    reason: str = ""  # why not, in one line
+
+
+def ensure(wanted: MpsMode, *, root: Path = _ROOT, grace_s: float = _GRACE_S) -> MpsState:
+    """Has this process use MPS, which is started where it does not run. Call it before anything touches CUDA.
+
+    Args:
+        root: where the folder of the daemon is.
+        grace_s: how long the daemon outlives the last process that uses it.
+    """
+    if wanted is MpsMode.OFF:
+        return MpsState(False, "--mps off")
+    folder = root / f"tuner-mps-{os.getuid()}"
+    given = os.environ.get(PIPES)
+    try:
+        if given and Path(given) != folder / "pipe":
+            if _answers(Path(given)):
+                return MpsState(True)
+            return MpsState(False, f"{PIPES} is {given}, but no MPS answers there; unset it")
+        persons = root / "nvidia-mps"  # where CUDA looks by itself
+        if persons.is_dir() and _answers(persons):
+            return MpsState(True)
+        if shutil.which(_PROGRAM) is None:
+            return MpsState(False, f"{_PROGRAM} is missing, which comes with NVIDIA's driver")
+        if _is_slice():
+            return MpsState(False, "it is not started for the slices of a card (MIG)")
+        reason = _join(folder, grace_s)
+    except (OSError, subprocess.SubprocessError) as error:
+        reason = _reason_of(error)
+    if reason is not None:
+        return MpsState(False, reason)
+    os.environ.update(_environment(folder))
+    return MpsState(True)
+
+
+def lock(folder: Path) -> IO[str]:
+    """The lock on starting and ending MPS in `folder`, held while the file is open.
+
+    Raises:
+        FileNotFoundError: the folder is gone.
+        TimeoutError: another process does not let it go.
+    """
+    file = open(folder / "lock", "a", encoding="ascii")  # noqa: SIM115 - its owner closes it
+    if not lock_file(file, wait_s=_STARTING_S):
+        file.close()
+        raise TimeoutError(f"{folder}: another process is starting MPS since {_STARTING_S:g} s")
+    try:
+        if os.path.samestat(os.fstat(file.fileno()), os.stat(folder / "lock")):
+            return file
+    except FileNotFoundError:
+        pass
+    file.close()  # whoever had the lock has removed the folder
+    raise FileNotFoundError(folder)
+
+
+def is_used(folder: Path) -> bool:
+    """Whether a living process uses MPS in `folder`."""
+    with open(folder / "clients", "a", encoding="ascii") as file:
+        return not lock_file(file)
+
+
+def end(folder: Path) -> None:
+    """Ends MPS in `folder` and removes it; only while its lock is held."""
+    pipes = folder / "pipe"
+    with suppress(OSError, subprocess.SubprocessError):
+        _ask("quit -t 5", pipes)
+    _kill_all(pipes)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _join(folder: Path, grace_s: float) -> str | None:
+    """Starts MPS in `folder` unless it runs there, and uses it; why that is not possible, or None."""
+    with _claim(folder):
+        clients = open(folder / "clients", "a", encoding="ascii")  # noqa: SIM115 - for this process' life
+        lock_file(clients, shared=True, wait_s=_ANSWER_S)  # the keeper asks now and then
+        try:
+            reason = None if _answers(folder / "pipe") else _start(folder)
+            if reason is None:
+                _keep(folder, grace_s)
+                _held.append(clients)
+                return None
+        except (OSError, subprocess.SubprocessError) as error:
+            reason = _reason_of(error)
+        clients.close()
+        if not is_used(folder):
+            end(folder)
+        return reason
+
+
+def _is_slice() -> bool:
+    driver = ask_driver()
+    cards = visible_cards(driver, os.environ) if driver is not None else ()
+    return bool(cards) and cards[0].uuid.startswith("MIG-")
+
+
+def _claim(folder: Path) -> IO[str]:
+    """The folder's lock; makes the folder."""
+    while True:
+        folder.mkdir(mode=0o700, exist_ok=True)
+        found = os.lstat(folder)
+        if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():
+            raise PermissionError(f"{folder} is not this user's folder; remove it")
+        folder.chmod(0o700)
+        with suppress(FileNotFoundError):  # the keeper has just removed it
+            return lock(folder)
+
+
+def _environment(folder: Path) -> dict[str, str]:
+    return {PIPES: str(folder / "pipe"), _LOGS: str(folder / "log")}
+
+
+def _answers(pipes: Path) -> bool:
+    """Whether a control daemon answers in this folder."""
+    if shutil.which(_PROGRAM) is None:  # a container whose host runs MPS
+        return (pipes / "control").exists()
+    try:
+        return _ask("get_server_list", pipes).returncode == 0
+    except subprocess.TimeoutExpired:
+        return False
+
+
+def _ask(command: str, pipes: Path) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [_PROGRAM],
+        input=f"{command}\n",
+        env={**os.environ, PIPES: str(pipes)},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=_ANSWER_S,
+        start_new_session=True,  # a signal for the search is not for it
+    )
+
+
+def _start(folder: Path) -> str | None:
+    """Starts control daemon and server; why they do not run, or None."""
+    pipes, logs = folder / "pipe", folder / "log"
+    _kill_all(pipes)  # one that does not answer
+    for each in (pipes, logs):
+        shutil.rmtree(each, ignore_errors=True)
+        each.mkdir(mode=0o700)
+    # It serves all cards, in the order of their slots, as its clients count them.
+    environment = {**os.environ, **_environment(folder), "CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
+    environment.pop("CUDA_VISIBLE_DEVICES", None)
+    said = logs / "start.txt"  # no pipe: the daemon may keep it open
+    with open(said, "wb") as output:
+        started = subprocess.run(
+            [_PROGRAM, "-d"],
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            check=False,
+            timeout=_ANSWER_S,
+            start_new_session=True,
+        )
+    if started.returncode != 0 or not _answers(pipes):
+        return _reason(f"{_PROGRAM} does not start", said, logs / "control.log")
+    # Where no server can run, CUDA would find no card at all.
+    _ask(f"start_server -uid {os.getuid()}", pipes)
+    until = time.monotonic() + _SERVER_S
+    while not any(word.isdecimal() for word in _ask("get_server_list", pipes).stdout.split()):
+        if time.monotonic() >= until:
+            return _reason("NVIDIA's MPS server does not start", logs / "server.log")
+        time.sleep(_POLL_S)
+    return None
+
+
+def _reason_of(error: Exception) -> str:
+    if isinstance(error, subprocess.TimeoutExpired):
+        return f"{' '.join(error.cmd)} does not answer within {_ANSWER_S:g} s"
+    return one_line(str(error))
+
+
+def _reason(problem: str, *logs: Path) -> str:
+    """The problem, with the last line of the first log that has one."""
+    for log in logs:
+        with suppress(OSError):
+            lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+            if lines:
+                return f"{problem}: {one_line(lines[-1])}"
+    return problem
+
+
+def _keep(folder: Path, grace_s: float) -> None:
+    """Starts the keeper unless one lives. It inherits the lock that shows that."""
+    package_root = str(Path(__file__).parents[2])
+    with open(folder / "keeper", "a", encoding="ascii") as file:
+        if lock_file(file):
+            subprocess.run(
+                [sys.executable, "-m", "tuner.execution.mps_keeper", str(folder), str(grace_s)],
+                pass_fds=[file.fileno()],
+                env={**os.environ, "PYTHONPATH": package_root},
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                cwd="/",
+                check=True,
+                timeout=_SERVER_S,
+                start_new_session=True,
+            )
+
+
+def _kill_all(pipes: Path) -> None:
+    """Kills control daemon and servers of this folder."""
+    for pid in _processes_of(pipes):
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+
+
+def _processes_of(pipes: Path) -> Iterator[int]:
+    wanted = os.fsencode(f"{PIPES}={pipes}")
+    for process in Path("/proc").iterdir():
+        if process.name.isdecimal():
+            with suppress(OSError):  # it has ended, or is another user's
+                words = (process / "cmdline").read_bytes().split(b"\0")
+                programs = [
+                    os.path.basename(word) for word in words[:3]
+                ]  # a script's name is not the first
+                is_mps = any(name.startswith(b"nvidia-cuda-mps-") for name in programs)
+                if is_mps and wanted in (process / "environ").read_bytes().split(b"\0"):
+                    yield int(process.name)
