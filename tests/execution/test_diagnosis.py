@@ -1,5 +1,10 @@
 """The diagnosis of a process' death."""
 
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
 from support.watching import Clock
 
 from tuner.execution.diagnosis import Diagnosis, Diagnostician
@@ -14,8 +19,8 @@ class Machine:
         self.clock = Clock()
         self.kills = 5  # long ago
 
-    def diagnostician(self, *, is_cluster: bool = False) -> Diagnostician:
-        return Diagnostician(lambda: self.kills, self.clock, is_cluster=is_cluster)
+    def diagnostician(self, **settings: Any) -> Diagnostician:
+        return Diagnostician(lambda: self.kills, self.clock, **settings)
 
 
 def test_a_process_that_just_died_may_have_had_bad_luck() -> None:
@@ -36,14 +41,14 @@ def test_the_death_of_a_node_is_not_the_trials_fault() -> None:
     diagnostician = machine.diagnostician()
     machine.kills += 1
     error = f"{DIED}\nThe actor died because its node has died. Node Id: ab12"
-    assert diagnostician.diagnose(error) == Diagnosis("its node died", is_node_failure=True)
+    assert diagnostician.diagnose(error) == Diagnosis("its node died", is_charged=False)
     assert diagnostician.diagnose(DIED).is_out_of_memory  # the kill was another's
 
 
 def test_a_process_that_cannot_be_reached_is_its_nodes_fault_on_a_cluster_only() -> None:
     error = "The actor ab12 is unavailable: The actor is temporarily unavailable: Socket closed"
     elsewhere = Machine().diagnostician(is_cluster=True).diagnose(error)
-    assert elsewhere == Diagnosis("its node could not be reached", is_node_failure=True)
+    assert elsewhere == Diagnosis("its node could not be reached", is_charged=False)
     assert Machine().diagnostician().diagnose(error) == Diagnosis(
         "its process died; see the run's logs"
     )
@@ -83,3 +88,88 @@ def test_another_error_is_shown_by_its_last_line() -> None:
 
 def test_an_error_without_a_text_is_a_death() -> None:
     assert Machine().diagnostician().diagnose("").reason == "its process died; see the run's logs"
+
+
+# -- cards ----------------------------------------------------------------------------------------
+
+
+def death(host: str = "10.0.0.1", pid: int = 4711) -> str:
+    """As Ray reports it."""
+    return f"{DIED}\n\tclass_name: TrialActor\n\tpid: {pid}\n\tnamespace: x\n\tip: {host}\n"
+
+
+def fault(host: str = "10.0.0.1") -> str:
+    """As Ray reports it."""
+    return (
+        f"ray::TrialActor.train() (pid=4712, ip={host}, actor_id=ab12, repr=<TrialActor>)\n  File …\n"
+        "tuner.errors.DeviceFault: InternalError: CUDA_ERROR_ILLEGAL_ADDRESS\n"
+    )
+
+
+def test_a_fault_of_a_card_that_trials_share_is_no_trials_fault() -> None:
+    diagnosis = Machine().diagnostician(shares_gpus=True).diagnose(fault())
+    assert diagnosis == Diagnosis(
+        "its GPU failed: InternalError: CUDA_ERROR_ILLEGAL_ADDRESS",
+        is_device_fault=True,
+        is_charged=False,
+    )
+
+
+def test_a_trial_that_has_a_card_for_itself_may_be_the_cause_of_its_fault() -> None:
+    diagnosis = Machine().diagnostician().diagnose(fault())
+    assert diagnosis.is_device_fault
+    assert diagnosis.is_charged
+
+
+@pytest.mark.parametrize(
+    ("host", "seconds", "is_charged"),
+    [("10.0.0.1", 9, False), ("10.0.0.1", 11, True), ("10.0.0.2", 9, True)],
+)
+def test_processes_that_die_with_a_card_are_not_charged(
+    host: str, seconds: int, is_charged: bool
+) -> None:
+    machine = Machine()
+    diagnostician = machine.diagnostician(shares_gpus=True)
+    diagnostician.diagnose(fault())
+    machine.clock.now += seconds
+    diagnosis = diagnostician.diagnose(death(host))
+    assert diagnosis.is_charged == is_charged
+
+
+# Their ends as reports to TensorFlow have them (tensorflow#60607).
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (
+            "2026-05-16 14:44:23.01: F tensorflow/tsl/framework/bfc_allocator.cc:700] Check failed: h != kInvalid\n"
+            "Fatal Python error: Aborted\n",
+            Diagnosis("", is_out_of_memory=True),
+        ),
+        (
+            "F0000 00:00:1764151.1 99 cuda_executor.cc:9] Failed setting context: CUDA_ERROR_OUT_OF_MEMORY\n",
+            Diagnosis("", is_out_of_memory=True),
+        ),
+        (
+            "terminate called after throwing an instance of 'std::bad_alloc'\n",
+            Diagnosis("", is_out_of_memory=True),
+        ),
+        (
+            "F0000 00:00:1764151.1 99 cuda_event.cc:9] CUDA_ERROR_ILLEGAL_ADDRESS: …\n",
+            Diagnosis("", is_device_fault=True),
+        ),
+        ("W Allocator (GPU_0_bfc) ran out of memory, which is not a failure\n", Diagnosis("")),
+        ("MemoryError\n…\nFatal Python error: Segmentation fault\n", Diagnosis("")),
+    ],
+)
+def test_the_last_words_of_a_process_on_a_card_tell_why_it_died(
+    tmp_path: Path, words: str, expected: Diagnosis
+) -> None:
+    (tmp_path / "worker-other-4711.log").write_text("", encoding="utf-8")
+    (tmp_path / "worker-host-4711.log").write_text(f"epoch 1\n{words}", encoding="utf-8")
+    diagnosis = Machine().diagnostician(logs=tmp_path).diagnose(death())
+    assert replace(diagnosis, reason="") == expected
+
+
+def test_a_process_whose_log_is_elsewhere_just_died(tmp_path: Path) -> None:
+    diagnosis = Machine().diagnostician(logs=tmp_path).diagnose(death())
+    assert diagnosis == Diagnosis("its process died; see the run's logs")

@@ -16,7 +16,7 @@ from ray import cloudpickle, tune
 
 from tuner import doctor
 from tuner.execution import ray_internals
-from tuner.execution.ray_internals import ENVIRONMENT, DeathText, Disposable
+from tuner.execution.ray_internals import ENVIRONMENT, DeathText, Disposable, Origin
 
 RAY = Path(ray.__file__).parent
 BINARIES = ("_raylet.so", "core/src/ray/gcs/gcs_server", "core/src/ray/raylet/raylet")
@@ -156,6 +156,17 @@ def test_rays_daemons_still_use_these_words(text: DeathText) -> None:
 def test_rays_errors_still_have_these_names(name: DeathText) -> None:
     assert issubclass(getattr(ray.exceptions, name), ray.exceptions.RayError)
     assert DeathText.DIED in str(ray.exceptions.ActorDiedError())
+
+
+def test_rays_errors_name_the_process() -> None:
+    from ray.exceptions import ActorDiedError, RayTaskError
+
+    assert "(pid={self.pid}, ip={self.ip}" in inspect.getsource(RayTaskError)
+    assert ray_internals.origin_of("X (pid=12, ip=10.0.0.1, a=3)") == Origin("10.0.0.1", "12")
+    died = inspect.getsource(ActorDiedError)
+    assert all(f"\\t{line}" in died for line in ("pid: {cause.pid}", "ip: {cause.node_ip_address}"))
+    assert ray_internals.origin_of("\tpid: 7\n\tip: ::1\n") == Origin("::1", "7")
+    assert ray_internals.origin_of("it died") == Origin("", "")
 
 
 def test_our_objects_are_pickled_empty_by_tune() -> None:

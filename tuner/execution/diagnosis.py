@@ -1,17 +1,30 @@
-"""Finds out why a trial's process died. If memory ran out, it would run out again; other deaths need not repeat."""
+"""Finds out why a trial's process died. If memory ran out, it would run out again; other deaths need not repeat.
 
+A fault of a card that trials share takes all of them down, whichever of them caused it. None of them is charged.
+"""
+
+import re
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 
-from tuner.execution.ray_internals import DeathText
+from tuner.errors import DeviceFault, TrialOutOfMemory, TunerError
+from tuner.execution.ray_internals import DeathText, Origin, origin_of
 from tuner.machine import oom_kills
 from tuner.text import one_line
+from tuner.training.failures import trial_error
 
 _REASON_LENGTH = 200
 _DIED = "its process died; see the run's logs"
 # Ray reports a death within a second; an older kill was of some other process.
 _FRESH_S = 10.0
+# The last lines that a process writes when a library ends it: TensorFlow, C++, Python.
+_ABORTED = re.compile(
+    r"(^|: )F\d* \S+|Check failed|terminate called|Fatal Python error", re.MULTILINE
+)
+_LAST_BYTES = 8_000
 
 
 @dataclass(frozen=True)
@@ -20,7 +33,8 @@ class Diagnosis:
 
     reason: str
     is_out_of_memory: bool = False
-    is_node_failure: bool = False  # not the trial's fault
+    is_device_fault: bool = False  # of its card, or of MPS
+    is_charged: bool = True  # whether the trial may be the cause
 
 
 class Diagnostician:
@@ -30,6 +44,8 @@ class Diagnostician:
         count_kills: how many processes the kernel has killed so far because memory ran out where trials run.
         clock: seconds, from any start.
         is_cluster: whether trials run on other machines, of which this kernel knows nothing.
+        shares_gpus: whether several trials train on a card.
+        logs: where processes that train on a card write, whose last words tell why they died; None: no card.
     """
 
     def __init__(
@@ -38,9 +54,14 @@ class Diagnostician:
         clock: Callable[[], float] = time.monotonic,
         *,
         is_cluster: bool = False,
+        shares_gpus: bool = False,
+        logs: Path | None = None,
     ) -> None:
         self._count_kills = count_kills if not is_cluster else lambda: 0
         self._is_cluster = is_cluster
+        self._shares_gpus = shares_gpus
+        self._logs = logs
+        self._faults: dict[str, float] = {}  # by host, the latest of its cards
         self._clock = clock
         self._counted = self._count_kills()
         self._kills: list[float] = []  # when they were seen; each explains one death
@@ -55,14 +76,16 @@ class Diagnostician:
     def diagnose(self, error: str) -> Diagnosis:
         """The diagnosis of a death that just happened, by Ray's error and the kernel's count."""
         self.watch()
+        if DeviceFault.__name__ in error:
+            return self._device_fault(error, error.strip().splitlines()[-1])
         if DeathText.OUT_OF_MEMORY_ERROR in error or DeathText.LOW_MEMORY in error:
             return Diagnosis(
                 "Ray ended its process: the node ran out of memory", is_out_of_memory=True
             )
         if DeathText.NODE_DIED in error:
-            return Diagnosis("its node died", is_node_failure=True)
+            return Diagnosis("its node died", is_charged=False)
         if self._is_cluster and DeathText.UNREACHABLE in error:
-            return Diagnosis("its node could not be reached", is_node_failure=True)
+            return Diagnosis("its node could not be reached", is_charged=False)
         if self._kills:
             self._kills.pop(0)
             return Diagnosis(
@@ -75,6 +98,47 @@ class Diagnostician:
             or DeathText.DIED in error
             or DeathText.UNREACHABLE in error
         ):
-            return Diagnosis(_DIED)
+            return self._death(error)
         last = error.strip().splitlines()[-1]
         return Diagnosis(f"its process failed: {one_line(last)[:_REASON_LENGTH]}")
+
+    def _death(self, error: str) -> Diagnosis:
+        """The diagnosis of a process that left no error, by its last words and by what happened to its neighbours."""
+        origin = origin_of(error)
+        cause = self._last_words(origin)
+        if isinstance(cause, DeviceFault):
+            return self._device_fault(error, str(cause))
+        if isinstance(cause, TrialOutOfMemory):
+            return Diagnosis(f"its process died: {cause}", is_out_of_memory=True)
+        fault_at = self._faults.get(origin.host)
+        if fault_at is not None and self._clock() - fault_at < _FRESH_S:
+            return Diagnosis(
+                "its process died when a GPU that it shared failed",
+                is_device_fault=True,
+                is_charged=False,
+            )
+        return Diagnosis(_DIED)
+
+    def _device_fault(self, error: str, words: str) -> Diagnosis:
+        if self._shares_gpus:
+            self._faults[origin_of(error).host] = self._clock()
+        words = words.rpartition(f"{DeviceFault.__name__}: ")[2]
+        return Diagnosis(
+            f"its GPU failed: {one_line(words)[:_REASON_LENGTH]}",
+            is_device_fault=True,
+            is_charged=not self._shares_gpus,
+        )
+
+    def _last_words(self, origin: Origin) -> TunerError | None:
+        """The error in the last lines of a process that a library ended, where they can be read from here."""
+        if self._logs is None or not origin.pid:
+            return None
+        with suppress(OSError):
+            logs = self._logs.glob(f"worker-*-{origin.pid}.log")
+            newest = max(logs, key=lambda log: log.stat().st_mtime, default=None)
+            if newest is not None:
+                end = newest.read_bytes()[-_LAST_BYTES:].decode(errors="replace")
+                aborted = _ABORTED.search(end)
+                if aborted is not None:
+                    return trial_error(RuntimeError(end[aborted.start() :]))
+        return None

@@ -8,10 +8,12 @@ Must not import Ray at module level: some of this is set before Ray is first imp
 """
 
 import os
+import re
 import secrets
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -200,6 +202,21 @@ class DeathText(StrEnum):
     UNREACHABLE = "The actor is temporarily unavailable"
     ACTOR_DIED_ERROR = "ActorDiedError"
     DIED = "died"
+
+
+@dataclass(frozen=True)
+class Origin:
+    """The process that an error comes from; "" where the error does not name it."""
+
+    host: str
+    pid: str
+
+
+def origin_of(error: str) -> Origin:
+    """The process that failed or died, by Ray's words (ray/exceptions.py: `pid=12, ip=…`, or a line `pid: 12`)."""
+    host = re.search(r"\bip[=:] ?([\w.:]*\w)", error)
+    pid = re.search(r"\bpid[=:] ?(\d+)", error)
+    return Origin(host[1] if host else "", pid[1] if pid else "")
 
 
 # -- Tune -------------------------------------------------------------------------------------------

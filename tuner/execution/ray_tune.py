@@ -122,9 +122,9 @@ class StudyScheduler(_Adapter, FIFOScheduler):  # type: ignore[misc]
             if diagnosis.is_out_of_memory:
                 self._session.end_trial(number, TrialStatus.OUT_OF_MEMORY, diagnosis.reason)
             else:
-                self._session.lose_trial(
-                    number, diagnosis.reason, is_charged=not diagnosis.is_node_failure
-                )
+                if diagnosis.is_device_fault:
+                    self._session.note("a GPU failed: the trials that were on it run again")
+                self._session.lose_trial(number, diagnosis.reason, is_charged=diagnosis.is_charged)
 
     def on_trial_result(self, tune_controller: object, trial: Trial, result: dict[str, Any]) -> str:
         """Notes the epoch; STOP when the pruner decides so."""

@@ -168,11 +168,16 @@ class _Session:
         from tuner.execution.ray_tune import Heartbeat, StudyScheduler, StudySearcher
         from tuner.execution.trainable import TrialActor
 
-        diagnostician = Diagnostician(is_cluster=not cluster.is_ours)
+        task = self.plan.task(config)
+        diagnostician = Diagnostician(
+            is_cluster=not cluster.is_ours,
+            shares_gpus=task.shares_gpus,
+            logs=self.plan.folder.logs if task.gpus else None,
+        )
         heartbeat = Heartbeat(session, cluster, diagnostician, self.flag, files, self.mirror)
         tuner = tune.Tuner(
             tune.with_resources(
-                tune.with_parameters(TrialActor, task=self.plan.task(config)),
+                tune.with_parameters(TrialActor, task=task),
                 {"cpu": config.cpus_per_trial, "gpu": config.gpus},
             ),
             tune_config=tune.TuneConfig(

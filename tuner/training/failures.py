@@ -28,6 +28,7 @@ _OUT_OF_MEMORY_PHRASES = (
     "can't allocate memory",
     "dst tensor is not initialized",  # TensorFlow, when a copy to the GPU finds no room
     "std::bad_alloc",
+    "bfc_allocator.cc",  # where TensorFlow ends its process, because it found no room before
     # No room for a kernel's code or stack, for cuBLAS or for cuDNN.
     "culaunchkernel",
     "cublas_status_alloc_failed",

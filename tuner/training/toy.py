@@ -42,6 +42,7 @@ class Fault(StrEnum):
     MEMORY = "memory"
     HANG = "hang"  # for ever
     CRASH = "crash"  # ends the process
+    CARD = "card"  # as if its GPU failed
 
 
 class ToyTraining:
@@ -120,6 +121,10 @@ class ToyTraining:
             case Fault.HANG:
                 while True:
                     time.sleep(60)
+            case Fault.CARD:
+                raise RuntimeError(
+                    "CUDA_ERROR_ILLEGAL_ADDRESS: this toy trial was told to report it"
+                )
             case Fault.CRASH:
                 os._exit(1)
 
