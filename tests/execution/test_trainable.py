@@ -108,6 +108,17 @@ def test_a_fault_of_the_card_ends_the_process(monkeypatch: pytest.MonkeyPatch) -
         actor(task()).step()
 
 
+def test_a_trial_that_does_not_find_its_card_is_not_trained_on_the_cpu(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def make(spec: TrialSpec, given: Task, checkpoint: None) -> ToyTraining:
+        return ToyTraining(spec, environment={})
+
+    monkeypatch.setattr(trainable, "_make_training", make)
+    with pytest.raises(DeviceFault, match="was given a GPU, but Keras' backend finds none"):
+        actor(task(1.0, trainer=TrainerName.KERAS)).step()
+
+
 MISSING = MpsState(False, "nvidia-cuda-mps-control is missing")
 
 

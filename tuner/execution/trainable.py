@@ -199,6 +199,9 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
 
     def _train(self, spec: TrialSpec) -> Iterator[EpochResult]:
         training = self._training = _make_training(spec, self._task, self._checkpoint)
+        if self._task.gpus and training.device == "cpu" and self._task.trainer is TrainerName.KERAS:
+            # Such as MPS makes it look while it recovers from a fault of another process.
+            raise DeviceFault("the trial was given a GPU, but Keras' backend finds none")
         self._facts = TrialFacts(
             seed=spec.seed,
             host=socket.gethostname(),
