@@ -72,6 +72,7 @@ environment:
 
 test-environment: environment
 	@$(call install,dev,--group dev)
+	@$(install_jax)
 
 benchmark-environment: environment
 	@$(call install,benchmark,--group benchmark)
@@ -80,6 +81,15 @@ benchmark-environment: environment
 define install
 	if [ "$$(cat "$(VENV)/installed-$(1)" 2>/dev/null)" != "$(STATE)" ]; then \
 	    $(UV) $(2) && echo "$(STATE)" >"$(VENV)/installed-$(1)"; \
+	fi
+endef
+
+# In a folder of its own, which tests of JAX put on their path: TensorFlow imports JAX where it finds it, 2 s per process.
+define install_jax
+	if [ "$$(cat "$(VENV)/installed-jax" 2>/dev/null)" != "$(STATE)" ]; then \
+	    rm -rf "$(VENV)/jax" && \
+	    "$(BIN)/uv" --quiet pip install --python "$(BIN)/python" --target "$(VENV)/jax" --no-deps --group jax && \
+	    echo "$(STATE)" >"$(VENV)/installed-jax"; \
 	fi
 endef
 

@@ -5,7 +5,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tuner.data import PADDING, EncodedSequences, bucketed_batches, evaluation_batches, pad
+from tuner.data import (
+    PADDING,
+    EncodedSequences,
+    bucketed_batches,
+    evaluation_batches,
+    few_widths,
+    pad,
+)
 
 _lengths = st.lists(st.integers(0, 60), max_size=200)
 _sequences = st.lists(st.lists(st.integers(1, 9), max_size=20), min_size=1, max_size=12)
@@ -99,6 +106,49 @@ def test_padding_keeps_the_last_tokens_within_the_greatest_width(
     assert [[t for t in row if t != PADDING] for row in matrix.tolist()] == [
         tokens[-max_width:] for tokens in sequences
     ]
+
+
+@given(lengths=_lengths, widths=st.sets(st.integers(1, 50), min_size=1, max_size=3).map(sorted))
+def test_evaluation_batches_of_few_widths_have_one_width_each(
+    lengths: list[int], widths: list[int]
+) -> None:
+    batches = evaluation_batches(lengths, tokens_per_batch=100, widths=widths)
+    assert sorted(i for batch in batches for i in batch) == list(range(len(lengths)))
+    matrices = _encoded([[5] * length for length in lengths])
+    for batch in batches:
+        (width,) = {pad(matrices, [i], widths=widths).shape[1] for i in batch}
+        assert width in widths or width > widths[-1]
+        assert len(batch) == 1 or len(batch) * width <= 100
+
+
+@given(sequences=_sequences, widths=st.sets(st.integers(1, 25), min_size=1).map(sorted))
+def test_padding_to_few_widths_keeps_every_token(
+    sequences: list[list[int]], widths: list[int]
+) -> None:
+    matrix = pad(_encoded(sequences), range(len(sequences)), max_width=widths[-1], widths=widths)
+    longest = max(1, *(min(len(tokens), widths[-1]) for tokens in sequences), 1)
+    assert matrix.shape[1] == min(width for width in widths if width >= longest)
+    assert [[t for t in row if t != PADDING] for row in matrix.tolist()] == [
+        tokens[-widths[-1] :] for tokens in sequences
+    ]
+
+
+@pytest.mark.parametrize(
+    ("most", "worth", "widths"),
+    [
+        (1, 0, (100,)),
+        (2, 0, (24, 100)),  # 1,000 sequences of 20, rounded up
+        (3, 0, (24, 64, 100)),
+        (9, 0, (24, 64, 96, 100)),
+        (9, 10_000, (24, 100)),
+        (9, 100_000, (100,)),
+    ],
+)
+def test_few_widths_are_those_that_spare_most(
+    most: int, worth: int, widths: tuple[int, ...]
+) -> None:
+    lengths, counts = [100, 20, 60, 90], [10, 1000, 100, 1]
+    assert few_widths(lengths, counts, most=most, worth=worth) == widths
 
 
 def test_a_batch_of_nothing_is_one_wide() -> None:

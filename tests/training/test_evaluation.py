@@ -79,3 +79,15 @@ def test_every_sequence_is_predicted_once_in_its_place(make_sequences) -> None:
     )
     assert sum(shape[0] for shape in model.shapes) == 5000
     assert len(model.shapes) < 10
+
+
+def test_batches_of_one_width_have_one_size(make_sequences) -> None:
+    data = make_sequences(5000, n_classes=3, seed=1)
+    model = KnownModel({token: [1 - token / 100, token / 100, 0] for token in range(30)})
+
+    probabilities = predict(model, data, n_classes=3, widths=(8, 12))
+
+    np.testing.assert_allclose(
+        probabilities[:, 1], data.tokens[data.offsets[:-1] + 1] / 100, atol=1e-6
+    )
+    assert set(model.shapes) == {(4096, 8), (2730, 12)}

@@ -4,7 +4,13 @@ Must not import `run` or any room above it, nor Keras, TensorFlow, Ray or Optuna
 where they are used.
 """
 
-from tuner.data.batches import bucketed_batches, evaluation_batches, pad
+from tuner.data.batches import (
+    TOKENS_PER_BATCH,
+    bucketed_batches,
+    evaluation_batches,
+    few_widths,
+    pad,
+)
 from tuner.data.dataset import (
     PADDING,
     SPECIAL_TOKENS,
@@ -25,6 +31,7 @@ __all__ = [
     "SOURCES",
     "SPECIAL_TOKENS",
     "START",
+    "TOKENS_PER_BATCH",
     "UNKNOWN",
     "DataSummary",
     "Dataset",
@@ -38,6 +45,7 @@ __all__ = [
     "bucketed_batches",
     "encode_known",
     "evaluation_batches",
+    "few_widths",
     "load_dataset",
     "pad",
     "read_rows",

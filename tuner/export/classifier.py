@@ -162,6 +162,7 @@ class Classifier:
     def probabilities_of(self, sequences: EncodedSequences) -> NDArray[np.float32]:
         """Probabilities of sequences that are already encoded with this model's vocabulary."""
         from tuner.training.evaluation import predict
+        from tuner.training.shapes import prediction_widths
 
         return mean_probabilities(
             [
@@ -171,6 +172,7 @@ class Classifier:
                         vocabulary_size=member.vocabulary_size, max_length=member.max_length
                     ),
                     n_classes=len(self.class_names),
+                    widths=prediction_widths(member.max_length),
                 )
                 for member, model in self._models
             ]

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tuner.data import EncodedSequences, evaluation_batches, pad
+from tuner.data import TOKENS_PER_BATCH, EncodedSequences, evaluation_batches, pad
 from tuner.training.confusion import Confusion
 
 _SMALLEST = 1e-7  # Keras' own epsilon: a loss stays finite for a sure and wrong model
@@ -23,9 +23,19 @@ class Evaluation:
     probabilities: NDArray[np.float32]  # (n, n_classes), rows in the order of the sequences
 
 
-def evaluate(model: Any, sequences: EncodedSequences, *, n_classes: int) -> Evaluation:
-    """The figures of `model`, a Keras model, on `sequences`, already cut to its vocabulary and length."""
-    probabilities = predict(model, sequences, n_classes=n_classes)
+def evaluate(
+    model: Any,
+    sequences: EncodedSequences,
+    *,
+    n_classes: int,
+    widths: Sequence[int] | None = None,
+) -> Evaluation:
+    """The figures of `model`, a Keras model, on `sequences`, already cut to its vocabulary and length.
+
+    Args:
+        widths: see `predict`.
+    """
+    probabilities = predict(model, sequences, n_classes=n_classes, widths=widths)
     labels = sequences.labels
     predicted = probabilities.argmax(axis=1)
     return Evaluation(
@@ -48,11 +58,24 @@ def losses(probabilities: NDArray[np.float32], labels: NDArray[np.int32]) -> NDA
     return -np.log(clipped)
 
 
-def predict(model: Any, sequences: EncodedSequences, *, n_classes: int) -> NDArray[np.float32]:
-    """`(n, n_classes)` float32 probabilities, in large batches of similar length, rows in the order given."""
+def predict(
+    model: Any,
+    sequences: EncodedSequences,
+    *,
+    n_classes: int,
+    widths: Sequence[int] | None = None,
+) -> NDArray[np.float32]:
+    """`(n, n_classes)` float32 probabilities, in large batches of similar length, rows in the order given.
+
+    Args:
+        widths: of all batches, see `tuner.data.pad`; all batches of one width then have one size, too.
+    """
     probabilities = np.empty((len(sequences), n_classes), np.float32)
-    for indices in evaluation_batches(sequences.lengths):
-        output = np.asarray(model.predict_on_batch(pad(sequences, indices)))
+    for indices in evaluation_batches(sequences.lengths, widths=widths):
+        ids = pad(sequences, indices, widths=widths)
+        if widths is not None:
+            ids = np.resize(ids, (max(1, TOKENS_PER_BATCH // ids.shape[1]), ids.shape[1]))
+        output = np.asarray(model.predict_on_batch(ids))[: len(indices)]
         probabilities[indices] = np.hstack([1 - output, output]) if n_classes == 2 else output
     return probabilities
 

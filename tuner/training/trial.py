@@ -21,6 +21,7 @@ from tuner.training.compilation import compile_model
 from tuner.training.devices import device_name
 from tuner.training.evaluation import Evaluation, evaluate
 from tuner.training.failures import trial_errors
+from tuner.training.shapes import trial_widths
 from tuner.training.spec import EpochResult, HeldOutFigures, TrainedModel, TrialSpec
 from tuner.training.steps import make_train_step
 
@@ -83,6 +84,13 @@ class Training:
             steps = math.ceil(len(train) / hyperparameters.batch_size) * spec.max_epochs
             compile_model(self._model, hyperparameters, n_classes=n_classes, total_steps=steps)
         self._short_steps_left = min(SHORT_SEQUENCE_STEPS, steps // 3)
+        self._widths = trial_widths(
+            self._train,
+            self._validation,
+            epochs=spec.epochs,
+            short_sequences=self._short_steps_left * hyperparameters.batch_size,
+            short_length=min(_SHORT_LENGTH, hyperparameters.max_length),
+        )
         self.weights = int(self._model.count_params())
         self.device = device_name(cudnn=uses_cudnn(hyperparameters))
 
@@ -129,7 +137,7 @@ class Training:
             view = held_out.view(
                 vocabulary_size=self._known, max_length=self._spec.hyperparameters.max_length
             )
-            evaluation = evaluate(self._model, view, n_classes=self._n_classes)
+            evaluation = evaluate(self._model, view, n_classes=self._n_classes, widths=self._widths)
         return TrainedModel(
             HeldOutFigures(
                 epoch=self._best_epoch(),
@@ -193,7 +201,7 @@ class Training:
         )
         for indices in batches:
             widest = min(_SHORT_LENGTH, max_length) if self._short_steps_left else max_length
-            ids = pad(self._train, indices, max_width=widest)
+            ids = pad(self._train, indices, max_width=widest, widths=self._widths)
             loss, accuracy = self._step(ids, self._train.labels[indices])
             if not math.isfinite(loss):
                 raise TrialDiverged(f"loss became {loss} in epoch {epoch}; lower learning_rate")
@@ -203,7 +211,9 @@ class Training:
         return float(loss), float(accuracy)
 
     def _evaluate(self, epoch: int) -> Evaluation:
-        evaluation = evaluate(self._model, self._validation, n_classes=self._n_classes)
+        evaluation = evaluate(
+            self._model, self._validation, n_classes=self._n_classes, widths=self._widths
+        )
         if not math.isfinite(evaluation.loss):
             raise TrialDiverged(
                 f"validation loss became {evaluation.loss} in epoch {epoch}; lower learning_rate"

@@ -1,0 +1,53 @@
+"""The shapes of batches on backends that compile anew for every shape. Importing this module loads Keras.
+
+TensorFlow's functions are traced once for all widths, and torch compiles nothing. XLA, which JAX computes with, takes
+two to four seconds for every shape of a training step and one for one of a prediction.
+"""
+
+import keras
+import numpy as np
+
+from tuner.data import EncodedSequences, few_widths
+
+_MOST_WIDTHS = 3  # each compiles a training step and a prediction
+# Padded tokens that a width must spare during a trial. On two CPU cores a training step of `lstm` on 12,800 tokens took
+# 0.07 s, and its compilation 2.2 s, as long as 400,000 tokens take; a GPU is faster, its compilations are not.
+_WORTH = 1_000_000
+_SHORTEST = 16
+
+
+def trial_widths(
+    train: EncodedSequences,
+    validation: EncodedSequences,
+    *,
+    epochs: int,
+    short_sequences: int,
+    short_length: int,
+) -> tuple[int, ...] | None:
+    """The widths of all batches of a trial, ascending; None where they may differ freely.
+
+    Args:
+        train: cut to the trial's length, as is `validation`.
+        short_sequences: so many training sequences are seen up to `short_length` tokens only.
+    """
+    if not _compiles_every_shape():
+        return None
+    lengths = np.concatenate([train.lengths, validation.lengths])
+    lengths = np.append(lengths, min(short_length, lengths.max()))
+    counts = np.full(len(lengths), epochs)
+    counts[-1] = short_sequences
+    return few_widths(lengths, counts, most=_MOST_WIDTHS, worth=_WORTH)
+
+
+def prediction_widths(max_length: int) -> tuple[int, ...] | None:
+    """Widths of a model's batches for whatever it will predict, ascending; None where they may differ freely."""
+    if not _compiles_every_shape():
+        return None
+    widths = [_SHORTEST]
+    while widths[-1] < max_length:
+        widths.append(2 * widths[-1])
+    return tuple(widths)
+
+
+def _compiles_every_shape() -> bool:
+    return bool(keras.backend.backend() == "jax")
