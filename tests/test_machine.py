@@ -1,4 +1,4 @@
-"""CPUs, memory, disk and GPUs of a machine, read from a made-up root folder."""
+"""CPUs, memory and disk of a machine, read from a made-up root folder."""
 
 import os
 import subprocess
@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tuner import machine
-from tuner.machine import TensorFlowState, oom_kills
+from tuner.machine import oom_kills
 
 CGROUPS = Path("/sys/fs/cgroup/memory")
 MEMINFO = "MemTotal: 16000000 kB\nMemFree: 1000000 kB\nMemAvailable: 8000000 kB\n"
@@ -135,28 +135,6 @@ def test_settings_of_keras_may_lie_in_a_folder_of_their_own(tmp_path: Path) -> N
     (tmp_path / "keras.json").write_text('{"backend": "jax"}')
     found = machine.keras_backend({"KERAS_HOME": str(tmp_path)}, Path("/home/somebody"))
     assert found == ("jax", tmp_path / "keras.json")
-
-
-def test_tensorflow_answers_among_other_output() -> None:
-    found = machine.gpus_of_tensorflow(program="""print('hello\\nGPUS ["Tesla T4"]\\nbye')""")
-    assert (found.state, found.names) == (TensorFlowState.WORKS, ("Tesla T4",))
-
-
-def test_tensorflow_that_fails_is_quoted() -> None:
-    found = machine.gpus_of_tensorflow(program="raise ImportError('DLL is missing')")
-    assert found.state is TensorFlowState.BROKEN
-    assert found.message == "ImportError: DLL is missing"
-
-
-def test_tensorflow_that_dies_without_a_message_has_its_exit_code() -> None:
-    found = machine.gpus_of_tensorflow(program="import os; os.kill(os.getpid(), 4)")
-    assert found.state is TensorFlowState.BROKEN
-    assert "exit code -4" in found.message
-
-
-def test_tensorflow_that_hangs_is_given_up() -> None:
-    found = machine.gpus_of_tensorflow(timeout_s=0.5, program="import time; time.sleep(60)")
-    assert found.state is TensorFlowState.SLOW
 
 
 @pytest.fixture

@@ -1,20 +1,16 @@
-"""The resources of this machine: CPUs, memory, shared memory, disk, Keras' backend and the GPUs that it sees.
+"""The resources of this machine: CPUs, memory, shared memory, disk and Keras' backend.
 
 Limits of a container count, not those of its host. Must not import Ray, Keras or TensorFlow, which the caller may be
-about to configure; TensorFlow is asked in a process of its own.
+about to configure.
 """
 
 import json
 import os
 import shutil
-import subprocess
-import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 
-TENSORFLOW_TIMEOUT_S = 180.0  # importing it takes 6 s, on a cold network disk a minute and more
 # A process with TensorFlow, a model and its batches in it (measured: 0.9 to 1.2 GB); larger models need more.
 MEMORY_PER_TRIAL_GB = 1.5
 
@@ -23,14 +19,6 @@ DEFAULT_BACKEND = "tensorflow"  # Keras' own default
 _ROOT = Path("/")
 # The limit of memory of a cgroup that has none: "max" in version 2, close to 2**63 in version 1.
 _UNLIMITED = 2**60
-
-_LIST_GPUS = """
-import json, tensorflow
-config = tensorflow.config
-gpus = config.list_physical_devices("GPU")
-names = [config.experimental.get_device_details(gpu).get("device_name", gpu.name) for gpu in gpus]
-print("GPUS " + json.dumps(names))
-"""
 
 
 @dataclass(frozen=True)
@@ -49,23 +37,6 @@ class Disk:
     total: int
     free: int
     is_writable: bool
-
-
-class TensorFlowState(StrEnum):
-    """The result of asking TensorFlow for its GPUs."""
-
-    WORKS = "works"
-    BROKEN = "broken"
-    SLOW = "slow"
-
-
-@dataclass(frozen=True)
-class TensorFlowGPUs:
-    """The GPUs that TensorFlow lists, or the last line of its error."""
-
-    state: TensorFlowState
-    names: tuple[str, ...] = ()
-    message: str = ""
 
 
 def installed_cpus() -> int:
@@ -137,31 +108,6 @@ def keras_backend(environment: Mapping[str, str], home: Path) -> tuple[str | Non
     except ValueError:
         return None, settings
     return (chosen.get("backend", DEFAULT_BACKEND) if isinstance(chosen, dict) else None), settings
-
-
-def gpus_of_tensorflow(
-    timeout_s: float = TENSORFLOW_TIMEOUT_S, program: str = _LIST_GPUS
-) -> TensorFlowGPUs:
-    """The GPUs that TensorFlow sees, found in a process of its own."""
-    quiet = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "2"}
-    try:
-        asked = subprocess.run(
-            [sys.executable, "-P", "-c", program],
-            capture_output=True,
-            text=True,
-            errors="replace",
-            stdin=subprocess.DEVNULL,
-            timeout=timeout_s,
-            env=quiet,
-        )
-    except subprocess.TimeoutExpired:
-        return TensorFlowGPUs(TensorFlowState.SLOW, message=f"no answer in {timeout_s:.0f} s")
-    answer = [line for line in asked.stdout.splitlines() if line.startswith("GPUS ")]
-    if asked.returncode == 0 and answer:
-        names = json.loads(answer[-1].removeprefix("GPUS "))
-        return TensorFlowGPUs(TensorFlowState.WORKS, tuple(names))
-    printed = asked.stderr.strip().splitlines() or [f"ended with exit code {asked.returncode}"]
-    return TensorFlowGPUs(TensorFlowState.BROKEN, message=printed[-1].strip())
 
 
 def _system_memory(root: Path) -> tuple[int, int]:

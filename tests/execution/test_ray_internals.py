@@ -14,7 +14,7 @@ import pytest
 import ray
 from ray import cloudpickle, tune
 
-from tuner import doctor
+from tuner.doctor import resources
 from tuner.execution import ray_internals
 from tuner.execution.ray_internals import ENVIRONMENT, DeathText, Disposable, Origin
 
@@ -267,5 +267,5 @@ def test_trials_take_the_processes_that_ray_starts_with_itself(shared_ray: None)
 def test_the_doctor_knows_how_ray_sizes_its_object_store() -> None:
     from ray._private import ray_constants
 
-    assert ray_constants.DEFAULT_OBJECT_STORE_MEMORY_PROPORTION == doctor.OBJECT_STORE_SHARE
-    assert ray_constants.REQUIRE_SHM_SIZE_THRESHOLD == doctor.LARGEST_STORE_ON_DISK_GB * 10**9
+    assert ray_constants.DEFAULT_OBJECT_STORE_MEMORY_PROPORTION == resources.OBJECT_STORE_SHARE
+    assert ray_constants.REQUIRE_SHM_SIZE_THRESHOLD == resources.LARGEST_STORE_ON_DISK_GB * 10**9

