@@ -11,6 +11,7 @@ import kubernetes_validate
 import pytest
 import ray
 import yaml
+from packaging.requirements import Requirement
 
 from tuner.settings.config import make_config
 
@@ -57,6 +58,17 @@ def test_the_head_runs_no_trials(name: str) -> None:
 def test_the_dashboard_is_on_loopback(name: str) -> None:
     # On Kubernetes the operator must reach it; there a token and the cluster's network keep others out.
     assert "dashboard-host=127.0.0.1" in text_of(name)
+
+
+@pytest.mark.parametrize("name", ["cluster.yaml", "gcp.yaml", "kuberay.yaml"])
+def test_a_cluster_with_gpus_installs_what_tensorflow_needs_for_them(name: str) -> None:
+    assert '.whl)[gpu]"' in text_of(name)
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    (needed,) = map(Requirement, extras["optional-dependencies"]["gpu"])
+    assert needed.extras == {"and-cuda"}
+    assert needed.marker is not None
+    platforms = [p for p in ("linux", "darwin") if needed.marker.evaluate({"sys_platform": p})]
+    assert platforms == ["linux"]  # there are no such wheels for others
 
 
 def test_deleting_with_the_files_command_keeps_the_runs() -> None:

@@ -18,7 +18,7 @@ def test_gpus_that_tensorflow_misses_are_a_warning_with_the_package() -> None:
     found = doctor.check_gpus(gpus(), driver("NVIDIA H200"), {})
     assert found.status is Status.WARNING
     assert "TensorFlow sees 0 of 1" in found.found
-    assert "pip install 'tensorflow[and-cuda]'" in found.advice
+    assert "pip install 'sequence-tuner[gpu]'" in found.advice
 
 
 def test_gpus_that_were_hidden_are_not_blamed_on_the_package() -> None:

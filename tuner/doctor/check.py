@@ -5,6 +5,8 @@ import sys
 from dataclasses import dataclass
 from enum import StrEnum
 
+DISTRIBUTION = "sequence-tuner"
+
 
 class Status(StrEnum):
     """The meaning of a finding for a search."""

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tuner import machine
 from tuner.doctor.backend import gpus_of_tensorflow
-from tuner.doctor.check import Check
+from tuner.doctor.check import DISTRIBUTION, Check
 from tuner.doctor.gpus import check_gpus
 from tuner.doctor.resources import (
     check_cpus,
@@ -16,7 +16,6 @@ from tuner.doctor.resources import (
     check_temporary_disk,
 )
 from tuner.doctor.software import (
-    DISTRIBUTION,
     PACKAGES,
     check_backend,
     check_bundled_data,

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Mapping
 
 from tuner.doctor.backend import TensorFlowGPUs, TensorFlowState
-from tuner.doctor.check import Check, Status, pip_install
+from tuner.doctor.check import DISTRIBUTION, Check, Status, pip_install
 from tuner.nvidia import Driver
 
 
@@ -33,4 +33,4 @@ def check_gpus(
         found = f"{found}; CUDA_VISIBLE_DEVICES is {hidden!r}"
         status = Status.OK if seen else Status.WARNING
         return Check(name, status, found, "unset CUDA_VISIBLE_DEVICES, to use them all")
-    return Check(name, Status.WARNING, found, pip_install("tensorflow[and-cuda]"))
+    return Check(name, Status.WARNING, found, pip_install(f"{DISTRIBUTION}[gpu]"))

@@ -7,10 +7,9 @@ from pathlib import Path
 from packaging.requirements import Requirement
 from packaging.version import Version
 
-from tuner.doctor.check import Check, Status, pip_install
+from tuner.doctor.check import DISTRIBUTION, Check, Status, pip_install
 from tuner.machine import DEFAULT_BACKEND
 
-DISTRIBUTION = "sequence-tuner"
 PACKAGES = ("ray", "tensorflow", "keras", "optuna", "numpy", "pandas")
 BACKENDS = (DEFAULT_BACKEND, "jax", "torch")
 OLDEST_PYTHON = (3, 11)
