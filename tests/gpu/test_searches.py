@@ -1,0 +1,144 @@
+"""Real searches on a real card. Everything else about cards is tested without one, in the rooms that it belongs to.
+
+    python -m pytest --confcutdir=tests/gpu tests/gpu
+
+needs only pytest, pytest-timeout and tuner itself. Where TensorFlow sees no card, every test here is skipped.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from tuner.machine import gpus_of_tensorflow
+from tuner.nvidia import Card, ask_driver, visible_cards
+
+TUNER = [sys.executable, "-m", "tuner"]
+SEEN = gpus_of_tensorflow().names if ask_driver() is not None else ()
+
+pytestmark = [
+    pytest.mark.ray,
+    pytest.mark.slow,
+    pytest.mark.timeout(240),
+    pytest.mark.skipif(not SEEN, reason="TensorFlow sees no GPU here"),
+]
+
+SMALL = {
+    "name": "small",
+    "max_epochs": 2,
+    "shared": {
+        "learning_rate": {"float": [1e-3, 4e-3], "log": True},
+        "batch_size": 64,
+        "max_length": 50,
+        "vocabulary_size": 5000,
+    },
+    "architectures": {"lstm": {"lstm_units": {"int": [32, 64]}}, "bilstm": {}},
+}
+# Its recurrent weights alone are larger than any share of a card, and with their moments than most cards.
+HUGE = {
+    **SMALL,
+    "architectures": {"lstm": {"lstm_units": 40_000}, "cnn_lstm": {}},
+    "baselines": [{"architecture": "lstm", "learning_rate": 1e-3, "lstm_units": 40_000}],
+}
+
+
+def card() -> Card:
+    driver = ask_driver()
+    assert driver is not None
+    return visible_cards(driver, os.environ)[0]
+
+
+def search(folder: Path, space: dict[str, object], *words: str) -> pd.DataFrame:
+    """The leaderboard of a search of short reviews in `folder`."""
+    (folder / "space.yaml").write_text(json.dumps(space))
+    command = [*TUNER, "search", "space.yaml", "--data", "rotten-tomatoes", "--sample", "2000"]
+    ended = subprocess.run(
+        [*command, "--name", "x", "--sampler", "random", *words],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+    )
+    sys.stdout.write(ended.stdout + ended.stderr)  # pytest shows it where the test fails
+    assert ended.returncode == 0
+    return pd.read_csv(folder / "runs" / "x" / "leaderboard.csv")
+
+
+def daemons() -> list[int]:
+    """The MPS control daemons on this machine."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdecimal():
+            try:
+                words = (entry / "cmdline").read_bytes().split(b"\0")
+            except OSError:  # it ended just now
+                continue
+            if words[0].endswith(b"nvidia-cuda-mps-control") and b"-d" in words:
+                found.append(int(entry.name))
+    return found
+
+
+def test_trials_share_a_card_and_none_fails(tmp_path: Path) -> None:
+    before = set(daemons())
+    rows = search(tmp_path, SMALL, "--gpus-per-trial", "auto", "--trials", "24", "--pruner", "none")
+    assert rows["status"].tolist() == ["complete"] * 24
+    assert rows["device"].str.startswith(card().name).all()
+    assert rows["val_accuracy"].max() > 0.6
+    assert len(list((tmp_path / "runs" / "x" / "logs").glob("worker-*.log"))) >= 4
+    until = time.monotonic() + 40
+    while set(daemons()) - before:  # the search's own, which nobody uses any more
+        assert time.monotonic() < until
+        time.sleep(1)
+
+
+def test_without_mps_trials_share_a_card_too(tmp_path: Path) -> None:
+    before = set(daemons())
+    words = ["--gpus-per-trial", "0.25", "--mps", "off", "--trials", "8", "--pruner", "none"]
+    rows = search(tmp_path, SMALL, *words)
+    assert rows["status"].tolist() == ["complete"] * 8
+    assert set(daemons()) <= before
+
+
+def test_a_model_that_does_not_fit_is_out_of_memory_and_the_search_goes_on(tmp_path: Path) -> None:
+    rows = search(tmp_path, HUGE, "--gpus-per-trial", "0.25", "--trials", "6")
+    huge = rows["architecture"] == "lstm"
+    assert huge.any()
+    assert set(rows[huge]["status"]) == {"out_of_memory"}
+    assert set(rows[~huge]["status"]) <= {"complete", "pruned"}
+
+
+def test_predictions_leave_the_card_to_others(tmp_path: Path) -> None:
+    search(tmp_path, SMALL, "--gpus-per-trial", "1", "--trials", "1")
+    for words in (["confirm", "--top", "1", "--seeds", "1"], ["export"]):
+        name, *rest = words
+        subprocess.run([*TUNER, name, "runs/x", *rest], cwd=tmp_path, check=True)
+    free_before = card().free_mb
+    assert free_before is not None
+    lines = "text\n" + 50_000 * "a gripping and beautifully acted film\n"
+    process = subprocess.Popen(
+        [*TUNER, "predict", "runs/x/model", "--input", "-"],
+        cwd=tmp_path,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        text=True,
+    )
+    assert process.stdin is not None
+    process.stdin.write(lines)
+    process.stdin.close()
+    least_mb = free_before
+    while process.poll() is None:
+        least_mb = min(least_mb, card().free_mb or least_mb)
+        time.sleep(0.1)
+    assert process.returncode == 0
+    assert free_before - least_mb < 4_000
+
+
+def test_doctor_trains_a_step_on_the_card() -> None:
+    ended = subprocess.run([*TUNER, "doctor"], capture_output=True, text=True)
+    sys.stdout.write(ended.stdout + ended.stderr)
+    assert card().name in ended.stdout
+    assert "step" in ended.stdout
