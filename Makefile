@@ -37,7 +37,7 @@ winner: environment ## install, then search, confirm, test, export and predict o
 	@"$(BIN)/tuner" export runs/winner
 	@"$(BIN)/tuner" predict runs/winner/model "a gripping, beautifully acted film" "dull, far too long, and badly written"
 
-check: test-environment ## install, then check format, lint, types and layers, and run the quick tests (90 seconds)
+check: test-environment ## install, then check format, lint, types and layers, and run the quick tests (2 minutes)
 	@out=$$(mktemp); { $(check_code); } >"$$out" 2>&1 & code=$$!; \
 	"$(BIN)/python" -m pytest -q -m "$(QUICK)" -n 2 --dist loadfile; tests=$$?; \
 	wait $$code; code=$$?; cat "$$out"; rm "$$out"; \
@@ -104,7 +104,7 @@ endef
 define run_all_tests
 	out=$$(mktemp); "$(BIN)/python" -m pytest tests/cluster >"$$out" 2>&1 & clusters=$$!; \
 	trap 'kill -TERM $$clusters' INT TERM HUP; \
-	"$(BIN)/python" -m pytest --ignore=tests/cluster; others=$$?; \
+	"$(BIN)/python" -m pytest --ignore=tests/cluster -n 2 --dist loadfile; others=$$?; \
 	wait $$clusters; code=$$?; cat "$$out"; rm "$$out"; \
 	[ $$others = 0 ] && [ $$code = 0 ]
 endef

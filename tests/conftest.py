@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from moto.server import ThreadedMotoServer
 from support.confirmed_run import Confirmed
+from support.searches import write_sentences
 
 from tuner.settings.space import SearchSpace
 
@@ -96,10 +97,4 @@ def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 @pytest.fixture
 def sentences(tmp_path: Path) -> Path:
     """A CSV of two classes that are easy to distinguish: 60 short texts each."""
-    rows = ["text,label"]
-    for number in range(60):
-        rows.append(f"good fine great film number {number},positive")
-        rows.append(f"bad poor awful film number {number},negative")
-    path = tmp_path / "sentences.csv"
-    path.write_text("\n".join(rows) + "\n", encoding="utf-8")
-    return path
+    return write_sentences(tmp_path)

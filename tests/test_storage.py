@@ -63,6 +63,7 @@ def test_storage_that_cannot_be_is_refused(place: str, reason: str) -> None:
         Storage(place)
 
 
+@pytest.mark.slow
 def test_a_missing_bucket_is_refused_and_not_made(aws: None) -> None:
     s3 = boto3.client("s3")
     with pytest.raises(ConfigError, match="no such bucket: my-buckt; make it first"):

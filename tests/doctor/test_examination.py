@@ -5,10 +5,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tuner.doctor import Status
 from tuner.doctor.software import PACKAGES
 
 
+@pytest.mark.slow  # imports TensorFlow
 def test_examine_finds_the_packages_of_this_environment(tmp_path: Path) -> None:
     program = (
         "import json, sys; from pathlib import Path; from tuner.doctor import examine;"

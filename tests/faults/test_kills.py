@@ -129,7 +129,7 @@ def test_a_search_survives_the_deaths_of_its_trials_processes(
     make_search: MakeSearch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     settings = ["--trainer", "toy", "--retries", "100"]
-    search, tally = make_search("workers", *settings, trials=40), Tally()
+    search, tally = make_search("workers", *settings, trials=24), Tally()
     kills = kill_workers(search, random.Random(SEED), every_s=2.0)
     kill_at_random(search, 0, SEED, 0.0, tally)
     with capsys.disabled():
@@ -142,7 +142,7 @@ def test_a_search_survives_the_deaths_of_its_trials_processes(
 def test_a_search_of_real_models_survives_kills_of_driver_and_workers(
     make_search: MakeSearch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    search = make_search("real", "--retries", "100", trials=10, space=TINY)
+    search = make_search("real", "--retries", "100", trials=6, space=TINY)
     tally = Tally()
     # Not to the end: where a new process needs longer than 4 s to its first epoch, no trial would ever end.
     kills = kill_workers(search, random.Random(SEED), every_s=4.0, most=6)

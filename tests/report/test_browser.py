@@ -15,6 +15,8 @@ from tuner.run import Run
 from tuner.run.folder import RunFolder
 from tuner.settings.space import SearchSpace
 
+pytestmark = pytest.mark.slow
+
 NOW = datetime(2026, 11, 24, 12, 0)
 
 

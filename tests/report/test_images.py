@@ -10,6 +10,8 @@ from tuner.report.figure_list import chosen_figures
 from tuner.report.images import write_images
 from tuner.report.reading import Reading
 
+pytestmark = pytest.mark.slow  # a browser draws
+
 
 def test_figures_become_files(some: Reading, tmp_path: Path) -> None:
     if not Path("/usr/bin/chromium").exists():

@@ -45,6 +45,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return journal
 
 
+@pytest.mark.slow
 @MANY
 @given(data=st.data())
 def test_a_journal_cut_at_any_byte_loses_that_line_and_goes_on(
@@ -97,6 +98,7 @@ def test_a_journal_hit_at_any_byte_is_read_or_refused_in_one_line(
     assert journal.read_bytes() == content
 
 
+@pytest.mark.slow
 @MANY
 @given(data=st.data())
 def test_a_journal_that_lost_or_doubled_lines_is_read_or_refused_in_one_line(

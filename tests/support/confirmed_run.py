@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from support.searches import write_sentences
+
 from tuner.data import Dataset, EncodedSequences, load_dataset
 from tuner.execution.search import run_search
 from tuner.export.classifier import Classifier
@@ -22,12 +24,7 @@ class Confirmed:
     """A run with two finalists of two seeds each, from real training on easy sentences."""
 
     def __init__(self, folder: Path) -> None:
-        rows = [
-            f"{words} film number {number},{label}"
-            for number in range(60)
-            for words, label in (("good fine great", "positive"), ("bad poor awful", "negative"))
-        ]
-        (folder / "sentences.csv").write_text("\n".join(["text,label", *rows]) + "\n")
+        source = write_sentences(folder)
         space = SearchSpace.from_mapping(
             {
                 "name": "small",
@@ -40,10 +37,11 @@ class Confirmed:
         self.config: SearchConfig = make_config(
             {
                 "space": space,
-                "data": {"source": str(folder / "sentences.csv")},
+                "data": {"source": str(source)},
                 "out": str(folder),
                 "name": "mine",
                 "trials": 3,
+                "max_concurrent": 1,  # one process that imports TensorFlow, not two
             }
         )
         run_search(self.config)

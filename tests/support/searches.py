@@ -45,6 +45,17 @@ def toy_command(folder: Path, sentences: Path, **parameters: Any) -> list[str]:
     ]
 
 
+def write_sentences(folder: Path) -> Path:
+    """A CSV of two classes that are easy to distinguish: 60 short texts each."""
+    rows = ["text,label"]
+    for number in range(60):
+        rows.append(f"good fine great film number {number},positive")
+        rows.append(f"bad poor awful film number {number},negative")
+    path = folder / "sentences.csv"
+    path.write_text("\n".join(rows) + "\n", encoding="utf-8")
+    return path
+
+
 def begin(command: list[str], folder: Path, **options: Any) -> "subprocess.Popen[str]":
     """The running command, whose output can be read."""
     pipe = subprocess.PIPE

@@ -13,7 +13,10 @@ from tuner.run.trial_status import TrialStatus
 from tuner.search.study import SearchStudy
 from tuner.tracking.mlflow import MlflowExporter
 
-pytestmark = pytest.mark.filterwarnings("ignore")  # MLflow's own, about its dependencies
+pytestmark = [
+    pytest.mark.slow,  # importing MLflow
+    pytest.mark.filterwarnings("ignore"),  # MLflow's own, about its dependencies
+]
 
 
 @pytest.fixture(scope="module")
