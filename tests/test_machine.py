@@ -160,6 +160,15 @@ def test_the_kernels_count_grows_when_it_kills(small_cgroup: Path) -> None:
     assert oom_kills() > before
 
 
+def test_own_memory_leaves_out_what_is_shared_with_others(tmp_path: Path) -> None:
+    status = "Name:\tpython\nVmRSS:\t 900000 kB\nRssAnon:\t 512000 kB\nRssFile:\t 300000 kB\nRssShmem:\t 10240 kB\n"
+    assert machine.own_memory_mb(make_root(tmp_path, {"proc/self/status": status})) == 510
+
+
+def test_own_memory_is_known_without_the_kernels_figures(tmp_path: Path) -> None:
+    assert 10 < machine.own_memory_mb(tmp_path) < 100_000
+
+
 def test_without_the_kernels_count_no_process_counts_as_killed(tmp_path: Path) -> None:
     assert oom_kills(tmp_path) == 0
     (tmp_path / "proc").mkdir()

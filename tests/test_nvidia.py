@@ -7,13 +7,21 @@ from typing import Any
 import pytest
 
 from tuner import nvidia
-from tuner.nvidia import Card, Driver, ask_driver, first_gpu_memory_mb, read_driver, visible_cards
+from tuner.nvidia import (
+    Card,
+    CardProcess,
+    Driver,
+    ask_driver,
+    first_card,
+    read_driver,
+    visible_cards,
+)
 
 GB = 2**30
 H100 = Card("GPU-1a2b-1", "NVIDIA H100", 81920, 80000)
 T4 = Card("GPU-1a3c-2", "Tesla T4", 15360, 15000)
-HALF = Card("MIG-77-1", "NVIDIA A100 MIG 3g.20gb", 20096, 20000)
-OTHER_HALF = Card("MIG-78-2", "NVIDIA A100 MIG 3g.20gb", 20096, 9000)
+HALF = Card("MIG-77-1", "NVIDIA A100 MIG 3g.20gb", 20096, 20000, instance=(1, 0))
+OTHER_HALF = Card("MIG-78-2", "NVIDIA A100 MIG 3g.20gb", 20096, 9000, instance=(2, 0))
 DIVIDED = Card("GPU-9f-3", "NVIDIA A100", 40960, 0, (HALF, OTHER_HALF))
 DRIVER = Driver("580.82.07", (H100, T4, DIVIDED))
 
@@ -57,6 +65,27 @@ class Nvml:
             raise self.NVMLError("Not Supported")
         return SimpleNamespace(total=card.total_mb * 2**20 + 5, free=card.free_mb * 2**20)
 
+    def nvmlDeviceGetComputeRunningProcesses(self, card: Card) -> list[Any]:
+        return [
+            SimpleNamespace(
+                pid=each.pid,
+                usedGpuMemory=None if each.memory_mb is None else each.memory_mb * 2**20 + 9,
+            )
+            for each in card.processes
+        ]
+
+    def nvmlDeviceGetMPSComputeRunningProcesses(self, card: Card) -> list[Any]:
+        raise self.NVMLError("Not Supported")
+
+    def nvmlDeviceGetGpuInstanceId(self, card: Card) -> int:
+        if card.instance is None:
+            raise self.NVMLError("Invalid Argument")
+        return card.instance[0]
+
+    def nvmlDeviceGetComputeInstanceId(self, card: Card) -> int:
+        assert card.instance is not None
+        return card.instance[1]
+
     def nvmlDeviceGetMigMode(self, card: Card) -> list[int]:
         if not self.knows_mig:
             raise self.NVMLError("Not Supported")
@@ -84,6 +113,23 @@ def test_a_driver_that_does_not_know_mig_has_whole_cards() -> None:
 def test_memory_that_the_driver_does_not_know_is_none() -> None:
     (card,) = read_driver(Nvml(Card("GPU-1", "NVIDIA GB10"))).cards
     assert (card.total_mb, card.free_mb) == (None, None)
+
+
+def test_processes_on_a_card_are_read_with_the_memory_that_they_hold() -> None:
+    busy = Card("GPU-1", "T4", 15360, 9, processes=(CardProcess(7, 600), CardProcess(8)))
+    (card,) = read_driver(Nvml(busy)).cards
+    assert card == busy
+    assert (card.held_by(7), card.held_by(8), card.held_by(9)) == (600, None, None)
+
+
+def test_clients_of_mps_are_listed_apart_and_counted_once() -> None:
+    class WithMps(Nvml):
+        def nvmlDeviceGetMPSComputeRunningProcesses(self, card: Card) -> list[Any]:
+            return [SimpleNamespace(pid=5, usedGpuMemory=400 * 2**20)]
+
+    busy = Card("GPU-1", "T4", 15360, 9, processes=(CardProcess(5), CardProcess(6, 30)))
+    (card,) = read_driver(WithMps(busy)).cards
+    assert card.processes == (CardProcess(5, 400), CardProcess(6, 30))
 
 
 def test_the_library_is_closed_when_a_card_fails() -> None:
@@ -118,6 +164,10 @@ def test_the_library_is_closed_when_a_card_fails() -> None:
         ("MIG-77-1,GPU-1a2b-1", (HALF, H100)),
         ("GPU-9f-3", (HALF,)),
         ("MIG-99", ()),
+        ("MIG-GPU-9f-3/2/0", (OTHER_HALF,)),
+        ("MIG-GPU-9f-3/1/0,MIG-GPU-9f-3/2/0", (HALF, OTHER_HALF)),
+        ("MIG-GPU-9f-3/3/0", ()),
+        ("MIG-GPU-1a2b-1/1/0", ()),
     ],
 )
 def test_visible_cards_are_those_that_cuda_takes(
@@ -128,16 +178,15 @@ def test_visible_cards_are_those_that_cuda_takes(
 
 
 @pytest.mark.parametrize(
-    ("variable", "memory_mb"), [("1", 15360), ("MIG-78-2", 20096), ("-1", None), ("7", None)]
+    ("variable", "card"), [("1", T4), ("MIG-78-2", OTHER_HALF), ("-1", None), ("7", None)]
 )
-def test_memory_is_that_of_the_first_visible_card(variable: str, memory_mb: int | None) -> None:
-    environment = {"CUDA_VISIBLE_DEVICES": variable}
-    assert first_gpu_memory_mb(environment, lambda: DRIVER) == memory_mb
+def test_the_first_card_is_that_of_the_visible_ones(variable: str, card: Card | None) -> None:
+    assert first_card({"CUDA_VISIBLE_DEVICES": variable}, lambda: DRIVER) == card
 
 
-def test_without_a_driver_the_memory_is_unknown() -> None:
-    assert first_gpu_memory_mb({}, lambda: None) is None
-    assert first_gpu_memory_mb({}, lambda: Driver("580")) is None
+def test_without_a_driver_there_is_no_card() -> None:
+    assert first_card({}, lambda: None) is None
+    assert first_card({}, lambda: Driver("580")) is None
 
 
 def test_a_machine_without_a_driver_has_none(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,7 +6,9 @@ about to configure.
 
 import json
 import os
+import resource
 import shutil
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,6 +62,19 @@ def memory(root: Path = _ROOT) -> Memory:
         total = min(total, limit)
         available = min(available, max(0, limit - used))
     return Memory(total, available)
+
+
+def own_memory_mb(root: Path = _ROOT) -> int:
+    """Memory in MiB that this process holds for itself: code and data that it shares with others do not count.
+
+    The most that it ever held, shared or not, on systems other than Linux.
+    """
+    fields = (line.partition(":") for line in (_read(root / "proc/self/status") or "").splitlines())
+    kibibytes = {name: rest.split()[0] for name, _, rest in fields if name.startswith("Rss")}
+    if "RssAnon" in kibibytes:
+        return (int(kibibytes["RssAnon"]) + int(kibibytes.get("RssShmem", 0))) // 1024
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return most // (2**20 if sys.platform == "darwin" else 1024)
 
 
 def oom_kills(root: Path = _ROOT) -> int:

@@ -1,4 +1,5 @@
-"""NVIDIA's cards on this machine, as its driver reports them: names, memory, and which of them this process may use.
+"""NVIDIA's cards on this machine, as its driver reports them: names, memory and its holders, and which of them this
+process may use.
 
 Asked through NVML, the driver's library, which is there wherever the driver is; `nvidia-smi` is missing in many
 containers. NVML makes no context on a card, so the caller may still configure it. Must not import Ray, Keras or
@@ -27,6 +28,14 @@ class MpsMode(StrEnum):
 
 
 @dataclass(frozen=True)
+class CardProcess:
+    """A process that computes on a card."""
+
+    pid: int  # the host's: in a container the number of a process is another one
+    memory_mb: int | None = None  # MiB that it holds; None where the driver does not tell
+
+
+@dataclass(frozen=True)
 class Card:
     """A card, or a slice of one: what MIG (Multi-Instance GPU) makes of it."""
 
@@ -35,6 +44,12 @@ class Card:
     total_mb: int | None = None  # MiB; None where it is unknown
     free_mb: int | None = None  # what no process holds
     slices: tuple["Card", ...] = ()  # the whole card cannot be used where there are any
+    processes: tuple[CardProcess, ...] = ()  # those that the driver shows to this process
+    instance: tuple[int, int] | None = None  # of a slice: its GPU instance and compute instance
+
+    def held_by(self, pid: int) -> int | None:
+        """Memory in MiB that a process holds on this card; None where the driver does not tell, as in containers."""
+        return next((each.memory_mb for each in self.processes if each.pid == pid), None)
 
 
 @dataclass(frozen=True)
@@ -87,9 +102,10 @@ def read_driver(nvml: Any) -> Driver:
 def visible_cards(driver: Driver, environment: Mapping[str, str]) -> tuple[Card, ...]:
     """The cards and slices that CUDA_VISIBLE_DEVICES leaves to a process, in its order.
 
-    It holds places in the list of cards, or UUIDs or beginnings of them. As CUDA does, this stops at the first one that
-    names nothing, such as -1. Of a card with slices it takes the first. Places are those of the slots, as CUDA counts
-    with CUDA_DEVICE_ORDER=PCI_BUS_ID, which `tuner.training.devices` sets.
+    It holds places in the list of cards, or UUIDs or beginnings of them, or slices in their old form
+    `MIG-GPU-…/GPU instance/compute instance`. As CUDA does, this stops at the first one that names nothing, such as -1.
+    Of a card with slices it takes the first. Places are those of the slots, as CUDA counts with
+    CUDA_DEVICE_ORDER=PCI_BUS_ID, which `tuner.training.devices` sets.
     """
     wanted = environment.get("CUDA_VISIBLE_DEVICES")
     if wanted is None:
@@ -103,13 +119,13 @@ def visible_cards(driver: Driver, environment: Mapping[str, str]) -> tuple[Card,
     return tuple(found)
 
 
-def first_gpu_memory_mb(
+def first_card(
     environment: Mapping[str, str], ask: Callable[[], Driver | None] = ask_driver
-) -> int | None:
-    """Memory in MiB of the first card that CUDA_VISIBLE_DEVICES leaves; None where it is unknown."""
+) -> Card | None:
+    """The first card or slice that CUDA_VISIBLE_DEVICES leaves, which Keras' backends compute on; None without one."""
     driver = ask()
     visible = visible_cards(driver, environment) if driver is not None else ()
-    return visible[0].total_mb if visible else None
+    return visible[0] if visible else None
 
 
 def _slices(nvml: Any, card: Any) -> Iterator[Any]:
@@ -125,12 +141,39 @@ def _slices(nvml: Any, card: Any) -> Iterator[Any]:
 
 
 def _card(nvml: Any, handle: Any, slices: tuple[Card, ...] = ()) -> Card:
-    total_mb = free_mb = None
+    total_mb = free_mb = instance = None
     with suppress(nvml.NVMLError):  # unified memory, or a divided card seen from a container
         memory = nvml.nvmlDeviceGetMemoryInfo(handle)
         total_mb, free_mb = memory.total // _MB, memory.free // _MB
-    name = nvml.nvmlDeviceGetName(handle)
-    return Card(nvml.nvmlDeviceGetUUID(handle), name, total_mb or None, free_mb, slices)
+    with suppress(nvml.NVMLError):  # a whole card
+        instance = (
+            nvml.nvmlDeviceGetGpuInstanceId(handle),
+            nvml.nvmlDeviceGetComputeInstanceId(handle),
+        )
+    return Card(
+        nvml.nvmlDeviceGetUUID(handle),
+        nvml.nvmlDeviceGetName(handle),
+        total_mb or None,
+        free_mb,
+        slices,
+        tuple(_processes(nvml, handle)),
+        instance,
+    )
+
+
+def _processes(nvml: Any, handle: Any) -> Iterator[CardProcess]:
+    """Those that compute on a card; the driver lists the clients of MPS (Multi-Process Service) separately."""
+    seen = set()
+    for ask in (
+        nvml.nvmlDeviceGetMPSComputeRunningProcesses,
+        nvml.nvmlDeviceGetComputeRunningProcesses,
+    ):
+        with suppress(nvml.NVMLError):
+            for process in ask(handle):
+                if process.pid not in seen:
+                    seen.add(process.pid)
+                    held = process.usedGpuMemory
+                    yield CardProcess(process.pid, None if held is None else held // _MB)
 
 
 def _usable(card: Card) -> Card:
@@ -142,8 +185,17 @@ def _find(driver: Driver, name: str) -> Card | None:
     if name.isdecimal():
         place = int(name)
         return _usable(driver.cards[place]) if place < len(driver.cards) else None
+    if name.startswith("MIG-GPU-") and name.count("/") == 2:
+        return _find_instance(driver, *name.removeprefix("MIG-").split("/"))
     if not name.startswith(("GPU-", "MIG-")):
         return None
     every = [each for card in driver.cards for each in (card, *card.slices)]
     matching = [card for card in every if card.uuid.startswith(name)]
     return _usable(matching[0]) if len(matching) == 1 else None
+
+
+def _find_instance(driver: Driver, uuid: str, gpu: str, compute: str) -> Card | None:
+    """The slice that drivers before version 470 named by its card and two numbers."""
+    wanted = (int(gpu), int(compute)) if gpu.isdecimal() and compute.isdecimal() else None
+    slices = [each for card in driver.cards if card.uuid == uuid for each in card.slices]
+    return next((each for each in slices if each.instance and each.instance == wanted), None)

@@ -11,6 +11,7 @@ from support.searches import make, toy_space
 from tuner.errors import DeviceFault
 from tuner.execution import trainable
 from tuner.execution.mps import MpsState
+from tuner.execution.packing import Placement
 from tuner.execution.search import SearchPlan, run_search
 from tuner.execution.trainable import Report, Task, TrialActor, to_ray_config
 from tuner.nvidia import MpsMode
@@ -21,27 +22,27 @@ from tuner.training.spec import TrialSpec
 from tuner.training.toy import ToyTraining
 
 
-def task(gpus: float = 0.0, **settings: Any) -> Task:
+def task(**settings: Any) -> Task:
     nothing: Any = None
     data = {"train": nothing, "validation": nothing, "n_classes": 2}
     return Task(
         **data,
         cpus=1,
-        gpus=gpus,
         logs="no such folder",
         **{"trainer": TrainerName.TOY, **settings},
     )
 
 
-def config(number: int = 0) -> dict[str, Any]:
+def config(number: int = 0, gpus: float = 0.0) -> dict[str, Any]:
     hyperparameters = Hyperparameters(architecture="lstm")
-    return to_ray_config(TrialSpec(number, hyperparameters, seed=1, max_epochs=2))
+    place = Placement({"CPU": 1, "GPU": gpus})
+    return to_ray_config(TrialSpec(number, hyperparameters, seed=1, max_epochs=2), place)
 
 
-def actor(given: Task) -> TrialActor:
+def actor(given: Task, gpus: float = 0.0) -> TrialActor:
     """As Tune makes it, without Ray's own preparations."""
     made: TrialActor = TrialActor.__new__(TrialActor)
-    made.setup(config(), task=given)
+    made.setup(config(gpus=gpus), task=given)
     return made
 
 
@@ -82,7 +83,7 @@ def test_a_process_that_ran_out_of_memory_on_a_card_trains_no_other_trial(
     monkeypatch: pytest.MonkeyPatch, gpus: float, retire: bool
 ) -> None:
     break_next_epoch(monkeypatch, RuntimeError("CUDNN_STATUS_ALLOC_FAILED"))
-    last = report(actor(task(gpus)))
+    last = report(actor(task(), gpus))
     assert last.status is TrialStatus.OUT_OF_MEMORY
     assert last.retire == retire
 
@@ -111,12 +112,12 @@ def test_a_fault_of_the_card_ends_the_process(monkeypatch: pytest.MonkeyPatch) -
 def test_a_trial_that_does_not_find_its_card_is_not_trained_on_the_cpu(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def make(spec: TrialSpec, given: Task, checkpoint: None) -> ToyTraining:
+    def make(spec: TrialSpec, given: Task, place: Placement, checkpoint: None) -> ToyTraining:
         return ToyTraining(spec, environment={})
 
     monkeypatch.setattr(trainable, "_make_training", make)
     with pytest.raises(DeviceFault, match="was given a GPU, but Keras' backend finds none"):
-        actor(task(1.0, trainer=TrainerName.KERAS)).step()
+        actor(task(trainer=TrainerName.KERAS), 1.0).step()
 
 
 MISSING = MpsState(False, "nvidia-cuda-mps-control is missing")
@@ -126,8 +127,8 @@ def test_before_the_first_trial_a_process_that_shares_a_card_joins_mps(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     asked = mps_says(monkeypatch, MISSING)
-    given = task(0.25, trainer=TrainerName.KERAS, mps=MpsMode.AUTO)
-    process = actor(given)
+    given = task(trainer=TrainerName.KERAS, mps=MpsMode.AUTO)
+    process = actor(given, 0.25)
     assert asked == [MpsMode.AUTO]
     process._task = replace(given, trainer=TrainerName.TOY)
     reason = "trials take turns on a GPU without MPS: nvidia-cuda-mps-control is missing"
@@ -147,7 +148,7 @@ def test_nothing_is_noted_where_mps_runs_or_is_not_wanted(
     monkeypatch: pytest.MonkeyPatch, gpus: float, mps: MpsMode, state: MpsState
 ) -> None:
     mps_says(monkeypatch, state)
-    assert actor(task(gpus, trainer=TrainerName.KERAS, mps=mps))._note is None
+    assert actor(task(trainer=TrainerName.KERAS, mps=mps), gpus)._note is None
 
 
 @pytest.mark.ray

@@ -227,3 +227,13 @@ def test_data_that_changed_since_is_refused(tmp_path: Path, space: SearchSpace) 
         RunFolderError, match=r"^reviews.csv: differs from the data that .* learned from"
     ):
         read_run_file(folder).check_same_data("reviews.csv", "other")
+
+
+def test_a_run_of_an_earlier_version_with_several_gpus_per_trial_can_be_read(
+    tmp_path: Path, space: SearchSpace
+) -> None:
+    folder = RunFolder(tmp_path)
+    write_run_file(folder, SearchConfig(space=space, gpus_per_trial=1.0), "data")
+    text = folder.run_file.read_text(encoding="utf-8")
+    folder.run_file.write_text(text.replace("gpus_per_trial: 1.0", "gpus_per_trial: 4.0"))
+    assert read_run_file(folder).config.gpus_per_trial == 1

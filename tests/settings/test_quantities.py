@@ -62,7 +62,7 @@ def test_a_duration_is_written_as_a_person_does(seconds: float, text: str) -> No
 
 
 @pytest.mark.parametrize(
-    ("written", "gpus"), [("auto", "auto"), ("0", 0), (0.25, 0.25), ("2", 2), (1 / 3, 1 / 3)]
+    ("written", "gpus"), [("auto", "auto"), ("0", 0), (0.25, 0.25), ("1", 1), (1 / 3, 1 / 3)]
 )
 def test_a_share_of_gpus_is_read(written: object, gpus: object) -> None:
     assert parse_gpus(written) == gpus
@@ -76,7 +76,8 @@ def test_a_share_of_gpus_is_read(written: object, gpus: object) -> None:
         ("inf", "must be a finite number, got inf"),
         (-1, "must be 0, or 0.001 or more, got -1"),
         (0.0001, "must be 0, or 0.001 or more, got 0.0001"),
-        (1.5, r"must be a whole number above 1, got 1\.5; write 1"),
+        (1.5, "must be 1 or less, got 1.5: no model is trained on two GPUs"),
+        (2, "must be 1 or less, got 2: no model is trained on two GPUs at once.*write 1"),
     ],
 )
 def test_anything_but_a_share_of_gpus_is_refused(written: object, message: str) -> None:

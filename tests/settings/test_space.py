@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from tuner.errors import SpaceError
 from tuner.settings.builtin import find_space
-from tuner.settings.hyperparameters import ARCHITECTURES, Hyperparameters
+from tuner.settings.hyperparameters import ARCHITECTURES, Hyperparameters, Optimizer, Pooling
 from tuner.settings.ranges import Choice, FloatRange, IntRange
-from tuner.settings.space import SearchSpace
+from tuner.settings.space import _NEEDIEST, SearchSpace
 
 FLOATS = ("embedding_dropout", "spatial_dropout", "input_dropout", "output_dropout", "warmup")
 INTS = ("embedding_size", "lstm_units", "batch_size", "max_length")
@@ -615,6 +615,33 @@ def test_largest_configuration_has_every_size_at_its_upper_bound() -> None:
         },
         "s.yaml",
     )
-    largest = space.largest("cnn_lstm")
+    (largest,) = space.largest("cnn_lstm")
     assert (largest.lstm_units, largest.batch_size, largest.embedding_size) == (64, 128, 7)
-    assert (largest.pool_size, largest.pooling, largest.optimizer) == (2, "max_mean", "sgd")
+    assert (largest.pool_size, largest.pooling, largest.optimizer) == (2, "max_mean", "adam")
+
+
+def test_parameters_of_ones_own_architecture_are_tried_at_every_end() -> None:
+    space = SearchSpace.from_mapping(
+        {
+            "name": "s",
+            "shared": {"batch_size": {"choice": [128, 32]}, "optimizer": "sgd"},
+            "architectures": {
+                "a.b:build": {"stride": {"int": [1, 4]}, "cell": {"choice": ["gru", "lstm"]}}
+            },
+        },
+        "s.yaml",
+    )
+    largest = space.largest("a.b:build")
+    assert [dict(each.custom) for each in largest] == [
+        {"stride": 4, "cell": "gru"},
+        {"stride": 1, "cell": "gru"},
+        {"stride": 4, "cell": "lstm"},
+    ]
+    assert {each.batch_size for each in largest} == {128}
+
+
+def test_every_word_of_ours_has_a_place_among_the_neediest() -> None:
+    assert {name: set(words) for name, words in _NEEDIEST.items()} == {
+        "optimizer": set(Optimizer),
+        "pooling": set(Pooling),
+    }

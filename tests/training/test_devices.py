@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from tuner.errors import ConfigError
+from tuner.nvidia import Card
 from tuner.training import devices
 from tuner.training.devices import device_name
 
@@ -94,13 +96,12 @@ Configured = Callable[..., TensorFlowConfig]
 
 @pytest.fixture
 def configured(monkeypatch: pytest.MonkeyPatch, environment: dict[str, str]) -> Configured:
-    """TensorFlow's configuration for `gpus` on a machine with two."""
+    """TensorFlow's configuration on a machine with two GPUs."""
 
-    def configure(gpus: float, memory_mb: int | None = 16384) -> TensorFlowConfig:
+    def configure(gpus: float, memory_mb: int | None = None) -> TensorFlowConfig:
         config = TensorFlowConfig(["first", "second"])
         monkeypatch.setitem(sys.modules, "tensorflow", SimpleNamespace(config=config))
-        monkeypatch.setattr(devices, "first_gpu_memory_mb", lambda _: memory_mb)
-        devices.configure_device(cpus=1, gpus=gpus)
+        devices.configure_device(cpus=1, gpus=gpus, memory_mb=memory_mb)
         return config
 
     return configure
@@ -111,58 +112,88 @@ def test_without_gpus_none_is_touched(configured: Configured) -> None:
     assert (config.visible, config.growing, config.limits_mb) == ([], [], {})
 
 
-def test_a_fraction_is_a_little_less_than_its_share_of_the_first_gpu(
+def test_a_limit_is_that_of_the_first_gpu(
     configured: Configured, environment: dict[str, str]
 ) -> None:
-    config = configured(gpus=0.25)
+    environment["TF_FORCE_GPU_ALLOW_GROWTH"] = "true"
+    config = configured(gpus=0.25, memory_mb=3000)
     assert config.visible == ["first"]
-    assert config.limits_mb == {"first": 3891}  # 95 % of 4096
+    assert config.limits_mb == {"first": 3000}
     assert config.growing == []
+    assert environment["CUDA_DEVICE_ORDER"] == "PCI_BUS_ID"
+    assert "TF_FORCE_GPU_ALLOW_GROWTH" not in environment
+
+
+@pytest.mark.parametrize("gpus", [0.25, 1.0])
+def test_without_a_limit_memory_of_the_first_gpu_grows(configured: Configured, gpus: float) -> None:
+    config = configured(gpus=gpus)
+    assert (config.visible, config.growing, config.limits_mb) == (["first"], ["first"], {})
+
+
+def test_a_process_keeps_its_limit(configured: Configured) -> None:
+    configured(gpus=0.25, memory_mb=3000)
+    configured(gpus=0.125, memory_mb=3000)
+    with pytest.raises(ConfigError, match=r"\(1, True, 3000\), not \(1, True, 6000\).*new process"):
+        configured(gpus=0.5, memory_mb=6000)
+
+
+def test_gpus_are_numbered_by_their_slots_on_every_backend(environment: dict[str, str]) -> None:
+    environment["KERAS_BACKEND"] = "jax"
+    devices.configure_device(cpus=1, gpus=1)
     assert environment["CUDA_DEVICE_ORDER"] == "PCI_BUS_ID"
 
 
-def test_a_fraction_of_unknown_memory_grows_and_is_logged(
-    configured: Configured, capsys: pytest.CaptureFixture[str]
-) -> None:
-    config = configured(gpus=0.25, memory_mb=None)
-    assert (config.visible, config.growing, config.limits_mb) == (["first"], ["first"], {})
-    assert capsys.readouterr().err == (
-        "NVIDIA's driver does not report the GPU's memory: a trial with 0.25 of it takes what it needs\n"
-    )
-
-
-@pytest.mark.parametrize("gpus", [1.0, 2.0])
-def test_memory_of_whole_gpus_grows_on_all_that_are_visible(
-    configured: Configured, gpus: float, capsys: pytest.CaptureFixture[str]
-) -> None:
-    config = configured(gpus=gpus)
-    both = ["first", "second"]
-    assert (config.visible, config.growing, config.limits_mb) == (both, both, {})
-    assert capsys.readouterr().err == ""
+CARD = Card("GPU-1", "NVIDIA T4", 16000, 15000)
 
 
 @pytest.mark.parametrize(
-    ("gpus", "platforms", "fraction"),
-    [(0.0, "cpu", None), (0.5, None, "0.4750"), (1.0, None, None)],
+    ("gpus", "memory_mb", "platforms", "fraction"),
+    [
+        (0.0, None, "cpu", None),
+        (0.5, 4000, None, "0.2500"),
+        (0.5, 99_000, None, "1.0000"),
+        (1.0, None, None, None),
+    ],
 )
-def test_jax_gets_its_share_by_variables(
-    environment: dict[str, str], gpus: float, platforms: str | None, fraction: str | None
+def test_jax_gets_its_limit_by_variables(
+    monkeypatch: pytest.MonkeyPatch,
+    environment: dict[str, str],
+    gpus: float,
+    memory_mb: int | None,
+    platforms: str | None,
+    fraction: str | None,
 ) -> None:
+    monkeypatch.setattr(devices, "first_card", lambda _: CARD)
     environment["KERAS_BACKEND"] = "jax"
-    devices.configure_device(cpus=1, gpus=gpus)
+    devices.configure_device(cpus=1, gpus=gpus, memory_mb=memory_mb)
     assert environment.get("JAX_PLATFORMS") == platforms
     assert environment.get("XLA_PYTHON_CLIENT_MEM_FRACTION") == fraction
     assert environment["XLA_PYTHON_CLIENT_PREALLOCATE"] == "false"
 
 
+@pytest.mark.parametrize("card", [None, Card("GPU-1", "NVIDIA GB10")])
+def test_a_limit_of_a_gpu_of_unknown_memory_is_refused(
+    monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], card: Card | None
+) -> None:
+    monkeypatch.setattr(devices, "first_card", lambda _: card)
+    environment["KERAS_BACKEND"] = "jax"
+    with pytest.raises(ConfigError, match="4000 MB cannot be set: NVIDIA's driver does not report"):
+        devices.configure_device(cpus=1, gpus=0.5, memory_mb=4000)
+
+
 @pytest.mark.parametrize(
-    ("gpus", "visible", "device", "fractions"),
-    [(0.0, "", "cpu", []), (0.5, None, None, [0.475]), (1.0, None, None, [])],
+    ("gpus", "memory_mb", "visible", "device", "fractions"),
+    [
+        (0.0, None, "", "cpu", []),
+        (0.5, 4000, None, None, [0.25]),
+        (1.0, None, None, None, []),
+    ],
 )
-def test_torch_gets_its_share_of_the_gpu(
+def test_torch_gets_its_limit_of_the_gpu(
     monkeypatch: pytest.MonkeyPatch,
     environment: dict[str, str],
     gpus: float,
+    memory_mb: int | None,
     visible: str | None,
     device: str | None,
     fractions: list[float],
@@ -174,8 +205,9 @@ def test_torch_gets_its_share_of_the_gpu(
     )
     torch = SimpleNamespace(set_num_threads=lambda count: None, cuda=cuda)
     monkeypatch.setitem(sys.modules, "torch", torch)
+    monkeypatch.setattr(devices, "first_card", lambda _: CARD)
     environment["KERAS_BACKEND"] = "torch"
-    devices.configure_device(cpus=1, gpus=gpus)
+    devices.configure_device(cpus=1, gpus=gpus, memory_mb=memory_mb)
     assert shares == fractions
     assert environment.get("CUDA_VISIBLE_DEVICES") == visible
     assert environment.get("KERAS_TORCH_DEVICE") == device

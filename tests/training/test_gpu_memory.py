@@ -1,62 +1,125 @@
-"""Measuring a configuration's memory, with a real model on this machine's CPU and a GPU's figures handed in."""
+"""Measuring a configuration's memory, with a real model on this machine's CPU and a card's figures handed in."""
 
+import os
 import subprocess
 import sys
 
 import pytest
 
-from tuner.errors import TrialOutOfMemory
+from tuner.errors import ConfigError, TrialOutOfMemory
+from tuner.nvidia import Card, CardProcess
 from tuner.settings.hyperparameters import resolve
 from tuner.training import gpu_memory
 from tuner.training import trial as training
-from tuner.training.gpu_memory import measure_training, peak_memory_mb
+from tuner.training.gpu_memory import BackendMemory, backend_memory, measure_training
 
 pytestmark = pytest.mark.keras
 
 LARGE = resolve("cnn_bilstm", {"vocabulary_size": 300, "max_length": 40, "batch_size": 8})
+SMALL = resolve("lstm", {"vocabulary_size": 300, "max_length": 20, "batch_size": 4})
+LIMIT_MB = 13_500  # the smaller of 90 % and all but 1500 MB of what is free
+
+
+class CardBefore:
+    """A card that is asked for before and after."""
+
+    def __init__(self, held_mb: int | None, free_mb: int = 15_000, total_mb: int = 16_000) -> None:
+        self.before = Card("GPU-1", "NVIDIA T4", total_mb, free_mb)
+        processes = () if held_mb is None else (CardProcess(os.getpid(), held_mb),)
+        self.after = Card("GPU-1", "NVIDIA T4", total_mb, 900, processes=processes)
+        self.asked = 0
+
+    def __call__(self) -> Card:
+        self.asked += 1
+        return self.before if self.asked == 1 else self.after
 
 
 @pytest.fixture(autouse=True)
-def _device(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The test's process has its threads already."""
-    monkeypatch.setattr("tuner.training.devices.configure_device", lambda **share: None)
+def limits(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The limits that were set; the test's process has its threads already."""
+    seen: list[int] = []
+    monkeypatch.setattr(
+        "tuner.training.devices.configure_device", lambda memory_mb, **_: seen.append(memory_mb)
+    )
+    return seen
 
 
-def measure(**more):
-    return measure_training(LARGE, n_classes=3, longest=30, cpus=1, total=lambda: 1000.0, **more)
+def measure(*configurations, card, peak_mb=400):
+    return measure_training(
+        configurations or (LARGE,),
+        n_classes=3,
+        longest=30,
+        cpus=1,
+        card=card,
+        memory_of_backend=lambda limit_mb: BackendMemory(peak_mb, limit_mb),
+    )
 
 
-def test_trains_the_model_at_its_full_size(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_trains_every_configuration_at_its_full_size(
+    monkeypatch: pytest.MonkeyPatch, limits: list[int]
+) -> None:
     seen = []
     original = training.Training.epochs
 
     def epochs(self):
-        seen.append(self)
+        seen.append((self.model.get_layer("embedding").input_dim, self.model.output_shape))
+        seen.append((set(self._train.lengths), len(self._train)))
+        seen.append((set(self._validation.lengths), len(self._validation)))
         yield from original(self)
 
     monkeypatch.setattr(training.Training, "epochs", epochs)
 
-    assert measure(peak=lambda: 400.0) == (400.0, 1000.0)
-    (trained,) = seen
-    assert trained.model.get_layer("embedding").input_dim == 300
-    assert trained.model.output_shape == (None, 3)
-    assert set(trained._train.lengths) == {30}
-    assert len(trained._train) == 16
+    figures = measure(LARGE, SMALL, card=CardBefore(held_mb=LIMIT_MB + 700))
+
+    assert seen == [
+        *[(300, (None, 3)), ({30}, 16), ({30}, 32_768 // 30)],
+        *[(300, (None, 3)), ({20}, 8), ({20}, 32_768 // 20)],
+    ]
+    assert limits == [LIMIT_MB]
+    assert (figures.card, figures.total_mb, figures.free_mb) == ("NVIDIA T4", 16_000, 15_000)
+    assert (figures.peak_mb, figures.context_mb) == (400, 700)
+    assert figures.host_mb > 100
+    assert figures.host_free_mb > 100
 
 
-def test_a_configuration_that_does_not_fit_counts_as_the_whole_gpu(
+@pytest.mark.parametrize(
+    ("held_mb", "context_mb"),
+    [
+        (None, 15_000 - 900 - LIMIT_MB),  # a container hides which process holds what
+        (LIMIT_MB - 5, 0),
+    ],
+)
+def test_the_context_is_what_is_held_beside_the_limit(
+    monkeypatch: pytest.MonkeyPatch, held_mb: int | None, context_mb: int
+) -> None:
+    monkeypatch.setattr(gpu_memory, "_train", lambda *_, **__: None)
+    assert measure(card=CardBefore(held_mb)).context_mb == context_mb
+
+
+def test_a_configuration_that_does_not_fit_counts_as_the_whole_limit(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def fail(*arguments, **more):
-        raise TrialOutOfMemory("too large")
+    trained = []
+
+    def fail(hyperparameters, **more):
+        trained.append(hyperparameters)
+        if hyperparameters is LARGE:
+            raise TrialOutOfMemory("too large")
 
     monkeypatch.setattr(gpu_memory, "_train", fail)
-    assert measure(peak=lambda: 400.0) == (1000.0, 1000.0)
+    assert measure(LARGE, SMALL, card=CardBefore(None)).peak_mb == LIMIT_MB
+    assert trained == [LARGE, SMALL]
 
 
-def test_without_a_gpu_nothing_is_measured() -> None:
-    assert peak_memory_mb() is None
-    assert measure() is None
+@pytest.mark.parametrize("card", [None, Card("GPU-1", "NVIDIA GB10")])
+def test_a_card_of_unknown_memory_is_refused(card: Card | None) -> None:
+    with pytest.raises(ConfigError, match="NVIDIA's driver does not report the memory of a GPU"):
+        measure(card=lambda: card)
+
+
+def test_a_backend_without_a_gpu_is_refused() -> None:
+    with pytest.raises(ConfigError, match="tensorflow sees no GPU"):
+        backend_memory(1000)
 
 
 def test_the_module_loads_no_backend() -> None:

@@ -9,13 +9,10 @@ from typing import Any
 import yaml
 
 from tuner.errors import ConfigError
+from tuner.execution.packing import Packing, Resources
 from tuner.settings.config import SearchConfig
 
-# The resources of a node by Ray's names, such as CPU and GPU.
-Resources = Mapping[str, float]
-
 _REFRESH_S = 2.0
-_ROUNDING = 1e-9  # a third of a GPU, three times, is one
 
 
 @dataclass(frozen=True)
@@ -34,59 +31,53 @@ class Growth:
     most_nodes: int  # of all types together
     head: Resources = field(default_factory=dict)  # of the head, for trials
 
-    def fit(self, config: SearchConfig) -> int:
+    def fit(self, packing: Packing) -> int:
         """Trials that the fully grown cluster has room for."""
         fitting = sorted(
-            (fit_on(kind.resources, config) for kind in self.node_types for _ in range(kind.most)),
+            (packing.fit(kind.resources) for kind in self.node_types for _ in range(kind.most)),
             reverse=True,
         )
-        return sum(fitting[: self.most_nodes]) + fit_on(self.head, config)
+        return sum(fitting[: self.most_nodes]) + packing.fit(self.head)
 
 
 class Capacity:
-    """How many trials may run at once, as nodes come and go.
+    """How many trials may run at once, as nodes come and go and the packing is lowered.
 
     Args:
-        config: the resources of a trial, and the number of trials at once that the person allows.
+        packing: how many trials fit on a node.
         nodes: reads the resources of every living node.
         grown: trials that fit once an autoscaler has started all nodes it may; so many wait for that.
-        most: an upper limit for another reason, such as memory.
+        limits: upper limits for other reasons, such as memory; None is no limit.
         clock: seconds, from any start.
     """
 
     def __init__(
         self,
-        config: SearchConfig,
+        packing: Packing,
         nodes: Callable[[], Sequence[Resources]],
         *,
-        grown: int = 0,
-        most: int | None = None,
+        grown: Callable[[], int] = lambda: 0,
+        limits: Sequence[int | None] = (),
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._config = config
+        self._packing = packing
         self._nodes = nodes
-        self._clock = clock
         self._grown = grown
-        self._limits = [limit for limit in (most, config.max_concurrent) if limit is not None]
+        self._limits = [limit for limit in limits if limit is not None]
+        self._clock = clock
         self._read_at: float | None = None
+        self._lowered = packing.lowered
         self._trials = 0
 
     def __call__(self) -> int:
         """The number for now, at least 1: an autoscaler starts a node only for a trial that waits."""
         now = self._clock()
-        if self._read_at is None or now - self._read_at >= _REFRESH_S:
-            fit = sum(fit_on(node, self._config) for node in self._nodes())
-            self._trials = max(1, min([max(fit, self._grown), *self._limits]))
-            self._read_at = now
+        is_old = self._read_at is None or now - self._read_at >= _REFRESH_S
+        if is_old or self._lowered != self._packing.lowered:
+            fit = sum(map(self._packing.fit, self._nodes()))
+            self._trials = max(1, min([max(fit, self._grown()), *self._limits]))
+            self._read_at, self._lowered = now, self._packing.lowered
         return self._trials
-
-
-def fit_on(node: Resources, config: SearchConfig) -> int:
-    """Trials that one node has room for; a trial never spans two nodes."""
-    fit = node.get("CPU", 0.0) / config.cpus_per_trial
-    if config.gpus:
-        fit = min(fit, node.get("GPU", 0.0) / config.gpus)
-    return int(fit + _ROUNDING)
 
 
 def check_fits(

@@ -13,10 +13,11 @@ from types import ModuleType
 
 from tuner.errors import ConfigError, SearchError
 from tuner.execution import ray_internals
-from tuner.execution.capacity import Capacity, Resources, check_fits, read_growth
+from tuner.execution.capacity import Capacity, check_fits, read_growth
 from tuner.execution.interrupts import InterruptFlag, receive_signals
+from tuner.execution.packing import Packing, Resources
 from tuner.execution.scratch import scratch_folder
-from tuner.machine import MEMORY_PER_TRIAL_GB, memory, ray_folder, usable_cpus
+from tuner.machine import memory, ray_folder, usable_cpus
 from tuner.settings.config import SearchConfig
 from tuner.text import one_line
 
@@ -52,27 +53,35 @@ class Cluster:
         """The resources of each living node."""
         return [node["Resources"] for node in self.ray.nodes() if node["Alive"]]
 
-    def capacity(self, config: SearchConfig) -> Capacity:
-        """How many trials may run at once.
+    def check(self, config: SearchConfig) -> None:
+        """Refuses a search none of whose trials will ever fit.
 
         Raises:
-            ConfigError: not even one will ever fit.
+            ConfigError: as above.
         """
-        ray_internals.let_the_searcher_limit_trials()
         if self.is_ours:
             check_fits("this machine", config, self.nodes)
-            most = max(1, int(memory().available / 1e9 / MEMORY_PER_TRIAL_GB))
-            return Capacity(config, lambda: self.nodes, most=most)
+            return
         growth = read_growth(ray_internals.cluster_description())
-        on_kuberay = ray_internals.is_on_kuberay()
         # Where the resources of future nodes are unknown, those of present ones count.
         known = [node for node in (*self.expected, *self.nodes) if node.get("CPU")]
-        if known or not (growth is not None or on_kuberay):
+        if known or not (growth is not None or ray_internals.is_on_kuberay()):
             check_fits("the cluster", config, known)
-        grown = growth.fit(config) if growth is not None else 0
-        if on_kuberay:
-            grown = config.max_concurrent or 0
-        return Capacity(config, lambda: self.nodes, grown=grown)
+
+    def capacity(self, config: SearchConfig, packing: Packing) -> Capacity:
+        """How many trials may run at once."""
+        ray_internals.let_the_searcher_limit_trials()
+        if self.is_ours:
+            most = max(1, int(memory().available / 2**20 / packing.host_mb))
+            return Capacity(packing, lambda: self.nodes, limits=[most, config.max_concurrent])
+        growth = read_growth(ray_internals.cluster_description())
+
+        def grown() -> int:
+            if ray_internals.is_on_kuberay():
+                return config.max_concurrent or 0
+            return growth.fit(packing) if growth is not None else 0
+
+        return Capacity(packing, lambda: self.nodes, grown=grown, limits=[config.max_concurrent])
 
     @property
     def expected(self) -> list[Resources]:

@@ -47,8 +47,8 @@ class Plan(Protocol):
     def open(self, workers: int) -> SearchStudy:
         """The study, ready to ask. The plan is recorded in the run folder first."""
 
-    def task(self, config: SearchConfig) -> "Task":
-        """The data and settings that all trials share; `config` is the plan's, with figures in place of `auto`."""
+    def task(self) -> "Task":
+        """The data and settings that all trials share."""
 
     def files(self, study: SearchStudy) -> "RunFiles":
         """The files that follow `study`."""

@@ -18,6 +18,7 @@ from tuner.execution.cluster import Cluster
 from tuner.execution.diagnosis import Diagnostician
 from tuner.execution.interrupts import InterruptFlag, TimeIsUp
 from tuner.execution.mirror import Mirror
+from tuner.execution.packing import Places
 from tuner.execution.ray_internals import (
     Disposable,
     end_process,
@@ -35,6 +36,7 @@ class _Adapter(Disposable):
     """The common part of the searcher, the scheduler and the callback."""
 
     _session: SearchSession
+    _places: Places
 
     @contextmanager
     def _keeping_errors(self) -> Iterator[None]:
@@ -57,13 +59,30 @@ class _Adapter(Disposable):
             return False
         return self._session.end_epoch(number, report.epoch)
 
+    def _end(self, number: int, status: TrialStatus, error: str | None = None) -> None:
+        """Ends a trial; one that ran out of memory because it shared a card runs again with a larger share."""
+        place = self._places.free(number)
+        if status is not TrialStatus.OUT_OF_MEMORY or not place.is_shared:
+            self._session.end_trial(number, status, error)
+            return
+        times = self._session.enlarge_trial(number, error or "", lowered=place.lowered)
+        packing = self._places.packing
+        if times > packing.lowered:
+            before = packing.description
+            packing.lower()
+            self._session.note(
+                f"two trials ran out of memory while they shared a GPU: from now on {packing.description} at once, "
+                f"not {before}"
+            )
+
 
 class StudySearcher(_Adapter, Searcher):  # type: ignore[misc]
     """Suggest = ask the study, complete = tell it."""
 
-    def __init__(self, session: SearchSession) -> None:
+    def __init__(self, session: SearchSession, places: Places) -> None:
         super().__init__()
         self._session = session
+        self._places = places
         self._numbers: dict[str, int] = {}  # Tune's trial id -> the study's trial number
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
@@ -76,7 +95,8 @@ class StudySearcher(_Adapter, Searcher):  # type: ignore[misc]
                 return None
             spec = self._session.start_trial()
             self._numbers[trial_id] = spec.number
-            return to_ray_config(spec)
+            is_larger = self._session.has_larger_share(spec.number)
+            return to_ray_config(spec, self._places.take(spec.number, is_larger=is_larger))
 
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
@@ -88,12 +108,12 @@ class StudySearcher(_Adapter, Searcher):  # type: ignore[misc]
                 return
             report = Report.from_result(result)
             if report.status is None:  # stopped by the scheduler, which has noted the epoch
-                self._session.end_trial(number, TrialStatus.PRUNED)
+                self._end(number, TrialStatus.PRUNED)
             else:
                 self._note(number, report)
                 if report.model is not None:
                     self._session.keep_model(number, report.model)
-                self._session.end_trial(number, report.status, report.error)
+                self._end(number, report.status, report.error)
 
     def save(self, checkpoint_path: str) -> None:
         """Nothing: the study is the memory."""
@@ -109,9 +129,12 @@ class StudySearcher(_Adapter, Searcher):  # type: ignore[misc]
 class StudyScheduler(_Adapter, FIFOScheduler):  # type: ignore[misc]
     """Result = report to the study, which decides whether to stop."""
 
-    def __init__(self, session: SearchSession, diagnostician: Diagnostician) -> None:
+    def __init__(
+        self, session: SearchSession, places: Places, diagnostician: Diagnostician
+    ) -> None:
         super().__init__()
         self._session = session
+        self._places = places
         self._diagnostician = diagnostician
 
     def on_trial_error(self, tune_controller: object, trial: Trial) -> None:
@@ -120,8 +143,9 @@ class StudyScheduler(_Adapter, FIFOScheduler):  # type: ignore[misc]
             number = trial.config["number"]
             diagnosis = self._diagnostician.diagnose(error_text(trial))
             if diagnosis.is_out_of_memory:
-                self._session.end_trial(number, TrialStatus.OUT_OF_MEMORY, diagnosis.reason)
+                self._end(number, TrialStatus.OUT_OF_MEMORY, diagnosis.reason)
             else:
+                self._places.free(number)
                 if diagnosis.is_device_fault:
                     self._session.note("a GPU failed: the trials that were on it run again")
                 self._session.lose_trial(number, diagnosis.reason, is_charged=diagnosis.is_charged)

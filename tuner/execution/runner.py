@@ -6,18 +6,20 @@ The same for a search and for the confirmation of its finalists, which differ in
 import errno
 import hashlib
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
+from typing import Any
 
 from tuner.data import Dataset
 from tuner.errors import ConfigError, JournalTorn, SearchError
 from tuner.execution.capacity import Capacity
 from tuner.execution.cluster import Cluster, ray_cluster
 from tuner.execution.diagnosis import Diagnostician
-from tuner.execution.gpus import with_measured_share
+from tuner.execution.gpus import Wait, make_packing
 from tuner.execution.interrupts import Interrupted, InterruptFlag, StopRequested, TimeIsUp
 from tuner.execution.mirror import Mirror, mirror_of
+from tuner.execution.packing import Packing, Places
 from tuner.execution.plan import EndReason, Plan, SearchOutcome
 from tuner.execution.ray_internals import waiting_workers_taken
 from tuner.execution.run_files import RunFiles
@@ -28,6 +30,7 @@ from tuner.run.lock import claimed
 from tuner.run.records import StudyReader
 from tuner.run.sessions import SessionEnd
 from tuner.search.session import SearchSession
+from tuner.search.shares import measured_memory, record_memory, times_to_lower
 from tuner.search.study import SearchStudy
 from tuner.settings.config import SearchConfig
 from tuner.settings.hyperparameters import is_custom
@@ -116,16 +119,32 @@ class _Session:
         with ray_cluster(plan.config, self.flag, notify=self.notify) as cluster:
             kill_point(KillPoint.RAY_STARTED)
             self.flag.check()
-            config = with_measured_share(plan.config, cluster, plan.dataset)
-            capacity = cluster.capacity(config)
+            packing, memory = self._pack(cluster)
+            capacity = cluster.capacity(plan.config, packing)
             study = plan.open(capacity())
             kill_point(KillPoint.STUDY_OPENED)
-            return self._run_on(cluster, config, study, capacity)
+            record_memory(study.study, memory)
+            for _ in range(times_to_lower(study.study, plan.config.gpus_per_trial)):
+                packing.lower()
+            return self._run_on(cluster, Places(packing, lambda: cluster.nodes), study, capacity)
+
+    def _pack(self, cluster: Cluster) -> tuple[Packing, Mapping[str, Any]]:
+        """How trials share cards, and what was measured for it, here or in an earlier session."""
+        plan, config = self.plan, self.plan.config
+        recorded: Mapping[str, Any] = {}
+        left_s = config.time_budget
+        if config.gpus_per_trial not in (0, 1) and plan.folder.journal.is_file():
+            run = plan.run
+            recorded = measured_memory(run.study)
+            left_s = None if left_s is None else left_s - run.reader.seconds
+        wait = Wait(self.flag.check, self.notify, left_s)
+        return make_packing(config, cluster, plan.dataset, recorded=recorded, wait=wait)
 
     def _run_on(
-        self, cluster: Cluster, config: SearchConfig, study: SearchStudy, capacity: Capacity
+        self, cluster: Cluster, places: Places, study: SearchStudy, capacity: Capacity
     ) -> SearchOutcome:
-        """Runs the trials; `config` is the plan's, with figures in place of `auto`."""
+        """Runs the trials."""
+        config = self.plan.config
         files = self.plan.files(study)
         tracking = Tracking(make_exporters(config, self.plan.folder), StudyReader(study.study))
         listener = _Listener(self.listener, files, tracking)
@@ -139,7 +158,7 @@ class _Session:
                 ),
                 _closing(session, files),
             ):
-                self._fit(cluster, config, session, files)
+                self._fit(cluster, places, session, files)
             # Those of an interrupted search stay, so that its trials continue from them.
             _remove_checkpoints(config, self.plan.dataset)
         except Interrupted as interrupted:
@@ -160,29 +179,27 @@ class _Session:
         return self._outcome(EndReason.BUDGET_USED)
 
     def _fit(
-        self, cluster: Cluster, config: SearchConfig, session: SearchSession, files: RunFiles
+        self, cluster: Cluster, places: Places, session: SearchSession, files: RunFiles
     ) -> None:
         """Runs the session's trials through Ray Tune."""
         from ray import tune
 
         from tuner.execution.ray_tune import Heartbeat, StudyScheduler, StudySearcher
-        from tuner.execution.trainable import TrialActor
+        from tuner.execution.trainable import TrialActor, resources_of
 
-        task = self.plan.task(config)
         diagnostician = Diagnostician(
             is_cluster=not cluster.is_ours,
-            shares_gpus=task.shares_gpus,
-            logs=self.plan.folder.logs if task.gpus else None,
+            shares_gpus=places.packing.is_divided,
+            logs=self.plan.folder.logs if self.plan.config.gpus else None,
         )
         heartbeat = Heartbeat(session, cluster, diagnostician, self.flag, files, self.mirror)
         tuner = tune.Tuner(
             tune.with_resources(
-                tune.with_parameters(TrialActor, task=task),
-                {"cpu": config.cpus_per_trial, "gpu": config.gpus},
+                tune.with_parameters(TrialActor, task=self.plan.task()), resources_of
             ),
             tune_config=tune.TuneConfig(
-                search_alg=StudySearcher(session),
-                scheduler=StudyScheduler(session, diagnostician),
+                search_alg=StudySearcher(session, places),
+                scheduler=StudyScheduler(session, places, diagnostician),
                 num_samples=-1,
                 reuse_actors=True,
                 trial_name_creator=lambda trial: (

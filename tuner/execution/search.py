@@ -87,9 +87,9 @@ class SearchPlan:
             objectives=self.config.compared_by,
         )
 
-    def task(self, config: SearchConfig) -> "Task":
+    def task(self) -> "Task":
         """Trials learn from the training split and are ranked on the validation split."""
-        return make_task(config, self.folder, self.dataset)
+        return make_task(self.config, self.folder, self.dataset)
 
     def files(self, study: SearchStudy) -> LeaderboardFiles:
         """Leaderboard and curves."""
@@ -107,7 +107,6 @@ def make_task(config: SearchConfig, folder: RunFolder, dataset: Dataset) -> "Tas
         n_classes=len(dataset.class_names),
         trainer=config.trainer,
         cpus=config.cpus_per_trial,
-        gpus=config.gpus,
         mps=config.mps,
         logs=str(folder.logs.resolve()),
         checkpoints=checkpoints.place if checkpoints is not None else None,

@@ -24,6 +24,7 @@ from ray import tune
 from tuner.data import EncodedSequences
 from tuner.errors import ConfigError, DeviceFault, TunerError
 from tuner.execution.mps import ensure
+from tuner.execution.packing import Placement
 from tuner.nvidia import MpsMode
 from tuner.run.trial_status import TrialFacts, TrialStatus
 from tuner.settings.config import TrainerName
@@ -46,18 +47,11 @@ class Task:
     n_classes: int
     trainer: TrainerName
     cpus: float
-    gpus: float
     logs: str
     checkpoints: str | None = None  # a path or URL
     fingerprint: str = ""  # of the data
     mps: MpsMode = MpsMode.OFF
     trials_per_process: int | None = None  # then a new process takes over; None: any number
-
-    @property
-    def shares_gpus(self) -> bool:
-        """Whether several trials train on a GPU."""
-        return 0 < self.gpus < 1
-
     # Where given, the models of complete trials are measured on it and kept.
     held_out: EncodedSequences | None = None
     metric: Metric | None = None  # decides which epoch is the best; with `held_out`
@@ -72,10 +66,20 @@ class Task:
         return replace(self, train=nothing, validation=nothing)
 
 
-def to_ray_config(spec: TrialSpec) -> dict[str, Any]:
-    """A trial's spec as Tune carries it: one string, so that Tune has nothing to expand or to name trials after."""
+def to_ray_config(spec: TrialSpec, place: Placement) -> dict[str, Any]:
+    """A trial's spec and place as Tune carries them, with nothing that Tune would expand or name trials after."""
     content = {**asdict(spec), "hyperparameters": spec.hyperparameters.model_dump(mode="json")}
-    return {"number": spec.number, "spec": json.dumps(content)}
+    return {"number": spec.number, "spec": json.dumps(content), "place": json.dumps(asdict(place))}
+
+
+def resources_of(config: dict[str, Any]) -> tune.PlacementGroupFactory:
+    """The resources that a trial asks Ray for, by its config."""
+    return tune.PlacementGroupFactory([dict(place_of(config).resources)])
+
+
+def place_of(config: dict[str, Any]) -> Placement:
+    """A trial's place, by its config."""
+    return Placement(**json.loads(config["place"]))
 
 
 def from_ray_config(config: dict[str, Any]) -> TrialSpec:
@@ -129,7 +133,7 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
         """Prepares the process, once."""
         _redirect_output(Path(task.logs))
         self._task = task
-        self._note = _note_on_sharing(task)
+        self._note = _note_on_sharing(task, place_of(config))
         self._n_trials = 0
         self._checkpoint: Checkpoint | None = None
         self._begin(config)
@@ -157,7 +161,7 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
                 raise problem from None  # whose causes need not be picklable
             status = status_of(problem)
             # Blocks of the last model and handles that were not made stay with the process.
-            is_spoilt = status is TrialStatus.OUT_OF_MEMORY and self._task.gpus > 0
+            is_spoilt = status is TrialStatus.OUT_OF_MEMORY and self._place.gpus > 0
             return Report(status=status, error=_reason(problem), retire=is_spoilt or self._is_worn)
 
     def _report(self, result: EpochResult) -> Report:
@@ -191,6 +195,7 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
         if self._checkpoint is not None:
             self._checkpoint.remove()  # the last trial's, which was stopped
         self._spec = from_ray_config(config)
+        self._place = place_of(config)
         self._checkpoint = _make_checkpoint(self._spec, self._task)
         self._n_trials += 1
         # The last trial's model goes before the next one is built, in the first step.
@@ -198,8 +203,12 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
         self._results = self._train(self._spec)
 
     def _train(self, spec: TrialSpec) -> Iterator[EpochResult]:
-        training = self._training = _make_training(spec, self._task, self._checkpoint)
-        if self._task.gpus and training.device == "cpu" and self._task.trainer is TrainerName.KERAS:
+        training = self._training = _make_training(spec, self._task, self._place, self._checkpoint)
+        if (
+            self._place.gpus
+            and training.device == "cpu"
+            and self._task.trainer is TrainerName.KERAS
+        ):
             # Such as MPS makes it look while it recovers from a fault of another process.
             raise DeviceFault("the trial was given a GPU, but Keras' backend finds none")
         self._facts = TrialFacts(
@@ -211,9 +220,9 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
         yield from training.epochs()
 
 
-def _note_on_sharing(task: Task) -> str | None:
+def _note_on_sharing(task: Task, place: Placement) -> str | None:
     """Has this process share its GPU through MPS; what the person should know, where that does not work."""
-    if not task.shares_gpus or task.mps is MpsMode.OFF or task.trainer is TrainerName.TOY:
+    if not 0 < place.gpus < 1 or task.mps is MpsMode.OFF or task.trainer is TrainerName.TOY:
         return None
     state = ensure(task.mps)
     return None if state.is_running else f"trials take turns on a GPU without MPS: {state.reason}"
@@ -231,14 +240,16 @@ def _make_checkpoint(spec: TrialSpec, task: Task) -> Checkpoint | None:
         return None
 
 
-def _make_training(spec: TrialSpec, task: Task, checkpoint: Checkpoint | None) -> TrainsByEpoch:
+def _make_training(
+    spec: TrialSpec, task: Task, place: Placement, checkpoint: Checkpoint | None
+) -> TrainsByEpoch:
     if task.trainer is TrainerName.TOY:
         from tuner.training.toy import ToyTraining
 
         return ToyTraining(spec, n_classes=task.n_classes, checkpoint=checkpoint)
     from tuner.training.devices import configure_device
 
-    configure_device(cpus=task.cpus, gpus=task.gpus)
+    configure_device(cpus=task.cpus, gpus=place.gpus, memory_mb=place.limit_mb)
     from tuner.training.trial import Training
 
     _freeze_imports()

@@ -208,8 +208,9 @@ class ConfirmationPlan:
         there = settled(study, self.folder) if study is not None else set()
         return [each for each in self.wanted if each.training not in there]
 
-    def task(self, config: SearchConfig) -> "Task":
+    def task(self) -> "Task":
         """Trains as in the search, or on the validation split as well; measures on the confirmation split."""
+        config = self.asked
         task = make_task(config, self.folder, self.dataset)
         held_out = self.dataset.splits[Split.CONFIRMATION]
         if self.request.train_on is TrainOn.BOTH and config.trainer is not TrainerName.TOY:

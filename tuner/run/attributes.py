@@ -11,6 +11,7 @@ class Attribute(StrEnum):
 
     SPACE = "space"  # a study: the space as plain data
     SECONDS = "seconds"  # a study: seconds searched so far, over all sessions
+    GPU_MEMORY = "gpu_memory"  # a study: what the largest models took of each kind of card
     BASELINE = "baseline"  # a trial: it runs because the space names it
     STATUS = "status"  # a trial: its TrialStatus, if Optuna has no state for it
     ERROR = "error"  # a trial: the reason why it failed or was stopped
@@ -20,6 +21,10 @@ class Attribute(StrEnum):
     RETRY_OF = "retry_of"  # a trial: the interrupted trial whose parameters it runs again
     PASSED = "passed"  # a trial that runs again: the last epoch after which its first try was not stopped
     DEATHS = "deaths"  # a trial: how often the process of these parameters died before it
+    # A trial: it ran out of memory while it shared a card, how the person had asked for cards and how often the packing
+    # had been lowered by then. It runs again with a larger share.
+    RAN_OUT = "ran_out"
+    LARGER_SHARE = "larger_share"  # a trial that runs again: with twice the share of a card
     # In the study of a confirmation:
     FINALIST = "finalist"  # a trial: the search's trial that has the same parameters
     SEED = "seed"  # a trial: its seed; those of the search's trials follow from their numbers

@@ -91,7 +91,10 @@ class RunFile:
         Raises:
             ConfigError, SpaceError: in one line, which setting breaks which rule.
         """
-        return make_config({}, config_file=self.path)
+        # Earlier versions took several GPUs per trial, of which a trial used one.
+        gpus = self.settings.get("gpus_per_trial")
+        is_several = isinstance(gpus, int | float) and gpus > 1
+        return make_config({"gpus_per_trial": 1.0} if is_several else {}, config_file=self.path)
 
     @cached_property
     def data(self) -> DataConfig | None:

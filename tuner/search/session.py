@@ -15,6 +15,7 @@ from tuner.run.progress import News, StudyProgress
 from tuner.run.records import StudyReader
 from tuner.run.sessions import SessionEnd, utc
 from tuner.run.trial_status import TrialFacts, TrialStatus
+from tuner.search.shares import needs_larger_share, times_to_lower
 from tuner.search.study import SearchStudy
 from tuner.search.watchdog import Watchdog
 from tuner.settings.config import SearchConfig
@@ -29,6 +30,8 @@ _SAME_FAILURES = {
 }
 # A trial whose nodes die again and again may be the cause of their deaths.
 _MOST_TRIES = 20
+# For a larger share of a card. Trials that share it end one after the other.
+_LONGEST_WAIT_S = 600.0
 # A killed search loses no more of its time than this and an epoch.
 _RECORD_SECONDS_EVERY_S = 5.0
 
@@ -65,6 +68,8 @@ class SearchSession:
         self._seconds_before = study.seconds
         self._running: dict[int, optuna.Trial] = {}
         self._notes: set[str] = set()
+        # Those that wait for a larger share of a card, since when.
+        self._waiting: dict[int, float] = {}
         self._failures: list[tuple[TrialStatus, str]] = []  # the latest last
         # Of processes that were ended for a hang, but whose trial ended well just before.
         self._uncharged_deaths = 0
@@ -104,8 +109,15 @@ class SearchSession:
 
     @property
     def has_room(self) -> bool:
-        """Whether fewer trials run than may run at once."""
-        return len(self._running) < self._workers()
+        """Whether fewer trials run than may run at once.
+
+        While one waits for its larger share of a card no other starts, which would take what it waits for; but not for
+        long, because another search on the same cluster may take it.
+        """
+        latest = self._clock() - _LONGEST_WAIT_S
+        is_kept_free = any(since > latest for since in self._waiting.values())
+        larger = sum(map(needs_larger_share, self._running.values()))
+        return not is_kept_free and len(self._running) + larger < self._workers()
 
     @property
     def is_out_of_time(self) -> bool:
@@ -140,6 +152,8 @@ class SearchSession:
         kill_point(KillPoint.ASKED)
         hyperparameters = self._study.space.suggest(trial)
         self._running[trial.number] = trial
+        if needs_larger_share(trial):
+            self._waiting[trial.number] = self._clock()
         kill_point(KillPoint.SUGGESTED)
         self._publish_trial(trial)
         return TrialSpec(
@@ -152,7 +166,12 @@ class SearchSession:
 
     def begin_trial(self, number: int) -> None:
         """Notes that the trial's process has begun to train it."""
+        self._waiting.pop(number, None)
         self._watchdog.begin(number)
+
+    def has_larger_share(self, number: int) -> bool:
+        """Whether the trial runs again because it ran out of memory while it shared a card."""
+        return needs_larger_share(self._running[number])
 
     def newly_hanging(self) -> list[int]:
         """The trials whose epoch takes too long: their processes are to be ended, which loses the trials."""
@@ -186,6 +205,7 @@ class SearchSession:
     def end_trial(self, number: int, status: TrialStatus, error: str | None = None) -> None:
         """Ends a trial and records its status."""
         trial = self._running.pop(number)
+        self._waiting.pop(number, None)
         if self._watchdog.forget(number) is not None:
             self._uncharged_deaths += 1
         self._study.finish(trial, status, error)
@@ -214,8 +234,26 @@ class SearchSession:
             self.end_trial(number, TrialStatus.FAILED, f"{reason}{times}")
             return
         del self._running[number]
+        self._waiting.pop(number, None)
         self._study.requeue_lost_trial(trial, reason, deaths=deaths)
         self._publish_trial(trial)
+
+    def enlarge_trial(self, number: int, reason: str, *, lowered: int) -> int:
+        """Runs a trial again with a larger share, which ran out of memory while it shared a card.
+
+        Args:
+            lowered: how often the packing had been lowered when it started.
+
+        Returns:
+            how often it is to be lowered by now.
+        """
+        trial = self._running.pop(number)
+        if self._watchdog.forget(number) is not None:
+            self._uncharged_deaths += 1
+        asked = self._config.gpus_per_trial
+        self._study.requeue_with_larger_share(trial, reason, asked=asked, lowered=lowered)
+        self._publish_trial(trial)
+        return times_to_lower(self._study.study, asked)
 
     def close(self, reason: SessionEnd) -> None:
         """Ends the session; trials that still run are enqueued again for the next one."""

@@ -33,6 +33,7 @@ from tuner.run.sessions import SessionEnd, SessionRecord, key_of
 from tuner.run.trial_status import TrialFacts, TrialStatus
 from tuner.search.pruner import HalvingPruner, make_pruner
 from tuner.search.sampler import make_sampler
+from tuner.search.shares import needs_larger_share
 from tuner.settings.config import PrunerName, SamplerName
 from tuner.settings.objectives import Objectives, Values
 from tuner.settings.space import SearchSpace
@@ -160,6 +161,20 @@ class SearchStudy:
         """
         self._requeue(self.read(trial), f"{reason}; runs again", deaths=deaths)
 
+    def requeue_with_larger_share(
+        self, trial: optuna.Trial, reason: str, *, asked: object, lowered: int
+    ) -> None:
+        """Fails a trial that ran out of memory while it shared a card, and enqueues it with a larger share.
+
+        Args:
+            asked: the GPUs per trial that the person asked for.
+            lowered: how often the packing had been lowered when the trial started.
+        """
+        trial.set_user_attr(Attribute.RAN_OUT, {"asked": asked, "lowered": lowered})
+        kill_point(KillPoint.STATUS_NOTED)
+        reason = f"{reason}; runs again with a larger share of the card"
+        self._requeue(self.read(trial), reason, deaths=self.deaths_before(trial))
+
     def _requeue(self, trial: FrozenTrial, reason: str, *, deaths: int) -> None:
         # The values sampled so far; of an enqueued trial, such as a baseline, all of them.
         parameters = {**enqueued_parameters(trial), **trial.params}
@@ -169,6 +184,7 @@ class SearchStudy:
             Attribute.RETRY_OF: trial.number,
             Attribute.BASELINE: is_baseline(trial),
             **({Attribute.DEATHS: deaths} if deaths else {}),
+            **({Attribute.LARGER_SHARE: True} if needs_larger_share(trial) else {}),
             **({Attribute.PASSED: passed} if passed else {}),
         }
         # Enqueued before the old trial is failed: if killed in between, the next session finds it and goes on.

@@ -226,9 +226,8 @@ class SearchConfig(Strict):
 
     @property
     def gpus(self) -> float:
-        """GPUs per trial. `auto` must have been replaced by the share that was measured when Ray started."""
-        assert self.gpus_per_trial != "auto", "not measured yet"
-        return self.gpus_per_trial
+        """The most GPUs per trial: of `auto` a whole one, before it is measured how many trials share it."""
+        return 1.0 if self.gpus_per_trial == "auto" else self.gpus_per_trial
 
     @property
     def run_name(self) -> str:

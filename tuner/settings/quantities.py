@@ -46,7 +46,7 @@ Duration = Annotated[
 
 
 def parse_gpus(given: object) -> float | Literal["auto"]:
-    """GPUs per trial: any share of one, a whole number above one, or `auto`.
+    """GPUs per trial: any share of one, one, or `auto`.
 
     Raises:
         ValueError: it is none of these.
@@ -61,8 +61,11 @@ def parse_gpus(given: object) -> float | Literal["auto"]:
         raise ValueError(f"must be a finite number, got {gpus}")
     if gpus < 0 or 0 < gpus < 0.001:
         raise ValueError(f"must be 0, or 0.001 or more, got {gpus:g}")
-    if gpus > 1 and gpus != int(gpus):
-        raise ValueError(f"must be a whole number above 1, got {gpus:g}; write {int(gpus)}")
+    if gpus > 1:
+        raise ValueError(
+            f"must be 1 or less, got {gpus:g}: no model is trained on two GPUs at once, so the others would idle; "
+            "write 1, and as many trials as there are GPUs run side by side"
+        )
     return gpus
 
 

@@ -151,19 +151,21 @@ class SearchSpace(Strict):
                 values[name] = parameter
         return resolve(architecture, values)
 
-    def largest(self, architecture: str) -> Hyperparameters:
-        """The architecture's configuration that takes the most memory: every size at its upper bound."""
+    def largest(self, architecture: str) -> list[Hyperparameters]:
+        """The configurations of an architecture one of which takes the most memory.
+
+        Of our own architectures it is one: every size at its upper bound, and of several words the one that needs most.
+        What the parameters of a user's own architecture mean is unknown: each is also tried at its other values.
+        """
         values: dict[str, Scalar] = {}
+        others: list[tuple[str, Scalar]] = []
         for name, parameter in self.parameters(architecture).items():
-            if not isinstance(parameter, Range):
-                values[name] = parameter
-                continue
-            extremes = parameter.extremes()
-            if any(isinstance(value, bool | str) for value in extremes):
-                values[name] = extremes[0] if name != "pooling" else _widest_pooling(extremes)
-            else:
-                values[name] = min(extremes) if name == "pool_size" else max(extremes)
-        return resolve(architecture, values)
+            options = parameter.extremes() if isinstance(parameter, Range) else (parameter,)
+            values[name] = _neediest(name, options)
+            if name not in MODEL_PARAMETERS:
+                others += [(name, option) for option in options if option != values[name]]
+        changed = ({**values, name: option} for name, option in others)
+        return [resolve(architecture, each) for each in (values, *changed)]
 
     def values(self, study_parameters: Mapping[str, Any]) -> dict[str, Scalar]:
         """A trial's parameters by their own names, with the space's constants, from the study's names.
@@ -234,9 +236,20 @@ class SearchSpace(Strict):
             raise ValueError(f"{where}: {missing[0]} is missing; a baseline gives every parameter")
 
 
-def _widest_pooling(options: tuple[Scalar, ...]) -> Scalar:
-    """The way of pooling with the most features."""
-    return max(options, key=lambda option: len(str(option)))  # max_mean is both
+# By memory, the one that takes most first: Adam keeps two moments per weight, SGD none; `max_mean` pools twice.
+_NEEDIEST = {
+    "optimizer": ("adamw", "adam", "rmsprop", "sgd"),
+    "pooling": ("max_mean", "max", "mean", "last"),
+}
+
+
+def _neediest(name: str, options: tuple[Scalar, ...]) -> Scalar:
+    """The option with which a training takes the most memory, as far as the parameter's meaning is known."""
+    if name in _NEEDIEST:
+        return min(options, key=lambda option: _NEEDIEST[name].index(str(option)))
+    if any(isinstance(option, bool | str) for option in options):
+        return options[0]
+    return min(options) if name == "pool_size" else max(options)
 
 
 def _check_architecture(architecture: str) -> None:

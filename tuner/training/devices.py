@@ -8,43 +8,47 @@ from typing import Any
 
 from tuner.errors import ConfigError
 from tuner.machine import keras_backend
-from tuner.nvidia import first_gpu_memory_mb
+from tuner.nvidia import first_card
 from tuner.output import output_to
 
-# Of a fraction of a GPU: every process also needs a CUDA context, some hundred MB, which no backend counts.
-GPU_MEMORY_SHARE = 0.95
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
-_configured: tuple[int, float] | None = None
+_configured: tuple[int, bool, int | None] | None = None
 
 
-def configure_device(*, cpus: float, gpus: float) -> None:
-    """Sizes the thread pools to `cpus` and gives Keras' backend its share of the GPUs.
+def configure_device(*, cpus: float, gpus: float, memory_mb: int | None = None) -> None:
+    """Sizes the thread pools to `cpus` and gives Keras' backend its share of the first visible GPU.
 
-    No GPU is touched for `gpus` 0. Below 1 the memory is limited to that share of the first visible GPU;
-    from 1 on it grows as it is needed. Call it once per process, before anything runs on Keras' backend;
-    called again with the same share it does nothing.
+    Call it once per process, before anything runs on Keras' backend; called again with the same share it does nothing.
+
+    Args:
+        gpus: no GPU is touched for 0.
+        memory_mb: the most that the backend may take of the GPU's memory, beside which the process has a context of
+            some hundred MB. TensorFlow takes it at once. None: it takes what it needs.
 
     Raises:
-        ConfigError: this process was configured for another share, or its backend runs already.
+        ConfigError: this process was configured for another share, its backend runs already, or the GPU's memory is
+            unknown and the backend counts in parts of it.
     """
     global _configured
-    share = (thread_count(cpus), gpus)
+    share = (thread_count(cpus), gpus > 0, memory_mb)
     if _configured == share:
         return
     if _configured is not None:
         raise ConfigError(
-            f"this process is configured for {_configured}, not {share} (threads, GPUs); use a new process"
+            f"this process is configured for {_configured}, not {share} (threads, GPU, its MB); use a new process"
         )
+    # NVIDIA's driver and Ray number GPUs by their slot, CUDA by their speed unless it is set otherwise.
+    os.environ.setdefault("CUDA_DEVICE_ORDER", "PCI_BUS_ID")
     threads = share[0]
     for variable in _THREAD_VARIABLES:
         os.environ[variable] = str(threads)
     match keras_backend(os.environ, Path.home())[0]:
         case "tensorflow" | None:  # None: Keras falls back on it when its settings cannot be read
-            _configure_tensorflow(threads, gpus)
+            _configure_tensorflow(threads, gpus, memory_mb)
         case "jax":
-            _configure_jax(threads, gpus)
+            _configure_jax(threads, gpus, memory_mb)
         case "torch":
-            _configure_torch(threads, gpus)
+            _configure_torch(threads, gpus, memory_mb)
     _configured = share
 
 
@@ -84,43 +88,41 @@ def device_name(*, cudnn: bool) -> str:
     return name if cudnn else f"{name} (no cuDNN)"
 
 
-def _configure_tensorflow(threads: int, gpus: float) -> None:
-    # NVIDIA's driver and Ray number GPUs by their slot, CUDA by their speed unless it is set otherwise.
-    os.environ.setdefault("CUDA_DEVICE_ORDER", "PCI_BUS_ID")
+def _configure_tensorflow(threads: int, gpus: float, memory_mb: int | None) -> None:
+    if memory_mb is not None:
+        os.environ.pop("TF_FORCE_GPU_ALLOW_GROWTH", None)  # it excludes a limit
     import tensorflow as tf
 
     try:
         tf.config.threading.set_intra_op_parallelism_threads(threads)
         tf.config.threading.set_inter_op_parallelism_threads(1)
-        _share_tensorflow_gpus(tf.config, gpus)
+        _share_tensorflow_gpu(tf.config, gpus, memory_mb)
     except RuntimeError as error:
         raise ConfigError(
             f"TensorFlow runs already; configure the device before it: {error}"
         ) from error
 
 
-def _share_tensorflow_gpus(config: Any, gpus: float) -> None:
-    cards = config.list_physical_devices("GPU")
-    if gpus < 1:
-        cards = cards[:1] if gpus else []
+def _share_tensorflow_gpu(config: Any, gpus: float, memory_mb: int | None) -> None:
+    cards = config.list_physical_devices("GPU")[:1] if gpus else []
     config.set_visible_devices(cards, "GPU")
-    limit_mb = _memory_limit_mb(gpus) if cards and gpus < 1 else None
-    for card in cards:  # all alike: TensorFlow refuses growth on one of several
-        if limit_mb is None:
+    for card in cards:
+        if memory_mb is None:
             config.experimental.set_memory_growth(card, True)
         else:
-            limit = config.LogicalDeviceConfiguration(memory_limit=limit_mb)
+            limit = config.LogicalDeviceConfiguration(memory_limit=memory_mb)
             config.set_logical_device_configuration(card, [limit])
 
 
-def _memory_limit_mb(gpus: float) -> int | None:
-    total_mb = first_gpu_memory_mb(os.environ)
-    if total_mb is None:
-        sys.stderr.write(
-            f"NVIDIA's driver does not report the GPU's memory: a trial with {gpus:g} of it takes what it needs\n"
+def _part_of_card(memory_mb: int) -> float:
+    """A limit as JAX and torch want it: a part of the whole card."""
+    card = first_card(os.environ)
+    if card is None or card.total_mb is None:
+        raise ConfigError(
+            f"a limit of {memory_mb} MB cannot be set: NVIDIA's driver does not report the GPU's memory; "
+            "use --gpus-per-trial 1"
         )
-        return None
-    return max(1, int(total_mb * gpus * GPU_MEMORY_SHARE))
+    return min(1.0, memory_mb / card.total_mb)
 
 
 def _leave_gpus_to_others() -> None:
@@ -145,7 +147,7 @@ def _leave_gpus_to_others() -> None:
             os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
 
 
-def _configure_jax(threads: int, gpus: float) -> None:
+def _configure_jax(threads: int, gpus: float, memory_mb: int | None) -> None:
     flags = os.environ.get("XLA_FLAGS", "")
     if gpus == 0:  # compiles in two thirds of the time; a step of an LSTM is as fast
         flags = f"--xla_backend_optimization_level=1 {flags}"
@@ -155,21 +157,21 @@ def _configure_jax(threads: int, gpus: float) -> None:
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
     if gpus == 0:
         os.environ["JAX_PLATFORMS"] = "cpu"
-    elif gpus < 1:
+    elif memory_mb is not None:
         # An upper limit where nothing is allocated in advance. Its newer name excludes this one, which all know.
         os.environ.pop("XLA_CLIENT_MEM_FRACTION", None)
-        os.environ["XLA_PYTHON_CLIENT_MEM_FRACTION"] = f"{gpus * GPU_MEMORY_SHARE:.4f}"
+        os.environ["XLA_PYTHON_CLIENT_MEM_FRACTION"] = f"{_part_of_card(memory_mb):.4f}"
 
 
-def _configure_torch(threads: int, gpus: float) -> None:
+def _configure_torch(threads: int, gpus: float, memory_mb: int | None) -> None:
     if gpus == 0:
         os.environ["CUDA_VISIBLE_DEVICES"] = ""
         os.environ["KERAS_TORCH_DEVICE"] = "cpu"  # Keras would take Apple's GPU
     import torch
 
     torch.set_num_threads(threads)
-    if 0 < gpus < 1 and torch.cuda.is_available():
-        torch.cuda.set_per_process_memory_fraction(gpus * GPU_MEMORY_SHARE)
+    if gpus and memory_mb is not None and torch.cuda.is_available():
+        torch.cuda.set_per_process_memory_fraction(_part_of_card(memory_mb))
 
 
 def _tensorflow_gpu() -> str | None:

@@ -1,85 +1,150 @@
-"""The GPU memory that a configuration needs, measured by training it for two steps on sequences of full length."""
+"""The GPU memory that configurations need, measured by training each for two steps on sequences of full length.
 
+Runs in a process of its own on the card that is asked about: a backend frees GPU memory only when its process ends. A
+process takes two parts of a card, the backend's, which a limit bounds, and a context beside it, which it does not.
+"""
+
+import gc
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from tuner.data import EncodedSequences
-from tuner.errors import TrialOutOfMemory
-from tuner.nvidia import first_gpu_memory_mb
+from tuner.data.batches import TOKENS_PER_BATCH
+from tuner.errors import ConfigError, TrialOutOfMemory
+from tuner.machine import memory, own_memory_mb
+from tuner.nvidia import Card, first_card
 from tuner.settings.hyperparameters import Hyperparameters
 from tuner.training.spec import TrialSpec
 
 _STEPS = 2
-_EVALUATED = 128  # sequences; enough to fill a batch of evaluation where they are long
+# While it is measured, a backend may take this much of what is free on the card; the rest is for the context.
+_LIMIT = 0.9
+_LEFT_MB = 1500
+_MB = 2**20
 
 
-def peak_memory_mb() -> float | None:
-    """The largest memory that Keras' backend has held so far on this process's first GPU; None without one."""
+@dataclass(frozen=True)
+class CardFigures:
+    """A card as it was found, and what the largest training took of it and of its machine, in MiB."""
+
+    card: str  # its name by NVIDIA's driver
+    total_mb: int
+    free_mb: int  # before the training: others may hold some of it
+    peak_mb: int  # of the backend's own memory
+    context_mb: int  # beside the backend's memory: CUDA's context, cuDNN, cuBLAS
+    host_mb: int  # memory of the machine that the process held
+    host_free_mb: int  # memory of the machine that was available before
+    has_mps: bool = False  # NVIDIA's Multi-Process Service runs there, by which several processes compute at once
+
+
+def measure_training(
+    configurations: Sequence[Hyperparameters],
+    *,
+    n_classes: int,
+    longest: int,
+    cpus: float,
+    has_mps: bool = False,
+    card: Callable[[], Card | None] = lambda: first_card(os.environ),
+    memory_of_backend: "Callable[[int], BackendMemory]" = lambda limit_mb: backend_memory(limit_mb),
+) -> CardFigures:
+    """Trains each configuration on this process' first GPU; the figures of the largest.
+
+    A configuration that does not fit at all counts as the whole limit.
+
+    Args:
+        longest: tokens of the data's longest sequence.
+
+    Raises:
+        ConfigError: there is no card here, or its memory is unknown.
+        TrialFailed: a configuration cannot be trained.
+    """
+    from tuner.training.devices import configure_device
+
+    before, host_free = card(), memory().available
+    if before is None or before.total_mb is None or before.free_mb is None:
+        raise ConfigError("NVIDIA's driver does not report the memory of a GPU here")
+    limit_mb = max(1, min(int(before.free_mb * _LIMIT), before.free_mb - _LEFT_MB))
+    configure_device(cpus=cpus, gpus=1, memory_mb=limit_mb)
+    has_filled_it = False
+    for hyperparameters in configurations:
+        try:
+            _train(hyperparameters, n_classes=n_classes, longest=longest)
+        except TrialOutOfMemory:
+            has_filled_it = True
+        gc.collect()  # the next one must not find this one's model
+    backend, after = memory_of_backend(limit_mb), card()
+    held_mb = after.held_by(os.getpid()) if after is not None else None
+    if held_mb is None:  # a container hides which process holds what
+        free_mb = before.free_mb if after is None or after.free_mb is None else after.free_mb
+        held_mb = before.free_mb - free_mb
+    return CardFigures(
+        before.name,
+        before.total_mb,
+        before.free_mb,
+        limit_mb if has_filled_it else backend.peak_mb,
+        max(0, held_mb - backend.pool_mb),
+        own_memory_mb(),
+        host_free // _MB,
+        has_mps,
+    )
+
+
+@dataclass(frozen=True)
+class BackendMemory:
+    """Memory of a card that Keras' backend has, in MiB."""
+
+    peak_mb: int  # the most that was in use
+    pool_mb: int  # what it holds, in use or not
+
+
+def backend_memory(limit_mb: int) -> BackendMemory:
+    """What the backend of this process has of its first GPU.
+
+    Raises:
+        ConfigError: it sees no GPU.
+    """
     import keras
 
     match keras.backend.backend():
         case "tensorflow":
             import tensorflow as tf
 
-            if not tf.config.get_visible_devices("GPU"):
-                return None
-            return float(tf.config.experimental.get_memory_info("GPU:0")["peak"]) / 2**20
+            if tf.config.get_visible_devices("GPU"):
+                peak = tf.config.experimental.get_memory_info("GPU:0")["peak"]
+                return BackendMemory(
+                    int(peak) // _MB, limit_mb
+                )  # it takes all of its limit at once
         case "jax":
             import jax
 
             figures = jax.devices()[0].memory_stats() or {}
-            peak = figures.get("peak_bytes_in_use")
-            return None if peak is None else float(peak) / 2**20
+            if "peak_bytes_in_use" in figures:
+                peak = figures["peak_bytes_in_use"]
+                return BackendMemory(peak // _MB, figures.get("pool_bytes", peak) // _MB)
         case "torch":
             import torch
 
-            return torch.cuda.max_memory_reserved() / 2**20 if torch.cuda.is_available() else None
-    return None
-
-
-def measure_training(
-    hyperparameters: Hyperparameters,
-    *,
-    n_classes: int,
-    longest: int,
-    cpus: float,
-    gpus: float = 1.0,
-    peak: Callable[[], float | None] = peak_memory_mb,
-    total: Callable[[], float | None] = lambda: first_gpu_memory_mb(os.environ),
-) -> tuple[float, float] | None:
-    """Peak and total memory of the first GPU in MB; None where it cannot be measured.
-
-    A configuration that does not fit at all counts as the whole GPU.
-
-    Args:
-        longest: tokens of the data's longest sequence.
-    """
-    from tuner.training.devices import configure_device
-
-    configure_device(cpus=cpus, gpus=gpus)
-    total_mb = total()
-    if total_mb is None:
-        return None
-    try:
-        _train(hyperparameters, n_classes=n_classes, longest=longest)
-    except TrialOutOfMemory:
-        return total_mb, total_mb
-    peak_mb = peak()
-    return None if peak_mb is None else (peak_mb, total_mb)
+            if torch.cuda.is_available():
+                held = torch.cuda.max_memory_reserved() // _MB
+                return BackendMemory(held, torch.cuda.memory_reserved() // _MB)
+    raise ConfigError(f"{keras.backend.backend()} sees no GPU (`tuner doctor` shows all GPUs)")
 
 
 def _train(hyperparameters: Hyperparameters, *, n_classes: int, longest: int) -> None:
+    """Trains one epoch of two steps, and measures it on as large a batch as a trial's evaluation takes."""
     from tuner.training.trial import Training
 
     length = min(hyperparameters.max_length, longest)
     trained = _STEPS * hyperparameters.batch_size
+    evaluated = max(1, TOKENS_PER_BATCH // length)
     size = hyperparameters.vocabulary_size
     training = Training(
         TrialSpec(number=0, hyperparameters=hyperparameters, seed=0, max_epochs=1),
         train=_full_length(trained, length, vocabulary_size=size, n_classes=n_classes),
-        validation=_full_length(_EVALUATED, length, vocabulary_size=size, n_classes=n_classes),
+        validation=_full_length(evaluated, length, vocabulary_size=size, n_classes=n_classes),
         n_classes=n_classes,
     )
     for _ in training.epochs():

@@ -1,0 +1,48 @@
+"""What a study remembers of trials that share cards: how much memory they need there, and which ran out of it.
+
+A resumed search packs its trials by it as if it had never stopped. Must not import Ray or Keras.
+"""
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+import optuna
+from optuna.trial import FrozenTrial
+
+from tuner.run.attributes import Attribute
+
+_TIMES_OUT_OF_MEMORY = 2  # once may be one large model, twice is a packing that is too tight
+
+
+def measured_memory(study: optuna.Study) -> Mapping[str, Any]:
+    """What the largest models took of each kind of card, as it was recorded; empty where nothing was."""
+    recorded: Mapping[str, Any] = study.user_attrs.get(Attribute.GPU_MEMORY, {})
+    return recorded
+
+
+def record_memory(study: optuna.Study, content: Mapping[str, Any]) -> None:
+    """Records what was measured, unless it is there already."""
+    if content != measured_memory(study):
+        study.set_user_attr(Attribute.GPU_MEMORY, dict(content))
+
+
+def times_to_lower(study: optuna.Study, asked: object) -> int:
+    """How often the packing is to be lowered: two trials out of memory at one packing lower it once.
+
+    Args:
+        asked: the GPUs per trial that the person asks for; what happened with others does not count.
+    """
+    trials = study.get_trials(deepcopy=False)
+    notes = (trial.user_attrs.get(Attribute.RAN_OUT) for trial in trials)
+    counts = Counter(note["lowered"] for note in notes if note and note["asked"] == asked)
+    lowered = 0
+    while counts[lowered] >= _TIMES_OUT_OF_MEMORY:
+        lowered += 1
+    return lowered
+
+
+def needs_larger_share(trial: FrozenTrial | optuna.Trial) -> bool:
+    """Whether the trial, or its earlier try, ran out of memory while it shared a card."""
+    attributes = trial.user_attrs
+    return Attribute.RAN_OUT in attributes or bool(attributes.get(Attribute.LARGER_SHARE, False))
