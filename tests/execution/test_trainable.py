@@ -5,9 +5,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from support.searches import make, toy_space
 
+from tuner.data import EncodedSequences
 from tuner.errors import DeviceFault
 from tuner.execution import trainable
 from tuner.execution.mps import MpsState
@@ -23,14 +25,8 @@ from tuner.training.toy import ToyTraining
 
 
 def task(**settings: Any) -> Task:
-    nothing: Any = None
-    data = {"train": nothing, "validation": nothing, "n_classes": 2}
-    return Task(
-        **data,
-        cpus=1,
-        logs="no such folder",
-        **{"trainer": TrainerName.TOY, **settings},
-    )
+    defaults: dict[str, Any] = {"trainer": TrainerName.TOY, "train": None, "validation": None}
+    return Task(n_classes=2, cpus=1, logs="no such folder", **{**defaults, **settings})
 
 
 def config(number: int = 0, gpus: float = 0.0) -> dict[str, Any]:
@@ -76,6 +72,34 @@ def test_the_last_model_is_free_before_the_next_one_is_built() -> None:
     assert last() is not None
     process.reset_config(config(1))
     assert last() is None
+
+
+@pytest.mark.keras
+def test_a_real_model_is_free_before_the_next_one_is_built(monkeypatch: pytest.MonkeyPatch) -> None:
+    from tuner.training import devices, trial
+
+    monkeypatch.setattr(devices, "configure_device", lambda **share: None)  # once per process
+    monkeypatch.setattr(trainable, "_freeze_imports", lambda: None)
+    sequences = EncodedSequences(
+        tokens=np.tile(np.array([1, 3, 4], np.int32), 8),
+        offsets=np.arange(9, dtype=np.int64) * 3,
+        labels=np.arange(8, dtype=np.int32) % 2,
+    )
+    models: list[weakref.ref[object]] = []
+    original = trial.build_model
+
+    def build(*arguments: Any, **options: Any) -> object:
+        assert [model() for model in models] == [None] * len(models)
+        model = original(*arguments, **options)
+        models.append(weakref.ref(model))
+        return model
+
+    monkeypatch.setattr(trial, "build_model", build)
+    process = actor(task(trainer=TrainerName.KERAS, train=sequences, validation=sequences))
+    assert report(process).epoch is not None
+    process.reset_config(config(1))
+    assert report(process).epoch is not None
+    assert len(models) == 2
 
 
 @pytest.mark.parametrize(("gpus", "retire"), [(0.25, True), (0.0, False)])
