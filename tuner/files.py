@@ -4,6 +4,7 @@ import fcntl
 import os
 import secrets
 import shutil
+import stat
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -60,6 +61,19 @@ def cache_root(folder: Path | None = None) -> Path:
     import platformdirs
 
     return platformdirs.user_cache_path("tuner")
+
+
+def make_private(folder: Path) -> None:
+    """Makes a folder for this user alone, in a place where all may write.
+
+    Raises:
+        PermissionError: there is something else of this name.
+    """
+    folder.mkdir(mode=0o700, exist_ok=True)
+    found = os.lstat(folder)
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():
+        raise PermissionError(f"{folder} is not this user's folder; remove it")
+    folder.chmod(0o700)
 
 
 def lock_file(file: IO[Any], *, shared: bool = False, wait_s: float = 0.0) -> bool:

@@ -8,10 +8,12 @@ from typing import Any
 import numpy as np
 import pytest
 from support.searches import make, toy_space
+from support.watching import Clock
 
 from tuner.data import EncodedSequences
 from tuner.errors import DeviceFault
 from tuner.execution import trainable
+from tuner.execution.faulty_gpus import FaultyGpu
 from tuner.execution.mps import MpsState
 from tuner.execution.packing import Placement
 from tuner.execution.search import SearchPlan, run_search
@@ -131,6 +133,27 @@ def test_a_fault_of_the_card_ends_the_process(monkeypatch: pytest.MonkeyPatch) -
     break_next_epoch(monkeypatch, RuntimeError("CUDA_ERROR_ILLEGAL_ADDRESS: …"))
     with pytest.raises(DeviceFault, match="ILLEGAL_ADDRESS"):
         actor(task()).step()
+
+
+@pytest.mark.parametrize(("rests_gpus", "slept"), [(True, [60.0]), (False, [])])
+def test_a_card_that_failed_three_times_rests_before_the_next_trial(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, rests_gpus: bool, slept: list[float]
+) -> None:
+    clock, asleep = Clock(1e9), []
+    monkeypatch.setattr(trainable, "FaultyGpu", lambda: FaultyGpu(tmp_path, "0", clock))
+    monkeypatch.setattr(trainable.time, "sleep", lambda seconds: asleep.append(seconds))
+    given = task(rests_gpus=rests_gpus)
+    report(actor(given, gpus=1.0))  # it works
+    with monkeypatch.context() as patch:
+        break_next_epoch(patch, RuntimeError("CUDA_ERROR_ILLEGAL_ADDRESS"))
+        for _ in range(3):
+            clock.now += 40
+            process = actor(given, gpus=1.0)
+            with pytest.raises(DeviceFault, match="ILLEGAL_ADDRESS"):
+                process.step()
+    for _ in range(2):
+        report(actor(given, gpus=1.0))
+    assert [seconds for seconds in asleep if seconds] == slept
 
 
 def test_a_trial_that_does_not_find_its_card_is_not_trained_on_the_cpu(

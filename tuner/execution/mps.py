@@ -12,7 +12,6 @@ Must not import Ray, Keras or TensorFlow: the keeper lives as long as a search.
 import os
 import shutil
 import signal
-import stat
 import subprocess
 import sys
 import time
@@ -22,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from tuner.files import lock_file
+from tuner.files import lock_file, make_private
 from tuner.nvidia import MpsMode, ask_driver, visible_cards
 from tuner.text import one_line
 
@@ -141,11 +140,7 @@ def _is_slice() -> bool:
 def _claim(folder: Path) -> IO[str]:
     """The folder's lock; makes the folder."""
     while True:
-        folder.mkdir(mode=0o700, exist_ok=True)
-        found = os.lstat(folder)
-        if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():
-            raise PermissionError(f"{folder} is not this user's folder; remove it")
-        folder.chmod(0o700)
+        make_private(folder)
         with suppress(FileNotFoundError):  # the keeper has just removed it
             return lock(folder)
 

@@ -8,7 +8,7 @@ import hashlib
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from tuner.data import Dataset
@@ -187,6 +187,8 @@ class _Session:
         from tuner.execution.ray_tune import Heartbeat, StudyScheduler, StudySearcher
         from tuner.execution.trainable import TrialActor, resources_of
 
+        n_gpus = sum(node.get("GPU", 0.0) for node in (*cluster.nodes, *cluster.expected))
+        task = replace(self.plan.task(), rests_gpus=n_gpus > 1)
         diagnostician = Diagnostician(
             is_cluster=not cluster.is_ours,
             shares_gpus=places.packing.is_divided,
@@ -194,9 +196,7 @@ class _Session:
         )
         heartbeat = Heartbeat(session, cluster, diagnostician, self.flag, files, self.mirror)
         tuner = tune.Tuner(
-            tune.with_resources(
-                tune.with_parameters(TrialActor, task=self.plan.task()), resources_of
-            ),
+            tune.with_resources(tune.with_parameters(TrialActor, task=task), resources_of),
             tune_config=tune.TuneConfig(
                 search_alg=StudySearcher(session, places),
                 scheduler=StudyScheduler(session, places, diagnostician),

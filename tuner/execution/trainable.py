@@ -11,6 +11,7 @@ import json
 import os
 import socket
 import sys
+import time
 import traceback
 from collections.abc import Iterator
 from contextlib import suppress
@@ -23,6 +24,7 @@ from ray import tune
 
 from tuner.data import EncodedSequences
 from tuner.errors import ConfigError, DeviceFault, TunerError
+from tuner.execution.faulty_gpus import FaultyGpu
 from tuner.execution.mps import ensure
 from tuner.execution.packing import Placement
 from tuner.nvidia import MpsMode
@@ -51,6 +53,7 @@ class Task:
     checkpoints: str | None = None  # a path or URL
     fingerprint: str = ""  # of the data
     mps: MpsMode = MpsMode.OFF
+    rests_gpus: bool = False  # that failed again and again: others can train in their place
     trials_per_process: int | None = None  # then a new process takes over; None: any number
     # Where given, the models of complete trials are measured on it and kept.
     held_out: EncodedSequences | None = None
@@ -133,6 +136,9 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
         """Prepares the process, once."""
         _redirect_output(Path(task.logs))
         self._task = task
+        self._gpu = FaultyGpu() if place_of(config).gpus else None
+        if self._gpu is not None and task.rests_gpus:
+            time.sleep(self._gpu.rest_s())
         self._note = _note_on_sharing(task, place_of(config))
         self._n_trials = 0
         self._checkpoint: Checkpoint | None = None
@@ -158,6 +164,8 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
             traceback.print_exception(error)  # to the worker's log
             problem = trial_error(error)
             if isinstance(problem, DeviceFault):
+                if self._gpu is not None:
+                    self._gpu.count_fault()
                 raise problem from None  # whose causes need not be picklable
             status = status_of(problem)
             # Blocks of the last model and handles that were not made stay with the process.
@@ -166,6 +174,8 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
 
     def _report(self, result: EpochResult) -> Report:
         is_last = result.epoch >= self._spec.epochs
+        if self._gpu is not None and result.epoch == 1:
+            self._gpu.forget_faults()
         return Report(
             epoch=result,
             facts=self._facts if result.epoch == 1 else None,
