@@ -31,6 +31,7 @@ def test_after_three_faults_in_a_row_it_rests_longer_and_longer(
     gpu: FaultyGpu, clock: Clock, times: int, rest_s: float
 ) -> None:
     fail(gpu, clock, times)
+    assert gpu.has_failed_often == (times >= 3)
     assert gpu.rest_s() == rest_s
     clock.now += 50
     assert gpu.rest_s() == max(0, rest_s - 50)

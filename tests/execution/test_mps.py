@@ -206,7 +206,12 @@ def test_what_cannot_start_has_one_reason_and_leaves_nothing(
     assert not state.is_running
     assert reason in state.reason
     assert mps.PIPES not in os.environ
-    node.wait_until_clear()
+    assert [path.name for path in node.folder.iterdir()] == ["failure"]
+    assert processes(str(node.folder).encode()) == []
+    monkeypatch.delenv("MPS_TEST")
+    assert node.answer() == f"False {state.reason} None"  # at once, without another try
+    os.utime(node.folder / "failure", (0, 0))
+    assert node.answer() == node.joined
 
 
 def test_without_the_program_the_reason_is_that_it_is_missing(

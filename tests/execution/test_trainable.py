@@ -26,6 +26,20 @@ from tuner.training.spec import TrialSpec
 from tuner.training.toy import ToyTraining
 
 
+@pytest.fixture(autouse=True)
+def gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FaultyGpu:
+    """The GPU of this file's processes, on a clock of its own."""
+    made = FaultyGpu(tmp_path / "node", "0", Clock(1e9))
+    made.root.mkdir()
+    monkeypatch.setattr(trainable, "FaultyGpu", lambda: made)
+    return made
+
+
+def pass_time(gpu: FaultyGpu) -> None:
+    assert isinstance(gpu.clock, Clock)
+    gpu.clock.now += 40
+
+
 def task(**settings: Any) -> Task:
     defaults: dict[str, Any] = {"trainer": TrainerName.TOY, "train": None, "validation": None}
     return Task(n_classes=2, cpus=1, logs="no such folder", **{**defaults, **settings})
@@ -137,17 +151,16 @@ def test_a_fault_of_the_card_ends_the_process(monkeypatch: pytest.MonkeyPatch) -
 
 @pytest.mark.parametrize(("rests_gpus", "slept"), [(True, [60.0]), (False, [])])
 def test_a_card_that_failed_three_times_rests_before_the_next_trial(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, rests_gpus: bool, slept: list[float]
+    monkeypatch: pytest.MonkeyPatch, gpu: FaultyGpu, rests_gpus: bool, slept: list[float]
 ) -> None:
-    clock, asleep = Clock(1e9), []
-    monkeypatch.setattr(trainable, "FaultyGpu", lambda: FaultyGpu(tmp_path, "0", clock))
+    asleep: list[float] = []
     monkeypatch.setattr(trainable.time, "sleep", lambda seconds: asleep.append(seconds))
     given = task(rests_gpus=rests_gpus)
     report(actor(given, gpus=1.0))  # it works
     with monkeypatch.context() as patch:
         break_next_epoch(patch, RuntimeError("CUDA_ERROR_ILLEGAL_ADDRESS"))
         for _ in range(3):
-            clock.now += 40
+            pass_time(gpu)
             process = actor(given, gpus=1.0)
             with pytest.raises(DeviceFault, match="ILLEGAL_ADDRESS"):
                 process.step()
@@ -180,6 +193,18 @@ def test_before_the_first_trial_a_process_that_shares_a_card_joins_mps(
     process._task = replace(given, trainer=TrainerName.TOY)
     reason = "trials take turns on a GPU without MPS: nvidia-cuda-mps-control is missing"
     assert [report(process).note for _ in range(2)] == [reason, None]
+
+
+def test_a_card_that_failed_three_times_is_shared_without_mps(
+    monkeypatch: pytest.MonkeyPatch, gpu: FaultyGpu
+) -> None:
+    asked = mps_says(monkeypatch, MISSING)
+    for _ in range(3):
+        pass_time(gpu)
+        gpu.count_fault()
+    process = actor(task(trainer=TrainerName.KERAS, mps=MpsMode.AUTO), 0.25)
+    assert "failed three times in a row" in process._note
+    assert asked == []
 
 
 @pytest.mark.parametrize(

@@ -47,6 +47,13 @@ class FaultyGpu:
         with suppress(OSError):
             self._file.unlink(missing_ok=True)
 
+    @property
+    def has_failed_often(self) -> bool:
+        """Whether it failed three times in a row, or more often."""
+        with suppress(OSError, ValueError):
+            return self._read()[0] >= _PATIENCE
+        return False
+
     def rest_s(self) -> float:
         """For how long no trial should begin on this GPU."""
         with suppress(OSError, ValueError):

@@ -33,7 +33,9 @@ _GRACE_S = 15.0  # between two processes of a search, or two searches
 _ANSWER_S = 20.0  # of the control program
 _SERVER_S = 60.0  # without persistence mode each card is started first
 _STARTING_S = 180.0  # of another process that is at it
+_FAILURE_S = 300.0  # until it is tried again
 _POLL_S = 0.2
+_FAILURE = "failure"
 _held: list[IO[str]] = []  # open until this process ends
 
 
@@ -115,6 +117,8 @@ def end(folder: Path) -> None:
 def _join(folder: Path, grace_s: float) -> str | None:
     """Starts MPS in `folder` unless it runs there, and uses it; why that is not possible, or None."""
     with _claim(folder):
+        if (reason := _recent_failure(folder)) is not None:
+            return reason
         clients = open(folder / "clients", "a", encoding="ascii")  # noqa: SIM115 - for this process' life
         lock_file(clients, shared=True, wait_s=_ANSWER_S)  # the keeper asks now and then
         try:
@@ -128,7 +132,18 @@ def _join(folder: Path, grace_s: float) -> str | None:
         clients.close()
         if not is_used(folder):
             end(folder)
+            make_private(folder)
+        (folder / _FAILURE).write_text(reason, encoding="utf-8")
         return reason
+
+
+def _recent_failure(folder: Path) -> str | None:
+    """Why MPS did not start a short time ago: each try takes up to a minute, and every process of a search tries."""
+    failure = folder / _FAILURE
+    with suppress(FileNotFoundError):
+        if time.time() - failure.stat().st_mtime < _FAILURE_S:
+            return failure.read_text(encoding="utf-8")
+    return None
 
 
 def _is_slice() -> bool:
@@ -175,6 +190,7 @@ def _ask(command: str, pipes: Path) -> "subprocess.CompletedProcess[str]":
 def _start(folder: Path) -> str | None:
     """Starts control daemon and server; why they do not run, or None."""
     pipes, logs = folder / "pipe", folder / "log"
+    (folder / _FAILURE).unlink(missing_ok=True)
     _kill_all(pipes)  # one that does not answer
     for each in (pipes, logs):
         shutil.rmtree(each, ignore_errors=True)

@@ -139,7 +139,7 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
         self._gpu = FaultyGpu() if place_of(config).gpus else None
         if self._gpu is not None and task.rests_gpus:
             time.sleep(self._gpu.rest_s())
-        self._note = _note_on_sharing(task, place_of(config))
+        self._note = _note_on_sharing(task, place_of(config), self._gpu)
         self._n_trials = 0
         self._checkpoint: Checkpoint | None = None
         self._begin(config)
@@ -230,10 +230,14 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
         yield from training.epochs()
 
 
-def _note_on_sharing(task: Task, place: Placement) -> str | None:
+def _note_on_sharing(task: Task, place: Placement, gpu: FaultyGpu | None) -> str | None:
     """Has this process share its GPU through MPS; what the person should know, where that does not work."""
     if not 0 < place.gpus < 1 or task.mps is MpsMode.OFF or task.trainer is TrainerName.TOY:
         return None
+    if gpu is not None and gpu.has_failed_often:  # a fault ends only its own trial then
+        return (
+            "a GPU failed three times in a row: its trials take turns without MPS until one works"
+        )
     state = ensure(task.mps)
     return None if state.is_running else f"trials take turns on a GPU without MPS: {state.reason}"
 
