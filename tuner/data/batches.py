@@ -106,12 +106,12 @@ def few_widths(
 ) -> tuple[int, ...]:
     """At most `most` widths, ascending, that hold all these sequences with little padding.
 
-    The last one is the greatest length. Each other one spares more padding than any width that it was chosen over, and
-    at least `worth` tokens.
+    The last one is the greatest length. The others are chosen one after the other: each spares most padding, and at
+    least `worth` tokens.
 
     Args:
         lengths: `(n,)` integers.
-        counts: `(n,)` integers, how many sequences of each length there are.
+        counts: `(n,)` numbers, how often each of them is in a batch.
     """
     sizes = np.asarray(lengths, dtype=np.int64)
     longest = max(1, int(sizes.max()))

@@ -10,9 +10,9 @@ import numpy as np
 from tuner.data import EncodedSequences, few_widths
 
 _MOST_WIDTHS = 3  # each compiles a training step and a prediction
-# Padded tokens that a width must spare during a trial. On two CPU cores a training step of `lstm` on 12,800 tokens took
-# 0.07 s, and its compilation 2.2 s, as long as 400,000 tokens take; a GPU is faster, its compilations are not.
-_WORTH = 1_000_000
+# Padded tokens that a width must spare during a trial. On a CPU core a training step of `lstm` on 12,800 tokens takes
+# 0.07 s, and its compilation 2.2 s, as long as 400,000 tokens take.
+_WORTH = 400_000
 _SHORTEST = 16
 
 
@@ -32,9 +32,10 @@ def trial_widths(
     """
     if not _compiles_every_shape():
         return None
-    lengths = np.concatenate([train.lengths, validation.lengths])
-    lengths = np.append(lengths, min(short_length, lengths.max()))
-    counts = np.full(len(lengths), epochs)
+    longest = max(train.lengths.max(), validation.lengths.max())
+    lengths = np.concatenate([train.lengths, validation.lengths, [min(short_length, longest)]])
+    counts = np.full(len(lengths), float(epochs))
+    counts[: len(train)] -= min(epochs, short_sequences / len(train))
     counts[-1] = short_sequences
     return few_widths(lengths, counts, most=_MOST_WIDTHS, worth=_WORTH)
 
