@@ -22,6 +22,12 @@ def test_spaces_shows_one_with_its_ranges(call: Call) -> None:
     assert "nothing of its own" in out
 
 
+def test_spaces_shows_what_recurrent_dropout_costs_on_a_gpu(call: Call) -> None:
+    cost = "25 times as long (lstm_recurrent_dropout)."
+    assert call("spaces", "quickstart").out.rstrip().endswith(cost)
+    assert "cuDNN" not in call("spaces", "imdb").out
+
+
 def test_spaces_prints_yaml_to_start_ones_own_from(call: Call, folder: Path) -> None:
     own = call("spaces", "seed", "--yaml").out
     (folder / "own.yaml").write_text(own, encoding="utf-8")

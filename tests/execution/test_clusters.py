@@ -124,7 +124,7 @@ def test_every_gpu_trains_four_trials(nodes: Nodes, start: Start, run: Path) -> 
     search = start(gpus_per_trial=0.25, trials=9 * GPUS)
     wait_for(lambda: len(training(run)) == 4 * GPUS, search)
     devices = Counter(training(run)["device"])
-    assert devices == {f"gpu {number}": 4 for number in range(GPUS)}
+    assert devices == {f"gpu {number}, 1/4": 4 for number in range(GPUS)}
 
 
 @pytest.mark.skipif(missing() is None, reason="tests/cluster does it on real hosts here")

@@ -1,7 +1,9 @@
 """The report in words."""
 
+import dataclasses
+
 import pytest
-from support.run_files import SCRIPT, MakeRun, write_finalists, write_run_file, write_tests
+from support.run_files import SCRIPT, MakeRun, record, write_finalists, write_run_file, write_tests
 
 from tuner.report import summary, tables
 from tuner.report.figure_list import figures_of
@@ -77,6 +79,21 @@ def test_a_summary_of_two_objectives_names_the_ends_of_the_front(
     assert text in text_of(reading)
     assert "pareto" in reading.board
     assert len(figures_of([reading])) == 6  # four trials are too few for importance
+
+
+def test_times_on_different_shares_of_gpus_are_not_compared(some: Reading) -> None:
+    assert "GPU" not in text_of(some)
+    records = [
+        record(0, device="NVIDIA H100, 1/14"),
+        record(1, device="NVIDIA H100, 1/7 (no cuDNN)"),
+        record(2, device="cpu"),
+    ]
+    text = text_of(dataclasses.replace(some, records=records))
+    assert (
+        "Trials had 2 different shares of GPUs (NVIDIA H100, 1/14; NVIDIA H100, 1/7): their seconds per epoch are "
+        "comparable only within one of these." in text
+    )
+    assert "1 trial could not use cuDNN" in text
 
 
 def test_failures_are_counted_by_reason(make_run: MakeRun) -> None:

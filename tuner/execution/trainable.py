@@ -28,6 +28,7 @@ from tuner.execution.faulty_gpus import FaultyGpu
 from tuner.execution.mps import ensure
 from tuner.execution.packing import Placement
 from tuner.nvidia import MpsMode
+from tuner.run.device import CPU, with_share
 from tuner.run.trial_status import TrialFacts, TrialStatus
 from tuner.settings.config import TrainerName
 from tuner.settings.hyperparameters import Hyperparameters
@@ -214,17 +215,13 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
 
     def _train(self, spec: TrialSpec) -> Iterator[EpochResult]:
         training = self._training = _make_training(spec, self._task, self._place, self._checkpoint)
-        if (
-            self._place.gpus
-            and training.device == "cpu"
-            and self._task.trainer is TrainerName.KERAS
-        ):
+        if self._place.gpus and training.device == CPU and self._task.trainer is TrainerName.KERAS:
             # Such as MPS makes it look while it recovers from a fault of another process.
             raise DeviceFault("the trial was given a GPU, but Keras' backend finds none")
         self._facts = TrialFacts(
             seed=spec.seed,
             host=socket.gethostname(),
-            device=training.device,
+            device=with_share(training.device, self._place.gpus),
             weights=training.weights,
         )
         yield from training.epochs()

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from tuner.report.range_edges import edges
 from tuner.report.reading import Reading
 from tuner.report.style import IN_WORDS
+from tuner.run.device import lacks_cudnn, packings
 from tuner.run.finalists_file import best_of_search
 from tuner.run.records import TrialRecord
 from tuner.run.test_log import TEST_SPLIT, TestEvaluation
@@ -35,7 +36,12 @@ def in_words(reading: Reading) -> list[str]:
             "No trial has a score yet." if reading.is_running else "No trial reached a score."
         )
         return lines
-    lines += [_best(reading, reading.best), *_front(reading), _how_sure(reading)]
+    lines += [
+        _best(reading, reading.best),
+        *_front(reading),
+        _how_sure(reading),
+        *_on_gpus(reading),
+    ]
     if reading.tests:
         lines.append(tested(shown_test(reading)))
     for edge in edges(reading.space, reading.best):
@@ -203,6 +209,25 @@ def _how_sure(reading: Reading) -> str:
         f"{score_text(searched.mean)} when confirmed: "
         f"{abs(searched.optimism):.4f} of the search's score was {kind}."
     )
+
+
+def _on_gpus(reading: Reading) -> list[str]:
+    """What the times of trials on GPUs depend on besides their parameters."""
+    devices = [record.device for record in reading.records if record.device]
+    lines = []
+    several = packings(devices)
+    if len(several) > 1:
+        lines.append(
+            f"Trials had {len(several)} different shares of GPUs ({'; '.join(several)}): their seconds per epoch are "
+            "comparable only within one of these."
+        )
+    slow = sum(map(lacks_cudnn, devices))
+    if slow:
+        lines.append(
+            f"{count_text(slow, 'trial')} could not use cuDNN, as with recurrent dropout: on a GPU a step then takes "
+            "about 25 times as long."
+        )
+    return lines
 
 
 def shown_test(reading: Reading) -> TestEvaluation:

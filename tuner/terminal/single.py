@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from tuner.run.device import CPU
 from tuner.run.trial_status import TrialStatus
 from tuner.text import count_text, number_text, score_text
 from tuner.training.devices import thread_count
@@ -71,7 +72,7 @@ def _compared(configuration: Configuration, trained: Trained) -> list[str]:
         lines = [f"{word}: {_listed(figures, 'in the row')}."]
     if circumstances:
         lines.append(f"Changed since then: {_listed(circumstances, 'then')}.")
-    elif figures and configuration.row.is_unchanged and trained.device != "cpu":
+    elif figures and configuration.row.is_unchanged and trained.device != CPU:
         lines.append(
             "Machine and versions are as they were; on a GPU figures differ in the last digits."
         )

@@ -10,6 +10,7 @@ from tuner.errors import ConfigError
 from tuner.machine import keras_backend
 from tuner.nvidia import first_card
 from tuner.output import output_to
+from tuner.run.device import device_text
 
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 _configured: tuple[int, bool, int | None] | None = None
@@ -71,7 +72,7 @@ def import_keras_quietly() -> None:
 
 
 def device_name(*, cudnn: bool) -> str:
-    """The device of Keras' backend: "cpu", or the first GPU's name, marked when the model cannot use cuDNN there."""
+    """The device of Keras' backend in words, see `tuner.run.device`."""
     import keras
 
     match keras.backend.backend():
@@ -83,9 +84,7 @@ def device_name(*, cudnn: bool) -> str:
             name = _torch_gpu()
         case _:
             name = None
-    if name is None:
-        return "cpu"
-    return name if cudnn else f"{name} (no cuDNN)"
+    return device_text(name, cudnn=cudnn)
 
 
 def _configure_tensorflow(threads: int, gpus: float, memory_mb: int | None) -> None:

@@ -1,6 +1,5 @@
 """Draws a timeline of the trials on each host and device, and where a device was idle."""
 
-import re
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -12,12 +11,12 @@ from tuner.report.figures.points import hover_text
 from tuner.report.reading import Reading
 from tuner.report.search_time import SearchTime, Unit, end_of, unit_for
 from tuner.report.style import BROKEN, QUIET, empty_figure, looks, plain
+from tuner.run.device import place_of
 from tuner.run.records import TrialRecord
 from tuner.run.trial_status import TrialStatus
 from tuner.text import count_text, format_duration
 
 _MOST = 2500  # bars
-_NOT_THE_PLACE = re.compile(r" \(no cuDNN\)$")
 
 
 @dataclass(frozen=True)
@@ -49,8 +48,7 @@ def lanes_of(reading: Reading) -> list[Lane]:
     for record in reading.records:
         ended = end_of(record)
         if record.started is not None and ended is not None and record.host is not None:
-            device = _NOT_THE_PLACE.sub("", record.device or "")
-            place = f"{record.host} · {device}" if device else record.host
+            place = f"{record.host} · {place_of(record.device)}" if record.device else record.host
             by_place[place].append(
                 (reading.time.at(record.started), reading.time.at(ended), record)
             )

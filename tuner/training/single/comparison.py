@@ -4,6 +4,7 @@ import socket
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from tuner.run.device import without_share
 from tuner.run.run_file import installed_versions
 from tuner.training.devices import thread_count
 from tuner.training.single.configurations import Configuration, Row
@@ -47,7 +48,9 @@ def different_circumstances(configuration: Configuration, trained: Trained) -> l
     versions = installed_versions()
     found = [
         Difference("machine", socket.gethostname(), row.record.host),
-        Difference("device", trained.device, row.record.device),
+        Difference(
+            "device", trained.device, row.record.device and without_share(row.record.device)
+        ),
         Difference("threads", thread_count(configuration.cpus), thread_count(row.cpus)),
         *(Difference(name, versions.get(name), row.versions.get(name)) for name in _DECIDING),
     ]

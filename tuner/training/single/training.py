@@ -9,6 +9,7 @@ from pathlib import Path
 from tuner.data import Dataset, Split, load_dataset
 from tuner.errors import ConfigError, DataError, TrialError
 from tuner.output import output_to
+from tuner.run.device import CPU
 from tuner.run.trial_status import TrialStatus
 from tuner.settings.hyperparameters import is_custom
 from tuner.text import one_line
@@ -61,7 +62,7 @@ def prepare(configurations: Sequence[Configuration]) -> None:
     with output_to(Path(os.devnull)):  # TensorFlow's messages about this machine are of no use here
         configure_device(cpus=configurations[0].cpus, gpus=configurations[0].gpus)
     import_keras_quietly()
-    if configurations[0].gpus and device_name(cudnn=True) == "cpu":
+    if configurations[0].gpus and device_name(cudnn=True) == CPU:
         raise ConfigError(_no_gpu(configurations[0]))
     for configuration in configurations:  # whose modules load Keras, too
         if is_custom(configuration.spec.hyperparameters.architecture):
