@@ -1,15 +1,28 @@
 """Tune during a search, seen from inside."""
 
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from support.searches import make
 
 from tuner.execution import ray_tune
 from tuner.execution.search import run_search
+from tuner.execution.trainable import Report
 from tuner.settings.space import SearchSpace
 
 pytestmark = pytest.mark.ray
+
+
+def test_what_a_worker_notes_reaches_the_person() -> None:
+    notes: list[str] = []
+    session: Any = SimpleNamespace(callback_error=None, note=notes.append)
+    nothing: Any = None
+    scheduler = ray_tune.StudyScheduler(session, nothing, nothing)
+    trial: Any = SimpleNamespace(config={"number": 1})
+    scheduler.on_trial_result(nothing, trial, Report(note="no MPS here").to_result())
+    assert notes == ["no MPS here"]
 
 
 def test_tune_forgets_trials_that_ended(
