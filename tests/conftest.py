@@ -57,6 +57,7 @@ def shared_ray(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     ray = pytest.importorskip("ray")
     ray.init(
         num_cpus=2,
+        num_gpus=2,  # declared: toy trials need none
         include_dashboard=False,
         log_to_driver=False,
         logging_level="ERROR",

@@ -259,8 +259,8 @@ def test_a_card_that_never_becomes_free_is_named(shared_ray: None) -> None:
     with pytest.raises(
         ConfigError, match=r"no whole T4 became free to measure .* within 15m; `ray status` shows"
     ):
-        measure(["T4"], MEASURING, cluster(ray=ray), hour.wait())
-    assert hour.told[0].endswith("largest models once a T4 is free")
+        measure(["T4", "A10G"], MEASURING, cluster(ray=ray), hour.wait())
+    assert hour.told[0].endswith("largest models once a T4 is free, once a A10G is free")
 
 
 @pytest.mark.ray

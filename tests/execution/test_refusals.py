@@ -34,7 +34,6 @@ def test_another_space_or_data_under_the_same_name_is_refused_and_nothing_is_tou
     [
         ({"data": {"source": "nothing.csv"}}, DataError, "no such file|no data set or file"),
         ({"cpus_per_trial": 1000}, ConfigError, "--cpus-per-trial: .* got 1000"),
-        ({"gpus_per_trial": "auto"}, ConfigError, "--gpus-per-trial auto: no GPU is seen"),
     ],
 )
 def test_a_refused_request_leaves_no_run_folder(
