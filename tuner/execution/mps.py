@@ -109,7 +109,7 @@ def end(folder: Path) -> None:
     """Ends MPS in `folder` and removes it; only while its lock is held."""
     pipes = folder / "pipe"
     with suppress(OSError, subprocess.SubprocessError):
-        _ask("quit -t 5", pipes)
+        _ask("quit", pipes)
     _kill_all(pipes)
     shutil.rmtree(folder, ignore_errors=True)
 
@@ -198,6 +198,8 @@ def _start(folder: Path) -> str | None:
     # It serves all cards, in the order of their slots, as its clients count them.
     environment = {**os.environ, **_environment(folder), "CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
     environment.pop("CUDA_VISIBLE_DEVICES", None)
+    # From driver 615 on a person may prefer version 3, which has other commands.
+    environment["CUDA_MPS_PROTOCOL_VERSION"] = "2"
     said = logs / "start.txt"  # no pipe: the daemon may keep it open
     with open(said, "wb") as output:
         started = subprocess.run(
