@@ -18,12 +18,12 @@ from tuner.nvidia import (
 )
 
 GB = 2**30
-H100 = Card("GPU-1a2b-1", "NVIDIA H100", 81920, 80000)
+H100 = Card("GPU-1a2b-1", "NVIDIA H100", 81920, 80000, capability=(9, 0))
 T4 = Card("GPU-1a3c-2", "Tesla T4", 15360, 15000)
 HALF = Card("MIG-77-1", "NVIDIA A100 MIG 3g.20gb", 20096, 20000, instance=(1, 0))
 OTHER_HALF = Card("MIG-78-2", "NVIDIA A100 MIG 3g.20gb", 20096, 9000, instance=(2, 0))
 DIVIDED = Card("GPU-9f-3", "NVIDIA A100", 40960, 0, (HALF, OTHER_HALF))
-DRIVER = Driver("580.82.07", (H100, T4, DIVIDED))
+DRIVER = Driver("580.82.07", (H100, T4, DIVIDED), (13, 0))
 
 
 class Nvml:
@@ -47,6 +47,20 @@ class Nvml:
 
     def nvmlSystemGetDriverVersion(self) -> str:
         return "580.82.07"
+
+    def nvmlSystemGetCudaDriverVersion_v2(self) -> int:
+        return 13000
+
+    def nvmlSystemGetProcessName(self, pid: int) -> str:
+        for process in (each for card in self.cards for each in card.processes):
+            if process.pid == pid and process.name is not None:
+                return f"/usr/bin/{process.name}"
+        raise self.NVMLError("Not Found")
+
+    def nvmlDeviceGetCudaComputeCapability(self, card: Card) -> tuple[int, int]:
+        if card.capability is None:
+            raise self.NVMLError("Not Supported")
+        return card.capability
 
     def nvmlDeviceGetCount(self) -> int:
         return len(self.cards)
@@ -116,7 +130,7 @@ def test_memory_that_the_driver_does_not_know_is_none() -> None:
 
 
 def test_processes_on_a_card_are_read_with_the_memory_that_they_hold() -> None:
-    busy = Card("GPU-1", "T4", 15360, 9, processes=(CardProcess(7, 600), CardProcess(8)))
+    busy = Card("GPU-1", "T4", 15360, 9, processes=(CardProcess(7, 600, "python3"), CardProcess(8)))
     (card,) = read_driver(Nvml(busy)).cards
     assert card == busy
     assert (card.held_by(7), card.held_by(8), card.held_by(9)) == (600, None, None)

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import PurePosixPath
 from typing import Any
 
 _ANSWER_TIMEOUT_S = 30.0  # without persistence mode each card is started first, which takes seconds
@@ -33,6 +34,7 @@ class CardProcess:
 
     pid: int  # the host's: in a container the number of a process is another one
     memory_mb: int | None = None  # MiB that it holds; None where the driver does not tell
+    name: str | None = None  # of its program; None where the driver does not tell
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,9 @@ class Card:
     slices: tuple["Card", ...] = ()  # the whole card cannot be used where there are any
     processes: tuple[CardProcess, ...] = ()  # those that the driver shows to this process
     instance: tuple[int, int] | None = None  # of a slice: its GPU instance and compute instance
+    capability: tuple[int, int] | None = (
+        None  # CUDA's number of the architecture: (9, 0) of an H100
+    )
 
     def held_by(self, pid: int) -> int | None:
         """Memory in MiB that a process holds on this card; None where the driver does not tell, as in containers."""
@@ -58,6 +63,7 @@ class Driver:
 
     version: str
     cards: tuple[Card, ...] = ()
+    cuda: tuple[int, int] | None = None  # the newest CUDA that it runs
 
 
 def ask_driver(timeout_s: float = _ANSWER_TIMEOUT_S) -> Driver | None:
@@ -94,7 +100,10 @@ def read_driver(nvml: Any) -> Driver:
             _card(nvml, handle, tuple(_card(nvml, each) for each in _slices(nvml, handle)))
             for handle in handles
         )
-        return Driver(nvml.nvmlSystemGetDriverVersion(), cards)
+        cuda = None
+        with suppress(nvml.NVMLError):
+            cuda = divmod(nvml.nvmlSystemGetCudaDriverVersion_v2() // 10, 100)  # 12080
+        return Driver(nvml.nvmlSystemGetDriverVersion(), cards, cuda)
     finally:
         nvml.nvmlShutdown()
 
@@ -141,7 +150,7 @@ def _slices(nvml: Any, card: Any) -> Iterator[Any]:
 
 
 def _card(nvml: Any, handle: Any, slices: tuple[Card, ...] = ()) -> Card:
-    total_mb = free_mb = instance = None
+    total_mb = free_mb = instance = capability = None
     with suppress(nvml.NVMLError):  # unified memory, or a divided card seen from a container
         memory = nvml.nvmlDeviceGetMemoryInfo(handle)
         total_mb, free_mb = memory.total // _MB, memory.free // _MB
@@ -150,6 +159,9 @@ def _card(nvml: Any, handle: Any, slices: tuple[Card, ...] = ()) -> Card:
             nvml.nvmlDeviceGetGpuInstanceId(handle),
             nvml.nvmlDeviceGetComputeInstanceId(handle),
         )
+    with suppress(nvml.NVMLError):
+        major, minor = nvml.nvmlDeviceGetCudaComputeCapability(handle)
+        capability = (int(major), int(minor))
     return Card(
         nvml.nvmlDeviceGetUUID(handle),
         nvml.nvmlDeviceGetName(handle),
@@ -158,6 +170,7 @@ def _card(nvml: Any, handle: Any, slices: tuple[Card, ...] = ()) -> Card:
         slices,
         tuple(_processes(nvml, handle)),
         instance,
+        capability,
     )
 
 
@@ -173,7 +186,18 @@ def _processes(nvml: Any, handle: Any) -> Iterator[CardProcess]:
                 if process.pid not in seen:
                     seen.add(process.pid)
                     held = process.usedGpuMemory
-                    yield CardProcess(process.pid, None if held is None else held // _MB)
+                    yield CardProcess(
+                        process.pid,
+                        None if held is None else held // _MB,
+                        _name_of(nvml, process.pid),
+                    )
+
+
+def _name_of(nvml: Any, pid: int) -> str | None:
+    with suppress(nvml.NVMLError):  # such as a process outside of this container
+        path = nvml.nvmlSystemGetProcessName(pid)
+        return PurePosixPath(path).name or None
+    return None
 
 
 def _usable(card: Card) -> Card:

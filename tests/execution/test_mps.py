@@ -57,6 +57,22 @@ def test_a_dead_keeper_is_replaced_and_what_it_left_is_used_or_cleared(node: Nod
     node.wait_until_clear()
 
 
+def test_looking_finds_a_daemon_and_starts_none(
+    node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert mps.look(root=node.root) == mps.MpsState(False)
+    assert not node.folder.exists()
+    assert node.answer() == node.joined
+    assert mps.look(root=node.root) == mps.MpsState(True)
+    monkeypatch.setenv(mps.PIPES, str(node.root / "elsewhere"))
+    assert "no MPS answers there" in mps.look(root=node.root).reason
+    monkeypatch.delenv(mps.PIPES)
+    node.clients[0].kill()
+    node.wait_until_clear()
+    monkeypatch.setenv("PATH", str(node.root))
+    assert mps.look(root=node.root).reason == "nvidia-cuda-mps-control is missing"
+
+
 def test_a_dead_daemon_is_replaced(node: Node) -> None:
     assert node.answer() == node.joined
     os.kill(node.daemon, signal.SIGKILL)

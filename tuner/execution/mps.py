@@ -79,6 +79,20 @@ def ensure(wanted: MpsMode, *, root: Path = _ROOT, grace_s: float = _GRACE_S) ->
     return MpsState(True)
 
 
+def look(*, root: Path = _ROOT) -> MpsState:
+    """Whether MPS runs that `ensure` would use; without a reason where `ensure` would start it. Starts nothing."""
+    own = root / f"tuner-mps-{os.getuid()}" / "pipe"
+    given = os.environ.get(PIPES)
+    places = [Path(given)] if given else [root / "nvidia-mps", own]
+    with suppress(OSError, subprocess.SubprocessError):
+        if any(place.is_dir() and _answers(place) for place in places):
+            return MpsState(True)
+    if given and Path(given) != own:
+        return MpsState(False, f"{PIPES} is {given}, but no MPS answers there; unset it")
+    missing = shutil.which(_PROGRAM) is None
+    return MpsState(False, f"{_PROGRAM} is missing" if missing else "")
+
+
 def lock(folder: Path) -> IO[str]:
     """The lock on starting and ending MPS in `folder`, held while the file is open.
 
