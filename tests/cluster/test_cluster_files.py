@@ -132,6 +132,21 @@ def test_the_ray_job_has_the_fields_that_kuberay_knows() -> None:
     assert all(isinstance(value, str) for each in parameters for value in each.values())
 
 
-def test_the_settings_in_the_file_make_a_search() -> None:
-    config = make_config({}, config_file=FOLDER / "run.yaml")
-    assert config.run_name == "team-imdb"
+@pytest.mark.parametrize(("name", "gpus"), [("run.yaml", "auto"), ("run_on_cpus.yaml", 0)])
+def test_the_settings_in_the_file_make_a_search(name: str, gpus: str | int) -> None:
+    config = make_config({}, config_file=FOLDER / name)
+    assert (config.run_name, config.gpus_per_trial) == ("team-imdb", gpus)
+
+
+@pytest.mark.parametrize("name", RAY_FILES)
+def test_a_cluster_that_pays_for_gpus_trains_on_them(name: str) -> None:
+    (content,) = documents(name)
+    has_gpus = '[gpu]"' in " ".join(content["setup_commands"])
+    settings = "run" if has_gpus else "run_on_cpus"
+    assert content["file_mounts"]["~/run.yaml"] == f"cluster/{settings}.yaml"
+
+
+def test_the_two_settings_differ_in_processors_only() -> None:
+    on_gpus, on_cpus = (yaml.safe_load(text_of(f"run{each}.yaml")) for each in ("", "_on_cpus"))
+    differing = {key for key in on_gpus | on_cpus if on_gpus.get(key) != on_cpus.get(key)}
+    assert differing == {"cpus_per_trial", "gpus_per_trial"}

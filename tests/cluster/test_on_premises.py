@@ -23,6 +23,7 @@ ROOT = Path(__file__).parent.parent.parent
 PAGE = (ROOT / "cluster" / "README.md").read_text(encoding="utf-8")
 RUN = "team-imdb"
 FILE = "cluster/on_premises.yaml"
+SETTINGS = "cluster/run_on_cpus.yaml"
 NO_HOSTS = missing()
 
 pytestmark = [
@@ -89,7 +90,7 @@ class Site:
             "pruner": "none",
             **settings,
         }
-        (self.folder / "cluster" / "run.yaml").write_text(yaml.safe_dump(asked), encoding="utf-8")
+        (self.folder / SETTINGS).write_text(yaml.safe_dump(asked), encoding="utf-8")
 
     def start(self, command: str) -> "subprocess.Popen[str]":
         """Types a command."""
@@ -128,7 +129,7 @@ class Site:
 
     def submit(self) -> "subprocess.Popen[str]":
         """Copies the settings to the head, and starts the search."""
-        self.type(f"ray rsync-up {FILE} cluster/run.yaml run.yaml")
+        self.type(f"ray rsync-up {FILE} {SETTINGS} run.yaml")
         return self.start(f"ray submit {FILE} cluster/search.py --config run.yaml")
 
 
@@ -268,7 +269,7 @@ def test_the_job_server_does_all_that_ssh_does(up: Site, hosts: Network) -> None
     with hosts.tunnel(head, 8265) as port:
         address = f"--address http://127.0.0.1:{port}"
         up.ask(name="job", trials=200, epoch_s=0.2)
-        job = up.start(f"tuner submit cluster/run.yaml {address}")
+        job = up.start(f"tuner submit {SETTINGS} {address}")
         wait_for(lambda: len(rows_on_head(head, "job")) >= 4, job)
         assert "searching (process" in up.type(f"tuner status job {address}")
         assert "Stopped runs/job" in up.type(f"tuner stop job {address}")

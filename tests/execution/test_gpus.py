@@ -14,7 +14,7 @@ from tuner.data import Dataset, EncodedSequences, Split
 from tuner.errors import ConfigError
 from tuner.execution import gpus
 from tuner.execution.cluster import Cluster
-from tuner.execution.gpus import Measuring, Wait, make_packing, measure
+from tuner.execution.gpus import Measuring, Wait, make_packing, measure, note_on_idle_gpus
 from tuner.execution.interrupts import Interrupted
 from tuner.nvidia import Card
 from tuner.settings.config import SearchConfig
@@ -137,6 +137,36 @@ def test_toy_trials_need_no_memory(space: SearchSpace) -> None:
 def test_without_a_gpu_auto_is_refused(space: SearchSpace) -> None:
     with pytest.raises(ConfigError, match=r"^--gpus-per-trial auto: no GPU is seen; leave it out"):
         pack(search(space), {"CPU": 4.0})
+
+
+def test_auto_waits_for_a_gpu_where_unknown_nodes_may_come(
+    space: SearchSpace, measured: list[list[str | None]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RAY_USAGE_STATS_KUBERAY_IN_USE", "1")
+    pack(search(space), {"CPU": 0.0})
+    assert measured == [[None]]
+
+
+@pytest.mark.parametrize(
+    ("gpus_per_trial", "nodes", "note"),
+    [
+        (0, [T4, {"CPU": 4.0}, H100], f"({int(T4['GPU'] + H100['GPU'])} GPUs)"),
+        (0, [{"CPU": 4.0}], None),
+        ("auto", [T4], None),
+        (1, [T4], None),
+    ],
+)
+def test_gpus_that_no_trial_will_use_are_noted(
+    space: SearchSpace, gpus_per_trial: object, nodes: list[dict[str, float]], note: str | None
+) -> None:
+    found = note_on_idle_gpus(search(space, gpus_per_trial), cluster(*nodes))
+    if note is None:
+        assert found is None
+    else:
+        assert found is not None
+        assert note in found
+        assert "write --gpus-per-trial auto" in found
+    assert note_on_idle_gpus(search(space, 0, trainer="toy"), cluster(*nodes)) is None
 
 
 def test_cards_of_an_unknown_kind_beside_others_are_refused(space: SearchSpace) -> None:

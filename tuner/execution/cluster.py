@@ -68,6 +68,11 @@ class Cluster:
         if known or not (growth is not None or ray_internals.is_on_kuberay()):
             check_fits("the cluster", config, known)
 
+    @property
+    def may_get_unknown_nodes(self) -> bool:
+        """Whether nodes may come of whose resources nothing is known here: KubeRay's, or a person's own machines."""
+        return not self.is_ours and (ray_internals.is_on_kuberay() or not all(self.expected))
+
     def capacity(self, config: SearchConfig, packing: Packing) -> Capacity:
         """How many trials may run at once."""
         ray_internals.let_the_searcher_limit_trials()

@@ -22,7 +22,7 @@ from tuner.machine import MEMORY_PER_TRIAL_GB
 from tuner.nvidia import MpsMode, first_card
 from tuner.settings.config import SearchConfig, TrainerName
 from tuner.settings.hyperparameters import Hyperparameters
-from tuner.text import format_duration, one_line
+from tuner.text import count_text, format_duration, one_line
 from tuner.training.gpu_memory import CardFigures
 
 _POLL_S = 0.5
@@ -91,7 +91,8 @@ def make_packing(
         ConfigError: there is no GPU, its memory is unknown, or it cannot be measured in time.
     """
     asked = config.gpus_per_trial
-    if asked == "auto" and not _nodes_with_gpus(cluster):
+    # Where unknown nodes may come, the measuring waits for one.
+    if asked == "auto" and not _nodes_with_gpus(cluster) and not cluster.may_get_unknown_nodes:
         raise ConfigError(
             "--gpus-per-trial auto: no GPU is seen; leave it out (`tuner doctor` shows all GPUs)"
         )
@@ -121,6 +122,16 @@ def make_packing(
         "kinds": {kind or "": vars(each) for kind, each in figures.items()},
     }
     return Packing(config.cpus_per_trial, asked, kinds, host_mb=host_mb), content
+
+
+def note_on_idle_gpus(config: SearchConfig, cluster: Cluster) -> str | None:
+    """What a person should know whose GPUs no trial will use; None where there are none, or trials use them."""
+    nodes = _nodes_with_gpus(cluster)
+    if config.gpus_per_trial != 0 or config.trainer is TrainerName.TOY or not nodes:
+        return None
+    gpus = count_text(int(sum(node["GPU"] for node in nodes)), "GPU")
+    where = gpus if nodes[0] in cluster.nodes else "nodes with GPUs that may be started"
+    return f"no trial will use a GPU ({where}): gpus_per_trial is 0; write --gpus-per-trial auto"
 
 
 def kinds_of(cluster: Cluster) -> list[str | None]:

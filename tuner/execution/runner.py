@@ -16,7 +16,7 @@ from tuner.errors import ConfigError, JournalTorn, SearchError
 from tuner.execution.capacity import Capacity
 from tuner.execution.cluster import Cluster, ray_cluster
 from tuner.execution.diagnosis import Diagnostician
-from tuner.execution.gpus import Wait, make_packing
+from tuner.execution.gpus import Wait, make_packing, note_on_idle_gpus
 from tuner.execution.interrupts import Interrupted, InterruptFlag, StopRequested, TimeIsUp
 from tuner.execution.mirror import Mirror, mirror_of
 from tuner.execution.packing import Packing, Places
@@ -158,6 +158,8 @@ class _Session:
                 ),
                 _closing(session, files),
             ):
+                if note := note_on_idle_gpus(config, cluster):
+                    session.note(note)
                 self._fit(cluster, places, session, files)
             # Those of an interrupted search stay, so that its trials continue from them.
             _remove_checkpoints(config, self.plan.dataset)
