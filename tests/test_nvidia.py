@@ -141,8 +141,8 @@ def test_clients_of_mps_are_listed_apart_and_counted_once() -> None:
         def nvmlDeviceGetMPSComputeRunningProcesses(self, card: Card) -> list[Any]:
             return [SimpleNamespace(pid=5, usedGpuMemory=400 * 2**20)]
 
-    busy = Card("GPU-1", "T4", 15360, 9, processes=(CardProcess(5), CardProcess(6, 30)))
-    (card,) = read_driver(WithMps(busy)).cards
+    listed = (CardProcess(5), CardProcess(5, 3), CardProcess(6, 30))
+    (card,) = read_driver(WithMps(Card("GPU-1", "T4", 15360, 9, processes=listed))).cards
     assert card.processes == (CardProcess(5, 400), CardProcess(6, 30))
 
 

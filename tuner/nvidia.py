@@ -176,21 +176,17 @@ def _card(nvml: Any, handle: Any, slices: tuple[Card, ...] = ()) -> Card:
 
 def _processes(nvml: Any, handle: Any) -> Iterator[CardProcess]:
     """Those that compute on a card; the driver lists the clients of MPS (Multi-Process Service) separately."""
-    seen = set()
+    held: dict[int, int | None] = {}
     for ask in (
         nvml.nvmlDeviceGetMPSComputeRunningProcesses,
         nvml.nvmlDeviceGetComputeRunningProcesses,
     ):
         with suppress(nvml.NVMLError):
             for process in ask(handle):
-                if process.pid not in seen:
-                    seen.add(process.pid)
-                    held = process.usedGpuMemory
-                    yield CardProcess(
-                        process.pid,
-                        None if held is None else held // _MB,
-                        _name_of(nvml, process.pid),
-                    )
+                known = (held.get(process.pid), process.usedGpuMemory)
+                held[process.pid] = max((each for each in known if each is not None), default=None)
+    for pid, size in held.items():
+        yield CardProcess(pid, None if size is None else size // _MB, _name_of(nvml, pid))
 
 
 def _name_of(nvml: Any, pid: int) -> str | None:

@@ -1,8 +1,10 @@
 """Searches on clusters of several nodes, whose nodes are processes of this machine."""
 
 import contextlib
+import json
 import os
 import subprocess
+import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -39,7 +41,7 @@ class Nodes:
         )
         self.address = self._cluster.address
 
-    def add(self, **resources: float) -> Any:
+    def add(self, **resources: Any) -> Any:
         return self._cluster.add_node(env_vars=self._environment, **resources)
 
     def kill(self, node: Any) -> None:
@@ -125,6 +127,39 @@ def test_every_gpu_trains_four_trials(nodes: Nodes, start: Start, run: Path) -> 
     wait_for(lambda: len(training(run)) == 4 * GPUS, search)
     devices = Counter(training(run)["device"])
     assert devices == {f"gpu {number}, 1/4": 4 for number in range(GPUS)}
+
+
+def free_resources(nodes: Nodes) -> dict[str, float]:
+    """What nobody holds of the cluster, by Ray's names."""
+    program = f"import json, ray; ray.init('{nodes.address}'); print(json.dumps(ray.available_resources()))"
+    asked = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    answer: dict[str, float] = json.loads(asked.stdout.splitlines()[-1])
+    return answer
+
+
+def test_cards_of_two_kinds_are_packed_each_in_its_own_way(
+    nodes: Nodes, start: Start, run: Path
+) -> None:
+    nodes.add(num_cpus=2, num_gpus=1, resources={"accelerator_type:T4": 1})
+    nodes.add(num_cpus=3, num_gpus=1, resources={"accelerator_type:H100": 1})
+    unmeasured = start(gpus_per_trial="auto", trainer="keras", trials=1)
+    _, error = unmeasured.communicate(timeout=_WAIT_S)
+    assert unmeasured.returncode == 2
+    assert error.splitlines()[-1] == (
+        "tuner: --gpus-per-trial: the largest models cannot be measured: NVIDIA's driver does not report the memory "
+        "of a GPU here; --gpus-per-trial 1 needs no measuring"
+    )
+    assert not run.exists()
+
+    search = start(gpus_per_trial="auto", trials=12)
+    wait_for(lambda: len(training(run)) == 5, search)
+    free = free_resources(nodes)
+    assert free.get("CPU", 0) == 0
+    assert free.get("GPU", 0) < 0.001  # two halves, and three thirds in four decimals
+    assert free["accelerator_type:T4"] == pytest.approx(1 - 2 * 0.001)
+    assert free["accelerator_type:H100"] == pytest.approx(1 - 3 * 0.001)
 
 
 @pytest.mark.skipif(missing() is None, reason="tests/cluster does it on real hosts here")

@@ -84,12 +84,12 @@ def test_each_kind_of_card_is_measured_once_per_study(
 def test_cpus_memory_and_mps_bound_what_auto_packs(
     space: SearchSpace, measured: list[list[str | None]]
 ) -> None:
-    packing, _ = pack(search(space), H100)
-    assert packing.fit(H100) == 2 * 16  # CPUs
+    packing, _ = pack(search(space, cpus_per_trial=2), H100)
+    assert packing.fit(H100) == 2 * 8  # CPUs
     packing, _ = pack(search(space, cpus_per_trial=4), H100)
     assert packing.fit(H100) == 2 * 4
     packing, _ = pack(search(space), {**H100, "CPU": 200})
-    assert packing.fit({**H100, "CPU": 200}) == 2 * 17  # the card's memory
+    assert packing.fit({**H100, "CPU": 200}) == 2 * 16  # the card's memory
 
 
 def test_what_was_not_recorded_is_measured(
@@ -244,7 +244,7 @@ def test_the_figures_of_every_kind_come_back(shared_ray: None) -> None:
     playing = Playing(ray, lambda: FIGURES)
     found = measure(["T4", "H100"], MEASURING, cluster(ray=playing), Hour(0.0).wait())
     assert found == {"T4": FIGURES, "H100": FIGURES}
-    assert playing.killed == 2
+    assert playing.killed == 0  # it ends by itself: MPS does not like clients that are killed
 
 
 @pytest.mark.ray

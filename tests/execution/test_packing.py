@@ -72,7 +72,7 @@ def test_fourteen_processes_fit_on_80_gb_with_something_to_spare() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "trials", "limit"), [("T4", 3, 3_750), ("A10G", 4, 3_750), ("A100", 8, 3_750)]
+    ("name", "trials", "limit"), [("T4", 3, 4_006), ("A10G", 4, 4_006), ("A100", 8, 4_006)]
 )
 def test_smaller_cards_hold_fewer(name: str, trials: int, limit: int) -> None:
     assert fit(card(name)) == trials
@@ -109,7 +109,7 @@ def test_cpus_and_memory_of_the_machine_bound_the_trials_of_a_card() -> None:
 
 
 def test_what_others_hold_of_a_card_is_not_given_away() -> None:
-    assert fit(card(free_mb=40_000)) == 8
+    assert fit(card(free_mb=40_000)) == 7
 
 
 def test_a_training_that_fills_the_card_has_it_alone() -> None:
@@ -147,10 +147,10 @@ def test_a_number_that_leaves_nothing_beside_the_context_is_refused() -> None:
 
 def test_a_larger_share_is_twice_the_share_at_most_the_card() -> None:
     figures = card("H100")
-    larger = larger_share(figures, Share(0.0714, 3_750))
+    larger = larger_share(figures, Share(0.0714, 4_006))
     assert larger == Share(0.1428, limit_mb(figures, 0.1428))
     assert larger.limit_mb is not None
-    assert larger.limit_mb > 2 * 3_750
+    assert larger.limit_mb > 2 * 4_006
     assert larger_share(figures, Share(0.5, 9_000)) == Share(1.0)
     assert larger_share(figures, Share(0.75, 9_000)) == Share(1.0)
 

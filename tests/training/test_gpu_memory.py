@@ -86,7 +86,8 @@ def test_trains_every_configuration_at_its_full_size(
     ("held_mb", "context_mb"),
     [
         (None, 15_000 - 900 - LIMIT_MB),  # a container hides which process holds what
-        (LIMIT_MB - 5, 0),
+        (300, 15_000 - 900 - LIMIT_MB),  # the rest is held in the name of MPS
+        (LIMIT_MB + 450, 450),
     ],
 )
 def test_the_context_is_what_is_held_beside_the_limit(
@@ -94,6 +95,13 @@ def test_the_context_is_what_is_held_beside_the_limit(
 ) -> None:
     monkeypatch.setattr(gpu_memory, "_train", lambda *_, **__: None)
     assert measure(card=CardBefore(held_mb)).context_mb == context_mb
+
+
+def test_a_context_is_never_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gpu_memory, "_train", lambda *_, **__: None)
+    card = CardBefore(None)
+    card.after = card.before  # somebody else has freed as much
+    assert measure(card=card).context_mb == 200
 
 
 def test_a_configuration_that_does_not_fit_counts_as_the_whole_limit(

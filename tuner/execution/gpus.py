@@ -30,6 +30,7 @@ _QUIET_S = 3.0  # an idle card is measured soon after
 # A node that an autoscaler starts takes minutes; so does a first step whose kernels the driver compiles.
 _PLACE_LIMIT_S = 900.0
 _MEASURE_LIMIT_S = 900.0
+_LONGEST_REASON = 500
 _HOW = "--gpus-per-trial 1 needs no measuring"
 
 
@@ -171,19 +172,21 @@ def measure(
     probes = [_start_probe(ray, kind, measuring, is_named=len(kinds) > 1) for kind in kinds]
     try:
         _wait_for(ray, probes, wait)
+        # Their processes end by themselves with the last reference to them: MPS does not like clients that are killed.
         return {probe.kind: ray.get(probe.figures) for probe in probes}
-    except ray.exceptions.RayTaskError as error:
-        cause = error.cause if isinstance(error.cause, TunerError) else error
-        raise ConfigError(
-            f"--gpus-per-trial: the largest models cannot be measured: {one_line(str(cause))}; {_HOW}"
-        ) from error
-    except ray.exceptions.RayError as error:
-        raise ConfigError(
-            f"--gpus-per-trial: the process that measured the largest models died: {one_line(str(error))[:300]}; {_HOW}"
-        ) from error
-    finally:
+    except BaseException as error:
         for probe in probes:
             ray.kill(probe.actor)
+        if isinstance(error, ray.exceptions.RayError):
+            raise ConfigError(f"--gpus-per-trial: {_reason(ray, error)}; {_HOW}") from error
+        raise
+
+
+def _reason(ray: Any, error: Exception) -> str:
+    if isinstance(error, ray.exceptions.RayTaskError):
+        cause = error.cause if isinstance(error.cause, TunerError) else error
+        return f"the largest models cannot be measured: {one_line(str(cause))[:_LONGEST_REASON]}"
+    return f"the process that measured the largest models died: {one_line(str(error))[:_LONGEST_REASON]}"
 
 
 class Probe:

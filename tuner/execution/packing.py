@@ -17,7 +17,9 @@ from tuner.training.gpu_memory import CardFigures
 # The resources of a node by Ray's names, such as CPU and GPU.
 Resources = Mapping[str, float]
 
-MARGIN = 1.25  # a limit over the measured peak, for the gaps between an allocator's blocks
+# A limit over the measured peak, for the gaps between an allocator's blocks.
+_MARGIN = 1.25
+_MARGIN_MB = 256
 # Of a card, left to nobody: contexts grow a little, and MPS has a process of its own there.
 _SPARE = 0.05
 _LEAST_SPARE_MB = 500.0
@@ -86,7 +88,7 @@ def trials_per_card(
         host_mb: memory of the machine per card.
         host_mb_per_trial: what a trial's process takes of it.
     """
-    by_memory = usable_mb(figures) / (figures.peak_mb * MARGIN + figures.context_mb)
+    by_memory = usable_mb(figures) / (limit_at_auto_mb(figures) + figures.context_mb)
     by_card = MOST_CLIENTS_OF_MPS if figures.has_mps else MOST_WITHOUT_MPS
     return max(1, int(min(by_memory, by_card, cpus, host_mb / host_mb_per_trial)))
 
@@ -99,6 +101,11 @@ def share_of_one(trials: int) -> float:
 def limit_mb(figures: CardFigures, gpus: float) -> int:
     """The most that a backend may take in a process that has this part of the card; below 1 where nothing is left."""
     return int(usable_mb(figures) * gpus - figures.context_mb)
+
+
+def limit_at_auto_mb(figures: CardFigures) -> int:
+    """The most that a backend needs: the measured peak and a margin."""
+    return int(figures.peak_mb * _MARGIN) + _MARGIN_MB
 
 
 def fewer(trials: int) -> int:
@@ -117,7 +124,7 @@ def auto_share(figures: CardFigures | None, trials: int, *, lowered: int = 0) ->
     share = _share(figures, share_of_one(trials))
     if figures is None or share.limit_mb is None or lowered:
         return share
-    return Share(share.gpus, min(share.limit_mb, int(figures.peak_mb * MARGIN)))
+    return Share(share.gpus, min(share.limit_mb, limit_at_auto_mb(figures)))
 
 
 def given_share(figures: CardFigures | None, gpus: float, *, lowered: int = 0) -> Share:

@@ -65,9 +65,9 @@ class _Adapter(Disposable):
         if status is not TrialStatus.OUT_OF_MEMORY or not place.is_shared:
             self._session.end_trial(number, status, error)
             return
-        times = self._session.enlarge_trial(number, error or "", lowered=place.lowered)
+        is_too_tight = self._session.enlarge_trial(number, error or "", lowered=place.lowered)
         packing = self._places.packing
-        if times > packing.lowered:
+        if is_too_tight and place.lowered == packing.lowered:
             before = packing.description
             packing.lower()
             self._session.note(

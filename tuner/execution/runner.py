@@ -6,10 +6,12 @@ The same for a search and for the confirmation of its finalists, which differ in
 import errno
 import hashlib
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from typing import Any
+
+from optuna import Study
 
 from tuner.data import Dataset
 from tuner.errors import ConfigError, JournalTorn, SearchError
@@ -119,26 +121,39 @@ class _Session:
         with ray_cluster(plan.config, self.flag, notify=self.notify) as cluster:
             kill_point(KillPoint.RAY_STARTED)
             self.flag.check()
-            packing, memory = self._pack(cluster)
+            earlier = self._earlier_studies()
+            packing, memory = self._pack(cluster, earlier)
             capacity = cluster.capacity(plan.config, packing)
             study = plan.open(capacity())
             kill_point(KillPoint.STUDY_OPENED)
             record_memory(study.study, memory)
-            for _ in range(times_to_lower(study.study, plan.config.gpus_per_trial)):
-                packing.lower()
             return self._run_on(cluster, Places(packing, lambda: cluster.nodes), study, capacity)
 
-    def _pack(self, cluster: Cluster) -> tuple[Packing, Mapping[str, Any]]:
+    def _earlier_studies(self) -> list[Study]:
+        """The studies of this run that know how trials shared cards: the search's, and that of its confirmation."""
+        if self.plan.config.gpus_per_trial in (0, 1) or not self.plan.folder.journal.is_file():
+            return []
+        run = self.plan.run
+        return [study for study in (run.study, run.confirmation) if study is not None]
+
+    def _pack(
+        self, cluster: Cluster, earlier: Sequence[Study]
+    ) -> tuple[Packing, Mapping[str, Any]]:
         """How trials share cards, and what was measured for it, here or in an earlier session."""
-        plan, config = self.plan, self.plan.config
-        recorded: Mapping[str, Any] = {}
+        config = self.plan.config
         left_s = config.time_budget
-        if config.gpus_per_trial not in (0, 1) and plan.folder.journal.is_file():
-            run = plan.run
-            recorded = measured_memory(run.study)
-            left_s = None if left_s is None else left_s - run.reader.seconds
-        wait = Wait(self.flag.check, self.notify, left_s)
-        return make_packing(config, cluster, plan.dataset, recorded=recorded, wait=wait)
+        if left_s is not None and earlier:
+            left_s -= StudyReader(earlier[0]).seconds
+        packing, memory = make_packing(
+            config,
+            cluster,
+            self.plan.dataset,
+            recorded=next(filter(None, map(measured_memory, earlier)), {}),
+            wait=Wait(self.flag.check, self.notify, left_s),
+        )
+        for _ in range(times_to_lower(earlier, config.gpus_per_trial)):
+            packing.lower()
+        return packing, memory
 
     def _run_on(
         self, cluster: Cluster, places: Places, study: SearchStudy, capacity: Capacity

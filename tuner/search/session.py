@@ -15,7 +15,7 @@ from tuner.run.progress import News, StudyProgress
 from tuner.run.records import StudyReader
 from tuner.run.sessions import SessionEnd, utc
 from tuner.run.trial_status import TrialFacts, TrialStatus
-from tuner.search.shares import needs_larger_share, times_to_lower
+from tuner.search.shares import is_too_tight, needs_larger_share
 from tuner.search.study import SearchStudy
 from tuner.search.watchdog import Watchdog
 from tuner.settings.config import SearchConfig
@@ -238,14 +238,14 @@ class SearchSession:
         self._study.requeue_lost_trial(trial, reason, deaths=deaths)
         self._publish_trial(trial)
 
-    def enlarge_trial(self, number: int, reason: str, *, lowered: int) -> int:
+    def enlarge_trial(self, number: int, reason: str, *, lowered: int) -> bool:
         """Runs a trial again with a larger share, which ran out of memory while it shared a card.
 
         Args:
             lowered: how often the packing had been lowered when it started.
 
         Returns:
-            how often it is to be lowered by now.
+            whether that packing is too tight: it has happened before.
         """
         trial = self._running.pop(number)
         if self._watchdog.forget(number) is not None:
@@ -253,7 +253,7 @@ class SearchSession:
         asked = self._config.gpus_per_trial
         self._study.requeue_with_larger_share(trial, reason, asked=asked, lowered=lowered)
         self._publish_trial(trial)
-        return times_to_lower(self._study.study, asked)
+        return is_too_tight(self._study.study, asked, lowered)
 
     def close(self, reason: SessionEnd) -> None:
         """Ends the session; trials that still run are enqueued again for the next one."""

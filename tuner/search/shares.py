@@ -4,7 +4,7 @@ A resumed search packs its trials by it as if it had never stopped. Must not imp
 """
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import optuna
@@ -27,19 +27,29 @@ def record_memory(study: optuna.Study, content: Mapping[str, Any]) -> None:
         study.set_user_attr(Attribute.GPU_MEMORY, dict(content))
 
 
-def times_to_lower(study: optuna.Study, asked: object) -> int:
-    """How often the packing is to be lowered: two trials out of memory at one packing lower it once.
+def times_to_lower(studies: Iterable[optuna.Study], asked: object) -> int:
+    """How often a packing was lowered by now: two trials out of memory lower it once.
 
     Args:
         asked: the GPUs per trial that the person asks for; what happened with others does not count.
     """
-    trials = study.get_trials(deepcopy=False)
-    notes = (trial.user_attrs.get(Attribute.RAN_OUT) for trial in trials)
-    counts = Counter(note["lowered"] for note in notes if note and note["asked"] == asked)
+    counts = sum((_times_out_of_memory(study, asked) for study in studies), Counter[int]())
     lowered = 0
     while counts[lowered] >= _TIMES_OUT_OF_MEMORY:
         lowered += 1
     return lowered
+
+
+def is_too_tight(study: optuna.Study, asked: object, lowered: int) -> bool:
+    """Whether a packing that was lowered so often has to be lowered once more."""
+    return _times_out_of_memory(study, asked)[lowered] >= _TIMES_OUT_OF_MEMORY
+
+
+def _times_out_of_memory(study: optuna.Study, asked: object) -> Counter[int]:
+    """Trials that ran out of memory while they shared a card, by how often the packing had been lowered."""
+    trials = study.get_trials(deepcopy=False)
+    notes = (trial.user_attrs.get(Attribute.RAN_OUT) for trial in trials)
+    return Counter(note["lowered"] for note in notes if note and note["asked"] == asked)
 
 
 def needs_larger_share(trial: FrozenTrial | optuna.Trial) -> bool:

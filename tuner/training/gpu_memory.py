@@ -23,6 +23,8 @@ _STEPS = 2
 # While it is measured, a backend may take this much of what is free on the card; the rest is for the context.
 _LIMIT = 0.9
 _LEFT_MB = 1500
+# Beside the backend's memory every process takes more than this of a card: a smaller figure is none.
+_LEAST_CONTEXT_MB = 200
 _MB = 2**20
 
 
@@ -76,20 +78,31 @@ def measure_training(
             has_filled_it = True
         gc.collect()  # the next one must not find this one's model
     backend, after = memory_of_backend(limit_mb), card()
-    held_mb = after.held_by(os.getpid()) if after is not None else None
-    if held_mb is None:  # a container hides which process holds what
-        free_mb = before.free_mb if after is None or after.free_mb is None else after.free_mb
-        held_mb = before.free_mb - free_mb
     return CardFigures(
         before.name,
         before.total_mb,
         before.free_mb,
         limit_mb if has_filled_it else backend.peak_mb,
-        max(0, held_mb - backend.pool_mb),
+        _context_mb(before, after, backend.pool_mb),
         own_memory_mb(),
         host_free // _MB,
         has_mps,
     )
+
+
+def _context_mb(before: Card, after: Card | None, pool_mb: int) -> int:
+    """What this process holds of its card beside the backend's memory.
+
+    As the driver lists the process or, where a container hides that or MPS holds the memory in its name, by what is
+    free on the card.
+    """
+    held = after.held_by(os.getpid()) if after is not None else None
+    if held is not None and held - pool_mb >= _LEAST_CONTEXT_MB:
+        return held - pool_mb
+    taken = 0
+    if before.free_mb is not None and after is not None and after.free_mb is not None:
+        taken = before.free_mb - after.free_mb - pool_mb
+    return max(_LEAST_CONTEXT_MB, taken)
 
 
 @dataclass(frozen=True)
