@@ -256,13 +256,13 @@ def _reason(problem: str, *logs: Path) -> str:
 
 def _keep(folder: Path, grace_s: float) -> None:
     """Starts the keeper unless one lives. It inherits the lock that shows that."""
-    package_root = str(Path(__file__).parents[2])
+    modules = os.pathsep.join([str(Path(__file__).parents[2]), *filter(None, sys.path)])
     with open(folder / "keeper", "a", encoding="ascii") as file:
         if lock_file(file):
             subprocess.run(
                 [sys.executable, "-m", "tuner.execution.mps_keeper", str(folder), str(grace_s)],
                 pass_fds=[file.fileno()],
-                env={**os.environ, "PYTHONPATH": package_root},
+                env={**os.environ, "PYTHONPATH": modules},
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
