@@ -1,12 +1,14 @@
 """`tuner status` and `tuner stop`."""
 
+import threading
+import time
 from pathlib import Path
 
 import pytest
 from support.commands import Call, MakeRun
 
 from tuner.run.folder import RunFolder
-from tuner.run.lock import locked
+from tuner.run.lock import claimed, locked, owner_of
 
 
 @pytest.mark.parametrize("command", ["status", "stop"])
@@ -26,3 +28,21 @@ def test_a_search_that_does_not_end_in_time_is_reported(call: Call, make_run: Ma
         assert "--timeout: must be a duration" in call("stop", run, "--timeout", "soon").refusal
         ended = call("stop", run, "--timeout", "0.2s")
     assert "has not ended within" in ended.refusal
+
+
+def test_a_search_that_is_just_starting_can_be_stopped(call: Call, tmp_path: Path) -> None:
+    """Such as one that measures the memory of a GPU."""
+    folder = RunFolder(tmp_path / "new")
+
+    def search() -> None:
+        with claimed(folder):
+            while not folder.stop_request.exists():
+                time.sleep(0.02)
+
+    searching = threading.Thread(target=search)
+    searching.start()
+    while owner_of(folder) is None:
+        time.sleep(0.02)
+    assert "Stopped" in call("stop", str(folder.path)).out
+    searching.join()
+    assert not folder.path.exists()

@@ -32,6 +32,7 @@ def stop(
         timeout_s = parse_duration(timeout)
     except ValueError as cause:
         raise ConfigError(f"--timeout: {cause}") from cause
-    searcher = stop_search(RunFolder.existing(run), timeout_s=timeout_s)
+    folder = RunFolder.existing(run, may_be_starting=True)
+    searcher = stop_search(folder, timeout_s=timeout_s)
     print(f"Stopped {run} ({searcher}); the same search command continues it.")
     return 0

@@ -114,8 +114,11 @@ class RunFolder:
         return self.logs / "stop"
 
     @classmethod
-    def existing(cls, path: Path | str) -> "RunFolder":
+    def existing(cls, path: Path | str, *, may_be_starting: bool = False) -> "RunFolder":
         """The run folder at `path`.
+
+        Args:
+            may_be_starting: whether one counts whose search has written nothing yet.
 
         Raises:
             RunFolderError: there is none.
@@ -127,6 +130,8 @@ class RunFolder:
         if not os.path.isdir(folder.path):
             raise RunFolderError(f"{path}: no such run folder; {runs_near(folder.path)}")
         if not folder.journal.is_file() and lock_owner(folder.lock_file) is not None:
+            if may_be_starting:
+                return folder
             raise RunFolderError(
                 f"{path}: a search is just starting in it; try again in a few seconds"
             )

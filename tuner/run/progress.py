@@ -122,7 +122,9 @@ class StudyProgress:
             EventKind.TRIAL_ENDED,
             live,
             # An interrupted trial's score counts, but the trial did end by a failure.
-            status=TrialStatus.FAILED if record.interrupted else record.status,
+            status=record.status
+            if not record.interrupted or record.status.is_broken
+            else TrialStatus.FAILED,
             error=record.error,
             score=record.score,
             # The study does not record the end of an interrupted trial: it ended just now.

@@ -31,6 +31,10 @@ def stop_search(
     while owner_of(folder) is not None:
         try:
             folder.stop_request.touch()  # again and again: a search that just starts removes old ones
+        except (
+            FileNotFoundError
+        ):  # it has just ended before its first trial, and removed its folder
+            continue
         except OSError as cause:
             raise RunFolderError(
                 f"{folder.stop_request}: cannot be written ({cause.strerror}); ask the owner of {searcher}"
