@@ -63,7 +63,7 @@ def make_failing(
                 raise error
             return math.nan, 0.5
 
-        monkeypatch.setattr("tuner.training.trial.make_train_step", lambda model, **_: step)
+        monkeypatch.setattr("tuner.training.steps.make_train_step", lambda model, **_: step)
         return make()
 
     return _make

@@ -14,7 +14,7 @@ from tuner.settings.hyperparameters import ARCHITECTURES, resolve
 from tuner.training import trial as training_module
 from tuner.training.evaluation import evaluate
 from tuner.training.spec import TrialSpec
-from tuner.training.steps import fill_batch, make_train_step
+from tuner.training.steps import fill_batch, make_train_step, make_train_steps
 from tuner.training.trial import Training
 
 pytestmark = pytest.mark.keras
@@ -95,7 +95,7 @@ def test_divergence_ends_the_epoch_at_once(make_training) -> None:
         return step(ids, labels)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("tuner.training.trial.make_train_step", lambda model, **_: counted)
+        patch.setattr("tuner.training.steps.make_train_step", lambda model, **_: counted)
         with pytest.raises(TrialDiverged, match="loss became nan in epoch 1; lower learning_rate"):
             list(training.epochs())
 
@@ -112,7 +112,7 @@ def test_divergence_in_the_last_step_shows_in_validation(make_training) -> None:
         return 0.5, 0.5
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("tuner.training.trial.make_train_step", lambda model, **_: ruins_the_weights)
+        patch.setattr("tuner.training.steps.make_train_step", lambda model, **_: ruins_the_weights)
         with pytest.raises(TrialDiverged, match="validation loss became nan in epoch 1"):
             list(training.epochs())
 
@@ -180,6 +180,40 @@ def test_a_step_is_the_step_of_plain_keras_layers(make_training) -> None:
 
     for our, their in zip(ours.get_weights(), theirs.get_weights(), strict=True):
         np.testing.assert_allclose(our, their, atol=2e-5)
+
+
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="TensorFlow's alone")
+@pytest.mark.parametrize("noise", [0.0, 0.1])
+def test_steps_in_one_call_are_the_same_steps(make_training, noise: float) -> None:
+    rng = np.random.default_rng(0)
+    batches = [
+        (
+            rng.integers(1, 20, (rows, width)).astype(np.int32),
+            rng.integers(0, 2, rows).astype(np.int32),
+        )
+        for rows, width in ((8, 7), (8, 16), (5, 3))
+    ]
+    figures, weights = [], []
+    for at_once in (1, 8):
+        model = make_training(optimizer="adam").model
+        keras.utils.set_random_seed(0)
+        learn = make_train_steps(model, batch_size=8, adversarial_noise=noise, at_once=at_once)
+        figures.append(np.concatenate([learn(batches), learn(batches[:1])]))
+        weights.append(model.get_weights())
+
+    assert figures[0].shape == (4, 2)
+    np.testing.assert_allclose(figures[1], figures[0], rtol=1e-5)
+    for several, single in zip(weights[1], weights[0], strict=True):
+        np.testing.assert_allclose(several, single, atol=1e-6)
+
+
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="TensorFlow's alone")
+def test_an_epoch_of_several_steps_per_call_is_the_same_epoch(make_training) -> None:
+    single, several = make_training(epochs=2), make_training(epochs=2)
+    several._steps_per_call = 3
+    for one, other in zip(several.epochs(), single.epochs(), strict=True):
+        assert one.loss == pytest.approx(other.loss, rel=1e-5)
+        assert one.val_loss == pytest.approx(other.val_loss, rel=1e-5)
 
 
 def test_filled_batch_keeps_the_mean_of_its_real_sequences() -> None:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from tuner.data import UNKNOWN, EncodedSequences, bucketed_batches, pad
 from tuner.errors import TrialDiverged
+from tuner.run.device import CPU
 from tuner.settings.metric import Metric
 from tuner.training.builder import build_model, uses_cudnn
 from tuner.training.checkpoint import Checkpoint
@@ -23,7 +24,7 @@ from tuner.training.evaluation import Evaluation, evaluate
 from tuner.training.failures import trial_errors
 from tuner.training.shapes import trial_widths
 from tuner.training.spec import EpochResult, HeldOutFigures, TrainedModel, TrialSpec
-from tuner.training.steps import make_train_step
+from tuner.training.steps import STEPS_PER_CALL_ON_GPU, make_train_steps
 
 # A trial's first steps take batches of mixed lengths, of whose sequences they see the last tokens only: sequence length
 # warm-up (Li, Zhang & He, 2022). It is not that of the learning rate, which is the hyperparameter `warmup`. Batches of
@@ -92,7 +93,10 @@ class Training:
             short_length=min(_SHORT_LENGTH, hyperparameters.max_length),
         )
         self.weights = int(self._model.count_params())
-        self.device = device_name(cudnn=uses_cudnn(hyperparameters))
+        has_cudnn = uses_cudnn(hyperparameters)
+        self.device = device_name(cudnn=has_cudnn)
+        is_bound_by_launches = has_cudnn and self.device != CPU
+        self._steps_per_call = STEPS_PER_CALL_ON_GPU if is_bound_by_launches else 1
 
     @property
     def model(self) -> keras.Model:
@@ -103,10 +107,11 @@ class Training:
         """Trains up to `max_epochs`; see `TrainsByEpoch.epochs`."""
         with trial_errors():
             largest = min(self._spec.hyperparameters.batch_size, len(self._train))
-            self._step = make_train_step(
+            self._learn = make_train_steps(
                 self._model,
                 batch_size=largest,
                 adversarial_noise=self._spec.hyperparameters.adversarial_noise,
+                at_once=self._steps_per_call,
             )
             done = self._done = self._take_up()
         yield from list(done)
@@ -199,14 +204,18 @@ class Training:
             rng=rng,
             mixed_batches=self._short_steps_left,
         )
-        for indices in batches:
-            widest = min(_SHORT_LENGTH, max_length) if self._short_steps_left else max_length
-            ids = pad(self._train, indices, max_width=widest, widths=self._widths)
-            loss, accuracy = self._step(ids, self._train.labels[indices])
-            if not math.isfinite(loss):
-                raise TrialDiverged(f"loss became {loss} in epoch {epoch}; lower learning_rate")
-            sums += len(indices) * np.array([loss, accuracy])
-            self._short_steps_left = max(0, self._short_steps_left - 1)
+        for first in range(0, len(batches), self._steps_per_call):
+            together = batches[first : first + self._steps_per_call]
+            padded = []
+            for indices in together:
+                widest = min(_SHORT_LENGTH, max_length) if self._short_steps_left else max_length
+                ids = pad(self._train, indices, max_width=widest, widths=self._widths)
+                padded.append((ids, self._train.labels[indices]))
+                self._short_steps_left = max(0, self._short_steps_left - 1)
+            for indices, (loss, accuracy) in zip(together, self._learn(padded), strict=True):
+                if not math.isfinite(loss):
+                    raise TrialDiverged(f"loss became {loss} in epoch {epoch}; lower learning_rate")
+                sums += len(indices) * np.array([loss, accuracy], np.float64)
         loss, accuracy = sums / len(self._train)
         return float(loss), float(accuracy)
 
