@@ -245,6 +245,7 @@ def test_each_kind_of_card_has_a_packing_of_its_own() -> None:
 def test_a_kind_of_card_that_joins_later_is_not_used() -> None:
     packing = Packing(1, 0.25, [CardKind("H100", card("H100"), 1)])
     assert packing.fit(T4) == 0
+    assert packing.unknown_kinds == {"T4"}
     assert packing.place(nodes=[T4, H100]).resources == {
         "CPU": 1,
         "GPU": 0.25,

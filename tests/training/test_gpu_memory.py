@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from tuner.errors import ConfigError, TrialOutOfMemory
+from tuner.errors import ConfigError, TrialDiverged, TrialFailed, TrialOutOfMemory
 from tuner.nvidia import Card, CardProcess
 from tuner.settings.hyperparameters import resolve
 from tuner.training import gpu_memory
@@ -117,6 +117,32 @@ def test_a_configuration_that_does_not_fit_counts_as_the_whole_limit(
     monkeypatch.setattr(gpu_memory, "_train", fail)
     assert measure(LARGE, SMALL, card=CardBefore(None)).peak_mb == LIMIT_MB
     assert trained == [LARGE, SMALL]
+
+
+def fails_with(monkeypatch: pytest.MonkeyPatch, *errors: Exception | None) -> None:
+    outcomes = iter(errors)
+
+    def train(*_, **__) -> None:
+        error = next(outcomes)
+        if error is not None:
+            raise error
+
+    monkeypatch.setattr(gpu_memory, "_train", train)
+
+
+def test_a_configuration_that_cannot_be_trained_does_not_keep_others_from_being_measured(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    fails_with(monkeypatch, TrialFailed("no such layer"), TrialDiverged("loss became nan"))
+    assert measure(LARGE, SMALL, card=CardBefore(None)).peak_mb == 400
+
+
+def test_where_no_configuration_can_be_trained_the_first_reason_is_given(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    fails_with(monkeypatch, TrialFailed("no such layer"), TrialFailed("nor this"))
+    with pytest.raises(TrialFailed, match="no such layer"):
+        measure(LARGE, SMALL, card=CardBefore(None))
 
 
 @pytest.mark.parametrize("card", [None, Card("GPU-1", "NVIDIA GB10")])

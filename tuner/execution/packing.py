@@ -195,7 +195,7 @@ class Packing:
         self._cpus = cpus
         self._gpus = gpus
         self._kinds = {kind.name: kind for kind in kinds}
-        self._has_strangers = False
+        self.unknown_kinds: set[str] = set()  # of cards that joined later
         self.lowered = lowered
         self._divide()
 
@@ -262,7 +262,7 @@ class Packing:
 
     @property
     def _names_kinds(self) -> bool:
-        return len(self._shares) > 1 or self._has_strangers
+        return len(self._shares) > 1 or bool(self.unknown_kinds)
 
     def _divide(self) -> None:
         self._shares: dict[str | None, Share]
@@ -286,7 +286,8 @@ class Packing:
         kind = kind_of(node)
         if kind is None:  # such as one that an autoscaler may start
             return max(self._shares.values(), key=lambda share: share.gpus)
-        self._has_strangers |= kind not in self._shares
+        if kind not in self._shares:
+            self.unknown_kinds.add(kind)
         return self._shares.get(kind)
 
     def _kind_with_room(

@@ -93,6 +93,11 @@ class StudySearcher(_Adapter, Searcher):  # type: ignore[misc]
                 return str(Searcher.FINISHED) if self._session.is_done else None
             if not self._session.has_room:
                 return None
+            for kind in self._places.packing.unknown_kinds:
+                self._session.note(
+                    f"nodes with {kind} have joined, but trials were packed for other GPUs: "
+                    "they are used when the search is continued"
+                )
             spec = self._session.start_trial()
             self._numbers[trial_id] = spec.number
             is_larger = self._session.has_larger_share(spec.number)

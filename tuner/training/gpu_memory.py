@@ -13,7 +13,7 @@ import numpy as np
 
 from tuner.data import EncodedSequences
 from tuner.data.batches import TOKENS_PER_BATCH
-from tuner.errors import ConfigError, TrialOutOfMemory
+from tuner.errors import ConfigError, TrialDiverged, TrialFailed, TrialOutOfMemory
 from tuner.machine import memory, own_memory_mb
 from tuner.nvidia import Card, first_card
 from tuner.settings.hyperparameters import Hyperparameters
@@ -61,7 +61,8 @@ def measure_training(
 
     Raises:
         ConfigError: there is no card here, or its memory is unknown.
-        TrialFailed: a configuration cannot be trained.
+        TrialFailed: none of the configurations can be trained.
+        DeviceFault: the card failed.
     """
     from tuner.training.devices import configure_device
 
@@ -70,13 +71,19 @@ def measure_training(
         raise ConfigError("NVIDIA's driver does not report the memory of a GPU here")
     limit_mb = max(1, min(int(before.free_mb * _LIMIT), before.free_mb - _LEFT_MB))
     configure_device(cpus=cpus, gpus=1, memory_mb=limit_mb)
-    has_filled_it = False
+    has_filled_it, failures = False, []
     for hyperparameters in configurations:
         try:
             _train(hyperparameters, n_classes=n_classes, longest=longest)
         except TrialOutOfMemory:
             has_filled_it = True
+        except TrialDiverged:  # after it has taken what it needs
+            pass
+        except TrialFailed as error:  # as its trials will
+            failures.append(error)
         gc.collect()  # the next one must not find this one's model
+    if len(failures) == len(configurations):
+        raise failures[0]
     backend, after = memory_of_backend(limit_mb), card()
     return CardFigures(
         before.name,
