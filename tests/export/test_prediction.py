@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from support.commands import TUNER
 
-from tuner.errors import DataError
+from tuner.errors import ConfigError, DataError
 from tuner.export import prediction
 from tuner.export.classifier import Classifier
 from tuner.export.prediction import predict_file
@@ -237,3 +237,17 @@ def test_an_output_named_as_another_format_is_refused(
         f"tuner: --output: is written as CSV, got {name}; name it predictions"
     )
     assert not (tmp_path / name).exists()
+
+
+@pytest.mark.parametrize(
+    "place", ["tuner.training.loading.load_model", "tuner.training.evaluation.predict"]
+)
+def test_a_gpu_that_others_fill_is_no_damaged_model(
+    exported: Path, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise RuntimeError("cudaSetDevice() on GPU:0 failed. Status: out of memory")
+
+    monkeypatch.setattr(place, fail)
+    with pytest.raises(ConfigError, match=r"CUDA_VISIBLE_DEVICES=-1 in front of the command"):
+        Classifier(exported).predict(["good film"])

@@ -2,7 +2,8 @@
 
 import json
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -13,11 +14,13 @@ from numpy.typing import NDArray
 
 from tuner.data import SPECIAL_TOKENS, EncodedSequences, encode_known, token_ids
 from tuner.data.encoding import TOKENIZERS
-from tuner.errors import DataError, RunFolderError
+from tuner.errors import ConfigError, DataError, RunFolderError
+from tuner.run.trial_status import TrialStatus
 from tuner.settings.data import TokenMode
 from tuner.text import excerpt, one_line
 from tuner.training.devices import import_keras_quietly
 from tuner.training.evaluation import mean_probabilities
+from tuner.training.failures import status_of
 
 FORMAT = 1
 DESCRIPTION = "model.json"
@@ -121,13 +124,16 @@ class Classifier:
         self._models: list[tuple[Member, Any]] = []  # Keras models
         for member in self.description.members:
             try:
-                model = load_model(folder / member.file, filter(None, [member.module]))
-                trace_prediction(model)
+                with _full_gpu_explained():
+                    model = load_model(folder / member.file, filter(None, [member.module]))
+                    trace_prediction(model)
                 if model.output_shape[-1] != (
                     1 if len(self.class_names) == 2 else len(self.class_names)
                 ):
                     raise ValueError(f"it does not tell {len(self.class_names)} classes apart")
                 self._models.append((member, model))
+            except ConfigError:
+                raise
             except Exception as cause:  # a damaged archive raises many kinds
                 raise RunFolderError(
                     f"{folder / member.file}: cannot be loaded ({why_not_loaded(cause)}); export it again"
@@ -160,23 +166,28 @@ class Classifier:
         return self.probabilities_of(self._encoded(texts))
 
     def probabilities_of(self, sequences: EncodedSequences) -> NDArray[np.float32]:
-        """Probabilities of sequences that are already encoded with this model's vocabulary."""
+        """Probabilities of sequences that are already encoded with this model's vocabulary.
+
+        Raises:
+            ConfigError: the GPU has no memory left.
+        """
         from tuner.training.evaluation import predict
         from tuner.training.shapes import prediction_widths
 
-        return mean_probabilities(
-            [
-                predict(
-                    model,
-                    sequences.view(
-                        vocabulary_size=member.vocabulary_size, max_length=member.max_length
-                    ),
-                    n_classes=len(self.class_names),
-                    widths=prediction_widths(member.max_length),
-                )
-                for member, model in self._models
-            ]
-        )
+        with _full_gpu_explained():
+            return mean_probabilities(
+                [
+                    predict(
+                        model,
+                        sequences.view(
+                            vocabulary_size=member.vocabulary_size, max_length=member.max_length
+                        ),
+                        n_classes=len(self.class_names),
+                        widths=prediction_widths(member.max_length),
+                    )
+                    for member, model in self._models
+                ]
+            )
 
     def predict(self, texts: Sequence[str | Iterable[int]]) -> pd.DataFrame:
         """One row per text: `label`, the likeliest class, then the probability of every class under its name."""
@@ -190,6 +201,24 @@ class Classifier:
     def _encoded(self, texts: Sequence[str | Iterable[int]]) -> EncodedSequences:
         words = (self._cut(_text(text, number)) for number, text in enumerate(texts))
         return encode_known(words, self._ids)
+
+
+@contextmanager
+def _full_gpu_explained() -> Iterator[None]:
+    """Says what to do where a GPU has no memory left, such as beside a search; other errors pass.
+
+    Raises:
+        ConfigError: as above.
+    """
+    try:
+        yield
+    except Exception as error:
+        if status_of(error) is not TrialStatus.OUT_OF_MEMORY:
+            raise
+        raise ConfigError(
+            "the model does not fit into the memory that is free; beside a search that fills the GPU, put "
+            "CUDA_VISIBLE_DEVICES=-1 in front of the command: it then uses the CPU"
+        ) from error
 
 
 def _text(given: object, number: int) -> str:
