@@ -46,6 +46,7 @@ def searched(
         "name": "mine",
         "trainer": "toy",
         "trials": 12,
+        "max_concurrent": 1,  # every process that trains takes seconds to start
         **settings,
     }
     config = make_config(asked)
@@ -253,8 +254,7 @@ def test_finalists_of_every_metric_have_an_interval_over_sequences(
         },
         "small.yaml",
     )
-    settings = {"trainer": "keras", "trials": 2, "max_concurrent": 1}
-    folder, config = searched(space, sentences, tmp_path, **settings)
+    folder, config = searched(space, sentences, tmp_path, trainer="keras", trials=2)
     _, rows = confirm(folder, top=2)
     assert list(rows["mean"]) == sorted(rows["mean"], reverse=mode == "max")
     labels = load_dataset(config.data, seed=config.seed).splits[Split.CONFIRMATION].labels

@@ -11,6 +11,7 @@ from tuner.settings.space import SearchSpace
 
 
 def make(space: SearchSpace, source: Path, out: Path, **settings: Any) -> SearchConfig:
+    """Eight toy trials one after the other: every process that trains takes seconds to start."""
     return make_config(
         {
             "space": space,
@@ -18,6 +19,7 @@ def make(space: SearchSpace, source: Path, out: Path, **settings: Any) -> Search
             "out": str(out),
             "trainer": "toy",
             "trials": 8,
+            "max_concurrent": 1,
             **settings,
         }
     )
