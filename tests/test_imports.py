@@ -60,7 +60,7 @@ def test_watching_loads_nothing_heavy(tmp_path: Path, space: SearchSpace) -> Non
     open_study(folder.journal, space)
     code, loaded, printed = run(tmp_path, "watch", "x")
     assert code == 0, printed
-    assert printed.startswith("No search is running in it.\nrun         x\nstate       stopped;")
+    assert printed.startswith("No search is running in x.\nrun         x\nstate       stopped;")
     assert not loaded & HEAVY
 
 

@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
-from tuner.faults import KillPoint, kill_point
+from tuner.kill_points import KillPoint, kill_point
 
 TEMPORARY = ".tmp"  # ends the names of files that are not whole yet
 STANDARD_INPUT = Path("/dev/stdin")

@@ -22,8 +22,8 @@ def test_cpus_name_the_limit() -> None:
 @pytest.mark.parametrize(
     ("available_gb", "status", "found", "advice"),
     [
-        (16, Status.OK, "room for 10 trials", ""),
-        (3, Status.WARNING, "room for 2 trials", "--max-concurrent 2"),
+        (16, Status.OK, "enough for 10 trials", ""),
+        (3, Status.WARNING, "enough for 2 trials", "--max-concurrent 2"),
         (1, Status.PROBLEM, "less than a trial", "close other programs"),
     ],
 )

@@ -14,7 +14,7 @@ from tuner.run import Run
 from tuner.run.events import EventKind
 from tuner.run.leaderboard import only_front
 from tuner.settings.config import SearchConfig, make_config
-from tuner.settings.fronts import dominates
+from tuner.settings.pareto_fronts import dominates
 from tuner.settings.space import SearchSpace
 
 pytestmark = pytest.mark.ray

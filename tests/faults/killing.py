@@ -14,7 +14,7 @@ from optuna.trial import FrozenTrial
 from support.commands import TUNER
 
 from tuner.errors import RunFolderError
-from tuner.faults import VARIABLE
+from tuner.kill_points import VARIABLE
 from tuner.run import Run
 from tuner.run.attributes import Attribute
 from tuner.run.records import StudyReader, counts_as_finished, is_baseline, is_interrupted

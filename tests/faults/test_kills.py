@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 from faults.killing import Search, Tally, kill_at_points, kill_at_random
 
-from tuner.faults import KillPoint
+from tuner.kill_points import KillPoint
 from tuner.settings.space import SearchSpace
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.timeout(600)]

@@ -20,10 +20,10 @@ from tuner.data import Dataset, Split, load_dataset
 from tuner.errors import RunFolderError, UsageError
 from tuner.execution.plan import EndReason
 from tuner.execution.search import run_search
-from tuner.faults import VARIABLE
 from tuner.finalists.confirmation import run_confirmation, wanted_trials
 from tuner.finalists.ranking import Finalist, better_since, read_finalists
 from tuner.finalists.request import Request, confirmation_config
+from tuner.kill_points import VARIABLE
 from tuner.run import Run
 from tuner.run.attributes import Attribute
 from tuner.run.events import Event, EventKind, SearchState, SilentListener

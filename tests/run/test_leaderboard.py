@@ -24,9 +24,9 @@ from tuner.run.records import StudyReader, TrialRecord, on_front, ranked
 from tuner.run.trial_status import TrialFacts, TrialStatus
 from tuner.search.study import SearchStudy
 from tuner.settings.config import SamplerName
-from tuner.settings.fronts import dominates
 from tuner.settings.metric import Metric, MetricName, Mode
 from tuner.settings.objectives import Cost, MetricAlone, MetricAndCost
+from tuner.settings.pareto_fronts import dominates
 from tuner.settings.space import RESERVED_NAMES, SearchSpace
 from tuner.training.spec import EpochResult
 
@@ -440,8 +440,10 @@ def test_sorting_keeps_the_ranks_order_of_equals_and_empty_cells_last(space: Sea
 
 def test_an_unknown_column_is_refused_with_the_existing_ones(space: SearchSpace) -> None:
     board = small_board({"score": 0.9}, space=space)
-    with pytest.raises(UsageError, match=r"^--sort: no column 'scor'; write one of rank, trial, "):
+    with pytest.raises(UsageError, match=r"^--sort: no column 'scor'; did you mean score\?$"):
         sort_by(board, "-scor")
+    with pytest.raises(UsageError, match=r"^--sort: no column 'xyz'; write one of rank, trial, "):
+        sort_by(board, "xyz")
 
 
 # -- text -----------------------------------------------------------------------------------------

@@ -11,9 +11,9 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 from tuner.search import sampler as sampling
 from tuner.search.sampler import best_and_latest, make_sampler
 from tuner.settings.config import SamplerName
-from tuner.settings.fronts import front
 from tuner.settings.metric import Metric, MetricName, Mode
 from tuner.settings.objectives import Cost, MetricAlone, MetricAndCost, Objectives
+from tuner.settings.pareto_fronts import front
 from tuner.settings.space import ARCHITECTURE
 
 

@@ -102,5 +102,5 @@ def _majority(
 def _too_few(name: str, found: int, needed: int) -> str:
     return (
         f"class {excerpt(name)} has {found} distinct texts to train on and needs {needed}, one for each split; "
-        "add rows of it, raise --sample, or leave the class out"
+        "add rows of it, raise --sample where there is one, or leave the class out"
     )

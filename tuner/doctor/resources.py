@@ -27,7 +27,7 @@ def check_memory(memory: Memory, cpus: int) -> Check:
     """How many trials fit into memory at once."""
     fit = int(memory.available / (MEMORY_PER_TRIAL_GB * _GB))
     free = f"{gigabytes(memory.available)} of {gigabytes(memory.total)} free"
-    found = f"{free}: room for {count_text(fit, 'trial')} at once"
+    found = f"{free}: enough for {count_text(fit, 'trial')} at once"
     if fit == 0:
         found = f"{free}, less than a trial may need"
         advice = f"close other programs until {MEMORY_PER_TRIAL_GB} GB are free"

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from tuner.run.csv_text import write_csv
 from tuner.run.folder import RunFolder
 from tuner.run.leaderboard import curves, leaderboard
+from tuner.run.leaderboard_snapshot import point_of, write_note
 from tuner.run.records import StudyReader
-from tuner.run.snapshot import point_of, write_note
 
 _EVERY_S = 2.0
 # Of the driver's time, at most, that writing may take: a long study is written less often.

@@ -25,7 +25,7 @@ from tuner.execution.packing import Packing, Places
 from tuner.execution.plan import EndReason, Plan, SearchOutcome
 from tuner.execution.ray_internals import waiting_workers_taken
 from tuner.execution.run_files import RunFiles
-from tuner.faults import KillPoint, kill_point
+from tuner.kill_points import KillPoint, kill_point
 from tuner.output import output_to
 from tuner.run.events import Event, EventKind, SearchListener, SearchState
 from tuner.run.lock import claimed

@@ -37,8 +37,8 @@ from tuner.storage import Storage
 from tuner.text import one_line
 from tuner.training.checkpoint import Checkpoint
 from tuner.training.failures import LONGEST_REASON, status_of, trial_error
-from tuner.training.npz_file import to_bytes
 from tuner.training.spec import EpochResult, TrainsByEpoch, TrialSpec
+from tuner.training.trained_model_file import to_bytes
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,7 @@ class Report:
     facts: TrialFacts | None = None  # with the first epoch
     status: TrialStatus | None = None  # with the last one
     error: str | None = None
-    # With the last one, where models are kept; see `tuner.training.npz_file`.
+    # With the last one, where models are kept; see `tuner.training.trained_model_file`.
     model: bytes | None = None
     retire: bool = False  # the process must train no other trial after this one
     note: str | None = None  # for the person

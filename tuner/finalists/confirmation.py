@@ -34,8 +34,8 @@ from tuner.search.pruner import make_pruner
 from tuner.search.study import SearchStudy
 from tuner.settings.config import PrunerName, SamplerName, SearchConfig, TrainerName
 from tuner.settings.space import SearchSpace
-from tuner.training.npz_file import from_bytes
 from tuner.training.spec import derive_seed
+from tuner.training.trained_model_file import from_bytes
 
 if TYPE_CHECKING:
     from tuner.execution.trainable import Task

@@ -31,8 +31,8 @@ from tuner.run.records import StudyReader, TrialRecord
 from tuner.run.requested_trainings import RequestedTraining, last_request, requests
 from tuner.settings.metric import MetricName
 from tuner.settings.space import SearchSpace
-from tuner.training.npz_file import from_bytes, probabilities_in
 from tuner.training.spec import TrainedModel
+from tuner.training.trained_model_file import from_bytes, probabilities_in
 
 
 @dataclass(frozen=True, eq=False)

@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     import pandas as pd
     from optuna.storages import JournalStorage
 
+    from tuner.run.leaderboard_snapshot import Snapshot
     from tuner.run.records import StudyReader, TrialRecord
     from tuner.run.run_file import RunFile
-    from tuner.run.snapshot import Snapshot
     from tuner.settings.objectives import Objectives
     from tuner.settings.space import SearchSpace
 
@@ -117,7 +117,7 @@ class Run:
     def leaderboard(self) -> "pd.DataFrame":
         """Every trial, best first: the columns of `leaderboard.csv`."""
         from tuner.run.leaderboard import leaderboard
-        from tuner.run.snapshot import read_snapshot
+        from tuner.run.leaderboard_snapshot import read_snapshot
 
         if "reader" not in self.__dict__:
             self._snapshot = read_snapshot(self.files)

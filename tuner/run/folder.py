@@ -101,7 +101,7 @@ class RunFolder:
 
     @property
     def leaderboard_note(self) -> Path:
-        """The note of how far into the journal a long leaderboard reaches: see `tuner.run.snapshot`."""
+        """The note of how far into the journal a long leaderboard reaches: see `tuner.run.leaderboard_snapshot`."""
         return self.logs / "leaderboard.json"
 
     @property
@@ -136,7 +136,9 @@ class RunFolder:
                 f"{path}: a search is just starting in it; try again in a few seconds"
             )
         if not folder.journal.is_file():
-            raise RunFolderError(f"{path}: not a run folder (no {folder.journal.name} in it)")
+            raise RunFolderError(
+                f"{path}: not a run folder (no {folder.journal.name} in it); {runs_near(folder.path)}"
+            )
         return folder
 
 

@@ -5,6 +5,7 @@ The leaderboard of a search by two objectives has one more, `pareto`.
 Must not import Ray, Keras or TensorFlow.
 """
 
+import difflib
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -130,7 +131,9 @@ def sort_by(board: pd.DataFrame, column: str) -> pd.DataFrame:
     descending = column.startswith("-")
     name = column.removeprefix("-")
     if name not in board:
-        raise UsageError(f"--sort: no column {name!r}; write one of {', '.join(board.columns)}")
+        near = difflib.get_close_matches(name, board.columns, n=1)
+        advice = f"did you mean {near[0]}?" if near else f"write one of {', '.join(board.columns)}"
+        raise UsageError(f"--sort: no column {name!r}; {advice}")
     values = board[name]
     key = None if pd.api.types.is_numeric_dtype(values) else lambda cells: cells.astype("string")
     return board.sort_values(

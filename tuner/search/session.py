@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import optuna
 
-from tuner.faults import KillPoint, kill_point
+from tuner.kill_points import KillPoint, kill_point
 from tuner.run.events import Event, EventKind, SearchListener, SearchState
 from tuner.run.progress import News, StudyProgress
 from tuner.run.records import StudyReader

@@ -15,8 +15,8 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from tuner.errors import RunFolderError
-from tuner.faults import KillPoint, kill_point
 from tuner.files import atomic_file
+from tuner.kill_points import KillPoint, kill_point
 from tuner.run.attributes import OF_A_CONFIRMATION, Attribute
 from tuner.run.journal import NO_STUDY, SEARCH, mend_end, open_journal, study_in
 from tuner.run.optuna_internals import enqueued_parameters, frozen, set_user_attributes

@@ -94,7 +94,12 @@ class SearchConfig(Strict):
         ),
     ] = None
     time_budget: Annotated[
-        Duration | None, Setting(Group.BUDGET, "Stop after so long, such as 30m or 1h30m", "TIME")
+        Duration | None,
+        Setting(
+            Group.BUDGET,
+            "Stop after so long, such as 30m or 1h30m; a number is seconds",
+            "TIME",
+        ),
     ] = None
     max_epochs: Annotated[
         int | None,

@@ -44,10 +44,22 @@ class DataConfig(Strict):
         ),
     ] = "imdb-train"
     text_column: Annotated[
-        str | None, Setting(Group.DATA, "Column of the sequences", "NAME", unset="guessed if plain")
+        str | None,
+        Setting(
+            Group.DATA,
+            "Column of the sequences",
+            "NAME",
+            unset="one named text or alike",
+        ),
     ] = None
     label_column: Annotated[
-        str | None, Setting(Group.DATA, "Column of the labels", "NAME", unset="guessed if plain")
+        str | None,
+        Setting(
+            Group.DATA,
+            "Column of the labels",
+            "NAME",
+            unset="one named label or alike",
+        ),
     ] = None
     encoding: Annotated[
         str | None,

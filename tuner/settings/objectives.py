@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import assert_never
 
-from tuner.settings import fronts
+from tuner.settings import pareto_fronts as fronts
 from tuner.settings.metric import Direction, Metric, MetricName
 
 PARETO = "pareto"  # the leaderboard's column: whether a trial is on the front

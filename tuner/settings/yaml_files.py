@@ -2,7 +2,7 @@
 
 `yaml.SafeLoader` already refuses to build objects; this adds what it lets through: a size limit, a limit on what
 aliases expand to, endless numbers, tags, keys that are not text, and keys given twice (where the last one would
-silently win). `core_schema` has the types: `no` is text, `1e-3` a number.
+silently win). `yaml_types` has the types: `no` is text, `1e-3` a number.
 """
 
 from collections.abc import Callable
@@ -40,7 +40,7 @@ def parse_yaml(text: str, where: str, error: Callable[[str], UsageError]) -> dic
     """The mapping in `text`; `where` names its origin in messages."""
     import yaml
 
-    from tuner.settings.core_schema import Loader
+    from tuner.settings.yaml_types import Loader
 
     try:
         loader = Loader(text)
@@ -73,7 +73,7 @@ def to_yaml(content: dict[str, Any]) -> str:
     """YAML text of plain data, keys in the order given."""
     import yaml
 
-    from tuner.settings.core_schema import Dumper
+    from tuner.settings.yaml_types import Dumper
 
     text: str = yaml.dump(content, Dumper=Dumper, sort_keys=False, allow_unicode=True, width=100)
     return text
@@ -109,7 +109,7 @@ def _check_size(root: Any, where: str, error: Callable[[str], UsageError]) -> No
 
 def _check_keys(root: Any, where: str, error: Callable[[str], UsageError]) -> None:
     """Refuses, in PyYAML's nodes, keys given twice, keys that are not text, and numbers with absurdly many digits."""
-    from tuner.settings.core_schema import INT_TAG, TEXT_TAGS
+    from tuner.settings.yaml_types import INT_TAG, TEXT_TAGS
 
     seen: set[int] = set()
     pending = [root]

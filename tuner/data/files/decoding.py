@@ -4,7 +4,7 @@ import codecs
 import io
 from collections.abc import Iterator
 
-from tuner.data.files.packing import Stream
+from tuner.data.files.compression import Stream
 from tuner.errors import DataError
 from tuner.text import excerpt
 

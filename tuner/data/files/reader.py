@@ -5,13 +5,13 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from itertools import chain
 from typing import IO
 
+from tuner.data.files.compression import BROKEN_PACKING, PACKINGS, Stream, packing_of
 from tuner.data.files.decoding import text_lines
 from tuner.data.files.delimited import delimited
 from tuner.data.files.json_lines import is_json_object, json_lines
-from tuner.data.files.kinds import refuse_other_kinds
-from tuner.data.files.packing import BROKEN_PACKING, PACKINGS, Stream, packing_of
 from tuner.data.files.parquet import MAGIC as PARQUET
 from tuner.data.files.parquet import parquet_rows
+from tuner.data.files.refused_kinds import refuse_other_kinds
 from tuner.data.files.table import Table, joined
 from tuner.errors import DataError
 

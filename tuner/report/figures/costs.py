@@ -9,8 +9,8 @@ from tuner.report.figures.points import hover_text, marker, thinned
 from tuner.report.reading import Reading
 from tuner.report.style import BEST, empty_figure, log_axis, looks, plain
 from tuner.run.records import TrialRecord
-from tuner.settings.fronts import front
 from tuner.settings.objectives import Cost
+from tuner.settings.pareto_fronts import front
 
 _MOST = 1000  # points per panel
 

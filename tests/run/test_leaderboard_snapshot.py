@@ -9,13 +9,14 @@ import pytest
 from support.studies import metrics, open_study, run_trial
 
 from tuner.execution.run_files import LeaderboardFiles
-from tuner.run import Run, snapshot
+from tuner.run import Run
+from tuner.run import leaderboard_snapshot as snapshot
 from tuner.run.csv_text import write_csv
 from tuner.run.folder import RunFolder
 from tuner.run.journal import CONFIRMATION, SEARCH, open_journal, study_in
 from tuner.run.leaderboard import leaderboard
+from tuner.run.leaderboard_snapshot import point_of, read_snapshot, write_note
 from tuner.run.records import StudyReader
-from tuner.run.snapshot import point_of, read_snapshot, write_note
 from tuner.run.trial_status import TrialStatus
 from tuner.search.study import SearchStudy
 from tuner.settings.objectives import Cost

@@ -2,7 +2,7 @@
 
 import re
 
-from tuner.data.files.packing import packing_of
+from tuner.data.files.compression import packing_of
 from tuner.errors import DataError
 
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tuner.settings.fronts import Point, dominates, front, fronts, leading
+from tuner.settings.pareto_fronts import Point, dominates, front, fronts, leading
 
 # Few values, so that ties in one coordinate and equal points are common.
 COORDINATES = st.integers(0, 6).map(float) | st.floats(-1e9, 1e9)
