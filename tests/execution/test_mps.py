@@ -6,12 +6,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from support.mps_node import GRACE_S, Node, processes, read
+from support.mps_node import GRACE_S, Node, processes, read, wait_for
 
-from tuner.execution import mps
+from tuner.execution import mps, mps_keeper
 from tuner.nvidia import Card, Driver, MpsMode
 
 PROGRAM = Path(__file__).parents[1] / "support" / "mps_control.py"
@@ -30,6 +31,25 @@ def node(monkeypatch: pytest.MonkeyPatch) -> Iterator[Node]:
     monkeypatch.delenv(mps.PIPES, raising=False)
     yield made
     made.close()
+
+
+def show_slice(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Has the driver list a slice of a card."""
+    whole = Card("GPU-1", "H100", slices=(Card("MIG-1", "H100 1g.10gb"),))
+    monkeypatch.setattr(mps, "ask_driver", lambda: Driver("580", (whole,)))
+
+
+@contextmanager
+def joining() -> Iterator[None]:
+    """Has this process leave MPS at the end, as no other process does before it dies."""
+    try:
+        yield
+    finally:
+        for variable in (mps.PIPES, "CUDA_MPS_LOG_DIRECTORY"):
+            os.environ.pop(variable, None)
+        for file in mps._held:
+            file.close()
+        mps._held.clear()
 
 
 def test_two_processes_at_once_start_one_daemon_for_all_cards_and_the_last_one_ends_it(
@@ -70,7 +90,17 @@ def test_looking_finds_a_daemon_and_starts_none(
     node.clients[0].kill()
     node.wait_until_clear()
     monkeypatch.setenv("PATH", str(node.root))
-    assert mps.look(root=node.root).reason == "nvidia-cuda-mps-control is missing"
+    assert "nvidia-cuda-mps-control is missing" in mps.look(root=node.root).reason
+
+
+def test_looking_names_what_keeps_it_from_starting(
+    node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    node.folder.mkdir()
+    (node.folder / "failure").write_text("no device", encoding="utf-8")
+    assert mps.look(root=node.root) == mps.MpsState(False, "no device")
+    show_slice(monkeypatch)
+    assert "MIG" in mps.look(root=node.root).reason
 
 
 def test_a_dead_daemon_is_replaced(node: Node) -> None:
@@ -80,6 +110,41 @@ def test_a_dead_daemon_is_replaced(node: Node) -> None:
     assert node.starts == 2
 
 
+def test_a_daemon_that_answers_late_keeps_its_clients(node: Node) -> None:
+    assert node.answer() == node.joined
+    daemon = node.daemon
+    assert node.answer(MPS_TEST="late") == node.joined
+    assert (node.daemon, node.starts) == (daemon, 1)
+
+
+def test_a_keeper_that_cannot_be_replaced_keeps_nobody_from_joining(
+    node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert node.answer() == node.joined
+    os.kill(node.keeper, signal.SIGKILL)
+    wait_for(lambda: not processes(b"tuner.execution.mps_keeper", str(node.folder).encode()))
+    monkeypatch.setattr(mps.sys, "executable", "/nowhere/python")
+    with joining():
+        assert mps.ensure(MpsMode.AUTO, root=node.root, grace_s=GRACE_S) == mps.MpsState(True)
+
+
+def test_a_keeper_outlives_what_it_cannot_do_now(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    problems = [TimeoutError("the lock is held"), OSError("too many open files")]
+
+    def is_used(folder: Path) -> bool:
+        if problems:
+            raise problems.pop()
+        return False
+
+    monkeypatch.setattr(mps, "is_used", is_used)
+    monkeypatch.setattr(mps, "end", lambda folder: folder.rename(tmp_path / "ended"))
+    (tmp_path / "mps").mkdir()
+    mps_keeper.keep(tmp_path / "mps", 0.01)
+    assert (tmp_path / "ended").exists()
+
+
 def test_a_daemon_that_does_not_answer_is_ended_and_replaced(
     node: Node, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -87,17 +152,12 @@ def test_a_daemon_that_does_not_answer_is_ended_and_replaced(
     hanging = node.daemon
     os.kill(hanging, signal.SIGSTOP)
     monkeypatch.setattr(mps, "_ANSWER_S", 1.0)
-    try:
+    monkeypatch.setattr(mps, "_AGAIN_S", 0.0)
+    with joining():
         assert mps.ensure(MpsMode.AUTO, root=node.root, grace_s=GRACE_S) == mps.MpsState(True)
         assert os.environ[mps.PIPES] == str(node.folder / "pipe")
         assert node.daemon != hanging
         assert hanging not in processes(str(node.folder).encode())
-    finally:
-        for variable in (mps.PIPES, "CUDA_MPS_LOG_DIRECTORY"):
-            os.environ.pop(variable, None)
-        for file in mps._held:
-            file.close()
-        mps._held.clear()
 
 
 @pytest.mark.parametrize("given", [True, False], ids=["by its variable", "where CUDA looks"])
@@ -168,6 +228,5 @@ def test_off_starts_nothing(node: Node) -> None:
 def test_slices_of_a_card_are_not_shared_through_it(
     node: Node, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole = Card("GPU-1", "H100", slices=(Card("MIG-1", "H100 1g.10gb"),))
-    monkeypatch.setattr(mps, "ask_driver", lambda: Driver("580", (whole,)))
+    show_slice(monkeypatch)
     assert "MIG" in mps.ensure(MpsMode.AUTO, root=node.root).reason

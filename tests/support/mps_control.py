@@ -1,7 +1,8 @@
 """Stands in for NVIDIA's `nvidia-cuda-mps-control`: a daemon behind a socket, and a client that hands it commands.
 
 `-d` starts the daemon, which leaves its process' number and its socket in the pipe folder; without it, commands are
-read from the standard input. The variable MPS_TEST makes it fail: `refuse`, `hang`, or `no server`.
+read from the standard input. The variable MPS_TEST makes it fail: `refuse`, `hang`, `no server`, or `late`, by which
+the first command finds no answer.
 """
 
 import os
@@ -62,6 +63,10 @@ def start() -> int:
 
 
 def ask(command: str) -> int:
+    late = PIPES / "late"
+    if FAULT == "late" and not late.exists():
+        late.touch()
+        return 1
     try:
         with socket.socket(socket.AF_UNIX) as connection:
             connection.connect(str(CONTROL))

@@ -107,7 +107,10 @@ def check_mps(state: MpsState) -> Check:
     if not state.reason:
         return Check(name, Status.OK, "NVIDIA MPS is started where trials share a card")
     found = f"trials that share a card take turns, without NVIDIA MPS: {state.reason}"
-    advice = "MPS comes with NVIDIA's driver; into a container with NVIDIA_DRIVER_CAPABILITIES=compute,utility"
+    advice = (
+        "docs/guides/gpus.md has what MPS needs; it comes with NVIDIA's driver, "
+        "into a container with NVIDIA_DRIVER_CAPABILITIES=compute,utility"
+    )
     return Check(name, Status.WARNING, found, advice)
 
 

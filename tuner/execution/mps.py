@@ -31,6 +31,8 @@ _PROGRAM = "nvidia-cuda-mps-control"
 _ROOT = Path("/tmp")  # a socket's path has 107 bytes, so TMPDIR may be too long
 _GRACE_S = 15.0  # between two processes of a search, or two searches
 _ANSWER_S = 20.0  # of the control program
+_TRIES = 3  # to reach a daemon that has clients
+_AGAIN_S = 1.0  # between them
 _SERVER_S = 60.0  # without persistence mode each card is started first
 _STARTING_S = 180.0  # of another process that is at it
 _FAILURE_S = 300.0  # until it is tried again
@@ -56,20 +58,11 @@ def ensure(wanted: MpsMode, *, root: Path = _ROOT, grace_s: float = _GRACE_S) ->
     """
     if wanted is MpsMode.OFF:
         return MpsState(False, "--mps off")
-    folder = root / f"tuner-mps-{os.getuid()}"
-    given = os.environ.get(PIPES)
+    folder = _folder(root)
     try:
-        if given and Path(given) != folder / "pipe":
-            if _answers(Path(given)):
-                return MpsState(True)
-            return MpsState(False, f"{PIPES} is {given}, but no MPS answers there; unset it")
-        persons = root / "nvidia-mps"  # where CUDA looks by itself
-        if persons.is_dir() and _answers(persons):
-            return MpsState(True)
-        if shutil.which(_PROGRAM) is None:
-            return MpsState(False, f"{_PROGRAM} is missing, which comes with NVIDIA's driver")
-        if _is_slice():
-            return MpsState(False, "it is not started for the slices of a card (MIG)")
+        state = _without_start(root)
+        if state is not None:
+            return state
         reason = _join(folder, grace_s)
     except (OSError, subprocess.SubprocessError) as error:
         reason = _reason_of(error)
@@ -81,16 +74,12 @@ def ensure(wanted: MpsMode, *, root: Path = _ROOT, grace_s: float = _GRACE_S) ->
 
 def look(*, root: Path = _ROOT) -> MpsState:
     """Whether MPS runs that `ensure` would use; without a reason where `ensure` would start it. Starts nothing."""
-    own = root / f"tuner-mps-{os.getuid()}" / "pipe"
-    given = os.environ.get(PIPES)
-    places = [Path(given)] if given else [root / "nvidia-mps", own]
-    with suppress(OSError, subprocess.SubprocessError):
-        if any(place.is_dir() and _answers(place) for place in places):
-            return MpsState(True)
-    if given and Path(given) != own:
-        return MpsState(False, f"{PIPES} is {given}, but no MPS answers there; unset it")
-    missing = shutil.which(_PROGRAM) is None
-    return MpsState(False, f"{_PROGRAM} is missing" if missing else "")
+    pipes = _folder(root) / "pipe"
+    try:
+        state = _without_start(root)
+        return state or MpsState(pipes.is_dir() and _answers(pipes))
+    except (OSError, subprocess.SubprocessError) as error:
+        return MpsState(False, _reason_of(error))
 
 
 def lock(folder: Path) -> IO[str]:
@@ -128,17 +117,47 @@ def end(folder: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
 
 
+def _folder(root: Path) -> Path:
+    return root / f"tuner-mps-{os.getuid()}"
+
+
+def _without_start(root: Path) -> MpsState | None:
+    """What holds without starting anything; None where MPS in this user's own folder decides."""
+    folder = _folder(root)
+    given = os.environ.get(PIPES)
+    if given and Path(given) != folder / "pipe":
+        if _answers(Path(given)):
+            return MpsState(True)
+        return MpsState(False, f"{PIPES} is {given}, but no MPS answers there; unset it")
+    persons = root / "nvidia-mps"  # where CUDA looks by itself
+    if persons.is_dir() and _answers(persons):
+        return MpsState(True)
+    if shutil.which(_PROGRAM) is None:
+        return MpsState(False, f"{_PROGRAM} is missing, which comes with NVIDIA's driver")
+    if _is_slice():
+        return MpsState(False, "it is not started for the slices of a card (MIG)")
+    reason = _recent_failure(folder)
+    return None if reason is None else MpsState(False, reason)
+
+
 def _join(folder: Path, grace_s: float) -> str | None:
     """Starts MPS in `folder` unless it runs there, and uses it; why that is not possible, or None."""
     with _claim(folder):
-        if (reason := _recent_failure(folder)) is not None:
+        if (
+            reason := _recent_failure(folder)
+        ) is not None:  # just now, by the last to hold the lock
             return reason
+        has_others = is_used(folder)
         clients = open(folder / "clients", "a", encoding="ascii")  # noqa: SIM115 - for this process' life
         lock_file(clients, shared=True, wait_s=_ANSWER_S)  # the keeper asks now and then
         try:
-            reason = None if _answers(folder / "pipe") else _start(folder)
+            reason = None if _lives(folder / "pipe", has_others) else _start(folder)
             if reason is None:
-                _keep(folder, grace_s)
+                try:
+                    _keep(folder, grace_s)
+                except (OSError, subprocess.SubprocessError):
+                    if not has_others:  # else the next process to join tries again
+                        raise
                 _held.append(clients)
                 return None
         except (OSError, subprocess.SubprocessError) as error:
@@ -186,6 +205,17 @@ def _answers(pipes: Path) -> bool:
         return _ask("get_server_list", pipes).returncode == 0
     except subprocess.TimeoutExpired:
         return False
+
+
+def _lives(pipes: Path, has_clients: bool) -> bool:
+    """Whether a control daemon answers. On a busy machine it may be late, and to replace it ends all its clients."""
+    patience = _TRIES if has_clients and any(_processes_of(pipes)) else 1
+    for tries in range(patience):
+        if tries:
+            time.sleep(_AGAIN_S)
+        if _answers(pipes):
+            return True
+    return False
 
 
 def _ask(command: str, pipes: Path) -> "subprocess.CompletedProcess[str]":

@@ -24,8 +24,10 @@ def keep(folder: Path, grace_s: float) -> None:
         own, fcntl.LOCK_SH
     )  # for systemd, which clears old files from /tmp: it lets locked folders be
     used_at = time.monotonic()
-    try:
-        while os.path.samestat(os.fstat(own), os.stat(folder)):
+    while True:
+        try:
+            if not os.path.samestat(os.fstat(own), os.stat(folder)):
+                return
             if mps.is_used(folder):
                 used_at = time.monotonic()
             elif time.monotonic() - used_at >= grace_s:
@@ -33,9 +35,11 @@ def keep(folder: Path, grace_s: float) -> None:
                     if not mps.is_used(folder):
                         mps.end(folder)
                         return
-            time.sleep(min(_POLL_S, grace_s))
-    except FileNotFoundError:  # a start that failed removed it
-        return
+        except FileNotFoundError:  # a start that failed removed it
+            return
+        except OSError:  # such as a start that holds the lock for long: nobody else would end MPS
+            pass
+        time.sleep(min(_POLL_S, grace_s))
 
 
 if __name__ == "__main__":
