@@ -78,7 +78,7 @@ def test_each_kind_of_card_is_measured_once_per_study(
     assert content_again == content
     for node in (T4, H100):
         assert again.fit(node) == packing.fit(node) > 0
-        assert again.place(nodes=[node]) == packing.place(nodes=[node])
+    assert again.place(nodes=lambda: [T4, H100]) == packing.place(nodes=lambda: [T4, H100])
 
 
 def test_cpus_memory_and_mps_bound_what_auto_packs(
@@ -130,7 +130,7 @@ def test_without_parts_of_cards_nothing_is_measured(
 def test_toy_trials_need_no_memory(space: SearchSpace) -> None:
     packing, content = pack(search(space, trainer="toy"), T4, H100)
     assert (packing.fit(T4), packing.fit(H100)) == (16, 32)
-    assert packing.place(nodes=[T4, H100]).limit_mb is None
+    assert packing.place(nodes=lambda: [T4, H100]).limit_mb is None
     assert content == {}
 
 

@@ -12,6 +12,7 @@ from tuner.execution.packing import (
     MOST_WITHOUT_MPS,
     CardKind,
     Packing,
+    Places,
     Share,
     auto_share,
     given_share,
@@ -213,14 +214,14 @@ H100 = {"CPU": 64.0, "GPU": 2.0, "accelerator_type:H100": 1.0}
 
 @pytest.mark.parametrize("gpus", [0.0, 1.0])
 def test_without_parts_of_cards_the_request_names_cpus_and_gpus_alone(gpus: float) -> None:
-    place = Packing(1, gpus).place(nodes=[T4, H100])
+    place = Packing(1, gpus).place(nodes=lambda: [T4, H100])
     assert place.resources == {"CPU": 1, "GPU": gpus}
     assert place.limit_mb is None
 
 
 def test_where_all_cards_are_alike_the_request_does_not_name_them() -> None:
     packing = Packing(1, 0.25, [CardKind("T4", card("T4"), 1)])
-    assert packing.place(nodes=[T4, T4]).resources == {"CPU": 1, "GPU": 0.25}
+    assert packing.place(nodes=lambda: [T4, T4]).resources == {"CPU": 1, "GPU": 0.25}
     assert packing.fit({"CPU": 8, "GPU": 1}) == 4  # one that an autoscaler may start
 
 
@@ -234,7 +235,7 @@ def test_each_kind_of_card_has_a_packing_of_its_own() -> None:
 
     running = []
     for _ in range(40):
-        running.append(packing.place(running, [T4, H100]))
+        running.append(packing.place(running, lambda: [T4, H100]))
 
     kinds = [place.kind for place in running]
     assert (kinds.count("T4"), kinds.count("H100")) == (12, 28)
@@ -246,7 +247,7 @@ def test_a_kind_of_card_that_joins_later_is_not_used() -> None:
     packing = Packing(1, 0.25, [CardKind("H100", card("H100"), 1)])
     assert packing.fit(T4) == 0
     assert packing.unknown_kinds == {"T4"}
-    assert packing.place(nodes=[T4, H100]).resources == {
+    assert packing.place(nodes=lambda: [T4, H100]).resources == {
         "CPU": 1,
         "GPU": 0.25,
         "accelerator_type:H100": 0.001,
@@ -259,6 +260,27 @@ def test_a_trial_that_ran_out_gets_two_places_with_one_limit() -> None:
     assert (place.slots, place.is_shared) == (2, False)
     assert place.resources["GPU"] == 2 * packing.place().resources["GPU"]
     assert place.limit_mb == limit_mb(card(), 0.1428)
+
+
+@pytest.mark.parametrize(
+    ("gpus", "extra"), [(0.0, 0), (1.0, 0), (0.75, 0), (0.5, 1), (0.4, 1), (0.3, 1), (0.1, 1)]
+)
+def test_a_larger_share_takes_the_places_that_are_lost_to_others(gpus: float, extra: int) -> None:
+    kinds = [CardKind(None, None, 1)] if gpus not in (0, 1) else []
+    places = Places(Packing(1, gpus, kinds), lambda: [{"CPU": 8, "GPU": 1}])
+    places.take(0)
+    places.take(1, is_larger=True)
+    assert places.extra == extra
+    places.free(1)
+    assert places.extra == 0
+
+
+def test_nodes_are_read_only_where_cards_differ() -> None:
+    def no_nodes() -> list[dict[str, float]]:
+        raise AssertionError("each look asks Ray")
+
+    Places(Packing(1), no_nodes).take(0)
+    Places(Packing(1, 0.25, [CardKind(None, card(), 1)]), no_nodes).take(0)
 
 
 def test_places_that_ask_ray_for_the_same_have_the_same_limit() -> None:

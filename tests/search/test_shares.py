@@ -124,14 +124,15 @@ def test_while_one_waits_for_its_larger_share_no_other_trial_starts(
     again = session.start_trial().number
     assert session.has_larger_share(again)
     assert not session.has_room
-    clock.now += 599
+    clock.now += 59
     assert not session.has_room
     clock.now += 2  # another search on the same cards may keep it waiting
     assert session.has_room
 
     session.begin_trial(again)
-    assert session.has_room  # it takes two places of four
-    session.start_trial()
+    for _ in range(2):
+        assert session.has_room  # the driver counts the places that it takes
+        session.start_trial()
     assert not session.has_room
     session.end_trial(again, TrialStatus.OUT_OF_MEMORY, "no room")
     assert not session.has_larger_share(other)
@@ -149,6 +150,21 @@ def test_one_that_dies_while_it_waits_holds_nobody_back(
     session.lose_trial(again, "its process died")
     assert session.has_room
     assert session.has_larger_share(session.start_trial().number)
+
+
+def test_asking_for_room_reads_no_trial(
+    study: SearchStudy, space: SearchSpace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Tune asks at every step, and Optuna copies all epochs of a trial whose attributes are read."""
+    config = SearchConfig(space=space, trials=9)
+    session = SearchSession(study, config, workers=lambda: 4, listener=Recorder())
+    session.start_trial()
+
+    def no_attributes(self: optuna.Trial) -> None:
+        raise AssertionError("it is copied")
+
+    monkeypatch.setattr(optuna.Trial, "user_attrs", property(no_attributes))
+    assert session.has_room
 
 
 def test_a_study_without_shared_cards_remembers_nothing(study: SearchStudy) -> None:

@@ -227,7 +227,7 @@ class Packing:
     def place(
         self,
         running: Iterable[Placement] = (),
-        nodes: Iterable[Resources] = (),
+        nodes: Callable[[], Iterable[Resources]] = tuple,
         *,
         is_larger: bool = False,
     ) -> Placement:
@@ -235,26 +235,26 @@ class Packing:
 
         Args:
             running: the places that are taken.
-            nodes: those that live.
+            nodes: reads those that live.
             is_larger: for a trial that ran out of memory: twice the share.
         """
         kind = self._kind_with_room(running, nodes)
         share = self._shares[kind]
-        resources = {"CPU": self._cpus, "GPU": share.gpus}
+        slots = 1
+        is_shared = share.is_part and not is_larger
         if is_larger and share.is_part:
             larger = larger_share(self._kinds[kind].figures, share)
-            resources["GPU"] = larger.gpus
-            limit = larger.limit_mb
-        else:
-            limit = share.limit_mb
+            slots = min(share.fit_on(1), math.ceil(larger.gpus / share.gpus - _ROUNDING))
+            share = larger
+        resources = {"CPU": self._cpus, "GPU": share.gpus}
         if kind is not None and self._names_kinds:
             resources[f"{_KIND}{kind}"] = _OF_A_KIND
         return Placement(
             resources,
-            limit,
+            share.limit_mb,
             kind,
-            slots=2 if is_larger and share.is_part else 1,
-            is_shared=share.is_part and not is_larger,
+            slots=slots,
+            is_shared=is_shared,
             lowered=self.lowered,
         )
 
@@ -291,12 +291,12 @@ class Packing:
         return self._shares.get(kind)
 
     def _kind_with_room(
-        self, running: Iterable[Placement], nodes: Iterable[Resources]
+        self, running: Iterable[Placement], nodes: Callable[[], Iterable[Resources]]
     ) -> str | None:
         if len(self._shares) == 1:
             return next(iter(self._shares))
         room: Counter[str | None] = Counter(dict.fromkeys(self._shares, 0))
-        for node in nodes:
+        for node in nodes():
             if node.get("GPU") and (kind := kind_of(node)) in self._shares:
                 room[kind] += self.fit(node)
         for placement in running:
@@ -314,10 +314,15 @@ class Places:
 
     def take(self, number: int, *, is_larger: bool = False) -> Placement:
         """A place for trial `number`, until it is freed."""
-        placement = self.packing.place(self._taken.values(), self._nodes(), is_larger=is_larger)
+        placement = self.packing.place(self._taken.values(), self._nodes, is_larger=is_larger)
         self._taken[number] = placement
         return placement
 
     def free(self, number: int) -> Placement:
         """The place that the trial had."""
         return self._taken.pop(number)
+
+    @property
+    def extra(self) -> int:
+        """Places that trials take beside one each, because of larger shares."""
+        return sum(place.slots - 1 for place in self._taken.values())

@@ -164,7 +164,11 @@ class _Session:
         tracking = Tracking(make_exporters(config, self.plan.folder), StudyReader(study.study))
         listener = _Listener(self.listener, files, tracking)
         session = SearchSession(
-            study, config, workers=capacity, listener=listener, clock=time.monotonic
+            study,
+            config,
+            workers=lambda: max(1, capacity() - places.extra),
+            listener=listener,
+            clock=time.monotonic,
         )
         try:
             with (

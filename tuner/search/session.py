@@ -30,8 +30,8 @@ _SAME_FAILURES = {
 }
 # A trial whose nodes die again and again may be the cause of their deaths.
 _MOST_TRIES = 20
-# For a larger share of a card. Trials that share it end one after the other.
-_LONGEST_WAIT_S = 600.0
+# So long no other trial starts while one waits for its larger share of a card.
+_LONGEST_WAIT_S = 60.0
 # A killed search loses no more of its time than this and an epoch.
 _RECORD_SECONDS_EVERY_S = 5.0
 
@@ -112,12 +112,11 @@ class SearchSession:
         """Whether fewer trials run than may run at once.
 
         While one waits for its larger share of a card no other starts, which would take what it waits for; but not for
-        long, because another search on the same cluster may take it.
+        long, because trials on other cards end meanwhile, and another search on the same cluster may take it.
         """
         latest = self._clock() - _LONGEST_WAIT_S
         is_kept_free = any(since > latest for since in self._waiting.values())
-        larger = sum(map(needs_larger_share, self._running.values()))
-        return not is_kept_free and len(self._running) + larger < self._workers()
+        return not is_kept_free and len(self._running) < self._workers()
 
     @property
     def is_out_of_time(self) -> bool:
