@@ -190,6 +190,41 @@ def test_the_largest_models_of_every_architecture_are_measured(space: SearchSpac
     assert (measuring.n_classes, measuring.longest, measuring.cpus) == (2, 5, 1)
 
 
+class AnsweringAtOnce:
+    """A cluster whose probes answer at once; keeps what they asked Ray for."""
+
+    def __init__(self, *nodes: dict[str, float]) -> None:
+        self._nodes = nodes
+        self.asked: list[dict[str, Any]] = []
+
+    def nodes(self) -> list[dict[str, Any]]:
+        return [{"Alive": True, "Resources": node} for node in self._nodes]
+
+    def remote(self, **options: Any) -> Any:
+        self.asked.append(options)
+        method = SimpleNamespace(remote=lambda *_: object())
+
+        class Actor:
+            host = measure = method
+
+        return lambda probe: SimpleNamespace(remote=Actor)
+
+    def wait(self, references: list[object], timeout: float) -> tuple[list[object], list[object]]:
+        return references, []
+
+    def get(self, reference: object) -> object:
+        return FIGURES
+
+
+def test_a_kind_that_joined_is_measured_on_a_card_of_that_kind() -> None:
+    ray = AnsweringAtOnce(T4, H100)
+    measure(["H100"], Measuring([], 2, 5, cpus=1), cluster(ray=ray), no_wait())
+    assert [each["resources"] for each in ray.asked] == [{"accelerator_type:H100": 0.001}]
+    ray = AnsweringAtOnce(H100)
+    measure(["H100"], Measuring([], 2, 5, cpus=1), cluster(ray=ray), no_wait())
+    assert [each["resources"] for each in ray.asked] == [{}]
+
+
 # -- waiting for it, with a real Ray --------------------------------------------------------------
 
 

@@ -254,6 +254,33 @@ def test_a_kind_of_card_that_joins_later_is_not_used() -> None:
     }
 
 
+BOTH = [CardKind("T4", card("T4"), 3), CardKind("H100", card("H100"), 14)]
+
+
+def test_trials_go_to_kinds_of_cards_that_are_there() -> None:
+    packing = Packing(1, "auto", BOTH)
+    running = [packing.place(nodes=lambda: [H100]) for _ in range(28)]
+    assert {place.kind for place in running} == {"H100"}
+    # Full, but no place on a T4 would ever be given; and no autoscaler needs to know the name.
+    place = packing.place(running, lambda: [H100])
+    assert place.resources == {"CPU": 1, "GPU": 0.0714}
+
+
+def test_kinds_that_an_autoscaler_starts_by_name_are_used() -> None:
+    packing = Packing(1, "auto", BOTH)
+    running = []
+    for _ in range(29):
+        running.append(packing.place(running, lambda: [H100], coming={"T4", None}))
+    assert running[-1].kind == "T4"
+    assert all(any("accelerator_type" in name for name in place.resources) for place in running)
+
+
+def test_where_no_card_is_left_the_largest_share_waits_for_any() -> None:
+    packing = Packing(1, "auto", BOTH)
+    running = [packing.place(nodes=lambda: [T4]) for _ in range(4)]
+    assert packing.place(running, lambda: [{"CPU": 8}]).resources == {"CPU": 1, "GPU": 0.3333}
+
+
 def test_a_trial_that_ran_out_gets_two_places_with_one_limit() -> None:
     packing = Packing(1, "auto", [CardKind("H100", card(), 14)])
     place = packing.place(is_larger=True)

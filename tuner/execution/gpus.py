@@ -169,7 +169,8 @@ def measure(
     """
     ray = cluster.ray
     # Where none has been started yet, this makes the autoscaler start one.
-    probes = [_start_probe(ray, kind, measuring, is_named=len(kinds) > 1) for kind in kinds]
+    is_named = len({*kinds, *kinds_of(cluster)}) > 1
+    probes = [_start_probe(ray, kind, measuring, is_named=is_named) for kind in kinds]
     try:
         _wait_for(ray, probes, wait)
         # Their processes end by themselves with the last reference to them: MPS does not like clients that are killed.

@@ -7,7 +7,7 @@ import Ray.
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -229,16 +229,20 @@ class Packing:
         running: Iterable[Placement] = (),
         nodes: Callable[[], Iterable[Resources]] = tuple,
         *,
+        coming: Collection[str | None] = (),
         is_larger: bool = False,
     ) -> Placement:
         """A place for the next trial; of several kinds of cards, on the one that has most room.
 
+        Its request names the kind only where it could get another: autoscalers may not know the name.
+
         Args:
             running: the places that are taken.
             nodes: reads those that live.
+            coming: the kinds of cards that an autoscaler starts nodes with, where it knows them.
             is_larger: for a trial that ran out of memory: twice the share.
         """
-        kind = self._kind_with_room(running, nodes)
+        kind, has_others = self._choose_kind(running, nodes, coming)
         share = self._shares[kind]
         slots = 1
         is_shared = share.is_part and not is_larger
@@ -247,7 +251,7 @@ class Packing:
             slots = min(share.fit_on(1), math.ceil(larger.gpus / share.gpus - _ROUNDING))
             share = larger
         resources = {"CPU": self._cpus, "GPU": share.gpus}
-        if kind is not None and self._names_kinds:
+        if kind is not None and has_others:
             resources[f"{_KIND}{kind}"] = _OF_A_KIND
         return Placement(
             resources,
@@ -259,10 +263,6 @@ class Packing:
         )
 
     # -- inside -------------------------------------------------------------------------------
-
-    @property
-    def _names_kinds(self) -> bool:
-        return len(self._shares) > 1 or bool(self.unknown_kinds)
 
     def _divide(self) -> None:
         self._shares: dict[str | None, Share]
@@ -290,31 +290,50 @@ class Packing:
             self.unknown_kinds.add(kind)
         return self._shares.get(kind)
 
-    def _kind_with_room(
-        self, running: Iterable[Placement], nodes: Callable[[], Iterable[Resources]]
-    ) -> str | None:
-        if len(self._shares) == 1:
-            return next(iter(self._shares))
-        room: Counter[str | None] = Counter(dict.fromkeys(self._shares, 0))
+    def _choose_kind(
+        self,
+        running: Iterable[Placement],
+        nodes: Callable[[], Iterable[Resources]],
+        coming: Collection[str | None],
+    ) -> tuple[str | None, bool]:
+        """The kind of card for the next trial, and whether there are others, or may be."""
+        if len(self._shares) == 1 and not self.unknown_kinds:
+            return next(iter(self._shares)), False
+        room: Counter[str | None] = Counter()
+        present = set(coming) - {None}
         for node in nodes():
-            if node.get("GPU") and (kind := kind_of(node)) in self._shares:
+            if node.get("GPU"):
+                present.add(kind := kind_of(node))
                 room[kind] += self.fit(node)
         for placement in running:
             room[placement.kind] -= placement.slots
-        return max(self._shares, key=lambda kind: room[kind])
+        # Where none is left, the largest share fits on whichever comes back first.
+        chosen = max(
+            [kind for kind in self._shares if kind in present] or self._shares,
+            key=lambda kind: (room[kind] if present else 0, self._shares[kind].gpus),
+        )
+        return chosen, bool(present - {chosen})
 
 
 class Places:
     """The places of the trials that run."""
 
-    def __init__(self, packing: Packing, nodes: Callable[[], Sequence[Resources]]) -> None:
+    def __init__(
+        self,
+        packing: Packing,
+        nodes: Callable[[], Sequence[Resources]],
+        coming: Collection[str | None] = (),
+    ) -> None:
         self.packing = packing
         self._nodes = nodes
+        self._coming = coming
         self._taken: dict[int, Placement] = {}
 
     def take(self, number: int, *, is_larger: bool = False) -> Placement:
         """A place for trial `number`, until it is freed."""
-        placement = self.packing.place(self._taken.values(), self._nodes, is_larger=is_larger)
+        placement = self.packing.place(
+            self._taken.values(), self._nodes, coming=self._coming, is_larger=is_larger
+        )
         self._taken[number] = placement
         return placement
 

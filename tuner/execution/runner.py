@@ -21,7 +21,7 @@ from tuner.execution.diagnosis import Diagnostician
 from tuner.execution.gpus import Wait, make_packing, note_on_idle_gpus
 from tuner.execution.interrupts import Interrupted, InterruptFlag, StopRequested, TimeIsUp
 from tuner.execution.mirror import Mirror, mirror_of
-from tuner.execution.packing import Packing, Places
+from tuner.execution.packing import Packing, Places, kind_of
 from tuner.execution.plan import EndReason, Plan, SearchOutcome
 from tuner.execution.ray_internals import waiting_workers_taken
 from tuner.execution.run_files import RunFiles
@@ -127,7 +127,9 @@ class _Session:
             study = plan.open(capacity())
             kill_point(KillPoint.STUDY_OPENED)
             record_memory(study.study, memory)
-            return self._run_on(cluster, Places(packing, lambda: cluster.nodes), study, capacity)
+            coming = {kind_of(node) for node in cluster.expected}
+            places = Places(packing, lambda: cluster.nodes, coming)
+            return self._run_on(cluster, places, study, capacity)
 
     def _earlier_studies(self) -> list[Study]:
         """The studies of this run that know how trials shared cards: the search's, and that of its confirmation."""
