@@ -11,6 +11,8 @@
     │   ├── TrialDiverged     its loss became NaN or infinite
     │   ├── TrialOutOfMemory  it asked for more memory than its share
     │   └── DeviceFault       its device failed: not a row; the trial runs again in another process
+    │       ├── MpsFault      through MPS, which takes all its clients down: not the trial's doing
+    │       └── GpuMissing    Keras' backend finds no GPU: before any trial has trained, the search stops
     └── SearchError           the search stops, keeps finished trials and prints why: exit code 1
         └── JournalTorn       the study cannot be written: nothing more may be appended to it in this session
 
@@ -66,6 +68,14 @@ class TrialOutOfMemory(TrialError):
 
 class DeviceFault(TrialError):
     """A trial's card failed, or MPS did; the process that met this can use the card no more."""
+
+
+class MpsFault(DeviceFault):
+    """A fault that a process met which uses its card through MPS, so that any other client may be its cause."""
+
+
+class GpuMissing(DeviceFault):
+    """A trial was given a GPU that Keras' backend does not find."""
 
 
 class SearchError(TunerError):

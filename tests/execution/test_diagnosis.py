@@ -7,8 +7,11 @@ from typing import Any
 import pytest
 from support.watching import Clock
 
+from tuner.errors import DeviceFault, GpuMissing, MpsFault
 from tuner.execution.diagnosis import Diagnosis, Diagnostician
+from tuner.execution.mps import JOINED
 
+ILLEGAL = "InternalError: CUDA_ERROR_ILLEGAL_ADDRESS"
 DIED = "ray.exceptions.ActorDiedError: The actor died unexpectedly before finishing this task."
 
 
@@ -98,27 +101,27 @@ def death(host: str = "10.0.0.1", pid: int = 4711) -> str:
     return f"{DIED}\n\tclass_name: TrialActor\n\tpid: {pid}\n\tnamespace: x\n\tip: {host}\n"
 
 
-def fault(host: str = "10.0.0.1") -> str:
+def fault(kind: type[DeviceFault] = MpsFault, words: str = ILLEGAL) -> str:
     """As Ray reports it."""
     return (
-        f"ray::TrialActor.train() (pid=4712, ip={host}, actor_id=ab12, repr=<TrialActor>)\n  File …\n"
-        "tuner.errors.DeviceFault: InternalError: CUDA_ERROR_ILLEGAL_ADDRESS\n"
+        "ray::TrialActor.train() (pid=4712, ip=10.0.0.1, actor_id=ab12, repr=<TrialActor>)\n  File …\n"
+        f"tuner.errors.{kind.__name__}: {words}\n"
     )
 
 
-def test_a_fault_of_a_card_that_trials_share_is_no_trials_fault() -> None:
-    diagnosis = Machine().diagnostician(shares_gpus=True).diagnose(fault())
-    assert diagnosis == Diagnosis(
-        "its GPU failed: InternalError: CUDA_ERROR_ILLEGAL_ADDRESS",
-        is_device_fault=True,
-        is_charged=False,
+@pytest.mark.parametrize(("kind", "is_charged"), [(MpsFault, False), (DeviceFault, True)])
+def test_a_fault_is_charged_where_no_other_process_may_be_its_cause(
+    kind: type[DeviceFault], is_charged: bool
+) -> None:
+    assert Machine().diagnostician().diagnose(fault(kind)) == Diagnosis(
+        f"its GPU failed: {ILLEGAL}", is_device_fault=True, is_charged=is_charged
     )
 
 
-def test_a_trial_that_has_a_card_for_itself_may_be_the_cause_of_its_fault() -> None:
-    diagnosis = Machine().diagnostician().diagnose(fault())
-    assert diagnosis.is_device_fault
-    assert diagnosis.is_charged
+def test_a_missing_gpu_is_told_from_a_faulty_one() -> None:
+    words = f"Keras' backend finds no GPU on host{200 * '.'}; install it"
+    diagnosis = Machine().diagnostician().diagnose(fault(GpuMissing, words))
+    assert diagnosis == Diagnosis(words, is_device_fault=True, is_gpu_missing=True)
 
 
 @pytest.mark.parametrize(
@@ -129,7 +132,7 @@ def test_processes_that_die_with_a_card_are_not_charged(
     host: str, seconds: int, is_charged: bool
 ) -> None:
     machine = Machine()
-    diagnostician = machine.diagnostician(shares_gpus=True)
+    diagnostician = machine.diagnostician()
     diagnostician.diagnose(fault())
     machine.clock.now += seconds
     diagnosis = diagnostician.diagnose(death(host))
@@ -168,6 +171,16 @@ def test_the_last_words_of_a_process_on_a_card_tell_why_it_died(
     (tmp_path / "worker-host-4711.log").write_text(f"epoch 1\n{words}", encoding="utf-8")
     diagnosis = Machine().diagnostician(logs=tmp_path).diagnose(death())
     assert replace(diagnosis, reason="") == expected
+
+
+def test_a_process_that_a_fault_ended_is_not_charged_where_it_had_joined_mps(
+    tmp_path: Path,
+) -> None:
+    log = f"{JOINED}\n{9_000 * '.'}\nF0 cuda_event.cc:9] {ILLEGAL}\n"
+    (tmp_path / "worker-host-4711.log").write_text(log, encoding="utf-8")
+    diagnosis = Machine().diagnostician(logs=tmp_path).diagnose(death())
+    assert diagnosis.is_device_fault
+    assert not diagnosis.is_charged
 
 
 def test_a_process_whose_log_is_elsewhere_just_died(tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ def fail(gpu: FaultyGpu, clock: Clock, times: int) -> None:
     for _ in range(times):
         clock.now += 40
         for _ in range(14):  # share it
-            gpu.count_fault()
+            gpu.count_fault(has_mps=True)
 
 
 @pytest.mark.parametrize(("times", "rest_s"), [(2, 0), (3, 60), (4, 120), (5, 240), (9, 300)])
@@ -35,6 +35,21 @@ def test_after_three_faults_in_a_row_it_rests_longer_and_longer(
     assert gpu.rest_s() == rest_s
     clock.now += 50
     assert gpu.rest_s() == max(0, rest_s - 50)
+
+
+def test_without_mps_each_fault_counts(gpu: FaultyGpu, clock: Clock) -> None:
+    for _ in range(3):
+        clock.now += 10  # a new process takes no longer
+        gpu.count_fault(has_mps=False)
+    assert gpu.has_failed_often
+
+
+def test_after_an_hour_its_faults_are_forgotten(gpu: FaultyGpu, clock: Clock) -> None:
+    fail(gpu, clock, 5)
+    clock.now += 3601
+    assert not gpu.has_failed_often
+    fail(gpu, clock, 2)
+    assert not gpu.has_failed_often
 
 
 def test_an_epoch_that_worked_ends_it(gpu: FaultyGpu, clock: Clock) -> None:
@@ -58,5 +73,5 @@ def test_nothing_rests_where_the_count_cannot_be_read(
     assert gpu.rest_s() == 0
     folder.rename(tmp_path / "elsewhere")
     folder.symlink_to(tmp_path / "elsewhere")  # another user's trick
-    gpu.count_fault()
+    gpu.count_fault(has_mps=False)
     assert (tmp_path / "elsewhere" / "GPU-1").read_text(encoding="ascii") == ""

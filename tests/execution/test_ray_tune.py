@@ -5,12 +5,17 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from support.searches import make
+from optuna.trial import TrialState
+from support.searches import make, toy_space
 
+from tuner.errors import SearchError
 from tuner.execution import ray_tune
+from tuner.execution.diagnosis import Diagnosis, Diagnostician
 from tuner.execution.search import run_search
 from tuner.execution.trainable import Report
+from tuner.run import Run
 from tuner.settings.space import SearchSpace
+from tuner.training.spec import EpochResult
 
 pytestmark = pytest.mark.ray
 
@@ -23,6 +28,53 @@ def test_what_a_worker_notes_reaches_the_person() -> None:
     trial: Any = SimpleNamespace(config={"number": 1})
     scheduler.on_trial_result(nothing, trial, Report(note="no MPS here").to_result())
     assert notes == ["no MPS here"]
+
+
+def missing_gpu(tmp_path: Path) -> Any:
+    """A trial whose process found no GPU."""
+    error = tmp_path / "error.txt"
+    error.write_text("tuner.errors.GpuMissing: Keras' backend finds no GPU on a", encoding="utf-8")
+    return SimpleNamespace(config={"number": 1}, error_file=str(error))
+
+
+def test_the_first_process_that_finds_no_gpu_stops_the_search(tmp_path: Path) -> None:
+    session: Any = SimpleNamespace(callback_error=None)
+    nothing: Any = None
+    scheduler = ray_tune.StudyScheduler(session, nothing, Diagnostician())
+    with pytest.raises(SearchError, match=r"^Keras' backend finds no GPU on a$"):
+        scheduler.on_trial_error(nothing, missing_gpu(tmp_path))
+
+
+@pytest.mark.parametrize("is_last", [False, True])
+def test_once_a_gpu_has_trained_a_missing_one_is_a_fault(tmp_path: Path, is_last: bool) -> None:
+    lost: list[int] = []
+    session: Any = SimpleNamespace(
+        callback_error=None,
+        note=lambda text: None,
+        end_epoch=lambda number, epoch: False,
+        lose_trial=lambda number, reason, is_charged: lost.append(number),
+    )
+    places: Any = SimpleNamespace(free=lambda number: None)
+    nothing: Any = None
+    scheduler = ray_tune.StudyScheduler(session, places, Diagnostician())
+    trial = missing_gpu(tmp_path)
+    result = Report(epoch=EpochResult(1, 0.5, 0.5, 0.5, 0.5, 0.5, seconds=1.0)).to_result()
+    report = scheduler.on_trial_complete if is_last else scheduler.on_trial_result
+    report(nothing, trial, result)
+    scheduler.on_trial_error(nothing, trial)
+    assert lost == [1]
+
+
+def test_an_error_at_a_process_death_stops_the_search_as_it_is(
+    shared_ray: None, sentences: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = Diagnosis("no GPU on a", is_gpu_missing=True)
+    monkeypatch.setattr(Diagnostician, "diagnose", lambda *given: found)
+    config = make(toy_space(fault="crash"), sentences, tmp_path, name="x")
+    with pytest.raises(SearchError, match=r"^no GPU on a$"):
+        run_search(config)
+    *_, last = Run(config.folder).study.trials
+    assert last.state is TrialState.WAITING  # its parameters, for the next session
 
 
 def test_tune_forgets_trials_that_ended(

@@ -11,10 +11,10 @@ from support.searches import make, toy_space
 from support.watching import Clock
 
 from tuner.data import EncodedSequences
-from tuner.errors import DeviceFault
+from tuner.errors import DeviceFault, GpuMissing, MpsFault
 from tuner.execution import trainable
 from tuner.execution.faulty_gpus import FaultyGpu
-from tuner.execution.mps import MpsState
+from tuner.execution.mps import JOINED, MpsState
 from tuner.execution.packing import Placement
 from tuner.execution.search import SearchPlan, run_search
 from tuner.execution.trainable import Report, Task, TrialActor, to_ray_config
@@ -149,6 +149,18 @@ def test_a_fault_of_the_card_ends_the_process(monkeypatch: pytest.MonkeyPatch) -
         actor(task()).step()
 
 
+def test_a_fault_that_was_met_through_mps_may_be_another_process_doing(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    mps_says(monkeypatch, MpsState(True))
+    process = actor(task(trainer=TrainerName.KERAS, mps=MpsMode.AUTO), 0.25)
+    assert JOINED in capsys.readouterr().err
+    process._task = task()
+    break_next_epoch(monkeypatch, RuntimeError("CUDA_ERROR_ILLEGAL_ADDRESS: …"))
+    with pytest.raises(MpsFault, match="ILLEGAL_ADDRESS"):
+        process.step()
+
+
 @pytest.mark.parametrize(("rests_gpus", "slept"), [(True, [60.0]), (False, [])])
 def test_a_card_that_failed_three_times_rests_before_the_next_trial(
     monkeypatch: pytest.MonkeyPatch, gpu: FaultyGpu, rests_gpus: bool, slept: list[float]
@@ -176,8 +188,11 @@ def test_a_trial_that_does_not_find_its_card_is_not_trained_on_the_cpu(
         return ToyTraining(spec, environment={})
 
     monkeypatch.setattr(trainable, "_make_training", make)
-    with pytest.raises(DeviceFault, match="was given a GPU, but Keras' backend finds none"):
+    with pytest.raises(GpuMissing, match=r'finds no GPU on .*pip install "sequence-tuner\[gpu\]"'):
         actor(task(trainer=TrainerName.KERAS), 1.0).step()
+    mps_says(monkeypatch, MpsState(True))  # which recovers from another process' fault
+    with pytest.raises(MpsFault, match="finds no GPU"):
+        actor(task(trainer=TrainerName.KERAS, mps=MpsMode.AUTO), 0.25).step()
 
 
 MISSING = MpsState(False, "nvidia-cuda-mps-control is missing")
@@ -201,7 +216,7 @@ def test_a_card_that_failed_three_times_is_shared_without_mps(
     asked = mps_says(monkeypatch, MISSING)
     for _ in range(3):
         pass_time(gpu)
-        gpu.count_fault()
+        gpu.count_fault(has_mps=True)
     process = actor(task(trainer=TrainerName.KERAS, mps=MpsMode.AUTO), 0.25)
     assert "failed three times in a row" in process._note
     assert asked == []

@@ -1,6 +1,6 @@
 """Finds out why a trial's process died. If memory ran out, it would run out again; other deaths need not repeat.
 
-A fault of a card that trials share takes all of them down, whichever of them caused it. None of them is charged.
+A fault that a process met through MPS takes all its clients down, whichever of them caused it. None is charged.
 """
 
 import re
@@ -10,7 +10,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from tuner.errors import DeviceFault, TrialOutOfMemory, TunerError
+from tuner.errors import DeviceFault, GpuMissing, MpsFault, TrialOutOfMemory, TunerError
+from tuner.execution.mps import JOINED
 from tuner.execution.ray_internals import DeathText, Origin, origin_of
 from tuner.machine import oom_kills
 from tuner.text import one_line
@@ -34,6 +35,7 @@ class Diagnosis:
     reason: str
     is_out_of_memory: bool = False
     is_device_fault: bool = False  # of its card, or of MPS
+    is_gpu_missing: bool = False  # such as where CUDA is not installed
     is_charged: bool = True  # whether the trial may be the cause
 
 
@@ -44,7 +46,6 @@ class Diagnostician:
         count_kills: how many processes the kernel has killed so far because memory ran out where trials run.
         clock: seconds, from any start.
         is_cluster: whether trials run on other machines, of which this kernel knows nothing.
-        shares_gpus: whether several trials train on a card.
         logs: where processes that train on a card write, whose last words tell why they died; None: no card.
     """
 
@@ -54,14 +55,12 @@ class Diagnostician:
         clock: Callable[[], float] = time.monotonic,
         *,
         is_cluster: bool = False,
-        shares_gpus: bool = False,
         logs: Path | None = None,
     ) -> None:
         self._count_kills = count_kills if not is_cluster else lambda: 0
         self._is_cluster = is_cluster
-        self._shares_gpus = shares_gpus
         self._logs = logs
-        self._faults: dict[str, float] = {}  # by host, the latest of its cards
+        self._faults: dict[str, float] = {}  # by host, the latest that took all clients of MPS down
         self._clock = clock
         self._counted = self._count_kills()
         self._kills: list[float] = []  # when they were seen; each explains one death
@@ -76,8 +75,10 @@ class Diagnostician:
     def diagnose(self, error: str) -> Diagnosis:
         """The diagnosis of a death that just happened, by Ray's error and the kernel's count."""
         self.watch()
-        if DeviceFault.__name__ in error:
-            return self._device_fault(error, error.strip().splitlines()[-1])
+        for kind in (MpsFault, GpuMissing, DeviceFault):
+            if kind.__name__ in error:
+                words = error.strip().splitlines()[-1].rpartition(f"{kind.__name__}: ")[2]
+                return self._device_fault(origin_of(error), kind(words))
         if DeathText.OUT_OF_MEMORY_ERROR in error or DeathText.LOW_MEMORY in error:
             return Diagnosis(
                 "Ray ended its process: the node ran out of memory", is_out_of_memory=True
@@ -107,7 +108,7 @@ class Diagnostician:
         origin = origin_of(error)
         cause = self._last_words(origin)
         if isinstance(cause, DeviceFault):
-            return self._device_fault(error, str(cause))
+            return self._device_fault(origin, cause)
         if isinstance(cause, TrialOutOfMemory):
             return Diagnosis(f"its process died: {cause}", is_out_of_memory=True)
         fault_at = self._faults.get(origin.host)
@@ -119,14 +120,16 @@ class Diagnostician:
             )
         return Diagnosis(_DIED)
 
-    def _device_fault(self, error: str, words: str) -> Diagnosis:
-        if self._shares_gpus:
-            self._faults[origin_of(error).host] = self._clock()
-        words = words.rpartition(f"{DeviceFault.__name__}: ")[2]
+    def _device_fault(self, origin: Origin, fault: DeviceFault) -> Diagnosis:
+        if isinstance(fault, GpuMissing):
+            return Diagnosis(one_line(str(fault)), is_device_fault=True, is_gpu_missing=True)
+        has_mps = isinstance(fault, MpsFault)
+        if has_mps:
+            self._faults[origin.host] = self._clock()
         return Diagnosis(
-            f"its GPU failed: {one_line(words)[:_REASON_LENGTH]}",
+            f"its GPU failed: {one_line(str(fault))[:_REASON_LENGTH]}",
             is_device_fault=True,
-            is_charged=not self._shares_gpus,
+            is_charged=not has_mps,
         )
 
     def _last_words(self, origin: Origin) -> TunerError | None:
@@ -137,8 +140,11 @@ class Diagnostician:
             logs = self._logs.glob(f"worker-*-{origin.pid}.log")
             newest = max(logs, key=lambda log: log.stat().st_mtime, default=None)
             if newest is not None:
-                end = newest.read_bytes()[-_LAST_BYTES:].decode(errors="replace")
+                said = newest.read_bytes()
+                end = said[-_LAST_BYTES:].decode(errors="replace")
                 aborted = _ABORTED.search(end)
                 if aborted is not None:
-                    return trial_error(RuntimeError(end[aborted.start() :]))
+                    cause = trial_error(RuntimeError(end[aborted.start() :]))
+                    is_shared = isinstance(cause, DeviceFault) and JOINED.encode() in said
+                    return MpsFault(str(cause)) if is_shared else cause
         return None

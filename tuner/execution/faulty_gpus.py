@@ -1,8 +1,8 @@
-"""Lets a GPU rest that failed again and again, where others can train in its place.
+"""Counts the faults of a GPU in a row: one that failed again and again is shared without MPS, and rests.
 
 A broken GPU ends its trials at once, so it is always the first to be free: without a rest, trial after trial would use
-up its tries there. How often a GPU failed in a row is kept in a file on its machine, because each fault ends the
-process that met it.
+up its tries there, where others can train in its place. The count is a file on the GPU's machine, because each fault
+ends the process that met it.
 """
 
 import os
@@ -14,10 +14,11 @@ from pathlib import Path
 
 from tuner.files import make_private
 
-_ONE_EVENT_S = 30.0  # all trials that share a GPU meet the same fault
+_ONE_EVENT_S = 30.0  # in which all clients of MPS meet the same fault
 _PATIENCE = 3  # faults in a row
 _FIRST_REST_S = 60.0
 _LONGEST_REST_S = 300.0
+_FORGOTTEN_S = 3600.0  # by then the fault may be mended
 
 
 @dataclass(frozen=True)
@@ -33,14 +34,15 @@ class FaultyGpu:
         name = self.name.replace("/", "-") or "all"
         return self.root / f"tuner-faulty-gpus-{os.getuid()}" / name
 
-    def count_fault(self) -> None:
-        """Counts a fault, once for all processes that meet it."""
-        with suppress(OSError, ValueError):
+    def count_fault(self, *, has_mps: bool) -> None:
+        """Counts a fault; one that takes all clients of MPS down, once for all of them."""
+        faults, last = self._read()
+        if has_mps and self.clock() - last < _ONE_EVENT_S:
+            return
+        with suppress(OSError):
             make_private(self._file.parent)
-            faults, last = self._read()
-            if self.clock() - last >= _ONE_EVENT_S:
-                self._file.write_text(str(faults + 1), encoding="ascii")
-                os.utime(self._file, (self.clock(), self.clock()))
+            self._file.write_text(str(faults + 1), encoding="ascii")
+            os.utime(self._file, (self.clock(), self.clock()))
 
     def forget_faults(self) -> None:
         """Notes that the GPU works."""
@@ -50,25 +52,21 @@ class FaultyGpu:
     @property
     def has_failed_often(self) -> bool:
         """Whether it failed three times in a row, or more often."""
-        with suppress(OSError, ValueError):
-            return self._read()[0] >= _PATIENCE
-        return False
+        return self._read()[0] >= _PATIENCE
 
     def rest_s(self) -> float:
         """For how long no trial should begin on this GPU."""
-        with suppress(OSError, ValueError):
-            faults, last = self._read()
-            if faults >= _PATIENCE:
-                rest_s = min(_FIRST_REST_S * 2.0 ** (faults - _PATIENCE), _LONGEST_REST_S)
-                return min(max(0.0, last + rest_s - self.clock()), rest_s)
-        return 0.0
+        faults, last = self._read()
+        if faults < _PATIENCE:
+            return 0.0
+        rest_s = min(_FIRST_REST_S * 2.0 ** (faults - _PATIENCE), _LONGEST_REST_S)
+        return min(max(0.0, last + rest_s - self.clock()), rest_s)
 
     def _read(self) -> tuple[int, float]:
         """How many faults in a row, and when the last one was."""
-        try:
+        with suppress(OSError, ValueError):
             found = self._file.stat()
-        except FileNotFoundError:
-            return 0, 0.0
-        if found.st_uid != os.getuid():
-            return 0, 0.0
-        return int(self._file.read_text(encoding="ascii")), found.st_mtime
+            is_ours = found.st_uid == os.getuid()
+            if is_ours and self.clock() - found.st_mtime < _FORGOTTEN_S:
+                return int(self._file.read_text(encoding="ascii")), found.st_mtime
+        return 0, 0.0

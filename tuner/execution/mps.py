@@ -38,6 +38,7 @@ _STARTING_S = 180.0  # of another process that is at it
 _FAILURE_S = 300.0  # until it is tried again
 _POLL_S = 0.2
 _FAILURE = "failure"
+JOINED = "This process uses its GPU through NVIDIA MPS."  # in the log of one that does
 _held: list[IO[str]] = []  # open until this process ends
 
 

@@ -14,6 +14,7 @@ from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
+from tuner.errors import SearchError
 from tuner.execution.cluster import Cluster
 from tuner.execution.diagnosis import Diagnostician
 from tuner.execution.interrupts import InterruptFlag, TimeIsUp
@@ -141,12 +142,19 @@ class StudyScheduler(_Adapter, FIFOScheduler):  # type: ignore[misc]
         self._session = session
         self._places = places
         self._diagnostician = diagnostician
+        self._has_trained = False  # an epoch, where the trials are
 
     def on_trial_error(self, tune_controller: object, trial: Trial) -> None:
-        """Ends a trial whose process died, or has it run again: see `SearchSession.lose_trial`."""
+        """Ends a trial whose process died, or has it run again: see `SearchSession.lose_trial`.
+
+        Raises:
+            SearchError: the first process found no GPU. A later one may find none because a card failed.
+        """
         with self._keeping_errors():
             number = trial.config["number"]
             diagnosis = self._diagnostician.diagnose(error_text(trial))
+            if diagnosis.is_gpu_missing and not self._has_trained:
+                raise SearchError(diagnosis.reason)
             if diagnosis.is_out_of_memory:
                 self._end(number, TrialStatus.OUT_OF_MEMORY, diagnosis.reason)
             else:
@@ -158,6 +166,7 @@ class StudyScheduler(_Adapter, FIFOScheduler):  # type: ignore[misc]
     def on_trial_result(self, tune_controller: object, trial: Trial, result: dict[str, Any]) -> str:
         """Notes the epoch; STOP when the pruner decides so."""
         with self._keeping_errors():
+            self._has_trained = True
             should_stop = self._note(trial.config["number"], Report.from_result(result))
             return str(TrialScheduler.STOP if should_stop else TrialScheduler.CONTINUE)
 
@@ -166,7 +175,9 @@ class StudyScheduler(_Adapter, FIFOScheduler):  # type: ignore[misc]
     ) -> None:
         """Keeps a process from training another trial, where it asked for that; its last one ended or was stopped."""
         with self._keeping_errors():
-            if Report.from_result(result).retire:
+            report = Report.from_result(result)
+            self._has_trained = self._has_trained or report.epoch is not None
+            if report.retire:
                 retire(tune_controller, trial)
 
     def choose_trial_to_run(self, tune_controller: Any) -> Trial | None:

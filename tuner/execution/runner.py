@@ -214,7 +214,6 @@ class _Session:
         task = replace(self.plan.task(), rests_gpus=n_gpus > 1)
         diagnostician = Diagnostician(
             is_cluster=not cluster.is_ours,
-            shares_gpus=places.packing.is_divided,
             logs=self.plan.folder.logs if self.plan.config.gpus else None,
         )
         heartbeat = Heartbeat(session, cluster, diagnostician, self.flag, files, self.mirror)
@@ -241,7 +240,10 @@ class _Session:
             ),
         )
         with waiting_workers_taken() if cluster.is_ours else nullcontext():
-            tuner.fit()
+            try:
+                tuner.fit()
+            except tune.TuneError as error:  # so Tune wraps what is raised in `on_trial_error`
+                raise session.callback_error or error from None
 
     def _export_after_the_end(self) -> None:
         """Brings exporters up to date, which may have been requested after the search."""

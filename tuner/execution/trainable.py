@@ -23,9 +23,9 @@ import numpy as np
 from ray import tune
 
 from tuner.data import EncodedSequences
-from tuner.errors import ConfigError, DeviceFault, TunerError
+from tuner.errors import ConfigError, DeviceFault, GpuMissing, MpsFault, TunerError
 from tuner.execution.faulty_gpus import FaultyGpu
-from tuner.execution.mps import ensure
+from tuner.execution.mps import JOINED, MpsState, ensure
 from tuner.execution.packing import Placement
 from tuner.nvidia import MpsMode
 from tuner.run.device import CPU, with_share
@@ -140,7 +140,9 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
         self._gpu = FaultyGpu() if place_of(config).gpus else None
         if self._gpu is not None and task.rests_gpus:
             time.sleep(self._gpu.rest_s())
-        self._note = _note_on_sharing(task, place_of(config), self._gpu)
+        self._mps = _join_mps(task, place_of(config), self._gpu)
+        reason = self._mps.reason
+        self._note = f"trials take turns on a GPU without MPS: {reason}" if reason else None
         self._n_trials = 0
         self._checkpoint: Checkpoint | None = None
         self._begin(config)
@@ -165,13 +167,19 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
             traceback.print_exception(error)  # to the worker's log
             problem = trial_error(error)
             if isinstance(problem, DeviceFault):
-                if self._gpu is not None:
-                    self._gpu.count_fault()
-                raise problem from None  # whose causes need not be picklable
+                raise self._fault(problem) from None  # whose causes need not be picklable
             status = status_of(problem)
             # Blocks of the last model and handles that were not made stay with the process.
             is_spoilt = status is TrialStatus.OUT_OF_MEMORY and self._place.gpus > 0
             return Report(status=status, error=_reason(problem), retire=is_spoilt or self._is_worn)
+
+    def _fault(self, problem: DeviceFault) -> DeviceFault:
+        """Counts a fault of the GPU; the error that tells whether other processes may be its cause."""
+        has_mps = self._mps.is_running
+        if self._gpu is not None:
+            self._gpu.count_fault(has_mps=has_mps)
+        # While MPS recovers from a fault of another process it looks as if there were no GPU.
+        return MpsFault(str(problem)) if has_mps else problem
 
     def _report(self, result: EpochResult) -> Report:
         is_last = result.epoch >= self._spec.epochs
@@ -216,8 +224,11 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
     def _train(self, spec: TrialSpec) -> Iterator[EpochResult]:
         training = self._training = _make_training(spec, self._task, self._place, self._checkpoint)
         if self._place.gpus and training.device == CPU and self._task.trainer is TrainerName.KERAS:
-            # Such as MPS makes it look while it recovers from a fault of another process.
-            raise DeviceFault("the trial was given a GPU, but Keras' backend finds none")
+            raise GpuMissing(
+                f"Keras' backend finds no GPU on {socket.gethostname()}, where a trial was given one; "
+                '`pip install "sequence-tuner[gpu]"` there brings what TensorFlow needs, `tuner doctor` shows other '
+                "reasons, --gpus-per-trial 0 trains on CPUs"
+            )
         self._facts = TrialFacts(
             seed=spec.seed,
             host=socket.gethostname(),
@@ -227,16 +238,16 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
         yield from training.epochs()
 
 
-def _note_on_sharing(task: Task, place: Placement, gpu: FaultyGpu | None) -> str | None:
-    """Has this process share its GPU through MPS; what the person should know, where that does not work."""
+def _join_mps(task: Task, place: Placement, gpu: FaultyGpu | None) -> MpsState:
+    """Has this process share its GPU through MPS; without a reason where that is not wanted."""
     if not 0 < place.gpus < 1 or task.mps is MpsMode.OFF or task.trainer is TrainerName.TOY:
-        return None
+        return MpsState(False)
     if gpu is not None and gpu.has_failed_often:  # a fault ends only its own trial then
-        return (
-            "a GPU failed three times in a row: its trials take turns without MPS until one works"
-        )
+        return MpsState(False, "it failed three times in a row; this ends when a trial works")
     state = ensure(task.mps)
-    return None if state.is_running else f"trials take turns on a GPU without MPS: {state.reason}"
+    if state.is_running:
+        print(JOINED, file=sys.stderr, flush=True)  # noqa: T201 - for the diagnosis of its death
+    return state
 
 
 def _make_checkpoint(spec: TrialSpec, task: Task) -> Checkpoint | None:
