@@ -11,12 +11,15 @@ import os
 import subprocess
 import sys
 import time
+from datetime import timedelta
 from pathlib import Path
+from typing import NamedTuple
 
 import pandas as pd
 import pytest
 
 from tuner.nvidia import Card, ask_driver, visible_cards
+from tuner.run import Run
 
 TUNER = [sys.executable, "-m", "tuner"]
 
@@ -46,19 +49,39 @@ def card() -> Card:
     return visible_cards(driver, os.environ)[0]
 
 
-def search(folder: Path, space: dict[str, object], *words: str) -> pd.DataFrame:
-    """The leaderboard of a search of short reviews in `folder`."""
+class Searched(NamedTuple):
+    """What a search left, and what was seen of it."""
+
+    rows: pd.DataFrame
+    said: str
+    daemons: set[int]  # of MPS, while it ran
+
+
+def search(folder: Path, space: dict[str, object], *words: str) -> Searched:
+    """Searches on short reviews in `folder`."""
     (folder / "space.yaml").write_text(json.dumps(space))
     command = [*TUNER, "search", "space.yaml", "--data", "rotten-tomatoes", "--sample", "2000"]
-    ended = subprocess.run(
-        [*command, "--name", "x", "--sampler", "random", *words],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-    )
-    sys.stdout.write(ended.stdout + ended.stderr)  # pytest shows it where the test fails
-    assert ended.returncode == 0
-    return pd.read_csv(folder / "runs" / "x" / "leaderboard.csv")
+    command += ["--name", "x", "--sampler", "random", *words]
+    seen: set[int] = set()
+    with open(folder / "said.txt", "w", encoding="utf-8") as output:
+        process = subprocess.Popen(command, cwd=folder, stdout=output, stderr=output)
+        while process.poll() is None:
+            seen.update(daemons())
+            time.sleep(0.2)
+    said = (folder / "said.txt").read_text(encoding="utf-8")
+    sys.stdout.write(said)  # pytest shows it where the test fails
+    assert process.returncode == 0
+    return Searched(pd.read_csv(folder / "runs" / "x" / "leaderboard.csv"), said, seen)
+
+
+def most_at_once(folder: Path) -> int:
+    """How many trials trained at the same time: a trial's epochs are what it did until its end."""
+    spans = []
+    for record in Run(folder / "runs" / "x").reader.records():
+        assert record.ended is not None
+        seconds = sum(metrics["seconds"] for metrics in record.curve.values())
+        spans.append((record.ended - timedelta(seconds=seconds), record.ended))
+    return max(sum(first <= began < last for first, last in spans) for began, _ in spans)
 
 
 def daemons() -> list[int]:
@@ -77,7 +100,11 @@ def daemons() -> list[int]:
 
 def test_trials_share_a_card_and_none_fails(tmp_path: Path) -> None:
     before = set(daemons())
-    rows = search(tmp_path, SMALL, "--gpus-per-trial", "auto", "--trials", "24", "--pruner", "none")
+    words = ["--gpus-per-trial", "auto", "--trials", "24", "--pruner", "none"]
+    rows, said, seen = search(tmp_path, SMALL, *words)
+    assert seen
+    assert "take turns" not in said
+    assert most_at_once(tmp_path) >= 3  # of two that take turns, one may seem to end late
     assert rows["status"].tolist() == ["complete"] * 24
     assert rows["device"].str.startswith(card().name).all()
     assert rows["val_accuracy"].max() > 0.6
@@ -91,9 +118,9 @@ def test_trials_share_a_card_and_none_fails(tmp_path: Path) -> None:
 def test_without_mps_trials_share_a_card_too(tmp_path: Path) -> None:
     before = set(daemons())
     words = ["--gpus-per-trial", "0.25", "--mps", "off", "--trials", "8", "--pruner", "none"]
-    rows = search(tmp_path, SMALL, *words)
+    rows, _, seen = search(tmp_path, SMALL, *words)
     assert rows["status"].tolist() == ["complete"] * 8
-    assert set(daemons()) <= before
+    assert seen <= before
 
 
 def test_a_model_that_does_not_fit_is_out_of_memory_and_the_search_goes_on(tmp_path: Path) -> None:
@@ -106,7 +133,7 @@ def test_a_model_that_does_not_fit_is_out_of_memory_and_the_search_goes_on(tmp_p
         "architectures": {"lstm": {"lstm_units": units}, "cnn_lstm": {}},
         "baselines": [{"architecture": "lstm", "learning_rate": 1e-3, "lstm_units": units}],
     }
-    rows = search(tmp_path, space, "--gpus-per-trial", "0.25", "--trials", "6")
+    rows = search(tmp_path, space, "--gpus-per-trial", "0.25", "--trials", "6").rows
     huge = rows["architecture"] == "lstm"
     assert huge.any()
     assert set(rows[huge]["status"]) == {"out_of_memory"}
@@ -142,5 +169,6 @@ def test_predictions_leave_the_card_to_others(tmp_path: Path) -> None:
 def test_doctor_trains_a_step_on_the_card() -> None:
     ended = subprocess.run([*TUNER, "doctor"], capture_output=True, text=True)
     sys.stdout.write(ended.stdout + ended.stderr)
+    assert ended.returncode == 0
     assert card().name in ended.stdout
     assert "an LSTM's first step" in ended.stdout
