@@ -3,6 +3,7 @@
 import gc
 import math
 import weakref
+from dataclasses import replace
 
 import keras
 import numpy as np
@@ -33,7 +34,7 @@ SMALL = {
 def make_training(make_sequences):
     def _make(architecture: str = "lstm", *, n_classes: int = 2, epochs: int = 1, **more):
         n = more.pop("n", 70)
-        return Training(
+        return more.pop("cls", Training)(
             TrialSpec(0, resolve(architecture, {**SMALL, **more}), 3, epochs),
             train=make_sequences(n, n_classes=n_classes, seed=1),
             validation=make_sequences(40, n_classes=n_classes, seed=2),
@@ -70,6 +71,24 @@ def test_model_is_the_one_that_was_scored(make_training, make_sequences) -> None
 
     assert again.accuracy == result.val_accuracy
     assert again.loss == result.val_loss
+
+
+def test_subclass_may_measure_the_model_inside_an_epoch(make_training) -> None:
+    looks: list[tuple[int, int, int]] = []
+
+    class Looking(Training):
+        def _after_steps(self, epoch: int, made: int, of: int) -> None:
+            looks.append((epoch, made, of))
+            self._evaluate(epoch)
+
+    settings = {"epochs": 2, "output_dropout": 0.3, "schedule": "cosine"}
+    plain = [
+        replace(each, seconds=0) for each in make_training("lstm_dropout", **settings).epochs()
+    ]
+    looking = make_training("lstm_dropout", cls=Looking, **settings)
+
+    assert [replace(each, seconds=0) for each in looking.epochs()] == plain
+    assert looks == [(epoch, made, 5) for epoch in (1, 2) for made in range(1, 6)]
 
 
 def test_training_figures_are_means_over_every_sequence(make_training, make_sequences) -> None:

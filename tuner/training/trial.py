@@ -216,8 +216,12 @@ class Training:
                 if not math.isfinite(loss):
                     raise TrialDiverged(f"loss became {loss} in epoch {epoch}; lower learning_rate")
                 sums += len(indices) * np.array([loss, accuracy], np.float64)
+            self._after_steps(epoch, first + len(together), len(batches))
         loss, accuracy = sums / len(self._train)
         return float(loss), float(accuracy)
+
+    def _after_steps(self, epoch: int, made: int, of: int) -> None:
+        """Does nothing after `made` of the epoch's steps; a subclass may measure the model there."""
 
     def _evaluate(self, epoch: int) -> Evaluation:
         evaluation = evaluate(
