@@ -1,0 +1,109 @@
+"""A table of recorded trainings: the same questions whatever was recorded, and a file that brings all of it back."""
+
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+from benchmarks.replay.draw import draws
+from benchmarks.replay.table import RecordedTraining, load_table, save_table
+from support.replay_tables import made_table, space_of
+
+PROBABILITIES = np.array([[0.9, 0.4, 0.2], [0.8, 0.7, 0.6]], np.float16)
+CLASSES = np.array([[[0.5, 0.3, 0.2], [0.1, 0.5, 0.4], [0.2, 0.2, 0.6]]] * 2, np.float16)
+LABELS = np.array([1, 1, 0])
+
+
+def training(configuration: int, seed: int) -> RecordedTraining:
+    return RecordedTraining(
+        key=f"{configuration}-{seed}",
+        configuration=configuration,
+        seed=seed,
+        parameters={"architecture": "lstm", "learning_rate": 0.01},
+        steps=10,
+        weights=7,
+        building_s=0.5,
+        training_s=[1.0, 2.0],
+        evaluation_s=[0.1, 0.1],
+        loss=[0.6, 0.5],
+    )
+
+
+def saved(path: Path, trainings, answers, labels=LABELS) -> Path:
+    save_table(
+        path,
+        name="made",
+        space=space_of(2),
+        points=[Fraction(1, 2), Fraction(1)],
+        trainings=trainings,
+        answers=answers,
+        labels=labels,
+        n_pool=3,
+    )
+    return path
+
+
+@pytest.mark.parametrize(
+    ("answers", "labels", "right"),
+    [
+        (PROBABILITIES, LABELS, [[1, 0, 1], [1, 1, 0]]),
+        (CLASSES, LABELS, [[0, 1, 0], [0, 1, 0]]),
+        (np.packbits([[1, 0, 1], [1, 1, 0]], axis=1), None, [[1, 0, 1], [1, 1, 0]]),
+    ],
+)
+def test_file_brings_back_which_rows_were_right(tmp_path: Path, answers, labels, right) -> None:
+    table = load_table(saved(tmp_path / "t.npz", [training(0, 0)], {"0-0": answers}, labels))
+
+    np.testing.assert_array_equal(table.right[0, 0], np.array(right, bool))
+    assert table.epoch_points == (0, 1)
+    assert table.training_s[0, 0].tolist() == [1.0, 2.0]
+    assert table.n_classes == (3 if answers is CLASSES else 2)
+
+
+def test_configuration_with_fewer_seeds_is_left_out(tmp_path: Path) -> None:
+    trainings = [training(0, 0), training(1, 0), training(1, 1)]
+    answers = {each.key: PROBABILITIES for each in trainings}
+
+    table = load_table(saved(tmp_path / "t.npz", trainings, answers))
+
+    assert table.right.shape == (1, 2, 2, 3)
+
+
+def test_average_of_probabilities_may_be_right_where_the_vote_is_wrong(tmp_path: Path) -> None:
+    sure, unsure = np.array([[0.9]] * 2, np.float16), np.array([[0.4]] * 2, np.float16)
+    trainings = [training(number, 0) for number in range(3)]
+    answers = {"0-0": sure, "1-0": unsure, "2-0": unsure}
+    labels = np.array([1])
+    kept = load_table(saved(tmp_path / "p.npz", trainings, answers, labels))
+    packed = {key: np.packbits(each > 0.5, axis=1) for key, each in answers.items()}
+    bits = load_table(saved(tmp_path / "b.npz", trainings, packed, None))
+    rows = np.array([0])
+
+    assert kept.accuracy_of([kept.answers(n, 0, 1, rows) for n in range(3)], rows) == 1
+    assert bits.accuracy_of([bits.answers(n, 0, 1, rows) for n in range(3)], rows) == 0
+    assert bits.accuracy_of([bits.answers(n, 0, 1, rows) for n in range(2)], rows) == 0.5
+
+
+def test_average_over_three_classes_takes_the_likeliest(tmp_path: Path) -> None:
+    answers = {"0-0": CLASSES, "1-0": CLASSES[:, :, [1, 0, 2]]}
+    table = load_table(saved(tmp_path / "t.npz", [training(0, 0), training(1, 0)], answers))
+    rows = np.arange(3)
+
+    of_first = table.accuracy_of([table.answers(0, 0, 1, rows)], rows)
+    of_second = table.accuracy_of([table.answers(1, 0, 1, rows)], rows)
+
+    assert (of_first, of_second) == pytest.approx((1 / 3, 1 / 3))
+
+
+def test_roles_of_a_draw_share_no_row_and_do_not_depend_on_how_many_are_drawn() -> None:
+    table = made_table(np.full((4, 2), 0.7))
+    few, many = list(draws(table, 2, seed=3)), list(draws(table, 103, seed=3))
+
+    for draw in many:
+        parts = [draw.validation, draw.confirmation, draw.truth]
+        assert sorted(np.concatenate(parts)) == list(range(100))
+        truth = table.right[:, 0][..., draw.truth].mean(axis=-1)
+        np.testing.assert_allclose(draw.true_accuracy, truth, atol=1e-6)
+    for one, other in zip(few, many, strict=False):
+        np.testing.assert_array_equal(one.truth, other.truth)
+        np.testing.assert_array_equal(one.order, other.order)

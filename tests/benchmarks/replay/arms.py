@@ -1,0 +1,109 @@
+"""The searches that are compared: each a sampler and a pruner, replayed under the same chance."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import optuna
+
+from tuner.search.pruner import make_pruner
+from tuner.settings.config import PrunerName, SamplerName, SearchConfig, make_config
+
+from .draw import Draw
+from .table import Table
+from .tabular import Decides, Recorded, TabularStudy
+from .virtual_search import History, replay, study_in_memory
+
+
+def _in_order(seed: int) -> Decides:
+    return lambda own: None
+
+
+def _by_tuner(seed: int) -> Decides:
+    return lambda own: own
+
+
+def _by_random_points(seed: int) -> Decides:
+    sampler = optuna.samplers.RandomSampler(seed=seed)
+    return lambda own: sampler
+
+
+def _by_optuna(seed: int) -> Decides:
+    """As a script that names no sampler, which keeps one for all its trials."""
+    sampler = optuna.samplers.TPESampler(seed=seed)
+    return lambda own: sampler
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One way to search.
+
+    Args:
+        decides: by the replay's number, which sampler decides; see `tuner.search.sampler`.
+        pruner: tuner's.
+        own_pruner: another one in its place.
+        snaps_all: see `TabularStudy`.
+    """
+
+    name: str
+    decides: Callable[[int], Decides]
+    pruner: PrunerName
+    own_pruner: Callable[[], optuna.pruners.BasePruner] | None = None
+    snaps_all: bool = False
+
+
+RANDOM = Arm("random, none", _in_order, PrunerName.NONE)
+TODAY = Arm("TPE, halving (today)", _by_tuner, PrunerName.HALVING)
+ARMS = (
+    RANDOM,
+    Arm("random, none, snapped", _by_random_points, PrunerName.NONE, snaps_all=True),
+    Arm("random, halving", _in_order, PrunerName.HALVING),
+    TODAY,
+    Arm(
+        "TPE, median (Optuna)",
+        _by_optuna,
+        PrunerName.NONE,
+        own_pruner=optuna.pruners.MedianPruner,
+    ),
+    Arm("random, Hyperband", _in_order, PrunerName.HYPERBAND),
+)
+
+
+def search(
+    arm: Arm,
+    table: Table,
+    recorded: Recorded,
+    draw: Draw,
+    *,
+    workers: int,
+    is_over: Callable[[History, float], bool],
+) -> History:
+    """One replay of an arm."""
+    config = _config(arm, table)
+    study = study_in_memory(config)
+    study.pruner = (
+        make_pruner(config.pruner, config.epochs, config.space.metric)
+        if arm.own_pruner is None
+        else arm.own_pruner()
+    )
+    tabular = TabularStudy(
+        study,
+        recorded,
+        draw.order,
+        arm.decides(draw.number),
+        snaps_all=arm.snaps_all,
+        seed=draw.number,
+        sampler=config.sampler,
+        workers=workers,
+    )
+    return replay(tabular, config, table, draw, workers=workers, is_over=is_over)
+
+
+def _config(arm: Arm, table: Table) -> SearchConfig:
+    return make_config(
+        {
+            "space": table.space,
+            "sampler": SamplerName.TPE,
+            "pruner": arm.pruner,
+            "trials": table.n_configurations,
+        }
+    )

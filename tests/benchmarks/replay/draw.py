@@ -1,0 +1,81 @@
+"""What chance decides in one replay, the same for every arm: rows' roles, each configuration's seed, the random order.
+
+With common random numbers a difference between two arms is theirs, and far fewer replays show it.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .table import Table
+
+# Of the pool. A search chooses by the first, may weigh finalists by the second, and is measured on the rest.
+VALIDATION = 0.2
+CONFIRMATION = 0.2
+_REPLAYS_AT_ONCE = 100
+
+
+@dataclass(frozen=True, eq=False)
+class Draw:
+    """One replay's chance, and every model's accuracy under it.
+
+    Args:
+        number: the replay's, from 0.
+        validation, confirmation, truth: rows of the pool, disjoint.
+        seeds: `(n,)`, of each configuration the recorded seed that the search trains it with.
+        order: `(n,)`, the configurations as a random search draws them.
+        validation_accuracy, true_accuracy: `(n, n_points)`, with that seed, on validation and on truth.
+    """
+
+    number: int
+    validation: NDArray[np.int64]
+    confirmation: NDArray[np.int64]
+    truth: NDArray[np.int64]
+    seeds: NDArray[np.int64]
+    order: NDArray[np.int64]
+    validation_accuracy: NDArray[np.float32]
+    true_accuracy: NDArray[np.float32]
+
+
+def draws(table: Table, count: int, *, seed: int) -> Iterator[Draw]:
+    """`count` replays' chance; the same for the same seed, however many are drawn."""
+    flat = table.right.reshape(-1, table.n_pool).astype(np.float32)
+    for first in range(0, count, _REPLAYS_AT_ONCE):
+        yield from _block(table, flat, range(first, min(count, first + _REPLAYS_AT_ONCE)), seed)
+
+
+def _block(
+    table: Table, flat: NDArray[np.float32], numbers: Sequence[int], seed: int
+) -> Iterator[Draw]:
+    rngs = [np.random.default_rng((seed, number)) for number in numbers]
+    ends = np.cumsum([round(VALIDATION * table.n_pool), round(CONFIRMATION * table.n_pool)])
+    roles = [np.split(rng.permutation(table.n_pool), ends) for rng in rngs]
+    on_validation = _accuracies(table, flat, [validation for validation, _, _ in roles])
+    on_truth = _accuracies(table, flat, [truth for _, _, truth in roles])
+    every = np.arange(table.n_configurations)
+    for place, (number, rng) in enumerate(zip(numbers, rngs, strict=True)):
+        validation, confirmation, truth = roles[place]
+        seeds = rng.integers(table.n_seeds, size=table.n_configurations)
+        yield Draw(
+            number=number,
+            validation=validation,
+            confirmation=confirmation,
+            truth=truth,
+            seeds=seeds,
+            order=rng.permutation(table.n_configurations),
+            validation_accuracy=on_validation[every, seeds, :, place],
+            true_accuracy=on_truth[every, seeds, :, place],
+        )
+
+
+def _accuracies(
+    table: Table, flat: NDArray[np.float32], roles: Sequence[NDArray[np.int64]]
+) -> NDArray[np.float32]:
+    """Of every model on each set of rows, `(n, n_seeds, n_points, n_sets)`: one matrix product."""
+    weights = np.zeros((table.n_pool, len(roles)), np.float32)
+    for place, rows in enumerate(roles):
+        weights[rows, place] = 1 / len(rows)
+    accuracies: NDArray[np.float32] = flat @ weights
+    return accuracies.reshape(*table.right.shape[:3], len(roles))

@@ -1,0 +1,213 @@
+"""A search's study that may only suggest what was recorded.
+
+A suggestion that a sampler learned is answered with the nearest recorded configuration that the search has not had, of
+the same architecture: each range scaled to 0 … 1, logarithms where the range is logarithmic, another choice 1 apart.
+The study records what was really trained, so that the sampler learns from it. While a sampler still draws at random
+it gets the next configuration of the replay's random order, which is a random draw without any rounding: the recorded
+ones were drawn by a random search.
+
+The bias: a table of some hundred configurations is coarse in ten dimensions, so a learned suggestion lands far from
+where it was meant (`snapping` says how far), which makes a clever sampler more like a random one. And the nearest
+configuration is more often one with few neighbours: the arm "random, none, snapped" shows what that alone does.
+"""
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import optuna
+from numpy.typing import NDArray
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
+from optuna.trial import FrozenTrial
+
+from tuner.search.study import SearchStudy
+from tuner.settings.ranges import Choice, Range
+from tuner.settings.space import ARCHITECTURE, SearchSpace
+
+Sampler = optuna.samplers.BaseSampler
+# From the sampler that tuner made for a trial to the one that decides; None: the replay's random order decides.
+Decides = Callable[[Sampler], Sampler | None]
+
+
+class Recorded:
+    """The recorded configurations of a table as points of its space, to measure distances between."""
+
+    def __init__(self, space: SearchSpace, parameters: tuple[Mapping[str, Any], ...]) -> None:
+        self.space = space
+        self.parameters = parameters
+        self.architectures = np.array([each[ARCHITECTURE] for each in parameters])
+        self._columns = {
+            name: np.array(
+                [_scaled(range_, each[name]) if name in each else math.nan for each in parameters]
+            )
+            for architecture in space.architectures
+            for name, range_ in _ranges(space, architecture).items()
+        }
+
+    def distances(
+        self, architecture: str, values: Mapping[str, Any], among: NDArray[np.int64]
+    ) -> NDArray[np.float64]:
+        """How far the configurations `among`, all of one architecture, are from `values`."""
+        squares = np.zeros(len(among))
+        for name, range_ in _ranges(self.space, architecture).items():
+            apart = np.abs(self._columns[name][among] - _scaled(range_, values[name]))
+            squares += np.minimum(apart, 1) ** 2
+        return np.sqrt(squares)
+
+
+class TabularStudy(SearchStudy):
+    """A study of one replay. Afterwards `chosen` holds each trial's configuration, by the trial's number.
+
+    Args:
+        order: the recorded configurations as a random search draws them.
+        decides: which sampler decides.
+        snaps_all: random suggestions are rounded, too, and do not follow `order`.
+    """
+
+    def __init__(
+        self,
+        study: optuna.Study,
+        recorded: Recorded,
+        order: NDArray[np.int64],
+        decides: Decides,
+        *,
+        snaps_all: bool = False,
+        **settings: Any,
+    ) -> None:
+        super().__init__(study, recorded.space, **settings)
+        self.chosen: list[int] = []
+        self.snapping: list[float] = []  # distance to the chosen one, as a share of the mean to all
+        self._recorded = recorded
+        self._left = list(map(int, order))
+        self._decides = decides
+        self._snaps_all = snaps_all
+
+    @property
+    def has_more(self) -> bool:
+        """Whether any recorded configuration is left."""
+        return bool(self._left)
+
+    def ask(self) -> optuna.Trial:
+        """See `SearchStudy.ask`; the trial's parameters will be recorded ones."""
+        trial = super().ask()
+        self.study.sampler = _TabularSampler(self, self._decides(self.study.sampler))
+        return trial
+
+    def choose(
+        self,
+        sampler: Sampler | None,
+        study: optuna.Study,
+        trial: FrozenTrial,
+    ) -> Mapping[str, Any]:
+        """The parameters of the configuration that the trial gets."""
+        chosen = self._left[0] if sampler is None else self._answer(sampler, study, trial)
+        self._left.remove(chosen)
+        self.chosen.append(chosen)
+        return self._recorded.parameters[chosen]
+
+    def _answer(self, sampler: Sampler, study: optuna.Study, trial: FrozenTrial) -> int:
+        suggestion = _Suggestion(sampler, study, trial)
+        architectures = self._recorded.architectures
+        if not suggestion.is_learned and not self._snaps_all:
+            architecture = self.space.suggest(suggestion).architecture
+            same = [each for each in self._left if architectures[each] == architecture]
+            return same[0] if same else self._left[0]
+        self.space.suggest(suggestion)
+        architecture = suggestion.values[ARCHITECTURE]
+        left = np.array([each for each in self._left if architectures[each] == architecture])
+        if not len(left):
+            return self._left[0]
+        distances = self._recorded.distances(architecture, suggestion.values, left)
+        self.snapping.append(float(distances.min() / distances.mean()))
+        return int(left[distances.argmin()])
+
+
+class _TabularSampler(Sampler):
+    """Gives one trial the parameters that its study chooses."""
+
+    def __init__(self, study: TabularStudy, sampler: Sampler | None) -> None:
+        self._study = study
+        self._sampler = sampler
+        self._values: Mapping[str, Any] | None = None
+
+    def infer_relative_search_space(
+        self, study: optuna.Study, trial: FrozenTrial
+    ) -> dict[str, BaseDistribution]:
+        return {}
+
+    def sample_relative(
+        self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
+    ) -> dict[str, Any]:
+        return {}
+
+    def sample_independent(
+        self,
+        study: optuna.Study,
+        trial: FrozenTrial,
+        param_name: str,
+        param_distribution: BaseDistribution,
+    ) -> Any:
+        if self._values is None:
+            self._values = self._study.choose(self._sampler, study, trial)
+        return self._values[param_name]
+
+
+class _Suggestion:
+    """The configuration that a sampler would give a trial; the trial itself gets none of it."""
+
+    def __init__(self, sampler: Sampler, study: optuna.Study, trial: FrozenTrial) -> None:
+        self.values: dict[str, Any] = {}
+        self._sampler, self._study, self._trial = sampler, study, trial
+        space = sampler.infer_relative_search_space(study, trial)
+        self._learned = sampler.sample_relative(study, trial, space)
+
+    @property
+    def is_learned(self) -> bool:
+        """Whether the sampler learned anything of it, and does not draw at random."""
+        return bool(self._learned)
+
+    def suggest_float(
+        self, name: str, low: float, high: float, *, step: float | None = None, log: bool = False
+    ) -> float:
+        return float(self._value(name, FloatDistribution(low, high, log=log, step=step)))
+
+    def suggest_int(
+        self, name: str, low: int, high: int, *, step: int = 1, log: bool = False
+    ) -> int:
+        return int(self._value(name, IntDistribution(low, high, log=log, step=step)))
+
+    def suggest_categorical(self, name: str, choices: Any) -> Any:
+        return self._value(name, CategoricalDistribution(choices))
+
+    def _value(self, name: str, distribution: BaseDistribution) -> Any:
+        if name in self._learned:
+            value = self._learned[name]
+        else:
+            value = self._sampler.sample_independent(self._study, self._trial, name, distribution)
+        self.values[name] = value
+        return value
+
+
+def _ranges(space: SearchSpace, architecture: str) -> dict[str, Range]:
+    """The ranges of an architecture by the study's names."""
+    return {
+        space.study_name(architecture, name): parameter
+        for name, parameter in space.parameters(architecture).items()
+        if isinstance(parameter, Range)
+    }
+
+
+def _scaled(range_: Range, value: Any) -> float:
+    """From 0 to 1 within the range; a choice's place, which is 1 or more from another's."""
+    if isinstance(range_, Choice):
+        return float(range_.options.index(value))
+    low, high = range_.bounds
+    if range_.log:
+        low, high, value = math.log(low), math.log(high), math.log(value)
+    return float((value - low) / (high - low))

@@ -1,0 +1,165 @@
+"""What an hour of search is worth: searches replayed a thousand times on recorded trainings, against random search.
+
+Every replay draws anew which rows of the pool validate, which confirm and which measure, and which recorded seed each
+configuration gets. All arms of a replay share that chance. They search through tuner's own session and study, on a
+virtual clock. An outcome is the true accuracy of what a search hands over, on rows that chose nothing.
+
+The factor says how many times less time an arm needs for the outcome that random search has after so many whole
+trainings; time is counted in that which random search took in the same replay. Intervals hold for further replays of
+the same table. Another table may say something else.
+"""
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean
+
+from benchmark_io import show
+from replay.arms import ARMS, RANDOM, TODAY, Arm
+from replay.measurement import OUTCOMES, Measurement, Result, measure
+from replay.outcomes import SINGLE
+from replay.table import load_table
+from replay.virtual_search import History
+
+TABLES = Path(__file__).parent / "replay" / "tables"
+# A random search may use up so large a share of a table: with more, all arms have tried the same in the end.
+MOST_USED = 1 / 3
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What the command line asks for."""
+
+    tables: tuple[Path, ...]
+    replays: int
+    workers: tuple[int, ...]
+    after: tuple[int, ...]
+    arms: tuple[Arm, ...]
+    out: Path
+    seed: int
+
+
+def main() -> None:
+    """Prints a table of all arms per recorded table and number of workers, and last the lines that count."""
+    asked = _asked()
+    lines: list[str] = []
+    for path in asked.tables:
+        table = load_table(path)
+        lines.append(
+            f"{table.name}, {asked.replays:,} replays of {table.n_configurations} configurations"
+        )
+        for workers in asked.workers:
+            after = tuple(n for n in asked.after if n <= MOST_USED * table.n_configurations)
+            measured = measure(
+                table,
+                asked.arms,
+                replays=asked.replays,
+                workers=workers,
+                after=after,
+                seed=asked.seed,
+            )
+            title = f"search_replay, {table.name}, {_workers(workers)}"
+            show(title, [_row(each) for each in measured.results], asked.out)
+            print("\n".join(_notes(measured)))
+            lines += _headlines(measured.results, workers)
+    print("\n".join(lines))
+
+
+def _notes(measured: Measurement) -> list[str]:
+    notes = [_note(name, each) for name, each in measured.histories.items()]
+    seconds = (f"{at_s.mean():,.0f} s after {n}" for n, at_s in measured.moments_s.items())
+    return [*notes, f"random search took on average {', '.join(seconds)} whole trainings"]
+
+
+def _note(name: str, histories: Sequence[History]) -> str:
+    ended = fmean(len(each.ended_s) for each in histories)
+    pruned = fmean(each.pruned for each in histories)
+    note = f"{name}: {ended:.1f} trials ended, {pruned:.1f} of them pruned"
+    distances = [distance for each in histories for distance in each.snapping]
+    if distances:
+        note += f"; a suggestion was {fmean(distances):.2f} of the mean distance from what it got"
+    ran_out = fmean(each.ran_out for each in histories)
+    return note + (f"; {ran_out:.0%} ran out of configurations" if ran_out else "")
+
+
+def _row(result: Result) -> dict[str, object]:
+    return {
+        "arm": result.arm,
+        "outcome": result.outcome,
+        "after": result.after,
+        "factor": result.factor.value,
+        "f_low": result.factor.low,
+        "f_high": result.factor.high,
+        "points": result.gain.value,
+        "p_low": result.gain.low,
+        "p_high": result.gain.high,
+    }
+
+
+def _headlines(results: Sequence[Result], workers: int) -> list[str]:
+    """The lines of today's search, the first of them after 10 whole trainings."""
+    ours = {(each.after, each.outcome): each for each in results if each.arm == TODAY.name}
+    numbers = sorted({after for after, _ in ours}, key=lambda n: (n != 10, n))
+    lines = []
+    for n in numbers:
+        single = ours[n, SINGLE]
+        lines.append(
+            f"factor over random search: {_factor(single)}; {_workers(workers)}, random's "
+            f"{single.target:.4f} after {n}; sees {single.factor.seen:.2f}"
+        )
+        for outcome in OUTCOMES:
+            each = ours[n, outcome]
+            points = each.gain
+            lines.append(
+                f"  {outcome}: factor {_factor(each)}, points at equal time {points.value:+.2f} "
+                f"({points.low:+.2f} to {points.high:+.2f}; sees {points.seen:.2f})"
+            )
+    return lines
+
+
+def _workers(count: int) -> str:
+    return f"{count} worker" if count == 1 else f"{count} workers"
+
+
+def _factor(result: Result) -> str:
+    def text(number: float) -> str:
+        is_least = number <= result.least_factor * 1.0001
+        return f"under {number:.2f}" if is_least else f"{number:.2f}"
+
+    found = result.factor
+    return f"{text(found.value)} (95 % {text(found.low)} to {text(found.high)})"
+
+
+def _asked() -> Asked:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--short", action="store_true", help="100 replays in all, two arms, 1 worker"
+    )
+    parser.add_argument("--tables", type=Path, nargs="+", default=sorted(TABLES.glob("*.npz")))
+    parser.add_argument("--replays", type=int, default=1000)
+    parser.add_argument("--workers", type=int, nargs="+", default=[1, 2, 8])
+    parser.add_argument("--after", type=int, nargs="+", default=[3, 10, 30])
+    parser.add_argument(
+        "--arms", nargs="+", help="parts of their names; random search is always one"
+    )
+    parser.add_argument("--out", type=Path, default=Path("runs/benchmarks"))
+    parser.add_argument("--seed", type=int, default=0)
+    given = parser.parse_args()
+    parts = [TODAY.name] if given.short else given.arms
+    arms = ARMS if parts is None else [a for a in ARMS if any(part in a.name for part in parts)]
+    return Asked(
+        tables=tuple(given.tables),
+        replays=100 // len(given.tables) if given.short else given.replays,
+        workers=(1,) if given.short else tuple(given.workers),
+        after=(3, 10) if given.short else tuple(given.after),
+        arms=(RANDOM, *(arm for arm in arms if arm is not RANDOM)),
+        out=given.out,
+        seed=given.seed,
+    )
+
+
+if __name__ == "__main__":
+    main()
