@@ -130,7 +130,7 @@ def test_without_parts_of_cards_nothing_is_measured(
 def test_toy_trials_need_no_memory(space: SearchSpace) -> None:
     packing, content = pack(search(space, trainer="toy"), T4, H100)
     assert (packing.fit(T4), packing.fit(H100)) == (16, 32)
-    assert packing.place(nodes=lambda: [T4, H100]).limit_mb is None
+    assert packing.place(nodes=lambda: [T4, H100]).share.limit_mb is None
     assert content == {}
 
 

@@ -9,7 +9,7 @@ from support.searches import make, toy_space
 from support.watching import Recorder
 
 from tuner.execution import ray_tune
-from tuner.execution.packing import Placement
+from tuner.execution.packing import Place
 from tuner.execution.search import run_search
 from tuner.run import Run
 from tuner.run.attributes import Attribute
@@ -53,7 +53,7 @@ def run_out(monkeypatch: pytest.MonkeyPatch, *numbers: int) -> None:
     """Has the trials of these numbers run out of memory in their third epoch."""
     original = ray_tune.to_ray_config
 
-    def with_fault(spec: TrialSpec, place: Placement) -> dict[str, Any]:
+    def with_fault(spec: TrialSpec, place: Place) -> dict[str, Any]:
         if spec.number in numbers:
             given = {**spec.hyperparameters.custom, "fault": "memory", "fault_epoch": 3}
             changed = spec.hyperparameters.model_copy(update={"custom": given})

@@ -15,8 +15,9 @@ from tuner.errors import DeviceFault, GpuMissing, MpsFault
 from tuner.execution import trainable
 from tuner.execution.faulty_gpus import FaultyGpu
 from tuner.execution.mps import JOINED, MpsState
-from tuner.execution.packing import Placement
+from tuner.execution.packing import Place
 from tuner.execution.search import SearchPlan, run_search
+from tuner.execution.shares import Share
 from tuner.execution.trainable import Report, Task, TrialActor, to_ray_config
 from tuner.nvidia import MpsMode
 from tuner.run.trial_status import TrialStatus
@@ -47,7 +48,7 @@ def task(**settings: Any) -> Task:
 
 def config(number: int = 0, gpus: float = 0.0) -> dict[str, Any]:
     hyperparameters = Hyperparameters(architecture="lstm")
-    place = Placement({"CPU": 1, "GPU": gpus})
+    place = Place(Share(gpus), {"CPU": 1, "GPU": gpus})
     return to_ray_config(TrialSpec(number, hyperparameters, seed=1, max_epochs=2), place)
 
 
@@ -184,7 +185,7 @@ def test_a_card_that_failed_three_times_rests_before_the_next_trial(
 def test_a_trial_that_does_not_find_its_card_is_not_trained_on_the_cpu(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def make(spec: TrialSpec, given: Task, place: Placement, checkpoint: None) -> ToyTraining:
+    def make(spec: TrialSpec, given: Task, share: Share, checkpoint: None) -> ToyTraining:
         return ToyTraining(spec, environment={})
 
     monkeypatch.setattr(trainable, "_make_training", make)

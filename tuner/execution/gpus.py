@@ -17,7 +17,8 @@ from tuner.data import Dataset, Split
 from tuner.errors import ConfigError, TunerError
 from tuner.execution.cluster import Cluster
 from tuner.execution.mps import ensure
-from tuner.execution.packing import CardKind, Packing, Resources, kind_of, trials_per_card
+from tuner.execution.packing import CardKind, Packing, Resources, kind_of
+from tuner.execution.shares import trials_per_card
 from tuner.machine import MEMORY_PER_TRIAL_GB
 from tuner.nvidia import MpsMode, first_card
 from tuner.settings.config import SearchConfig, TrainerName

@@ -26,7 +26,8 @@ from tuner.data import EncodedSequences
 from tuner.errors import ConfigError, DeviceFault, GpuMissing, MpsFault, TunerError
 from tuner.execution.faulty_gpus import FaultyGpu
 from tuner.execution.mps import JOINED, MpsState, ensure
-from tuner.execution.packing import Placement
+from tuner.execution.packing import Place
+from tuner.execution.shares import Share
 from tuner.nvidia import MpsMode
 from tuner.run.device import CPU, with_share
 from tuner.run.trial_status import TrialFacts, TrialStatus
@@ -70,20 +71,25 @@ class Task:
         return replace(self, train=nothing, validation=nothing)
 
 
-def to_ray_config(spec: TrialSpec, place: Placement) -> dict[str, Any]:
+def to_ray_config(spec: TrialSpec, place: Place) -> dict[str, Any]:
     """A trial's spec and place as Tune carries them, with nothing that Tune would expand or name trials after."""
     content = {**asdict(spec), "hyperparameters": spec.hyperparameters.model_dump(mode="json")}
-    return {"number": spec.number, "spec": json.dumps(content), "place": json.dumps(asdict(place))}
+    return {
+        "number": spec.number,
+        "spec": json.dumps(content),
+        "share": json.dumps(asdict(place.share)),
+        "resources": json.dumps(dict(place.resources)),
+    }
 
 
 def resources_of(config: dict[str, Any]) -> tune.PlacementGroupFactory:
     """The resources that a trial asks Ray for, by its config."""
-    return tune.PlacementGroupFactory([dict(place_of(config).resources)])
+    return tune.PlacementGroupFactory([json.loads(config["resources"])])
 
 
-def place_of(config: dict[str, Any]) -> Placement:
-    """A trial's place, by its config."""
-    return Placement(**json.loads(config["place"]))
+def share_of(config: dict[str, Any]) -> Share:
+    """A trial's share of a card, by its config."""
+    return Share(**json.loads(config["share"]))
 
 
 def from_ray_config(config: dict[str, Any]) -> TrialSpec:
@@ -137,10 +143,10 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
         """Prepares the process, once."""
         _redirect_output(Path(task.logs))
         self._task = task
-        self._gpu = FaultyGpu() if place_of(config).gpus else None
+        self._gpu = FaultyGpu() if share_of(config).gpus else None
         if self._gpu is not None and task.rests_gpus:
             time.sleep(self._gpu.rest_s())
-        self._mps = _join_mps(task, place_of(config), self._gpu)
+        self._mps = _join_mps(task, share_of(config), self._gpu)
         reason = self._mps.reason
         self._note = f"trials take turns on a GPU without MPS: {reason}" if reason else None
         self._n_trials = 0
@@ -170,7 +176,7 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
                 raise self._fault(problem) from None  # whose causes need not be picklable
             status = status_of(problem)
             # Blocks of the last model and handles that were not made stay with the process.
-            is_spoilt = status is TrialStatus.OUT_OF_MEMORY and self._place.gpus > 0
+            is_spoilt = status is TrialStatus.OUT_OF_MEMORY and self._share.gpus > 0
             return Report(status=status, error=_reason(problem), retire=is_spoilt or self._is_worn)
 
     def _fault(self, problem: DeviceFault) -> DeviceFault:
@@ -214,7 +220,7 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
         if self._checkpoint is not None:
             self._checkpoint.remove()  # the last trial's, which was stopped
         self._spec = from_ray_config(config)
-        self._place = place_of(config)
+        self._share = share_of(config)
         self._checkpoint = _make_checkpoint(self._spec, self._task)
         self._n_trials += 1
         # The last trial's model goes before the next one is built, in the first step.
@@ -222,8 +228,8 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
         self._results = self._train(self._spec)
 
     def _train(self, spec: TrialSpec) -> Iterator[EpochResult]:
-        training = self._training = _make_training(spec, self._task, self._place, self._checkpoint)
-        if self._place.gpus and training.device == CPU and self._task.trainer is TrainerName.KERAS:
+        training = self._training = _make_training(spec, self._task, self._share, self._checkpoint)
+        if self._share.gpus and training.device == CPU and self._task.trainer is TrainerName.KERAS:
             raise GpuMissing(
                 f"Keras' backend finds no GPU on {socket.gethostname()}, where a trial was given one; "
                 '`pip install "sequence-tuner[gpu]"` there brings what TensorFlow needs, `tuner doctor` shows other '
@@ -232,15 +238,15 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
         self._facts = TrialFacts(
             seed=spec.seed,
             host=socket.gethostname(),
-            device=with_share(training.device, self._place.gpus),
+            device=with_share(training.device, self._share.gpus),
             weights=training.weights,
         )
         yield from training.epochs()
 
 
-def _join_mps(task: Task, place: Placement, gpu: FaultyGpu | None) -> MpsState:
+def _join_mps(task: Task, share: Share, gpu: FaultyGpu | None) -> MpsState:
     """Has this process share its GPU through MPS; without a reason where that is not wanted."""
-    if not 0 < place.gpus < 1 or task.mps is MpsMode.OFF or task.trainer is TrainerName.TOY:
+    if not share.is_part or task.mps is MpsMode.OFF or task.trainer is TrainerName.TOY:
         return MpsState(False)
     if gpu is not None and gpu.has_failed_often:  # a fault ends only its own trial then
         return MpsState(False, "it failed three times in a row; this ends when a trial works")
@@ -263,7 +269,7 @@ def _make_checkpoint(spec: TrialSpec, task: Task) -> Checkpoint | None:
 
 
 def _make_training(
-    spec: TrialSpec, task: Task, place: Placement, checkpoint: Checkpoint | None
+    spec: TrialSpec, task: Task, share: Share, checkpoint: Checkpoint | None
 ) -> TrainsByEpoch:
     if task.trainer is TrainerName.TOY:
         from tuner.training.toy import ToyTraining
@@ -271,7 +277,7 @@ def _make_training(
         return ToyTraining(spec, n_classes=task.n_classes, checkpoint=checkpoint)
     from tuner.training.devices import configure_device
 
-    configure_device(cpus=task.cpus, gpus=place.gpus, memory_mb=place.limit_mb)
+    configure_device(cpus=task.cpus, gpus=share.gpus, memory_mb=share.limit_mb)
     from tuner.training.trial import Training
 
     _freeze_imports()
