@@ -63,7 +63,16 @@ class TrialDiverged(TrialError):
 
 
 class TrialOutOfMemory(TrialError):
-    """A trial asked for more memory than its share."""
+    """A trial asked for more memory than its share.
+
+    Args:
+        reason: the message.
+        is_gpu_full: whether that is memory of a GPU, not of the machine.
+    """
+
+    def __init__(self, reason: str, *, is_gpu_full: bool = True) -> None:
+        super().__init__(reason)
+        self.is_gpu_full = is_gpu_full
 
 
 class DeviceFault(TrialError):

@@ -146,11 +146,11 @@ def test_processes_that_die_with_a_card_are_not_charged(
         (
             "2026-05-16 14:44:23.01: F tensorflow/tsl/framework/bfc_allocator.cc:700] Check failed: h != kInvalid\n"
             "Fatal Python error: Aborted\n",
-            Diagnosis("", is_out_of_memory=True),
+            Diagnosis("", is_out_of_memory=True, is_gpu_full=True),
         ),
         (
             "F0000 00:00:1764151.1 99 cuda_executor.cc:9] Failed setting context: CUDA_ERROR_OUT_OF_MEMORY\n",
-            Diagnosis("", is_out_of_memory=True),
+            Diagnosis("", is_out_of_memory=True, is_gpu_full=True),
         ),
         (
             "terminate called after throwing an instance of 'std::bad_alloc'\n",

@@ -49,18 +49,31 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[Started]:
     return seen
 
 
-def run_out(monkeypatch: pytest.MonkeyPatch, *numbers: int) -> None:
-    """Has the trials of these numbers run out of memory in their third epoch."""
+def run_out(monkeypatch: pytest.MonkeyPatch, ordinary: int, larger: int = 0) -> list[int]:
+    """Has the first trials find no room in their third epoch.
+
+    Args:
+        ordinary: so many of those with an ordinary share.
+        larger: so many of those with a larger one.
+
+    Returns:
+        their numbers, once the search has run.
+    """
     original = ray_tune.to_ray_config
+    left = {False: ordinary, True: larger}
+    numbers: list[int] = []
 
     def with_fault(spec: TrialSpec, place: Place) -> dict[str, Any]:
-        if spec.number in numbers:
-            given = {**spec.hyperparameters.custom, "fault": "memory", "fault_epoch": 3}
+        if left[place.is_larger]:
+            left[place.is_larger] -= 1
+            numbers.append(spec.number)
+            given = {**spec.hyperparameters.custom, "fault": "card_memory", "fault_epoch": 3}
             changed = spec.hyperparameters.model_copy(update={"custom": given})
             spec = replace(spec, hyperparameters=changed)
         return original(spec, place)
 
     monkeypatch.setattr(ray_tune, "to_ray_config", with_fault)
+    return numbers
 
 
 def test_a_trial_that_ran_out_gets_a_new_process_with_twice_the_share_while_others_go_on(
@@ -75,13 +88,13 @@ def test_a_trial_that_ran_out_gets_a_new_process_with_twice_the_share_while_othe
     run = run_search(make(SPACE, sentences, tmp_path, trials=16, **QUARTERS), listener).run
 
     trials = run.study.trials
-    (again,) = [each for each in trials if each.user_attrs.get(Attribute.RETRY_OF) == 1]
+    (again,) = [each for each in trials if each.user_attrs.get(Attribute.RETRY_OF) == 0]
     board = run.leaderboard().set_index("trial")
-    assert board.loc[1, "status"] == "out_of_memory"
-    assert board.loc[1, "error"].endswith("; runs again with a larger share of the card")
+    assert board.loc[0, "status"] == "out_of_memory"
+    assert board.loc[0, "error"].endswith("; runs again with a larger share of the card")
     assert board.loc[again.number, ["status", "tries"]].to_list() == ["complete", 2]
     assert list(board["status"]).count("complete") == 16
-    others = board.drop(index=[1, again.number])
+    others = board.drop(index=[0, again.number])
     assert set(others["tries"]) == {1}  # they went on meanwhile
 
     by_number = {each.number: each for each in started}
@@ -101,20 +114,19 @@ def test_when_that_happens_twice_fewer_share_a_card_also_after_a_resume(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    run_out(monkeypatch, 0, 1, 8)  # one of the first two also with twice the share
+    numbers = run_out(monkeypatch, 3, larger=1)
     listener = Recorder()
     run = run_search(make(SPACE, sentences, tmp_path, trials=14, **QUARTERS), listener).run
 
     assert listener.notes == [
-        "two trials ran out of memory while they shared a GPU: from now on 2 per GPU at once, not 4 per GPU"
+        "two trials needed twice their share of a GPU: from now on 2 per GPU at once, not 4 per GPU"
     ]
     board = run.leaderboard().set_index("trial")
-    assert board.loc[8, "status"] == "out_of_memory"  # the study is told only now
-    assert Run(run.folder).study.trials[8].user_attrs[Attribute.RETRY_OF] in (0, 1)
-    assert counts_as_finished(Run(run.folder).study.trials[8])
-    assert set(board[board["status"] == "out_of_memory"].index) == {0, 1, 8}
     by_number = {each.number: each.gpus for each in started}
-    assert by_number[8] == 0.5
+    (spoilt,) = (number for number in numbers if by_number[number] == 0.5)
+    assert board.loc[spoilt, "status"] == "out_of_memory"  # the study is told only now
+    assert counts_as_finished(Run(run.folder).study.trials[spoilt])
+    assert set(board[board["status"] == "out_of_memory"].index) == set(numbers)
     assert by_number[max(by_number)] == 0.5
 
     started.clear()

@@ -37,6 +37,12 @@ def run_out(study: SearchStudy, lowered: int = 0, asked: object = "auto") -> opt
     return trial
 
 
+def need_more(study: SearchStudy, lowered: int = 0, asked: object = "auto") -> None:
+    """Has a trial run out, and work with a larger share."""
+    run_out(study, lowered, asked)
+    run_trial(study, 0.8)
+
+
 def test_it_runs_again_with_the_same_parameters_and_a_larger_share(study: SearchStudy) -> None:
     lost = run_out(study)
     again = study.ask()
@@ -79,7 +85,7 @@ def test_killed_before_it_was_enqueued_it_gets_the_larger_share_too(study: Searc
 def test_two_at_one_packing_lower_it_once(study: SearchStudy) -> None:
     seen = []
     for lowered in (0, 0, 0, 1, 1):
-        run_out(study, lowered)
+        need_more(study, lowered)
         seen.append(
             (times_to_lower([study.study], "auto"), is_too_tight(study.study, "auto", lowered))
         )
@@ -88,13 +94,36 @@ def test_two_at_one_packing_lower_it_once(study: SearchStudy) -> None:
 
 def test_what_happened_with_another_number_of_gpus_does_not_count(study: SearchStudy) -> None:
     for asked in ("auto", 0.25, 0.25):
-        run_out(study, asked=asked)
+        need_more(study, asked=asked)
     assert times_to_lower([study.study], "auto") == 0
     assert times_to_lower([study.study], 0.25) == 1
 
 
-def test_several_studies_of_a_run_count_together(study: SearchStudy) -> None:
+@pytest.mark.parametrize(
+    ("status", "times"),
+    [(TrialStatus.PRUNED, 1), (TrialStatus.OUT_OF_MEMORY, 0), (TrialStatus.FAILED, 0)],
+)
+def test_models_that_fit_nowhere_do_not_lower_the_packing(
+    study: SearchStudy, status: TrialStatus, times: int
+) -> None:
+    for _ in range(2):
+        run_out(study)
+        run_trial(study, 0.8, status=status)
+    assert times_to_lower([study.study], "auto") == times
+
+
+def test_a_larger_share_that_was_interrupted_counts_when_it_works(study: SearchStudy) -> None:
+    need_more(study)
     run_out(study)
+    study.space.suggest(study.ask())
+    study.requeue_interrupted_trials()
+    assert times_to_lower([study.study], "auto") == 0
+    run_trial(study, 0.8)
+    assert times_to_lower([study.study], "auto") == 1
+
+
+def test_several_studies_of_a_run_count_together(study: SearchStudy) -> None:
+    need_more(study)
     assert times_to_lower([study.study, study.study], "auto") == 1
 
 
@@ -119,7 +148,7 @@ def test_while_one_waits_for_its_larger_share_no_other_trial_starts(
     session = SearchSession(study, config, workers=lambda: 4, listener=Recorder(), clock=clock)
     first, other = (session.start_trial().number for _ in range(2))
 
-    assert not session.enlarge_trial(first, "no room", lowered=0)
+    session.enlarge_trial(first, "no room", lowered=0)
     assert session.has_room
     again = session.start_trial().number
     assert session.has_larger_share(again)

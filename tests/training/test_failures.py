@@ -83,6 +83,32 @@ def test_a_full_card_is_out_of_memory_in_whatever_words(error: Exception) -> Non
 
 
 @pytest.mark.parametrize(
+    ("error", "is_gpu_full"),
+    [
+        (MemoryError(), False),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate"), False),
+        (
+            ResourceExhaustedError(
+                "OOM when allocating tensor with shape[9] on /job:localhost/device:CPU:0 by allocator cpu"
+            ),
+            False,
+        ),
+        (
+            ResourceExhaustedError(
+                "OOM when allocating tensor with shape[9] on /job:localhost/device:GPU:0 by allocator GPU_0_bfc"
+            ),
+            True,
+        ),
+        (OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB"), True),
+    ],
+)
+def test_the_machines_memory_is_told_from_the_cards(error: Exception, is_gpu_full: bool) -> None:
+    found = trial_error(error)
+    assert isinstance(found, TrialOutOfMemory)
+    assert found.is_gpu_full == is_gpu_full
+
+
+@pytest.mark.parametrize(
     "error",
     [
         InternalError(

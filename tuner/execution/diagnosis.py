@@ -34,6 +34,7 @@ class Diagnosis:
 
     reason: str
     is_out_of_memory: bool = False
+    is_gpu_full: bool = False  # which memory ran out: its card's, not the machine's
     is_device_fault: bool = False  # of its card, or of MPS
     is_gpu_missing: bool = False  # such as where CUDA is not installed
     is_charged: bool = True  # whether the trial may be the cause
@@ -110,7 +111,11 @@ class Diagnostician:
         if isinstance(cause, DeviceFault):
             return self._device_fault(origin, cause)
         if isinstance(cause, TrialOutOfMemory):
-            return Diagnosis(f"its process died: {cause}", is_out_of_memory=True)
+            return Diagnosis(
+                f"its process died: {cause}",
+                is_out_of_memory=True,
+                is_gpu_full=cause.is_gpu_full,
+            )
         fault_at = self._faults.get(origin.host)
         if fault_at is not None and self._clock() - fault_at < _FRESH_S:
             return Diagnosis(

@@ -60,19 +60,26 @@ class _Adapter(Disposable):
             return False
         return self._session.end_epoch(number, report.epoch)
 
-    def _end(self, number: int, status: TrialStatus, error: str | None = None) -> None:
-        """Ends a trial; one that ran out of memory because it shared a card runs again with a larger share."""
+    def _end(
+        self,
+        number: int,
+        status: TrialStatus,
+        error: str | None = None,
+        *,
+        is_gpu_full: bool = False,
+    ) -> None:
+        """Ends a trial; one that found no room on a card that it shared runs again with a larger share."""
         place = self._places.free(number)
-        if status is not TrialStatus.OUT_OF_MEMORY or not place.is_shared:
-            self._session.end_trial(number, status, error)
+        if is_gpu_full and place.is_shared:
+            self._session.enlarge_trial(number, error or "", lowered=place.lowered)
             return
-        is_too_tight = self._session.enlarge_trial(number, error or "", lowered=place.lowered)
+        self._session.end_trial(number, status, error)
         packing = self._places.packing
-        if is_too_tight and place.lowered == packing.lowered:
+        if place.is_larger and self._session.is_too_tight(packing.lowered):
             before = packing.description
             packing.lower()
             self._session.note(
-                f"two trials ran out of memory while they shared a GPU: from now on {packing.description} at once, "
+                f"two trials needed twice their share of a GPU: from now on {packing.description} at once, "
                 f"not {before}"
             )
 
@@ -119,7 +126,7 @@ class StudySearcher(_Adapter, Searcher):  # type: ignore[misc]
                 self._note(number, report)
                 if report.model is not None:
                     self._session.keep_model(number, report.model)
-                self._end(number, report.status, report.error)
+                self._end(number, report.status, report.error, is_gpu_full=report.is_gpu_full)
 
     def save(self, checkpoint_path: str) -> None:
         """Nothing: the study is the memory."""
@@ -156,7 +163,12 @@ class StudyScheduler(_Adapter, FIFOScheduler):  # type: ignore[misc]
             if diagnosis.is_gpu_missing and not self._has_trained:
                 raise SearchError(diagnosis.reason)
             if diagnosis.is_out_of_memory:
-                self._end(number, TrialStatus.OUT_OF_MEMORY, diagnosis.reason)
+                self._end(
+                    number,
+                    TrialStatus.OUT_OF_MEMORY,
+                    diagnosis.reason,
+                    is_gpu_full=diagnosis.is_gpu_full,
+                )
             else:
                 self._places.free(number)
                 if diagnosis.is_device_fault:

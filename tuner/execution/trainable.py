@@ -23,7 +23,14 @@ import numpy as np
 from ray import tune
 
 from tuner.data import EncodedSequences
-from tuner.errors import ConfigError, DeviceFault, GpuMissing, MpsFault, TunerError
+from tuner.errors import (
+    ConfigError,
+    DeviceFault,
+    GpuMissing,
+    MpsFault,
+    TrialOutOfMemory,
+    TunerError,
+)
 from tuner.execution.faulty_gpus import FaultyGpu
 from tuner.execution.mps import JOINED, MpsState, ensure
 from tuner.execution.packing import Place
@@ -107,6 +114,7 @@ class Report:
     facts: TrialFacts | None = None  # with the first epoch
     status: TrialStatus | None = None  # with the last one
     error: str | None = None
+    is_gpu_full: bool = False  # the error is that the card's memory ran out
     # With the last one, where models are kept; see `tuner.training.trained_model_file`.
     model: bytes | None = None
     retire: bool = False  # the process must train no other trial after this one
@@ -130,6 +138,7 @@ class Report:
             facts=TrialFacts(**content["facts"]) if content["facts"] else None,
             status=TrialStatus(content["status"]) if content["status"] else None,
             error=content["error"],
+            is_gpu_full=content["is_gpu_full"],
             model=result.get("model"),
             retire=content["retire"],
             note=content["note"],
@@ -177,7 +186,12 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
             status = status_of(problem)
             # Blocks of the last model and handles that were not made stay with the process.
             is_spoilt = status is TrialStatus.OUT_OF_MEMORY and self._share.gpus > 0
-            return Report(status=status, error=_reason(problem), retire=is_spoilt or self._is_worn)
+            return Report(
+                status=status,
+                error=_reason(problem),
+                is_gpu_full=isinstance(problem, TrialOutOfMemory) and problem.is_gpu_full,
+                retire=is_spoilt or self._is_worn,
+            )
 
     def _fault(self, problem: DeviceFault) -> DeviceFault:
         """Counts a fault of the GPU; the error that tells whether other processes may be its cause."""

@@ -237,14 +237,11 @@ class SearchSession:
         self._study.requeue_lost_trial(trial, reason, deaths=deaths)
         self._publish_trial(trial)
 
-    def enlarge_trial(self, number: int, reason: str, *, lowered: int) -> bool:
+    def enlarge_trial(self, number: int, reason: str, *, lowered: int) -> None:
         """Runs a trial again with a larger share, which ran out of memory while it shared a card.
 
         Args:
             lowered: how often the packing had been lowered when it started.
-
-        Returns:
-            whether that packing is too tight: it has happened before.
         """
         trial = self._running.pop(number)
         if self._watchdog.forget(number) is not None:
@@ -252,6 +249,10 @@ class SearchSession:
         asked = self._config.gpus_per_trial
         self._study.requeue_with_larger_share(trial, reason, asked=asked, lowered=lowered)
         self._publish_trial(trial)
+
+    def is_too_tight(self, lowered: int) -> bool:
+        """Whether the packing has to be lowered once more: with a larger share, two trials found room."""
+        asked = self._config.gpus_per_trial
         return is_too_tight(self._study.study, asked, lowered)
 
     def close(self, reason: SessionEnd) -> None:

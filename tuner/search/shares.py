@@ -4,15 +4,15 @@ A resumed search packs its trials by it as if it had never stopped. Must not imp
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import optuna
-from optuna.trial import FrozenTrial
+from optuna.trial import FrozenTrial, TrialState
 
 from tuner.run.attributes import Attribute
 
-_TIMES_OUT_OF_MEMORY = 2  # once may be one large model, twice is a packing that is too tight
+_TIMES_NEEDED = 2  # once may be one large model, twice is a packing that is too tight
 
 
 def measured_memory(study: optuna.Study) -> Mapping[str, Any]:
@@ -28,28 +28,44 @@ def record_memory(study: optuna.Study, content: Mapping[str, Any]) -> None:
 
 
 def times_to_lower(studies: Iterable[optuna.Study], asked: object) -> int:
-    """How often a packing was lowered by now: two trials out of memory lower it once.
+    """How often a packing was lowered by now: two trials that needed a larger share lower it once.
 
     Args:
         asked: the GPUs per trial that the person asks for; what happened with others does not count.
     """
-    counts = sum((_times_out_of_memory(study, asked) for study in studies), Counter[int]())
+    counts = sum((_larger_shares_needed(study, asked) for study in studies), Counter[int]())
     lowered = 0
-    while counts[lowered] >= _TIMES_OUT_OF_MEMORY:
+    while counts[lowered] >= _TIMES_NEEDED:
         lowered += 1
     return lowered
 
 
 def is_too_tight(study: optuna.Study, asked: object, lowered: int) -> bool:
     """Whether a packing that was lowered so often has to be lowered once more."""
-    return _times_out_of_memory(study, asked)[lowered] >= _TIMES_OUT_OF_MEMORY
+    return _larger_shares_needed(study, asked)[lowered] >= _TIMES_NEEDED
 
 
-def _times_out_of_memory(study: optuna.Study, asked: object) -> Counter[int]:
-    """Trials that ran out of memory while they shared a card, by how often the packing had been lowered."""
+def _larger_shares_needed(study: optuna.Study, asked: object) -> Counter[int]:
+    """Trials that found room only with a larger share, by how often the packing had been lowered.
+
+    Those that found none with it either are too large for the card, whoever shares it.
+    """
     trials = study.get_trials(deepcopy=False)
-    notes = (trial.user_attrs.get(Attribute.RAN_OUT) for trial in trials)
-    return Counter(note["lowered"] for note in notes if note and note["asked"] == asked)
+    larger = (t for t in trials if t.user_attrs.get(Attribute.LARGER_SHARE) and _has_worked(t))
+    notes = (_note_of_first_try(trials, trial) for trial in larger)
+    return Counter(note["lowered"] for note in notes if note["asked"] == asked)
+
+
+def _has_worked(trial: FrozenTrial) -> bool:
+    is_over = trial.state in (TrialState.COMPLETE, TrialState.PRUNED)
+    return is_over and Attribute.STATUS not in trial.user_attrs  # such as out of memory
+
+
+def _note_of_first_try(trials: Sequence[FrozenTrial], trial: FrozenTrial) -> Mapping[str, Any]:
+    while Attribute.RAN_OUT not in trial.user_attrs:
+        trial = trials[trial.user_attrs[Attribute.RETRY_OF]]
+    note: Mapping[str, Any] = trial.user_attrs[Attribute.RAN_OUT]
+    return note
 
 
 def needs_larger_share(trial: FrozenTrial | optuna.Trial) -> bool:

@@ -43,6 +43,15 @@ _OUT_OF_MEMORY_PHRASES = (
     "no dnn in stream executor",  # TensorFlow, after it has failed to create cuDNN's handle
     "unable to find a valid cudnn algorithm",
 )
+# Which of them are the machine's memory, not a card's.
+_MACHINE_TYPES = frozenset({"MemoryError"})
+_MACHINE_PHRASES = (
+    "std::bad_alloc",
+    "can't allocate memory",
+    "device:cpu",
+    "by allocator cpu",
+    "by allocator gpu_host",
+)
 # By CUDA's names and, as some backends print only those, by its descriptions.
 _DEVICE_FAULT_PHRASES = (
     "cuda_error_illegal_address",
@@ -101,7 +110,13 @@ def trial_error(error: Exception) -> TunerError:
     no_room = _line_with(_OUT_OF_MEMORY_PHRASES, error)
     if no_room is not None or _has_type(error, _OUT_OF_MEMORY_TYPES):
         reason = _reason(error, no_room or _first_line(error))
-        return TrialOutOfMemory(f"{reason}; lower batch_size, max_length or the model's size")
+        is_the_machine = _has_type(error, _MACHINE_TYPES) or any(
+            phrase in (no_room or "").lower() for phrase in _MACHINE_PHRASES
+        )
+        return TrialOutOfMemory(
+            f"{reason}; lower batch_size, max_length or the model's size",
+            is_gpu_full=not is_the_machine,
+        )
     return TrialFailed(_reason(error, _first_line(error)))
 
 
