@@ -1,8 +1,6 @@
 """Measuring the cards of a cluster. No GPU is needed: its figures are handed in."""
 
-import itertools
-import signal
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -14,8 +12,8 @@ from tuner.data import Dataset, EncodedSequences, Split
 from tuner.errors import ConfigError
 from tuner.execution import gpus
 from tuner.execution.cluster import Cluster
-from tuner.execution.gpus import Measuring, Wait, make_packing, measure, note_on_idle_gpus
-from tuner.execution.interrupts import Interrupted
+from tuner.execution.gpus import make_packing, note_on_idle_gpus
+from tuner.execution.probe import Measuring, Wait
 from tuner.nvidia import Card
 from tuner.settings.config import SearchConfig
 from tuner.settings.space import SearchSpace
@@ -56,7 +54,9 @@ def measured(monkeypatch: pytest.MonkeyPatch) -> list[list[str | None]]:
     """The kinds of cards that were measured."""
     asked: list[list[str | None]] = []
 
-    def play(kinds: Sequence[str | None], *_: object) -> dict[str | None, CardFigures]:
+    def play(
+        ray: Any, kinds: Sequence[str | None], *_: object, **__: object
+    ) -> dict[str | None, CardFigures]:
         asked.append(list(kinds))
         return {kind: SMALLER if kind == "T4" else FIGURES for kind in kinds}
 
@@ -216,137 +216,10 @@ class AnsweringAtOnce:
         return FIGURES
 
 
-def test_a_kind_that_joined_is_measured_on_a_card_of_that_kind() -> None:
-    ray = AnsweringAtOnce(T4, H100)
-    measure(["H100"], Measuring([], 2, 5, cpus=1), cluster(ray=ray), no_wait())
-    assert [each["resources"] for each in ray.asked] == [{"accelerator_type:H100": 0.001}]
-    ray = AnsweringAtOnce(H100)
-    measure(["H100"], Measuring([], 2, 5, cpus=1), cluster(ray=ray), no_wait())
-    assert [each["resources"] for each in ray.asked] == [{}]
-
-
-# -- waiting for it, with a real Ray --------------------------------------------------------------
-
-
-class Playing:
-    """Ray, which gives a place without a GPU and plays the process that measures."""
-
-    def __init__(self, ray: Any, answer: Callable[[], CardFigures] | None = None) -> None:
-        self._ray = ray
-        self._answer = answer
-        self.killed = 0
-
-    def remote(self, *, num_gpus: int, resources: dict[str, float], **options: Any) -> Any:
-        answer = self._answer
-        assert num_gpus == 1
-
-        class Played:  # within a function, so that it travels by value
-            def host(self) -> str:
-                return "gpu-3"
-
-            def measure(self, measuring: Measuring) -> CardFigures:
-                return answer()  # type: ignore[misc]
-
-        return lambda real: self._ray.remote(**options)(Played if answer else real)
-
-    def kill(self, actor: Any) -> None:
-        self.killed += 1
-        self._ray.kill(actor)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._ray, name)
-
-
-class Hour:
-    """A clock on which every look takes so many seconds, and what a person is told."""
-
-    def __init__(self, seconds: float) -> None:
-        self._times = itertools.count(0.0, seconds)
-        self.told: list[str] = []
-
-    def wait(self, check: Callable[[], None] = lambda: None, left_s: float | None = None) -> Wait:
-        return Wait(check, self.told.append, left_s, clock=lambda: next(self._times))
-
-
-MEASURING = Measuring([], 2, 5, cpus=0.1)
-LONG = "import time; time.sleep(600)"
-
-
-@pytest.mark.ray
-def test_the_figures_of_every_kind_come_back(shared_ray: None) -> None:
-    import ray
-
-    playing = Playing(ray, lambda: FIGURES)
-    found = measure(["T4", "H100"], MEASURING, cluster(ray=playing), Hour(0.0).wait())
-    assert found == {"T4": FIGURES, "H100": FIGURES}
-    assert playing.killed == 0  # it ends by itself: MPS does not like clients that are killed
-
-
-@pytest.mark.ray
-def test_measuring_ends_when_the_search_is_asked_to(shared_ray: None) -> None:
-    import ray
-
-    def end_at_third() -> None:
-        if next(looks) == 2:
-            raise Interrupted(signal.SIGINT)
-
-    looks = itertools.count()
-    playing, hour = Playing(ray, lambda: exec(LONG)), Hour(2.0)  # type: ignore[arg-type, return-value]
-    with pytest.raises(Interrupted, match="SIGINT"):
-        measure([None], MEASURING, cluster(ray=playing), hour.wait(end_at_third))
-    assert playing.killed == 1
-    (line,) = hour.told
-    assert line.startswith("tuner: measuring the GPU memory of the space's largest models ")
-
-
-@pytest.mark.ray
-@pytest.mark.parametrize(
-    ("left_s", "problem"),
-    [
-        (None, "on a T4 of gpu-3 did not end within 15m; `nvidia-smi` there shows"),
-        (500.0, "did not end within the time budget of .*m"),
-    ],
-)
-def test_measuring_has_a_time_limit(shared_ray: None, left_s: float | None, problem: str) -> None:
-    import ray
-
-    playing = Playing(ray, lambda: exec(LONG))  # type: ignore[arg-type, return-value]
-    with pytest.raises(ConfigError, match=problem):
-        measure(["T4"], MEASURING, cluster(ray=playing), Hour(60.0).wait(left_s=left_s))
-    assert playing.killed == 1
-
-
-@pytest.mark.ray
-def test_a_card_that_never_becomes_free_is_named(shared_ray: None) -> None:
-    import ray
-
-    hour = Hour(400.0)
-    with pytest.raises(
-        ConfigError, match=r"no whole T4 became free to measure .* within 15m; `ray status` shows"
-    ):
-        measure(["T4", "A10G"], MEASURING, cluster(ray=ray), hour.wait())
-    assert hour.told[0].endswith("largest models once a T4 is free, once a A10G is free")
-
-
-@pytest.mark.ray
-def test_a_card_of_unknown_memory_is_refused_in_one_line(shared_ray: None) -> None:
-    import ray
-
-    with pytest.raises(ConfigError, match="cannot be measured") as refused:
-        measure([None], MEASURING, cluster(ray=Playing(ray)), Hour(0.0).wait())
-    assert str(refused.value) == (
-        "--gpus-per-trial: the largest models cannot be measured: NVIDIA's driver does not report the memory of a "
-        "GPU here; --gpus-per-trial 1 needs no measuring"
-    )
-
-
-@pytest.mark.ray
-def test_the_death_of_the_process_is_one_line(shared_ray: None) -> None:
-    import ray
-
-    playing = Playing(ray, lambda: exec("import os; os._exit(1)"))  # type: ignore[arg-type, return-value]
-    with pytest.raises(
-        ConfigError, match="the process that measured the largest models died"
-    ) as died:
-        measure([None], MEASURING, cluster(ray=playing), Hour(0.0).wait())
-    assert "\n" not in str(died.value)
+def test_a_kind_that_joined_is_measured_on_a_card_of_that_kind(space: SearchSpace) -> None:
+    alone = cluster(ray=AnsweringAtOnce(T4))
+    _, content = make_packing(search(space), alone, DATASET, recorded={}, wait=no_wait())
+    for nodes, resources in (([T4, H100], {"accelerator_type:H100": 0.001}), ([H100], {})):
+        ray = AnsweringAtOnce(*nodes)
+        make_packing(search(space), cluster(ray=ray), DATASET, recorded=content, wait=no_wait())
+        assert [each["resources"] for each in ray.asked] == [resources]

@@ -1,79 +1,23 @@
-"""Measures each kind of card of a cluster, once per study, and makes the packing of trials on them.
+"""Makes the packing of trials on the cards of a cluster, by what was measured on each kind of card.
 
-The measuring trains the space's largest models on a whole card, in a process of its own there; see
-`tuner.training.gpu_memory`. What it found is recorded in the study, so that a resume and a confirmation pack alike.
+What `tuner.execution.probe` found is recorded in the study, so that a resume and a confirmation pack alike.
 """
 
-import hashlib
-import json
 import os
-import socket
-import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import Any
 
 from tuner.data import Dataset, Split
-from tuner.errors import ConfigError, TunerError
+from tuner.errors import ConfigError
 from tuner.execution.cluster import Cluster
-from tuner.execution.mps import ensure
 from tuner.execution.packing import CardKind, Packing, Resources, kind_of
+from tuner.execution.probe import HOW_WITHOUT, Measuring, Wait, measure
 from tuner.execution.shares import trials_per_card
 from tuner.machine import MEMORY_PER_TRIAL_GB
-from tuner.nvidia import MpsMode, first_card
+from tuner.nvidia import first_card
 from tuner.settings.config import SearchConfig, TrainerName
-from tuner.settings.hyperparameters import Hyperparameters
-from tuner.text import count_text, format_duration, one_line
+from tuner.text import count_text
 from tuner.training.gpu_memory import CardFigures
-
-_POLL_S = 0.5
-_QUIET_S = 3.0  # an idle card is measured soon after
-# A node that an autoscaler starts takes minutes; so does a first step whose kernels the driver compiles.
-_PLACE_LIMIT_S = 900.0
-_MEASURE_LIMIT_S = 900.0
-_LONGEST_REASON = 500
-_HOW = "--gpus-per-trial 1 needs no measuring"
-
-
-@dataclass(frozen=True)
-class Wait:
-    """How the driver waits for the measuring."""
-
-    check: Callable[[], None]  # raises where the search was asked to end
-    notify: Callable[[str], None]  # prints a line for the person
-    left_s: float | None = None  # of the time budget
-    clock: Callable[[], float] = time.monotonic
-
-
-@dataclass(frozen=True)
-class Measuring:
-    """What is measured, the same on every kind of card."""
-
-    configurations: Sequence[Hyperparameters]
-    n_classes: int
-    longest: int  # tokens
-    cpus: float
-    mps: MpsMode = MpsMode.OFF
-
-    @classmethod
-    def of(cls, config: SearchConfig, dataset: Dataset) -> "Measuring":
-        """The largest models of a search's space, at the length of its data."""
-        space = config.space
-        return cls(
-            [each for architecture in space.architectures for each in space.largest(architecture)],
-            len(dataset.class_names),
-            int(dataset.splits[Split.TRAIN].lengths.max()),
-            config.cpus_per_trial,
-            config.mps,
-        )
-
-    @property
-    def digest(self) -> str:
-        """The same for the same measuring."""
-        largest = [each.model_dump(mode="json") for each in self.configurations]
-        backend = os.environ.get("KERAS_BACKEND", "")
-        content = [largest, self.n_classes, self.longest, self.mps, backend]
-        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def make_packing(
@@ -111,9 +55,10 @@ def make_packing(
         ), recorded
     measuring = Measuring.of(config, dataset)
     figures = _recorded_figures(recorded, measuring, cluster)
-    missing = [kind for kind in kinds_of(cluster) if kind not in figures]
+    there = kinds_of(cluster)
+    missing = [kind for kind in there if kind not in figures]
     if missing:
-        figures |= measure(missing, measuring, cluster, wait)
+        figures |= measure(cluster.ray, missing, measuring, wait, is_named=len(there) > 1)
     host_mb = _host_mb(config, dataset, max(each.host_mb for each in figures.values()))
     kinds = [
         CardKind(kind, each, _most(kind, each, cluster, config, host_mb))
@@ -146,7 +91,7 @@ def kinds_of(cluster: Cluster) -> list[str | None]:
     if len(kinds) > 1 and None in kinds:
         raise ConfigError(
             f"--gpus-per-trial: beside {next(filter(None, kinds))} there are cards whose kind Ray does not know "
-            f"(its resource accelerator_type:…), so that trials cannot be packed for each; {_HOW}"
+            f"(its resource accelerator_type:…), so that trials cannot be packed for each; {HOW_WITHOUT}"
         )
     return kinds
 
@@ -158,142 +103,6 @@ def _host_mb(config: SearchConfig, dataset: Dataset, measured_mb: float = 0.0) -
         return own
     copied = (dataset.splits[split].tokens.nbytes for split in (Split.TRAIN, Split.VALIDATION))
     return own + 2 * sum(copied) / 2**20  # while it is cut to the trial's length there are two
-
-
-def measure(
-    kinds: Sequence[str | None], measuring: Measuring, cluster: Cluster, wait: Wait
-) -> dict[str | None, CardFigures]:
-    """The figures of each kind of card, measured at the same time.
-
-    Raises:
-        ConfigError: no card became free in time, or the measuring failed.
-    """
-    ray = cluster.ray
-    # Where none has been started yet, this makes the autoscaler start one.
-    is_named = len({*kinds, *kinds_of(cluster)}) > 1
-    probes = [_start_probe(ray, kind, measuring, is_named=is_named) for kind in kinds]
-    try:
-        _wait_for(ray, probes, wait)
-        # Their processes end by themselves with the last reference to them: MPS does not like clients that are killed.
-        return {probe.kind: ray.get(probe.figures) for probe in probes}
-    except BaseException as error:
-        for probe in probes:
-            ray.kill(probe.actor)
-        if isinstance(error, ray.exceptions.RayError):
-            raise ConfigError(f"--gpus-per-trial: {_reason(ray, error)}; {_HOW}") from error
-        raise
-
-
-def _reason(ray: Any, error: Exception) -> str:
-    if isinstance(error, ray.exceptions.RayTaskError):
-        cause = error.cause if isinstance(error.cause, TunerError) else error
-        return f"the largest models cannot be measured: {one_line(str(cause))[:_LONGEST_REASON]}"
-    return f"the process that measured the largest models died: {one_line(str(error))[:_LONGEST_REASON]}"
-
-
-class Probe:
-    """The process that measures; an actor of Ray's, so that its place is known before it answers."""
-
-    def host(self) -> str:
-        """The host that it was given a card on."""
-        return socket.gethostname()
-
-    def measure(self, measuring: Measuring) -> CardFigures:
-        """The figures of its card."""
-        from tuner.training.gpu_memory import measure_training
-
-        return measure_training(
-            measuring.configurations,
-            n_classes=measuring.n_classes,
-            longest=measuring.longest,
-            cpus=measuring.cpus,
-            has_mps=ensure(measuring.mps).is_running,
-        )
-
-
-@dataclass(frozen=True)
-class _RunningProbe:
-    kind: str | None
-    actor: Any
-    host: Any  # Ray's reference to it
-    figures: Any  # the same
-
-    @property
-    def card(self) -> str:
-        return self.kind or "GPU"
-
-
-def _start_probe(
-    ray: Any, kind: str | None, measuring: Measuring, *, is_named: bool
-) -> _RunningProbe:
-    resources = {f"accelerator_type:{kind}": 0.001} if is_named else {}
-    remote = ray.remote(num_cpus=measuring.cpus, num_gpus=1, resources=resources)(Probe)
-    actor = remote.remote()
-    return _RunningProbe(kind, actor, actor.host.remote(), actor.measure.remote(measuring))
-
-
-def _wait_for(ray: Any, probes: Sequence[_RunningProbe], wait: Wait) -> None:
-    """Waits until all have answered, or one has failed."""
-    began = wait.clock()
-    placed_at: dict[_RunningProbe, float] = {}
-    is_told = False
-    waited_for = [probe.figures for probe in probes]
-    while waited_for:
-        done, waited_for = ray.wait(waited_for, timeout=_POLL_S)
-        ray.get(done)  # raises where it failed
-        wait.check()
-        now = wait.clock()
-        for probe in probes:
-            if probe not in placed_at and ray.wait([probe.host], timeout=0)[0]:
-                placed_at[probe] = now
-        if not waited_for:
-            return
-        left = [probe for probe in probes if probe.figures in waited_for]
-        if not is_told and now - began >= _QUIET_S:
-            is_told = True
-            wait.notify(_what_is_measured(ray, left, placed_at))
-        _check_time(ray, left, placed_at, began, now, wait)
-
-
-def _what_is_measured(
-    ray: Any, left: Sequence[_RunningProbe], placed_at: Mapping[_RunningProbe, float]
-) -> str:
-    parts = [
-        f"on a {probe.card} of {ray.get(probe.host)}"
-        if probe in placed_at
-        else f"once a {probe.card} is free"
-        for probe in left
-    ]
-    return f"tuner: measuring the GPU memory of the space's largest models {', '.join(parts)}"
-
-
-def _check_time(
-    ray: Any,
-    left: Sequence[_RunningProbe],
-    placed_at: Mapping[_RunningProbe, float],
-    began: float,
-    now: float,
-    wait: Wait,
-) -> None:
-    for probe in left:
-        is_placed = probe in placed_at
-        since = placed_at.get(probe, began)
-        limit_s = _MEASURE_LIMIT_S if is_placed else _PLACE_LIMIT_S
-        is_out_of_budget = wait.left_s is not None and now - began >= wait.left_s
-        if now - since < limit_s and not is_out_of_budget:
-            continue
-        if is_placed:
-            problem = f"measuring the largest models on a {probe.card} of {ray.get(probe.host)} did not end"
-            advice = "`nvidia-smi` there shows whether its driver answers"
-        else:
-            problem = f"no whole {probe.card} became free to measure the largest models on"
-            advice = "`ray status` shows who holds them"
-        within = (
-            f"within the time budget of {format_duration(now - began)}"
-            if is_out_of_budget
-            else f"within {format_duration(limit_s)}"
-        )
-        raise ConfigError(f"--gpus-per-trial: {problem} {within}; {advice}, and {_HOW}")
 
 
 def _nodes_with_gpus(cluster: Cluster) -> list[Resources]:

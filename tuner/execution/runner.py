@@ -18,11 +18,12 @@ from tuner.errors import ConfigError, JournalTorn, SearchError
 from tuner.execution.capacity import Capacity
 from tuner.execution.cluster import Cluster, ray_cluster
 from tuner.execution.diagnosis import Diagnostician
-from tuner.execution.gpus import Wait, make_packing, note_on_idle_gpus
+from tuner.execution.gpus import make_packing, note_on_idle_gpus
 from tuner.execution.interrupts import Interrupted, InterruptFlag, StopRequested, TimeIsUp
 from tuner.execution.mirror import Mirror, mirror_of
 from tuner.execution.packing import Packing, Places, kind_of
 from tuner.execution.plan import EndReason, Plan, SearchOutcome
+from tuner.execution.probe import Wait
 from tuner.execution.ray_internals import waiting_workers_taken
 from tuner.execution.run_files import RunFiles
 from tuner.kill_points import KillPoint, kill_point
