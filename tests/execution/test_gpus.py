@@ -1,19 +1,24 @@
 """Measuring the cards of a cluster. No GPU is needed: its figures are handed in."""
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
+from support.searches import make, toy_space
 
 from tuner.data import Dataset, EncodedSequences, Split
 from tuner.errors import ConfigError
-from tuner.execution import gpus
+from tuner.execution import gpus, runner
 from tuner.execution.cluster import Cluster
 from tuner.execution.gpus import make_packing, note_on_idle_gpus
+from tuner.execution.interrupts import TimeIsUp
+from tuner.execution.plan import EndReason
 from tuner.execution.probe import Measuring, Wait
+from tuner.execution.search import run_search
 from tuner.nvidia import Card
 from tuner.settings.config import SearchConfig
 from tuner.settings.space import SearchSpace
@@ -46,7 +51,9 @@ def no_wait() -> Wait:
 
 
 def pack(config: SearchConfig, *nodes: dict[str, float], recorded: Any = None) -> Any:
-    return make_packing(config, cluster(*nodes), DATASET, recorded=recorded or {}, wait=no_wait())
+    return make_packing(
+        config, cluster(*nodes), DATASET, recorded=[recorded] if recorded else [], wait=no_wait()
+    )
 
 
 @pytest.fixture
@@ -96,7 +103,8 @@ def test_what_was_not_recorded_is_measured(
     space: SearchSpace, measured: list[list[str | None]]
 ) -> None:
     _, content = pack(search(space), T4)
-    pack(search(space), T4, H100, recorded=content)
+    _, content = pack(search(space), H100, recorded=content)
+    pack(search(space), T4, H100, recorded=content)  # a kind that was away has come back
     other = space.model_copy(update={"shared": {**space.shared, "batch_size": 512}})
     pack(search(other), T4, recorded=content)
     assert measured == [["T4"], ["H100"], ["T4"]]
@@ -114,8 +122,81 @@ def test_on_this_machine_the_drivers_name_of_the_card_counts(
     content: Any = {}
     for _ in range(2):
         here = cluster(UNNAMED, is_ours=True)
-        _, content = make_packing(search(space), here, DATASET, recorded=content, wait=no_wait())
+        _, content = make_packing(search(space), here, DATASET, recorded=[content], wait=no_wait())
     assert measured == [[None]] * times
+
+
+def test_a_confirmations_own_figures_are_found_beside_the_searchs(
+    space: SearchSpace, measured: list[list[str | None]]
+) -> None:
+    _, of_search = pack(search(space), T4)
+    other = search(space, 0.25)
+    _, of_confirmation = pack(other, T4)
+    recorded = [of_search, of_confirmation]
+    make_packing(other, cluster(T4), DATASET, recorded=recorded, wait=no_wait())
+    assert measured == [["T4"]] * 2
+
+
+def test_the_kind_of_a_node_that_came_for_the_measuring_is_recorded(
+    space: SearchSpace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Clusters whose settings do not name their cards, such as GCP's: Ray finds them on the node."""
+    nodes: list[dict[str, float]] = []
+
+    def start_node(*_: object, **__: object) -> dict[str | None, CardFigures]:
+        nodes.append(T4)
+        return {None: SMALLER}
+
+    ray = SimpleNamespace(nodes=lambda: [{"Alive": True, "Resources": node} for node in nodes])
+    monkeypatch.setattr(gpus, "measure", start_node)
+    monkeypatch.setenv("RAY_USAGE_STATS_KUBERAY_IN_USE", "1")
+    packing, content = make_packing(
+        search(space), cluster(ray=ray), DATASET, recorded=[], wait=no_wait()
+    )
+    assert list(content["kinds"]) == ["T4"]
+    assert packing.fit(T4) > 0
+
+
+def test_what_is_free_on_this_machine_is_asked_in_every_session(
+    space: SearchSpace, measured: list[list[str | None]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    node = {**UNNAMED, "CPU": 99.0}
+    monkeypatch.setattr(gpus, "memory", lambda: SimpleNamespace(available=10**12))
+    recorded: list[Any] = []
+    fits = []
+    for free_mb in (80_990, 30_000):
+        card = Card("GPU-1", FIGURES.card, FIGURES.total_mb, free_mb)
+        monkeypatch.setattr(gpus, "first_card", lambda _, card=card: card)
+        here = cluster(node, is_ours=True)
+        packing, content = make_packing(
+            search(space), here, DATASET, recorded=recorded, wait=no_wait()
+        )
+        recorded.append(content)
+        fits.append(packing.fit(node))
+    assert measured == [[None]]
+    assert fits[0] > fits[1] > 1
+    assert content["kinds"][""]["free_mb"] == FIGURES.free_mb  # as it was measured
+
+
+@pytest.mark.parametrize("settings", [{"trials": 6}, {"max_concurrent": 8}])
+def test_few_trials_are_spread_over_all_cards(
+    space: SearchSpace, measured: list[list[str | None]], settings: dict[str, object]
+) -> None:
+    node = {**H100, "GPU": 4.0, "CPU": 64.0}
+    packing, _ = pack(search(space, **settings), node)
+    assert packing.fit(node) == 4 * 2
+    packing, _ = pack(search(space, **settings), node, T4)  # unequal cards take what they can
+    assert packing.fit(node) > 4 * 2
+
+
+def test_a_given_share_is_asked_for_and_measured_with_a_small_model(space: SearchSpace) -> None:
+    ray = AnsweringAtOnce(H100)
+    config = search(space, 0.25)
+    make_packing(config, cluster(ray=ray), DATASET, recorded=[], wait=no_wait())
+    assert [each["num_gpus"] for each in ray.asked] == [0.25]
+    (small,) = Measuring.of(config, DATASET).configurations
+    assert small.lstm_units == 100
+    assert Measuring.of(config, DATASET).digest == Measuring.of(search(space, 0.5), DATASET).digest
 
 
 @pytest.mark.parametrize("gpus_per_trial", [0, 1])
@@ -177,10 +258,12 @@ def test_cards_of_an_unknown_kind_beside_others_are_refused(space: SearchSpace) 
 def test_a_process_takes_memory_of_the_machine_for_its_copy_of_the_data(
     space: SearchSpace, measured: list[list[str | None]]
 ) -> None:
-    tokens = np.zeros(300 * 2**18, np.int32)  # 300 MB
-    large = EncodedSequences(tokens, np.array([0, len(tokens)]), np.zeros(1, np.int32))
+    longest = max(each.max_length for each in space.largest("lstm"))
+    count = 300 * 2**18 // longest  # 300 MB, and as much that no trial copies
+    offsets = np.arange(count + 1) * 2 * longest
+    large = EncodedSequences(np.zeros(offsets[-1], np.int32), offsets, np.zeros(count, np.int32))
     dataset = Dataset("d", "f", ("no", "yes"), (), {**DATASET.splits, Split.TRAIN: large})
-    packing, _ = make_packing(search(space), cluster(H100), dataset, recorded={}, wait=no_wait())
+    packing, _ = make_packing(search(space), cluster(H100), dataset, recorded=[], wait=no_wait())
     assert packing.host_mb == pytest.approx(2_500 + 600, abs=1)
 
 
@@ -188,6 +271,21 @@ def test_the_largest_models_of_every_architecture_are_measured(space: SearchSpac
     measuring = Measuring.of(search(space), DATASET)
     assert [each.architecture for each in measuring.configurations] == ["lstm", "cnn_lstm"]
     assert (measuring.n_classes, measuring.longest, measuring.cpus) == (2, 5, 1)
+
+
+def test_a_time_budget_that_ends_while_gpus_are_measured_ends_the_search_in_order(
+    sentences: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def measure_for_ever(*_: object, **__: object) -> None:
+        raise TimeIsUp
+
+    monkeypatch.setattr(runner, "ray_cluster", lambda *_, **__: nullcontext(cluster(T4)))
+    monkeypatch.setattr(runner, "make_packing", measure_for_ever)
+    config = make(toy_space(), sentences, tmp_path, trials=None, time_budget=60)
+    outcome = run_search(config)
+    assert outcome.reason is EndReason.BUDGET_USED
+    assert outcome.run.reader.seconds > 0
+    assert outcome.run.leaderboard().empty
 
 
 class AnsweringAtOnce:
@@ -218,8 +316,8 @@ class AnsweringAtOnce:
 
 def test_a_kind_that_joined_is_measured_on_a_card_of_that_kind(space: SearchSpace) -> None:
     alone = cluster(ray=AnsweringAtOnce(T4))
-    _, content = make_packing(search(space), alone, DATASET, recorded={}, wait=no_wait())
+    _, content = make_packing(search(space), alone, DATASET, recorded=[], wait=no_wait())
     for nodes, resources in (([T4, H100], {"accelerator_type:H100": 0.001}), ([H100], {})):
         ray = AnsweringAtOnce(*nodes)
-        make_packing(search(space), cluster(ray=ray), DATASET, recorded=content, wait=no_wait())
+        make_packing(search(space), cluster(ray=ray), DATASET, recorded=[content], wait=no_wait())
         assert [each["resources"] for each in ray.asked] == [resources]

@@ -3,12 +3,13 @@
 import itertools
 import signal
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from tuner.errors import ConfigError
-from tuner.execution.interrupts import Interrupted
+from tuner.execution.interrupts import Interrupted, TimeIsUp
 from tuner.execution.probe import Measuring, Wait, measure
 from tuner.training.gpu_memory import CardFigures
 
@@ -88,17 +89,19 @@ def test_measuring_ends_when_the_search_is_asked_to(shared_ray: None) -> None:
 
 @pytest.mark.ray
 @pytest.mark.parametrize(
-    ("left_s", "problem"),
+    ("left_s", "error", "problem"),
     [
-        (None, "on a T4 of gpu-3 did not end within 15m; `nvidia-smi` there shows"),
-        (500.0, "did not end within the time budget of .*m"),
+        (None, ConfigError, "on a T4 of gpu-3 did not end within 15m; `nvidia-smi` there shows"),
+        (500.0, TimeIsUp, "^$"),
     ],
 )
-def test_measuring_has_a_time_limit(shared_ray: None, left_s: float | None, problem: str) -> None:
+def test_measuring_has_a_time_limit(
+    shared_ray: None, left_s: float | None, error: type[BaseException], problem: str
+) -> None:
     import ray
 
     playing = Playing(ray, lambda: exec(LONG))  # type: ignore[arg-type, return-value]
-    with pytest.raises(ConfigError, match=problem):
+    with pytest.raises(error, match=problem):
         measure(playing, ["T4"], MEASURING, Hour(60.0).wait(left_s=left_s))
     assert playing.killed == 1
 
@@ -125,6 +128,45 @@ def test_a_card_of_unknown_memory_is_refused_in_one_line(shared_ray: None) -> No
         "--gpus-per-trial: the largest models cannot be measured: NVIDIA's driver does not report the memory of a "
         "GPU here; --gpus-per-trial 1 needs no measuring"
     )
+
+
+class NodesDie:
+    """Ray, whose nodes die while something is measured there, so many times."""
+
+    exceptions = SimpleNamespace(RayError=RuntimeError, RayTaskError=KeyError)
+
+    def __init__(self, deaths: int) -> None:
+        self._left = deaths
+        self.started = 0
+
+    def remote(self, **options: object) -> Any:
+        self.started += 1
+        method = SimpleNamespace(remote=lambda *_: object())
+
+        class Actor:
+            host = measure = method
+
+        return lambda probe: SimpleNamespace(remote=Actor)
+
+    def wait(self, references: list[object], timeout: float) -> tuple[list[object], list[object]]:
+        return references, []
+
+    def get(self, reference: object) -> object:
+        if self._left:
+            self._left -= 1
+            raise RuntimeError("The actor died because its node has died.")
+        return FIGURES
+
+    def kill(self, actor: object) -> None:
+        pass
+
+
+def test_a_node_that_dies_under_the_measuring_is_replaced_once() -> None:
+    ray = NodesDie(1)
+    assert measure(ray, ["T4"], MEASURING, Hour(0.0).wait()) == {"T4": FIGURES}
+    assert ray.started == 2
+    with pytest.raises(ConfigError, match="died: The actor died because its node has died"):
+        measure(NodesDie(2), ["T4"], MEASURING, Hour(0.0).wait())
 
 
 @pytest.mark.ray

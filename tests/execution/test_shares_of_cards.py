@@ -127,6 +127,15 @@ def test_a_number_that_leaves_nothing_beside_the_context_is_refused() -> None:
         given_share(card("T4"), 0.05)
 
 
+def test_a_number_for_more_trials_than_mps_serves_is_refused() -> None:
+    with pytest.raises(
+        ConfigError, match=r"no more than 48 trials can share a GPU, got 100; write 0.0209 or more"
+    ):
+        given_share(card("H100"), 0.01)
+    assert Share(0.0209).fit_on(1) <= MOST_CLIENTS_OF_MPS
+    assert given_share(card("H100", context_mb=300), 0.0209).gpus == 0.0209
+
+
 # -- a larger share -------------------------------------------------------------------------------
 
 

@@ -3,9 +3,13 @@
 What `tuner.execution.probe` found is recorded in the study, so that a resume and a confirmation pack alike.
 """
 
+import math
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
+
+import numpy as np
 
 from tuner.data import Dataset, Split
 from tuner.errors import ConfigError
@@ -13,7 +17,7 @@ from tuner.execution.cluster import Cluster
 from tuner.execution.packing import CardKind, Packing, Resources, kind_of
 from tuner.execution.probe import HOW_WITHOUT, Measuring, Wait, measure
 from tuner.execution.shares import trials_per_card
-from tuner.machine import MEMORY_PER_TRIAL_GB
+from tuner.machine import MEMORY_PER_TRIAL_GB, memory
 from tuner.nvidia import first_card
 from tuner.settings.config import SearchConfig, TrainerName
 from tuner.text import count_text
@@ -25,16 +29,17 @@ def make_packing(
     cluster: Cluster,
     dataset: Dataset,
     *,
-    recorded: Mapping[str, Any],
+    recorded: Sequence[Mapping[str, Any]],
     wait: Wait,
 ) -> tuple[Packing, Mapping[str, Any]]:
     """The packing of a search's trials, and what was measured for it, to be recorded in the study.
 
     Args:
-        recorded: what an earlier session measured.
+        recorded: what earlier sessions measured, for the search or for its confirmation.
 
     Raises:
         ConfigError: there is no GPU, its memory is unknown, or it cannot be measured in time.
+        TimeIsUp: the time budget ended while it was measured.
     """
     asked = config.gpus_per_trial
     # Where unknown nodes may come, the measuring waits for one.
@@ -44,29 +49,37 @@ def make_packing(
         )
     cluster.check(config)
     if asked in (0, 1):
-        return Packing(config.cpus_per_trial, asked, host_mb=_host_mb(config, dataset)), recorded
+        return Packing(config.cpus_per_trial, asked, host_mb=_host_mb(config, dataset)), {}
     if config.trainer is TrainerName.TOY:  # which needs no memory
         toys = [
             CardKind(kind, None, int(_cpus_per_card(kind, cluster, config)))
             for kind in kinds_of(cluster)
         ]
-        return Packing(
-            config.cpus_per_trial, asked, toys, host_mb=_host_mb(config, dataset)
-        ), recorded
+        return Packing(config.cpus_per_trial, asked, toys, host_mb=_host_mb(config, dataset)), {}
     measuring = Measuring.of(config, dataset)
-    figures = _recorded_figures(recorded, measuring, cluster)
+    known = _recorded_figures(recorded, measuring)
     there = kinds_of(cluster)
+    figures = _figures_now({kind: known[kind] for kind in there if kind in known}, cluster)
     missing = [kind for kind in there if kind not in figures]
     if missing:
-        figures |= measure(cluster.ray, missing, measuring, wait, is_named=len(there) > 1)
+        measured = measure(cluster.ray, missing, measuring, wait, is_named=len(there) > 1)
+        if missing == [
+            None
+        ]:  # an autoscaler may have started its node, and Ray have found its kind
+            (figures_of_all,) = measured.values()
+            measured = dict.fromkeys(kinds_of(cluster)[:1], figures_of_all)
+        figures |= measured
+        known |= measured
     host_mb = _host_mb(config, dataset, max(each.host_mb for each in figures.values()))
-    kinds = [
-        CardKind(kind, each, _most(kind, each, cluster, config, host_mb))
-        for kind, each in figures.items()
-    ]
+    most = {kind: _most(kind, each, cluster, config, host_mb) for kind, each in figures.items()}
+    if len(most) == 1 and (wanted := _wanted(config)) is not None:
+        # Few trials are spread over all cards, with more of each.
+        cards = max(1, int(sum(node["GPU"] for node in _nodes_with_gpus(cluster))))
+        most = {kind: min(each, math.ceil(wanted / cards)) for kind, each in most.items()}
+    kinds = [CardKind(kind, each, most[kind]) for kind, each in figures.items()]
     content = {
         "of": measuring.digest,
-        "kinds": {kind or "": vars(each) for kind, each in figures.items()},
+        "kinds": {kind or "": vars(each) for kind, each in known.items()},
     }
     return Packing(config.cpus_per_trial, asked, kinds, host_mb=host_mb), content
 
@@ -101,8 +114,14 @@ def _host_mb(config: SearchConfig, dataset: Dataset, measured_mb: float = 0.0) -
     own = max(measured_mb, MEMORY_PER_TRIAL_GB * 1e9 / 2**20)
     if config.trainer is TrainerName.TOY:
         return own
-    copied = (dataset.splits[split].tokens.nbytes for split in (Split.TRAIN, Split.VALIDATION))
-    return own + 2 * sum(copied) / 2**20  # while it is cut to the trial's length there are two
+    space = config.space
+    largest = (each for name in space.architectures for each in space.largest(name))
+    longest = max(each.max_length for each in largest)
+    copied = 0.0
+    for split in (Split.TRAIN, Split.VALIDATION):
+        sequences = dataset.splits[split]
+        copied += float(np.minimum(sequences.lengths, longest).sum()) * sequences.tokens.itemsize
+    return own + 2 * copied / 2**20  # while its batches are made there are two
 
 
 def _nodes_with_gpus(cluster: Cluster) -> list[Resources]:
@@ -112,22 +131,36 @@ def _nodes_with_gpus(cluster: Cluster) -> list[Resources]:
 
 
 def _recorded_figures(
-    recorded: Mapping[str, Any], measuring: Measuring, cluster: Cluster
+    recorded: Sequence[Mapping[str, Any]], measuring: Measuring
 ) -> dict[str | None, CardFigures]:
-    """Those of kinds that are still there, as far as the same was measured."""
-    if recorded.get("of") != measuring.digest:
-        return {}
-    there = kinds_of(cluster)
-    figures = {
-        name or None: CardFigures(**each) for name, each in recorded.get("kinds", {}).items()
-    }
-    # Of an unnamed kind only this machine's own driver can tell whether it is the same card.
-    own = first_card(os.environ) if cluster.is_ours else None
+    """Those of all kinds of cards that the same was measured on."""
     return {
-        kind: each
-        for kind, each in figures.items()
-        if kind in there and (own.name == each.card if own is not None else kind is not None)
+        name or None: CardFigures(**each)
+        for content in recorded
+        if content.get("of") == measuring.digest
+        for name, each in content["kinds"].items()
     }
+
+
+def _figures_now(
+    figures: Mapping[str | None, CardFigures], cluster: Cluster
+) -> dict[str | None, CardFigures]:
+    """The figures of cards that are known to be the same; on this machine with what is free there now."""
+    own = first_card(os.environ) if cluster.is_ours else None
+    if own is None:  # only a driver can tell the card of an unnamed kind
+        return {kind: each for kind, each in figures.items() if kind is not None}
+    host_free_mb = memory().available // 2**20
+    return {
+        kind: replace(each, free_mb=own.free_mb or each.free_mb, host_free_mb=host_free_mb)
+        for kind, each in figures.items()
+        if own.name == each.card
+    }
+
+
+def _wanted(config: SearchConfig) -> int | None:
+    """Trials that are wanted at once; None for as many as there is room for."""
+    limits = [each for each in (config.max_concurrent, config.trials) if each is not None]
+    return min(limits, default=None)
 
 
 def _most(

@@ -1,4 +1,4 @@
-"""Measures a kind of card: an actor of Ray's trains the space's largest models on a whole card.
+"""Measures a kind of card: an actor of Ray's trains on it, at `auto` the space's largest models on a whole one.
 
 See `tuner.training.gpu_memory` for what it measures there. The driver waits for it, and can end it.
 """
@@ -14,10 +14,12 @@ from typing import Any
 
 from tuner.data import Dataset, Split
 from tuner.errors import ConfigError, TunerError
+from tuner.execution.interrupts import TimeIsUp
 from tuner.execution.mps import ensure
+from tuner.execution.ray_internals import DeathText
 from tuner.nvidia import MpsMode
 from tuner.settings.config import SearchConfig
-from tuner.settings.hyperparameters import Hyperparameters
+from tuner.settings.hyperparameters import Hyperparameters, resolve
 from tuner.text import format_duration, one_line
 from tuner.training.gpu_memory import CardFigures
 
@@ -49,17 +51,23 @@ class Measuring:
     longest: int  # tokens
     cpus: float
     mps: MpsMode = MpsMode.OFF
+    gpus: float = 1.0  # the part of a card that is needed for it
 
     @classmethod
     def of(cls, config: SearchConfig, dataset: Dataset) -> "Measuring":
-        """The largest models of a search's space, at the length of its data."""
-        space = config.space
+        """The largest models of a search's space, at the length of its data.
+
+        Where the share is given only the context is asked for: any model that uses cuDNN shows it, in such a share.
+        """
+        space, asked = config.space, config.gpus_per_trial
+        largest = [each for name in space.architectures for each in space.largest(name)]
         return cls(
-            [each for architecture in space.architectures for each in space.largest(architecture)],
+            largest if asked == "auto" else [resolve("lstm", {})],
             len(dataset.class_names),
             int(dataset.splits[Split.TRAIN].lengths.max()),
             config.cpus_per_trial,
             config.mps,
+            1.0 if asked == "auto" else asked,
         )
 
     @property
@@ -78,14 +86,17 @@ def measure(
     wait: Wait,
     *,
     is_named: bool = False,
+    is_second: bool = False,
 ) -> dict[str | None, CardFigures]:
     """The figures of each kind of card, measured at the same time.
 
     Args:
         is_named: whether Ray has cards of other kinds, too.
+        is_second: whether a node has died during the first try.
 
     Raises:
         ConfigError: no card became free in time, or the measuring failed.
+        TimeIsUp: the time budget is used up.
     """
     # Where none has been started yet, this makes the autoscaler start one.
     probes = [_start_probe(ray, kind, measuring, is_named=is_named) for kind in kinds]
@@ -97,6 +108,8 @@ def measure(
         for probe in probes:
             ray.kill(probe.actor)
         if isinstance(error, ray.exceptions.RayError):
+            if DeathText.NODE_DIED in str(error) and not is_second:
+                return measure(ray, kinds, measuring, wait, is_named=is_named, is_second=True)
             raise ConfigError(f"--gpus-per-trial: {_reason(ray, error)}; {HOW_WITHOUT}") from error
         raise
 
@@ -124,6 +137,7 @@ class Probe:
             n_classes=measuring.n_classes,
             longest=measuring.longest,
             cpus=measuring.cpus,
+            gpus=measuring.gpus,
             has_mps=ensure(measuring.mps).is_running,
         )
 
@@ -135,6 +149,8 @@ class _RunningProbe:
     host: Any  # Ray's reference to it
     figures: Any  # the same
 
+    gpus: float
+
     @property
     def card(self) -> str:
         return self.kind or "GPU"
@@ -144,9 +160,12 @@ def _start_probe(
     ray: Any, kind: str | None, measuring: Measuring, *, is_named: bool
 ) -> _RunningProbe:
     resources = {f"accelerator_type:{kind}": 0.001} if is_named else {}
-    remote = ray.remote(num_cpus=measuring.cpus, num_gpus=1, resources=resources)(Probe)
+    remote = ray.remote(num_cpus=measuring.cpus, num_gpus=measuring.gpus, resources=resources)(
+        Probe
+    )
     actor = remote.remote()
-    return _RunningProbe(kind, actor, actor.host.remote(), actor.measure.remote(measuring))
+    host, figures = actor.host.remote(), actor.measure.remote(measuring)
+    return _RunningProbe(kind, actor, host, figures, measuring.gpus)
 
 
 def _wait_for(ray: Any, probes: Sequence[_RunningProbe], wait: Wait) -> None:
@@ -192,22 +211,21 @@ def _check_time(
     now: float,
     wait: Wait,
 ) -> None:
+    if wait.left_s is not None and now - began >= wait.left_s:
+        raise TimeIsUp
     for probe in left:
         is_placed = probe in placed_at
         since = placed_at.get(probe, began)
         limit_s = _MEASURE_LIMIT_S if is_placed else _PLACE_LIMIT_S
-        is_out_of_budget = wait.left_s is not None and now - began >= wait.left_s
-        if now - since < limit_s and not is_out_of_budget:
+        if now - since < limit_s:
             continue
         if is_placed:
             problem = f"measuring the largest models on a {probe.card} of {ray.get(probe.host)} did not end"
             advice = "`nvidia-smi` there shows whether its driver answers"
         else:
-            problem = f"no whole {probe.card} became free to measure the largest models on"
+            part = "no whole" if probe.gpus == 1 else f"no {probe.gpus:g} of a"
+            problem = f"{part} {probe.card} became free to measure models on"
             advice = "`ray status` shows who holds them"
-        within = (
-            f"within the time budget of {format_duration(now - began)}"
-            if is_out_of_budget
-            else f"within {format_duration(limit_s)}"
+        raise ConfigError(
+            f"--gpus-per-trial: {problem} within {format_duration(limit_s)}; {advice}, and {HOW_WITHOUT}"
         )
-        raise ConfigError(f"--gpus-per-trial: {problem} {within}; {advice}, and {HOW_WITHOUT}")

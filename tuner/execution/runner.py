@@ -4,18 +4,17 @@ The same for a search and for the confirmation of its finalists, which differ in
 """
 
 import errno
-import hashlib
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from typing import Any
 
 from optuna import Study
 
-from tuner.data import Dataset
-from tuner.errors import ConfigError, JournalTorn, SearchError
+from tuner.errors import JournalTorn, SearchError
 from tuner.execution.capacity import Capacity
+from tuner.execution.checkpoints import checkpoints_of, remove_checkpoints
 from tuner.execution.cluster import Cluster, ray_cluster
 from tuner.execution.diagnosis import Diagnostician
 from tuner.execution.gpus import make_packing, note_on_idle_gpus
@@ -37,8 +36,6 @@ from tuner.search.shares import measured_memory, record_memory, times_to_lower
 from tuner.search.study import SearchStudy
 from tuner.settings.config import SearchConfig
 from tuner.settings.hyperparameters import is_custom
-from tuner.settings.places import absolute
-from tuner.storage import Storage
 from tuner.text import one_line
 from tuner.tracking.background import Tracking
 from tuner.tracking.selection import make_exporters
@@ -82,20 +79,6 @@ def run_plan(plan: Plan, listener: SearchListener) -> SearchOutcome:
         ) from cause
 
 
-def checkpoints_of(config: SearchConfig, dataset: Dataset) -> Storage | None:
-    """The folder for this run's checkpoints, which holds nothing else; None where none are kept.
-
-    Raises:
-        ConfigError: it cannot be reached.
-    """
-    if config.storage_path is None:
-        return None
-    run = f"{absolute(config.out)}/{config.run_name}/{dataset.fingerprint}"
-    digest = hashlib.sha256(run.encode()).hexdigest()[:12]
-    place = absolute(config.storage_path).rstrip("/")
-    return Storage(f"{place}/tuner-checkpoints/{config.run_name}-{digest}")
-
-
 def _refuse_unknown_architectures(config: SearchConfig) -> None:
     for architecture in config.space.architectures:
         if is_custom(architecture):
@@ -123,11 +106,22 @@ class _Session:
             kill_point(KillPoint.RAY_STARTED)
             self.flag.check()
             earlier = self._earlier_studies()
-            packing, memory = self._pack(cluster, earlier)
+            began = time.monotonic()
+            try:
+                packing, memory = self._pack(cluster, earlier)
+            except TimeIsUp:  # while GPUs were measured
+                self.notify("tuner: the time budget ended while the memory of GPUs was measured")
+                study = plan.open(workers=1)
+                study.record_seconds(study.seconds + time.monotonic() - began)
+                plan.files(study).write()
+                return self._outcome(EndReason.BUDGET_USED)
+            measured_s = time.monotonic() - began
             capacity = cluster.capacity(plan.config, packing)
             study = plan.open(capacity())
             kill_point(KillPoint.STUDY_OPENED)
-            record_memory(study.study, memory)
+            if memory:
+                record_memory(study.study, memory)
+                study.record_seconds(study.seconds + measured_s)
             coming = {kind_of(node) for node in cluster.expected}
             places = Places(packing, lambda: cluster.nodes, coming)
             return self._run_on(cluster, places, study, capacity)
@@ -151,7 +145,7 @@ class _Session:
             config,
             cluster,
             self.plan.dataset,
-            recorded=next(filter(None, map(measured_memory, earlier)), {}),
+            recorded=[measured_memory(study) for study in earlier],
             wait=Wait(self.flag.check, self.notify, left_s),
         )
         for _ in range(times_to_lower(earlier, config.gpus_per_trial)):
@@ -184,7 +178,7 @@ class _Session:
                     session.note(note)
                 self._fit(cluster, places, session, files)
             # Those of an interrupted search stay, so that its trials continue from them.
-            _remove_checkpoints(config, self.plan.dataset)
+            remove_checkpoints(config, self.plan.dataset)
         except Interrupted as interrupted:
             return self._outcome(EndReason.INTERRUPTED, interrupted.signal_number)
         except StopRequested:
@@ -255,13 +249,6 @@ class _Session:
 
     def _outcome(self, reason: EndReason, signal_number: int | None = None) -> SearchOutcome:
         return SearchOutcome(self.plan.run, reason, signal_number)
-
-
-def _remove_checkpoints(config: SearchConfig, dataset: Dataset) -> None:
-    with suppress(OSError, ConfigError):
-        storage = checkpoints_of(config, dataset)
-        if storage is not None:
-            storage.remove_all()
 
 
 @contextmanager

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tuner.data import Dataset, Split, load_dataset
+from tuner.execution.checkpoints import checkpoints_of
 from tuner.execution.plan import SearchOutcome
 from tuner.execution.run_files import LeaderboardFiles
-from tuner.execution.runner import checkpoints_of, run_plan
+from tuner.execution.runner import run_plan
 from tuner.run import Run
 from tuner.run.events import SearchListener, SilentListener
 from tuner.run.folder import RunFolder

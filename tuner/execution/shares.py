@@ -101,9 +101,14 @@ def given_share(figures: CardFigures | None, gpus: float) -> Share:
     """The share where a person gave the number.
 
     Raises:
-        ConfigError: a process needs more than that.
+        ConfigError: a process needs more than that, or MPS serves fewer.
     """
     share = _share(figures, gpus)
+    if figures is not None and share.fit_on(1) > MOST_CLIENTS_OF_MPS:
+        raise ConfigError(
+            f"--gpus-per-trial {gpus:g}: no more than {MOST_CLIENTS_OF_MPS} trials can share a GPU, got "
+            f"{share.fit_on(1)}; write {math.ceil(10_000 / MOST_CLIENTS_OF_MPS) / 10_000:g} or more, or auto"
+        )
     if figures is not None and share.limit_mb is not None and share.limit_mb < _LEAST_LIMIT_MB:
         raise ConfigError(
             f"--gpus-per-trial {gpus:g}: of a {figures.card} with {figures.free_mb} MB free that leaves nothing "

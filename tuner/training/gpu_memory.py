@@ -48,6 +48,7 @@ def measure_training(
     n_classes: int,
     longest: int,
     cpus: float,
+    gpus: float = 1.0,
     has_mps: bool = False,
     card: Callable[[], Card | None] = lambda: first_card(os.environ),
     memory_of_backend: "Callable[[int], BackendMemory]" = lambda limit_mb: backend_memory(limit_mb),
@@ -58,6 +59,7 @@ def measure_training(
 
     Args:
         longest: tokens of the data's longest sequence.
+        gpus: the part of the card that may be used; others may have the rest.
 
     Raises:
         ConfigError: there is no card here, or its memory is unknown.
@@ -69,7 +71,7 @@ def measure_training(
     before, host_free = card(), memory().available
     if before is None or before.total_mb is None or before.free_mb is None:
         raise ConfigError("NVIDIA's driver does not report the memory of a GPU here")
-    limit_mb = max(1, min(int(before.free_mb * _LIMIT), before.free_mb - _LEFT_MB))
+    limit_mb = max(1, min(int(before.free_mb * _LIMIT * gpus), before.free_mb - _LEFT_MB))
     configure_device(cpus=cpus, gpus=1, memory_mb=limit_mb)
     has_filled_it, failures = False, []
     for hyperparameters in configurations:
