@@ -44,15 +44,24 @@ def limits(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return seen
 
 
-def measure(*configurations, card, peak_mb=400):
+def measure(*configurations, card, peak_mb=400, gpus=1.0):
     return measure_training(
         configurations or (LARGE,),
         n_classes=3,
         longest=30,
         cpus=1,
+        gpus=gpus,
         card=card,
         memory_of_backend=lambda limit_mb: BackendMemory(peak_mb, limit_mb),
     )
+
+
+def test_a_part_of_a_card_leaves_the_rest_to_others(
+    monkeypatch: pytest.MonkeyPatch, limits: list[int]
+) -> None:
+    monkeypatch.setattr("tuner.training.gpu_memory._train", lambda *_, **__: None)
+    measure(card=CardBefore(held_mb=4_000), gpus=0.2)
+    assert limits == [2_700]
 
 
 def test_trains_every_configuration_at_its_full_size(

@@ -42,6 +42,47 @@ class CardFigures:
     has_mps: bool = False  # NVIDIA's Multi-Process Service runs there, by which several processes compute at once
 
 
+@dataclass(frozen=True)
+class BackendMemory:
+    """Memory of a card that Keras' backend has, in MiB."""
+
+    peak_mb: int  # the most that was in use
+    pool_mb: int  # what it holds, in use or not
+
+
+def backend_memory(limit_mb: int) -> BackendMemory:
+    """What the backend of this process has of its first GPU.
+
+    Raises:
+        ConfigError: it sees no GPU.
+    """
+    import keras
+
+    match keras.backend.backend():
+        case "tensorflow":
+            import tensorflow as tf
+
+            if tf.config.get_visible_devices("GPU"):
+                peak = tf.config.experimental.get_memory_info("GPU:0")["peak"]
+                return BackendMemory(
+                    int(peak) // _MB, limit_mb
+                )  # it takes all of its limit at once
+        case "jax":
+            import jax
+
+            figures = jax.devices()[0].memory_stats() or {}
+            if "peak_bytes_in_use" in figures:
+                peak = figures["peak_bytes_in_use"]
+                return BackendMemory(peak // _MB, figures.get("pool_bytes", peak) // _MB)
+        case "torch":
+            import torch
+
+            if torch.cuda.is_available():
+                held = torch.cuda.max_memory_reserved() // _MB
+                return BackendMemory(held, torch.cuda.memory_reserved() // _MB)
+    raise ConfigError(f"{keras.backend.backend()} sees no GPU (`tuner doctor` shows all GPUs)")
+
+
 def measure_training(
     configurations: Sequence[Hyperparameters],
     *,
@@ -51,7 +92,7 @@ def measure_training(
     gpus: float = 1.0,
     has_mps: bool = False,
     card: Callable[[], Card | None] = lambda: first_card(os.environ),
-    memory_of_backend: "Callable[[int], BackendMemory]" = lambda limit_mb: backend_memory(limit_mb),
+    memory_of_backend: Callable[[int], BackendMemory] = backend_memory,
 ) -> CardFigures:
     """Trains each configuration on this process' first GPU; the figures of the largest.
 
@@ -112,47 +153,6 @@ def _context_mb(before: Card, after: Card | None, pool_mb: int) -> int:
     if before.free_mb is not None and after is not None and after.free_mb is not None:
         taken = before.free_mb - after.free_mb - pool_mb
     return max(_LEAST_CONTEXT_MB, taken)
-
-
-@dataclass(frozen=True)
-class BackendMemory:
-    """Memory of a card that Keras' backend has, in MiB."""
-
-    peak_mb: int  # the most that was in use
-    pool_mb: int  # what it holds, in use or not
-
-
-def backend_memory(limit_mb: int) -> BackendMemory:
-    """What the backend of this process has of its first GPU.
-
-    Raises:
-        ConfigError: it sees no GPU.
-    """
-    import keras
-
-    match keras.backend.backend():
-        case "tensorflow":
-            import tensorflow as tf
-
-            if tf.config.get_visible_devices("GPU"):
-                peak = tf.config.experimental.get_memory_info("GPU:0")["peak"]
-                return BackendMemory(
-                    int(peak) // _MB, limit_mb
-                )  # it takes all of its limit at once
-        case "jax":
-            import jax
-
-            figures = jax.devices()[0].memory_stats() or {}
-            if "peak_bytes_in_use" in figures:
-                peak = figures["peak_bytes_in_use"]
-                return BackendMemory(peak // _MB, figures.get("pool_bytes", peak) // _MB)
-        case "torch":
-            import torch
-
-            if torch.cuda.is_available():
-                held = torch.cuda.max_memory_reserved() // _MB
-                return BackendMemory(held, torch.cuda.memory_reserved() // _MB)
-    raise ConfigError(f"{keras.backend.backend()} sees no GPU (`tuner doctor` shows all GPUs)")
 
 
 def _train(hyperparameters: Hyperparameters, *, n_classes: int, longest: int) -> None:
