@@ -25,7 +25,7 @@ def test_files_of_rows_are_read_in_one_package() -> None:
     reads = r"csv\.(reader|DictReader)|\bread_(csv|parquet|json)\(|ParquetFile|GzipFile"
     of_runs = {"run/finalists_file.py", "run/leaderboard_snapshot.py"}  # which tuner wrote itself
     assert modules_with(reads) - of_runs == {
-        f"data/files/{name}.py" for name in ("dialect", "packing", "parquet")
+        f"data/files/{name}.py" for name in ("compression", "dialect", "parquet")
     }
 
 
