@@ -57,7 +57,7 @@ def test_an_oracle_that_needs_one_training_has_the_factor_of_their_number() -> N
 def test_random_search_has_the_factor_1_over_itself() -> None:
     rng = np.random.default_rng(1)
     table = made_table(rng.uniform(0.6, 0.9, (30, 1)), epoch_s=rng.uniform(1, 5, 30))
-    of = results(table, UNRELATED, workers=2, replays=40)
+    of = results(table, UNRELATED, workers=2, replays=25)
 
     for arm in (RANDOM.name, "other"):
         found = of[arm, SINGLE, 5]

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from benchmarks.replay.draw import draws
+from benchmarks.replay.draw import draws, random_order
 from benchmarks.replay.table import RecordedTraining, load_table, save_table
 from support.replay_tables import made_table, space_of
 
@@ -107,3 +107,13 @@ def test_roles_of_a_draw_share_no_row_and_do_not_depend_on_how_many_are_drawn() 
     for one, other in zip(few, many, strict=False):
         np.testing.assert_array_equal(one.truth, other.truth)
         np.testing.assert_array_equal(one.order, other.order)
+
+
+def test_random_order_draws_architectures_alike_however_often_they_were_recorded() -> None:
+    architectures = ["lstm"] * 30 + ["cnn_lstm"] * 10
+    orders = [random_order(architectures, np.random.default_rng(n)) for n in range(300)]
+
+    assert all(sorted(order) == list(range(40)) for order in orders)
+    first = [architectures[order[0]] for order in orders]
+    assert 120 < first.count("cnn_lstm") < 180
+    assert {order[0] for order in orders} == set(range(40))

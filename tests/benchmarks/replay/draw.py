@@ -25,7 +25,7 @@ class Draw:
         number: the replay's, from 0.
         validation, confirmation, truth: rows of the pool, disjoint.
         seeds: `(n,)`, of each configuration the recorded seed that the search trains it with.
-        order: `(n,)`, the configurations as a random search draws them.
+        order: `(n,)`, the configurations as a random search draws them: any architecture, then one of its own.
         validation_accuracy, true_accuracy: `(n, n_points)`, with that seed, on validation and on truth.
     """
 
@@ -64,10 +64,28 @@ def _block(
             confirmation=confirmation,
             truth=truth,
             seeds=seeds,
-            order=rng.permutation(table.n_configurations),
+            order=random_order(table.architectures, rng),
             validation_accuracy=on_validation[every, seeds, :, place],
             true_accuracy=on_truth[every, seeds, :, place],
         )
+
+
+def random_order(architectures: Sequence[str], rng: np.random.Generator) -> NDArray[np.int64]:
+    """All configurations as a random search draws them, each once.
+
+    Of a table of some dozens, one architecture is recorded twice as often as another by chance. A search draws all of
+    them alike, so the order does, too, as long as an architecture has configurations left.
+    """
+    left: dict[str, list[int]] = {}
+    for configuration in rng.permutation(len(architectures)):
+        left.setdefault(architectures[configuration], []).append(int(configuration))
+    order = []
+    while left:
+        architecture = sorted(left)[rng.integers(len(left))]
+        order.append(left[architecture].pop())
+        if not left[architecture]:
+            del left[architecture]
+    return np.array(order)
 
 
 def _accuracies(

@@ -57,6 +57,7 @@ class Plan:
 
     def jobs(self) -> Iterator["Job"]:
         """All trainings, those of one configuration together: an ended recording is a smaller table."""
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
         study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=self.draw_seed))
         for configuration in range(self.configurations):
             trial = study.ask()

@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tuner.files import atomic_file
-from tuner.settings.space import SearchSpace
+from tuner.settings.space import ARCHITECTURE, SearchSpace
 
 _FORMAT = 1
 
@@ -80,6 +80,11 @@ class Table:
     def n_configurations(self) -> int:
         """How many configurations were recorded."""
         return len(self.parameters)
+
+    @property
+    def architectures(self) -> tuple[str, ...]:
+        """Each configuration's architecture."""
+        return tuple(each[ARCHITECTURE] for each in self.parameters)
 
     @property
     def n_seeds(self) -> int:
