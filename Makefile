@@ -55,6 +55,7 @@ coverage: test-environment ## run every test but those on clusters, and print th
 
 benchmark: benchmark-environment ## install, then measure against other tuners (30 minutes; leave the machine alone)
 	@for name in $(BENCHMARKS); do "$(BIN)/python" "tests/benchmarks/$$name.py" $(BENCHMARK_ARGS) || exit 1; done
+	@"$(BIN)/python" tests/benchmarks/search_replay.py $(if $(filter --full,$(BENCHMARK_ARGS)),,--short)
 
 wheel: test-environment ## build the wheel into dist/
 	@"$(BIN)/python" -m hatchling build -t wheel -d dist
