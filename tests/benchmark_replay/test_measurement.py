@@ -77,7 +77,7 @@ def test_averaging_models_that_err_on_different_rows_gains_points() -> None:
 def test_todays_search_runs_on_a_table() -> None:
     rng = np.random.default_rng(2)
     table = made_table(np.sort(rng.uniform(0.5, 0.9, (30, 3)), axis=1), epoch_s=2.0)
-    measured = measure(table, [TODAY], replays=3, workers=2, after=[12])
+    measured = measure(table, [RANDOM, TODAY], replays=3, workers=2, after=[12])
 
     histories = measured.histories[TODAY.name]
     assert all(each.pruned for each in histories)
@@ -87,10 +87,9 @@ def test_todays_search_runs_on_a_table() -> None:
 
 def test_factor_is_where_the_mean_course_reaches_the_mean_target() -> None:
     ours = [course((1.0, 0.6), (2.0, 0.8)), course((1.0, 0.7), (4.0, 0.8))]
-    moments = np.array([8.0, 8.0])
 
     def found(target: float) -> float:
-        return factor(ours, np.full(2, target), moments, longest=1.0).value
+        return factor(ours, np.full(2, target), 8.0, longest=1.0).value
 
     assert found(0.65) == 8
     assert found(0.75) == 4
@@ -101,7 +100,7 @@ def test_factor_is_where_the_mean_course_reaches_the_mean_target() -> None:
 def test_a_lucky_up_of_a_flat_course_is_no_gain_of_time() -> None:
     ups = course((1.0, 0.71), (2.0, 0.69), (4.0, 0.70))
 
-    assert factor([ups], np.array([0.705]), np.array([4.0]), longest=1.0).value == 1
+    assert factor([ups], np.array([0.705]), 4.0, longest=1.0).value == 1
 
 
 def test_smallest_effect_seen_is_2_8_standard_errors() -> None:

@@ -5,8 +5,8 @@ configuration gets. All arms of a replay share that chance. They search through 
 virtual clock. An outcome is the true accuracy of what a search hands over, on rows that chose nothing.
 
 The factor says how many times less time an arm needs for the outcome that random search has after so many whole
-trainings; time is counted in that which random search took in the same replay. Intervals hold for further replays of
-the same table. Another table may say something else.
+trainings, at the moment when it has ended so many on average. Intervals hold for further replays of the same table.
+Another table may say something else.
 """
 
 import argparse
@@ -68,7 +68,7 @@ def main() -> None:
 
 def _notes(measured: Measurement) -> list[str]:
     notes = [_note(name, each) for name, each in measured.histories.items()]
-    seconds = (f"{at_s.mean():,.0f} s after {n}" for n, at_s in measured.moments_s.items())
+    seconds = (f"{at_s:,.0f} s after {n}" for n, at_s in measured.moments_s.items())
     return [*notes, f"random search took on average {', '.join(seconds)} whole trainings"]
 
 

@@ -1,7 +1,6 @@
 """Two arms' courses compared: how many times less time one needs, how many points it gains, which effects are seen.
 
-Time is counted in that which random search took in the same replay. Intervals are bootstrapped over replays. They
-hold for further replays of this table; what another table would say they do not know.
+Intervals are bootstrapped over replays. They hold for further replays of this table and know nothing of another one.
 """
 
 import math
@@ -47,24 +46,24 @@ def gain(ours: NDArray[np.float64], theirs: NDArray[np.float64], *, seed: int = 
 def factor(
     ours: Sequence[Course],
     target: NDArray[np.float64],
-    moments_s: NDArray[np.float64],
+    moment_s: float,
     *,
     longest: float,
     seed: int = 0,
 ) -> Interval:
-    """How many times less time `ours` needs for the mean outcome that another had at its moments.
+    """How many times less time `ours` needs for the mean outcome that another had at a moment.
 
-    The mean over replays is a step function of the share of that time, and the answer is where it reaches the mean of
+    The mean over replays is a step function of time, and the answer is where it reaches the mean of
     `target`. It is made monotone first, by least squares: where it is flat, the first of its random ups would reach
     the target too soon.
 
     Args:
         target: of each replay, the other's outcome.
-        moments_s: of each replay, when it had that.
-        longest: the share of a moment up to which every one of our courses is known. Where the outcome is not reached
+        moment_s: when it had that.
+        longest: the share of that time up to which every one of our courses is known. Where the outcome is not reached
             by then, the factor counts as 1 / longest, which is too much.
     """
-    shares = [course.at_s[1:] / at for course, at in zip(ours, moments_s, strict=True)]
+    shares = [course.at_s[1:] / moment_s for course in ours]
     steps = [np.diff(course.values) for course in ours]
     replay = np.repeat(np.arange(len(ours)), [len(each) for each in steps])
     order = np.argsort(np.concatenate(shares), kind="stable")

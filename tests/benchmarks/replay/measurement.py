@@ -1,15 +1,13 @@
 """All arms replayed under the same chance, and each outcome against random search's best single model."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-
-import numpy as np
-from numpy.typing import NDArray
+from statistics import fmean
 
 from .arms import RANDOM, Arm, search
 from .comparison import Interval, factor, gain
 from .draw import Draw, draws
-from .outcomes import SINGLE, Course, at_moments, average_of, courses
+from .outcomes import SINGLE, Course, at_moment, average_of, courses
 from .table import Table
 from .tabular import Recorded
 from .virtual_search import History
@@ -39,12 +37,12 @@ class Measurement:
 
     Args:
         histories: of each arm, replay by replay.
-        moments_s: of each number of whole trainings, when random search had them, replay by replay.
+        moments_s: of each number of whole trainings, when random search had them on average.
     """
 
     results: Sequence[Result]
     histories: Mapping[str, Sequence[History]]
-    moments_s: Mapping[int, NDArray[np.float64]]
+    moments_s: Mapping[int, float]
 
 
 def measure(
@@ -56,50 +54,45 @@ def measure(
     after: Sequence[int],
     seed: int = 0,
 ) -> Measurement:
-    """Replays `arms`, random search among them or not, and compares their outcomes.
+    """Replays `arms`, of which random search is one, and compares their outcomes.
+
+    All are compared at one moment, when random search has ended so many trainings on average. Where it had ended them
+    in the same replay would favour it: nobody else has just ended a training then, and is half of one behind.
 
     Args:
         after: whole trainings of random search whose outcome is the target.
     """
     recorded = Recorded(table.space, table.parameters)
+
+    def searched(
+        arm: Arm, draw: Draw, is_over: Callable[[History, float], bool]
+    ) -> tuple[str, History]:
+        history = search(arm, table, recorded, draw, workers=workers, is_over=is_over)
+        return arm.name, history
+
+    most = max(after)
+    trained = [
+        searched(RANDOM, draw, lambda history, _: len(history.ended_s) >= most)[1]
+        for draw in draws(table, replays, seed=seed)
+    ]
+    moments_s = {n: fmean(history.ended_s[n - 1] for history in trained) for n in after}
+    end_s = SLACK * moments_s[most]
+
     histories: dict[str, list[History]] = {}
     of_arm: dict[str, dict[str, list[Course]]] = {}
     for draw in draws(table, replays, seed=seed):
-        for name, history in _replay(table, recorded, draw, arms, workers, max(after)).items():
+        for arm in arms:
+            name, history = searched(arm, draw, lambda _, next_s: next_s > end_s)
             histories.setdefault(name, []).append(history)
             for outcome, course in courses(table, draw, history, averages=AVERAGES).items():
                 of_arm.setdefault(name, {}).setdefault(outcome, []).append(course)
-    random = histories[RANDOM.name]
-    moments_s = {n: np.array([each.ended_s[n - 1] for each in random]) for n in after}
-    longest_s = SLACK * moments_s[max(after)]
     results = [
-        _compare(name, outcome, n, ours, of_arm[RANDOM.name][SINGLE], moments_s[n], longest_s)
+        _compare(name, outcome, n, ours, of_arm[RANDOM.name][SINGLE], moments_s[n], end_s)
         for name, outcomes in of_arm.items()
         for outcome, ours in outcomes.items()
         for n in after
     ]
     return Measurement(results, histories, moments_s)
-
-
-def _replay(
-    table: Table, recorded: Recorded, draw: Draw, arms: Sequence[Arm], workers: int, most: int
-) -> dict[str, History]:
-    """All arms for as long as random search needs for `most` whole trainings, and a little longer."""
-
-    def has_enough(history: History, next_s: float) -> bool:
-        ended = history.ended_s
-        return len(ended) >= most and next_s > SLACK * ended[most - 1]
-
-    random = search(RANDOM, table, recorded, draw, workers=workers, is_over=has_enough)
-    end_s = SLACK * random.ended_s[most - 1]
-    others = {
-        arm.name: search(
-            arm, table, recorded, draw, workers=workers, is_over=lambda _, next_s: next_s > end_s
-        )
-        for arm in arms
-        if arm is not RANDOM
-    }
-    return {RANDOM.name: random, **others}
 
 
 def _compare(
@@ -108,17 +101,17 @@ def _compare(
     after: int,
     ours: Sequence[Course],
     random: Sequence[Course],
-    moments_s: NDArray[np.float64],
-    longest_s: NDArray[np.float64],
+    moment_s: float,
+    end_s: float,
 ) -> Result:
-    target = at_moments(random, moments_s)
-    longest = float((longest_s / moments_s).min())
+    target = at_moment(random, moment_s)
+    longest = end_s / moment_s
     return Result(
         arm=arm,
         outcome=outcome,
         after=after,
         target=float(target.mean()),
-        factor=factor(ours, target, moments_s, longest=longest),
+        factor=factor(ours, target, moment_s, longest=longest),
         least_factor=1 / longest,
-        gain=gain(at_moments(ours, moments_s), target),
+        gain=gain(at_moment(ours, moment_s), target),
     )

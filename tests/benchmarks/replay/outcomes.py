@@ -74,6 +74,6 @@ def courses(
     return {name: Course(np.array(at_s[name]), np.array(values[name])) for name in at_s}
 
 
-def at_moments(of: Sequence[Course], moments_s: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Of each replay its course's accuracy at that replay's moment, `(n_replays,)`."""
-    return np.array([each.at(moment) for each, moment in zip(of, moments_s, strict=True)])
+def at_moment(of: Sequence[Course], moment_s: float) -> NDArray[np.float64]:
+    """Of each replay its course's accuracy at a moment, `(n_replays,)`."""
+    return np.array([each.at(moment_s) for each in of])
