@@ -17,7 +17,7 @@ from statistics import fmean
 
 from benchmark_io import show
 from replay.arms import ARMS, RANDOM, TODAY, Arm
-from replay.measurement import OUTCOMES, Measurement, Result, measure
+from replay.measurement import OUTCOMES, SLACK, Measurement, Result, measure
 from replay.outcomes import SINGLE
 from replay.table import load_table
 from replay.virtual_search import History
@@ -36,6 +36,7 @@ class Asked:
     workers: tuple[int, ...]
     after: tuple[int, ...]
     arms: tuple[Arm, ...]
+    slack: float
     out: Path
     seed: int
 
@@ -57,6 +58,7 @@ def main() -> None:
                 replays=asked.replays,
                 workers=workers,
                 after=after,
+                slack=asked.slack,
                 seed=asked.seed,
             )
             title = f"search_replay, {table.name}, {_workers(workers)}"
@@ -156,6 +158,7 @@ def _asked() -> Asked:
         workers=(1,) if given.short else tuple(given.workers),
         after=(3, 10) if given.short else tuple(given.after),
         arms=(RANDOM, *(arm for arm in arms if arm is not RANDOM)),
+        slack=1.0 if given.short else SLACK,
         out=given.out,
         seed=given.seed,
     )

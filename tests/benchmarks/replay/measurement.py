@@ -14,7 +14,6 @@ from .virtual_search import History
 
 AVERAGES = (3, 5, 9)
 OUTCOMES = (SINGLE, *map(average_of, AVERAGES))
-# Every arm runs so many times as long as random search does: a factor below 1 is seen down to 1 / SLACK.
 SLACK = 1.25
 
 
@@ -52,6 +51,7 @@ def measure(
     replays: int,
     workers: int,
     after: Sequence[int],
+    slack: float = SLACK,
     seed: int = 0,
 ) -> Measurement:
     """Replays `arms`, of which random search is one, and compares their outcomes.
@@ -61,6 +61,7 @@ def measure(
 
     Args:
         after: whole trainings of random search whose outcome is the target.
+        slack: every arm runs so many times as long: a factor is seen down to 1 / slack.
     """
     recorded = Recorded(table.space, table.parameters)
 
@@ -76,7 +77,7 @@ def measure(
         for draw in draws(table, replays, seed=seed)
     ]
     moments_s = {n: fmean(history.ended_s[n - 1] for history in trained) for n in after}
-    end_s = SLACK * moments_s[most]
+    end_s = slack * moments_s[most]
 
     histories: dict[str, list[History]] = {}
     of_arm: dict[str, dict[str, list[Course]]] = {}
