@@ -43,7 +43,7 @@ check: test-environment ## install, then check format, lint, types and layers, a
 	wait $$code; code=$$?; cat "$$out"; rm "$$out"; \
 	[ $$tests = 0 ] && [ $$code = 0 ] && echo "Format, lint, types, layers and quick tests: all green."
 
-test: test-environment ## install, then check the same, and run every test (15 minutes)
+test: test-environment ## install, then check the same, and run every test (half an hour)
 	@$(check_code)
 	@echo "pytest";       $(if $(PYTEST_ARGS),"$(BIN)/python" -m pytest $(PYTEST_ARGS),$(run_all_tests))
 	@echo "Format, lint, types, layers and tests: all green."
@@ -101,13 +101,10 @@ define check_code
 	echo "lint-imports" && { out=$$("$(BIN)/lint-imports" --no-cache 2>&1) || { echo "$$out"; exit 1; }; }
 endef
 
-# The tests on clusters wait more than they compute, and their hosts are apart from this one: they run beside the others.
+# The tests on clusters come last and alone: they wait for what several hosts do within a time.
 define run_all_tests
-	out=$$(mktemp); "$(BIN)/python" -m pytest tests/cluster >"$$out" 2>&1 & clusters=$$!; \
-	trap 'kill -TERM $$clusters' INT TERM HUP; \
 	"$(BIN)/python" -m pytest --ignore=tests/cluster -n 2 --dist loadfile; others=$$?; \
-	wait $$clusters; code=$$?; cat "$$out"; rm "$$out"; \
-	[ $$others = 0 ] && [ $$code = 0 ]
+	"$(BIN)/python" -m pytest tests/cluster && [ $$others = 0 ]
 endef
 
 # An environment with uv in it, from $(PYTHON) or else the first Python here that TensorFlow has wheels for (3.11 to 3.13).

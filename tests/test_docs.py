@@ -192,7 +192,7 @@ def test_the_python_blocks_run(tmp_path: Path, sentences: Path) -> None:
     call = call.replace("seeds=3", "seeds=2")
     program = f"if __name__ == '__main__':\n{_indented(call)}\n    print(len(run.leaderboard()), run.best)"
     ended = subprocess.run(
-        [sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, timeout=200
+        [sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, timeout=500
     )
     assert ended.returncode == 0, ended.stderr
     last = ended.stdout.splitlines()[-1]

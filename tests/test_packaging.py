@@ -79,7 +79,7 @@ def test_wheel_publishes_no_extra_that_only_developers_need(wheel: Path) -> None
         (name,) = (name for name in archive.namelist() if name.endswith(".dist-info/METADATA"))
         metadata = email.message_from_bytes(archive.read(name))
     assert set(metadata.get_all("Provides-Extra", [])) == {
-        *("dashboard", "tensorboard", "mlflow", "cluster", "aws", "gcp", "onnx", "images")
+        *("dashboard", "tensorboard", "mlflow", "cluster", "aws", "gcp", "onnx", "images", "gpu")
     }
     assert not [line for line in metadata.get_all("Requires-Dist", []) if "pytest" in line]
 

@@ -96,7 +96,7 @@ class Host:
     namespace: str
     process: "subprocess.Popen[bytes]" = field(repr=False)
 
-    def run(self, command: str, *, timeout_s: float = 60) -> str:
+    def run(self, command: str, *, timeout_s: float = 240) -> str:
         """The output of a shell command in this host, without ssh; raises when it fails."""
         done = subprocess.run(
             [*self._entered(), "bash", "-c", f"cd; {command}"],

@@ -21,6 +21,7 @@ NO_HOSTS = missing()
 pytestmark = [
     pytest.mark.cluster,
     pytest.mark.slow,
+    pytest.mark.timeout(600),
     pytest.mark.skipif(NO_HOSTS is not None, reason=f"no hosts here: {NO_HOSTS}"),
 ]
 
@@ -98,7 +99,7 @@ def test_as_many_trials_wait_as_the_grown_cluster_has_room_for(tmp_path: Path) -
             "nohup ~/tuner-env/bin/tuner search --address auto --config /mnt/state/run.yaml "
             ">search.log 2>&1 </dev/null &",
         ):
-            head.run(command, timeout_s=120)
+            head.run(command, timeout_s=240)
         until = time.monotonic() + 250
         training = 0
         while training < 6:

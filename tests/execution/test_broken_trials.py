@@ -72,7 +72,7 @@ def test_trials_whose_process_dies_or_hangs_or_loses_its_card_run_again(
         cwd=tmp_path,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=280,
         env={**os.environ, "TUNER_TOY_FAULTS": "1:crash,3:hang,5:card"},
     )
     assert ended.returncode == 0, ended.stderr

@@ -25,7 +25,7 @@ from tuner.settings.space import SearchSpace
 pytestmark = [pytest.mark.ray, pytest.mark.slow]
 
 _SEARCH = [*TUNER, "search"]
-_WAIT_S = 150.0
+_WAIT_S = 280.0
 # Every process takes 2 s of a core to start: 8 of them in the suite, more on request.
 GPUS = int(os.environ.get("TUNER_TEST_GPUS", "2"))
 _EPOCH_S = 1.2 if GPUS <= 2 else 12.0  # the first trial still runs when the last has its process

@@ -44,7 +44,7 @@ def test_an_interrupted_search_ends_at_once_keeps_finished_trials_and_continues(
     search = begin([*command, "--trials", "500"], tmp_path, start_new_session=True)
     wait_for_trial(2, search)
     os.killpg(search.pid, signal_number)  # as a terminal's Ctrl-C does
-    out, error = search.communicate(timeout=60)
+    out, error = search.communicate(timeout=240)
     assert search.returncode == code, error
     assert "type the same command again to continue" in out
     assert error == ""
@@ -92,7 +92,7 @@ def test_a_sigterm_while_ray_starts_ends_the_search_with_143_and_leaves_nothing(
         time.sleep(0.02)
     time.sleep(after_s)
     search.terminate()
-    out, error = search.communicate(timeout=60)
+    out, error = search.communicate(timeout=240)
     assert search.returncode == 143, error
     assert error == "tuner: stopped before the first trial\n" or "Stopped." in out
     assert (tmp_path / "runs" / "x").exists() == ("Stopped." in out)
@@ -103,9 +103,9 @@ def test_another_terminal_stops_a_search_and_it_continues(sentences: Path, tmp_p
     search = begin([*command, "--trials", "500"], tmp_path)
     wait_for_trial(2, search)
     stop = subprocess.run(
-        [*TUNER, "stop", "runs/x"], cwd=tmp_path, capture_output=True, text=True, timeout=60
+        [*TUNER, "stop", "runs/x"], cwd=tmp_path, capture_output=True, text=True, timeout=240
     )
-    out, error = search.communicate(timeout=60)
+    out, error = search.communicate(timeout=240)
     assert (search.returncode, error) == (0, "")
     assert "type the same command again to continue" in out
     assert stop.stdout.startswith(f"Stopped runs/x (process {search.pid} on ")

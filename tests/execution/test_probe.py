@@ -35,7 +35,16 @@ class Playing:
             def measure(self, measuring: Measuring) -> CardFigures:
                 return answer()  # type: ignore[misc]
 
-        return lambda real: self._ray.remote(**options)(Played if answer else real)
+        def made(real: type[object]) -> SimpleNamespace:
+            actors = self._ray.remote(**options)(Played if answer else real)
+            return SimpleNamespace(remote=lambda: self._placed(actors.remote()))
+
+        return made
+
+    def _placed(self, actor: Any) -> Any:
+        """The process once it has its place, which takes seconds and no time on the test's clock."""
+        self._ray.get(actor.host.remote())
+        return actor
 
     def kill(self, actor: Any) -> None:
         self.killed += 1

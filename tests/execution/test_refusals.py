@@ -84,6 +84,6 @@ def test_an_address_where_no_search_can_run_is_refused(
     sentences: Path, tmp_path: Path, address: str, message: str
 ) -> None:
     command = [*toy_command(tmp_path, sentences), "--address", address]
-    ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=280)
     assert (ended.returncode, message in ended.stderr) == (2, True), ended.stderr
     assert not (tmp_path / "runs").exists()

@@ -60,7 +60,7 @@ class TrialRecord:
     @property
     def trained_s(self) -> float:
         """Seconds of its epochs, training and validation together."""
-        return sum(metrics["seconds"] for metrics in self.curve.values())
+        return sum(metrics.get("seconds", 0.0) for metrics in self.curve.values())
 
     @property
     def seconds(self) -> float | None:
@@ -77,7 +77,8 @@ class TrialRecord:
     @property
     def seconds_per_epoch(self) -> float | None:
         """Median over the epochs, training and validation together."""
-        times = sorted(metrics["seconds"] for metrics in self.curve.values())
+        # A damaged journal may lack some.
+        times = sorted(each["seconds"] for each in self.curve.values() if "seconds" in each)
         if not times:
             return None
         middle = len(times) // 2
