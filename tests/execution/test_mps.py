@@ -117,6 +117,21 @@ def test_a_daemon_that_answers_late_keeps_its_clients(node: Node) -> None:
     assert (node.daemon, node.starts) == (daemon, 1)
 
 
+def test_a_keeper_finds_what_this_process_finds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also packages in a folder of PYTHONPATH, such as all of those that it imports."""
+    folders: list[str] = []
+
+    def run(command: list[str], *, env: dict[str, str], **options: object) -> None:
+        folders.extend(env["PYTHONPATH"].split(os.pathsep))
+
+    monkeypatch.syspath_prepend(tmp_path / "packages")
+    monkeypatch.setattr(subprocess, "run", run)
+    mps._keep(tmp_path, GRACE_S)
+    assert str(tmp_path / "packages") in folders
+
+
 def test_a_keeper_that_cannot_be_replaced_keeps_nobody_from_joining(
     node: Node, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -93,11 +93,6 @@ class Packing:
         }
 
     @property
-    def is_divided(self) -> bool:
-        """Whether trials share cards."""
-        return any(share.is_part for share in self._shares.values())
-
-    @property
     def description(self) -> str:
         """Trials per card, in words."""
         return ", ".join(
