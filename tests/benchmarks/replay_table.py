@@ -30,6 +30,7 @@ def main() -> None:
     parser.add_argument("--configurations", type=int, default=200)
     parser.add_argument("--seeds", type=int, default=2)
     parser.add_argument("--processes", type=int, default=1)
+    parser.add_argument("--gpu", action="store_true", help="the processes share a GPU")
     parser.add_argument("--out", type=Path, required=True, help="folder of the recording")
     given = parser.parse_args()
     space = find_space(given.space)
@@ -44,7 +45,7 @@ def main() -> None:
         seeds=given.seeds,
     )
     if given.what == "record":
-        record(given.out, plan, processes=given.processes)
+        record(given.out, plan, processes=given.processes, gpu=given.gpu)
     else:
         path = given.out.with_suffix(".npz")
         print(pack(given.out, plan, path, labels_of(given.out, plan)))

@@ -138,14 +138,18 @@ def record_one(folder: Path, job: Job, train: Train) -> str:
     return line
 
 
-def record(folder: Path, plan: Plan, *, processes: int) -> None:
-    """Trains what is missing with Keras, in processes of one CPU each and of low priority."""
+def record(folder: Path, plan: Plan, *, processes: int, gpu: bool = False) -> None:
+    """Trains what is missing with Keras, in processes of one CPU each and of low priority.
+
+    Args:
+        gpu: the processes share the first visible GPU, through NVIDIA MPS where it can be had.
+    """
     open_folder(folder, plan)
     _load(folder, plan)  # so that no process has to encode the texts
     jobs = missing(folder, plan)
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(
-        processes, mp_context=context, initializer=_prepare, initargs=(folder, plan)
+        processes, mp_context=context, initializer=_prepare, initargs=(folder, plan, gpu)
     ) as pool:
         for done, line in enumerate(pool.map(_record_with_keras, jobs), start=1):
             sys.stderr.write(f"{done} of {len(jobs)}: {line}\n")
@@ -230,14 +234,18 @@ def _write_texts(path: Path, plan: Plan) -> None:
 _PROCESS: dict[str, Any] = {}
 
 
-def _prepare(folder: Path, plan: Plan) -> None:
+def _prepare(folder: Path, plan: Plan, gpu: bool) -> None:
     from tutorial import silence_tensorflow
 
+    from tuner.execution.mps import ensure
+    from tuner.nvidia import MpsMode
     from tuner.training.devices import configure_device
 
     os.nice(19)
     silence_tensorflow()
-    configure_device(cpus=1, gpus=0)
+    if gpu:
+        ensure(MpsMode.AUTO)
+    configure_device(cpus=1, gpus=int(gpu))
     _PROCESS.update(folder=folder, plan=plan, data=_load(folder, plan))
 
 
