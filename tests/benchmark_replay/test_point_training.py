@@ -1,5 +1,6 @@
 """A real training, measured inside its epochs."""
 
+import time
 from collections.abc import Sequence
 from fractions import Fraction
 
@@ -31,6 +32,7 @@ def training_at(points: Sequence[Fraction]):
     return PointTraining(
         job.spec(2),
         points=points,
+        clock=time.process_time,
         train=sequences(72, 1),
         validation=sequences(30, 2),
         n_classes=2,

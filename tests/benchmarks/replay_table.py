@@ -4,7 +4,7 @@
     python tests/benchmarks/replay_table.py pack --space seed --data rotten-tomatoes --out FOLDER
 
 The same command goes on where an ended one stopped, and with a larger number adds to what is there. Many processes
-may record at once; one that runs beside other work measures longer seconds.
+may record at once.
 """
 
 import argparse

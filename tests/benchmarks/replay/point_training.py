@@ -4,8 +4,7 @@ Only a recording process imports this module: it loads Keras.
 """
 
 import math
-import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 from typing import Any
 
@@ -27,14 +26,24 @@ def train_at_points(
     learn: EncodedSequences,
     pool: EncodedSequences,
     n_classes: int,
+    *,
+    clock: Callable[[], float],
 ) -> Measured:
     """One whole training, measured on `pool` at each of `points`.
+
+    Args:
+        clock: seconds, see `recording.record`.
 
     Raises:
         TrialFailed, TrialDiverged: it cannot be trained.
     """
     training = PointTraining(
-        job.spec(max_epochs), points=points, train=learn, validation=pool, n_classes=n_classes
+        job.spec(max_epochs),
+        points=points,
+        clock=clock,
+        train=learn,
+        validation=pool,
+        n_classes=n_classes,
     )
     for _ in training.epochs():
         pass
@@ -44,8 +53,16 @@ def train_at_points(
 class PointTraining(Training):
     """Trains exactly as `Training` does: a look at the model changes nothing, and the schedule is the whole one's."""
 
-    def __init__(self, spec: TrialSpec, *, points: Sequence[Fraction], **data: Any) -> None:
-        self._began_at = time.perf_counter()
+    def __init__(
+        self,
+        spec: TrialSpec,
+        *,
+        points: Sequence[Fraction],
+        clock: Callable[[], float],
+        **data: Any,
+    ) -> None:
+        self._clock = clock
+        self._began_at = clock()
         super().__init__(spec, **data)
         self._points = list(points)
         self._building_s: float | None = None
@@ -72,11 +89,11 @@ class PointTraining(Training):
         )
 
     def _train_epoch(self, epoch: int) -> tuple[float, float]:
-        self._since = time.perf_counter()
+        self._since = self._clock()
         if self._building_s is None:  # it ends when the first step is traced
             self._building_s = self._since - self._began_at
         figures = super()._train_epoch(epoch)
-        self._trained_s += time.perf_counter() - self._since
+        self._trained_s += self._clock() - self._since
         return figures
 
     def _after_steps(self, epoch: int, made: int, of: int) -> None:
@@ -85,22 +102,22 @@ class PointTraining(Training):
         while (point := self._points[len(self._answers)]) * self._spec.max_epochs < epoch:
             if self._steps < math.ceil(point * whole):
                 break
-            self._trained_s += time.perf_counter() - self._since
+            self._trained_s += self._clock() - self._since
             # Keras' recurrent dropout draws from its random state where it drops nothing, too.
             random_states = [(each, each.numpy()) for each in self._random_states()]
             self._evaluate(epoch)
             for variable, state in random_states:
                 variable.assign(state)
-            self._since = time.perf_counter()
+            self._since = self._clock()
 
     def _random_states(self) -> list[Any]:
         weights = {id(weight) for weight in self._model.weights}
         return [each for each in self._model.variables if id(each) not in weights]
 
     def _evaluate(self, epoch: int) -> Evaluation:
-        started = time.perf_counter()
+        started = self._clock()
         evaluation = super()._evaluate(epoch)
-        self._evaluation_s.append(time.perf_counter() - started)
+        self._evaluation_s.append(self._clock() - started)
         self._training_s.append(self._trained_s)
         self._losses.append(evaluation.loss)
         probabilities = evaluation.probabilities

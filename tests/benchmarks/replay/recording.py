@@ -8,6 +8,7 @@ import json
 import multiprocessing
 import os
 import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
@@ -141,8 +142,11 @@ def record_one(folder: Path, job: Job, train: Train) -> str:
 def record(folder: Path, plan: Plan, *, processes: int, gpu: bool = False) -> None:
     """Trains what is missing with Keras, in processes of one CPU each and of low priority.
 
+    Seconds are those of the process' CPU, so that other work on this machine does not lengthen them.
+
     Args:
-        gpu: the processes share the first visible GPU, through NVIDIA MPS where it can be had.
+        gpu: the processes share the first visible GPU, through NVIDIA MPS where it can be had, and seconds are those
+            of the clock.
     """
     open_folder(folder, plan)
     _load(folder, plan)  # so that no process has to encode the texts
@@ -246,7 +250,8 @@ def _prepare(folder: Path, plan: Plan, gpu: bool) -> None:
     if gpu:
         ensure(MpsMode.AUTO)
     configure_device(cpus=1, gpus=int(gpu))
-    _PROCESS.update(folder=folder, plan=plan, data=_load(folder, plan))
+    clock = time.perf_counter if gpu else time.process_time
+    _PROCESS.update(folder=folder, plan=plan, data=_load(folder, plan), clock=clock)
 
 
 def _record_with_keras(job: Job) -> str:
@@ -256,5 +261,7 @@ def _record_with_keras(job: Job) -> str:
     return record_one(
         _PROCESS["folder"],
         job,
-        lambda job: train_at_points(job, plan.space.max_epochs, plan.points, *data),
+        lambda job: train_at_points(
+            job, plan.space.max_epochs, plan.points, *data, clock=_PROCESS["clock"]
+        ),
     )
