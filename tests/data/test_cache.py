@@ -62,6 +62,19 @@ def test_a_moved_file_is_still_cached_and_has_its_new_name(
     assert first.fingerprint == second.fingerprint
 
 
+def test_a_warning_about_the_rows_is_shown_again_where_they_come_from_the_cache(
+    tmp_path: Path, never_prepared: Callable[[], None], caplog: pytest.LogCaptureFixture
+) -> None:
+    source = tmp_path / "glue.tsv"
+    rows = "".join(f"{number % 2}\tday {number}\n" for number in range(40))
+    source.write_text(f'label\ttext\n{rows}1\t"so good\n0\tbad"\n')
+    for _ in range(2):
+        caplog.clear()
+        load_dataset(DataConfig(source=str(source)), seed=0)
+        assert f"{source}: lines 42 to 43 are one row" in caplog.text
+        never_prepared()
+
+
 def test_other_settings_and_other_content_are_other_entries(source: str, own_cache: Path) -> None:
     plain = DataConfig(source=source)
     for config, seed in (

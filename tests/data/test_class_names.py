@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tuner.data import load_dataset
-from tuner.data.cells import class_names_of, class_numbers
+from tuner.data.cells import alike, class_names_of, class_numbers
 from tuner.errors import DataError
 from tuner.settings.data import DataConfig
 
@@ -34,7 +34,9 @@ def _parquet(path: Path, labels: Labels) -> None:
 WRITERS: list[Callable[[Path, Labels], None]] = [_csv, _json_lines, _parquet]
 
 
-@pytest.mark.parametrize("labels", [[0, 1], [0.0, 1.0], [False, True], ["no", "NA"], [-1, 1]])
+@pytest.mark.parametrize(
+    "labels", [[0, 1], [0.0, 1.0], [0.5, 4.5], [False, True], ["no", "NA"], [-1, 1]]
+)
 def test_the_classes_of_one_format_are_known_in_the_others(tmp_path: Path, labels: Labels) -> None:
     datasets = []
     for number, write in enumerate(WRITERS):
@@ -64,6 +66,34 @@ def test_a_class_has_the_name_that_its_label_has(labels: list[str], names: tuple
     assert class_names_of(labels) == names
     numbers = class_numbers(labels, names, "rows.csv")
     assert {names[number] for number in numbers} == set(names)
+
+
+@pytest.mark.parametrize(
+    ("names", "pairs"),
+    [
+        (["good", "Good", "bad"], [("good", "Good")]),
+        (
+            ["very good", "very  good", "very\u00a0good"],
+            [("very good", "very  good", "very\u00a0good")],
+        ),
+        (["1.50", "1.5", "01.5", "15"], [("1.50", "1.5", "01.5")]),
+        (["ﬁne", "fine"], [("ﬁne", "fine")]),
+        (["+", "-", "a", "b", "1", "-1", "1e3", "1000"], []),
+    ],
+)
+def test_classes_that_are_perhaps_one_are_found(
+    names: list[str], pairs: list[tuple[str, ...]]
+) -> None:
+    assert alike(names) == pairs
+
+
+def test_classes_that_look_alike_are_warned_of(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "rows.csv"
+    _csv(path, ["yes", "Yes", "no"] * 8)
+    load_dataset(DataConfig(source=str(path)), seed=0)
+    assert f"{path}: classes 'Yes', 'yes' look alike" in caplog.text
 
 
 def test_classes_of_an_older_run_that_are_spelled_alike_stay_apart() -> None:

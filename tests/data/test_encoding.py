@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tuner.data import START, UNKNOWN, Split, load_dataset
+from tuner.data import START, UNKNOWN, Split, load_dataset, seen_texts, text_digest
 from tuner.data.encoding import encode, tokenize
 from tuner.settings.data import DataConfig, TokenMode
 
@@ -31,6 +31,21 @@ def test_ids_follow_frequency_in_the_training_rows_and_ties_the_alphabet() -> No
     assert (train.offsets.tolist(), train.labels.tolist()) == ([0, 4, 9], [0, 1])
     assert test.tokens.tolist() == [START, *[UNKNOWN] * 4, 4, START]
     assert test.lengths.tolist() == [6, 1]
+
+
+def test_texts_are_the_same_by_their_words_not_by_words_that_are_unknown(
+    write_csv: WriteCsv,
+) -> None:
+    rows = [(f"disk failed on node {number}", str(number % 2)) for number in range(40)]
+    config = DataConfig(source=write_csv(rows))
+    for _ in range(2):  # prepared, and from the cache
+        texts = seen_texts(config, seed=0)
+        held = frozenset[bytes]().union(*texts.values())
+        assert {split: len(each) for split, each in texts.items()} == {
+            Split.TRAIN: 28, Split.VALIDATION: 4, Split.CONFIRMATION: 4, Split.TEST: 4
+        }  # fmt: skip
+        assert text_digest(["disk", "failed", "on", "node", "3"]) in held
+        assert text_digest(["disk", "failed", "on", "node", "5000"]) not in held
 
 
 @given(texts=st.lists(st.text("ab c", max_size=8), min_size=1), data=st.data())

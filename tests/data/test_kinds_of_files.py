@@ -265,9 +265,29 @@ REFUSED: dict[str, tuple[str, bytes, str]] = {
         b"text;label\n" + b"a, b;1\n" * 9 + b"x;y;2\n",
         "line 11 has 3 cells and the first line has 2, delimited by semicolons",
     ),
+    "R's write.table with commas and row names": (
+        "a.csv",
+        b'"text","label"\n"1","warm day","up"\n"2","dull day","down"\n',
+        r"line 2 has 3 cells and the first line has 2, as every row: .*write.table.*row.names = FALSE",
+    ),
+    "R's write.table with tabs and row names": (
+        "a.csv",
+        b'"text"\t"label"\n"1"\t"warm, day"\t"up"\n"2"\t"dull day"\t"down"\n',
+        r"line 2 has 3 cells .*row.names = FALSE.*delimited by tabs",
+    ),
+    "R's write.table": (
+        "a.txt",
+        b'"text" "label"\n"1" "warm day" "up"\n"2" "dull day" "down"\n',
+        r'delimited by blanks, as R.s write.table writes them; .*sep = ","',
+    ),
     "an open quote": ("a.csv", b'text,label\na,1\n"b,2\nc,1\n', "line 4 is broken .*in a row that begins on line 3"),
     "text after a quote": ("a.csv", b'text,label\n"a" b,1\n', "line 2 is broken"),
     "not JSON": ("a.jsonl", b'{"text": "a", "label": "b"}\nx\n', "line 2 is not JSON"),
+    "JSON with one name twice": (
+        "a.jsonl",
+        b'{"text": "a", "label": "b"}\n{"text": "a", "label": "b", "text": "c"}\n',
+        "line 2 is not JSON .'text' is given twice",
+    ),
     "JSON that is no object": ("a.jsonl", b"[1]\n", "line 1 must be an object"),
     "the column twice": (
         "a.csv",
@@ -333,7 +353,8 @@ def test_every_reader_refuses_for_the_same_reason(tmp_path: Path, kind: str) -> 
 
 
 @pytest.mark.parametrize(
-    "kind", ["csv", "gz", "zst", "json lines", "parquet", "utf-16", "semicolons"]
+    "kind",
+    ["csv", "gz", "zst", "json lines", "parquet", "parquet, compressed", "utf-16", "semicolons"],
 )
 def test_a_pipe_is_predicted_like_a_file(tmp_path: Path, kind: str) -> None:
     _, content, expected = READ[kind]
@@ -362,8 +383,11 @@ def test_a_pipe_that_only_has_a_number_is_written(tmp_path: Path) -> None:
         assert pipe.read().splitlines()[1] == "good,of good,1.0"
 
 
-def test_standard_input_is_read_from_where_it_stands(tmp_path: Path) -> None:
-    (tmp_path / "a.csv").write_text("note\ntext\ngood\n")
+@pytest.mark.parametrize(
+    "content", [b"text\ngood\n", pd.DataFrame({"text": ["good"]}).to_parquet()]
+)
+def test_standard_input_is_read_from_where_it_stands(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "a.csv").write_bytes(b"note\n" + content)
     before = os.dup(0)
     with open(tmp_path / "a.csv", "rb", buffering=0) as file:
         file.read(len("note\n"))

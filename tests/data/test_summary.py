@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tuner.data import Lengths, Split, load_dataset, summarize
+from tuner.data import Contradiction, Lengths, Split, load_dataset, summarize
 from tuner.settings.data import DataConfig
 
 WriteCsv = Callable[..., str]
@@ -21,6 +21,7 @@ def test_a_summary_counts_rows_classes_lengths_and_oddities(write_csv: WriteCsv)
     assert summary.lengths == Lengths(median=6, percentile_90=10, percentile_99=11, longest=11)
     assert (summary.findings.duplicates, summary.findings.conflicting) == (2, 1)
     assert summary.findings.leaked == 0
+    assert summary.findings.contradictions == (Contradiction("w0", ("pos", "neg")),)
     assert summary.fingerprint == load_dataset(config, seed=0).fingerprint
 
 

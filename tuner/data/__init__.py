@@ -20,9 +20,9 @@ from tuner.data.dataset import (
     EncodedSequences,
     Split,
 )
-from tuner.data.encoding import encode_known, token_ids
-from tuner.data.findings import Findings, SampleRow
-from tuner.data.load import load_dataset, read_rows
+from tuner.data.encoding import encode_known, text_digest, token_ids
+from tuner.data.findings import Contradiction, Findings, SampleRow
+from tuner.data.load import load_dataset, read_rows, seen_texts
 from tuner.data.sources import SOURCES, Source
 from tuner.data.summary import DataSummary, Lengths, SplitBalance, summarize
 
@@ -33,6 +33,7 @@ __all__ = [
     "START",
     "TOKENS_PER_BATCH",
     "UNKNOWN",
+    "Contradiction",
     "DataSummary",
     "Dataset",
     "EncodedSequences",
@@ -49,6 +50,8 @@ __all__ = [
     "load_dataset",
     "pad",
     "read_rows",
+    "seen_texts",
     "summarize",
+    "text_digest",
     "token_ids",
 ]

@@ -16,21 +16,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tuner.data.dataset import Dataset, EncodedSequences, Split
-from tuner.data.findings import Findings, SampleRow
+from tuner.data.findings import Findings
 from tuner.files import write_atomically, write_bytes_atomically
 from tuner.settings.data import TokenMode
 
-VERSION = 3  # raise it whenever the same source would be encoded differently
+VERSION = 4  # raise it whenever the same source would be encoded differently
 _ARRAYS = ("tokens", "offsets", "labels")
 _logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """A data set with its findings."""
+    """A data set with its findings.
+
+    Attributes:
+        texts: for each split `(n_sequences, 16)` uint8, from `text_digest`: which texts it holds.
+    """
 
     dataset: Dataset
     findings: Findings
+    texts: Mapping[Split, NDArray[np.uint8]]
 
 
 def cache_key(*parts: object) -> str:
@@ -55,6 +60,7 @@ def write_entry(folder: Path, key: str, prepared: Prepared) -> None:
     dataset = prepared.dataset
     buffer = io.BytesIO()
     arrays: dict[str, Any] = _named_arrays(dataset.splits)
+    arrays |= {f"{split}_texts": prepared.texts[split] for split in Split}
     np.savez(buffer, **arrays)
     notes: dict[str, Any] = {
         "fingerprint": dataset.fingerprint,
@@ -96,8 +102,7 @@ def _prepared(arrays: bytes, notes: dict[str, Any], name: str) -> Prepared:
             split: EncodedSequences(*(stored[f"{split}_{array}"] for array in _ARRAYS))
             for split in Split
         }
-    found = notes["findings"]
-    samples = tuple(SampleRow(**row) for row in found.pop("samples"))
+        texts = {split: stored[f"{split}_texts"] for split in Split}
     dataset = Dataset(
         name,
         notes["fingerprint"],
@@ -106,7 +111,7 @@ def _prepared(arrays: bytes, notes: dict[str, Any], name: str) -> Prepared:
         splits,
         TokenMode(notes["token_mode"]),
     )
-    return Prepared(dataset, Findings(**found, samples=samples))
+    return Prepared(dataset, Findings.from_notes(notes["findings"]), texts)
 
 
 def _checksum(arrays: bytes, notes: dict[str, Any]) -> str:

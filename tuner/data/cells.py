@@ -1,6 +1,8 @@
 """Turns the cells of the chosen columns into texts, labels and splits; any other cell is refused with its row."""
 
+import math
 import re
+import unicodedata
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -27,6 +29,7 @@ class Rows:
         labels: one per row, never empty.
         tokens: how the texts are to be cut.
         given: the split that the source gives to each row, or None where it gives none.
+        warnings: what a person should know of the rows, without their name.
     """
 
     where: str
@@ -34,10 +37,12 @@ class Rows:
     labels: list[str]
     tokens: TokenMode
     given: list[Split] | None = None
+    warnings: tuple[str, ...] = ()
 
 
 _INTEGER = re.compile(r"[+-]?[0-9]{1,18}")
 _WHOLE_NUMBER = re.compile(r"\+?(-?[0-9]+)(?:\.0*)?")
+_DECIMAL = re.compile(r"[+-]?[0-9]+\.?[0-9]*")
 _SPLIT_WORDS: Mapping[str, Split] = MappingProxyType(
     {
         **{split.value: split for split in Split},
@@ -65,7 +70,12 @@ def labelled_rows(table: Table, config: DataConfig) -> Rows:
     if columns.split is not None:
         given = [_split(table, row, cell) for row, cell in enumerate(table.column(columns.split))]
     return Rows(
-        table.where, texts, labels, TokenMode.SYMBOLS if are_lists else config.tokens, given
+        where=table.where,
+        texts=texts,
+        labels=labels,
+        tokens=TokenMode.SYMBOLS if are_lists else config.tokens,
+        given=given,
+        warnings=tuple(table.warnings),
     )
 
 
@@ -105,13 +115,15 @@ def _label(table: Table, name: str, row: int, cell: object) -> str:
         label = str(cell).lower()
     elif isinstance(cell, int) or (isinstance(cell, float) and cell.is_integer()):
         label = str(int(cell))
+    elif isinstance(cell, float) and math.isfinite(cell):  # as a text file shows it
+        label = repr(cell)
     elif isinstance(cell, str):
         label = _without_lone_surrogates(cell.strip())
     if not label:
         received = "nothing" if cell is None or cell == "" else excerpt(cell)
         raise DataError.at(
             table.where,
-            f"{table.place(row)}: column {excerpt(name)} must be a label, a word or a whole number, got "
+            f"{table.place(row)}: column {excerpt(name)} must be a label, a word or a number, got "
             f"{received}; fill it in or remove the row",
         )
     return label
@@ -150,6 +162,20 @@ def class_names_of(labels: Sequence[str]) -> tuple[str, ...]:
     if all(_INTEGER.fullmatch(label) for label in distinct):
         return tuple(sorted(distinct, key=lambda label: (int(label), label)))
     return tuple(sorted(distinct))
+
+
+def alike(class_names: Sequence[str]) -> list[tuple[str, ...]]:
+    """Classes of different spelling that are perhaps one: by capitals, blanks, or as `1.50` and `1.5`."""
+    groups: defaultdict[object, list[str]] = defaultdict(list)
+    for name in class_names:
+        groups[_folded(name)].append(name)
+    return [tuple(names) for names in groups.values() if len(names) > 1]
+
+
+def _folded(label: str) -> object:
+    if _DECIMAL.fullmatch(label):
+        return float(label)
+    return " ".join(unicodedata.normalize("NFKC", label).casefold().split())
 
 
 def class_numbers(

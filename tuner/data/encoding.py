@@ -82,8 +82,7 @@ def tokenize(texts: Sequence[str], mode: TokenMode) -> Tokenized:
         tokens = cut(text)
         ids.extend(map(numbers.__getitem__, tokens))
         lengths.append(len(tokens))
-        # No token holds a space, so the joined text tells sequences apart.
-        rows.append(distinct[hashlib.blake2b(" ".join(tokens).encode(), digest_size=16).digest()])
+        rows.append(distinct[text_digest(tokens)])
     return Tokenized(
         ids=np.array(ids, dtype=np.int32),
         offsets=offsets_of(np.array(lengths, dtype=np.int64)),
@@ -91,6 +90,12 @@ def tokenize(texts: Sequence[str], mode: TokenMode) -> Tokenized:
         texts=np.array(rows, dtype=np.int64),
         digests=list(distinct),
     )
+
+
+def text_digest(tokens: Sequence[str]) -> bytes:
+    """16 bytes that two texts share where their tokens are the same, also those that no vocabulary has."""
+    # No token holds a space, so the joined text tells sequences apart.
+    return hashlib.blake2b(" ".join(tokens).encode(), digest_size=16).digest()
 
 
 def encode(

@@ -1,16 +1,20 @@
 """Counts and samples of the rows that are prepared: copies, contradictions, leaks, and a few rows to read."""
 
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tuner.data.cells import Rows
+from tuner.data.cells import Rows, alike
 from tuner.data.dataset import Split
 from tuner.data.encoding import Tokenized
+from tuner.text import listing
 
 _SAMPLES_PER_CLASS, _LONGEST_SAMPLE = 2, 300
+_SHOWN_CONTRADICTIONS = 3
 
 
 @dataclass(frozen=True)
@@ -19,6 +23,14 @@ class SampleRow:
 
     text: str
     label: str
+
+
+@dataclass(frozen=True)
+class Contradiction:
+    """A text with more than one label: its beginning, on one line."""
+
+    text: str
+    labels: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -31,6 +43,8 @@ class Findings:
         conflicting: distinct texts that have more than one label.
         leaked: rows of other splits whose text is also a training text; only given splits can have them.
         samples: a few training rows of each class.
+        contradictions: a few texts with more than one label.
+        warnings: what a person should know before a search, one sentence or more each, without the source's name.
     """
 
     rows_available: int
@@ -38,11 +52,29 @@ class Findings:
     conflicting: int
     leaked: int
     samples: tuple[SampleRow, ...]
+    contradictions: tuple[Contradiction, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+    @classmethod
+    def from_notes(cls, notes: Mapping[str, Any]) -> "Findings":
+        """The inverse of `dataclasses.asdict`, also after JSON."""
+        return cls(
+            **{
+                **notes,
+                "samples": tuple(SampleRow(**row) for row in notes["samples"]),
+                "contradictions": tuple(
+                    Contradiction(each["text"], tuple(each["labels"]))
+                    for each in notes["contradictions"]
+                ),
+                "warnings": tuple(notes["warnings"]),
+            }
+        )
 
 
 def findings_of(
     rows: Rows,
     labels: NDArray[np.int32],
+    class_names: Sequence[str],
     tokenized: Tokenized,
     chosen: Mapping[Split, NDArray[np.int64]],
 ) -> Findings:
@@ -64,6 +96,35 @@ def findings_of(
         conflicting=labelled - distinct,
         leaked=int(np.isin(tokenized.texts[others], trained).sum()),
         samples=_samples(rows, labels, chosen[Split.TRAIN]),
+        contradictions=_contradictions(rows, labels, class_names, texts, used),
+        warnings=(*rows.warnings, *map(_alike_text, alike(class_names))),
+    )
+
+
+def _alike_text(names: Sequence[str]) -> str:
+    return f"classes {listing(names)} look alike; if they are one class, write their labels alike"
+
+
+def _contradictions(
+    rows: Rows,
+    labels: NDArray[np.int32],
+    class_names: Sequence[str],
+    texts: NDArray[np.int64],
+    used: NDArray[np.int64],
+) -> tuple[Contradiction, ...]:
+    """The first texts, in the order of the source, with more than one label."""
+    pairs = np.unique(np.stack((texts, labels[used])), axis=1)
+    numbers, counts = np.unique(pairs[0], return_counts=True)
+    is_among = np.isin(texts, numbers[counts > 1])
+    rows_of: defaultdict[int, list[int]] = defaultdict(list)
+    for row, text in sorted(zip(used[is_among].tolist(), texts[is_among].tolist(), strict=True)):
+        rows_of[text].append(row)
+    return tuple(
+        Contradiction(
+            _shortened(rows.texts[same[0]]),
+            tuple(dict.fromkeys(class_names[labels[row]] for row in same)),
+        )
+        for same in list(rows_of.values())[:_SHOWN_CONTRADICTIONS]
     )
 
 

@@ -4,6 +4,8 @@ The result is a function of the rows' content and the seed: the order of a file'
 for the order of the sequences.
 """
 
+import logging
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +29,8 @@ from tuner.files import cache_root
 from tuner.settings.data import DataConfig
 from tuner.text import excerpt
 
+_logger = logging.getLogger(__name__)
+
 
 def load_dataset(config: DataConfig, *, seed: int, cache_folder: Path | None = None) -> Dataset:
     """The data set that `config` describes, from the cache if it was prepared before.
@@ -38,7 +42,9 @@ def load_dataset(config: DataConfig, *, seed: int, cache_folder: Path | None = N
     Raises:
         DataError: unknown, missing, unreadable, not downloadable, or too small to split.
     """
-    return prepare(config, seed=seed, cache_folder=cache_folder).dataset
+    prepared = prepare(config, seed=seed, cache_folder=cache_folder)
+    warn(config, prepared.findings.warnings)
+    return prepared.dataset
 
 
 def read_rows(config: DataConfig, *, cache_folder: Path | None = None) -> Rows:
@@ -48,7 +54,9 @@ def read_rows(config: DataConfig, *, cache_folder: Path | None = None) -> Rows:
         DataError: unknown, missing or unreadable.
     """
     downloads = cache_root(cache_folder) / "downloads"
-    return open_source(config, downloads=downloads).read()
+    rows = open_source(config, downloads=downloads).read()
+    warn(config, rows.warnings)
+    return rows
 
 
 def prepare(config: DataConfig, *, seed: int, cache_folder: Path | None = None) -> Prepared:
@@ -62,6 +70,24 @@ def prepare(config: DataConfig, *, seed: int, cache_folder: Path | None = None) 
         prepared = _prepare(source.read(), source.name, config.sample, seed)
         write_entry(root / "data", key, prepared)
     return prepared
+
+
+def warn(config: DataConfig, warnings: Sequence[str]) -> None:
+    """Logs what a person should know of the source before using it."""
+    for warning in warnings:
+        _logger.warning("%s: %s", config.source, warning)
+
+
+def seen_texts(
+    config: DataConfig, *, seed: int, cache_folder: Path | None = None
+) -> Mapping[Split, frozenset[bytes]]:
+    """The texts of every split of the data set that `load_dataset` gives, each as its `text_digest`.
+
+    Raises:
+        DataError: as `load_dataset`.
+    """
+    texts = prepare(config, seed=seed, cache_folder=cache_folder).texts
+    return {split: frozenset(map(bytes, digests)) for split, digests in texts.items()}
 
 
 def _prepare(rows: Rows, name: str, sample: int | None, seed: int) -> Prepared:
@@ -82,7 +108,12 @@ def _prepare(rows: Rows, name: str, sample: int | None, seed: int) -> Prepared:
     vocabulary, splits = encode(tokenized, labels, chosen)
     digest = fingerprint(class_names, vocabulary, splits)
     dataset = Dataset(name, digest, class_names, vocabulary, splits, rows.tokens)
-    return Prepared(dataset, findings_of(rows, labels, tokenized, chosen))
+    digests = np.frombuffer(b"".join(tokenized.digests), np.uint8).reshape(-1, 16)
+    return Prepared(
+        dataset,
+        findings_of(rows, labels, class_names, tokenized, chosen),
+        {part: digests[tokenized.texts[numbers]] for part, numbers in chosen.items()},
+    )
 
 
 def _numbered(rows: Rows) -> tuple[tuple[str, ...], NDArray[np.int32]]:

@@ -8,7 +8,7 @@ import numpy as np
 
 from tuner.data.dataset import START, Dataset, Split
 from tuner.data.findings import Findings
-from tuner.data.load import prepare
+from tuner.data.load import prepare, warn
 from tuner.settings.data import DataConfig
 
 _VOCABULARY_SIZES = (5_000, 10_000, 20_000)
@@ -59,6 +59,7 @@ def summarize(config: DataConfig, *, seed: int, cache_folder: Path | None = None
     """
     prepared = prepare(config, seed=seed, cache_folder=cache_folder)
     dataset = prepared.dataset
+    warn(config, prepared.findings.warnings)
     lengths = np.concatenate([sequences.lengths for sequences in dataset.splits.values()])
     median, percentile_90, percentile_99, longest = np.percentile(
         lengths, (50, 90, 99, 100), method="higher"

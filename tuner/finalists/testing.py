@@ -3,19 +3,17 @@
 Every evaluation is recorded in the test log, because a split tests no model that was chosen by its figures.
 """
 
-import hashlib
 import os
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tuner.data import Dataset, EncodedSequences, Split, encode_known, read_rows, token_ids
+from tuner.data import Split, read_rows, seen_texts, text_digest
 from tuner.data.cells import Rows, class_numbers
 from tuner.data.encoding import TOKENIZERS
 from tuner.errors import DataError
@@ -54,7 +52,7 @@ def evaluate_test(chosen: Chosen, data: DataConfig | None = None) -> TestEvaluat
     """
     folder, dataset = chosen.run.files, chosen.dataset
     read_test_log(folder)  # refuses a damaged log before anything is measured
-    rows = None if data is None else _unseen_rows(read_rows(data), dataset)
+    rows = None if data is None else _unseen_rows(read_rows(data), chosen)
     with tempfile.TemporaryDirectory() as temporary:
         classifier = Classifier(export_model(chosen, Path(temporary) / "model"))
         if rows is None:
@@ -90,15 +88,19 @@ class _UnseenRows:
     of_test_split: int
 
 
-def _unseen_rows(rows: Rows, dataset: Dataset) -> _UnseenRows:
-    kept = np.flatnonzero(_is_unseen(rows, dataset))
+def _unseen_rows(rows: Rows, chosen: Chosen) -> _UnseenRows:
+    dataset, config = chosen.dataset, chosen.config
+    texts = seen_texts(config.data, seed=config.seed)
+    cut = TOKENIZERS[dataset.token_mode]
+    digests = [text_digest(cut(text)) for text in rows.texts]
+    kept = np.flatnonzero(_is_unseen(rows, digests, texts))
     if not len(kept):
         raise DataError(
             f"{rows.where}: the run has learned from, or been chosen by, every row of it; name rows "
             "that it has not seen"
         )
     labels = [rows.labels[row] for row in kept]
-    is_test_row = _in_splits(rows, dataset, [Split.TEST])
+    is_test_row = _in_splits(digests, texts, [Split.TEST])
     return _UnseenRows(
         texts=[rows.texts[row] for row in kept],
         labels=class_numbers(labels, dataset.class_names, rows.where),
@@ -139,26 +141,22 @@ def figures_of(
 # -- what the run has not seen ----------------------------------------------------------------------
 
 
-def _is_unseen(rows: Rows, dataset: Dataset) -> NDArray[np.bool_]:
+def _is_unseen(
+    rows: Rows, digests: Sequence[bytes], texts: Mapping[Split, frozenset[bytes]]
+) -> NDArray[np.bool_]:
     """`(n_rows,)`: True where training, validation and confirmation split hold no row of the same tokens.
 
     Of a source that has splits of its own, only its test rows.
     """
-    is_new = ~_in_splits(rows, dataset, [Split.TRAIN, Split.VALIDATION, Split.CONFIRMATION])
+    is_new = ~_in_splits(digests, texts, [Split.TRAIN, Split.VALIDATION, Split.CONFIRMATION])
     if rows.given is not None and Split.TEST in rows.given:
         is_new &= np.array([split is Split.TEST for split in rows.given], dtype=bool)
     return is_new
 
 
-def _in_splits(rows: Rows, dataset: Dataset, splits: Iterable[Split]) -> NDArray[np.bool_]:
-    """`(n_rows,)`: True where one of these splits holds a row of the same tokens."""
-    cut = TOKENIZERS[dataset.token_mode]
-    theirs = encode_known(map(cut, rows.texts), token_ids(dataset.vocabulary))
-    held = {digest for split in splits for digest in _digests(dataset.splits[split])}
-    return np.array([digest in held for digest in _digests(theirs)], dtype=bool)
-
-
-def _digests(sequences: EncodedSequences) -> Iterator[bytes]:
-    tokens, offsets = sequences.tokens, sequences.offsets
-    for start, end in pairwise(offsets):
-        yield hashlib.blake2b(tokens[start:end].tobytes(), digest_size=16).digest()
+def _in_splits(
+    digests: Sequence[bytes], texts: Mapping[Split, frozenset[bytes]], splits: Iterable[Split]
+) -> NDArray[np.bool_]:
+    """`(n_rows,)`: True where one of these splits holds a row of the same tokens, words that no vocabulary has too."""
+    held = frozenset[bytes]().union(*(texts[split] for split in splits))
+    return np.array([digest in held for digest in digests], dtype=bool)

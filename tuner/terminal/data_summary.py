@@ -5,6 +5,7 @@ from rich.text import Text
 
 from tuner.data import SOURCES, DataSummary, Split
 from tuner.terminal.tables import listing, on_one_line, printable
+from tuner.text import listing as listing_of
 
 _SHOWN_CLASSES = 8
 
@@ -35,6 +36,10 @@ def data_summary(summary: DataSummary) -> RenderableType:
         Text(
             f"duplicate rows: {findings.duplicates:,}; texts with two labels: {findings.conflicting:,}; "
             f"rows of other splits whose text is in training, too: {findings.leaked:,}"
+        ),
+        *(
+            on_one_line(f"  labelled {listing_of(each.labels)}: {each.text}")
+            for each in findings.contradictions
         ),
         Text(),
         *(on_one_line(f"{row.label}: {row.text}") for row in findings.samples),

@@ -5,9 +5,8 @@ types ("NA" and "None" are words) and loads in no time.
 """
 
 import csv
-import logging
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain
 
 from tuner.data.files.dialect import Dialect, dialect_of, dialect_with, is_blank
@@ -17,13 +16,17 @@ from tuner.text import count_text
 
 _SAMPLE = 65_536  # characters that decide on the delimiter
 _SEPARATOR_LINE = re.compile(r'"?sep=([^\w"\s]|\t)"?[\r\n]*', re.IGNORECASE)  # Excel's
+_BLANKS_BETWEEN_QUOTES = re.compile(r'"[^"]*"( +"[^"]*")+[\r\n]*')
 # The limit is the process's: it is never lowered again, because another thread may be reading.
 csv.field_size_limit(2**31 - 1)  # 131,072 characters, the default, are too few for a genome
-_logger = logging.getLogger(__name__)
 
 
 def delimited(
-    lines: Iterator[str], default_delimiter: str, where: str, size: int
+    lines: Iterator[str],
+    default_delimiter: str,
+    where: str,
+    size: int,
+    warn: Callable[[str], None],
 ) -> Iterator[Table]:
     """The rows, `size` at a time; the first line names the columns, and all cells are texts.
 
@@ -31,12 +34,19 @@ def delimited(
 
     Args:
         default_delimiter: the one that the file's name stands for; the first lines may show another one.
+        warn: takes what a person should know of the rows, without the file's place.
 
     Raises:
         DataError: broken quoting, or a row with more or fewer cells than there are columns; the message names the line.
     """
     sample, is_whole = _sample(lines)
     given = _SEPARATOR_LINE.fullmatch(sample[0]) if sample else None
+    if sample and _BLANKS_BETWEEN_QUOTES.fullmatch(sample[0]):
+        raise DataError.at(
+            where,
+            "the columns are delimited by blanks, as R's write.table writes them; write the file with "
+            'sep = ",", or with write.csv',
+        )
     skipped = 0 if given is None else 1
     if given is None:
         dialect = dialect_of(sample, is_whole, default_delimiter)
@@ -74,11 +84,10 @@ def delimited(
             'in double quotes and write each quote inside it twice ("")',
         ) from error
     if longer is not None and watched.each_may_be_a_row and len(names) > 1:
-        _logger.warning(
-            "%s: lines %d to %d are one row, because a text on them begins and ends with a quote; if each line is a "
-            "row, put every text that has quotes in double quotes and write each quote inside it twice",
-            where,
-            *longer,
+        warn(
+            f"lines {longer[0]:,} to {longer[1]:,} are one row, because a text on them begins and ends with a quote; "
+            "if each line is a row, put every text that has quotes in double quotes and write each quote inside it "
+            "twice"
         )
     if rows or not first:
         yield _table(where, names, rows, numbers, first)
@@ -115,6 +124,13 @@ def _table(
 
 def _ragged(where: str, line: int, row: list[str], names: list[str], dialect: Dialect) -> DataError:
     cells = count_text(len(row), "cell")
+    if dialect.lacks_a_heading:
+        return DataError.at(
+            where,
+            f"line {line} has {cells} and the first line has {len(names)}, as every row: the first column has no "
+            "name, as R's write.table leaves it out; write the file with row.names = FALSE, or begin the first line "
+            f"with a delimiter (delimited by {dialect.delimiters})",
+        )
     return DataError.at(
         where,
         f"line {line} has {cells} and the first line has {len(names)}, delimited by {dialect.delimiters}; put texts "

@@ -3,7 +3,7 @@
 import csv
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum, auto
 from typing import Any
 
@@ -25,6 +25,7 @@ class Dialect:
     delimiter: str
     skips_blanks: bool = False  # after a delimiter, where quotes follow them
     escapes: _Escapes = _Escapes.NOTHING
+    lacks_a_heading: bool = False  # every row has a cell more than the first line
 
     @property
     def delimiters(self) -> str:
@@ -65,6 +66,9 @@ def dialect_of(sample: list[str], is_whole: bool, default: str) -> Dialect:
     fitting = [attempt for attempt in others if attempt.fits and len(attempt.rows) > 1]
     if fitting:
         return max(fitting, key=lambda attempt: attempt.width).dialect
+    unnamed = next((attempt for attempt in (own, *others) if attempt.lacks_a_heading), None)
+    if unnamed is not None:  # its rows are refused, in words that fit
+        return replace(unnamed.dialect, lacks_a_heading=True)
     if own.width == 1 and not own.fits and others:
         best = max(others, key=lambda attempt: attempt.agreement)
         if best.agreement > 0.5:  # a few of its rows are broken, and are refused with their lines
@@ -100,6 +104,13 @@ class _Attempt:
         """The share of rows with as many cells as there are columns."""
         rows = self.rows[1:]
         return sum(len(row) == self.width for row in rows) / len(rows) if rows else 1.0
+
+    @property
+    def lacks_a_heading(self) -> bool:
+        """Whether every row has one cell more than there are columns."""
+        rows = self.rows[1:]
+        is_unnamed = len(rows) > 1 and all(len(row) == self.width + 1 for row in rows)
+        return is_unnamed and self.width > 1 and not self.is_broken
 
     @property
     def fits(self) -> bool:

@@ -51,9 +51,19 @@ def _table(
     return Table(where, names, len(records), cells, numbers, first)
 
 
+def _unique(members: list[tuple[str, object]]) -> dict[str, object]:
+    """The object of these members; of a name that is given twice, `dict` would lose the first value."""
+    record = dict(members)
+    if len(record) < len(members):
+        names = [name for name, _ in members]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"{excerpt(twice)} is given twice")
+    return record
+
+
 def _object(line: str, where: str, number: int) -> dict[str, object]:
     try:
-        record = json.loads(line)
+        record = json.loads(line, object_pairs_hook=_unique)
     except (ValueError, RecursionError) as error:
         reason = error.msg if isinstance(error, json.JSONDecodeError) else error  # no "line 1"
         raise DataError.at(

@@ -1,7 +1,9 @@
 """A data file, open to be read: recognised, unpacked, decoded and cut into rows, piece by piece."""
 
 import io
+import logging
 from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import replace
 from itertools import chain
 from typing import IO
 
@@ -21,6 +23,7 @@ _TABS = {"tsv", "tab"}
 _BEGINNING = 4096  # bytes that decide what a file is
 _BLOCK = 1 << 16  # bytes of a damaged file that are read at a time
 _ROWS = 4_096  # at a time, of a file that is read whole
+_logger = logging.getLogger(__name__)
 
 
 class DataFile:
@@ -31,13 +34,22 @@ class DataFile:
         name: the file's name; its ending decides where the content leaves a choice.
         where: its path, for errors.
         encoding: of text, if it is none of Unicode's.
+        warn: takes what a person should know of the rows, without the file's place; None: it is logged.
     """
 
     def __init__(
-        self, file: IO[bytes], *, name: str, where: str, encoding: str | None = None
+        self,
+        file: IO[bytes],
+        *,
+        name: str,
+        where: str,
+        encoding: str | None = None,
+        warn: Callable[[str], None] | None = None,
     ) -> None:
         self._encoding = encoding
+        self._warn = warn or (lambda warning: _logger.warning("%s: %s", where, warning))
         self._file = file
+        self._begin = file.tell() if file.seekable() else 0  # others may have read what is before
         self._stream = Stream(file)
         self._where = where
         endings = name.lower().split(".")[1:]
@@ -101,13 +113,13 @@ class DataFile:
         if self._ending in _JSON_LINES or is_json_object(line):
             return json_lines(chain(before, lines), self._where, size)
         delimiter = "\t" if self._ending in _TABS else ","
-        return delimited(chain(before, lines), delimiter, self._where, size)
+        return delimited(chain(before, lines), delimiter, self._where, size, self._warn)
 
     def _in_memory_if_unseekable(self, content: Stream) -> IO[bytes]:
         """The same bytes, where any of them can be read: Parquet needs the end of a file first."""
         if content is self._stream and self._file.seekable():
-            self._file.seek(0)
-            return self._file
+            self._file.seek(self._begin)
+            return self._file if not self._begin else io.BytesIO(self._file.read())
         return io.BytesIO(content.readall())
 
 
@@ -128,11 +140,14 @@ def read_table(
     Raises:
         DataError: not readable, or without a single row.
     """
-    file = DataFile(io.BytesIO(content), name=name, where=where, encoding=encoding)
+    warnings: list[str] = []
+    file = DataFile(
+        io.BytesIO(content), name=name, where=where, encoding=encoding, warn=warnings.append
+    )
     table = joined([piece.keeping(keep(piece.names)) for piece in file.pieces(_ROWS)])
     if not table.size:
         raise DataError.at(where, "the file has no rows; it needs at least some texts with labels")
-    return table
+    return replace(table, warnings=warnings)
 
 
 def _up_to_first_row(lines: Iterator[str]) -> tuple[list[str], str]:

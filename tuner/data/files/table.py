@@ -15,6 +15,7 @@ class Table:
         cells: the cells of the column at a position of `names`, one per row; None where a row has no such cell.
         lines: the line on which each row ends; empty for files without lines.
         first: rows of the file that come before these.
+        warnings: what a person should know of the rows of a whole file, without its place.
     """
 
     where: str
@@ -23,6 +24,7 @@ class Table:
     cells: Callable[[int], list[object]]
     lines: Sequence[int] = ()
     first: int = 0
+    warnings: Sequence[str] = ()
 
     def column(self, name: str) -> list[object]:
         """The cells of the first column of that name; all None if there is none, as in some pieces of JSON lines."""
