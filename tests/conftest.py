@@ -9,6 +9,7 @@ from moto.server import ThreadedMotoServer
 from support.confirmed_run import Confirmed
 from support.searches import write_sentences
 
+from tuner.execution import ray_internals
 from tuner.settings.space import SearchSpace
 
 
@@ -55,13 +56,13 @@ def space() -> SearchSpace:
 def shared_ray(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """One Ray for all tests that need one: starting it takes seconds."""
     ray = pytest.importorskip("ray")
-    ray.init(
+    ray_internals.start(
+        tmp_path_factory.mktemp("r"),
         num_cpus=2,
         num_gpus=2,  # declared: toy trials need none
         include_dashboard=False,
         log_to_driver=False,
         logging_level="ERROR",
-        _temp_dir=str(tmp_path_factory.mktemp("r")),
     )
     yield
     ray.shutdown()

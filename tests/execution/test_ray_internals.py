@@ -98,6 +98,20 @@ def test_ray_keeps_its_files_in_the_given_folder(
     assert '"_temp_dir"' in inspect.getsource(inspect.unwrap(ray.init))
 
 
+def test_ray_starts_only_the_daemons_that_a_search_needs(shared_ray: None) -> None:
+    from ray._private import worker
+    from ray._private.node import Node
+
+    assert worker._global_node is not None
+    processes = set(worker._global_node.all_processes)
+    assert processes - {"reaper"} == {
+        "gcs_server",
+        "raylet",
+    }  # no reaper where the kernel ends them
+    for name in ray_internals.NEEDLESS_DAEMONS:  # a cluster's head, which others start, has them
+        assert getattr(Node, name).__qualname__ == f"Node.{name}"
+
+
 def test_a_client_presents_the_token_by_this_function() -> None:
     from ray._private.authentication import authentication_token_setup
 

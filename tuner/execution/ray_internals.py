@@ -50,6 +50,8 @@ ENVIRONMENT = {
 }
 
 _NO_LIMIT = 1_000_000
+# Methods of a node of Ray's that start a daemon each (ray/_private/node.py).
+NEEDLESS_DAEMONS = ("start_monitor", "start_log_monitor", "start_api_server")
 
 
 def let_the_searcher_limit_trials() -> None:
@@ -99,7 +101,7 @@ def cluster_description() -> Path:
 
 
 def start(folder: Path, **options: Any) -> None:
-    """`ray.init`, with Ray's files in `folder`.
+    """`ray.init` with Ray's files in `folder`, without the daemons that serve nothing on a machine alone.
 
     A path of more than about 45 characters is too long for its sockets
     (https://github.com/ray-project/ray/issues/7724). The variable RAY_TMPDIR would do the same, but is read once, when
@@ -107,7 +109,28 @@ def start(folder: Path, **options: Any) -> None:
     """
     import ray
 
-    ray.init(_temp_dir=str(folder), **options)
+    with _fewer_daemons():
+        ray.init(_temp_dir=str(folder), **options)
+
+
+@contextmanager
+def _fewer_daemons() -> Iterator[None]:
+    """Keeps `ray.init` from starting the autoscaler's monitor, the log monitor and the dashboard's server.
+
+    There are no nodes to start, logs are not brought to the driver, and nobody asks for the dashboard. With
+    `include_dashboard=False` its server runs all the same, without its pages
+    (https://github.com/ray-project/ray/pull/26042). They take 3 of 7.5 s of CPU time and 1.3 s of the end.
+    """
+    from ray._private.node import Node
+
+    kept = {name: getattr(Node, name) for name in NEEDLESS_DAEMONS}
+    for name in kept:
+        setattr(Node, name, lambda *_, **__: None)
+    try:
+        yield
+    finally:
+        for name, method in kept.items():
+            setattr(Node, name, method)
 
 
 def present_token_if_there_is_one() -> None:
