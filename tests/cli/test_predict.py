@@ -1,10 +1,12 @@
 """`tuner predict`: which texts it takes from the command line."""
 
+import shlex
+import subprocess
 from pathlib import Path
 
 import pandas as pd
 import pytest
-from support.commands import run_tuner
+from support.commands import TUNER, run_tuner
 
 from tuner.export import classifier, prediction
 
@@ -27,6 +29,44 @@ def test_a_dash_is_standard_input_or_output(
     monkeypatch.setattr(prediction, "predict_file", lambda *given, **_: calls.append(given))
     assert run_tuner(["predict", "m", "--input", "-", "--output", "-"], capsys).code == 0
     assert calls == [("m", Path("/dev/stdin"), None, None)]
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ([], "csv"),
+        (["--output=a.csv"], "csv"),
+        (["--output=a.JSONL"], "jsonl"),
+        (["--output=a.ndjson"], "jsonl"),
+        (["--output=a.txt", "--format=jsonl"], "jsonl"),
+        (["--format=jsonl"], "jsonl"),
+    ],
+)
+def test_the_output_is_json_lines_where_its_name_or_the_person_says_so(
+    options: list[str],
+    expected: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    forms: list[object] = []
+    monkeypatch.setattr(classifier, "Classifier", lambda model: model)
+    monkeypatch.setattr(prediction, "predict_texts", lambda *_, form, **__: forms.append(str(form)))
+    assert run_tuner(["predict", "m", "a text", *options], capsys).code == 0
+    assert forms == [expected]
+
+
+def test_other_forms_of_output_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    ended = run_tuner(["predict", "m", "a text", "--output=a.parquet"], capsys)
+    assert (
+        "is written as CSV or JSON lines, got a.parquet; name it a.csv or a.jsonl" in ended.refusal
+    )
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_closed_standard_streams_end_no_command_with_a_stack_trace(closed: str) -> None:
+    command = f"{shlex.join([*TUNER, 'spaces', 'quickstart'])} {closed}"
+    ended = subprocess.run(["bash", "-c", command], capture_output=True, text=True)
+    assert (ended.returncode, ended.stderr) == (0, "")
 
 
 @pytest.mark.parametrize(("option", "file"), [("--input", "-d.csv"), ("--output", "-a b.csv")])

@@ -29,7 +29,8 @@ from tuner.data.files import read_table
 from tuner.errors import DataError
 from tuner.export import prediction
 from tuner.export.classifier import Classifier
-from tuner.export.prediction import predict_file
+from tuner.export.formats import PredictionFormat
+from tuner.export.prediction import predict_file, predict_texts
 from tuner.files import STANDARD_INPUT
 from tuner.settings.data import DataConfig
 
@@ -398,6 +399,66 @@ def test_standard_input_is_read_from_where_it_stands(tmp_path: Path, content: by
         os.dup2(before, 0)
         os.close(before)
     assert list(frame["text"]) == ["good"]
+
+
+def test_predictions_are_written_as_json_lines_with_cells_as_they_are(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text(
+        '{"text": "=1+1 caf\u00e9", "n": 1, "l": [1, NaN], "label": null}\n{"text": "b", "new": {"x": true}}\n'
+    )
+    target = tmp_path / "predictions.jsonl"
+    form = PredictionFormat.JSON_LINES
+    classifier = cast(Classifier, Echo())
+    assert predict_file(classifier, tmp_path / "a.jsonl", target, None, form=form) == 2
+    first, second = map(json.loads, target.read_text().splitlines())
+    assert first == {
+        "text": "=1+1 café", "n": 1, "l": [1, None], "label": None, "new": None,
+        "predicted_label": "of =1+1 café", "p(of)": 1.0,
+    }  # fmt: skip
+    assert second["new"] == {"x": True}
+
+
+@pytest.mark.parametrize("kind", READ)
+def test_predictions_as_json_lines_have_the_rows_of_every_kind(tmp_path: Path, kind: str) -> None:
+    name, content, expected = READ[kind]
+    (tmp_path / name).write_bytes(content)
+    target = tmp_path / "predictions.jsonl"
+    form = PredictionFormat.JSON_LINES
+    predict_file(cast(Classifier, Echo()), tmp_path / name, target, None, form=form)
+    rows = read_rows(
+        DataConfig(source=str(target), text_column="text", label_column="predicted_label")
+    )
+    assert rows.texts == [text for text, _ in expected]
+    assert rows.labels == [f"of {text}".strip() for text, _ in expected]
+
+
+def test_a_later_column_is_written_to_json_lines(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text('{"text": "a"}\n' * 5 + '{"text": "b", "later": "c"}\n')
+    target = tmp_path / "predictions.jsonl"
+    form = PredictionFormat.JSON_LINES
+    predict_file(cast(Classifier, Echo()), tmp_path / "a.jsonl", target, None, form=form)
+    assert json.loads(target.read_text().splitlines()[-1])["later"] == "c"
+
+
+def test_columns_of_one_name_stay_two_in_json_lines(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("id,text,id\n1,a,2\n")
+    target = tmp_path / "predictions.jsonl"
+    form = PredictionFormat.JSON_LINES
+    predict_file(cast(Classifier, Echo()), tmp_path / "a.csv", target, None, form=form)
+    row = json.loads(target.read_text())
+    assert (row["id"], row["id_2"]) == ("1", "2")
+
+
+@pytest.mark.parametrize("form", PredictionFormat)
+def test_standard_output_is_utf_8_whatever_the_locale(
+    form: PredictionFormat, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written_bytes = io.BytesIO()
+    stdout = io.TextIOWrapper(written_bytes, encoding="ascii")
+    monkeypatch.setattr(sys, "stdout", stdout)
+    predict_texts(cast(Classifier, Echo()), ["明るい"], None, form=form)
+    stdout.flush()
+    assert "明るい" in written_bytes.getvalue().decode()
+    assert stdout.encoding == "ascii"
 
 
 @pytest.mark.parametrize("raw", [False, True])

@@ -8,7 +8,7 @@ import pytest
 import yaml
 from support.confirmed_run import Confirmed
 
-from tuner.data import Split
+from tuner.data import Split, read_rows, seen_texts, text_digest
 from tuner.errors import DataError, RunFolderError
 from tuner.finalists.testing import evaluate_test, figures_of
 from tuner.settings.data import DataConfig
@@ -47,9 +47,10 @@ def test_rows_that_the_run_has_seen_are_left_out(confirmed: Confirmed, tmp_path:
     seen = [
         text
         for split in (Split.TRAIN, Split.VALIDATION, Split.CONFIRMATION)
-        for text in confirmed.texts(confirmed.dataset.splits[split])[:3]
+        for text in _texts(confirmed, split)[:3]
     ]
-    rows = pd.DataFrame({"text": [*seen, "a good new film", "a bad one"], "label": "positive"})
+    new = ["good fine great film number 5000", "a bad one"]  # like seen ones but for a word
+    rows = pd.DataFrame({"text": [*seen, *new], "label": "positive"})
     rows.loc[len(rows) - 1, "label"] = "negative"
     rows.to_csv(tmp_path / "rows.csv", index=False)
     evaluation = evaluate_test(confirmed.chosen(), DataConfig(source=str(tmp_path / "rows.csv")))
@@ -68,8 +69,9 @@ def test_rows_of_the_test_split_count_as_it_whatever_file_they_lie_in(
     confirmed: Confirmed, tmp_path: Path
 ) -> None:
     test = confirmed.dataset.splits[Split.TEST]
-    labels = [confirmed.dataset.class_names[label] for label in test.labels]
-    rows = pd.DataFrame({"text": confirmed.texts(test), "label": labels})
+    texts = _texts(confirmed, Split.TEST)
+    labels = ["positive" if text.startswith("good") else "negative" for text in texts]
+    rows = pd.DataFrame({"text": texts, "label": labels})
     pd.concat([rows, pd.DataFrame({"text": ["a bad one"], "label": ["negative"]})]).to_csv(
         tmp_path / "rows.csv", index=False
     )
@@ -77,6 +79,13 @@ def test_rows_of_the_test_split_count_as_it_whatever_file_they_lie_in(
     assert (first.of_test_split, first.figures.sequences) == (len(test), len(test) + 1)
     assert f"of these   {len(test)} are in the run's own test split" in evaluation_lines(first)
     assert evaluate_test(confirmed.chosen()).before == (first.opened,)
+
+
+def _texts(confirmed: Confirmed, split: Split) -> list[str]:
+    """The texts of a split, as the source has them."""
+    held = seen_texts(confirmed.config.data, seed=confirmed.config.seed)[split]
+    texts = read_rows(confirmed.config.data).texts
+    return [text for text in texts if text_digest(text.split()) in held]
 
 
 def test_a_damaged_record_is_refused_with_the_remedy(confirmed: Confirmed) -> None:

@@ -4,6 +4,7 @@ The topmost room: it may import every other one, but nothing heavy at module lev
 """
 
 import errno
+import os
 import signal
 import sys
 from contextlib import suppress
@@ -87,6 +88,7 @@ def main() -> None:
 
     Exit codes: 0 done, 1 the search had to stop, 2 the request cannot be met, 129, 130 and 143 interrupted.
     """
+    _open_closed_streams()
     try:
         code = app(standalone_mode=False, prog_name="tuner")
         sys.stdout.flush()  # or a short output would fail only after this
@@ -114,6 +116,16 @@ def main() -> None:
             sys.exit(128 + signal.SIGHUP)
         _refuse(str(error), code=1)  # a full disk under standard output, say
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _open_closed_streams() -> None:
+    """Opens standard streams that were closed (`>&-`), or files of a run would get their numbers, and their output."""
+    for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
+        if getattr(sys, name) is None:
+            stream = open(os.devnull, mode, encoding="utf-8")  # noqa: SIM115 - as long as the process
+            if stream.fileno() != number:  # the parent has given the number to something else
+                os.dup2(stream.fileno(), number)
+            setattr(sys, name, stream)
 
 
 def _refuse(message: str, code: int = 2) -> NoReturn:

@@ -9,14 +9,16 @@ import typer
 from tuner.cli.commands import Command
 from tuner.cli.options import exit_on_sigterm, with_settings
 from tuner.errors import UsageError
+from tuner.export.formats import PredictionFormat
 from tuner.files import STANDARD_INPUT
 from tuner.settings.data import PREDICT_SETTINGS, DataConfig
 from tuner.settings.declarations import by_path, validated
 from tuner.text import excerpt
 
 _OTHER_FORMS = {
-    ".parquet", ".xlsx", ".xls", ".json", ".jsonl", ".ndjson", ".tsv", ".tab", ".gz", ".bz2", ".xz", ".zst",
+    ".parquet", ".xlsx", ".xls", ".json", ".tsv", ".tab", ".gz", ".bz2", ".xz", ".zst",
 }  # fmt: skip
+_JSON_LINES = {".jsonl", ".ndjson"}
 _DASH = Path("-")
 
 
@@ -63,7 +65,14 @@ def predict(
     ] = None,
     output: Annotated[
         Path | None,
-        typer.Option(help="The CSV to write. Default: - for standard output.", metavar="PATH"),
+        typer.Option(help="The file to write. Default: - for standard output.", metavar="PATH"),
+    ] = None,
+    format: Annotated[
+        PredictionFormat | None,
+        typer.Option(
+            help="How to write. Default: csv, or jsonl where the output's name ends so.",
+            metavar="|".join(PredictionFormat),
+        ),
     ] = None,
     raw: Annotated[
         bool,
@@ -84,38 +93,36 @@ def predict(
         raise UsageError("give texts, or --input with a file of them")
     if output is not None:
         _check_output(output, input)
+    form = _form(format, output)
     of_file = validated(DataConfig, by_path(PREDICT_SETTINGS, settings), "flags")
-    import pandas as pd
-
     from tuner.export.classifier import Classifier
-    from tuner.export.prediction import predict_file
-    from tuner.run.csv_text import to_csv
+    from tuner.export.prediction import predict_file, predict_texts
 
     classifier = Classifier(model)
     if texts:
-        frame = classifier.predict(texts)
-        frame.insert(
-            0, "text", pd.Series(texts, dtype=object)
-        )  # holds bytes that are no UTF-8, too
-        content = to_csv(frame.round(6), unchanged=frame.columns if raw else {"label"})
-        if output is None:
-            print(content, end="")
-            return
-        with open(output, "w", encoding="utf-8", newline="") as file:
-            file.write(content)
-        print(f"{len(frame):,} predictions: {output}")
-        return
-    assert input is not None
-    count = predict_file(
-        classifier,
-        input,
-        output,
-        of_file.text_column,
-        encoding=of_file.encoding,
-        raw=raw,
-    )
+        count = len(texts)
+        predict_texts(classifier, texts, output, raw=raw, form=form)
+    else:
+        assert input is not None
+        count = predict_file(
+            classifier,
+            input,
+            output,
+            of_file.text_column,
+            encoding=of_file.encoding,
+            raw=raw,
+            form=form,
+        )
     if output is not None:
         print(f"{count:,} predictions: {output}")
+
+
+def _form(asked: PredictionFormat | None, output: Path | None) -> PredictionFormat:
+    """The form that is asked for, or else the one that the output's name stands for."""
+    if asked is not None:
+        return asked
+    is_json = output is not None and output.suffix.lower() in _JSON_LINES
+    return PredictionFormat.JSON_LINES if is_json else PredictionFormat.CSV
 
 
 def _check_output(output: Path, input: Path | None) -> None:
@@ -124,7 +131,8 @@ def _check_output(output: Path, input: Path | None) -> None:
         raise UsageError(f"--output: must be a file, got the folder {output}; name a file in it")
     if output.suffix.lower() in _OTHER_FORMS:
         raise UsageError(
-            f"--output: is written as CSV, got {output.name}; name it {output.stem}.csv"
+            f"--output: is written as CSV or JSON lines, got {output.name}; name it {output.stem}.csv or "
+            f"{output.stem}.jsonl"
         )
     if not output.parent.is_dir():
         raise UsageError(

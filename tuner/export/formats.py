@@ -1,4 +1,4 @@
-"""The forms that a model is exported in, and how programs without tuner use them."""
+"""The forms that a model is exported in, how programs without tuner use them, and the forms of predictions."""
 
 from collections.abc import Collection, Iterable, Sequence
 from enum import StrEnum
@@ -14,6 +14,13 @@ class ExportFormat(StrEnum):
     KERAS = "keras"  # a `.keras` file
     SAVED_MODEL = "savedmodel"  # TensorFlow's, a folder
     ONNX = "onnx"
+
+
+class PredictionFormat(StrEnum):
+    """How `tuner predict` writes."""
+
+    CSV = "csv"
+    JSON_LINES = "jsonl"
 
 
 def read_formats(names: Iterable[str]) -> list[ExportFormat]:

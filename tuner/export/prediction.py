@@ -2,13 +2,10 @@
 
 import os
 import stat
-import sys
-from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import IO
 
-import pandas as pd
 from rich.console import Console
 from rich.progress import Progress
 
@@ -17,9 +14,9 @@ from tuner.data.columns import choose_text_column
 from tuner.data.files import DataFile, Table
 from tuner.errors import DataError
 from tuner.export.classifier import Classifier
-from tuner.files import STANDARD_INPUT, atomic_file
-from tuner.run.csv_text import to_csv
-from tuner.text import excerpt
+from tuner.export.formats import PredictionFormat
+from tuner.export.prediction_output import Writer, make_writer, output_file
+from tuner.files import STANDARD_INPUT
 
 _ROWS = 2000  # at a time
 
@@ -32,53 +29,49 @@ def predict_file(
     *,
     encoding: str | None = None,
     raw: bool = False,
+    form: PredictionFormat = PredictionFormat.CSV,
 ) -> int:
     """Writes the rows of `source` with their predictions to `target`, or to standard output; how many.
 
     Args:
         source: any file of rows that `tuner search` reads, or a pipe.
         encoding: of the file, if it is none of Unicode's.
-        raw: whether to write each cell as it was read, even one that a spreadsheet would run as a formula.
+        raw: whether CSV has each cell as it was read, even one that a spreadsheet would run as a formula.
 
     Raises:
         DataError: the file cannot be read, or has no such column.
         OSError: the target cannot be written.
     """
-    with _output(target) as file:
-        return _predict(classifier, source, file, text_column, encoding, raw)
+    with output_file(target) as file:
+        writer = make_writer(form, file, raw=raw)
+        return _predict(classifier, source, writer, file, text_column, encoding)
 
 
-@contextmanager
-def _output(target: Path | None) -> Iterator[IO[str]]:
-    """Where to write; a file is replaced only when all is written."""
-    if target is None:
-        yield sys.stdout
-        return
-    if target.exists() and not target.is_file():  # a device, a pipe: nothing to replace
-        with open(target, "w", encoding="utf-8", newline="") as file:
-            yield file
-        return
-    target = Path(os.path.realpath(target))
-    with (
-        atomic_file(target) as temporary,
-        open(temporary, "w", encoding="utf-8", newline="") as file,
-    ):
-        yield file
+def predict_texts(
+    classifier: Classifier,
+    texts: Sequence[str],
+    target: Path | None,
+    *,
+    raw: bool = False,
+    form: PredictionFormat = PredictionFormat.CSV,
+) -> None:
+    """Writes texts with their predictions, as `predict_file` writes rows."""
+    rows = Table("texts", ["text"], len(texts), lambda _: list(texts))
+    with output_file(target) as file:
+        make_writer(form, file, raw=raw).write(rows, classifier.predict(texts).round(6))
 
 
 def _predict(
     classifier: Classifier,
     source: Path,
+    writer: Writer,
     target: IO[str],
     text_column: str | None,
     encoding: str | None,
-    raw: bool,
 ) -> int:
     console = Console(stderr=True)
     count = 0
     chosen = ""
-    names: list[str] = []
-    unchanged: Collection[int] = ()
     with (
         _opened(source) as file,
         Progress(console=console, transient=True, disable=not console.is_terminal) as bar,
@@ -91,17 +84,7 @@ def _predict(
             if not count:  # later pieces may have other columns
                 chosen = choose_text_column(rows, text_column)
             texts, _ = read_texts(rows, chosen)
-            predictions = classifier.predict(texts).round(6)
-            if not count:
-                names = list(rows.names)
-                heading = [*names, *_free(names, list(predictions.columns))]
-                # A predicted label must compare equal to the true one, even if it looks like a formula.
-                unchanged = range(len(heading)) if raw else {len(names)}
-                target.write(
-                    to_csv(pd.DataFrame([heading], dtype=object), header=False, unchanged=unchanged)
-                )
-            table = pd.concat([_frame(rows, names), predictions], axis=1, ignore_index=True)
-            target.write(to_csv(table, header=False, unchanged=unchanged))
+            writer.write(rows, classifier.predict(texts).round(6))
             target.flush()  # a pipe's reader gets each piece at once
             count += rows.size
             bar.update(task, completed=data.bytes_read)
@@ -128,30 +111,3 @@ def _size(file: IO[bytes]) -> int | None:
     """Bytes of the file; None of a pipe, whose size is unknown."""
     status = os.fstat(file.fileno())
     return status.st_size if stat.S_ISREG(status.st_mode) else None
-
-
-def _frame(rows: Table, names: Sequence[str]) -> pd.DataFrame:
-    """The cells of the columns `names`, which are named by their positions here: two may have one name."""
-    surplus = [name for name in rows.names if name not in names]
-    if surplus:
-        raise DataError.at(
-            rows.where,
-            f"column {excerpt(surplus[0])} comes first after {rows.first:,} rows, when the columns were written "
-            f"already; add it to one of the first {rows.first:,} rows, or leave it out",
-        )
-    is_same = list(rows.names) == list(names)
-    columns = {
-        at: pd.Series(rows.cells(at) if is_same else rows.column(name), dtype=object)
-        for at, name in enumerate(names)
-    }
-    return pd.DataFrame(columns)
-
-
-def _free(names: Sequence[str], predictions: Sequence[str]) -> list[str]:
-    """Names of the columns of predictions, changed where the file has a column of that name."""
-    free = []
-    for name in predictions:
-        while name in names:
-            name = f"predicted_{name}"
-        free.append(name)
-    return free
