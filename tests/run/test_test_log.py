@@ -3,14 +3,19 @@
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
 import yaml
 from support.run_files import write_tests
 
 from tuner.errors import RunFolderError
+from tuner.finalists.testing import figures_of
+from tuner.report.tables import confusion
 from tuner.run import test_log
 from tuner.run.folder import RunFolder
 from tuner.run.test_log import TEST_SPLIT, append_evaluation, read_test_log
+from tuner.terminal.finalists import evaluation_lines
 
 FIGURES = test_log.TestFigures(
     sequences=4,
@@ -53,6 +58,34 @@ def test_a_log_of_an_earlier_version_is_read(tmp_path: Path) -> None:
         0,
         ((35, 15), (5, 45)),
     )
+
+
+def test_a_thousand_classes_are_in_a_table_and_the_log_stays_readable(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    labels = np.arange(1000, dtype=np.int32)
+    probabilities = np.eye(1000, dtype=np.float32)[np.maximum(labels - labels % 2, 0)]
+    names = [f"intent {number}" for number in range(1000)]
+    figures = figures_of(probabilities, labels, names)
+    for number in (1, 2, 3):
+        recorded = append_evaluation(
+            folder, evaluation("now").model_copy(update={"figures": figures})
+        )
+        assert recorded.figures == figures
+        assert recorded.per_class == f"tests/{number}.csv"
+        lines = evaluation_lines(recorded)
+        assert len(lines) < 25
+        assert max(map(len, lines)) < 160
+        assert f"All classes: tests/{number}.csv" in lines
+    assert folder.tests.stat().st_size < 20_000
+    assert [len(each.figures.classes) for each in read_test_log(folder)] == [20, 20, 20]
+    table = pd.read_csv(tmp_path / "tests/3.csv")
+    assert len(table) == 1000
+    assert table.iloc[1].to_dict() == {
+        "class": "intent 1", "precision": 0.0, "recall": 0.0, "f1": 0.0, "count": 1,
+        "most_often_called": "intent 0", "so_often": 1,
+    }  # fmt: skip
+    assert folder.test_classes / "3.csv" in folder.result_files
+    assert len(confusion(read_test_log(folder)[0].figures).rows) == 20
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 from tuner.data import Dataset, Split
 
+_SHOWN_CLASSES = 20
+
 
 @dataclass(frozen=True)
 class Card:
@@ -55,5 +57,7 @@ def parameter_lines(parameters: Mapping[str, object]) -> list[str]:
 
 def class_list(names: Sequence[str]) -> str:
     """The classes as a sentence names them."""
-    shown = [f"`{name}`" for name in names]
+    shown = [f"`{name}`" for name in names[:_SHOWN_CLASSES]]
+    if len(names) > len(shown):
+        return f"one of {len(names):,} classes, which `model.json` lists: {', '.join(shown)}, …"
     return " or ".join(shown) if len(shown) == 2 else ", ".join(shown)

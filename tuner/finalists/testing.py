@@ -124,6 +124,7 @@ def figures_of(
         high=accuracy.high,
         loss=float(sequence_scores(MetricName.VAL_LOSS, probabilities, labels).mean()),
         roc_auc=roc_auc(probabilities[:, 1], labels == 1) if both else None,
+        macro_f1=confusion.macro_f1,
         calibration_error=expected_calibration_error(probabilities, labels),
         classes={
             name: ClassFigures(

@@ -68,7 +68,24 @@ def finalists(reading: Reading) -> Table | None:
 
 
 def confusion(figures: TestFigures) -> Table:
-    """One row per true class: the predicted classes of its sequences, recall and precision."""
+    """One row per true class: the predicted classes of its sequences, recall and precision.
+
+    Of many classes, which have no matrix, those of lowest F1.
+    """
+    if not figures.confusion:
+        return Table(
+            ("lowest F1 of all classes", "F1", "recall", "precision", "sequences"),
+            tuple(
+                (
+                    name,
+                    f"{each.f1:.3f}",
+                    f"{each.recall:.3f}",
+                    f"{each.precision:.3f}",
+                    f"{each.count:,}",
+                )
+                for name, each in figures.classes.items()
+            ),
+        )
     columns = ("true \\ predicted", *figures.classes, "recall", "precision")
     rows = tuple(
         (

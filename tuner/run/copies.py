@@ -22,9 +22,14 @@ def take_over(folder: RunFolder, storage: Storage) -> bool:
     journal = storage.read(folder.journal.name)
     if journal is None:
         return False
-    models = [name for name in storage.names(folder.finalist_models.name) if name.endswith(".npz")]
+    below = [
+        name
+        for part in (folder.finalist_models, folder.test_classes)
+        for name in storage.names(part.name)
+        if name.endswith((".npz", ".csv"))
+    ]
     plain = [path.name for path in folder.result_files if path.parent == folder.path]
-    for name in (*models, *(name for name in plain if name != folder.journal.name)):
+    for name in (*below, *(name for name in plain if name != folder.journal.name)):
         content = storage.read(name)
         if content is not None:
             write_bytes_atomically(folder.path / name, content)

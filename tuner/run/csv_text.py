@@ -34,9 +34,9 @@ def to_csv(
     return _encodable(safe.to_csv(index=False, header=header, lineterminator="\r\n"))
 
 
-def write_csv(frame: pd.DataFrame, path: Path) -> None:
-    """Writes `frame` so that a reader never sees half a file."""
-    write_atomically(path, to_csv(frame))
+def write_csv(frame: pd.DataFrame, path: Path, *, unchanged: Collection[Hashable] = ()) -> None:
+    """Writes `frame` so that a reader never sees half a file; `unchanged` as for `to_csv`."""
+    write_atomically(path, to_csv(frame, unchanged=unchanged))
 
 
 def as_written(text: str) -> str:

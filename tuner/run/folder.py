@@ -53,6 +53,11 @@ class RunFolder:
         return self.path / "tests.yaml"
 
     @property
+    def test_classes(self) -> Path:
+        """The folder of tables with the figures of every class, one per test evaluation of many classes."""
+        return self.path / "tests"
+
+    @property
     def report(self) -> Path:
         """The page that `tuner report` writes."""
         return self.path / "report.html"
@@ -80,6 +85,7 @@ class RunFolder:
             self.curves,
             self.finalists,
             self.tests,
+            *sorted(self.test_classes.glob("*.csv")),
             *sorted(self.finalist_models.glob("*.npz")),
             self.journal,
         )

@@ -6,6 +6,7 @@ Must not import Ray, Keras or Optuna.
 
 import math
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from pydantic import ConfigDict, Field, ValidationError
 
@@ -16,6 +17,7 @@ from tuner.settings.validation import Strict, first_problem
 from tuner.settings.yaml_files import read_yaml, to_yaml
 
 TEST_SPLIT = "the test split"  # the `data` of an evaluation on it
+MOST_CLASSES = 20  # of more, the log has those of lowest F1, and a file beside it has all
 
 
 class ClassFigures(Strict):
@@ -40,7 +42,21 @@ class TestFigures(Strict):
     roc_auc: float | None = None  # of two classes, where both occur
     calibration_error: float | None = None  # expected, over 15 bins of confidence
     classes: Mapping[str, ClassFigures]
-    confusion: tuple[tuple[int, ...], ...]  # one row per true class, one column per predicted one
+    # One row per true class, one column per predicted one; empty in the log where there are many classes.
+    confusion: tuple[tuple[int, ...], ...]
+    macro_f1: float | None = None  # None in a log of an earlier version
+    n_classes: int | None = None  # None: all of them are in `classes`
+
+    def without_most_classes(self) -> "TestFigures":
+        """The figures with the classes of lowest F1 alone, and without the confusion."""
+        names = sorted(self.classes, key=lambda name: (self.classes[name].f1, name))
+        return self.model_copy(
+            update={
+                "classes": {name: self.classes[name] for name in names[:MOST_CLASSES]},
+                "confusion": (),
+                "n_classes": len(self.classes),
+            }
+        )
 
 
 class TestEvaluation(Strict):
@@ -52,6 +68,7 @@ class TestEvaluation(Strict):
     figures: TestFigures
     left_out: int = 0  # rows of the file that the run has seen, or that are no test rows
     of_test_split: int = 0  # rows of the file that are in the run's own test split
+    per_class: str | None = None  # the file of all classes, in the run folder, where there are many
     before: tuple[str, ...] = Field((), exclude=True)  # when the same rows were evaluated earlier
 
     def shares_rows_with(self, other: "TestEvaluation") -> bool:
@@ -92,6 +109,8 @@ def read_test_log(folder: RunFolder) -> tuple[TestEvaluation, ...]:
 def append_evaluation(folder: RunFolder, evaluation: TestEvaluation) -> TestEvaluation:
     """Records a test evaluation; of two processes that do so at the same time, both are recorded.
 
+    Of many classes, the log has a few, and a CSV file all: with a matrix of 1,000 classes nobody could read it.
+
     Returns:
         It, with the earlier ones of the same rows.
 
@@ -101,10 +120,41 @@ def append_evaluation(folder: RunFolder, evaluation: TestEvaluation) -> TestEval
     folder.logs.mkdir(parents=True, exist_ok=True)
     with open(folder.logs / "tests.lock", "w") as lock:
         lock_file(lock, wait_s=math.inf)
-        evaluations = _with_before((*read_test_log(folder), evaluation))
-        content = _File(openings=evaluations).model_dump(mode="json")
+        earlier = read_test_log(folder)
+        recorded = evaluation
+        if len(evaluation.figures.classes) > MOST_CLASSES:
+            path = folder.test_classes / f"{len(earlier) + 1}.csv"
+            _write_per_class(evaluation.figures, path)
+            evaluation = evaluation.model_copy(
+                update={"per_class": path.relative_to(folder.path).as_posix()}
+            )
+            figures = evaluation.figures.without_most_classes()
+            recorded = evaluation.model_copy(update={"figures": figures})
+        evaluations = _with_before((*earlier, recorded))
+        content = _File(openings=evaluations).model_dump(mode="json", exclude_none=True)
         write_atomically(folder.tests, to_yaml(content))
-    return evaluations[-1]
+    return evaluation.model_copy(update={"before": evaluations[-1].before})
+
+
+def _write_per_class(figures: TestFigures, path: Path) -> None:
+    """Writes one row per class, with the class that its sequences were most often called instead."""
+    import pandas as pd
+
+    from tuner.run.csv_text import write_csv
+
+    names = list(figures.classes)
+    rows = []
+    for number, (name, each) in enumerate(figures.classes.items()):
+        others = {
+            other: count
+            for other, count in zip(names, figures.confusion[number], strict=True)
+            if other != name and count
+        }
+        most = max(others, key=others.__getitem__, default="")
+        rows.append((name, *each.model_dump().values(), most, others.get(most, 0)))
+    columns = ["class", *ClassFigures.model_fields, "most_often_called", "so_often"]
+    frame = pd.DataFrame(rows, columns=columns)
+    write_csv(frame, path, unchanged={"class", "most_often_called"})
 
 
 def member_name(trial: int | None, seed: int) -> str:

@@ -12,11 +12,13 @@ from tuner.finalists.card import failure_text, since_text
 from tuner.finalists.choice import Chosen
 from tuner.finalists.ranking import Failure, Finalist, finalist_rows, read_failures, read_finalists
 from tuner.run.finalists_file import best_of_search
-from tuner.run.test_log import TestEvaluation
+from tuner.run.test_log import MOST_CLASSES, ClassFigures, TestEvaluation, TestFigures
 from tuner.settings.objectives import Objectives
 from tuner.settings.space import SearchSpace
 from tuner.terminal.tables import plain_console, printable
 from tuner.text import cost_text, count_text, score_text
+
+_SHOWN_CLASSES = 10
 
 
 def print_confirmation(outcome: SearchOutcome) -> int:
@@ -135,15 +137,10 @@ def evaluation_lines(evaluation: TestEvaluation) -> list[str]:
         *auc,
         f"off        {score_text(figures.calibration_error)} (expected calibration error)",
     ]
-    for number, (name, each) in enumerate(figures.classes.items()):
-        called = ", ".join(
-            f"{count} {other}"
-            for other, count in zip(figures.classes, figures.confusion[number], strict=True)
-        )
-        lines.append(
-            f"{name}: precision {score_text(each.precision)}, recall {score_text(each.recall)}, "
-            f"F1 {score_text(each.f1)}; of {each.count} called {called}"
-        )
+    if len(figures.classes) > MOST_CLASSES or not figures.confusion:
+        lines += _of_many_classes(figures, evaluation.per_class)
+    else:
+        lines += _of_each_class(figures)
     if evaluation.before:
         times = "once" if len(evaluation.before) == 1 else f"{len(evaluation.before)} times"
         lines.append(
@@ -151,3 +148,33 @@ def evaluation_lines(evaluation: TestEvaluation) -> list[str]:
             "what was chosen by those figures."
         )
     return lines
+
+
+def _of_many_classes(figures: TestFigures, file: str | None) -> list[str]:
+    """The mean over classes, and the worst of them."""
+    names = sorted(figures.classes, key=lambda name: (figures.classes[name].f1, name))
+    count = figures.n_classes or len(names)
+    lines = [
+        f"macro F1   {score_text(figures.macro_f1)} of {count:,} classes; those of lowest F1:",
+        *(_class_text(name, figures.classes[name]) for name in names[:_SHOWN_CLASSES]),
+    ]
+    return lines if file is None else [*lines, f"All classes: {file}"]
+
+
+def _of_each_class(figures: TestFigures) -> list[str]:
+    lines = []
+    for number, (name, each) in enumerate(figures.classes.items()):
+        called = ", ".join(
+            f"{count} {other}"
+            for other, count in zip(figures.classes, figures.confusion[number], strict=True)
+            if count or len(figures.classes) <= _SHOWN_CLASSES
+        )
+        lines.append(f"{_class_text(name, each)}; of {each.count} called {called}")
+    return lines
+
+
+def _class_text(name: str, each: ClassFigures) -> str:
+    return (
+        f"{name}: precision {score_text(each.precision)}, recall {score_text(each.recall)}, "
+        f"F1 {score_text(each.f1)}"
+    )
