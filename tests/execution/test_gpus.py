@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from support.probe_ray import AnsweringRay
 from support.searches import make, toy_space
 
 from tuner.data import Dataset, EncodedSequences, Split
@@ -190,7 +191,7 @@ def test_few_trials_are_spread_over_all_cards(
 
 
 def test_a_given_share_is_asked_for_and_measured_with_a_small_model(space: SearchSpace) -> None:
-    ray = AnsweringAtOnce(H100)
+    ray = AnsweringRay(FIGURES, H100)
     config = search(space, 0.25)
     make_packing(config, cluster(ray=ray), DATASET, recorded=[], wait=no_wait())
     assert [each["num_gpus"] for each in ray.asked] == [0.25]
@@ -288,36 +289,10 @@ def test_a_time_budget_that_ends_while_gpus_are_measured_ends_the_search_in_orde
     assert outcome.run.leaderboard().empty
 
 
-class AnsweringAtOnce:
-    """A cluster whose probes answer at once; keeps what they asked Ray for."""
-
-    def __init__(self, *nodes: dict[str, float]) -> None:
-        self._nodes = nodes
-        self.asked: list[dict[str, Any]] = []
-
-    def nodes(self) -> list[dict[str, Any]]:
-        return [{"Alive": True, "Resources": node} for node in self._nodes]
-
-    def remote(self, **options: Any) -> Any:
-        self.asked.append(options)
-        method = SimpleNamespace(remote=lambda *_: object())
-
-        class Actor:
-            host = measure = method
-
-        return lambda probe: SimpleNamespace(remote=Actor)
-
-    def wait(self, references: list[object], timeout: float) -> tuple[list[object], list[object]]:
-        return references, []
-
-    def get(self, reference: object) -> object:
-        return FIGURES
-
-
 def test_a_kind_that_joined_is_measured_on_a_card_of_that_kind(space: SearchSpace) -> None:
-    alone = cluster(ray=AnsweringAtOnce(T4))
+    alone = cluster(ray=AnsweringRay(FIGURES, T4))
     _, content = make_packing(search(space), alone, DATASET, recorded=[], wait=no_wait())
     for nodes, resources in (([T4, H100], {"accelerator_type:H100": 0.001}), ([H100], {})):
-        ray = AnsweringAtOnce(*nodes)
+        ray = AnsweringRay(FIGURES, *nodes)
         make_packing(search(space), cluster(ray=ray), DATASET, recorded=[content], wait=no_wait())
         assert [each["resources"] for each in ray.asked] == [resources]

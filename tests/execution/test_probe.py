@@ -7,6 +7,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from support.probe_ray import AnsweringRay
 
 from tuner.errors import ConfigError
 from tuner.execution.interrupts import Interrupted, TimeIsUp
@@ -139,43 +140,12 @@ def test_a_card_of_unknown_memory_is_refused_in_one_line(shared_ray: None) -> No
     )
 
 
-class NodesDie:
-    """Ray, whose nodes die while something is measured there, so many times."""
-
-    exceptions = SimpleNamespace(RayError=RuntimeError, RayTaskError=KeyError)
-
-    def __init__(self, deaths: int) -> None:
-        self._left = deaths
-        self.started = 0
-
-    def remote(self, **options: object) -> Any:
-        self.started += 1
-        method = SimpleNamespace(remote=lambda *_: object())
-
-        class Actor:
-            host = measure = method
-
-        return lambda probe: SimpleNamespace(remote=Actor)
-
-    def wait(self, references: list[object], timeout: float) -> tuple[list[object], list[object]]:
-        return references, []
-
-    def get(self, reference: object) -> object:
-        if self._left:
-            self._left -= 1
-            raise RuntimeError("The actor died because its node has died.")
-        return FIGURES
-
-    def kill(self, actor: object) -> None:
-        pass
-
-
 def test_a_node_that_dies_under_the_measuring_is_replaced_once() -> None:
-    ray = NodesDie(1)
+    ray = AnsweringRay(FIGURES, deaths=1)
     assert measure(ray, ["T4"], MEASURING, Hour(0.0).wait()) == {"T4": FIGURES}
-    assert ray.started == 2
+    assert len(ray.asked) == 2
     with pytest.raises(ConfigError, match="died: The actor died because its node has died"):
-        measure(NodesDie(2), ["T4"], MEASURING, Hour(0.0).wait())
+        measure(AnsweringRay(FIGURES, deaths=2), ["T4"], MEASURING, Hour(0.0).wait())
 
 
 @pytest.mark.ray
