@@ -29,6 +29,12 @@ def test_files_of_rows_are_read_in_one_package() -> None:
     }
 
 
+def test_modules_are_imported_by_name_in_one_module() -> None:
+    imports = r"import_module\(|__import__\(|spec_from_file|exec_module|runpy"
+    callers = {"training/custom.py"}  # which asks the other
+    assert modules_with(imports) - callers == {"training/own_modules.py"}
+
+
 def test_which_score_is_better_is_decided_in_one_module() -> None:
     compares = (
         r"\bMode\.M|MAXIMIZE|MINIMIZE"

@@ -59,6 +59,7 @@ def search(
     *,
     config: str | Path | None = None,
     progress: bool = True,
+    modules: str | Sequence[str] = (),
     **settings: Unpack[SearchKeywords],
 ) -> Run:
     """Searches `space` for the best classifier of `data`; the same call again continues toward the budget.
@@ -68,6 +69,7 @@ def search(
         {settings}
         config: a YAML file of these settings, such as a run's `run.yaml`; keywords win over it.
         progress: whether to print a line per event.
+        modules: of your own, whose code may run although only `config`, a run's `run.yaml`, names it.
 
     A setting that is None is not given: the value in `config` holds, or else the default.
 
@@ -84,6 +86,11 @@ def search(
         config_file=None if config is None else Path(config),
     )
     from tuner.execution.search import run_search
+    from tuner.training.own_modules import check_own_space, name_modules
+
+    name_modules(modules)
+    if space is None:
+        check_own_space(asked, None if config is None else Path(config))
 
     return run_to_end(lambda listener: run_search(asked, listener), progress=progress)
 
@@ -93,6 +100,7 @@ def confirm(
     run: str | Path | Run,
     *,
     progress: bool = True,
+    modules: str | Sequence[str] = (),
     **settings: Unpack[ConfirmKeywords],
 ) -> "pd.DataFrame":
     """Trains the best trials again with fresh seeds and ranks them on a split that the search never saw.
@@ -103,6 +111,7 @@ def confirm(
         run: a run, or its folder.
         {settings}
         progress: whether to print a line per event.
+        modules: of your own, whose code may run although only the run folder names it.
 
     A setting that is None is not given: its default holds.
 
@@ -121,7 +130,9 @@ def confirm(
     from tuner.data import load_dataset
     from tuner.finalists.confirmation import run_confirmation
     from tuner.finalists.ranking import finalists_frame, read_finalists
+    from tuner.training.own_modules import name_modules
 
+    name_modules(modules)
     run_to_end(
         lambda listener: run_confirmation(confirmed, request, config, listener),
         progress=progress,
@@ -136,6 +147,7 @@ def test(
     *,
     finalist: int = 1,
     ensemble: int = 1,
+    modules: str | Sequence[str] = (),
     **settings: Unpack[TestKeywords],
 ) -> "TestEvaluation":
     """Evaluates a finalist on the test split, which no part of the run has seen.
@@ -145,6 +157,7 @@ def test(
         finalist: rank in `finalists.csv`.
         ensemble: number of finalists to average, from this rank on.
         {settings}
+        modules: of your own, whose code may run although only the run folder names it.
 
     Rows of `data` that the run has seen are left out.
 
@@ -157,7 +170,9 @@ def test(
     """
     from tuner.finalists.choice import FinalistChoice, load_chosen
     from tuner.finalists.testing import evaluate_test
+    from tuner.training.own_modules import name_modules
 
+    name_modules(modules)
     given = by_path(TEST_SETTINGS, settings)
     rows = validated(DataConfig, given, "keywords") if "source" in given else None
     chosen = load_chosen(Run(_place(run)), FinalistChoice(finalist, ensemble))
@@ -171,6 +186,7 @@ def export(
     ensemble: int = 1,
     format: str | Sequence[str] | None = None,
     out: str | Path | None = None,
+    modules: str | Sequence[str] = (),
 ) -> Path:
     """Writes a finalist, or several averaged, as a model with a card of its measured quality.
 
@@ -180,6 +196,7 @@ def export(
         ensemble: number of finalists to average, from this rank on.
         format: also for programs without tuner: `savedmodel`, `onnx`, or both.
         out: the folder to write; default `model` in the run folder.
+        modules: of your own, whose code may run although only the run folder names it.
 
     Returns:
         The folder, for `tuner.load_model`.
@@ -191,7 +208,9 @@ def export(
     from tuner.export.model import model_place
     from tuner.finalists.choice import FinalistChoice, load_chosen
     from tuner.finalists.export import export_model
+    from tuner.training.own_modules import name_modules
 
+    name_modules(modules)
     formats = read_formats([format] if isinstance(format, str) else format or ())
     place = None if out is None else model_place(str(out))
     chosen = load_chosen(Run(_place(run)), FinalistChoice(finalist, ensemble))
@@ -202,15 +221,21 @@ def _place(run: str | Path | Run) -> str:
     return str(run.folder) if isinstance(run, Run) else str(run)
 
 
-def load_model(path: str | Path) -> "Classifier":
+def load_model(path: str | Path, *, modules: str | Sequence[str] = ()) -> "Classifier":
     """The model in a folder that `tuner export` wrote. It takes raw text and gives class probabilities.
+
+    Args:
+        path: the folder.
+        modules: of your own, which register layers that the model has; their code is run. Nothing that only the
+            folder names is.
 
     Raises:
         RunFolderError: the folder holds no model, or a damaged one.
+        ConfigError: one of `modules` cannot be imported.
     """
     from tuner.export.classifier import Classifier
 
-    return Classifier(path)
+    return Classifier(path, modules)
 
 
 def run_to_end(begin: "Callable[[SearchListener], SearchOutcome]", *, progress: bool) -> Run:

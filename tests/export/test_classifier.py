@@ -1,6 +1,8 @@
 """Exported models, loaded: raw text in, probabilities out."""
 
 import json
+import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,7 @@ from support.confirmed_run import Confirmed
 
 import tuner
 from tuner.data import Split
-from tuner.errors import DataError, RunFolderError
+from tuner.errors import ConfigError, DataError, RunFolderError
 from tuner.export.classifier import Classifier
 
 pytestmark = pytest.mark.ray
@@ -115,3 +117,22 @@ def test_a_member_without_a_length_is_refused(
     file.write_text(json.dumps(content))
     with pytest.raises(RunFolderError, match="no exported model"):
         Classifier(tmp_path / "model")
+
+
+def test_loading_a_model_runs_no_module_that_its_folder_names(
+    exported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = shutil.copytree(exported, tmp_path / "model")
+    content = json.loads((model / "model.json").read_text())
+    content["members"][0]["module"] = "planted"
+    (model / "model.json").write_text(json.dumps(content))
+    (model / "planted.py").write_text("raise SystemExit('the trap has shut')")
+    monkeypatch.chdir(model)
+    before = list(sys.path)
+    assert len(tuner.load_model(".").predict(["good film"])) == 1
+    assert sys.path == before
+    (model / "planted.py").write_text("loaded = True")
+    tuner.load_model(".", modules="planted")
+    assert sys.modules.pop("planted").loaded
+    with pytest.raises(ConfigError, match=r"module nowhere: cannot be imported .ModuleNotFound"):
+        tuner.load_model(".", modules=["nowhere"])

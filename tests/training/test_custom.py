@@ -9,6 +9,7 @@ import pytest
 
 from tuner.errors import SpaceError, TrialFailed
 from tuner.settings.hyperparameters import resolve
+from tuner.training import own_modules
 from tuner.training.builder import build_model
 from tuner.training.custom import check_importable
 
@@ -58,6 +59,7 @@ def own_models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "own_broken_module.py").write_text("1 / 0")
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.delitem(sys.modules, "own_models", raising=False)
+    monkeypatch.setattr(own_modules, "_named", {"own_models", "own_absent", "own_broken_module"})
 
 
 def test_function_gets_vocabulary_classes_and_its_own_parameters() -> None:
@@ -97,6 +99,7 @@ def test_trial_fails_on_a_parameter_that_the_function_does_not_take() -> None:
         ("own_models:NOT_A_FUNCTION", "has no function NOT_A_FUNCTION"),
         ("own_absent:build", "module own_absent cannot be imported .*ModuleNotFoundError"),
         ("own_broken_module:build", "cannot be imported .ZeroDivisionError"),
+        ("os:getcwd", r"cannot be imported .ImportError: os was not named with --module"),
         ("own_models:", "is not of the form package.module:function"),
         (":build", "is not of the form"),
         ("a b:build", "is not of the form"),
@@ -115,6 +118,8 @@ def test_asking_for_a_function_loads_no_keras() -> None:
     code = (
         "import sys\n"
         "from tuner.training.custom import check_importable\n"
+        "from tuner.training.own_modules import name_modules\n"
+        "name_modules(['json'])\n"
         "check_importable('json:dumps')\n"
         "sys.exit('keras' in sys.modules or 'tensorflow' in sys.modules)"
     )

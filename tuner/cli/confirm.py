@@ -24,11 +24,13 @@ def confirm(
     run: Annotated[str, typer.Argument(help="A run folder.", metavar="RUN")],
     *,
     cluster: options.Cluster = None,
+    modules: options.Modules = None,
     **settings: str | None,
 ) -> int:
     """Train the best trials again with fresh seeds and rank them. Ranks by a split that the search never saw."""
     from tuner.execution.interrupts import signals_in_main_thread_only
     from tuner.terminal.live import make_listener, terminal_stream
+    from tuner.training.own_modules import name_modules
 
     address = settings["address"]
     if cluster is not None or (address or "").startswith(("http://", "https://")):
@@ -40,8 +42,10 @@ def confirm(
             for setting in CONFIRM_SETTINGS
             if there[setting.keyword] is not None
         ]
+        flags += [f"--module={each}" for each in modules or ()]
         arguments = ["confirm", run_on_head(run), *flags]
         return options.run(arguments, cluster=cluster, address=address)
+    name_modules(modules or ())
     request = make_request(settings, "flags")
     confirmed = Run(run)
     config = confirmation_config(confirmed.files, settings, "flags")

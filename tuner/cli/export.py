@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from tuner.cli.options import exit_on_sigterm
+from tuner.cli.options import Modules, exit_on_sigterm
 from tuner.export.formats import ExportFormat
 
 
@@ -28,6 +28,7 @@ def export(
     out: Annotated[
         str | None, typer.Option(help="Folder to write. Default: RUN/model.", metavar="PATH")
     ] = None,
+    modules: Modules = None,
 ) -> None:
     """Write a finalist as a model. Its folder has a Keras file, vocabulary, classes and a card of its quality."""
     from tuner.export.model import model_place
@@ -35,8 +36,10 @@ def export(
     from tuner.finalists.export import export_model
     from tuner.run import Run
     from tuner.terminal.finalists import since_lines
+    from tuner.training.own_modules import name_modules
 
     exit_on_sigterm()
+    name_modules(modules or ())
     place = None if out is None else model_place(out)
     chosen = load_chosen(Run(run), FinalistChoice(finalist, ensemble))
     place = chosen.run.files.model if place is None else place

@@ -31,6 +31,16 @@ Address = Annotated[
 ]
 
 
+Modules = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--module",
+        help="A module of your own whose code may run, such as my_models; may be given twice.",
+        metavar="NAME",
+    ),
+]
+
+
 def with_settings(settings: Iterable[DeclaredSetting]) -> Callable[[_Command], _Command]:
     """Gives a command that takes `**settings` one option per setting; an option that is not given is None.
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from tuner.cli.commands import Command
-from tuner.cli.options import exit_on_sigterm, with_settings
+from tuner.cli.options import Modules, exit_on_sigterm, with_settings
 from tuner.errors import UsageError
 from tuner.export.formats import PredictionFormat
 from tuner.files import STANDARD_INPUT
@@ -81,6 +81,7 @@ def predict(
             help="Write cells as they are. Default: an apostrophe before those that a spreadsheet would run.",
         ),
     ] = False,
+    modules: Modules = None,
     **settings: object,
 ) -> None:
     """Classify texts with an exported model. Prints the likeliest class and the probability of every class."""
@@ -98,7 +99,7 @@ def predict(
     from tuner.export.classifier import Classifier
     from tuner.export.prediction import predict_file, predict_texts
 
-    classifier = Classifier(model)
+    classifier = Classifier(model, modules or ())
     if texts:
         count = len(texts)
         predict_texts(classifier, texts, output, raw=raw, form=form)

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from tuner.cli.options import with_settings
+from tuner.cli.options import Modules, with_settings
 from tuner.settings.config import SearchConfig
 from tuner.settings.declarations import by_path, declared_settings
 
@@ -25,16 +25,21 @@ def search(
         Path | None,
         typer.Option(help="A YAML file of these settings; flags win over it.", metavar="PATH"),
     ] = None,
+    modules: Modules = None,
     **settings: object,
 ) -> int:
     """Search for the best classifier of your data. The same command again continues toward the budget."""
     from tuner.execution.interrupts import signals_in_main_thread_only
     from tuner.settings.config import make_config
     from tuner.terminal.live import make_listener, terminal_stream
+    from tuner.training.own_modules import check_own_space, name_modules
 
+    name_modules(modules or ())
     asked = make_config(
         {"space": space, **by_path(_SETTINGS, settings)}, config_file=config, names="flags"
     )
+    if space is None:
+        check_own_space(asked, config)
     with terminal_stream() as terminal, make_listener(terminal) as listener:
         listener.show("reading the data and starting Ray …")
         with signals_in_main_thread_only():

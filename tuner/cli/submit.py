@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from tuner.cli.options import Modules
+
 
 def submit(
     config: Annotated[
@@ -19,14 +21,18 @@ def submit(
     detach: Annotated[
         bool, typer.Option("--detach", help="Return at once instead of showing the search.")
     ] = False,
+    modules: Modules = None,
 ) -> int:
     """Search on a running Ray cluster, as a job. It continues without this terminal."""
     from tuner.execution.job_head import JobHead
     from tuner.execution.submission import pack_submission
     from tuner.run.folder import RUN_FILE
     from tuner.settings.config import make_config
+    from tuner.training.own_modules import check_own_space, name_modules
 
+    name_modules(modules or ())
     settings = make_config({}, config_file=config)
+    check_own_space(settings, config)
     with tempfile.TemporaryDirectory() as folder:
         pack_submission(settings, Path(folder))
         head = JobHead(address)

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from tuner.cli.options import exit_on_sigterm, with_settings
+from tuner.cli.options import Modules, exit_on_sigterm, with_settings
 from tuner.settings.data import TEST_SETTINGS, DataConfig
 from tuner.settings.declarations import by_path, validated
 
@@ -19,6 +19,7 @@ def evaluate_test_split(
         int,
         typer.Option(help="Average so many finalists, from this rank on.", min=1, metavar="N"),
     ] = 1,
+    modules: Modules = None,
     **settings: object,
 ) -> None:
     """Evaluate a finalist on the test split. No part of the run has seen it; every evaluation is recorded."""
@@ -27,8 +28,10 @@ def evaluate_test_split(
     from tuner.run import Run
     from tuner.terminal.finalists import evaluation_lines, since_lines
     from tuner.terminal.tables import plain_console, printable
+    from tuner.training.own_modules import name_modules
 
     exit_on_sigterm()
+    name_modules(modules or ())
     chosen = load_chosen(Run(run), FinalistChoice(finalist, ensemble))
     rows = None
     if settings["data"] is not None:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from tuner.cli.options import exit_on_sigterm, with_settings
+from tuner.cli.options import Modules, exit_on_sigterm, with_settings
 from tuner.errors import ConfigError
 from tuner.training.single.settings import TRAIN_SETTINGS, make_settings
 
@@ -26,6 +26,7 @@ def train(
         str | None,
         typer.Option(help="Folder to write the model to, for `tuner predict`.", metavar="PATH"),
     ] = None,
+    modules: Modules = None,
     **settings: object,
 ) -> int:
     """Train one configuration without a search. A row of a leaderboard is trained with its seed and compared."""
@@ -33,10 +34,12 @@ def train(
     from tuner.export.single import export_training
     from tuner.terminal import single
     from tuner.terminal.tables import plain_console, printable
+    from tuner.training.own_modules import name_modules
     from tuner.training.single.configurations import read_configurations
     from tuner.training.single.training import load_data, prepare
     from tuner.training.single.training import train as train_one
 
+    name_modules(modules or ())
     wanted = read_configurations(configurations, make_settings(settings))
     exit_on_sigterm()
     place = None if out is None else model_place(out)

@@ -22,6 +22,7 @@ from tuner.settings.config import SearchConfig
 from tuner.settings.hyperparameters import Hyperparameters, resolve
 from tuner.text import format_duration, one_line
 from tuner.training.gpu_memory import CardFigures
+from tuner.training.own_modules import name_modules_of
 
 _POLL_S = 0.5
 _QUIET_S = 3.0  # an idle card is measured soon after
@@ -132,6 +133,7 @@ class Probe:
         """The figures of its card."""
         from tuner.training.gpu_memory import measure_training
 
+        name_modules_of(each.architecture for each in measuring.configurations)  # as the driver did
         return measure_training(
             measuring.configurations,
             n_classes=measuring.n_classes,

@@ -39,7 +39,7 @@ from tuner.settings.hyperparameters import is_custom
 from tuner.text import one_line
 from tuner.tracking.background import Tracking
 from tuner.tracking.selection import make_exporters
-from tuner.training.custom import check_importable, make_current_folder_importable
+from tuner.training.custom import check_importable
 
 _EXPORT_S = 60.0  # longest wait, at the end, for each trial that exporters lack
 _HURRIED_EXPORT_S = 5.0
@@ -53,7 +53,6 @@ def run_plan(plan: Plan, listener: SearchListener) -> SearchOutcome:
         SearchError: every trial failed, Ray does not start, or a file cannot be written.
         Interrupted, StopRequested: it was asked to end before its first trial.
     """
-    make_current_folder_importable()
     folder = plan.folder
     plan.check()
     flag = InterruptFlag(folder.stop_request)

@@ -17,6 +17,7 @@ from tuner.run.run_file import check_same_search, write_run_file
 from tuner.search.study import SearchStudy, create_or_open_study
 from tuner.settings.config import SearchConfig, TrainerName
 from tuner.tracking.selection import check_exporters
+from tuner.training.own_modules import name_modules_of
 
 if TYPE_CHECKING:
     from tuner.execution.trainable import Task
@@ -29,11 +30,14 @@ _TRIALS_PER_PROCESS_ON_A_GPU = (
 def run_search(config: SearchConfig, listener: SearchListener | None = None) -> SearchOutcome:
     """Runs trials until the budget is used up; the same call again continues where it stopped.
 
+    The modules of the space's own architectures count as named by the person, whose space it is.
+
     Raises:
         UsageError: the request cannot be met; nothing was started and no new run folder is left.
         SearchError: every trial failed, Ray does not start, or a file cannot be written.
         Interrupted, StopRequested: it was asked to end before its first trial.
     """
+    name_modules_of(config.space.architectures)
     check_exporters(config)
     dataset = load_dataset(config.data, seed=config.seed)
     plan = SearchPlan(config, RunFolder(config.folder), dataset)

@@ -45,6 +45,7 @@ from tuner.storage import Storage
 from tuner.text import one_line
 from tuner.training.checkpoint import Checkpoint
 from tuner.training.failures import LONGEST_REASON, status_of, trial_error
+from tuner.training.own_modules import name_modules_of
 from tuner.training.spec import EpochResult, TrainsByEpoch, TrialSpec
 from tuner.training.trained_model_file import to_bytes
 
@@ -234,6 +235,7 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
         if self._checkpoint is not None:
             self._checkpoint.remove()  # the last trial's, which was stopped
         self._spec = from_ray_config(config)
+        name_modules_of([self._spec.hyperparameters.architecture])  # the driver has checked it
         self._share = share_of(config)
         self._checkpoint = _make_checkpoint(self._spec, self._task)
         self._n_trials += 1

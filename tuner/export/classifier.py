@@ -1,10 +1,8 @@
 """An exported model: raw text in, class probabilities out. `tuner export` writes it, `tuner.load_model` reads it."""
 
-import json
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,83 +10,15 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from tuner.data import SPECIAL_TOKENS, EncodedSequences, encode_known, token_ids
+from tuner.data import EncodedSequences, encode_known, token_ids
 from tuner.data.encoding import TOKENIZERS
 from tuner.errors import ConfigError, DataError, RunFolderError
+from tuner.export.description import Member, check_member, read_description
 from tuner.run.trial_status import TrialStatus
-from tuner.settings.data import TokenMode
-from tuner.text import excerpt, one_line
+from tuner.text import excerpt
 from tuner.training.devices import import_keras_quietly
 from tuner.training.evaluation import mean_probabilities
 from tuner.training.failures import status_of
-
-FORMAT = 1
-DESCRIPTION = "model.json"
-
-
-@dataclass(frozen=True)
-class Member:
-    """One of the models whose probabilities are averaged, as `model.json` describes it."""
-
-    file: str  # beside the description
-    trial: int | None  # of the search; None where there was none
-    seed: int
-    max_length: int  # last tokens that it reads
-    vocabulary_size: int  # ids that it knows
-    module: str | None = None  # of a person's own architecture: may define layers
-
-
-@dataclass(frozen=True)
-class Description:
-    """Everything that predicting needs besides the weights: the content of `model.json`."""
-
-    run: str
-    class_names: tuple[str, ...]
-    token_mode: TokenMode
-    vocabulary: tuple[str, ...]  # the name of token i; the first three are special
-    members: tuple[Member, ...]
-
-    def to_json(self) -> str:
-        """The text of `model.json`."""
-        return json.dumps({"format": FORMAT, **asdict(self)}, ensure_ascii=False)
-
-    @classmethod
-    def from_json(cls, text: str, where: str) -> "Description":
-        """The inverse of `to_json`.
-
-        Raises:
-            RunFolderError: it is something else.
-        """
-        try:
-            content = json.loads(text)
-            if content.pop("format") != FORMAT:
-                raise ValueError("made by another version of tuner")
-            members = tuple(Member(**member) for member in content.pop("members"))
-            description = cls(
-                run=str(content["run"]),
-                class_names=tuple(content["class_names"]),
-                token_mode=TokenMode(content["token_mode"]),
-                vocabulary=tuple(content["vocabulary"]),
-                members=members,
-            )
-            description._check(content)
-            return description
-        except (KeyError, TypeError, ValueError, AttributeError) as cause:
-            raise RunFolderError(
-                f"{where}: no exported model of this version of tuner ({one_line(str(cause))})"
-            ) from cause
-
-    def _check(self, content: Mapping[str, object]) -> None:
-        """Refuses content that `to_json` would not write."""
-        for name, fewest in (("class_names", 2), ("vocabulary", len(SPECIAL_TOKENS))):
-            given = content[name]
-            if not isinstance(given, list) or len(given) < fewest:
-                raise ValueError(f"{name} must be a list of {fewest} or more")
-            if not all(isinstance(each, str) for each in given):
-                raise ValueError(f"{name} must be texts")
-        sizes = [(each.max_length, each.vocabulary_size) for each in self.members]
-        if not sizes or not all(type(n) is int and n > 0 for pair in sizes for n in pair):
-            raise ValueError("members must have a max_length and a vocabulary_size")
 
 
 class Classifier:
@@ -96,36 +26,30 @@ class Classifier:
 
     Args:
         path: the folder that `tuner export` made.
+        modules: of a person's own, which register layers that the model has. Nothing else that the folder names is
+            imported.
 
     Raises:
         RunFolderError: there is none, or it is damaged.
+        ConfigError: such a module cannot be imported.
     """
 
-    def __init__(self, path: Path | str) -> None:
+    def __init__(self, path: Path | str, modules: str | Iterable[str] = ()) -> None:
+        folder = Path(os.path.expanduser(path))
+        self.description = read_description(folder)
+        for member in self.description.members:
+            check_member(folder / member.file, folder)
         import_keras_quietly()
         from tuner.training.keras_internals import trace_prediction
         from tuner.training.loading import load_model, why_not_loaded
 
-        folder = Path(os.path.expanduser(path))
-        where = folder / DESCRIPTION
-        try:
-            text = where.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as cause:
-            inside = folder / "model"
-            remedy = "`tuner export` makes one"
-            if (inside / DESCRIPTION).is_file():  # a run folder was named
-                remedy = f"write {inside}"
-            raise RunFolderError(
-                f"{path}: no exported model (no {DESCRIPTION} in it); {remedy}"
-            ) from cause
-        self.description = Description.from_json(text, str(where))
         self._cut = TOKENIZERS[self.description.token_mode]
         self._ids = token_ids(self.description.vocabulary)
         self._models: list[tuple[Member, Any]] = []  # Keras models
         for member in self.description.members:
             try:
                 with _full_gpu_explained():
-                    model = load_model(folder / member.file, filter(None, [member.module]))
+                    model = load_model(folder / member.file, modules)
                     trace_prediction(model)
                 if model.output_shape[-1] != (
                     1 if len(self.class_names) == 2 else len(self.class_names)
@@ -135,8 +59,9 @@ class Classifier:
             except ConfigError:
                 raise
             except Exception as cause:  # a damaged archive raises many kinds
+                reason = why_not_loaded(cause, member.module)
                 raise RunFolderError(
-                    f"{folder / member.file}: cannot be loaded ({why_not_loaded(cause)}); export it again"
+                    f"{folder / member.file}: cannot be loaded ({reason}); export it again"
                 ) from cause
 
     @property

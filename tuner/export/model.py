@@ -1,7 +1,6 @@
 """Writes an exported model: one model or several averaged, with everything that predicting from raw text needs."""
 
 import os
-import re
 import tempfile
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -11,17 +10,17 @@ import numpy as np
 
 from tuner.data import Dataset, EncodedSequences, Split
 from tuner.errors import ConfigError, RunFolderError
-from tuner.export.classifier import DESCRIPTION, Classifier, Description, Member
+from tuner.export.classifier import Classifier
+from tuner.export.description import DESCRIPTION, MEMBER, Description, Member
 from tuner.export.formats import ExportFormat, beside
 from tuner.output import output_to
 from tuner.settings.hyperparameters import Hyperparameters, is_custom
 from tuner.storage import is_url
-from tuner.training.custom import make_current_folder_importable
 from tuner.training.devices import import_keras_quietly
 from tuner.training.evaluation import mean_probabilities
+from tuner.training.own_modules import module_of
 from tuner.training.spec import TrainedModel
 
-_MEMBER = re.compile(r"member-\d+\.(keras|savedmodel|onnx)")
 _TOLERANCE = 0.02  # another device, or other kernels, change a probability by about a thousandth
 
 
@@ -81,7 +80,7 @@ def _is_ours(path: Path) -> bool:
             Description.from_json(path.read_text(encoding="utf-8"), str(path))
         except (OSError, UnicodeDecodeError, RunFolderError):
             return False
-    return path.name in {DESCRIPTION, "README.md"} or _MEMBER.fullmatch(path.name) is not None
+    return path.name in {DESCRIPTION, "README.md"} or MEMBER.fullmatch(path.name) is not None
 
 
 def write_model(
@@ -107,7 +106,6 @@ def write_model(
         ConfigError: it cannot be written in one of `formats`.
     """
     check_writable(out)
-    make_current_folder_importable()  # for an architecture of the user's own
     import_keras_quietly()
     from tuner.export.keras_file import save_keras_model
 
@@ -177,7 +175,7 @@ def _check_predictions(made: Path, sequences: EncodedSequences, parts: Sequence[
 
 
 def _module(architecture: str) -> str | None:
-    return architecture.partition(":")[0] if is_custom(architecture) else None
+    return module_of(architecture) if is_custom(architecture) else None
 
 
 def _put_in_place(made: Path, out: Path, replaced: Path) -> None:

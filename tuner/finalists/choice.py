@@ -10,6 +10,7 @@ from tuner.run import Run
 from tuner.run.records import TrialRecord
 from tuner.settings.config import SearchConfig, TrainerName
 from tuner.text import count_text
+from tuner.training.own_modules import check_named
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,7 @@ def load_chosen(run: Run, choice: FinalistChoice) -> Chosen:
     """The finalists that `choice` names, of a run.
 
     Raises:
-        UsageError: its data has changed, or it has fewer finalists.
+        UsageError: its data has changed, it has fewer finalists, or one of them is code that the person has not named.
     """
     config = run.recorded.config
     if config.trainer is TrainerName.TOY:
@@ -44,6 +45,7 @@ def load_chosen(run: Run, choice: FinalistChoice) -> Chosen:
     dataset = load_dataset(config.data, seed=config.seed)
     run.recorded.check_same_data(config.data.source, dataset.fingerprint)
     chosen = chosen_finalists(read_finalists(run, dataset), choice)
+    check_named((each.record.architecture for each in chosen), run.folder)
     return Chosen(run, config, dataset, chosen, choice, better_since(run))
 
 

@@ -11,6 +11,7 @@ from tuner.run.run_file import read_run_file
 from tuner.settings.config import PrunerName, SearchConfig, make_config
 from tuner.settings.declarations import Group, Names, Setting, declared_settings, validated
 from tuner.settings.validation import Strict
+from tuner.training.own_modules import check_named
 
 _OF_SEARCHES = ("tensorboard", "mlflow")  # finalists would be further trials of the same numbers
 
@@ -77,8 +78,10 @@ def confirmation_config(
 
     Raises:
         ConfigError: one of them breaks a rule.
+        SpaceError: the run names a module that the person has not named.
     """
     recorded = read_run_file(folder).config
+    check_named(recorded.space.architectures, folder.path)
     update = {"out": str(folder.path.parent), "name": folder.path.name, "address": None}
     if recorded.is_mirrored and recorded.folder == folder.path:  # the copy is kept up to date
         update |= {"out": recorded.out, "name": recorded.run_name}

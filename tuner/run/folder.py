@@ -119,6 +119,18 @@ class RunFolder:
         """While this file exists, it asks the search in this folder to end."""
         return self.logs / "stop"
 
+    def check_no_links(self) -> None:
+        """Refuses links in place of what is written in place: a folder from somebody else could aim them anywhere.
+
+        Raises:
+            RunFolderError: there is one.
+        """
+        folders = (self.logs, self.finalist_models, self.tensorboard)
+        inside = self.logs.glob("*") if not self.logs.is_symlink() else ()
+        for path in (self.journal, *folders, *inside):
+            if path.is_symlink():
+                raise RunFolderError(f"{path}: is a link; put the file or folder itself there")
+
     @classmethod
     def existing(cls, path: Path | str, *, may_be_starting: bool = False) -> "RunFolder":
         """The run folder at `path`.
@@ -135,6 +147,7 @@ class RunFolder:
         )
         if not os.path.isdir(folder.path):
             raise RunFolderError(f"{path}: no such run folder; {runs_near(folder.path)}")
+        folder.check_no_links()
         if not folder.journal.is_file() and lock_owner(folder.lock_file) is not None:
             if may_be_starting:
                 return folder

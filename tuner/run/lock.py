@@ -59,6 +59,7 @@ def locked(folder: RunFolder) -> Iterator[None]:
     Raises:
         RunFolderError: another search holds it (the message names its host and process), or it cannot be made.
     """
+    folder.check_no_links()
     try:
         folder.logs.mkdir(parents=True, exist_ok=True)
         lock = open(folder.lock_file, "a+", encoding="utf-8", errors="replace")  # noqa: SIM115 - closed below

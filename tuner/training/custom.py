@@ -7,26 +7,19 @@ The function is called as
 where `parameters` are the ones that the search space lists for it beside those of training. It gets
 `(batch, time)` int32 ids, right-padded with 0, and returns `(batch, 1)` sigmoid for two classes or
 `(batch, n_classes)` softmax for more, not compiled. Nothing here loads Keras before the function is
-called, so the driver may ask `check_importable`.
+called, so the driver may ask `check_importable`. Only modules that the person has named are imported: see
+`tuner.training.own_modules`.
 """
 
-import importlib
-import os
-import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from tuner.errors import SpaceError, TrialFailed
 from tuner.settings.hyperparameters import Hyperparameters
+from tuner.training.own_modules import import_module
 
 if TYPE_CHECKING:
     import keras
-
-
-def make_current_folder_importable() -> None:
-    """Lets this process import modules from the current folder, as `python -m` would; Ray does so for its workers."""
-    if "" not in sys.path and os.getcwd() not in sys.path:
-        sys.path.append(os.getcwd())
 
 
 def check_importable(architecture: str) -> None:
@@ -80,7 +73,7 @@ def _function(architecture: str) -> Callable[..., Any]:
             "my_package.models:build"
         )
     try:
-        module = importlib.import_module(module_name)
+        module = import_module(module_name)
     except Exception as error:  # a user's module may raise anything while it is imported
         raise _NotFound(
             f"architecture {architecture!r}: module {module_name} cannot be imported "

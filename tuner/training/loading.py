@@ -1,10 +1,8 @@
 """Loads a saved model, with the layers of this package and of a user's own modules known to Keras."""
 
-import importlib
 import tempfile
 import warnings
 from collections.abc import Iterable
-from contextlib import suppress
 from pathlib import Path
 
 import keras
@@ -15,32 +13,37 @@ from tuner.training import (
     layers,  # noqa: F401  (registers the layers that a saved model names)
     lstm,  # noqa: F401  (registers the layers that a saved model names)
 )
-from tuner.training.custom import make_current_folder_importable
 from tuner.training.keras_internals import unknown_name
+from tuner.training.own_modules import import_modules
 
 
-def load_model(path: Path, modules: Iterable[str] = ()) -> keras.Model:
-    """The model in the `.keras` file at `path`. Code stored in the file is refused (Keras' safe mode).
+def load_model(path: Path, modules: str | Iterable[str] = ()) -> keras.Model:
+    """The model in the `.keras` file at `path`.
+
+    Code stored in the file is refused (Keras' safe mode).
 
     Args:
-        modules: that may register layers of a person's own; looked for in the current folder, too. What is not there
-            is passed over: most models need none of it.
+        modules: named by the person, because they register layers that the model has.
+
+    Raises:
+        ConfigError: one of them cannot be imported.
     """
-    make_current_folder_importable()
-    for module in modules:
-        with suppress(ImportError):
-            importlib.import_module(module)
+    import_modules(modules)
     return keras.models.load_model(path, safe_mode=True)
 
 
-def why_not_loaded(cause: Exception) -> str:
-    """Advice about a model that Keras cannot load; where there is none, the beginning of Keras' message."""
+def why_not_loaded(cause: Exception, module: str | None = None) -> str:
+    """Advice about a model that Keras cannot load; where there is none, the beginning of Keras' message.
+
+    Args:
+        module: the one that its layers may be in.
+    """
     unknown = unknown_name(cause)
     if unknown is None:
         return one_line(str(cause))[:200]
     return (
-        f"Keras does not know {unknown}; decorate it with @keras.saving.register_keras_serializable(), and "
-        "have its module in the folder that you are in"
+        f"Keras does not know {unknown}; decorate it with @keras.saving.register_keras_serializable(), and name its "
+        f"module, if you trust its code: --module {module or 'MODULE'}, in Python modules="
     )
 
 

@@ -3,6 +3,7 @@
 import dataclasses
 import io
 import json
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -64,6 +65,10 @@ def probabilities_in(content: bytes, where: str) -> NDArray[np.float32]:
 @contextmanager
 def _read(content: bytes, where: str) -> Iterator[Any]:
     try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            unpacked = sum(each.file_size for each in archive.infolist())
+        if unpacked > 2 * len(content):  # `to_bytes` compresses nothing
+            raise ValueError(f"it would unpack into {unpacked:,} bytes")
         with np.load(io.BytesIO(content), allow_pickle=False) as saved:
             yield saved
     except Exception as cause:  # a damaged archive raises many kinds

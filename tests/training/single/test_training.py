@@ -143,7 +143,9 @@ def build(*, vocabulary_size, n_classes, width):
 """
 
 
-def test_a_model_with_a_layer_of_ones_own_is_predicted_with_beside_its_module(folder: Path) -> None:
+def test_a_model_with_a_layer_of_ones_own_is_predicted_with_where_its_module_is_named(
+    folder: Path,
+) -> None:
     decorated = OWN_LAYERS.replace(
         "class S", "@keras.saving.register_keras_serializable()\nclass S"
     )
@@ -153,12 +155,13 @@ def test_a_model_with_a_layer_of_ones_own_is_predicted_with_beside_its_module(fo
     assert (ended.code, ended.err) == (0, "")
     # As the installed command: without the current folder on Python's path.
     predict = [TUNER[0], "-P", *TUNER[1:], "predict"]
-    for place, code in ((folder, 0), (folder / "layered", 2)):
-        model = os.path.relpath(folder / "layered", place)
-        ended = subprocess.run([*predict, model, "a b"], cwd=place, capture_output=True, text=True)
+    for named, code in ((["--module=own_layers"], 0), ([], 2)):
+        ended = subprocess.run(
+            [*predict, "layered", "a b", *named], cwd=folder, capture_output=True, text=True
+        )
         assert ended.returncode == code, ended.stderr
     assert "Keras does not know Scale" in ended.stderr
-    assert "have its module in the folder that you are in" in ended.stderr
+    assert "if you trust its code: --module own_layers, in Python modules=" in ended.stderr
 
 
 def test_a_layer_that_could_not_be_loaded_again_is_refused_before_anything_is_trained(

@@ -13,7 +13,7 @@ from tuner.run.device import CPU
 from tuner.run.trial_status import TrialStatus
 from tuner.settings.hyperparameters import is_custom
 from tuner.text import one_line
-from tuner.training.custom import check_importable, make_current_folder_importable
+from tuner.training.custom import check_importable
 from tuner.training.devices import import_keras_quietly
 from tuner.training.failures import status_of
 from tuner.training.single.configurations import Configuration
@@ -55,7 +55,6 @@ def prepare(configurations: Sequence[Configuration]) -> None:
         SpaceError: an architecture of the user's own cannot be found.
         ConfigError: this process was prepared for another share, or Keras' backend sees no GPU and one was asked for.
     """
-    make_current_folder_importable()
     from tuner.training.devices import configure_device, device_name
 
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")

@@ -1,0 +1,151 @@
+"""`model.json`: everything that predicting needs besides the weights. Must not import Keras.
+
+A model folder may come from anybody. What stands in it names files in the folder, and nothing that is run.
+"""
+
+import json
+import re
+import zipfile
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from tuner.data import SPECIAL_TOKENS
+from tuner.errors import RunFolderError
+from tuner.settings.data import TokenMode
+from tuner.text import one_line
+from tuner.training.own_modules import is_module_name
+
+FORMAT = 1
+DESCRIPTION = "model.json"
+MEMBER = re.compile(r"member-\d+\.(keras|savedmodel|onnx)")  # the names of a model's files
+_LARGEST_DESCRIPTION = 2**26  # bytes; a vocabulary of a million words takes a quarter of it
+_MOST_MEMBERS = 1000
+_UNPACKED_TIMES = 10
+
+
+@dataclass(frozen=True)
+class Member:
+    """One of the models whose probabilities are averaged, as `model.json` describes it."""
+
+    file: str  # beside the description
+    trial: int | None  # of the search; None where there was none
+    seed: int
+    max_length: int  # last tokens that it reads
+    vocabulary_size: int  # ids that it knows
+    module: str | None = None  # of a person's own architecture: may define layers
+
+
+@dataclass(frozen=True)
+class Description:
+    """Everything that predicting needs besides the weights: the content of `model.json`."""
+
+    run: str
+    class_names: tuple[str, ...]
+    token_mode: TokenMode
+    vocabulary: tuple[str, ...]  # the name of token i; the first three are special
+    members: tuple[Member, ...]
+
+    def to_json(self) -> str:
+        """The text of `model.json`."""
+        return json.dumps({"format": FORMAT, **asdict(self)}, ensure_ascii=False)
+
+    @classmethod
+    def from_json(cls, text: str, where: str) -> "Description":
+        """The inverse of `to_json`.
+
+        Raises:
+            RunFolderError: it is something else.
+        """
+        try:
+            content = json.loads(text)
+            if content.pop("format") != FORMAT:
+                raise ValueError("made by another version of tuner")
+            members = tuple(Member(**member) for member in content.pop("members"))
+            description = cls(
+                run=str(content["run"]),
+                class_names=tuple(content["class_names"]),
+                token_mode=TokenMode(content["token_mode"]),
+                vocabulary=tuple(content["vocabulary"]),
+                members=members,
+            )
+            description._check(content)
+            return description
+        except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as cause:
+            raise RunFolderError(
+                f"{where}: no exported model of this version of tuner ({one_line(str(cause))})"
+            ) from cause
+
+    def _check(self, content: Mapping[str, object]) -> None:
+        """Refuses content that `to_json` would not write."""
+        for name, fewest in (("class_names", 2), ("vocabulary", len(SPECIAL_TOKENS))):
+            given = content[name]
+            if not isinstance(given, list) or len(given) < fewest:
+                raise ValueError(f"{name} must be a list of {fewest} or more")
+            if not all(isinstance(each, str) for each in given):
+                raise ValueError(f"{name} must be texts")
+        sizes = [(each.max_length, each.vocabulary_size) for each in self.members]
+        if not sizes or not all(type(n) is int and n > 0 for pair in sizes for n in pair):
+            raise ValueError("members must have a max_length and a vocabulary_size")
+        if len(self.members) > _MOST_MEMBERS:
+            raise ValueError(
+                f"{len(self.members):,} members; an export has {_MOST_MEMBERS:,} at most"
+            )
+        for member in self.members:
+            if not isinstance(member.file, str) or MEMBER.fullmatch(member.file) is None:
+                raise ValueError("a member's file must be named like member-1.keras")
+            if member.module is not None and not (
+                isinstance(member.module, str) and is_module_name(member.module)
+            ):
+                raise ValueError("a member's module must be a module's name")
+
+
+def read_description(folder: Path) -> Description:
+    """The description in a folder that `tuner export` made.
+
+    Raises:
+        RunFolderError: there is none, or it is damaged.
+    """
+    path = folder / DESCRIPTION
+    if not path.is_file():  # nor a pipe, which would never end
+        inside = folder / "model"
+        remedy = "`tuner export` makes one"
+        if (inside / DESCRIPTION).is_file():  # a run folder was named
+            remedy = f"write {inside}"
+        raise RunFolderError(f"{folder}: no exported model (no {DESCRIPTION} in it); {remedy}")
+    _check_inside(path, folder)
+    try:
+        if path.stat().st_size > _LARGEST_DESCRIPTION:
+            raise ValueError(f"{path.stat().st_size:,} bytes")
+        text = path.read_text(encoding="utf-8")
+    except (OSError, ValueError) as cause:  # of UTF-8, too
+        raise RunFolderError(
+            f"{path}: no exported model of this version of tuner ({one_line(str(cause))})"
+        ) from cause
+    return Description.from_json(text, str(path))
+
+
+def check_member(file: Path, folder: Path) -> None:
+    """Refuses what no export writes: a link to elsewhere, or an archive that was made to fill the memory.
+
+    Raises:
+        RunFolderError: `file` is one.
+    """
+    _check_inside(file, folder)
+    try:
+        with zipfile.ZipFile(file) as archive:
+            unpacked = sum(each.file_size for each in archive.infolist())
+    except (OSError, ValueError, zipfile.BadZipFile, NotImplementedError) as cause:
+        raise RunFolderError(
+            f"{file}: cannot be loaded ({one_line(str(cause))}); export it again"
+        ) from cause
+    if unpacked > _UNPACKED_TIMES * file.stat().st_size:  # Keras compresses nothing
+        raise RunFolderError(
+            f"{file}: would unpack into {unpacked:,} bytes, which no model file does; export it again"
+        )
+
+
+def _check_inside(file: Path, folder: Path) -> None:
+    """Refuses a link to a file elsewhere."""
+    if not file.resolve().is_relative_to(folder.resolve()):
+        raise RunFolderError(f"{file}: is a link to a file outside the folder; put the file there")
