@@ -1,13 +1,15 @@
 """Atomic writes and locks of files (`tuner/files.py`)."""
 
 import os
+import pwd
 import stat
+import tempfile
 from pathlib import Path
 
 import pytest
 from support.run_files import files_below
 
-from tuner.files import atomic_file, lock_file, write_atomically
+from tuner.files import atomic_file, cache_root, lock_file, write_atomically
 
 
 def test_a_file_is_written_as_it_is_with_nothing_beside_it(tmp_path: Path) -> None:
@@ -126,3 +128,18 @@ def test_any_number_may_ask_at_once_whether_a_file_is_locked(tmp_path: Path) -> 
     with open(tmp_path / "lock", "w") as first, open(tmp_path / "lock") as second:
         assert lock_file(first, shared=True)
         assert lock_file(second, shared=True)
+
+
+def test_a_user_without_a_home_has_a_cache_for_a_while(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for variable in ("HOME", "TUNER_CACHE", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(variable, raising=False)
+
+    def unknown(uid: int) -> None:
+        raise KeyError(uid)
+
+    monkeypatch.setattr(pwd, "getpwuid", unknown)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    assert cache_root().parent == tmp_path
+    assert stat.S_IMODE(cache_root().stat().st_mode) == 0o700

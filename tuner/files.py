@@ -5,6 +5,7 @@ import os
 import secrets
 import shutil
 import stat
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -53,14 +54,19 @@ def write_bytes_atomically(path: Path, content: bytes) -> None:
 
 
 def cache_root(folder: Path | None = None) -> Path:
-    """`folder`, or else `$TUNER_CACHE`, or else the user's cache folder."""
+    """`folder`, or else `$TUNER_CACHE`, or else the user's cache folder; of a user without a home one for a while."""
     if folder is not None:
         return folder
     if named := os.environ.get("TUNER_CACHE"):
-        return Path(named).expanduser()
+        return Path(os.path.expanduser(named))
     import platformdirs
 
-    return platformdirs.user_cache_path("tuner")
+    try:
+        return platformdirs.user_cache_path("tuner")
+    except RuntimeError:  # as in `docker --user 54321`
+        temporary = Path(tempfile.gettempdir()) / f"tuner-cache-{os.getuid()}"
+        make_private(temporary)
+        return temporary
 
 
 def make_private(folder: Path) -> None:

@@ -1,8 +1,11 @@
 """`tuner data`."""
 
+import os
+import subprocess
 from pathlib import Path
 
-from support.commands import Call
+import pytest
+from support.commands import TUNER, Call
 
 
 def test_data_lists_the_named_sets(call: Call) -> None:
@@ -35,3 +38,17 @@ def test_control_characters_in_labels_and_texts_cannot_reach_the_terminal(
     assert not {"\x1b", "\x07"} & set(out)
     assert "[red]�yes" in out
     assert "[/b]" in out
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
+def test_what_the_output_cannot_show_becomes_an_escape_sequence(
+    encoding: str, tmp_path: Path
+) -> None:
+    rows = "".join(f"明るい {number},{'上下'[number % 2]}\n" for number in range(20))
+    (tmp_path / "a.csv").write_text(f"text,label\n{rows}", encoding="utf-8")
+    environment = {**os.environ, "PYTHONIOENCODING": encoding, "TUNER_CACHE": str(tmp_path / "c")}
+    ended = subprocess.run(
+        [*TUNER, "data", str(tmp_path / "a.csv")], env=environment, capture_output=True
+    )
+    assert (ended.returncode, ended.stderr) == (0, b"")
+    assert rb"\u4e0a" in ended.stdout

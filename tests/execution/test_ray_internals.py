@@ -14,6 +14,7 @@ import pytest
 import ray
 from ray import cloudpickle, tune
 
+import tuner
 from tuner.doctor import resources
 from tuner.execution import ray_internals
 from tuner.execution.ray_internals import ENVIRONMENT, DeathText, Disposable, Origin
@@ -93,6 +94,7 @@ def test_ray_keeps_its_files_in_the_given_folder(
     given: dict[str, Any] = {}
     monkeypatch.setattr(ray, "init", lambda **options: given.update(options))
     ray_internals.start(tmp_path, num_cpus=1)
+    assert isinstance(given.pop("job_config"), ray.job_config.JobConfig)
     assert given == {"_temp_dir": str(tmp_path), "num_cpus": 1}
     monkeypatch.undo()
     assert '"_temp_dir"' in inspect.getsource(inspect.unwrap(ray.init))
@@ -110,6 +112,28 @@ def test_ray_starts_only_the_daemons_that_a_search_needs(shared_ray: None) -> No
     }  # no reaper where the kernel ends them
     for name in ray_internals.NEEDLESS_DAEMONS:  # a cluster's head, which others start, has them
         assert getattr(Node, name).__qualname__ == f"Node.{name}"
+
+
+@pytest.mark.ray
+def test_workers_look_for_modules_in_no_folder_of_the_driver(
+    shared_ray: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    import ray
+
+    found = ray.get(ray.remote(lambda: sys.path).remote())
+    folders = {os.path.realpath(folder) for folder in found}
+    assert not {os.path.dirname(os.path.realpath(sys.argv[0])), str(tmp_path)} & folders
+
+
+def test_a_package_that_is_not_installed_is_found_by_workers(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    package = str(Path(tuner.__file__).resolve().parents[1])
+    monkeypatch.setenv("PYTHONPATH", "")
+    assert ray_internals.job_without_folders()._py_driver_sys_path == [package]
+    monkeypatch.setenv("PYTHONPATH", f"elsewhere{os.pathsep}{package}")
+    assert ray_internals.job_without_folders()._py_driver_sys_path == []
 
 
 def test_a_client_presents_the_token_by_this_function() -> None:

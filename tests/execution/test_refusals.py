@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from support.searches import make, toy_command
 
-from tuner.errors import ConfigError, DataError, RunFolderError, SpaceError
+from tuner.errors import ConfigError, DataError, RunFolderError, SearchError, SpaceError, UsageError
+from tuner.execution import runner
 from tuner.execution.search import run_search
 from tuner.settings.space import SearchSpace
 
@@ -87,3 +88,22 @@ def test_an_address_where_no_search_can_run_is_refused(
     ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=280)
     assert (ended.returncode, message in ended.stderr) == (2, True), ended.stderr
     assert not (tmp_path / "runs").exists()
+
+
+def test_a_second_search_in_one_process_is_refused_at_once(
+    space: SearchSpace, sentences: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refused: list[str] = []
+
+    def second(*_: object) -> None:
+        with pytest.raises(UsageError, match="another search or confirmation runs in this process"):
+            run_search(make(space, sentences, tmp_path, name="second"))
+        refused.append("second")
+        raise SearchError("enough")
+
+    monkeypatch.setattr(runner, "_run_alone", second)
+    for _ in range(2):  # the first one's end lets another begin
+        with pytest.raises(SearchError, match="enough"):
+            run_search(make(space, sentences, tmp_path, name="first"))
+    assert refused == ["second", "second"]
+    assert not (tmp_path / "second").exists()

@@ -1,5 +1,7 @@
 """The lock of a run folder: one search at a time, and a folder that was made for nothing is removed again."""
 
+import errno
+import fcntl
 import os
 import signal
 import socket
@@ -44,6 +46,22 @@ def held_by_another_process(folder: Path) -> Iterator[subprocess.Popen[str]]:
             yield process
         finally:
             process.kill()
+
+
+def test_a_file_system_without_locks_is_refused_and_nothing_is_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def flock(*_: object) -> None:
+        raise OSError(errno.ENOSYS, "Function not implemented")
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    folder = RunFolder(tmp_path / "runs" / "r")
+    with (
+        pytest.raises(RunFolderError, match=r"locks no files .*; choose an --out on a local disk"),
+        claimed(folder),
+    ):
+        pass
+    assert files_below(tmp_path) == {}
 
 
 # -- locking --------------------------------------------------------------------------------------

@@ -1,6 +1,8 @@
 """The study as the only memory of a search."""
 
+import errno
 import json
+import os
 from pathlib import Path
 
 import optuna
@@ -187,6 +189,16 @@ def test_a_trial_interrupted_while_it_was_sampled_keeps_its_values(
 def test_a_lock_that_a_dead_writer_left_does_not_block(journal: Path, space: SearchSpace) -> None:
     open_study(journal, space)
     Path(f"{journal}.lock").symlink_to(journal)
+    run_trial(open_study(journal, space), 0.8)
+
+
+def test_a_journal_needs_no_symbolic_links(
+    journal: Path, space: SearchSpace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def symlink(*_: object) -> None:
+        raise OSError(errno.EOPNOTSUPP, "Operation not supported")
+
+    monkeypatch.setattr(os, "symlink", symlink)
     run_trial(open_study(journal, space), 0.8)
 
 

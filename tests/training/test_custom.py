@@ -125,3 +125,21 @@ def test_asking_for_a_function_loads_no_keras() -> None:
     )
 
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_module_that_was_edited_is_read_again(tmp_path: Path) -> None:
+    check_importable("own_models:build")
+    (tmp_path / "own_models.py").write_text("def another(**parameters): ...\n")
+    check_importable("own_models:another")
+
+
+def test_a_file_beside_the_data_takes_the_place_of_no_library(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "path", [each for each in sys.path if each != str(tmp_path)])
+    monkeypatch.chdir(tmp_path)
+    assert own_modules.user_folders()[-1] == str(tmp_path)
+    for _ in range(2):
+        own_modules.make_importable(own_modules.user_folders())
+        assert sys.path[-1] == str(tmp_path)
+        assert sys.path.count(str(tmp_path)) == 1

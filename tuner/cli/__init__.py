@@ -4,6 +4,7 @@ The topmost room: it may import every other one, but nothing heavy at module lev
 """
 
 import errno
+import io
 import os
 import signal
 import sys
@@ -89,6 +90,10 @@ def main() -> None:
     Exit codes: 0 done, 1 the search had to stop, 2 the request cannot be met, 129, 130 and 143 interrupted.
     """
     _open_closed_streams()
+    if isinstance(
+        sys.stdout, io.TextIOWrapper
+    ):  # what the terminal cannot show becomes an escape sequence
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         code = app(standalone_mode=False, prog_name="tuner")
         sys.stdout.flush()  # or a short output would fail only after this

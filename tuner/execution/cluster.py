@@ -197,7 +197,12 @@ def _start(scratch: Path) -> None:
 
 def _join(ray: ModuleType, address: str) -> None:
     try:
-        ray.init(address=address, log_to_driver=False, logging_level="ERROR")
+        ray.init(
+            address=address,
+            job_config=ray_internals.job_without_folders(),
+            log_to_driver=False,
+            logging_level="ERROR",
+        )
     except (ConnectionError, ValueError, RuntimeError) as cause:
         reason = one_line(str(cause))[:200]
         raise ConfigError(f"--address {address}: no Ray cluster answers there: {reason}") from cause

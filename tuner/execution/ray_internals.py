@@ -10,6 +10,7 @@ Must not import Ray at module level: some of this is set before Ray is first imp
 import os
 import re
 import secrets
+import site
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -94,7 +95,7 @@ def cluster_description() -> Path:
 
     Tune asks for the same file (ray/tune/execution/cluster_info.py).
     """
-    return Path.home() / "ray_bootstrap_config.yaml"
+    return Path(os.path.expanduser("~/ray_bootstrap_config.yaml"))
 
 
 # -- starting, joining, watching --------------------------------------------------------------------
@@ -110,7 +111,26 @@ def start(folder: Path, **options: Any) -> None:
     import ray
 
     with _fewer_daemons():
-        ray.init(_temp_dir=str(folder), **options)
+        ray.init(_temp_dir=str(folder), job_config=job_without_folders(), **options)
+
+
+def job_without_folders() -> Any:
+    """A job whose workers find modules as any Python does, but for this package where it is not installed.
+
+    Ray lets its workers look first in the folders of the driver's script and of the terminal (ray/_private/worker.py,
+    `connect`; ray/_raylet.pyx): a `tuner.py` or `keras.py` beside the data took the place of the real one.
+    """
+    from ray.job_config import JobConfig
+
+    class OwnFolders(JobConfig):  # type: ignore[misc]
+        def _runtime_env_has_working_dir(self) -> bool:
+            return True  # the one condition under which Ray adds none
+
+    package = Path(__file__).resolve().parents[2]
+    known = {*site.getsitepackages(), site.getusersitepackages()}
+    known.update(os.environ.get("PYTHONPATH", "").split(os.pathsep))
+    folders = [] if str(package) in known else [str(package)]
+    return OwnFolders(_py_driver_sys_path=folders)
 
 
 @contextmanager

@@ -4,6 +4,7 @@ The same for a search and for the confirmation of its finalists, which differ in
 """
 
 import errno
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
@@ -12,7 +13,7 @@ from typing import Any
 
 from optuna import Study
 
-from tuner.errors import JournalTorn, SearchError
+from tuner.errors import JournalTorn, SearchError, UsageError
 from tuner.execution.capacity import Capacity
 from tuner.execution.checkpoints import checkpoints_of, remove_checkpoints
 from tuner.execution.cluster import Cluster, ray_cluster
@@ -41,6 +42,7 @@ from tuner.tracking.background import Tracking
 from tuner.tracking.selection import make_exporters
 from tuner.training.custom import check_importable
 
+_one_at_a_time = threading.Lock()  # Ray, standard streams and signals are the process's
 _EXPORT_S = 60.0  # longest wait, at the end, for each trial that exporters lack
 _HURRIED_EXPORT_S = 5.0
 
@@ -53,6 +55,18 @@ def run_plan(plan: Plan, listener: SearchListener) -> SearchOutcome:
         SearchError: every trial failed, Ray does not start, or a file cannot be written.
         Interrupted, StopRequested: it was asked to end before its first trial.
     """
+    if not _one_at_a_time.acquire(blocking=False):
+        raise UsageError(
+            f"{plan.folder.path}: another search or confirmation runs in this process, and Ray serves one; wait for "
+            "it, or start this one in a process of its own"
+        )
+    try:
+        return _run_alone(plan, listener)
+    finally:
+        _one_at_a_time.release()
+
+
+def _run_alone(plan: Plan, listener: SearchListener) -> SearchOutcome:
     folder = plan.folder
     plan.check()
     flag = InterruptFlag(folder.stop_request)

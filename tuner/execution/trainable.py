@@ -45,7 +45,7 @@ from tuner.storage import Storage
 from tuner.text import one_line
 from tuner.training.checkpoint import Checkpoint
 from tuner.training.failures import LONGEST_REASON, status_of, trial_error
-from tuner.training.own_modules import name_modules_of
+from tuner.training.own_modules import make_importable, name_modules_of
 from tuner.training.spec import EpochResult, TrainsByEpoch, TrialSpec
 from tuner.training.trained_model_file import to_bytes
 
@@ -68,6 +68,9 @@ class Task:
     # Where given, the models of complete trials are measured on it and kept.
     held_out: EncodedSequences | None = None
     metric: Metric | None = None  # decides which epoch is the best; with `held_out`
+    folders: tuple[
+        str, ...
+    ] = ()  # of a person's own modules, where the space has an architecture of theirs
 
     def without_data(self) -> "Task":
         """The same task for trials that need no data."""
@@ -152,6 +155,7 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
     def setup(self, config: dict[str, Any], *, task: Task) -> None:
         """Prepares the process, once."""
         _redirect_output(Path(task.logs))
+        make_importable(task.folders)
         self._task = task
         self._gpu = FaultyGpu() if share_of(config).gpus else None
         if self._gpu is not None and task.rests_gpus:

@@ -14,7 +14,7 @@ from typing import Any
 
 import optuna
 from optuna.storages import JournalStorage
-from optuna.storages.journal import JournalFileBackend
+from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 
 from tuner.errors import JournalTorn, RunFolderError
 from tuner.run.optuna_internals import JournalReplay, lock_of
@@ -29,7 +29,8 @@ class _Backend(JournalFileBackend):
     """Optuna's backend, except that a failed append ends the session: it may leave half a line, or begin a new file."""
 
     def __init__(self, file_path: str) -> None:
-        super().__init__(file_path)
+        # Optuna's other lock needs symbolic links, which USB drives, some mounts and containers have not.
+        super().__init__(file_path, lock_obj=JournalFileOpenLock(file_path))
         self._path = file_path
         self._inode = os.stat(file_path).st_ino
 

@@ -10,6 +10,7 @@ import shutil
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from typing import IO
 
 from tuner.errors import RunFolderError
 from tuner.files import TEMPORARY, lock_file, lock_owner
@@ -52,6 +53,22 @@ def claimed(folder: RunFolder) -> Iterator[None]:
                 path.rmdir()
 
 
+def _lock(handle: IO[str], folder: RunFolder) -> bool:
+    """As `lock_file`.
+
+    Raises:
+        RunFolderError: the file system knows no locks; the file is removed again.
+    """
+    try:
+        return lock_file(handle, wait_s=_PATIENCE_S)
+    except OSError as cause:
+        folder.lock_file.unlink(missing_ok=True)
+        raise RunFolderError(
+            f"{folder.path}: its file system locks no files ({cause.strerror}), so that two searches could write "
+            "into one run; choose an --out on a local disk"
+        ) from cause
+
+
 @contextmanager
 def locked(folder: RunFolder) -> Iterator[None]:
     """Holds the folder for one search.
@@ -68,7 +85,7 @@ def locked(folder: RunFolder) -> Iterator[None]:
             f"{folder.path}: cannot be made or written to ({cause.strerror}); choose another --out"
         ) from cause
     with lock as handle:
-        if not lock_file(handle, wait_s=_PATIENCE_S):
+        if not _lock(handle, folder):
             handle.seek(0)
             owner = handle.read().strip() or "another process"
             raise RunFolderError(

@@ -97,7 +97,7 @@ def lock_of(journal: Path) -> Path:
     """The lock file that a writer makes beside a journal.
 
     A writer that is killed leaves it, and the next one waits 30 s for it (optuna/storages/journal/_file.py,
-    `JournalFileSymlinkLock`).
+    `JournalFileOpenLock`).
     """
     return journal.with_name(f"{journal.name}{LOCK_FILE_SUFFIX}")
 

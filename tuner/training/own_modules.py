@@ -8,7 +8,7 @@ it: the person names it, in the space of a search or with `--module`. This is th
 import importlib
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from types import ModuleType
 
@@ -19,6 +19,7 @@ from tuner.settings.hyperparameters import is_custom
 from tuner.text import excerpt, one_line
 
 _named: set[str] = set()
+_sources: dict[str, bytes] = {}  # of the modules that were imported, as they were then
 
 
 def name_modules(modules: str | Iterable[str]) -> list[str]:
@@ -86,8 +87,34 @@ def import_module(module: str) -> ModuleType:
     """
     if not _is_named(module):
         raise ImportError(f"{module} was not named with --module", name=module)
-    _make_current_folder_importable()
-    return importlib.import_module(module)
+    make_importable(user_folders())
+    imported = importlib.import_module(module)
+    source = _source(imported)
+    if (
+        _sources.setdefault(module, source) != source
+    ):  # edited since, as between two cells of a notebook
+        imported = importlib.reload(imported)
+        _sources[module] = source
+    return imported
+
+
+def user_folders() -> tuple[str, ...]:
+    """The folders of this process where people keep their own modules: the script's and the current one."""
+    script = os.path.dirname(os.path.realpath(sys.argv[0])) if sys.argv and sys.argv[0] else ""
+    return (*([script] if script in sys.path else []), os.getcwd())
+
+
+def make_importable(folders: Sequence[str]) -> None:
+    """Lets this process import modules from these folders, after all others: none takes the place of a library."""
+    known = {os.path.abspath(folder) for folder in sys.path}
+    sys.path.extend(folder for folder in folders if folder not in known)
+
+
+def _source(module: ModuleType) -> bytes:
+    try:
+        return Path(module.__file__ or "").read_bytes()
+    except OSError:  # of a package without a file, say
+        return b""
 
 
 def import_modules(modules: str | Iterable[str]) -> None:
@@ -118,9 +145,3 @@ def is_module_name(text: str) -> bool:
 
 def _is_named(module: str) -> bool:
     return module in _named or any(module.startswith(f"{each}.") for each in _named)
-
-
-def _make_current_folder_importable() -> None:
-    """As `python -m` would; Ray does so for its workers."""
-    if "" not in sys.path and os.getcwd() not in sys.path:
-        sys.path.append(os.getcwd())
