@@ -8,7 +8,6 @@ import pytest
 from rich.console import Console
 
 from tuner.finalists.ranking import Failure, Finalist, Member
-from tuner.finalists.statistics import spread_of
 from tuner.finalists.testing import figures_of
 from tuner.run import test_log
 from tuner.run.records import TrialRecord
@@ -17,6 +16,7 @@ from tuner.settings.metric import Metric
 from tuner.settings.objectives import Cost, MetricAlone, MetricAndCost, Objectives
 from tuner.settings.space import SearchSpace
 from tuner.terminal.finalists import evaluation_lines, finalists_table, in_words
+from tuner.training.statistics import spread_of
 
 
 def finalist(number: int, *accuracies: float, searched: float = 0.9) -> Finalist:

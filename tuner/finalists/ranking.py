@@ -20,7 +20,6 @@ from numpy.typing import NDArray
 from tuner.data import Dataset, Split
 from tuner.errors import RunFolderError
 from tuner.execution.run_files import RunFiles
-from tuner.finalists.statistics import Spread, is_tie, sequence_scores, spread_of
 from tuner.finalists.trainings import confirmed, ended_trials
 from tuner.run import Run
 from tuner.run.attributes import Attribute
@@ -32,6 +31,7 @@ from tuner.run.requested_trainings import RequestedTraining, last_request, reque
 from tuner.settings.metric import MetricName
 from tuner.settings.space import SearchSpace
 from tuner.training.spec import TrainedModel
+from tuner.training.statistics import Spread, is_tie, sequence_scores, spread_of
 from tuner.training.trained_model_file import from_bytes, probabilities_in
 
 

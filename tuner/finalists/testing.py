@@ -20,12 +20,6 @@ from tuner.errors import DataError
 from tuner.export.classifier import Classifier
 from tuner.finalists.choice import Chosen
 from tuner.finalists.export import export_model
-from tuner.finalists.statistics import (
-    expected_calibration_error,
-    roc_auc,
-    sequence_scores,
-    spread_of,
-)
 from tuner.run.test_log import (
     TEST_SPLIT,
     ClassFigures,
@@ -38,6 +32,12 @@ from tuner.run.test_log import (
 from tuner.settings.data import DataConfig
 from tuner.settings.metric import MetricName
 from tuner.training.confusion import Confusion
+from tuner.training.statistics import (
+    expected_calibration_error,
+    roc_auc,
+    sequence_scores,
+    spread_of,
+)
 
 
 def evaluate_test(chosen: Chosen, data: DataConfig | None = None) -> TestEvaluation:

@@ -1,4 +1,7 @@
-"""How sure a finalist's accuracy is, over its seeds and the sequences it was confirmed on; which finalists differ."""
+"""How sure the figures of models are, over their seeds and the sequences they were measured on; which differ.
+
+The room that measures models has it, because searches and confirmations both use it. Must not import Ray or Keras.
+"""
 
 import math
 from dataclasses import dataclass

@@ -7,7 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tuner.finalists.statistics import (
+from tuner.settings.metric import MetricName
+from tuner.training.confusion import Confusion
+from tuner.training.evaluation import mean_probabilities
+from tuner.training.statistics import (
     _t_quantile,
     expected_calibration_error,
     is_tie,
@@ -15,9 +18,6 @@ from tuner.finalists.statistics import (
     sequence_scores,
     spread_of,
 )
-from tuner.settings.metric import MetricName
-from tuner.training.confusion import Confusion
-from tuner.training.evaluation import mean_probabilities
 
 
 def hits(rng: np.random.Generator, accuracy: float, *, seeds: int, n: int) -> np.ndarray:
