@@ -11,8 +11,8 @@ from support.searches import make, toy_space
 from tuner.errors import SearchError
 from tuner.execution import ray_tune
 from tuner.execution.diagnosis import Diagnosis, Diagnostician
+from tuner.execution.messages import Report
 from tuner.execution.search import run_search
-from tuner.execution.trainable import Report
 from tuner.run import Run
 from tuner.settings.space import SearchSpace
 from tuner.training.spec import EpochResult

@@ -14,11 +14,12 @@ from tuner.data import EncodedSequences
 from tuner.errors import DeviceFault, GpuMissing, MpsFault
 from tuner.execution import trainable
 from tuner.execution.faulty_gpus import FaultyGpu
+from tuner.execution.messages import Report, to_ray_config
 from tuner.execution.mps import JOINED, MpsState
 from tuner.execution.packing import Place
 from tuner.execution.search import SearchPlan, run_search
 from tuner.execution.shares import Share
-from tuner.execution.trainable import Report, Task, TrialActor, to_ray_config
+from tuner.execution.trainable import Task, TrialActor
 from tuner.nvidia import MpsMode
 from tuner.run.trial_status import TrialStatus
 from tuner.settings.config import TrainerName

@@ -18,6 +18,7 @@ from tuner.errors import SearchError
 from tuner.execution.cluster import Cluster
 from tuner.execution.diagnosis import Diagnostician
 from tuner.execution.interrupts import InterruptFlag, TimeIsUp
+from tuner.execution.messages import Report, to_ray_config
 from tuner.execution.mirror import Mirror
 from tuner.execution.packing import Places
 from tuner.execution.ray_internals import (
@@ -28,7 +29,6 @@ from tuner.execution.ray_internals import (
     retire,
 )
 from tuner.execution.run_files import RunFiles
-from tuner.execution.trainable import Report, to_ray_config
 from tuner.run.trial_status import TrialStatus
 from tuner.search.session import SearchSession
 

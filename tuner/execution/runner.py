@@ -215,8 +215,9 @@ class _Session:
         """Runs the session's trials through Ray Tune."""
         from ray import tune
 
+        from tuner.execution.messages import resources_of
         from tuner.execution.ray_tune import Heartbeat, StudyScheduler, StudySearcher
-        from tuner.execution.trainable import TrialActor, resources_of
+        from tuner.execution.trainable import TrialActor
 
         n_gpus = sum(node.get("GPU", 0.0) for node in (*cluster.nodes, *cluster.expected))
         task = replace(self.plan.task(), rests_gpus=n_gpus > 1)

@@ -7,7 +7,6 @@ modules named at the top; Keras is imported for the first real trial.
 
 import functools
 import gc
-import json
 import os
 import socket
 import sys
@@ -15,7 +14,7 @@ import time
 import traceback
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -32,14 +31,13 @@ from tuner.errors import (
     TunerError,
 )
 from tuner.execution.faulty_gpus import FaultyGpu
+from tuner.execution.messages import Report, from_ray_config, share_of
 from tuner.execution.mps import JOINED, MpsState, ensure
-from tuner.execution.packing import Place
 from tuner.execution.shares import Share
 from tuner.nvidia import MpsMode
 from tuner.run.device import CPU, with_share
 from tuner.run.trial_status import TrialFacts, TrialStatus
 from tuner.settings.config import TrainerName
-from tuner.settings.hyperparameters import Hyperparameters
 from tuner.settings.metric import Metric
 from tuner.storage import Storage
 from tuner.text import one_line
@@ -80,73 +78,6 @@ class Task:
             labels=np.zeros(0, np.int32),
         )
         return replace(self, train=nothing, validation=nothing)
-
-
-def to_ray_config(spec: TrialSpec, place: Place) -> dict[str, Any]:
-    """A trial's spec and place as Tune carries them, with nothing that Tune would expand or name trials after."""
-    content = {**asdict(spec), "hyperparameters": spec.hyperparameters.model_dump(mode="json")}
-    return {
-        "number": spec.number,
-        "spec": json.dumps(content),
-        "share": json.dumps(asdict(place.share)),
-        "resources": json.dumps(dict(place.resources)),
-    }
-
-
-def resources_of(config: dict[str, Any]) -> tune.PlacementGroupFactory:
-    """The resources that a trial asks Ray for, by its config."""
-    return tune.PlacementGroupFactory([json.loads(config["resources"])])
-
-
-def share_of(config: dict[str, Any]) -> Share:
-    """A trial's share of a card, by its config."""
-    return Share(**json.loads(config["share"]))
-
-
-def from_ray_config(config: dict[str, Any]) -> TrialSpec:
-    """The inverse of `to_ray_config`."""
-    content = json.loads(config["spec"])
-    hyperparameters = Hyperparameters.model_validate(content.pop("hyperparameters"))
-    return TrialSpec(hyperparameters=hyperparameters, **content)
-
-
-@dataclass(frozen=True)
-class Report:
-    """A worker's report of its trial, once per epoch."""
-
-    epoch: EpochResult | None = None
-    facts: TrialFacts | None = None  # with the first epoch
-    status: TrialStatus | None = None  # with the last one
-    error: str | None = None
-    is_gpu_full: bool = False  # the error is that the card's memory ran out
-    # With the last one, where models are kept; see `tuner.training.trained_model_file`.
-    model: bytes | None = None
-    retire: bool = False  # the process must train no other trial after this one
-    note: str | None = None  # for the person
-
-    def to_result(self) -> dict[str, Any]:
-        """The report as Tune carries it: one string, because Tune flattens and renames nested values."""
-        content = asdict(replace(self, model=None))
-        return {
-            "report": json.dumps(content),
-            "done": self.status is not None,
-            **({"model": self.model} if self.model is not None else {}),
-        }
-
-    @classmethod
-    def from_result(cls, result: dict[str, Any]) -> "Report":
-        """The inverse of `to_result`."""
-        content = json.loads(result["report"])
-        return cls(
-            epoch=EpochResult(**content["epoch"]) if content["epoch"] else None,
-            facts=TrialFacts(**content["facts"]) if content["facts"] else None,
-            status=TrialStatus(content["status"]) if content["status"] else None,
-            error=content["error"],
-            is_gpu_full=content["is_gpu_full"],
-            model=result.get("model"),
-            retire=content["retire"],
-            note=content["note"],
-        )
 
 
 class TrialActor(tune.Trainable):  # type: ignore[misc]
