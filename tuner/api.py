@@ -6,6 +6,7 @@ from pathlib import Path
 from textwrap import fill
 from typing import TYPE_CHECKING, Any, TypeVar, Unpack
 
+from tuner.errors import ConfigError
 from tuner.finalists.request import CONFIRM_SETTINGS, confirmation_config, make_request
 from tuner.run import Run
 from tuner.settings.config import SearchConfig, make_config
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
     from tuner.execution.plan import SearchOutcome
     from tuner.export.classifier import Classifier
+    from tuner.run.ensemble import MembersOf
     from tuner.run.events import SearchListener
     from tuner.run.test_log import TestEvaluation
 
@@ -146,16 +148,20 @@ def test(
     run: str | Path | Run,
     *,
     finalist: int = 1,
-    ensemble: int = 1,
+    ensemble: int | None = None,
+    members: str | None = None,
     modules: str | Sequence[str] = (),
     **settings: Unpack[TestKeywords],
 ) -> "TestEvaluation":
-    """Evaluates a finalist on the test split, which no part of the run has seen.
+    """Evaluates a finalist, or an ensemble, on the test split, which no part of the run has seen.
 
     Args:
-        run: a run that was confirmed, or its folder.
+        run: a run, or its folder.
         finalist: rank in `finalists.csv`.
-        ensemble: number of finalists to average, from this rank on.
+        ensemble: number of models to average: of finalists from this rank on (default 1), or of trials (default: all
+            whose weights were kept).
+        members: whose models: `finalists`, or `trials` for the search's best as they are; default: finalists where
+            there are some.
         {settings}
         modules: of your own, whose code may run although only the run folder names it.
 
@@ -168,14 +174,14 @@ def test(
     Raises:
         UsageError: the request cannot be met; the message is one line.
     """
-    from tuner.finalists.choice import FinalistChoice, load_chosen
+    from tuner.finalists.choice import ModelChoice, load_chosen
     from tuner.finalists.testing import evaluate_test
     from tuner.training.own_modules import name_modules
 
     name_modules(modules)
     given = by_path(TEST_SETTINGS, settings)
     rows = validated(DataConfig, given, "keywords") if "source" in given else None
-    chosen = load_chosen(Run(_place(run)), FinalistChoice(finalist, ensemble))
+    chosen = load_chosen(Run(_place(run)), ModelChoice(finalist, ensemble, _members(members)))
     return evaluate_test(chosen, rows)
 
 
@@ -183,7 +189,8 @@ def export(
     run: str | Path | Run,
     *,
     finalist: int = 1,
-    ensemble: int = 1,
+    ensemble: int | None = None,
+    members: str | None = None,
     format: str | Sequence[str] | None = None,
     out: str | Path | None = None,
     modules: str | Sequence[str] = (),
@@ -191,9 +198,12 @@ def export(
     """Writes a finalist, or several averaged, as a model with a card of its measured quality.
 
     Args:
-        run: a run that was confirmed, or its folder.
+        run: a run, or its folder.
         finalist: rank in `finalists.csv`.
-        ensemble: number of finalists to average, from this rank on.
+        ensemble: number of models to average: of finalists from this rank on (default 1), or of trials (default: all
+            whose weights were kept).
+        members: whose models: `finalists`, or `trials` for the search's best as they are; default: finalists where
+            there are some.
         format: also for programs without tuner: `savedmodel`, `onnx`, or both.
         out: the folder to write; default `model` in the run folder.
         modules: of your own, whose code may run although only the run folder names it.
@@ -206,15 +216,23 @@ def export(
     """
     from tuner.export.formats import read_formats
     from tuner.export.model import model_place
-    from tuner.finalists.choice import FinalistChoice, load_chosen
+    from tuner.finalists.choice import ModelChoice, load_chosen
     from tuner.finalists.export import export_model
     from tuner.training.own_modules import name_modules
 
     name_modules(modules)
     formats = read_formats([format] if isinstance(format, str) else format or ())
     place = None if out is None else model_place(str(out))
-    chosen = load_chosen(Run(_place(run)), FinalistChoice(finalist, ensemble))
+    chosen = load_chosen(Run(_place(run)), ModelChoice(finalist, ensemble, _members(members)))
     return export_model(chosen, place or chosen.run.files.model, formats)
+
+
+def _members(given: str | None) -> "MembersOf | None":
+    from tuner.run.ensemble import MembersOf
+
+    if given is None or given in set(MembersOf):
+        return None if given is None else MembersOf(given)
+    raise ConfigError(f"members: must be {' or '.join(MembersOf)}, got {given!r}")
 
 
 def _place(run: str | Path | Run) -> str:

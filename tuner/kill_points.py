@@ -21,6 +21,9 @@ class KillPoint(StrEnum):
     EPOCH_NOTED = "epoch_noted"
     REPORTED = "reported"
     STATUS_NOTED = "status_noted"
+    MODEL_KEPT = "model_kept"  # of a trial that is not told yet
+    COMPLETE_TOLD = "complete_told"
+    ENSEMBLE_RECORDED = "ensemble_recorded"
     TOLD = "told"
     RETRY_ENQUEUED = "retry_enqueued"
     RETRY_MARKED = "retry_marked"

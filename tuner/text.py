@@ -15,6 +15,12 @@ def score_text(score: float | None) -> str:
     return "" if score is None else f"{score:.4f}"
 
 
+def joined(items: Sequence[object]) -> str:
+    """Items of a sentence: `7`, `7 and 3`, `7, 3 and 12`."""
+    *first, last = map(str, items)
+    return f"{', '.join(first)} and {last}" if first else last
+
+
 def number_text(value: Any) -> str:
     """A number with at most four significant digits."""
     if isinstance(value, bool) or not isinstance(value, int | float):

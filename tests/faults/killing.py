@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pandas as pd
-from optuna.trial import FrozenTrial
+from optuna.trial import FrozenTrial, TrialState
 from support.commands import TUNER
 
 from tuner.errors import RunFolderError
@@ -135,6 +135,7 @@ def _end(search: Search, tally: Tally) -> None:
     tally.problems += _baseline_problems(study, counted)
     tally.problems += _retry_problems(trials)
     tally.problems += _file_problems(search.run, trials)
+    tally.problems += _ensemble_problems(Run(search.run))
 
 
 def _baseline_problems(study: object, counted: Sequence[FrozenTrial]) -> list[str]:
@@ -164,9 +165,22 @@ def _file_problems(run: Path, trials: Sequence[FrozenTrial]) -> list[str]:
     problems = []
     if sorted(board["trial"]) != [trial.number for trial in trials]:
         problems.append("leaderboard.csv does not have every trial once")
-    expected = {"run.yaml", "study.journal", "leaderboard.csv", "curves.csv", "logs"}
+    expected = {"run.yaml", "study.journal", "leaderboard.csv", "curves.csv", "logs", "trials"}
     if (left := {path.name for path in run.iterdir()}) != expected:
         problems.append(f"in the run folder: {sorted(left)}")
+    return problems
+
+
+def _ensemble_problems(run: Run) -> list[str]:
+    """Its members are the best complete trials, and their models are there and no others."""
+    complete = run.study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+    best = [t.number for t in sorted(complete, key=lambda t: (-t.values[0], t.number))[:5]]
+    kept = {path.name for path in run.files.trial_models.iterdir()}
+    problems = []
+    if run.ensemble is None or list(run.ensemble.members) != best:
+        problems.append(f"the ensemble is {run.ensemble}, not of {best}")
+    if kept != {run.files.trial_model(number).name for number in best}:
+        problems.append(f"models of {sorted(kept)}, not of {best}")
     return problems
 
 

@@ -8,7 +8,7 @@ from support.confirmed_run import Confirmed
 
 from tuner.finalists.card import model_card
 from tuner.finalists.testing import evaluate_test
-from tuner.terminal.finalists import since_lines
+from tuner.terminal.finalists import choice_lines
 
 pytestmark = pytest.mark.ray
 
@@ -60,5 +60,5 @@ def test_the_card_notes_that_the_search_has_found_better_since(
     chosen = dataclasses.replace(confirmed.chosen(), better_since=better)
     card = model_card(chosen)
     assert "Trial 77 scored better in the search since (0.9900) and is not confirmed." in card
-    assert since_lines(chosen)[0].endswith(f"Next: tuner confirm {confirmed.folder.path}")
-    assert since_lines(confirmed.chosen()) == []
+    assert choice_lines(chosen)[0].endswith(f"Next: tuner confirm {confirmed.folder.path}")
+    assert choice_lines(confirmed.chosen()) == []

@@ -17,7 +17,7 @@ from support.confirmed_run import Confirmed
 from tuner.data import Split
 from tuner.errors import ConfigError, RunFolderError, UsageError
 from tuner.export.model import Part, check_writable, model_place, write_model
-from tuner.finalists.choice import FinalistChoice, chosen_finalists, load_chosen
+from tuner.finalists.choice import ModelChoice, chosen_finalists, load_chosen
 from tuner.run import Run
 from tuner.settings.hyperparameters import resolve
 
@@ -68,9 +68,9 @@ def test_keras_alone_takes_the_file_in_its_safe_mode(confirmed: Confirmed, tmp_p
 
 
 @pytest.mark.parametrize(
-    "choice", [FinalistChoice(3), FinalistChoice(1, 3), FinalistChoice(0), FinalistChoice(1, 0)]
+    "choice", [ModelChoice(3), ModelChoice(1, 3), ModelChoice(0), ModelChoice(1, 0)]
 )
-def test_missing_finalists_are_refused(confirmed: Confirmed, choice: FinalistChoice) -> None:
+def test_missing_finalists_are_refused(confirmed: Confirmed, choice: ModelChoice) -> None:
     with pytest.raises(UsageError, match="this run has 2 finalists"):
         chosen_finalists(confirmed.finalists, choice)
 
@@ -142,12 +142,12 @@ def test_data_that_has_changed_since_is_refused(confirmed: Confirmed, tmp_path: 
     run = tmp_path / "moved" / "mine" / "run.yaml"
     rows = tmp_path / "moved" / "sentences.csv"
     run.write_text(run.read_text().replace(confirmed.config.data.source, str(rows)))
-    assert load_chosen(Run(run.parent), FinalistChoice()).finalists
+    assert load_chosen(Run(run.parent), ModelChoice()).finalists
     rows.write_text(rows.read_text() + "quite another,positive\n")
     with pytest.raises(
         RunFolderError, match=r"sentences\.csv: differs from the data that .* learned from"
     ):
-        load_chosen(Run(run.parent), FinalistChoice())
+        load_chosen(Run(run.parent), ModelChoice())
 
 
 @pytest.mark.parametrize("out", ["s3://bucket/model", ""])
@@ -176,4 +176,4 @@ def test_a_choice_that_is_no_number_is_refused(
     confirmed: Confirmed, choice: dict[str, Any]
 ) -> None:
     with pytest.raises(UsageError, match=r"must be a whole number, got"):
-        chosen_finalists(confirmed.finalists, FinalistChoice(**choice))
+        chosen_finalists(confirmed.finalists, ModelChoice(**choice))

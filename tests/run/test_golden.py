@@ -24,6 +24,7 @@ from tuner.run.state import Activity, read_run_state
 from tuner.run.test_log import TEST_SPLIT, read_test_log
 from tuner.run.trial_status import TrialStatus
 from tuner.settings.config import make_config
+from tuner.terminal.run_state import state_lines
 
 
 @pytest.fixture
@@ -61,6 +62,18 @@ def test_its_state_is_read(small: Run) -> None:
     assert state.counts == {TrialStatus.COMPLETE: 6, TrialStatus.PRUNED: 2}
     assert state.best is not None
     assert (state.best.number, state.best.score) == (1, 0.65)
+
+
+def test_that_no_weights_of_trials_were_kept_is_told(
+    small: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    told = "no trials' weights were kept"
+    assert f"ensemble    {told}" in state_lines(read_run_state(small))
+    assert f"Ensemble: {told}" in run_tuner(["leaderboard", str(small.folder)], capsys).out
+    for command in ("test", "export"):
+        refused = run_tuner([command, str(small.folder), "--members", "trials"], capsys)
+        assert refused.refusal == f"{small.folder}: {told}; tuner confirm {small.folder}"
+    assert small.ensemble is None
 
 
 def test_of_two_objectives_the_front_is_read(tmp_path: Path) -> None:

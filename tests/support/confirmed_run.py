@@ -8,7 +8,7 @@ from support.searches import write_sentences
 from tuner.data import Dataset, EncodedSequences, load_dataset
 from tuner.execution.search import run_search
 from tuner.export.classifier import Classifier
-from tuner.finalists.choice import Chosen, FinalistChoice
+from tuner.finalists.choice import Chosen, ModelChoice
 from tuner.finalists.confirmation import run_confirmation
 from tuner.finalists.export import export_model
 from tuner.finalists.ranking import Finalist, read_finalists
@@ -55,7 +55,7 @@ class Confirmed:
     def chosen(self, finalists: Sequence[Finalist] | None = None) -> Chosen:
         """The best finalist, or others."""
         chosen = finalists or self.finalists[:1]
-        choice = FinalistChoice(ensemble=len(chosen))
+        choice = ModelChoice(ensemble=len(chosen))
         return Chosen(self.run, self.config, self.dataset, chosen, choice, better_since=None)
 
     def export(self, out: Path, finalists: Sequence[Finalist] | None = None) -> Classifier:

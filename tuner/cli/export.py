@@ -7,17 +7,30 @@ import typer
 
 from tuner.cli.options import Modules, exit_on_sigterm
 from tuner.export.formats import ExportFormat
+from tuner.run.ensemble import MembersOf
 
 
 def export(
-    run: Annotated[str, typer.Argument(help="A run folder that was confirmed.", metavar="RUN")],
+    run: Annotated[str, typer.Argument(help="A run folder.", metavar="RUN")],
     finalist: Annotated[
         int, typer.Option(help="Rank of the finalist in finalists.csv.", min=1, metavar="N")
     ] = 1,
     ensemble: Annotated[
-        int,
-        typer.Option(help="Average so many finalists, from this rank on.", min=1, metavar="N"),
-    ] = 1,
+        int | None,
+        typer.Option(
+            help="Average so many finalists, from this rank on, or trials. Default: 1 finalist, or all trials whose "
+            "weights were kept.",
+            min=1,
+            metavar="N",
+        ),
+    ] = None,
+    members: Annotated[
+        MembersOf | None,
+        typer.Option(
+            help="Whose models: finalists, or the search's best trials as they are. Default: finalists where there "
+            "are some.",
+        ),
+    ] = None,
     format: Annotated[
         list[ExportFormat] | None,
         typer.Option(
@@ -30,22 +43,22 @@ def export(
     ] = None,
     modules: Modules = None,
 ) -> None:
-    """Write a finalist as a model. Its folder has a Keras file, vocabulary, classes and a card of its quality."""
+    """Write a finalist or an ensemble as a model. Its folder has Keras files, vocabulary, classes and a card."""
     from tuner.export.model import model_place
-    from tuner.finalists.choice import FinalistChoice, load_chosen
+    from tuner.finalists.choice import ModelChoice, load_chosen
     from tuner.finalists.export import export_model
     from tuner.run import Run
-    from tuner.terminal.finalists import since_lines
+    from tuner.terminal.finalists import choice_lines
     from tuner.training.own_modules import name_modules
 
     exit_on_sigterm()
     name_modules(modules or ())
     place = None if out is None else model_place(out)
-    chosen = load_chosen(Run(run), FinalistChoice(finalist, ensemble))
+    chosen = load_chosen(Run(run), ModelChoice(finalist, ensemble, members))
     place = chosen.run.files.model if place is None else place
     made = export_model(chosen, place, format or ())
     where = shlex.quote(str(made))
-    for line in since_lines(chosen):
+    for line in choice_lines(chosen):
         print(line)
     print(f"Model: {made} (its card: {made / 'README.md'})")
     print(f'Next:  tuner predict {where} "a text"')

@@ -41,7 +41,8 @@ def leaderboard(
     from tuner.run.folder import runs_near
     from tuner.run.leaderboard import sort_by, to_json
     from tuner.run.merged_board import read_merged_board
-    from tuner.terminal.tables import leaderboard_table, markdown_table, plain_console
+    from tuner.terminal.ensemble import board_footer
+    from tuner.terminal.tables import leaderboard_table, markdown_table, plain_console, printable
 
     if not runs:
         raise UsageError(f"name one or several run folders; {runs_near(Path())}")
@@ -63,5 +64,7 @@ def leaderboard(
             console.print(leaderboard_table(board, merged.parameters, merged.objectives))
             if board.empty:
                 console.print(merged.nothing)
+            for line in board_footer(merged):
+                console.print(printable(line), soft_wrap=True)
         case _:
             assert_never(format)

@@ -5,39 +5,52 @@ from typing import Annotated
 import typer
 
 from tuner.cli.options import Modules, exit_on_sigterm, with_settings
+from tuner.run.ensemble import MembersOf
 from tuner.settings.data import TEST_SETTINGS, DataConfig
 from tuner.settings.declarations import by_path, validated
 
 
 @with_settings(TEST_SETTINGS)
 def evaluate_test_split(
-    run: Annotated[str, typer.Argument(help="A run folder that was confirmed.", metavar="RUN")],
+    run: Annotated[str, typer.Argument(help="A run folder.", metavar="RUN")],
     finalist: Annotated[
         int, typer.Option(help="Rank of the finalist in finalists.csv.", min=1, metavar="N")
     ] = 1,
     ensemble: Annotated[
-        int,
-        typer.Option(help="Average so many finalists, from this rank on.", min=1, metavar="N"),
-    ] = 1,
+        int | None,
+        typer.Option(
+            help="Average so many finalists, from this rank on, or trials. Default: 1 finalist, or all trials whose "
+            "weights were kept.",
+            min=1,
+            metavar="N",
+        ),
+    ] = None,
+    members: Annotated[
+        MembersOf | None,
+        typer.Option(
+            help="Whose models: finalists, or the search's best trials as they are. Default: finalists where there "
+            "are some.",
+        ),
+    ] = None,
     modules: Modules = None,
     **settings: object,
 ) -> None:
-    """Evaluate a finalist on the test split. No part of the run has seen it; every evaluation is recorded."""
-    from tuner.finalists.choice import FinalistChoice, load_chosen
+    """Evaluate a finalist or an ensemble on the test split. No part of the run has seen it; every test is recorded."""
+    from tuner.finalists.choice import ModelChoice, load_chosen
     from tuner.finalists.testing import evaluate_test
     from tuner.run import Run
-    from tuner.terminal.finalists import evaluation_lines, since_lines
+    from tuner.terminal.finalists import choice_lines, evaluation_lines
     from tuner.terminal.tables import plain_console, printable
     from tuner.training.own_modules import name_modules
 
     exit_on_sigterm()
     name_modules(modules or ())
-    chosen = load_chosen(Run(run), FinalistChoice(finalist, ensemble))
+    chosen = load_chosen(Run(run), ModelChoice(finalist, ensemble, members))
     rows = None
     if settings["data"] is not None:
         rows = validated(DataConfig, by_path(TEST_SETTINGS, settings), "flags")
     evaluation = evaluate_test(chosen, rows)
     console = plain_console()
     written = f"Recorded in {chosen.run.files.tests}"
-    for line in (*evaluation_lines(evaluation), *since_lines(chosen), written):
+    for line in (*evaluation_lines(evaluation), *choice_lines(chosen), written):
         console.print(printable(line), soft_wrap=True)

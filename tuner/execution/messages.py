@@ -13,14 +13,19 @@ from tuner.settings.hyperparameters import Hyperparameters
 from tuner.training.spec import EpochResult, TrialSpec
 
 
-def to_ray_config(spec: TrialSpec, place: Place) -> dict[str, Any]:
-    """A trial's spec and place as Tune carries them, with nothing that Tune would expand or name trials after."""
+def to_ray_config(spec: TrialSpec, place: Place, model_from: float | None = None) -> dict[str, Any]:
+    """A trial's spec and place as Tune carries them, with nothing that Tune would expand or name trials after.
+
+    Args:
+        model_from: the score from which on its model is wanted; None: whatever its score.
+    """
     content = {**asdict(spec), "hyperparameters": spec.hyperparameters.model_dump(mode="json")}
     return {
         "number": spec.number,
         "spec": json.dumps(content),
         "share": json.dumps(asdict(place.share)),
         "resources": json.dumps(dict(place.resources)),
+        "model_from": model_from,
     }
 
 

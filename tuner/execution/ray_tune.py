@@ -109,7 +109,8 @@ class StudySearcher(_Adapter, Searcher):  # type: ignore[misc]
             spec = self._session.start_trial()
             self._numbers[trial_id] = spec.number
             is_larger = self._session.has_larger_share(spec.number)
-            return to_ray_config(spec, self._places.take(spec.number, is_larger=is_larger))
+            place = self._places.take(spec.number, is_larger=is_larger)
+            return to_ray_config(spec, place, self._session.model_from)
 
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False

@@ -1,7 +1,7 @@
 """A search: its plan, and the call that runs it."""
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from tuner.data import Dataset, Split, load_dataset
@@ -14,6 +14,7 @@ from tuner.run.events import SearchListener, SilentListener
 from tuner.run.folder import RunFolder
 from tuner.run.records import StudyReader
 from tuner.run.run_file import check_same_search, write_run_file
+from tuner.search.ensemble import TrialEnsemble
 from tuner.search.study import SearchStudy, create_or_open_study
 from tuner.settings.config import SearchConfig, TrainerName
 from tuner.settings.hyperparameters import is_custom
@@ -82,7 +83,7 @@ class SearchPlan:
         return self._open(workers)
 
     def _open(self, workers: int) -> SearchStudy:
-        return create_or_open_study(
+        study = create_or_open_study(
             self.folder.journal,
             self.config.space,
             seed=self.config.seed,
@@ -92,10 +93,29 @@ class SearchPlan:
             workers=workers,
             objectives=self.config.compared_by,
         )
+        if self.config.ensemble:
+            study.ensemble = TrialEnsemble(
+                study.study,
+                self.folder,
+                size=self.config.ensemble,
+                labels=self.dataset.splits[Split.CONFIRMATION].labels,
+            )
+        return study
 
     def task(self) -> "Task":
-        """Trials learn from the training split and are ranked on the validation split."""
-        return make_task(self.config, self.folder, self.dataset)
+        """Trials learn from the training split and are ranked on the validation split.
+
+        The models of the ensemble are measured on the confirmation split, which chooses none of them.
+        """
+        task = make_task(self.config, self.folder, self.dataset)
+        if not self.config.ensemble:
+            return task
+        return replace(
+            task,
+            held_out=self.dataset.splits[Split.CONFIRMATION],
+            metric=self.config.space.metric,
+            is_model_required=False,
+        )
 
     def files(self, study: SearchStudy) -> LeaderboardFiles:
         """Leaderboard and curves."""

@@ -27,6 +27,7 @@ from tuner.errors import (
     DeviceFault,
     GpuMissing,
     MpsFault,
+    TrialFailed,
     TrialOutOfMemory,
     TunerError,
 )
@@ -63,12 +64,13 @@ class Task:
     mps: MpsMode = MpsMode.OFF
     rests_gpus: bool = False  # that failed again and again: others can train in their place
     trials_per_process: int | None = None  # then a new process takes over; None: any number
-    # Where given, the models of complete trials are measured on it and kept.
+    # Where given, the models of complete trials are measured on it and sent with the last report.
     held_out: EncodedSequences | None = None
     metric: Metric | None = None  # decides which epoch is the best; with `held_out`
     folders: tuple[
         str, ...
     ] = ()  # of a person's own modules, where the space has an architecture of theirs
+    is_model_required: bool = True  # a trial whose model cannot be measured fails
 
     def without_data(self) -> "Task":
         """The same task for trials that need no data."""
@@ -121,12 +123,12 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
                 raise self._fault(problem) from None  # whose causes need not be picklable
             status = status_of(problem)
             # Blocks of the last model and handles that were not made stay with the process.
-            is_spoilt = status is TrialStatus.OUT_OF_MEMORY and self._share.gpus > 0
+            self._is_spoilt = status is TrialStatus.OUT_OF_MEMORY and self._share.gpus > 0
             return Report(
                 status=status,
                 error=_reason(problem),
                 is_gpu_full=isinstance(problem, TrialOutOfMemory) and problem.is_gpu_full,
-                retire=is_spoilt or self._is_worn,
+                retire=self._is_spoilt or self._is_worn,
             )
 
     def _fault(self, problem: DeviceFault) -> DeviceFault:
@@ -139,14 +141,16 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
 
     def _report(self, result: EpochResult) -> Report:
         is_last = result.epoch >= self._spec.epochs
+        if self._task.metric is not None:
+            self._scores.append(getattr(result, self._task.metric.name))
         if self._gpu is not None and result.epoch == 1:
             self._gpu.forget_faults()
         return Report(
             epoch=result,
             facts=self._facts if result.epoch == 1 else None,
             status=TrialStatus.COMPLETE if is_last else None,
-            model=self._trained_model() if is_last and self._task.held_out is not None else None,
-            retire=self._is_worn,
+            model=self._trained_model() if is_last and self._is_model_wanted else None,
+            retire=self._is_worn or self._is_spoilt,
         )
 
     @property
@@ -155,10 +159,27 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
         most = self._task.trials_per_process
         return most is not None and self._n_trials >= most
 
-    def _trained_model(self) -> bytes:
+    @property
+    def _is_model_wanted(self) -> bool:
+        metric = self._task.metric
+        if self._task.held_out is None or metric is None:
+            return False
+        return self._model_from is None or not metric.is_better(
+            self._model_from, than=metric.best(self._scores)
+        )
+
+    def _trained_model(self) -> bytes | None:
+        """The model of the best epoch; None where it cannot be measured and the trial does without."""
         assert self._task.held_out is not None
         assert self._training is not None
-        return to_bytes(self._training.finish(self._task.held_out))
+        try:
+            return to_bytes(self._training.finish(self._task.held_out))
+        except (TrialFailed, TrialOutOfMemory) as error:
+            if self._task.is_model_required:
+                raise
+            traceback.print_exception(error)  # to the worker's log
+            self._is_spoilt = True
+            return None
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
         """Nothing: trials keep their own, see `tuner.training.checkpoint`."""
@@ -172,11 +193,14 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
         self._spec = from_ray_config(config)
         name_modules_of([self._spec.hyperparameters.architecture])  # the driver has checked it
         self._share = share_of(config)
+        self._model_from: float | None = config["model_from"]
+        self._scores: list[float] = []  # of its epochs
+        self._is_spoilt = False  # whether the next trial needs a new process
         self._checkpoint = _make_checkpoint(self._spec, self._task)
         self._n_trials += 1
         # The last trial's model goes before the next one is built, in the first step.
         self._training: TrainsByEpoch | None = None
-        self._results = self._train(self._spec)
+        self._results: Iterator[EpochResult] = self._train(self._spec)
 
     def _train(self, spec: TrialSpec) -> Iterator[EpochResult]:
         training = self._training = _make_training(spec, self._task, self._share, self._checkpoint)

@@ -2,15 +2,17 @@
 
 import shlex
 from collections.abc import Collection, Iterable, Sequence
+from dataclasses import replace
 
 from tuner.export.card import Card, class_list, parameter_lines
 from tuner.export.formats import ExportFormat, usage
-from tuner.finalists.choice import Chosen
-from tuner.finalists.ranking import Failure, Finalist, optimism, read_failures
+from tuner.finalists.choice import Chosen, ChosenTrials
+from tuner.finalists.ranking import Failure, Finalist, Member, optimism, read_failures
 from tuner.finalists.trainings import confirmed
 from tuner.run import Run
+from tuner.run.ensemble import MembersOf
 from tuner.run.folder import RunFolder
-from tuner.run.records import counts_as_finished
+from tuner.run.records import TrialRecord, counts_as_finished
 from tuner.run.requested_trainings import requests
 from tuner.run.test_log import member_name, read_test_log
 from tuner.settings.config import SearchConfig
@@ -18,27 +20,30 @@ from tuner.text import count_text, format_duration, score_text
 
 
 def model_card(chosen: Chosen, formats: Collection[ExportFormat] = ()) -> str:
-    """The card of finalists, Markdown."""
-    config, finalists = chosen.config, chosen.finalists
+    """The card of finalists or trials, Markdown."""
+    config, members = chosen.config, chosen.members
     folder = chosen.run.files
-    many = f"{len(finalists)} models, their probabilities averaged"
+    many = f"{len(members)} models, their probabilities averaged"
     sections = {"How it was chosen": _how_chosen(chosen)}
-    if tests := _tests(folder, finalists):
+    if tests := _tests(folder, members):
         sections["Tested"] = tests
-    sections["Parameters"] = list(_parameters(finalists))
+    sections["Parameters"] = list(_parameters(record for record, _ in members))
+    choice = replace(chosen.choice, members=None if chosen.trials is None else MembersOf.TRIALS)
     export = ["tuner", "export", str(folder.path)]
-    export += [f"--{name}={value}" for name, value in vars(chosen.choice).items() if value != 1]
+    export += [
+        f"--{name}={value}" for name, value in vars(choice).items() if value not in (None, 1)
+    ]
     export += [f"--format={form}" for form in sorted(formats)]
     return Card(
         title=folder.name,
-        introduction=f"{'One model' if len(finalists) == 1 else many}; classifies sequences as "
+        introduction=f"{'One model' if len(members) == 1 else many}; classifies sequences as "
         f"{class_list(chosen.dataset.class_names)}. Made by tuner from the run `{folder.name}`.",
         dataset=chosen.dataset,
         source=config.data.source,
         sections=sections,
         commands=[
             f"tuner search --config {shlex.quote(str(folder.run_file))}",
-            *_confirm_commands(chosen.run),
+            *(_confirm_commands(chosen.run) if chosen.trials is None else ()),
             shlex.join(export),
         ],
         versions=chosen.run.recorded.versions,
@@ -50,19 +55,38 @@ def _how_chosen(chosen: Chosen) -> list[str]:
     config, reader = chosen.config, chosen.run.reader
     trials = sum(map(counts_as_finished, reader.study.get_trials(deepcopy=False)))
     metric = config.space.metric.name.plain_name
+    searched = (
+        f"{count_text(trials, 'trial')} of the space `{config.space.name}` in "
+        f"{format_duration(max(1.0, reader.seconds))}, scored on the validation split"
+    )
+    if chosen.trials is not None:
+        return _how_trials_chosen(chosen.trials, searched, metric)
     since = chosen.better_since
     numbers = {each.record.number for each in chosen.finalists}
     return [
-        f"{count_text(trials, 'trial')} of the space `{config.space.name}` in "
-        f"{format_duration(max(1.0, reader.seconds))}, scored on the validation split; the best were trained again "
-        "with fresh seeds and ranked on the confirmation split, which the search never saw. Of each, the seed that was "
-        "best there is in this folder.",
+        f"{searched}; the best were trained again with fresh seeds and ranked on the confirmation split, which the "
+        "search never saw. Of each, the seed that was best there is in this folder.",
         "",
         f"| trial | architecture | seeds | confirmed {metric} | 95 % interval | in the search | optimism |",
         "|---|---|---|---|---|---|---|",
         *(_row(finalist, config) for finalist in chosen.finalists),
         *(f"\n{failure_text(each)}" for each in read_failures(chosen.run) if each.trial in numbers),
         *([f"\n{since_text(since.number, since.score)}"] if since is not None else []),
+    ]
+
+
+def _how_trials_chosen(trials: ChosenTrials, searched: str, metric: str) -> list[str]:
+    return [
+        f"{searched}; the best complete ones as they were trained there, not confirmed with fresh seeds. On the "
+        f"confirmation split, which chose none of them, by {metric}: {trials.ensemble.text}. "
+        f"{trials.ensemble.cost_text.capitalize()}.",
+        "",
+        "| trial | architecture | in the search |",
+        "|---|---|---|",
+        *(
+            f"| {record.number} | {record.architecture} | {member.score:.4f} |"
+            for record, member in trials.members
+        ),
     ]
 
 
@@ -88,19 +112,19 @@ def _row(finalist: Finalist, config: SearchConfig) -> str:
     )
 
 
-def _tests(folder: RunFolder, finalists: Sequence[Finalist]) -> list[str]:
+def _tests(folder: RunFolder, members: Sequence[tuple[TrialRecord, Member]]) -> list[str]:
     """The test evaluations of just these models, and how often other models were evaluated on the same rows before."""
-    members = tuple(member_name(each.record.number, each.members[0].seed) for each in finalists)
+    names = tuple(member_name(record.number, member.seed) for record, member in members)
     log = read_test_log(folder)
     lines = []
     for number, evaluation in enumerate(log):
-        if evaluation.members != members:
+        if evaluation.members != names:
             continue
         figures = evaluation.figures
         others = [
             each
             for each in log[:number]
-            if each.shares_rows_with(evaluation) and each.members != members
+            if each.shares_rows_with(evaluation) and each.members != names
         ]
         before = (
             f" Other models had been evaluated on the same rows {count_text(len(others), 'time')} before: if this one "
@@ -116,13 +140,13 @@ def _tests(folder: RunFolder, finalists: Sequence[Finalist]) -> list[str]:
     return lines
 
 
-def _parameters(finalists: Sequence[Finalist]) -> Iterable[str]:
-    for number, finalist in enumerate(finalists):
+def _parameters(records: Iterable[TrialRecord]) -> Iterable[str]:
+    for number, record in enumerate(records):
         if number:
             yield ""
-        yield f"Trial {finalist.record.number}, `{finalist.record.architecture}`:"
+        yield f"Trial {record.number}, `{record.architecture}`:"
         yield ""
-        yield from parameter_lines(finalist.record.parameters)
+        yield from parameter_lines(record.parameters)
 
 
 def _confirm_commands(run: Run) -> list[str]:

@@ -1,67 +1,156 @@
-"""The choice of the finalists that make the model to test or export."""
+"""The choice of the models to test or export: finalists, or the search's own trials."""
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tuner.data import Dataset, load_dataset
+from optuna.trial import TrialState
+
+from tuner.data import Dataset, Split, load_dataset
 from tuner.errors import RunFolderError, UsageError
-from tuner.finalists.ranking import Finalist, better_since, read_finalists
+from tuner.finalists.ranking import Finalist, Member, better_since, read_finalists
 from tuner.run import Run
+from tuner.run.ensemble import NO_MODELS, EnsembleRecord, MembersOf
 from tuner.run.records import TrialRecord
+from tuner.run.requested_trainings import requests
+from tuner.search.ensemble import kept_models, measured
 from tuner.settings.config import SearchConfig, TrainerName
 from tuner.text import count_text
 from tuner.training.own_modules import check_named
 
 
 @dataclass(frozen=True)
-class FinalistChoice:
-    """Places in `finalists.csv`."""
+class ModelChoice:
+    """Places in `finalists.csv`, or so many of the search's trials."""
 
     finalist: int = 1  # its rank
-    ensemble: int = 1  # so many from there on, averaged
+    ensemble: int | None = (
+        None  # so many averaged, from there on; None: one finalist, or all trials with weights
+    )
+    members: MembersOf | None = (
+        None  # None: finalists where a confirmation was asked for, else trials
+    )
+
+
+@dataclass(frozen=True)
+class ChosenTrials:
+    """The best trials of a search whose weights were kept."""
+
+    members: Sequence[tuple[TrialRecord, Member]]  # best first
+    ensemble: EnsembleRecord  # their figures, measured again
 
 
 @dataclass(frozen=True)
 class Chosen:
-    """A run, its data, and those of its finalists that make a model."""
+    """A run, its data, and those of its finalists or trials that make a model."""
 
     run: Run
     config: SearchConfig
     dataset: Dataset
-    finalists: Sequence[Finalist]
-    choice: FinalistChoice  # that names them
+    finalists: Sequence[Finalist]  # none where trials were chosen
+    choice: ModelChoice  # that names them
     better_since: TrialRecord | None  # a trial that the search has found since, not confirmed
+    trials: ChosenTrials | None = None
+
+    @property
+    def members(self) -> Sequence[tuple[TrialRecord, Member]]:
+        """The models that are averaged, with the trials of the search that they come from.
+
+        Of each finalist, the seed that was best on the confirmation split.
+        """
+        if self.trials is not None:
+            return self.trials.members
+        return [(finalist.record, finalist.members[0]) for finalist in self.finalists]
 
 
-def load_chosen(run: Run, choice: FinalistChoice) -> Chosen:
-    """The finalists that `choice` names, of a run.
+def load_chosen(run: Run, choice: ModelChoice) -> Chosen:
+    """The finalists or trials that `choice` names, of a run.
 
     Raises:
-        UsageError: its data has changed, it has fewer finalists, or one of them is code that the person has not named.
+        UsageError: its data has changed, it has fewer, or one of them is code that the person has not named.
     """
     config = run.recorded.config
     if config.trainer is TrainerName.TOY:
         raise RunFolderError(f"{run.folder}: this run was a rehearsal, its trials trained nothing")
+    confirmation = run.confirmation
+    has_finalists = confirmation is not None and bool(requests(confirmation))
+    is_trials = choice.members is MembersOf.TRIALS or (
+        choice.members is None and not has_finalists and _has_models(run)
+    )
+    if is_trials and not _has_models(run):
+        where = run.files.path
+        raise RunFolderError(f"{where}: {NO_MODELS}; tuner confirm {shlex.quote(str(where))}")
     dataset = load_dataset(config.data, seed=config.seed)
     run.recorded.check_same_data(config.data.source, dataset.fingerprint)
+    if is_trials:
+        trials = chosen_trials(run, dataset, choice)
+        check_named((record.architecture for record, _ in trials.members), run.folder)
+        return Chosen(run, config, dataset, (), choice, better_since=None, trials=trials)
     chosen = chosen_finalists(read_finalists(run, dataset), choice)
     check_named((each.record.architecture for each in chosen), run.folder)
     return Chosen(run, config, dataset, chosen, choice, better_since(run))
 
 
-def chosen_finalists(finalists: Sequence[Finalist], choice: FinalistChoice) -> list[Finalist]:
+def chosen_trials(run: Run, dataset: Dataset, choice: ModelChoice) -> ChosenTrials:
+    """The best trials of the search whose weights were kept.
+
+    Raises:
+        UsageError: there are not so many, or none.
+    """
+    _check_numbers(choice)
+    if choice.finalist != 1:
+        raise UsageError(
+            f"finalist {choice.finalist}: names one of the finalists, but trials were asked for; leave it out"
+        )
+    labels = dataset.splits[Split.CONFIRMATION].labels
+    complete = run.study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+    size = choice.ensemble or run.recorded.config.ensemble or len(complete)
+    kept, lost = kept_models(complete, run.reader, run.files, size, labels)
+    where = run.files.path
+    if not kept:
+        confirm = f"tuner confirm {shlex.quote(str(where))}"
+        raise RunFolderError(
+            f"{run.files.trial_models}: holds no model of a complete trial; {confirm}"
+        )
+    if choice.ensemble is not None and len(kept) < choice.ensemble:
+        raise UsageError(
+            f"ensemble {choice.ensemble}: {where} has the weights of {count_text(len(kept), 'trial')}; ask for as "
+            "many or fewer"
+        )
+    records = {record.number: record for record in run.reader.records()}
+    members = []
+    for each in kept:
+        record = records[each.trial]
+        member = Member(record.seed or 0, run.files.trial_model(each.trial), each.score)
+        members.append((record, member))
+    return ChosenTrials(members, measured(kept, lost, size, labels, run.space.metric))
+
+
+def chosen_finalists(finalists: Sequence[Finalist], choice: ModelChoice) -> list[Finalist]:
     """The finalists that `choice` names.
 
     Raises:
         UsageError: there are not so many.
     """
-    for name, value in vars(choice).items():
-        if not isinstance(value, int) or isinstance(value, bool):
-            raise UsageError(f"{name}: must be a whole number, got {value!r}")
-    first, last = choice.finalist, choice.finalist + choice.ensemble - 1
-    if first < 1 or choice.ensemble < 1 or last > len(finalists):
+    _check_numbers(choice)
+    count = 1 if choice.ensemble is None else choice.ensemble
+    first, last = choice.finalist, choice.finalist + count - 1
+    if first < 1 or count < 1 or last > len(finalists):
         raise UsageError(
-            f"finalist {choice.finalist}, ensemble {choice.ensemble}: this run has "
+            f"finalist {choice.finalist}, ensemble {count}: this run has "
             f"{count_text(len(finalists), 'finalist')}; ask for some of them, or confirm more"
         )
     return list(finalists[first - 1 : last])
+
+
+def _has_models(run: Run) -> bool:
+    return any(run.files.trial_models.glob("trial-*.npz"))
+
+
+def _check_numbers(choice: ModelChoice) -> None:
+    ensemble = 1 if choice.ensemble is None else choice.ensemble
+    for name, value in (("finalist", choice.finalist), ("ensemble", ensemble)):
+        if not isinstance(value, int) or isinstance(value, bool):
+            raise UsageError(f"{name}: must be a whole number, got {value!r}")
+    if choice.members is MembersOf.TRIALS and ensemble < 1:
+        raise UsageError(f"ensemble: must be 1 or more, got {ensemble}")

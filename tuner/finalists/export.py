@@ -1,4 +1,4 @@
-"""Writes the model that one can use: a finalist, or several averaged, with all that predicting from raw text takes."""
+"""Writes the model that one can use: one, or several averaged, with all that predicting from raw text takes."""
 
 from collections.abc import Collection
 from pathlib import Path
@@ -12,25 +12,23 @@ from tuner.settings.hyperparameters import resolve
 
 
 def export_model(chosen: Chosen, out: Path, formats: Collection[ExportFormat] = ()) -> Path:
-    """Writes the finalists as one model, as `write_model` does.
-
-    Of each finalist the seed that was best on the confirmation split is taken.
+    """Writes the chosen models as one, as `write_model` does.
 
     Raises:
-        RunFolderError: `out` holds something else, a finalist's model is missing, or the written model does not
-            reproduce the predictions that the finalist was confirmed by.
+        RunFolderError: `out` holds something else, a model is missing, or the written model does not reproduce the
+            predictions that it was measured by.
         ConfigError: it cannot be written in one of `formats`.
     """
     check_writable(out)
     check_possible(formats)
     parts = [
         Part(
-            model=finalist.members[0].model,
-            hyperparameters=resolve(finalist.record.architecture, dict(finalist.record.parameters)),
-            seed=finalist.members[0].seed,
-            trial=finalist.record.number,
+            model=member.model,
+            hyperparameters=resolve(record.architecture, dict(record.parameters)),
+            seed=member.seed,
+            trial=record.number,
         )
-        for finalist in chosen.finalists
+        for record, member in chosen.members
     ]
     return write_model(
         out,

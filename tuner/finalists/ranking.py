@@ -32,7 +32,7 @@ from tuner.settings.metric import MetricName
 from tuner.settings.space import SearchSpace
 from tuner.training.spec import TrainedModel
 from tuner.training.statistics import Spread, is_tie, sequence_scores, spread_of
-from tuner.training.trained_model_file import from_bytes, probabilities_in
+from tuner.training.trained_model_file import from_bytes, measured_in
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,7 +59,7 @@ class Member:
         Raises:
             RunFolderError: its file is missing or damaged.
         """
-        return probabilities_in(self._content(), str(self.file))
+        return measured_in(self._content(), str(self.file))[1]
 
     def _content(self) -> bytes:
         try:

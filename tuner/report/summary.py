@@ -14,7 +14,7 @@ from tuner.run.records import TrialRecord
 from tuner.run.test_log import TEST_SPLIT, TestEvaluation
 from tuner.run.trial_status import TrialStatus
 from tuner.settings.ranges import Range
-from tuner.text import cost_text, count_text, format_duration, number_text, score_text
+from tuner.text import cost_text, count_text, format_duration, joined, number_text, score_text
 
 _ORDER = tuple(TrialStatus)
 
@@ -264,5 +264,4 @@ def duration_text(seconds: float) -> str:
 
 
 def _listed(names: Sequence[str]) -> str:
-    numbers = names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
-    return f"trial {numbers}" if len(names) == 1 else f"trials {numbers}"
+    return f"trial {names[0]}" if len(names) == 1 else f"trials {joined(names)}"

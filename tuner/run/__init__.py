@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from optuna.storages import JournalStorage
 
+    from tuner.run.ensemble import EnsembleRecord
     from tuner.run.leaderboard_snapshot import Snapshot
     from tuner.run.records import StudyReader, TrialRecord
     from tuner.run.run_file import RunFile
@@ -113,6 +114,11 @@ class Run:
     def space(self) -> "SearchSpace":
         """The space that was searched."""
         return self.reader.space if self._snapshot is None else self._snapshot.space
+
+    @property
+    def ensemble(self) -> "EnsembleRecord | None":
+        """The best trials averaged, with their figures; None where no trials' weights were kept."""
+        return self.reader.ensemble if self._snapshot is None else self._snapshot.ensemble
 
     def leaderboard(self) -> "pd.DataFrame":
         """Every trial, best first: the columns of `leaderboard.csv`."""

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
 
+from tuner.run.ensemble import EnsembleRecord
 from tuner.run.trial_status import TrialStatus
 from tuner.settings.objectives import FrontTrial, Objectives
 
@@ -58,6 +59,8 @@ class SearchState:
     best: BestTrial | None = None
     activity: str = "searching"
     front: tuple[FrontTrial, ...] = ()  # of trials that ended, the best by the metric first
+
+    ensemble: EnsembleRecord | None = None  # the best trials averaged; None before there is one
 
     @property
     def finished(self) -> int:

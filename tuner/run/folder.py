@@ -76,6 +76,15 @@ class RunFolder:
         """The folder of these models."""
         return self.path / "finalists"
 
+    def trial_model(self, trial: int) -> Path:
+        """The model of one of the search's best trials."""
+        return self.trial_models / f"trial-{trial}.npz"
+
+    @property
+    def trial_models(self) -> Path:
+        """The folder of these models."""
+        return self.path / "trials"
+
     @property
     def result_files(self) -> tuple[Path, ...]:
         """The run without its logs; the journal comes last, so that a copy that has it has the others, too."""
@@ -87,6 +96,7 @@ class RunFolder:
             self.tests,
             *sorted(self.test_classes.glob("*.csv")),
             *sorted(self.finalist_models.glob("*.npz")),
+            *sorted(self.trial_models.glob("*.npz")),
             self.journal,
         )
 

@@ -18,6 +18,7 @@ from tuner.errors import SpaceError
 from tuner.files import write_atomically
 from tuner.run.attributes import Attribute
 from tuner.run.csv_text import as_written
+from tuner.run.ensemble import EnsembleRecord
 from tuner.run.folder import RunFolder
 from tuner.run.leaderboard import columns
 from tuner.run.optuna_internals import id_of_study, id_of_trial, trials_of_other_studies
@@ -45,11 +46,12 @@ class Point:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """A leaderboard, the space and the objectives."""
+    """A leaderboard, the space, the objectives and the ensemble."""
 
     board: pd.DataFrame
     space: SearchSpace
     objectives: Objectives
+    ensemble: EnsembleRecord | None
 
 
 def point_of(reader: StudyReader, journal: Path) -> Point:
@@ -67,12 +69,14 @@ def write_note(board: pd.DataFrame, reader: StudyReader, point: Point, folder: R
     """
     if len(board) < _LEAST_ROWS or not all(_is_of_one_type(board[name]) for name in board.columns):
         return
+    ensemble = reader.ensemble
     changed = {str(name): _changed(board[name]) for name in board.columns}
     note = {
         "format": _FORMAT,
         "csv": hashlib.sha256(folder.leaderboard.read_bytes()).hexdigest(),
         "point": asdict(point),
         "space": reader.space.to_mapping(),
+        "ensemble": ensemble.model_dump(mode="json") if ensemble is not None else None,
         "cost": next(iter(reader.objectives.costs), None),
         "types": {str(name): str(dtype) for name, dtype in board.dtypes.items()},
         "changed": {name: texts for name, texts in changed.items() if texts},
@@ -108,7 +112,14 @@ def _read(folder: RunFolder) -> Snapshot | None:
         name: _typed(table[name], kind, note["changed"].get(name, {}))
         for name, kind in note["types"].items()
     }
-    return Snapshot(pd.DataFrame(board), space, objectives)
+    # A note of an earlier version, which kept no models, knows no ensemble.
+    ensemble = note.get("ensemble")
+    return Snapshot(
+        pd.DataFrame(board),
+        space,
+        objectives,
+        EnsembleRecord.model_validate(ensemble) if ensemble is not None else None,
+    )
 
 
 def _parse(content: bytes, types: Mapping[str, str]) -> pd.DataFrame:

@@ -7,6 +7,7 @@ import pandas as pd
 
 from tuner.errors import UsageError
 from tuner.run import Run
+from tuner.run.ensemble import EnsembleRecord
 from tuner.run.leaderboard import merge, only_front
 from tuner.settings.objectives import Objectives, shared_objectives
 from tuner.settings.space import SearchSpace
@@ -20,6 +21,7 @@ class MergedBoard:
     parameters: list[str]  # that one of the spaces has
     objectives: Objectives  # that the runs have in common
     nothing: str  # the message where there is no row
+    ensembles: Mapping[str, EnsembleRecord | None]  # by run
 
 
 def read_merged_board(folders: Sequence[str], *, pareto: bool = False) -> MergedBoard:
@@ -48,6 +50,7 @@ def read_merged_board(folders: Sequence[str], *, pareto: bool = False) -> Merged
         trials=only_front(trials) if pareto else trials,
         parameters=list(dict.fromkeys(name for space in spaces for name in space.parameter_names)),
         objectives=shared,
+        ensembles={name: run.ensemble for name, run in runs.items()},
         nothing="no trial is on the front yet" if len(trials) else "no trial has been started yet",
     )
 

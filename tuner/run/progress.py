@@ -64,7 +64,7 @@ class StudyProgress:
         self._leaders: list[TrialRecord] = []  # on the front
         self._front: tuple[FrontTrial, ...] = ()  # the same, as the state has them
         self._seconds = -1.0
-        self.read_seconds()
+        self.read_study()
 
     @property
     def finished(self) -> int:
@@ -95,6 +95,7 @@ class StudyProgress:
             activity="confirming" if self._is_confirmation else "searching",
             objectives=self._reader.objectives,
             front=self._front,
+            ensemble=self._ensemble,
         )
 
     def start(self, trials: Sequence["FrozenTrial"]) -> News:
@@ -132,8 +133,9 @@ class StudyProgress:
         )
         yield ended, self.state
 
-    def read_seconds(self) -> None:
-        """Reads how long was searched by now."""
+    def read_study(self) -> None:
+        """Reads how long was searched by now, and the ensemble."""
+        self._ensemble = self._reader.ensemble
         seconds = self._reader.seconds
         if seconds != self._seconds:
             self._seconds, self._seconds_read_at = seconds, self._clock()

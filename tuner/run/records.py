@@ -15,6 +15,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from tuner.errors import RunFolderError
 from tuner.run.attributes import Attribute
+from tuner.run.ensemble import EnsembleRecord, ensemble_in
 from tuner.run.sessions import Session, sessions_in
 from tuner.run.trial_status import TrialStatus
 from tuner.settings.hyperparameters import Scalar
@@ -145,6 +146,15 @@ class StudyReader:
             RunFolderError: one of them is damaged.
         """
         return sessions_in(self.study.user_attrs, self.seconds)
+
+    @property
+    def ensemble(self) -> EnsembleRecord | None:
+        """The best trials averaged; None where no trials' weights were kept.
+
+        Raises:
+            RunFolderError: the record is damaged.
+        """
+        return ensemble_in(self.study.user_attrs)
 
     @property
     def seconds(self) -> float:

@@ -11,6 +11,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from tuner.run import Run
+from tuner.run.ensemble import EnsembleRecord
 from tuner.run.lock import is_abandoned, owner_of
 from tuner.run.records import (
     TrialRecord,
@@ -49,6 +50,9 @@ class RunState:
     best: TrialRecord | None
     objectives: Objectives
     front: tuple[FrontTrial, ...]  # of these, the best by the metric first
+    ensemble: (
+        EnsembleRecord | None
+    )  # the best trials averaged; None where no trials' weights were kept
     pruner: PrunerName
     quiet_s: float  # seconds since the study was last written to
 
@@ -92,6 +96,7 @@ def read_run_state(run: Run, clock: Callable[[], float] = time.time) -> RunState
         best=best_of(records, reader.space.metric),
         objectives=reader.objectives,
         front=front_trials(front, reader.objectives),
+        ensemble=reader.ensemble,
         pruner=config.pruner,
         quiet_s=quiet_s,
     )

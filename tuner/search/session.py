@@ -197,6 +197,11 @@ class SearchSession:
         self._publish_trial(trial)
         return is_pruned
 
+    @property
+    def model_from(self) -> float | None:
+        """The score from which on a trial's model may be kept; None: whatever its score."""
+        return self._study.model_from
+
     def keep_model(self, number: int, model: bytes) -> None:
         """Keeps the model of a trial that is about to end."""
         self._study.keep_model(self._running[number], model)
@@ -266,7 +271,7 @@ class SearchSession:
     def _record_seconds(self) -> None:
         self._study.record_seconds(self.seconds)
         self._seconds_recorded_at = self._clock()
-        self._progress.read_seconds()
+        self._progress.read_study()
 
     def _publish_trial(self, trial: optuna.Trial) -> None:
         self._publish(self._progress.follow(self._study.read(trial)))

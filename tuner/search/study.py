@@ -31,6 +31,7 @@ from tuner.run.records import (
 from tuner.run.run_file import installed_versions
 from tuner.run.sessions import SessionEnd, SessionRecord, key_of
 from tuner.run.trial_status import TrialFacts, TrialStatus
+from tuner.search.ensemble import TrialEnsemble
 from tuner.search.pruner import HalvingPruner, make_pruner
 from tuner.search.sampler import make_sampler
 from tuner.search.shares import needs_larger_share
@@ -129,6 +130,7 @@ class SearchStudy:
         self._sampler = sampler
         self._workers = workers
         self._reader = StudyReader(study)
+        self.ensemble: TrialEnsemble | None = None  # where the best trials' models are kept
 
     @property
     def objectives(self) -> Objectives:
@@ -223,8 +225,15 @@ class SearchStudy:
         """Epochs after which the trial ends in any case; None where only `max_epochs` and the pruner end it."""
         return None
 
+    @property
+    def model_from(self) -> float | None:
+        """The score from which on a trial's model may be kept; None: whatever its score."""
+        return self.ensemble.model_from if self.ensemble is not None else None
+
     def keep_model(self, trial: optuna.Trial, model: bytes) -> None:
-        """Does nothing: a search keeps no models, and its finalists are trained again."""
+        """Keeps the model of a trial that is about to end, where that is one of the best."""
+        if self.ensemble is not None:
+            self.ensemble.keep(self.read(trial), model)
 
     def tries_of(self, trial: optuna.Trial) -> list[int]:
         """The numbers of this trial's tries, in their order; the last one is its own."""
@@ -270,6 +279,9 @@ class SearchStudy:
         kill_point(KillPoint.STATUS_NOTED)
         if status is TrialStatus.COMPLETE:
             self.study.tell(trial, self._values(trial))
+            kill_point(KillPoint.COMPLETE_TOLD)
+            if self.ensemble is not None:
+                self.ensemble.admit(trial.number)
             return
         if status is not TrialStatus.PRUNED:
             trial.set_user_attr(Attribute.STATUS, str(status))

@@ -26,7 +26,7 @@ from tuner.settings.declarations import Group, Names, Setting, declared_settings
 from tuner.settings.metric import MetricName
 from tuner.settings.objectives import Cost, Objectives, make_objectives, parse_objectives
 from tuner.settings.places import Place, TrackingPlace, working_copy
-from tuner.settings.quantities import Duration, GpusPerTrial
+from tuner.settings.quantities import Duration, EnsembleSize, GpusPerTrial
 from tuner.settings.space import SearchSpace
 from tuner.settings.validation import Strict, first_problem
 from tuner.settings.yaml_files import read_yaml
@@ -175,6 +175,15 @@ class SearchConfig(Strict):
             unset="halving, or none with two objectives",
         ),
     ] = Field(default_factory=_default_pruner)
+    ensemble: Annotated[
+        EnsembleSize,
+        Setting(
+            Group.SEARCH,
+            "Keep the weights of so many of the best trials: averaged they usually predict better than one",
+            "N|off",
+            unset="5, or off with two objectives",
+        ),
+    ] = Field(default_factory=lambda given: 0 if given.get("objectives") else 5)
     tensorboard: Annotated[
         bool, Setting(Group.TRACKING, "Write TensorBoard's event files into the run folder")
     ] = False

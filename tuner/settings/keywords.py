@@ -33,6 +33,7 @@ class SearchKeywords(TypedDict, total=False):
     sampler: Literal["tpe", "random"] | None
     objectives: str | Sequence[str] | None
     pruner: Literal["halving", "hyperband", "none"] | None
+    ensemble: int | str | None
     tensorboard: bool | None
     mlflow: str | Path | None
     address: str | None

@@ -1,4 +1,4 @@
-"""Amounts as people write them, as numbers: durations such as `1h30m`, and shares of GPUs."""
+"""Amounts as people write them, as numbers: durations such as `1h30m`, shares of GPUs, sizes of ensembles."""
 
 import math
 import re
@@ -71,4 +71,28 @@ def parse_gpus(given: object) -> float | Literal["auto"]:
 
 GpusPerTrial = Annotated[
     float | Literal["auto"], BeforeValidator(parse_gpus, json_schema_input_type=float | str)
+]
+
+
+def parse_ensemble(given: object) -> int:
+    """How many trials are averaged; 0 for `off`.
+
+    Raises:
+        ValueError: it is neither `off` nor a whole number of 1 or more.
+    """
+    if given == "off":
+        return 0
+    try:
+        size = int(str(given))
+    except ValueError:
+        size = 0
+    if size < 1:
+        raise ValueError(f"must be off or a whole number of 1 or more, got {given!r}")
+    return size
+
+
+EnsembleSize = Annotated[
+    int,
+    BeforeValidator(parse_ensemble, json_schema_input_type=int | str),
+    PlainSerializer(lambda size: size or "off"),
 ]

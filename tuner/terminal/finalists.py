@@ -16,7 +16,7 @@ from tuner.run.test_log import MOST_CLASSES, ClassFigures, TestEvaluation, TestF
 from tuner.settings.objectives import Objectives
 from tuner.settings.space import SearchSpace
 from tuner.terminal.tables import plain_console, printable
-from tuner.text import cost_text, count_text, score_text
+from tuner.text import cost_text, count_text, joined, score_text
 
 _SHOWN_CLASSES = 10
 
@@ -82,7 +82,7 @@ def in_words(
     elif ties:
         alike = [best, *(each for each in others if each.ties_with(best))]
         lines.append(
-            f"Trial {best.record.number} is first, but ties with {_listed(ties)}{_smallest(alike)}."
+            f"Trial {best.record.number} is first, but ties with {joined(ties)}{_smallest(alike)}."
         )
     elif others:
         lines.append(f"Trial {best.record.number} is first, and better than all others.")
@@ -96,8 +96,13 @@ def in_words(
     return [*lines, *map(failure_text, failures)]
 
 
-def since_lines(chosen: Chosen) -> list[str]:
-    """A hint, where the search has found a better trial since its finalists were confirmed."""
+def choice_lines(chosen: Chosen) -> list[str]:
+    """The figures of the search's trials, or a hint that it has found a better one since it was confirmed."""
+    if chosen.trials is not None:
+        return [
+            f"The search's own trials, not confirmed: {chosen.trials.ensemble.text}",
+            f"({chosen.trials.ensemble.cost_text})",
+        ]
     since = chosen.better_since
     if since is None:
         return []
@@ -110,10 +115,6 @@ def _smallest(alike: Sequence[Finalist]) -> str:
     if smallest.weights is None:
         return ""
     return f"; the smallest of them is trial {smallest.number}, {smallest.weights:,} weights"
-
-
-def _listed(names: list[str]) -> str:
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 
 def evaluation_lines(evaluation: TestEvaluation) -> list[str]:

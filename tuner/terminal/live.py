@@ -129,8 +129,8 @@ def draw(state: SearchState, now: float, height: int) -> RenderableType:
     for name in ("trial", "architecture", "epoch", state.metric, "time"):
         trials.add_column(name, justify="left" if name == "architecture" else "right", no_wrap=True)
     trials.add_column("parameters")
-    front = _front_lines(state)
-    shown = _shown_trials(len(state.running), height - len(front))
+    more = [*_front_lines(state), *_ensemble_lines(state)]
+    shown = _shown_trials(len(state.running), height - len(more))
     for trial in state.running[:shown]:
         trials.add_row(
             trial.name,
@@ -142,7 +142,7 @@ def draw(state: SearchState, now: float, height: int) -> RenderableType:
         )
     hidden = len(state.running) - shown
     rest = [Text(f"… and {hidden} more running", style="dim")] if hidden else []
-    return Group(head, _summary(state), *front, Text(), trials, *rest)
+    return Group(head, _summary(state), *more, Text(), trials, *rest)
 
 
 def event_line(event: Event, state: SearchState) -> str:
@@ -164,6 +164,8 @@ def event_line(event: Event, state: SearchState) -> str:
     score = f", best {state.metric} {score_text(event.score)}" if event.score is not None else ""
     reason = f": {event.error}" if event.error else ""
     best = f"; best of all: {_best_text(state.leader)}" if state.leader is not None else ""
+    if state.ensemble is not None and trial.number in state.ensemble.members:  # it has changed
+        best += f"; {_ensemble_text(state)}" if _ensemble_text(state) else ""
     if state.front:
         best += f"; trials on the front: {len(state.front)}"
     return f"{where} {event.status}{score} in {format_duration(event.seconds)}{reason}{best}"
@@ -250,6 +252,19 @@ def _objectives_text(state: SearchState) -> str:
 def _front_lines(state: SearchState) -> list[Text]:
     front = pareto_texts(state.objectives, state.front).get("front")
     return [] if front is None else [on_one_line(f"front: {front}")]
+
+
+def _ensemble_lines(state: SearchState) -> list[Text]:
+    text = _ensemble_text(state)
+    return [on_one_line(f"ensemble: {text}")] if text else []
+
+
+def _ensemble_text(state: SearchState) -> str:
+    """The ensemble of a search, once it has two members; empty before, and of a confirmation."""
+    ensemble = state.ensemble
+    if ensemble is None or len(ensemble.members) < 2:
+        return ""
+    return f"{ensemble.short_text}, on confirmation sequences"
 
 
 def _parameters_text(trial: LiveTrial, shown: int = _SHOWN_PARAMETERS) -> str:

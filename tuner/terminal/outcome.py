@@ -1,12 +1,15 @@
 """The end of a search on the terminal: the leaderboard, where its file is, and the next commands."""
 
 import shlex
+from collections import Counter
 
 from rich.console import Console
 
 from tuner.execution.plan import EndReason, SearchOutcome
 from tuner.run.records import counts_as_finished, front_trials
+from tuner.run.trial_status import TrialStatus
 from tuner.settings.config import SearchConfig
+from tuner.terminal.ensemble import ensemble_lines
 from tuner.terminal.pareto import pareto_texts
 from tuner.terminal.tables import leaderboard_table, plain_console, printable
 from tuner.text import count_text, format_duration
@@ -29,6 +32,11 @@ def print_outcome(outcome: SearchOutcome, config: SearchConfig) -> int:
     texts = pareto_texts(run.objectives, front_trials(run.pareto, run.objectives))
     if "front" in texts:
         _print(console, f"Front:       {texts['front']}")
+    counts = Counter(map(TrialStatus, board["status"]))
+    for head, line in zip(
+        ("Ensemble:", ""), ensemble_lines(run.ensemble, counts, run.objectives), strict=False
+    ):
+        _print(console, f"{head:<12} {line}")
     folder = shlex.quote(str(run.folder))
     finished = sum(counts_as_finished(trial) for trial in run.study.get_trials(deepcopy=False))
     if outcome.reason in {EndReason.INTERRUPTED, EndReason.STOPPED}:
@@ -45,6 +53,11 @@ def print_outcome(outcome: SearchOutcome, config: SearchConfig) -> int:
     _print(console, f"Next:        tuner leaderboard {folder}{front}")
     if run.best is not None:
         _print(console, f"             tuner confirm {folder}   (is the winner really better?)")
+    if run.ensemble is not None and len(run.ensemble.members) > 1:
+        _print(
+            console,
+            f"             tuner export {folder} --members trials   (the ensemble, as one model)",
+        )
     settings = shlex.quote(str(run.files.run_file))
     twice = _twice(config, finished, run.reader.seconds)
     _print(console, f"             tuner search --config {settings} {twice}   (continues it)")

@@ -5,6 +5,7 @@ import shlex
 
 from tuner.run.folder import RunFolder
 from tuner.run.state import Activity, RunState
+from tuner.terminal.ensemble import ensemble_lines
 from tuner.terminal.pareto import pareto_texts
 from tuner.text import format_duration, score_text
 
@@ -29,6 +30,8 @@ def state_lines(state: RunState) -> list[str]:
         )
     texts = pareto_texts(state.objectives, state.front)
     lines += [f"{name:<12}{text}" for name, text in texts.items()]
+    ensemble = ensemble_lines(state.ensemble, state.counts, state.objectives)
+    lines += [f"{head:<12}{line}" for head, line in zip(("ensemble", ""), ensemble, strict=False)]
     return [*lines, f"last event  {format_duration(state.quiet_s)} ago"]
 
 
@@ -48,6 +51,7 @@ def state_json(state: RunState) -> str:
         "best": None
         if best is None
         else {"trial": best.number, "architecture": best.architecture, "score": best.score},
+        "ensemble": None if state.ensemble is None else state.ensemble.model_dump(mode="json"),
         **_pareto(state),
         "quiet_s": round(state.quiet_s, 1),
     }

@@ -50,11 +50,14 @@ class HeldOutFigures:
     loss: float
     accuracy: float
     f1: float
+    seconds_per_text: float | None = (
+        None  # of predicting, where it trained; None where not measured
+    )
 
 
 @dataclass(frozen=True, eq=False)
 class TrainedModel:
-    """The part of a finalist that is kept: its weights, and its probabilities on the held-out sequences."""
+    """The part of a trial that is kept: its weights, and its probabilities on the held-out sequences."""
 
     figures: HeldOutFigures
     # (n_held_out, n_classes), rows in the order of the sequences

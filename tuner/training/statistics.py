@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import stdtrit  # scipy.stats has it, too, but takes 2.6 CPU seconds to import
 
-from tuner.settings.metric import MetricName
+from tuner.settings.metric import Metric, MetricName
 from tuner.training.confusion import Confusion
 from tuner.training.evaluation import losses
 
@@ -128,6 +128,31 @@ def is_tie(first: NDArray[np.float64], second: NDArray[np.float64]) -> bool:
     # Welch and Satterthwaite.
     degrees = variance**2 / float(sum(part**2 / count for part, count in parts))
     return abs(float(difference.mean())) <= _t_quantile(degrees) * math.sqrt(variance)
+
+
+@dataclass(frozen=True)
+class Gain:
+    """By how much one model is better than another on the same sequences; negative where it is worse."""
+
+    mean: float
+    low: float  # a 95 % interval over further sequences, of the same two models
+    high: float
+
+
+def gain_of(scores: NDArray[np.float64], over: NDArray[np.float64], metric: Metric) -> Gain:
+    """The paired comparison of two models: the difficulty of the sequences cancels out.
+
+    As in `is_tie`, only sequences on which the two differ count as evidence.
+
+    Args:
+        scores, over: `(n_sequences,)` each, of each sequence what `sequence_scores` gives.
+        metric: of the scores.
+    """
+    difference = (scores - over) * metric.gain(1.0, over=0.0)
+    telling = int(np.count_nonzero(difference))
+    width = _t_quantile(max(1, telling - 1)) * math.sqrt(_variance_of_mean(difference))
+    mean = float(difference.mean())
+    return Gain(mean, mean - width, mean + width)
 
 
 def expected_calibration_error(

@@ -42,24 +42,31 @@ def from_bytes(content: bytes, where: str) -> TrainedModel:
         RunFolderError: it is damaged.
     """
     with _read(content, where) as saved:
-        facts = json.loads(str(saved["facts"]))
-        vocabulary_size = int(facts.pop("vocabulary_size"))
+        figures, vocabulary_size = _facts(saved)
         count = sum(name.startswith("weight") for name in saved.files)
         weights = tuple(saved[f"weight{number}"] for number in range(count))
-        return TrainedModel(
-            HeldOutFigures(**facts), saved["probabilities"], weights, vocabulary_size
-        )
+        return TrainedModel(figures, saved["probabilities"], weights, vocabulary_size)
 
 
-def probabilities_in(content: bytes, where: str) -> NDArray[np.float32]:
-    """The probabilities of the model in `content` on the held-out sequences, `(n_held_out, n_classes)`.
+def measured_in(content: bytes, where: str) -> tuple[HeldOutFigures, NDArray[np.float32]]:
+    """The figures and probabilities of the model in `content` on the held-out sequences, without its weights.
+
+    Returns:
+        The figures, and `(n_held_out, n_classes)` probabilities.
 
     Raises:
         RunFolderError: it is damaged.
     """
     with _read(content, where) as saved:
-        probabilities: NDArray[np.float32] = saved["probabilities"]
-        return probabilities
+        figures, _ = _facts(saved)
+        return figures, saved["probabilities"]
+
+
+def _facts(saved: Any) -> tuple[HeldOutFigures, int]:
+    """The figures, and the ids that the model knows."""
+    facts = json.loads(str(saved["facts"]))
+    vocabulary_size = int(facts.pop("vocabulary_size"))
+    return HeldOutFigures(**facts), vocabulary_size
 
 
 @contextmanager

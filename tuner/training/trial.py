@@ -142,13 +142,16 @@ class Training:
             view = held_out.view(
                 vocabulary_size=self._known, max_length=self._spec.hyperparameters.max_length
             )
+            started = time.perf_counter()
             evaluation = evaluate(self._model, view, n_classes=self._n_classes, widths=self._widths)
+            seconds = time.perf_counter() - started
         return TrainedModel(
             HeldOutFigures(
                 epoch=self._best_epoch(),
                 loss=evaluation.loss,
                 accuracy=evaluation.accuracy,
                 f1=evaluation.f1,
+                seconds_per_text=seconds / len(held_out),
             ),
             probabilities=evaluation.probabilities,
             weights=tuple(self._best),

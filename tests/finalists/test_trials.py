@@ -1,0 +1,100 @@
+"""The search's own trials as a model, without a confirmation."""
+
+import dataclasses
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from support.confirmed_run import Confirmed
+
+from tuner.data import Split
+from tuner.errors import RunFolderError, UsageError
+from tuner.export.classifier import Classifier
+from tuner.finalists.choice import Chosen, ModelChoice, load_chosen
+from tuner.finalists.export import export_model
+from tuner.finalists.testing import evaluate_test
+from tuner.run import Run
+from tuner.run.ensemble import MembersOf
+from tuner.terminal.finalists import choice_lines
+
+pytestmark = pytest.mark.ray
+
+TRIALS = ModelChoice(members=MembersOf.TRIALS)
+
+
+@pytest.fixture
+def chosen(confirmed: Confirmed) -> Chosen:
+    return load_chosen(confirmed.run, TRIALS)
+
+
+def test_they_are_the_members_that_the_search_recorded(chosen: Chosen) -> None:
+    assert chosen.trials is not None
+    recorded = chosen.run.ensemble
+    assert chosen.trials.ensemble == recorded
+    assert recorded is not None
+    assert len(recorded.members) > 1
+    assert tuple(record.number for record, _ in chosen.members) == recorded.members
+    assert recorded.weights == sum(record.weights or 0 for record, _ in chosen.members)
+    assert recorded.seconds_per_text is not None
+
+
+def test_exported_they_predict_the_mean_and_the_card_tells_how_good_it_is(
+    confirmed: Confirmed, chosen: Chosen, tmp_path: Path
+) -> None:
+    held_out = confirmed.dataset.splits[Split.CONFIRMATION]
+    classifier = Classifier(export_model(chosen, tmp_path / "model"))
+    members = [member.model.probabilities for _, member in chosen.members]
+    probabilities = classifier.probabilities(confirmed.texts(held_out))
+    assert probabilities == pytest.approx(np.mean(members, axis=0), abs=1e-5)
+    card = (tmp_path / "model" / "README.md").read_text(encoding="utf-8")
+    assert chosen.trials is not None
+    assert chosen.trials.ensemble.text in card
+    assert "not confirmed with fresh seeds" in card
+    assert "tuner confirm" not in card
+    assert f"tuner export {confirmed.folder.path} --members=trials\n" in card
+    (line, _) = choice_lines(chosen)
+    assert line.startswith("The search's own trials, not confirmed: best ")
+
+
+def test_they_are_tested_like_finalists(confirmed: Confirmed, chosen: Chosen) -> None:
+    evaluation = evaluate_test(chosen)
+    assert len(evaluation.members) == len(chosen.members)
+    assert evaluation.figures.sequences == len(confirmed.dataset.splits[Split.TEST])
+
+
+def test_finalists_are_taken_where_a_confirmation_was_asked_for(
+    confirmed: Confirmed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert load_chosen(confirmed.run, ModelChoice()).trials is None
+    monkeypatch.setattr(Run, "confirmation", None)
+    assert load_chosen(confirmed.run, ModelChoice()).trials is not None
+    with pytest.raises(RunFolderError, match="no finalists yet; tuner confirm"):
+        load_chosen(confirmed.run, ModelChoice(members=MembersOf.FINALISTS))
+
+
+def test_fewer_can_be_chosen_but_not_more(confirmed: Confirmed) -> None:
+    (member,) = load_chosen(confirmed.run, dataclasses.replace(TRIALS, ensemble=1)).members
+    assert confirmed.run.ensemble is not None
+    assert member[0].number == confirmed.run.ensemble.members[0]
+    with pytest.raises(UsageError, match=r"^ensemble 7: .* has the weights of \d trials; ask for"):
+        load_chosen(confirmed.run, dataclasses.replace(TRIALS, ensemble=7))
+    with pytest.raises(UsageError, match=r"^finalist 2: names one of the finalists"):
+        load_chosen(confirmed.run, dataclasses.replace(TRIALS, finalist=2))
+    with pytest.raises(UsageError, match=r"^ensemble: must be 1 or more, got 0"):
+        load_chosen(confirmed.run, dataclasses.replace(TRIALS, ensemble=0))
+
+
+def test_a_missing_file_is_left_out_and_named(confirmed: Confirmed, tmp_path: Path) -> None:
+    shutil.copytree(confirmed.folder.path, tmp_path / "mine")
+    run = Run(tmp_path / "mine")
+    assert run.ensemble is not None
+    best = run.ensemble.members[0]
+    run.files.trial_model(best).unlink()
+    chosen = load_chosen(run, TRIALS)
+    assert best not in {record.number for record, _ in chosen.members}
+    assert f"without trial {best}, whose weights are missing" in choice_lines(chosen)[1]
+    for path in run.files.trial_models.iterdir():
+        path.write_bytes(b"damaged")
+    with pytest.raises(RunFolderError, match="trials: holds no model of a complete trial"):
+        load_chosen(run, TRIALS)

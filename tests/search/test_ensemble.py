@@ -1,0 +1,240 @@
+"""The ensemble of a search: which models are kept, what is measured, and what a killed search leaves."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from support.ensembles import LABELS, Searched
+
+from tuner import files
+from tuner.errors import RunFolderError
+from tuner.kill_points import KillPoint
+from tuner.run.attributes import Attribute
+from tuner.run.records import StudyReader
+from tuner.run.trial_status import TrialStatus
+from tuner.search import ensemble, study
+from tuner.settings.config import make_config
+from tuner.settings.objectives import Cost
+from tuner.settings.space import SearchSpace
+
+
+@pytest.fixture
+def searched(tmp_path: Path, space: SearchSpace) -> Searched:
+    return Searched(tmp_path / "x", space)
+
+
+def test_the_best_complete_trials_are_members_and_only_their_files_are_kept(
+    searched: Searched,
+) -> None:
+    for score in (0.6, 0.9, 0.7, 0.5, 0.8):
+        searched.complete(score)
+    assert searched.record.members == (1, 4, 2)
+    assert searched.files == {1, 2, 4}
+
+
+def test_of_equal_scores_the_earlier_trial_is_a_member(searched: Searched) -> None:
+    for _ in range(5):
+        searched.complete(0.7)
+    assert searched.record.members == (0, 1, 2)
+    assert searched.ensemble.model_from == 0.7
+
+
+def test_a_worker_is_asked_for_a_model_only_where_its_trial_may_become_a_member(
+    searched: Searched,
+) -> None:
+    assert searched.ensemble.model_from is None
+    for score in (0.6, 0.9, 0.7, 0.8):
+        searched.complete(score)
+    assert searched.ensemble.model_from == 0.7
+
+
+def test_pruned_and_broken_trials_are_no_members(searched: Searched) -> None:
+    searched.complete(0.6)
+    for status in (TrialStatus.PRUNED, TrialStatus.FAILED, TrialStatus.DIVERGED):
+        searched.end(0.9, status)
+    assert searched.record.members == (0,)
+
+
+def test_figures_are_those_of_the_mean_of_the_probabilities(searched: Searched) -> None:
+    models = [searched.complete(score) for score in (0.7, 0.9, 0.8)]
+    best = models[1]
+    is_right = np.mean(models, axis=0).argmax(axis=1) == LABELS
+    alone = best.argmax(axis=1) == LABELS
+    record = searched.record
+    assert record.sequences == len(LABELS)
+    assert record.averaged == pytest.approx(is_right.mean(), abs=1e-6)
+    assert record.single == pytest.approx(alone.mean(), abs=1e-6)
+    assert record.gain == pytest.approx(is_right.mean() - alone.mean(), abs=2e-6)
+    assert record.gain_low < record.gain < record.gain_high
+    assert record.weights == 3 * 123
+    assert record.seconds_per_text == pytest.approx(0.003)
+
+
+def test_a_lower_loss_is_a_gain(tmp_path: Path, space: SearchSpace) -> None:
+    by_loss = {**space.to_mapping(), "metric": {"name": "val_loss", "mode": "min"}}
+    searched = Searched(tmp_path / "x", SearchSpace.from_mapping(by_loss, "space"))
+    for score in (0.6, 0.9, 0.8):
+        searched.complete(score)
+    record = searched.record
+    assert record.members == (1, 2, 0)
+    assert record.gain == pytest.approx(record.single - record.averaged, abs=2e-6)
+
+
+def test_with_two_objectives_the_metric_alone_chooses(tmp_path: Path, space: SearchSpace) -> None:
+    searched = Searched(tmp_path / "x", space, cost=Cost.WEIGHTS)
+    for score in (0.6, 0.9, 0.7, 0.8):
+        searched.complete(score)
+    assert searched.record.members == (1, 3, 2)
+
+
+def test_a_missing_model_is_left_out_and_named(searched: Searched) -> None:
+    for score in (0.6, 0.9, 0.7, 0.8):
+        searched.complete(score)
+    searched.folder.trial_model(1).unlink()
+    searched.folder.trial_model(3).write_bytes(b"half of it")
+    searched.open()
+    assert searched.record.members == (2,)
+    assert searched.record.left_out == (1, 3)
+    searched.complete(0.5)
+    assert searched.record.members == (2, 4)
+    assert searched.record.left_out == (1, 3)
+
+
+def test_a_run_whose_trials_kept_no_weights_keeps_those_to_come(
+    tmp_path: Path, space: SearchSpace
+) -> None:
+    searched = Searched(tmp_path / "x", space)
+    searched.study.ensemble = None  # as in an earlier version
+    searched.complete(0.9)
+    assert StudyReader(searched.study.study).ensemble is None
+    searched.open()
+    searched.complete(0.7)
+    assert searched.record.members == (1,)
+    assert searched.record.left_out == (0,)
+    assert "without trial 0, whose weights are missing" in searched.record.cost_text
+
+
+def test_a_model_of_other_data_is_left_out(searched: Searched) -> None:
+    searched.complete(0.9)
+    searched.open(labels=LABELS[:-1])
+    searched.complete(0.7, labels=LABELS[:-1])
+    assert searched.record.members == (1,)
+
+
+def test_a_model_whose_probabilities_are_no_numbers_is_left_out(searched: Searched) -> None:
+    searched.complete(0.9, probabilities=np.full((len(LABELS), 2), np.nan, np.float32))
+    searched.complete(0.7)
+    assert searched.record.members == (1,)
+
+
+def test_a_smaller_ensemble_removes_files_and_a_larger_one_cannot_bring_them_back(
+    searched: Searched,
+) -> None:
+    for score in (0.6, 0.9, 0.7):
+        searched.complete(score)
+    searched.open(size=1)
+    assert (searched.record.members, searched.files) == ((1,), {1})
+    searched.open(size=2)
+    assert (searched.record.members, searched.record.left_out) == ((1,), (2,))
+
+
+class Killed(Exception):
+    """Stands for the end of the process."""
+
+
+@settings(
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(
+    scores=st.lists(st.sampled_from((0.5, 0.6, 0.7, 0.8, 0.9)), min_size=1, max_size=8),
+    kills=st.lists(
+        st.tuples(
+            st.sampled_from(
+                (
+                    KillPoint.FILE_WRITTEN,
+                    KillPoint.MODEL_KEPT,
+                    KillPoint.COMPLETE_TOLD,
+                    KillPoint.ENSEMBLE_RECORDED,
+                )
+            ),
+            st.integers(1, 4),
+        ),
+        max_size=4,
+    ),
+)
+def test_a_search_that_is_killed_anywhere_ends_with_the_same_ensemble(
+    tmp_path_factory: pytest.TempPathFactory,
+    space: SearchSpace,
+    scores: list[float],
+    kills: list[tuple[KillPoint, int]],
+) -> None:
+    folder = tmp_path_factory.mktemp("killed")
+    undisturbed = Searched(folder / "undisturbed", space)
+    for score in scores:
+        undisturbed.complete(score)
+    searched = Searched(folder / "killed", space)
+    left = list(kills)
+
+    def kill_point(point: KillPoint) -> None:
+        if left and left[0][0] is point:
+            left[0] = (point, left[0][1] - 1)
+            if not left[0][1]:
+                left.pop(0)
+                raise Killed
+
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (ensemble, study, files):
+            patch.setattr(module, "kill_point", kill_point)
+        is_open = True
+        for number, score in enumerate(scores):
+            while searched.n_complete <= number:
+                try:
+                    if not is_open:
+                        searched.open()
+                    is_open = True
+                    if searched.n_complete <= number:
+                        searched.complete(score)
+                except Killed:
+                    is_open = False
+    searched.open()
+    assert searched.scores == undisturbed.scores
+    assert figures(searched) == figures(undisturbed)
+    assert searched.files == set(searched.record.members)
+
+
+def figures(searched: Searched) -> dict[str, object]:
+    """Those that do not depend on the trials' numbers, which kills change."""
+    return searched.record.model_dump(exclude={"members"})
+
+
+def test_what_a_killed_search_left_is_removed(searched: Searched) -> None:
+    searched.complete(0.9)
+    searched.folder.trial_model(7).write_bytes(b"of a trial that was not told")
+    (searched.folder.trial_models / ".trial-8.npz.1a2b.tmp").write_bytes(b"half")
+    searched.open()
+    assert searched.files == {0}
+
+
+def test_a_damaged_record_is_refused_in_one_line(searched: Searched) -> None:
+    searched.complete(0.9)
+    searched.study.study.set_user_attr(Attribute.ENSEMBLE, {"members": "all"})
+    with pytest.raises(RunFolderError, match=r"^study.journal: damaged \(ensemble is no ensemble"):
+        assert searched.record
+
+
+@pytest.mark.parametrize(("given_size", "size"), [("off", 0), (1, 1), ("7", 7), (None, 5)])
+def test_the_size_of_the_ensemble_is_a_setting(
+    space: SearchSpace, given_size: Any, size: int
+) -> None:
+    config = make_config({"space": space, "ensemble": given_size})
+    assert config.ensemble == size
+    assert make_config({**config.model_dump(), "space": space}).ensemble == size
+
+
+def test_two_objectives_keep_no_models_unless_asked(space: SearchSpace) -> None:
+    both = {"space": space, "objectives": "val_accuracy,weights"}
+    assert make_config(both).ensemble == 0
+    assert make_config({**both, "ensemble": 3}).ensemble == 3

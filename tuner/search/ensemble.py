@@ -1,0 +1,217 @@
+"""The ensemble of a search: the models of its best complete trials, kept while it runs, and their average measured.
+
+A model's file is written before its trial is told complete, the study's record of the ensemble after that, and files of
+trials that fell out are removed last. So a search that is killed anywhere leaves members whose files are there; what
+else it leaves is put in order when it is continued. Must not import Ray or Keras.
+"""
+
+import math
+from bisect import insort
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+import numpy as np
+import optuna
+from numpy.typing import NDArray
+from optuna.trial import FrozenTrial, TrialState
+
+from tuner.errors import RunFolderError
+from tuner.files import TEMPORARY, write_bytes_atomically
+from tuner.kill_points import KillPoint, kill_point
+from tuner.run.attributes import Attribute
+from tuner.run.ensemble import EnsembleRecord, ensemble_in
+from tuner.run.folder import RunFolder
+from tuner.run.records import StudyReader
+from tuner.settings.metric import Metric
+from tuner.training.evaluation import mean_probabilities
+from tuner.training.trained_model_file import measured_in
+
+
+@dataclass(frozen=True, order=True)
+class KeptModel:
+    """The model of a complete trial, in its file; the better one is less."""
+
+    cost: float  # its score in the search, of which less is better
+    trial: int
+    score: float = field(compare=False)
+    weights: int = field(compare=False)
+    seconds_per_text: float | None = field(compare=False)
+    # On the confirmation split, `(n_sequences, n_classes)`.
+    probabilities: NDArray[np.float32] = field(compare=False, repr=False)
+
+
+class TrialEnsemble:
+    """Keeps the models of the best complete trials in the run folder, and their average's figures in the study.
+
+    Args:
+        study: of the search, whose trials that an earlier session left have not been told yet.
+        folder: the run folder.
+        size: the number of trials.
+        labels: of the confirmation split, `(n_sequences,)`.
+    """
+
+    def __init__(
+        self, study: optuna.Study, folder: RunFolder, *, size: int, labels: NDArray[np.int32]
+    ) -> None:
+        self._study = study
+        self._folder = folder
+        self._size = size
+        self._labels = labels
+        self._reader = StudyReader(study)
+        self._metric = self._reader.space.metric
+        self._candidates: dict[int, KeptModel] = {}  # of trials that are about to end
+        complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+        self._members, self._lost = kept_models(complete, self._reader, folder, size, labels)
+        self._record()
+        self._remove_others()
+
+    @property
+    def model_from(self) -> float | None:
+        """The score from which on a trial's model may become a member; None while any may."""
+        if len(self._members) < self._size:
+            return None
+        return self._members[-1].score
+
+    def keep(self, trial: FrozenTrial, model: bytes) -> None:
+        """Writes the model of a trial that is about to be told complete, where it becomes a member."""
+        kept = _kept(self._reader, trial, model, self._folder, self._labels)
+        is_full = len(self._members) >= self._size
+        if kept is None or (is_full and self._members[-1] < kept):
+            return
+        write_bytes_atomically(self._folder.trial_model(trial.number), model)
+        kill_point(KillPoint.MODEL_KEPT)
+        self._candidates[trial.number] = kept
+
+    def admit(self, trial: int) -> None:
+        """Makes a trial a member that has been told complete, where its model was kept."""
+        kept = self._candidates.pop(trial, None)
+        if kept is None:
+            return
+        insort(self._members, kept)
+        fallen = self._members[self._size :]
+        del self._members[self._size :]
+        self._record()
+        for each in fallen:
+            self._folder.trial_model(each.trial).unlink(missing_ok=True)
+
+    def _record(self) -> None:
+        """Records the ensemble in the study, where it has changed."""
+        if not self._members:
+            return
+        record = measured(self._members, self._lost, self._size, self._labels, self._metric)
+        if record != ensemble_in(self._study.user_attrs):
+            self._study.set_user_attr(Attribute.ENSEMBLE, record.model_dump(mode="json"))
+        kill_point(KillPoint.ENSEMBLE_RECORDED)
+
+    def _remove_others(self) -> None:
+        """Removes what a killed search left: models of no member, and files that are not whole."""
+        members = {self._folder.trial_model(each.trial) for each in self._members}
+        if self._folder.trial_models.is_dir():
+            for path in self._folder.trial_models.iterdir():
+                if path not in members and path.suffix in {".npz", TEMPORARY}:
+                    with suppress(OSError):
+                        path.unlink()
+
+
+def kept_models(
+    complete: Sequence[FrozenTrial],
+    reader: StudyReader,
+    folder: RunFolder,
+    size: int,
+    labels: NDArray[np.int32],
+) -> tuple[list[KeptModel], list[tuple[float, int]]]:
+    """The best complete trials whose models are kept, best first, and the cost and number of those that lack one.
+
+    Args:
+        complete: the trials that may be members.
+        reader: of their study.
+        size: the most members; more are not looked for.
+        labels: of the confirmation split.
+    """
+    metric = reader.space.metric
+    # The first objective's value is the score at the best epoch.
+    costs = {trial.number: metric.as_cost(trial.values[0]) for trial in complete}
+    members: list[KeptModel] = []
+    lost: list[tuple[float, int]] = []
+    for trial in sorted(complete, key=lambda each: (costs[each.number], each.number)):
+        if len(members) == size:
+            break
+        kept = None
+        with suppress(OSError):
+            content = folder.trial_model(trial.number).read_bytes()
+            kept = _kept(reader, trial, content, folder, labels)
+        if kept is not None:
+            members.append(kept)
+        else:
+            lost.append((costs[trial.number], trial.number))
+    return members, lost[:size]
+
+
+def _kept(
+    reader: StudyReader,
+    trial: FrozenTrial,
+    content: bytes,
+    folder: RunFolder,
+    labels: NDArray[np.int32],
+) -> KeptModel | None:
+    """The model in `content`; None where it is damaged, or of other data."""
+    try:
+        figures, probabilities = measured_in(content, str(folder.trial_model(trial.number)))
+    except RunFolderError:
+        return None
+    record = reader.record(trial)
+    if record.score is None or not math.isfinite(figures.loss):
+        return None
+    if len(probabilities) != len(labels) or not np.isfinite(probabilities).all():
+        return None
+    return KeptModel(
+        cost=reader.space.metric.as_cost(record.score),
+        trial=trial.number,
+        score=record.score,
+        weights=record.weights or 0,
+        seconds_per_text=figures.seconds_per_text,
+        probabilities=probabilities,
+    )
+
+
+def measured(
+    members: Sequence[KeptModel],
+    lost: Sequence[tuple[float, int]],
+    size: int,
+    labels: NDArray[np.int32],
+    metric: Metric,
+) -> EnsembleRecord:
+    """The figures of the average of these models, and of the first alone on the same sequences.
+
+    Args:
+        members: best first, at least one.
+        lost: cost and number of trials without a model.
+        size: the number of members that was asked for.
+        labels: of the confirmation split.
+        metric: of the run.
+    """
+    # Loads SciPy, 0.3 s, while trials train.
+    from tuner.training.statistics import gain_of, sequence_scores, spread_of
+
+    averaged = mean_probabilities([each.probabilities for each in members])
+    scores = sequence_scores(metric.name, averaged, labels)
+    single = sequence_scores(metric.name, members[0].probabilities, labels)
+    spread = spread_of(scores[None], most=1.0 if metric.name.is_share else math.inf)
+    gain = gain_of(scores, single, metric)
+    seconds = [each.seconds_per_text for each in members]
+    wanted = sorted([*((each.cost, each.trial) for each in members), *lost])[:size]
+    return EnsembleRecord(
+        members=tuple(each.trial for each in members),
+        left_out=tuple(trial for cost, trial in wanted if (cost, trial) in lost),
+        sequences=len(labels),
+        averaged=round(spread.mean, 6),
+        low=round(spread.low, 6),
+        high=round(spread.high, 6),
+        single=round(float(single.mean()), 6),
+        gain=round(gain.mean, 6),
+        gain_low=round(gain.low, 6),
+        gain_high=round(gain.high, 6),
+        weights=sum(each.weights for each in members),
+        seconds_per_text=None if None in seconds else sum(filter(None, seconds)),
+    )

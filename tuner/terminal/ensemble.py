@@ -1,0 +1,44 @@
+"""The ensemble of a search on the screen: its figures, its members, its cost, or why there is none."""
+
+from collections import Counter
+from collections.abc import Mapping
+
+from tuner.run.ensemble import NO_MODELS, EnsembleRecord
+from tuner.run.merged_board import MergedBoard
+from tuner.run.trial_status import TrialStatus
+from tuner.settings.objectives import Objectives
+
+
+def ensemble_lines(
+    ensemble: EnsembleRecord | None, counts: Mapping[TrialStatus, int], objectives: Objectives
+) -> list[str]:
+    """A line of figures and one of members and costs; where there is no ensemble, one that tells why.
+
+    Args:
+        counts: of the trials that have ended; before one is complete there is nothing to tell.
+        objectives: of the search.
+    """
+    if ensemble is not None:
+        return [ensemble.text, ensemble.cost_text]
+    if not counts.get(TrialStatus.COMPLETE):
+        return []
+    if objectives.costs:
+        name = objectives.metric.name
+        return [
+            f"{NO_MODELS}: an average costs as much as its members together; --ensemble 5 keeps the best by {name}"
+        ]
+    return [NO_MODELS]
+
+
+def board_footer(board: MergedBoard) -> list[str]:
+    """The lines below a leaderboard: of one run all figures, of several those that compare them."""
+    if len(board.ensembles) > 1:
+        return [
+            f"Ensemble of {name}: {ensemble.text}"
+            for name, ensemble in board.ensembles.items()
+            if ensemble is not None
+        ]
+    (ensemble,) = board.ensembles.values()
+    counts = Counter(map(TrialStatus, board.trials["status"]))
+    lines = ensemble_lines(ensemble, counts, board.objectives)
+    return [f"{head:<9} {line}" for head, line in zip(("Ensemble:", ""), lines, strict=False)]
