@@ -6,7 +6,6 @@ needs only pytest, pytest-timeout and tuner itself. Where NVIDIA's driver does n
 """
 
 import json
-import math
 import os
 import subprocess
 import sys
@@ -123,18 +122,30 @@ def test_without_mps_trials_share_a_card_too(tmp_path: Path) -> None:
     assert seen <= before
 
 
+HUGE = """
+import keras
+
+def build(*, vocabulary_size, n_classes, rows):
+    ids = keras.Input((None,), dtype="int32")
+    # Zeros take no time, unlike the orthogonal matrices of an LSTM: it fails as soon as it asks for memory.
+    table = keras.layers.Embedding(rows, 1024, embeddings_initializer="zeros")
+    hidden = keras.layers.GlobalAveragePooling1D()(table(ids))
+    return keras.Model(ids, keras.layers.Dense(1, activation="sigmoid")(hidden))
+"""
+
+
 def test_a_model_that_does_not_fit_is_out_of_memory_and_the_search_goes_on(tmp_path: Path) -> None:
     total_mb = card().total_mb
     assert total_mb is not None
-    # Four matrices of units x units in float32, their gradients and two moments: more than the whole card.
-    units = int(math.sqrt(total_mb * 2**20 / (4 * 4 * 4)))
+    (tmp_path / "huge_models.py").write_text(HUGE)
     space = {
         **SMALL,
-        "architectures": {"lstm": {"lstm_units": units}, "cnn_lstm": {}},
-        "baselines": [{"architecture": "lstm", "learning_rate": 1e-3, "lstm_units": units}],
+        # Rows of 1,024 numbers of 4 bytes: as much as the whole card has.
+        "architectures": {"huge_models:build": {"rows": total_mb * 2**20 // 4096}, "cnn_lstm": {}},
+        "baselines": [{"architecture": "huge_models:build", "learning_rate": 1e-3}],
     }
     rows = search(tmp_path, space, "--gpus-per-trial", "0.25", "--trials", "6").rows
-    huge = rows["architecture"] == "lstm"
+    huge = rows["architecture"] == "huge_models:build"
     assert huge.any()
     assert set(rows[huge]["status"]) == {"out_of_memory"}
     assert set(rows[~huge]["status"]) <= {"complete", "pruned"}

@@ -7,11 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tuner.errors import SpaceError, TrialFailed
+from tuner.errors import SpaceError, TrialFailed, TrialOutOfMemory
 from tuner.settings.hyperparameters import resolve
 from tuner.training import own_modules
 from tuner.training.builder import build_model
 from tuner.training.custom import check_importable
+from tuner.training.failures import trial_errors
 
 pytestmark = pytest.mark.keras
 
@@ -47,6 +48,14 @@ def text(*, vocabulary_size, n_classes):
 
 def broken(*, vocabulary_size, n_classes):
     raise KeyError("units")
+
+
+class ResourceExhaustedError(Exception):
+    pass
+
+
+def huge(*, vocabulary_size, n_classes):
+    raise ResourceExhaustedError("OOM when allocating tensor with shape[20000000,1024] on GPU:0")
 
 
 NOT_A_FUNCTION = 3
@@ -85,6 +94,12 @@ def test_function_gets_vocabulary_classes_and_its_own_parameters() -> None:
 def test_trial_fails_on_a_model_that_is_no_classifier(function: str, message: str) -> None:
     with pytest.raises(TrialFailed, match=message):
         build_model(resolve(f"own_models:{function}", {}), n_classes=2)
+
+
+def test_a_model_that_finds_no_memory_is_out_of_memory() -> None:
+    with pytest.raises(TrialOutOfMemory, match="OOM when") as caught, trial_errors():
+        build_model(resolve("own_models:huge", {}), n_classes=2)
+    assert caught.value.is_gpu_full
 
 
 def test_trial_fails_on_a_parameter_that_the_function_does_not_take() -> None:

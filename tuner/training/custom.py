@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from tuner.errors import SpaceError, TrialFailed
 from tuner.settings.hyperparameters import Hyperparameters
+from tuner.training.failures import trial_error
 from tuner.training.own_modules import import_module
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ def build_custom_model(hyperparameters: Hyperparameters, *, n_classes: int) -> "
 
     Raises:
         TrialFailed: the function cannot be found, raises, or returns something else than described
-            above.
+            above. Errors of a lack of memory or of a card pass.
     """
     name = hyperparameters.architecture
     try:
@@ -52,9 +53,11 @@ def build_custom_model(hyperparameters: Hyperparameters, *, n_classes: int) -> "
             n_classes=n_classes,
             **hyperparameters.custom,
         )
-    except MemoryError:
-        raise
     except Exception as error:
+        if not isinstance(
+            trial_error(error), TrialFailed
+        ):  # no room for it, or a fault of the card
+            raise
         raise TrialFailed(f"{name} raised {type(error).__name__}: {error}") from error
     _check_model(model, name, n_classes)
     return model
