@@ -25,6 +25,7 @@ from tuner.execution.packing import Packing, Places, kind_of
 from tuner.execution.plan import EndReason, Plan, SearchOutcome
 from tuner.execution.probe import Wait
 from tuner.execution.ray_internals import waiting_workers_taken
+from tuner.execution.refusals import refuse_unknown_architectures
 from tuner.execution.run_files import RunFiles
 from tuner.kill_points import KillPoint, kill_point
 from tuner.output import output_to
@@ -35,12 +36,9 @@ from tuner.run.sessions import SessionEnd
 from tuner.search.session import SearchSession
 from tuner.search.shares import measured_memory, record_memory, times_to_lower
 from tuner.search.study import SearchStudy
-from tuner.settings.config import SearchConfig
-from tuner.settings.hyperparameters import is_custom
 from tuner.text import one_line
 from tuner.tracking.background import Tracking
 from tuner.tracking.selection import make_exporters
-from tuner.training.custom import check_importable
 
 _one_at_a_time = threading.Lock()  # Ray, standard streams and signals are the process's
 _EXPORT_S = 60.0  # longest wait, at the end, for each trial that exporters lack
@@ -76,7 +74,7 @@ def _run_alone(plan: Plan, listener: SearchListener) -> SearchOutcome:
     try:
         with flag.catching(), claimed(folder), output_to(folder.logs / "driver.log") as notify:
             kill_point(KillPoint.FOLDER_CLAIMED)
-            _refuse_unknown_architectures(plan.config)
+            refuse_unknown_architectures(plan.config)
             mirror.take_up()
             plan.check()
             with mirror.holding():
@@ -90,12 +88,6 @@ def _run_alone(plan: Plan, listener: SearchListener) -> SearchOutcome:
             f"{folder.path}: the search cannot continue: {one_line(str(cause))}; "
             "finished trials are kept, the same command continues"
         ) from cause
-
-
-def _refuse_unknown_architectures(config: SearchConfig) -> None:
-    for architecture in config.space.architectures:
-        if is_custom(architecture):
-            check_importable(architecture)
 
 
 @dataclass(frozen=True)

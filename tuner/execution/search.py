@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from tuner.data import Dataset, Split, load_dataset
 from tuner.execution.checkpoints import checkpoints_of
 from tuner.execution.plan import SearchOutcome
+from tuner.execution.refusals import refuse_noise_in_space
 from tuner.execution.run_files import LeaderboardFiles
 from tuner.execution.runner import run_plan
 from tuner.run import Run
@@ -41,6 +42,7 @@ def run_search(config: SearchConfig, listener: SearchListener | None = None) -> 
     """
     name_modules_of(config.space.architectures)
     check_exporters(config)
+    refuse_noise_in_space(config)
     dataset = load_dataset(config.data, seed=config.seed)
     plan = SearchPlan(config, RunFolder(config.folder), dataset)
     return run_plan(plan, listener or SilentListener())

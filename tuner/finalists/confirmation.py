@@ -15,6 +15,7 @@ import optuna
 from tuner.data import Dataset, EncodedSequences, Split, load_dataset
 from tuner.errors import UsageError
 from tuner.execution.plan import SearchOutcome
+from tuner.execution.refusals import refuse_noise
 from tuner.execution.run_files import RunFiles
 from tuner.execution.runner import run_plan
 from tuner.execution.search import make_task
@@ -33,7 +34,8 @@ from tuner.run.run_file import check_same_search
 from tuner.search.pruner import make_pruner
 from tuner.search.study import SearchStudy
 from tuner.settings.config import PrunerName, SamplerName, SearchConfig, TrainerName
-from tuner.settings.space import SearchSpace
+from tuner.settings.hyperparameters import resolve
+from tuner.settings.space import ARCHITECTURE, SearchSpace
 from tuner.training.spec import derive_seed
 from tuner.training.trained_model_file import from_bytes
 
@@ -63,6 +65,13 @@ def run_confirmation(
     """
     dataset = load_dataset(config.data, seed=config.seed)
     wanted = wanted_trials(run.reader, config, request)
+    for each in wanted:
+        values = config.space.values(each.parameters)
+        refuse_noise(
+            config,
+            resolve(str(each.parameters[ARCHITECTURE]), values),
+            f"{run.files.path}: trial {each.training.finalist}",
+        )
     plan = ConfirmationPlan(config, run, dataset, request, tuple(wanted))
     return run_plan(plan, listener)
 
