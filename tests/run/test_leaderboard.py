@@ -16,6 +16,7 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rich.console import Console
 
 from tuner.errors import UsageError
 from tuner.run.csv_text import to_csv, write_csv
@@ -28,6 +29,7 @@ from tuner.settings.metric import Metric, MetricName, Mode
 from tuner.settings.objectives import Cost, MetricAlone, MetricAndCost
 from tuner.settings.pareto_fronts import dominates
 from tuner.settings.space import RESERVED_NAMES, SearchSpace
+from tuner.terminal.tables import leaderboard_table
 from tuner.training.spec import EpochResult
 
 ACCURACY = Metric()
@@ -84,6 +86,43 @@ def board_of(study: SearchStudy) -> pd.DataFrame:
 
 def rows_of(text: str) -> list[dict[str, str]]:
     return list(csv.DictReader(io.StringIO(text, newline=""), strict=True))
+
+
+def test_trials_of_two_programs_are_marked() -> None:
+    own = SearchSpace.from_mapping(
+        {"name": "own", "architectures": {"my_models:build": {"units": {"int": [1, 9]}}}}, "own"
+    )
+    inner = optuna.create_study(direction="maximize", pruner=optuna.pruners.NopPruner())
+    inner.set_user_attr("space", own.to_mapping())
+    study = SearchStudy(inner, own, seed=0, sampler=SamplerName.RANDOM, workers=1)
+    for code in ("aaaa", "bbbb", None):
+        trial = study.ask()
+        own.suggest(trial)
+        facts = TrialFacts(seed=7, host="node", device="cpu", weights=1, code=code)
+        study.record_facts(trial, facts)
+        study.report(trial, 1, metrics(0.5))
+        study.finish(trial, TrialStatus.COMPLETE)
+    board = board_of(study)
+    assert list(board.columns[-2:]) == ["error", "code"]
+    assert board["code"].tolist() == ["aaaa", "bbbb", None]
+    file = io.StringIO()
+    Console(file=file, width=200).print(leaderboard_table(board, ["units"], BY_ACCURACY))
+    assert "(code aaaa)" in file.getvalue()
+    merged = merge({"one": board, "two": board}, BY_ACCURACY)
+    assert list(merged.columns).count("code") == 1
+    assert merged.columns[-1] == "code"
+
+
+def test_a_parameter_may_be_called_code() -> None:
+    own = SearchSpace.from_mapping(
+        {"name": "own", "architectures": {"my_models:build": {"code": {"int": [1, 9]}}}}, "own"
+    )
+    inner = optuna.create_study(direction="maximize", pruner=optuna.pruners.NopPruner())
+    inner.set_user_attr("space", own.to_mapping())
+    study = SearchStudy(inner, own, seed=0, sampler=SamplerName.RANDOM, workers=1)
+    code = own.suggest(study.ask()).custom["code"]
+    board = board_of(study)
+    assert (list(board.columns).count("code"), board["code"].tolist()) == (1, [code])
 
 
 # -- columns --------------------------------------------------------------------------------------

@@ -237,3 +237,34 @@ def test_a_run_of_an_earlier_version_with_several_gpus_per_trial_can_be_read(
     text = folder.run_file.read_text(encoding="utf-8")
     folder.run_file.write_text(text.replace("gpus_per_trial: 1.0", "gpus_per_trial: 4.0"))
     assert read_run_file(folder).config.gpus_per_trial == 1
+
+
+OWN = "my_models:build"
+
+
+def test_changed_code_of_an_own_architecture_is_refused_until_it_is_accepted(
+    tmp_path: Path,
+) -> None:
+    folder = RunFolder(tmp_path)
+    space = SearchSpace.from_mapping({"name": "own", "architectures": {OWN: {}}}, "own.yaml")
+    config = SearchConfig(space=space)
+    write_run_file(folder, config, "data", {OWN: "a"})
+    check_same_search(folder, config, "data", {OWN: "a"})
+    check_same_search(folder, config, "data", {})  # not found here: a trial will say so
+    with pytest.raises(RunFolderError, match=r"code of my_models:build .* --accept-changed-code"):
+        check_same_search(folder, config, "data", {OWN: "b"})
+    accepting = config.model_copy(update={"accept_changed_code": True})
+    check_same_search(folder, accepting, "data", {OWN: "b"})
+    write_run_file(folder, accepting, "data", {OWN: "b"})
+    check_same_search(folder, config, "data", {OWN: "b"})
+    with pytest.raises(
+        RunFolderError, match="--accept-changed-code"
+    ):  # accepted once, not for ever
+        check_same_search(folder, read_run_file(folder).config, "data", {OWN: "c"})
+
+
+def test_a_run_that_recorded_no_code_continues_with_any(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    space = SearchSpace.from_mapping({"name": "own", "architectures": {OWN: {}}}, "own.yaml")
+    write_run_file(folder, SearchConfig(space=space), "data")
+    check_same_search(folder, SearchConfig(space=space), "data", {OWN: "b"})

@@ -38,9 +38,10 @@ def confirm(
 
         there = {**settings, "address": "auto"}
         flags = [
-            f"{setting.flag}={there[setting.keyword]}"
+            setting.flag if setting.is_switch else f"{setting.flag}={there[setting.keyword]}"
             for setting in CONFIRM_SETTINGS
             if there[setting.keyword] is not None
+            and (not setting.is_switch or there[setting.keyword])
         ]
         flags += [f"--module={each}" for each in modules or ()]
         arguments = ["confirm", run_on_head(run), *flags]

@@ -2,6 +2,7 @@
 
 import time
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from tuner.data import Dataset, Split, load_dataset
@@ -20,6 +21,7 @@ from tuner.search.study import SearchStudy, create_or_open_study
 from tuner.settings.config import SearchConfig, TrainerName
 from tuner.settings.hyperparameters import is_custom
 from tuner.tracking.selection import check_exporters
+from tuner.training.own_code import code_of
 from tuner.training.own_modules import name_modules_of, user_folders
 
 if TYPE_CHECKING:
@@ -61,9 +63,14 @@ class SearchPlan:
         """See `Plan`."""
         return Run(self.folder.path)
 
+    @cached_property
+    def code(self) -> dict[str, str]:
+        """Digests of the code of the person's own architectures."""
+        return code_of(self.config.space.architectures)
+
     def check(self) -> None:
         """Refuses to continue another search under this name."""
-        check_same_search(self.folder, self.config, self.dataset.fingerprint)
+        check_same_search(self.folder, self.config, self.dataset.fingerprint, self.code)
 
     def is_done(self) -> bool:
         """Whether an earlier session used the budget up."""
@@ -76,12 +83,12 @@ class SearchPlan:
         study.requeue_interrupted_trials()
         self.files(study).write()
         if not self.folder.run_file.is_file():
-            write_run_file(self.folder, self.config, self.dataset.fingerprint)
+            write_run_file(self.folder, self.config, self.dataset.fingerprint, self.code)
         return True
 
     def open(self, workers: int) -> SearchStudy:
         """The study in the run folder, made with its baselines if it is new."""
-        write_run_file(self.folder, self.config, self.dataset.fingerprint)
+        write_run_file(self.folder, self.config, self.dataset.fingerprint, self.code)
         return self._open(workers)
 
     def _open(self, workers: int) -> SearchStudy:

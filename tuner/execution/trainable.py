@@ -44,6 +44,7 @@ from tuner.storage import Storage
 from tuner.text import one_line
 from tuner.training.checkpoint import Checkpoint
 from tuner.training.failures import LONGEST_REASON, status_of, trial_error
+from tuner.training.own_code import code_of
 from tuner.training.own_modules import make_importable, name_modules_of
 from tuner.training.spec import EpochResult, TrainsByEpoch, TrialSpec
 from tuner.training.trained_model_file import to_bytes
@@ -215,8 +216,15 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
             host=socket.gethostname(),
             device=with_share(training.device, self._share.gpus),
             weights=training.weights,
+            code=_code_of(spec.hyperparameters.architecture),
         )
         yield from training.epochs()
+
+
+@functools.cache
+def _code_of(architecture: str) -> str | None:
+    """The digest of the code that this process has imported; what is written into the file later does not count."""
+    return code_of([architecture]).get(architecture)
 
 
 def _join_mps(task: Task, share: Share, gpu: FaultyGpu | None) -> MpsState:

@@ -36,6 +36,7 @@ from tuner.search.study import SearchStudy
 from tuner.settings.config import PrunerName, SamplerName, SearchConfig, TrainerName
 from tuner.settings.hyperparameters import resolve
 from tuner.settings.space import ARCHITECTURE, SearchSpace
+from tuner.training.own_code import code_of
 from tuner.training.spec import derive_seed
 from tuner.training.trained_model_file import from_bytes
 
@@ -167,7 +168,8 @@ class ConfirmationPlan:
     def check(self) -> None:
         """Refuses data that is not the search's."""
         self.run.reopen_if_replaced()
-        check_same_search(self.folder, self.asked, self.dataset.fingerprint)
+        code = code_of(self.asked.space.architectures)
+        check_same_search(self.folder, self.asked, self.dataset.fingerprint, code)
 
     def is_done(self) -> bool:
         """Whether nothing is left to train; if so, this request becomes the last one."""

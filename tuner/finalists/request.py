@@ -35,13 +35,14 @@ class Request(Strict):
 
 
 _REQUEST = declared_settings(Request)
-# Settings of the search that depend on the confirming machine, and their defaults.
+# Settings of the search that a confirmation has its own of, and their defaults.
 _RESOURCES = {
     "cpus_per_trial": "as in the search",
     "gpus_per_trial": "as in the search",
     "mps": "as in the search",
     "max_concurrent": "as many as fit",
     "address": "this machine alone",
+    "accept_changed_code": "refused",
 }
 CONFIRM_SETTINGS = (
     *_REQUEST,

@@ -15,6 +15,7 @@ import pandas as pd
 from tuner.errors import UsageError
 from tuner.run.records import StudyReader, TrialRecord, on_front, ranked
 from tuner.run.trial_status import TrialStatus
+from tuner.settings.hyperparameters import is_custom
 from tuner.settings.objectives import PARETO, Objectives
 from tuner.settings.space import SearchSpace
 
@@ -71,7 +72,13 @@ def board_of(
 
 def columns(space: SearchSpace, objectives: Objectives) -> list[str]:
     """The leaderboard's columns."""
-    return [*_BEFORE_PARAMETERS, *objectives.marks, *space.parameter_names, *_AFTER_PARAMETERS]
+    # Of an architecture of one's own, the code is a part of what the figures depend on.
+    has_own = any(map(is_custom, space.architectures))
+    own = ["code"] if has_own and "code" not in space.parameter_names else []
+    return [
+        *(*_BEFORE_PARAMETERS, *objectives.marks, *space.parameter_names),
+        *(*_AFTER_PARAMETERS, *own),
+    ]
 
 
 def curves(reader: StudyReader) -> pd.DataFrame:
@@ -100,10 +107,11 @@ def merge(boards: Mapping[str, pd.DataFrame], objectives: Objectives) -> pd.Data
     rows = [{"run": name, **row} for name, board in boards.items() for row in _rows(board)]
     rows.sort(key=key)
     names = dict.fromkeys(name for board in boards.values() for name in board.columns)
-    fixed = {*_BEFORE_PARAMETERS, PARETO, *_AFTER_PARAMETERS}
+    fixed = {*_BEFORE_PARAMETERS, PARETO, *_AFTER_PARAMETERS, "code"}
     parameters = [name for name in names if name not in fixed]
     _mark_front(rows, objectives)
     columns = ["run", *_BEFORE_PARAMETERS, *objectives.marks, *parameters, *_AFTER_PARAMETERS]
+    columns += ["code"] if "code" in names else []
     return _typed([{**row, "rank": rank} for rank, row in enumerate(rows, start=1)], columns)
 
 
@@ -149,6 +157,7 @@ def to_json(frame: pd.DataFrame) -> str:
 def _row(rank: int, record: TrialRecord, names: Sequence[str]) -> dict[str, Any]:
     best = record.curve.get(record.best_epoch or 0, {})
     return {
+        "code": record.code,  # a parameter may have this name
         "rank": rank,
         "trial": record.number,
         "status": str(record.status),

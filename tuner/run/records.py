@@ -45,6 +45,7 @@ class TrialRecord:
     started: datetime | None
     ended: datetime | None
     error: str | None
+    code: str | None = None  # a digest of the architecture's code, where it is a person's own
     tries: int = 1  # how often these parameters have run, with this trial
     interrupted: bool = False  # its parameters run again
     superseded: bool = False  # they have begun to
@@ -221,6 +222,7 @@ class StudyReader:
             host=facts.get("host"),
             device=facts.get("device"),
             weights=facts.get("weights"),
+            code=facts.get("code"),
             started=trial.datetime_start,
             ended=trial.datetime_complete,
             error=trial.user_attrs.get(Attribute.ERROR),

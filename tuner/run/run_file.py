@@ -43,14 +43,18 @@ class Fingerprint(Strict):
     space: str | None = None
     data: str | None = None
     objectives: str | None = None
+    code: dict[str, str] | None = None  # by architecture of a person's own
 
     @classmethod
-    def of(cls, config: SearchConfig, data: str) -> "Fingerprint":
+    def of(
+        cls, config: SearchConfig, data: str, code: Mapping[str, str] | None = None
+    ) -> "Fingerprint":
         """The fingerprint of a search.
 
         Args:
             config: its settings.
             data: the fingerprint of its data.
+            code: digests of the code of the person's own architectures, by their names.
         """
         space = json.dumps(config.space.identity(), sort_keys=True)
         return cls(
@@ -60,6 +64,7 @@ class Fingerprint(Strict):
             space=hashlib.sha256(space.encode()).hexdigest()[:16],
             data=data,
             objectives=",".join(config.objectives) if config.objectives else None,
+            code=dict(code) if code else None,
         )
 
 
@@ -110,16 +115,27 @@ class RunFile:
         except ValidationError as cause:
             raise RunFolderError(f"{self.path}: data: {first_problem(cause)}") from cause
 
-    def check_same_search(self, config: SearchConfig, data_fingerprint: str) -> None:
+    def check_same_search(
+        self,
+        config: SearchConfig,
+        data_fingerprint: str,
+        code: Mapping[str, str] | None = None,
+    ) -> None:
         """Refuses to continue another search under this name.
 
+        Args:
+            code: as for `Fingerprint.of`.
+
         Raises:
-            RunFolderError: the space, objectives, data, epochs or seed differ from the recorded ones.
+            RunFolderError: the space, objectives, data, epochs or seed differ from the recorded ones, or code does and
+                the settings do not accept that.
         """
         if self.fingerprint is None:
             raise RunFolderError(f"{self.path}: no fingerprint in it; choose another --name")
-        recorded = self.fingerprint.model_dump()
-        for part, value in Fingerprint.of(config, data_fingerprint).model_dump().items():
+        recorded = self.fingerprint.model_dump(exclude={"code"})
+        for part, value in (
+            Fingerprint.of(config, data_fingerprint).model_dump(exclude={"code"}).items()
+        ):
             is_recorded = recorded[part] is not None or part == "objectives"
             if is_recorded and recorded[part] != value:
                 other = {
@@ -131,6 +147,15 @@ class RunFile:
                 raise RunFolderError(
                     f"{self.path.parent}: belongs to a search with {other}; "
                     "choose another --name, or ask for the same to continue it"
+                )
+
+        if config.accept_changed_code:
+            return
+        for architecture, digest in (self.fingerprint.code or {}).items():
+            if (code or {}).get(architecture, digest) != digest:
+                raise RunFolderError(
+                    f"{self.path.parent}: the code of {architecture} is no longer what its trials learned with; choose "
+                    "another --name, or add --accept-changed-code: the leaderboard then shows the code of every trial"
                 )
 
     def check_same_data(self, source: str, data_fingerprint: str) -> None:
@@ -168,13 +193,23 @@ def read_run_file(folder: RunFolder) -> RunFile:
     )
 
 
-def write_run_file(folder: RunFolder, config: SearchConfig, data_fingerprint: str) -> None:
+def write_run_file(
+    folder: RunFolder,
+    config: SearchConfig,
+    data_fingerprint: str,
+    code: Mapping[str, str] | None = None,
+) -> None:
     """Records the requested search, with all defaults filled in; the date of the first writing stays.
+
+    Args:
+        code: as for `Fingerprint.of`.
 
     Raises:
         RunFolderError: there is a `run.yaml` already, and it is damaged.
     """
-    content = config.model_dump(mode="json", exclude_none=True, exclude={"space"})
+    content = config.model_dump(
+        mode="json", exclude_none=True, exclude={"space", "accept_changed_code"}
+    )
     # Absolute, so that `--config` continues the run from any folder.
     content["out"] = config.out if config.is_mirrored else os.path.abspath(folder.path.parent)
     if config.storage_path is not None:
@@ -190,15 +225,20 @@ def write_run_file(folder: RunFolder, config: SearchConfig, data_fingerprint: st
         "name": config.run_name,
         "created": created or datetime.now(UTC).isoformat(timespec="seconds"),
         "versions": installed_versions(),
-        "fingerprint": Fingerprint.of(config, data_fingerprint).model_dump(exclude_none=True),
+        "fingerprint": Fingerprint.of(config, data_fingerprint, code).model_dump(exclude_none=True),
     }
     write_atomically(folder.run_file, to_yaml(record))
 
 
-def check_same_search(folder: RunFolder, config: SearchConfig, data_fingerprint: str) -> None:
+def check_same_search(
+    folder: RunFolder,
+    config: SearchConfig,
+    data_fingerprint: str,
+    code: Mapping[str, str] | None = None,
+) -> None:
     """Refuses to continue another search in this folder; see `RunFile.check_same_search`."""
     if folder.run_file.is_file():
-        read_run_file(folder).check_same_search(config, data_fingerprint)
+        read_run_file(folder).check_same_search(config, data_fingerprint, code)
 
 
 def installed_versions() -> dict[str, str]:

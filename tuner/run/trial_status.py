@@ -38,3 +38,4 @@ class TrialFacts:
     host: str
     device: str
     weights: int
+    code: str | None = None  # a digest of the architecture's code, where it is a person's own

@@ -246,7 +246,8 @@ class SearchStudy:
 
     def record_facts(self, trial: optuna.Trial, facts: TrialFacts) -> None:
         """Records where the trial runs and how large its model is."""
-        trial.set_user_attr(Attribute.FACTS, dict(vars(facts)))
+        known = {name: fact for name, fact in vars(facts).items() if fact is not None}
+        trial.set_user_attr(Attribute.FACTS, known)
 
     def report(self, trial: optuna.Trial, epoch: int, metrics: Mapping[str, float]) -> bool:
         """Records the metrics of an epoch; True when the trial should stop here.

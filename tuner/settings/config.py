@@ -159,6 +159,13 @@ class SearchConfig(Strict):
     sampler: Annotated[
         SamplerName, Setting(Group.SEARCH, "How the next configuration is chosen")
     ] = SamplerName.TPE
+    accept_changed_code: Annotated[
+        bool,
+        Setting(
+            Group.SEARCH,
+            "Continue although the code of an architecture of your own has changed; the leaderboard shows each trial's",
+        ),
+    ] = False
     objectives: Annotated[
         TwoObjectives | None,
         Setting(

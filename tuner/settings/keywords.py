@@ -31,6 +31,7 @@ class SearchKeywords(TypedDict, total=False):
     epoch_timeout: str | float | None
     seed: int | None
     sampler: Literal["tpe", "random"] | None
+    accept_changed_code: bool | None
     objectives: str | Sequence[str] | None
     pruner: Literal["halving", "hyperband", "none"] | None
     ensemble: int | str | None
@@ -49,6 +50,7 @@ class ConfirmKeywords(TypedDict, total=False):
     gpus_per_trial: float | str | None
     mps: Literal["auto", "off"] | None
     max_concurrent: int | None
+    accept_changed_code: bool | None
     address: str | None
 
 

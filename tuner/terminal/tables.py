@@ -77,6 +77,7 @@ def leaderboard_table(
             no_wrap=True,
         )
     table.add_column("parameters")
+    has_several_codes = "code" in board and board["code"].nunique() > 1
     for row in board.to_dict(orient="records"):
         cells: list[Text] = []
         for name in columns:
@@ -101,7 +102,8 @@ def leaderboard_table(
         )
         note = "  (baseline)" if row["baseline"] is True or str(row["baseline"]) == "True" else ""
         error = "" if pd.isna(row["error"]) else f"  {row['error']}"
-        cells.append(printable(settings + note + error))
+        code = f"  (code {row['code']})" if has_several_codes and not pd.isna(row["code"]) else ""
+        cells.append(printable(settings + note + code + error))
         table.add_row(*cells)
     return table
 
