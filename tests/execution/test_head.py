@@ -183,6 +183,19 @@ def test_a_fetched_run_is_taken_over_as_it_grows(tmp_path: Path) -> None:
     assert owner_of(home) is None
 
 
+def test_a_fetched_run_has_only_the_models_of_its_best_trials(tmp_path: Path) -> None:
+    home = RunFolder(tmp_path / "home")
+    for trials in ((1, 2), (2, 3)):
+        there = RunFolder(make_run(tmp_path / f"{trials}"))
+        there.trial_models.mkdir()
+        for trial in trials:
+            there.trial_model(trial).write_text("weights")
+        adopt(home, there.path)
+        assert {path.name for path in home.trial_models.iterdir()} == {
+            f"trial-{trial}.npz" for trial in trials
+        }
+
+
 def test_another_run_of_the_same_name_is_not_overwritten(tmp_path: Path) -> None:
     home = RunFolder(make_run(tmp_path / "home", "mine\n"))
     with pytest.raises(RunFolderError, match="holds another run, or has changed by itself"):

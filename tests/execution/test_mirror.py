@@ -72,6 +72,51 @@ def test_another_machine_goes_on_from_the_copy(old: Machine, new: Machine) -> No
     assert new.folder.run_file.read_text() == "run of 4"
 
 
+def test_models_of_trials_follow_to_the_copy_and_go_when_their_trials_fall_out(
+    old: Machine, new: Machine, copy: Path
+) -> None:
+    def models(folder: Path) -> set[str]:
+        return {path.name for path in (folder / "trials").glob("*")}
+
+    old.write("1\n")
+    old.folder.trial_models.mkdir()
+    for number in (1, 2):
+        old.folder.trial_model(number).write_text(f"weights of {number}")
+    mirror = old.mirror()
+    with mirror.holding():
+        mirror.copy_if_due()
+        mirror._copying.result()
+        assert models(copy) == {"trial-1.npz", "trial-2.npz"}
+        old.write("1\n2\n")
+        old.folder.trial_model(3).write_text("weights of 3")
+        old.folder.trial_model(1).unlink()
+    assert models(copy) == {"trial-2.npz", "trial-3.npz"}
+    # A machine that was killed between the two steps leaves a model too many; the next one puts that in order.
+    (copy / "trials" / "trial-1.npz").write_text("weights of 1")
+    mirror = new.mirror()
+    mirror.take_up()
+    assert new.folder.trial_model(3).read_text() == "weights of 3"
+    new.folder.trial_model(1).unlink()  # as the search does when it opens the study
+    with mirror.holding():
+        pass
+    assert models(copy) == {"trial-2.npz", "trial-3.npz"}
+
+
+def test_models_that_this_machine_lost_come_back_from_the_copy(old: Machine, copy: Path) -> None:
+    old.write("1\n")
+    old.folder.trial_models.mkdir()
+    old.folder.trial_model(1).write_text("weights of 1")
+    with old.mirror().holding():
+        pass
+    old.folder.trial_model(1).unlink()
+    mirror = old.mirror()
+    mirror.take_up()
+    with mirror.holding():
+        pass
+    assert old.folder.trial_model(1).read_text() == "weights of 1"
+    assert (copy / "trials" / "trial-1.npz").is_file()
+
+
 def test_only_changed_files_are_copied_and_not_all_the_time(
     old: Machine, copy: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -321,6 +366,11 @@ def test_a_search_on_s3_goes_on_on_another_machine(
     assert search("first", 7) == (EndReason.BUDGET_USED, [0, 1, 2, 3, 4, 5, 6])
     copy = Storage(f"{bucket}/mine")
     assert copy.read("leaderboard.csv").count(b"\n") == 1 + 7
+    home = Run(RunFolder.existing(f"{bucket}/mine").path)
+    assert home.ensemble is not None
+    assert home.ensemble.left_out == ()
+    members = sorted(f"trials/trial-{member}.npz" for member in home.ensemble.members)
+    assert copy.names("trials") == members
     assert copy.read(LEASE) is None
 
 

@@ -11,10 +11,10 @@ from support.searches import make, toy_space
 from support.watching import Clock
 
 from tuner.data import EncodedSequences
-from tuner.errors import DeviceFault, GpuMissing, MpsFault
+from tuner.errors import DeviceFault, GpuMissing, MpsFault, TrialOutOfMemory
 from tuner.execution import trainable
 from tuner.execution.faulty_gpus import FaultyGpu
-from tuner.execution.messages import Report, to_ray_config
+from tuner.execution.messages import Report, from_ray_config, to_ray_config
 from tuner.execution.mps import JOINED, MpsState
 from tuner.execution.packing import Place
 from tuner.execution.search import SearchPlan, run_search
@@ -24,7 +24,8 @@ from tuner.nvidia import MpsMode
 from tuner.run.trial_status import TrialStatus
 from tuner.settings.config import TrainerName
 from tuner.settings.hyperparameters import Hyperparameters
-from tuner.training.spec import TrialSpec
+from tuner.settings.metric import Metric
+from tuner.training.spec import TrainedModel, TrialSpec
 from tuner.training.toy import ToyTraining
 
 
@@ -238,6 +239,57 @@ def test_nothing_is_noted_where_mps_runs_or_is_not_wanted(
 ) -> None:
     mps_says(monkeypatch, state)
     assert actor(task(trainer=TrainerName.KERAS, mps=mps), gpus)._note is None
+
+
+HELD_OUT = EncodedSequences(
+    tokens=np.zeros(8, np.int32),
+    offsets=np.arange(9, dtype=np.int64),
+    labels=np.arange(8, dtype=np.int32) % 2,
+)
+
+
+def last_report(given: Task, model_from: float | None) -> Report:
+    """Of a trial of two epochs."""
+    process = actor(given)
+    process.reset_config({**config(1), "model_from": model_from})
+    assert report(process).model is None
+    return report(process)
+
+
+@pytest.mark.parametrize(("model_from", "is_sent"), [(None, True), (0.01, True), (0.99, False)])
+def test_a_model_is_sent_where_its_trial_may_be_among_the_best(
+    model_from: float | None, is_sent: bool
+) -> None:
+    ended = last_report(task(held_out=HELD_OUT, metric=Metric()), model_from)
+    assert (ended.status, ended.model is not None) == (TrialStatus.COMPLETE, is_sent)
+
+
+def test_a_trial_as_good_as_the_last_of_the_best_sends_its_model() -> None:
+    given = task(held_out=HELD_OUT, metric=Metric())
+    scores = [each.val_accuracy for each in ToyTraining(from_ray_config(config(1))).epochs()]
+    assert last_report(given, max(scores)).model is not None  # it may have the lower number
+
+
+def test_nothing_is_measured_where_no_models_are_kept() -> None:
+    assert last_report(task(), None).model is None
+
+
+@pytest.mark.parametrize("is_required", [True, False])
+def test_a_search_does_without_a_model_that_cannot_be_measured(
+    monkeypatch: pytest.MonkeyPatch, is_required: bool
+) -> None:
+    def finish(self: ToyTraining, held_out: EncodedSequences) -> TrainedModel:
+        raise TrialOutOfMemory("no room for the batch")
+
+    monkeypatch.setattr(ToyTraining, "finish", finish)
+    given = task(held_out=HELD_OUT, metric=Metric(), is_model_required=is_required)
+    ended = last_report(given, None)
+    assert ended.model is None
+    if is_required:
+        assert (ended.status, ended.epoch) == (TrialStatus.OUT_OF_MEMORY, None)
+    else:
+        assert (ended.status, ended.retire) == (TrialStatus.COMPLETE, True)
+        assert ended.epoch is not None  # its score counts
 
 
 @pytest.mark.ray

@@ -3,6 +3,7 @@
 import dataclasses
 
 import pytest
+from support.ensembles import RECORD
 from support.run_files import SCRIPT, MakeRun, record, write_finalists, write_run_file, write_tests
 
 from tuner.report import summary, tables
@@ -31,6 +32,21 @@ def test_the_summary_has_the_search_its_length_and_the_best(make_run: MakeRun) -
 def test_an_unconfirmed_best_comes_with_a_warning_of_luck(some: Reading) -> None:
     assert "not confirmed. The top of a leaderboard is partly luck" in text_of(some)
     assert f"`tuner confirm {some.folder.path}`" in text_of(some)
+
+
+def test_the_searchs_own_ensemble_has_a_sentence_and_a_tile(some: Reading) -> None:
+    assert "averaged" not in text_of(some)
+    averaged = dataclasses.replace(some, ensemble=RECORD)
+    text = text_of(averaged)
+    assert f"averaged, without further training: {RECORD.text}, which chose none of them." in text
+    assert f"`tuner export {some.folder.path} --members trials` writes them as one model." in text
+    (tile,) = (tile for tile in summary.tiles(averaged) if tile.name == "best 3 averaged")
+    assert (tile.value, tile.remark) == (
+        "0.7400",
+        "95 % interval 0.7100 to 0.7700, trial 7 alone 0.7270",
+    )
+    alone = dataclasses.replace(some, ensemble=RECORD.model_copy(update={"members": (7,)}))
+    assert text_of(alone) == text_of(some)
 
 
 def test_finalists_give_interval_ties_and_optimism_gap(make_run: MakeRun) -> None:

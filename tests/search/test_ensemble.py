@@ -8,17 +8,21 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from support.ensembles import LABELS, Searched
+from support.watching import Recorder
 
 from tuner import files
 from tuner.errors import RunFolderError
 from tuner.kill_points import KillPoint
 from tuner.run.attributes import Attribute
+from tuner.run.events import EventKind
 from tuner.run.records import StudyReader
 from tuner.run.trial_status import TrialStatus
 from tuner.search import ensemble, study
+from tuner.search.session import SearchSession
 from tuner.settings.config import make_config
 from tuner.settings.objectives import Cost
 from tuner.settings.space import SearchSpace
+from tuner.training.spec import EpochResult
 
 
 @pytest.fixture
@@ -139,6 +143,21 @@ def test_a_smaller_ensemble_removes_files_and_a_larger_one_cannot_bring_them_bac
     assert (searched.record.members, searched.files) == ((1,), {1})
     searched.open(size=2)
     assert (searched.record.members, searched.record.left_out) == ((1,), (2,))
+
+
+def test_the_end_of_a_trial_shows_the_ensemble_with_it(tmp_path: Path, space: SearchSpace) -> None:
+    searched = Searched(tmp_path / "x", space)
+    recorder = Recorder()
+    config = make_config({"space": space})
+    session = SearchSession(searched.study, config, workers=lambda: 1, listener=recorder)
+    number = session.start_trial().number
+    session.end_epoch(number, EpochResult(1, 0.5, 0.7, 0.5, 0.7, 0.7, seconds=1.0))
+    assert session.model_from is None
+    session.keep_model(number, searched.model(0.7))
+    assert searched.files == {number}  # before the trial is told
+    session.end_trial(number, TrialStatus.COMPLETE)
+    assert recorder.events[-1].kind is EventKind.TRIAL_ENDED
+    assert recorder.state.ensemble == searched.record
 
 
 class Killed(Exception):

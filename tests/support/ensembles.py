@@ -21,6 +21,21 @@ from tuner.training.trained_model_file import to_bytes
 
 LABELS = np.arange(60, dtype=np.int32) % 2
 
+RECORD = EnsembleRecord(
+    members=(7, 3, 12),
+    left_out=(5,),
+    sequences=850,
+    averaged=0.74,
+    low=0.71,
+    high=0.77,
+    single=0.727,
+    gain=0.013,
+    gain_low=0.0031,
+    gain_high=0.0229,
+    weights=1_023_000,
+    seconds_per_text=0.0023,
+)
+
 
 class Searched:
     """A run folder of such a search, of ensembles of three."""
@@ -76,6 +91,13 @@ class Searched:
         """A trial that trains to its end, and its model's probabilities, which follow from its score and number."""
         return self.end(score, TrialStatus.COMPLETE, probabilities, labels)
 
+    def model(self, score: float, probabilities: NDArray[np.float32] | None = None) -> bytes:
+        """As a worker sends it."""
+        if probabilities is None:
+            probabilities = model_of(score, LABELS)
+        figures = HeldOutFigures(1, 0.5, score, score, seconds_per_text=0.001)
+        return to_bytes(TrainedModel(figures, probabilities, (), 9))
+
     def end(
         self,
         score: float,
@@ -90,8 +112,7 @@ class Searched:
         if probabilities is None:
             probabilities = model_of(score, labels)
         if status is TrialStatus.COMPLETE:
-            figures = HeldOutFigures(1, 0.5, score, score, seconds_per_text=0.001)
-            self.study.keep_model(trial, to_bytes(TrainedModel(figures, probabilities, (), 9)))
+            self.study.keep_model(trial, self.model(score, probabilities))
         self.study.finish(trial, status)
         return probabilities
 

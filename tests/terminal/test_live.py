@@ -9,6 +9,7 @@ from typing import IO, Any
 
 import pytest
 from rich.console import Console
+from support.ensembles import RECORD
 
 from tuner.run.events import BestTrial, Event, EventKind, LiveTrial, SearchState
 from tuner.run.trial_status import TrialStatus
@@ -98,6 +99,17 @@ def picture(of: SearchState, now: float = 100.0, *, height: int = 40, width: int
 )
 def test_an_event_is_a_line(event: Event, changes: Mapping[str, Any], line: str) -> None:
     assert event_line(event, state(**changes)) == line
+
+
+def test_the_ensemble_is_shown_as_it_grows() -> None:
+    averaged = "best 3 averaged 0.7400, best single 0.7270 (trial 7), on confirmation sequences"
+    assert f"ensemble: {averaged}" in picture(state(ensemble=RECORD))
+    ended = Event(EventKind.TRIAL_ENDED, trial(), TrialStatus.COMPLETE, score=0.9, seconds=61)
+    assert event_line(ended, state(ensemble=RECORD)).endswith(f" in 1m01s; {averaged}")
+    another = Event(EventKind.TRIAL_ENDED, trial(number=8), TrialStatus.COMPLETE, seconds=61)
+    assert "averaged" not in event_line(another, state(ensemble=RECORD))  # it has not changed
+    one = RECORD.model_copy(update={"members": (7,)})
+    assert "ensemble" not in picture(state(ensemble=one))
 
 
 BY_TWO = MetricAndCost(Metric(), Cost.SECONDS_PER_EPOCH)

@@ -7,12 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tuner.settings.metric import MetricName
+from tuner.settings.metric import Metric, MetricName, Mode
 from tuner.training.confusion import Confusion
 from tuner.training.evaluation import mean_probabilities
 from tuner.training.statistics import (
     _t_quantile,
     expected_calibration_error,
+    gain_of,
     is_tie,
     roc_auc,
     sequence_scores,
@@ -26,6 +27,29 @@ def hits(rng: np.random.Generator, accuracy: float, *, seeds: int, n: int) -> np
     reached = accuracy + rng.normal(0, 0.005, seeds)
     chance = np.quantile(difficulty, 1 - reached)[:, None]
     return (difficulty[None] + rng.normal(0, 0.2, (seeds, n)) > chance).astype(float)
+
+
+def test_the_interval_of_a_gain_holds_the_truth_in_95_of_100_cases() -> None:
+    rng = np.random.default_rng(0)
+    held = 0
+    for _ in range(400):
+        difficulty = rng.random(500)
+        one, other = (
+            (difficulty + rng.normal(0, 0.1, 500) < reached).astype(float)
+            for reached in (0.82, 0.8)
+        )
+        gain = gain_of(one, other, Metric())
+        held += gain.low <= 0.02 <= gain.high
+    assert 0.92 <= held / 400 <= 0.98
+
+
+def test_a_gain_is_positive_where_the_first_is_better_whatever_the_metric() -> None:
+    better, worse = np.array([1.0, 1.0, 0.0, 1.0]), np.array([1.0, 0.0, 0.0, 1.0])
+    assert gain_of(better, worse, Metric()).mean == 0.25
+    loss = Metric(name=MetricName.VAL_LOSS, mode=Mode.MIN)
+    assert gain_of(better, worse, loss).mean == -0.25
+    same = gain_of(better, better, Metric())
+    assert (same.mean, same.low, same.high) == (0, 0, 0)
 
 
 def test_the_interval_holds_the_truth_in_95_of_100_cases() -> None:

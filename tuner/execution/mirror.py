@@ -7,7 +7,7 @@ Only one search at a time writes to a copy: see `tuner.execution.lease`.
 """
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as StillBusy
 from contextlib import AbstractContextManager, contextmanager, suppress
@@ -16,7 +16,7 @@ from typing import Protocol
 
 from tuner.errors import RunFolderError, SearchError
 from tuner.execution.lease import Lease, LeaseTaken
-from tuner.run.copies import take_over, whole_lines
+from tuner.run.copies import bring_trial_models, take_over, whole_lines
 from tuner.run.folder import RunFolder
 from tuner.settings.config import SearchConfig
 from tuner.storage import Storage
@@ -115,6 +115,7 @@ class StorageMirror:
         self._clock = clock
         self._lease = Lease(storage, check, clock=clock, sleep=sleep)
         self._copied: dict[str, _Copied] = {}
+        self._models: set[str] = set()  # of the search's trials, in the copy
         self._due_at = clock()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="mirror")
         self._copying: Future[None] | None = None
@@ -126,15 +127,17 @@ class StorageMirror:
         if theirs is None:
             return
         ours = self._folder.journal.read_bytes() if self._folder.journal.is_file() else b""
-        if ours.startswith(whole_lines(theirs)):
-            return  # our last seconds were never copied, or nothing is new
-        if not theirs.startswith(whole_lines(ours)):
+        # Our last seconds were never copied, or nothing is new.
+        is_ours_as_new = ours.startswith(whole_lines(theirs))
+        if not is_ours_as_new and not theirs.startswith(whole_lines(ours)):
             self._lease.release()
             raise RunFolderError(
                 f"{self._folder.path}: has changed, and so has its copy in {self._storage.place}; "
                 "move one of them away, or search under another --name"
             )
-        take_over(self._folder, self._storage)
+        self._models.update(bring_trial_models(self._folder, self._storage))
+        if not is_ours_as_new:
+            take_over(self._folder, self._storage)
 
     @contextmanager
     def holding(self) -> Iterator[None]:
@@ -158,14 +161,25 @@ class StorageMirror:
             return
         self._note_failure()
         self._due_at = self._clock() + _COPY_S
-        self._copying = self._thread.submit(self._copy, self._changed())
+        self._copying = self._begin_copying()
 
-    def _copy(self, changed: dict[str, bytes]) -> None:
+    def _begin_copying(self) -> "Future[None]":
+        """Copies what has changed, and removes the models of trials that fell out."""
+        changed = self._changed()
+        gone = [name for name in self._models if not (self._folder.path / name).is_file()]
+        return self._thread.submit(self._copy, changed, gone)
+
+    def _copy(self, changed: dict[str, bytes], gone: Sequence[str]) -> None:
         """Runs in the thread."""
         began = self._clock()
         self._lease.confirm()
         for name, content in changed.items():
             self._storage.write(name, content)
+            if name.startswith(f"{self._folder.trial_models.name}/"):
+                self._models.add(name)
+        for name in gone:  # after the journal, which names them no more
+            self._storage.remove(name)
+            self._models.discard(name)
         now = self._clock()
         self._due_at = max(self._due_at, now + (now - began) / _SHARE)
 
@@ -212,7 +226,7 @@ class StorageMirror:
                 if not self._copying.done():
                     return "the storage does not answer"
                 self._note_failure()
-            self._copying = self._thread.submit(self._copy, self._changed())
+            self._copying = self._begin_copying()
             with suppress(StillBusy):
                 self._copying.exception(timeout=_LAST_COPY_S)
             if not self._copying.done():

@@ -15,6 +15,7 @@ import pandas as pd
 
 from tuner.report.search_time import SearchTime
 from tuner.run import Run
+from tuner.run.ensemble import EnsembleRecord
 from tuner.run.finalists_file import FinalistRow, read_finalists_file
 from tuner.run.folder import RunFolder
 from tuner.run.leaderboard import board_of
@@ -39,6 +40,7 @@ class Reading:
     objectives: Objectives
     study: optuna.Study
     records: tuple[TrialRecord, ...]  # in the order of their numbers
+    ensemble: EnsembleRecord | None  # None where no trials' weights were kept
     seconds: float  # searched, over all sessions
     sessions: tuple[Session, ...]  # empty where none was recorded
     recorded: RunFile  # empty where there is none
@@ -134,6 +136,7 @@ def read_run(run: Run, label: str) -> Reading:
         objectives=reader.objectives,
         study=run.study,
         records=tuple(reader.records()),
+        ensemble=reader.ensemble,
         seconds=reader.seconds,
         sessions=tuple(reader.sessions),
         recorded=run.recorded if folder.run_file.is_file() else RunFile(folder.run_file),

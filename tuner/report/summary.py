@@ -39,6 +39,7 @@ def in_words(reading: Reading) -> list[str]:
     lines += [
         _best(reading, reading.best),
         *_front(reading),
+        *_ensemble(reading),
         _how_sure(reading),
         *_on_gpus(reading),
     ]
@@ -59,6 +60,16 @@ def tiles(reading: Reading) -> list[Tile]:
             f"trial {best.number}, {best.architecture}" if best else "no score yet",
         )
     ]
+    if reading.ensemble is not None and len(reading.ensemble.members) > 1:
+        ensemble = reading.ensemble
+        found.append(
+            Tile(
+                f"best {len(ensemble.members)} averaged",
+                score_text(ensemble.averaged),
+                f"95 % interval {score_text(ensemble.low)} to {score_text(ensemble.high)}, trial {ensemble.members[0]} "
+                f"alone {score_text(ensemble.single)}",
+            )
+        )
     if reading.finalists:
         first = reading.finalists[0]
         found.append(
@@ -183,6 +194,18 @@ def _front(reading: Reading) -> list[str]:
     return [
         f"The search had two objectives, {reading.metric} and {str(cost).replace('_', ' ')}, so nothing was pruned. "
         f"{count} on the front: {' to '.join(ends)}."
+    ]
+
+
+def _ensemble(reading: Reading) -> list[str]:
+    """The best trials averaged, on the rows of the confirmation split."""
+    ensemble = reading.ensemble
+    if ensemble is None or len(ensemble.members) < 2:
+        return []
+    return [
+        f"The search's own trials averaged, without further training: {ensemble.text}, which chose none of them. They "
+        f"are {ensemble.cost_text}; `tuner export {shlex.quote(str(reading.folder.path))} --members trials` writes "
+        "them as one model."
     ]
 
 

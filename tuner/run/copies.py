@@ -22,6 +22,7 @@ def take_over(folder: RunFolder, storage: Storage) -> bool:
     journal = storage.read(folder.journal.name)
     if journal is None:
         return False
+    bring_trial_models(folder, storage)
     below = [
         name
         for part in (folder.finalist_models, folder.test_classes)
@@ -35,6 +36,24 @@ def take_over(folder: RunFolder, storage: Storage) -> bool:
             write_bytes_atomically(folder.path / name, content)
     write_bytes_atomically(folder.journal, journal)
     return True
+
+
+def bring_trial_models(folder: RunFolder, storage: Storage) -> list[str]:
+    """Writes the models of the search's best trials that the copy in `storage` has and the folder lacks.
+
+    Returns:
+        The names of all such models in the copy, relative to it.
+
+    Raises:
+        OSError: the copy cannot be read.
+    """
+    names = [name for name in storage.names(folder.trial_models.name) if name.endswith(".npz")]
+    for name in names:
+        if not (folder.path / name).is_file():
+            content = storage.read(name)
+            if content is not None:
+                write_bytes_atomically(folder.path / name, content)
+    return names
 
 
 def adopt(folder: RunFolder, fetched: Path) -> None:
@@ -56,6 +75,9 @@ def adopt(folder: RunFolder, fetched: Path) -> None:
             target = folder.path / source.relative_to(fetched)
             if source.is_file() and target != folder.lock_file:
                 write_bytes_atomically(target, source.read_bytes())
+        for model in folder.trial_models.glob("*.npz"):
+            if not (RunFolder(fetched).trial_models / model.name).is_file():
+                model.unlink()  # its trial has fallen out of the best
 
 
 def whole_lines(journal: bytes) -> bytes:

@@ -1,0 +1,97 @@
+"""The ensemble of a search on the screen."""
+
+import json
+from pathlib import Path
+
+import pytest
+from support.commands import run_tuner
+from support.ensembles import RECORD, Searched
+from support.studies import open_study, run_trial
+
+from tuner.execution.plan import EndReason, SearchOutcome
+from tuner.run import Run
+from tuner.run.ensemble import NO_MODELS, EnsembleRecord
+from tuner.run.run_file import write_run_file
+from tuner.run.state import read_run_state
+from tuner.run.trial_status import TrialStatus
+from tuner.settings.config import SearchConfig, make_config
+from tuner.settings.metric import Metric
+from tuner.settings.objectives import Cost, MetricAlone, MetricAndCost
+from tuner.settings.space import SearchSpace
+from tuner.terminal.ensemble import ensemble_lines
+from tuner.terminal.outcome import print_outcome
+from tuner.terminal.run_state import state_json, state_lines
+
+FIGURES = (
+    "best 3 averaged 0.7400, best single 0.7270 (trial 7): gain +0.0130 (95 % interval +0.0031 to +0.0229) on 850 "
+    "confirmation sequences"
+)
+
+
+def test_figures_members_and_costs_are_two_lines() -> None:
+    alone = MetricAlone(Metric())
+    assert ensemble_lines(RECORD, {}, alone) == [
+        FIGURES,
+        "trials 7, 3 and 12; 1,023,000 weights, 4.1 MB; 2.3 ms per text; without trial 5, whose weights are missing",
+    ]
+    assert ensemble_lines(None, {}, alone) == []
+    assert ensemble_lines(None, {TrialStatus.COMPLETE: 1}, alone) == [NO_MODELS]
+
+
+def test_one_trial_is_not_called_an_average() -> None:
+    one = EnsembleRecord.model_validate({**RECORD.model_dump(), "members": (7,), "left_out": ()})
+    assert one.text == "one trial so far, 7: 0.7270 on 850 confirmation sequences"
+    assert one.cost_text.startswith("trial 7; ")
+
+
+def test_a_search_by_two_objectives_tells_why_it_keeps_nothing() -> None:
+    both = MetricAndCost(Metric(), Cost.WEIGHTS)
+    (line,) = ensemble_lines(None, {TrialStatus.COMPLETE: 1}, both)
+    assert line.startswith(f"{NO_MODELS}: an average costs as much as its members together")
+
+
+@pytest.fixture
+def searched(tmp_path: Path, space: SearchSpace) -> Searched:
+    """Three trials, and the settings of their search."""
+    made = Searched(tmp_path / "x", space)
+    for score in (0.7, 0.9, 0.8):
+        made.complete(score)
+    config = make_config({"space": space, "out": str(tmp_path), "name": "x", "trials": 3})
+    write_run_file(made.folder, config, "data")
+    return made
+
+
+def test_the_end_of_a_search_shows_it_and_the_command_that_exports_it(
+    searched: Searched, space: SearchSpace, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = Run(searched.folder.path)
+    print_outcome(SearchOutcome(run, EndReason.BUDGET_USED), SearchConfig(space=space, trials=3))
+    lines = capsys.readouterr().out.splitlines()
+    assert f"Ensemble:    {searched.record.text}" in lines
+    assert f"             {searched.record.cost_text}" in lines
+    command = f"tuner export {run.folder} --members trials"
+    assert f"             {command}   (the ensemble, as one model)" in lines
+
+
+def test_status_shows_it_as_lines_and_as_json(searched: Searched) -> None:
+    state = read_run_state(Run(searched.folder.path))
+    lines = state_lines(state)
+    assert f"ensemble    {searched.record.text}" in lines
+    assert f"            {searched.record.cost_text}" in lines
+    assert json.loads(state_json(state))["ensemble"] == searched.record.model_dump(mode="json")
+
+
+def test_leaderboards_end_with_it_of_one_run_and_of_several(
+    searched: Searched, tmp_path: Path, space: SearchSpace, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run_trial(open_study(tmp_path / "old" / "study.journal", space), 0.5)
+    x, old = str(searched.folder.path), str(tmp_path / "old")
+    one = run_tuner(["leaderboard", x], capsys).out.splitlines()
+    assert one[-2:] == [
+        f"Ensemble: {searched.record.text}",
+        f"          {searched.record.cost_text}",
+    ]
+    assert run_tuner(["leaderboard", old], capsys).out.splitlines()[-1] == f"Ensemble: {NO_MODELS}"
+    several = run_tuner(["leaderboard", x, old], capsys).out.splitlines()
+    assert several[-1] == f"Ensemble of {x}: {searched.record.text}"
+    assert "Ensemble" not in run_tuner(["leaderboard", x, "--format", "csv"], capsys).out
