@@ -8,7 +8,7 @@ import fsspec
 import pytest
 
 from tuner.errors import ConfigError
-from tuner.storage import Storage
+from tuner.storage import FileChanged, Storage
 
 
 @pytest.fixture(params=["path", "url"])
@@ -85,3 +85,22 @@ def test_an_unreadable_file_is_an_os_error_with_its_place(tmp_path: Path) -> Non
     (tmp_path / "a.csv").mkdir()
     with pytest.raises(OSError, match=f"{tmp_path}/a.csv: .*directory"):
         Storage(str(tmp_path)).read("a.csv")
+
+
+def test_a_file_on_s3_is_replaced_only_if_nobody_else_has_written_it(aws: None) -> None:
+    boto3.client("s3").create_bucket(Bucket="versions")
+    storage = Storage("s3://versions/run")
+    assert storage.version("a.csv") == ""
+    first = storage.replace("a.csv", b"1", "")
+    assert first == storage.version("a.csv")
+    second = storage.replace("a.csv", b"2", first)
+    for version in ("", first):
+        with pytest.raises(FileChanged, match=r"s3://versions/run/a\.csv"):
+            storage.replace("a.csv", b"3", version)
+    assert (storage.read("a.csv"), storage.version("a.csv")) == (b"2", second)
+
+
+def test_a_store_without_versions_replaces_a_file_in_any_case(storage: Storage) -> None:
+    assert storage.version("a.csv") is None
+    assert storage.replace("a.csv", b"1", None) is None
+    assert storage.read("a.csv") == b"1"

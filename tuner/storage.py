@@ -14,6 +14,18 @@ from tuner.text import one_line
 _OBJECT_STORES = frozenset({"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "adl", "oci", "oss"})
 
 
+# Answers of stores to a condition: it does not hold; others write just now; conditions are not known.
+_NOT_HELD = frozenset(
+    {"PreconditionFailed", "412", "ConditionalRequestConflict", "409", "NoSuchKey"}
+)
+_NOT_KNOWN = frozenset({"NotImplemented", "501"})
+_LARGEST_PUT = 2**32  # bytes; a larger file is uploaded in parts, which knows no condition
+
+
+class FileChanged(OSError):
+    """A file is not the one any more that it was to replace."""
+
+
 def is_url(place: str) -> bool:
     """Whether `place` is `s3://…` and the like, not a path."""
     return "://" in place
@@ -45,6 +57,8 @@ class Storage:
                     raise FileNotFoundError(f"no such bucket: {bucket}; make it first") from cause
             else:
                 self._check_folder()
+            # Of fsspec's stores only S3's passes conditions on.
+            self._has_conditions = "s3" in self._files.protocol
         except ImportError as cause:  # fsspec's text names the package to install
             raise ConfigError(f"{place}: {one_line(str(cause))}") from cause
         except Exception as cause:  # every kind of storage has errors of its own
@@ -106,6 +120,51 @@ class Storage:
                     self._files.rm_file(part)
                 raise
 
+    def version(self, name: str) -> str | None:
+        """A name for the file's present content; "" where there is no file, None where the store has no such names.
+
+        Raises:
+            OSError: the store does not answer.
+        """
+        if not self._has_conditions:
+            return None
+        try:
+            with self._as_os_errors(name):
+                found = self._files.info(f"{self._folder}/{name}", refresh=True)
+                return str(found["ETag"])
+        except FileNotFoundError:
+            return ""
+
+    def replace(self, name: str, content: bytes, version: str | None) -> str | None:
+        """Replaces a file if its version is still this one; with None, or in a store without conditions, in any case.
+
+        Returns:
+            The new version, where the store has versions.
+
+        Raises:
+            FileChanged: it has another version.
+            OSError: it cannot be written.
+        """
+        if version is None or not self._has_conditions:
+            self.write(name, content)
+            return None
+        condition = {"IfMatch": version} if version else {"mode": "create"}
+        try:
+            answer = self._files.pipe_file(
+                f"{self._folder}/{name}", content, chunksize=_LARGEST_PUT, **condition
+            )
+        except Exception as cause:
+            codes = _answer_codes(cause)
+            if codes & _NOT_KNOWN:
+                self._has_conditions = False
+                self.write(name, content)
+                return None
+            kind = (
+                FileChanged if codes & _NOT_HELD or isinstance(cause, FileExistsError) else OSError
+            )
+            raise kind(f"{self.place}/{name}: {one_line(str(cause))}") from cause
+        return str(answer["ETag"]) if isinstance(answer, dict) and "ETag" in answer else None
+
     def remove(self, name: str) -> None:
         """Removes a file, if it is there.
 
@@ -135,3 +194,14 @@ class Storage:
         except Exception as cause:
             text = one_line(str(cause)) or type(cause).__name__
             raise OSError(f"{self.place}/{name}: {text}") from cause
+
+
+def _answer_codes(error: BaseException | None) -> set[str]:
+    """The codes in a store's answers that led to `error`, by botocore's exceptions among its causes."""
+    codes = set()
+    while error is not None:
+        response = getattr(error, "response", None)
+        if isinstance(response, dict):
+            codes.add(str(response.get("Error", {}).get("Code")))
+        error = error.__cause__
+    return codes

@@ -13,6 +13,7 @@ from support.watching import Clock
 from tuner.data import load_dataset
 from tuner.errors import RunFolderError, SearchError
 from tuner.execution import lease as lease_module
+from tuner.execution import mirror as mirror_module
 from tuner.execution.lease import LEASE, boot_id
 from tuner.execution.mirror import NoMirror, StorageMirror, mirror_of
 from tuner.execution.plan import EndReason
@@ -251,6 +252,72 @@ def test_a_search_whose_lease_was_taken_writes_no_more(
         search(mirror)
     assert (copy / "study.journal").read_text() == "theirs\n"
     assert "another's" in (copy / LEASE).read_text()
+
+
+def test_a_search_whose_successor_has_ended_writes_no_more(
+    old: Machine, new: Machine, copy: Path
+) -> None:
+    def search(mirror: StorageMirror) -> None:
+        with mirror.holding():
+            successor = new.mirror()
+            (copy / LEASE).unlink()  # after this one was silent for too long
+            successor.take_up()
+            new.write("1\n2 by the other\n")
+            with successor.holding():
+                pass
+            assert not (copy / LEASE).exists()
+            old.write("1\n2 by this one\n")
+            mirror.copy_if_due()
+            mirror._copying.exception()
+            old.clock.now += 60
+            mirror.copy_if_due()
+
+    old.write("1\n")
+    mirror = old.mirror()
+    mirror.take_up()
+    mirror._copy(mirror._changes())
+    with pytest.raises(SearchError, match=r"another search has taken this run over \(its"):
+        search(mirror)
+    assert (copy / "study.journal").read_text() == "1\n2 by the other\n"
+    assert not (copy / LEASE).exists()
+
+
+def test_a_copy_of_other_entries_is_not_overwritten_although_the_lease_is_held(
+    old: Machine, copy: Path
+) -> None:
+    old.write("1\n2\n")
+    mirror = old.mirror()
+    mirror.take_up()
+    copy.mkdir(exist_ok=True)
+    (copy / "study.journal").write_text("1\n3\n")
+    with (
+        pytest.raises(SearchError, match=r"taken this run over .its journal has other entries"),
+        mirror.holding(),
+    ):
+        pass
+    assert (copy / "study.journal").read_text() == "1\n3\n"
+    assert not (copy / "run.yaml").exists()
+
+
+def test_a_last_copy_that_makes_progress_may_take_long(
+    old: Machine, copy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original = Storage.write
+
+    def write_slowly(self: Storage, name: str, content: bytes) -> None:
+        time.sleep(0.3)
+        original(self, name, content)
+
+    monkeypatch.setattr(Storage, "write", write_slowly)
+    monkeypatch.setattr(mirror_module, "_LAST_COPY_S", 0.5)
+    monkeypatch.setattr(mirror_module, "_POLL_S", 0.05)
+    old.write("1\n")
+    old.folder.finalist_models.mkdir()
+    for number in range(3):
+        old.folder.finalist_model(number, 0).write_bytes(b"weights")
+    with old.mirror().holding():
+        pass
+    assert (copy / "study.journal").read_text() == "1\n"
 
 
 def test_a_lease_is_renewed_while_the_search_runs(

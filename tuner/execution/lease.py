@@ -1,7 +1,8 @@
 """A lease on a copy of a run in storage: only one search at a time may write to it.
 
 The lease is a file in the copy, which its holder renews. Whether a lease is alive is seen by watching whether it
-changes, because the clocks of two machines differ. A search that lost its lease writes no more.
+changes, because the clocks of two machines differ. A search that lost its lease writes no more, whatever has become
+of the other one: a lease that was removed meanwhile is a lost one.
 """
 
 import json
@@ -20,6 +21,7 @@ LEASE = "searching"  # the file's name
 _RENEW_S = 15.0
 _WATCH_S = 50.0  # a lease that is not renewed for so long is a dead search's
 _POLL_S = 1.0
+_LAST_RENEWAL_S = 5.0  # a renewal under way may take so long in the end
 
 
 class LeaseTaken(Exception):
@@ -51,6 +53,9 @@ class Lease:
         self._token = uuid4().hex
         self._renewals = 0
         self._is_over = threading.Event()
+        self._is_held = False
+        self._lost: LeaseTaken | None = None
+        self._renewing = threading.Thread(target=self._renew, name="lease", daemon=True)
 
     def take(self) -> None:
         """Waits until no other search renews the lease, then takes it.
@@ -73,38 +78,57 @@ class Lease:
         self._write()
         # A search that took it at the same moment has written by now: the last writer holds it.
         self._sleep(_POLL_S)
+        if self._storage.read(LEASE) is None:  # removed by an earlier search, which ended just now
+            self._write()
+            self._sleep(_POLL_S)
         with suppress(LeaseTaken):
             self.confirm()
+            self._is_held = True
             return
         raise RunFolderError(f"{self._storage.place}: another search has just begun in it")
 
     def start_renewing(self) -> None:
         """Renews the lease from now on, in a thread."""
-        threading.Thread(target=self._renew, name="lease", daemon=True).start()
-
-    def stop_renewing(self) -> None:
-        """Stops renewing it; to be called some time before `release`."""
-        self._is_over.set()
+        self._renewing.start()
 
     def _renew(self) -> None:
         while not self._is_over.wait(_RENEW_S):
             with suppress(OSError, LeaseTaken):  # the next copying fails for the same reason
-                self.confirm()
-                self._write()
+                self.renew()
+
+    def renew(self) -> None:
+        """Shows that this search lives.
+
+        Raises:
+            LeaseTaken: another search has taken the lease.
+            OSError: the storage does not answer.
+        """
+        self.confirm()
+        self._write()
 
     def confirm(self) -> None:
-        """Checks that no other search has taken the lease.
+        """Checks that no other search has taken the lease; once one has, it stays lost.
 
         Raises:
             LeaseTaken: one has.
             OSError: the storage does not answer.
         """
-        content = self._storage.read(LEASE)
-        if content is not None and _field(content, "token") != self._token:
-            raise LeaseTaken(_owner(content))
+        if self._lost is None:
+            content = self._storage.read(LEASE)
+            if content is None and self._is_held:
+                self._lost = LeaseTaken("which has ended")
+            elif content is not None and _field(content, "token") != self._token:
+                self._lost = LeaseTaken(_owner(content))
+        if self._lost is not None:
+            raise self._lost
 
     def release(self) -> None:
-        """Gives the lease up, if it is still held and the storage answers."""
+        """Stops renewing the lease, and gives it up if it is still held and the storage answers."""
+        self._is_over.set()
+        if self._renewing.is_alive():
+            self._renewing.join(_LAST_RENEWAL_S)
+            if self._renewing.is_alive():  # or its renewal would come after the removal
+                return
         with suppress(OSError, LeaseTaken):
             self.confirm()
             self._storage.remove(LEASE)

@@ -3,15 +3,19 @@
 An Optuna journal is a file that grows, which object stores do not have. So the run folder lies on this machine, and
 changed files are copied every few seconds. When this machine is lost, the search continues elsewhere from the copy.
 
-Only one search at a time writes to a copy: see `tuner.execution.lease`.
+Only one search at a time writes to a copy: see `tuner.execution.lease`. A search that was silent for long may not know
+yet that another one has taken over. So it also writes only where the copy's journal is the beginning of its own: no
+entry that a copy has ever held gets lost.
 """
 
+import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from concurrent.futures import TimeoutError as StillBusy
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 from tuner.errors import RunFolderError, SearchError
@@ -24,7 +28,8 @@ from tuner.text import one_line
 
 _COPY_S = 10.0
 _SHARE = 0.1  # of the time may be spent on copying: a long journal is copied less often
-_LAST_COPY_S = 120.0
+_LAST_COPY_S = 120.0  # in the end, for each file
+_POLL_S = 1.0
 
 
 class Mirror(Protocol):
@@ -83,11 +88,22 @@ def mirror_of(config: SearchConfig, folder: RunFolder, check: Callable[[], None]
 
 
 @dataclass(frozen=True)
-class _Copied:
-    """A file as it was copied last."""
+class _FileState:
+    """Distinguishes a file's contents."""
 
     modified_ns: int
     size: int
+
+
+@dataclass(frozen=True)
+class _Changes:
+    """The work of one copying."""
+
+    journal: bytes  # whole, without half a line at its end
+    files: tuple[
+        tuple[Path, _FileState], ...
+    ]  # changed ones; the journal last, if it is one of them
+    gone: tuple[str, ...]  # models of trials that fell out
 
 
 class StorageMirror:
@@ -114,15 +130,25 @@ class StorageMirror:
         self._storage = storage
         self._clock = clock
         self._lease = Lease(storage, check, clock=clock, sleep=sleep)
-        self._copied: dict[str, _Copied] = {}
+        self._copied: dict[Path, _FileState] = {}
         self._models: set[str] = set()  # of the search's trials, in the copy
         self._due_at = clock()
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="mirror")
         self._copying: Future[None] | None = None
+        self._progressed_at = time.monotonic()
+        # The version of the copy's journal that was last seen to be the beginning of ours.
+        self._version: str | None = None
 
     def take_up(self) -> None:
         """See `Mirror`."""
         self._lease.take()
+        self._lease.start_renewing()
+        try:
+            self._take_up()
+        except BaseException:
+            self._lease.release()
+            raise
+
+    def _take_up(self) -> None:
         theirs = self._storage.read(self._folder.journal.name)
         if theirs is None:
             return
@@ -130,7 +156,6 @@ class StorageMirror:
         # Our last seconds were never copied, or nothing is new.
         is_ours_as_new = ours.startswith(whole_lines(theirs))
         if not is_ours_as_new and not theirs.startswith(whole_lines(ours)):
-            self._lease.release()
             raise RunFolderError(
                 f"{self._folder.path}: has changed, and so has its copy in {self._storage.place}; "
                 "move one of them away, or search under another --name"
@@ -142,7 +167,6 @@ class StorageMirror:
     @contextmanager
     def holding(self) -> Iterator[None]:
         """See `Mirror`."""
-        self._lease.start_renewing()
         try:
             yield
         except BaseException:
@@ -161,45 +185,79 @@ class StorageMirror:
             return
         self._note_failure()
         self._due_at = self._clock() + _COPY_S
-        self._copying = self._begin_copying()
+        self._start()
 
-    def _begin_copying(self) -> "Future[None]":
-        """Copies what has changed, and removes the models of trials that fell out."""
-        changed = self._changed()
-        gone = [name for name in self._models if not (self._folder.path / name).is_file()]
-        return self._thread.submit(self._copy, changed, gone)
+    def _start(self) -> None:
+        """Copies in a thread, which does not keep this process from ending."""
+        copying: Future[None] = Future()
+        changes = self._changes()
 
-    def _copy(self, changed: dict[str, bytes], gone: Sequence[str]) -> None:
+        def copy() -> None:
+            try:
+                self._copy(changes)
+            except BaseException as error:  # the driver's thread asks for it
+                copying.set_exception(error)
+            else:
+                copying.set_result(None)
+
+        self._copying = copying
+        self._progressed_at = time.monotonic()
+        threading.Thread(target=copy, name="mirror", daemon=True).start()
+
+    def _copy(self, changes: _Changes) -> None:
         """Runs in the thread."""
         began = self._clock()
-        self._lease.confirm()
-        for name, content in changed.items():
-            self._storage.write(name, content)
-            if name.startswith(f"{self._folder.trial_models.name}/"):
+        self._check_copy(changes.journal)
+        for path, state in changes.files:
+            self._lease.confirm()  # again and again: a file may take long
+            name = path.relative_to(self._folder.path).as_posix()
+            if path == self._folder.journal:
+                self._check_copy(changes.journal)
+                self._version = self._storage.replace(name, changes.journal, self._version)
+            else:
+                with suppress(FileNotFoundError):  # removed since
+                    self._storage.write(name, path.read_bytes())
+            if path.parent == self._folder.trial_models:
                 self._models.add(name)
-        for name in gone:  # after the journal, which names them no more
+            self._copied[path] = state
+            self._progressed_at = time.monotonic()
+        for name in changes.gone:  # after the journal, which names them no more
+            self._lease.confirm()
             self._storage.remove(name)
             self._models.discard(name)
         now = self._clock()
         self._due_at = max(self._due_at, now + (now - began) / _SHARE)
 
-    def _changed(self) -> dict[str, bytes]:
-        """Name and content of the files that are not as they were copied last.
+    def _check_copy(self, journal: bytes) -> None:
+        """Checks that the copy's journal is the beginning of ours, without reading it where its version shows that.
 
-        Read here, between two lines of the journal, not in the thread.
+        Raises:
+            LeaseTaken: it is not: another search has continued there.
         """
-        changed = {}
+        version = self._storage.version(self._folder.journal.name)
+        if version is not None and version == self._version:
+            return
+        theirs = self._storage.read(self._folder.journal.name)
+        if version != self._storage.version(self._folder.journal.name):
+            raise OSError("another search writes to it")  # the next copying sees what
+        if theirs is not None and not journal.startswith(whole_lines(theirs)):
+            raise LeaseTaken("its journal has other entries")
+        self._version = version
+
+    def _changes(self) -> _Changes:
+        """The journal, and the files that are not as they were copied last.
+
+        The journal is read here, between two of its lines; other files in the thread, where each is as new or newer.
+        """
+        states = {}
         for path in self._folder.result_files:
             with suppress(FileNotFoundError):
                 status = path.stat()
-                copied = _Copied(status.st_mtime_ns, status.st_size)
-                name = path.relative_to(self._folder.path).as_posix()
-                if self._copied.get(name) != copied:
-                    content = path.read_bytes()
-                    is_journal = path == self._folder.journal
-                    changed[name] = whole_lines(content) if is_journal else content
-                    self._copied[name] = copied
-        return changed
+                states[path] = _FileState(status.st_mtime_ns, status.st_size)
+        journal = self._folder.journal.read_bytes() if self._folder.journal in states else b""
+        changed = (each for each in states.items() if self._copied.get(each[0]) != each[1])
+        gone = (name for name in self._models if not (self._folder.path / name).is_file())
+        return _Changes(whole_lines(journal), tuple(changed), tuple(gone))
 
     def _note_failure(self) -> str | None:
         """The reason why the last copying failed; everything is then copied again."""
@@ -218,23 +276,27 @@ class StorageMirror:
 
     def _finish(self) -> str | None:
         """Brings the last changes to the copy and gives up the lease; returns why that failed."""
-        self._lease.stop_renewing()
         try:
             if self._copying is not None:
-                with suppress(StillBusy):
-                    self._copying.exception(timeout=_LAST_COPY_S)
-                if not self._copying.done():
+                if not self._has_ended():
                     return "the storage does not answer"
                 self._note_failure()
-            self._copying = self._begin_copying()
-            with suppress(StillBusy):
-                self._copying.exception(timeout=_LAST_COPY_S)
-            if not self._copying.done():
+            self._start()
+            if not self._has_ended():
                 return "the storage does not answer"
             reason = self._note_failure()
         except SearchError as error:  # the lease was taken
             return str(error)
         finally:
-            self._thread.shutdown(wait=False)
-        self._lease.release()
+            self._lease.release()
         return reason
+
+    def _has_ended(self) -> bool:
+        """Waits for the copying, as long as it copies one file after the other; whether it has ended."""
+        assert self._copying is not None
+        while not self._copying.done():
+            with suppress(StillBusy):
+                self._copying.exception(timeout=_POLL_S)
+            if time.monotonic() - self._progressed_at > _LAST_COPY_S:
+                return self._copying.done()
+        return True

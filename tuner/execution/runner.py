@@ -76,8 +76,8 @@ def _run_alone(plan: Plan, listener: SearchListener) -> SearchOutcome:
             kill_point(KillPoint.FOLDER_CLAIMED)
             refuse_unknown_architectures(plan.config)
             mirror.take_up()
-            plan.check()
             with mirror.holding():
+                plan.check()
                 return _Session(plan, mirror, listener, flag, notify).run()
     except BrokenPipeError:  # the reader of the events has gone: no file is at fault
         raise
