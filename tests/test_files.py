@@ -9,7 +9,14 @@ from pathlib import Path
 import pytest
 from support.run_files import files_below
 
-from tuner.files import atomic_file, cache_root, lock_file, write_atomically
+from tuner.files import (
+    atomic_file,
+    cache_root,
+    has_home,
+    lock_file,
+    substitute_home,
+    write_atomically,
+)
 
 
 def test_a_file_is_written_as_it_is_with_nothing_beside_it(tmp_path: Path) -> None:
@@ -141,5 +148,7 @@ def test_a_user_without_a_home_has_a_cache_for_a_while(
 
     monkeypatch.setattr(pwd, "getpwuid", unknown)
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    assert cache_root().parent == tmp_path
-    assert stat.S_IMODE(cache_root().stat().st_mode) == 0o700
+    assert not has_home()
+    assert cache_root().parent == substitute_home()
+    assert substitute_home().parent == tmp_path
+    assert stat.S_IMODE(substitute_home().stat().st_mode) == 0o700

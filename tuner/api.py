@@ -193,6 +193,7 @@ def export(
     members: str | None = None,
     format: str | Sequence[str] | None = None,
     out: str | Path | None = None,
+    data: str | Path | None = None,
     modules: str | Sequence[str] = (),
 ) -> Path:
     """Writes a finalist, or several averaged, as a model with a card of its measured quality.
@@ -206,6 +207,7 @@ def export(
             there are some.
         format: also for programs without tuner: `savedmodel`, `onnx`, or both.
         out: the folder to write; default `model` in the run folder.
+        data: where the data of the run lie now, if they were moved; recorded.
         modules: of your own, whose code may run although only the run folder names it.
 
     Returns:
@@ -223,7 +225,8 @@ def export(
     name_modules(modules)
     formats = read_formats([format] if isinstance(format, str) else format or ())
     place = None if out is None else model_place(str(out))
-    chosen = load_chosen(Run(_place(run)), ModelChoice(finalist, ensemble, _members(members)))
+    choice = ModelChoice(finalist, ensemble, _members(members))
+    chosen = load_chosen(Run(_place(run)), choice, None if data is None else str(data))
     return export_model(chosen, place or chosen.run.files.model, formats)
 
 

@@ -63,10 +63,28 @@ def cache_root(folder: Path | None = None) -> Path:
 
     try:
         return platformdirs.user_cache_path("tuner")
-    except RuntimeError:  # as in `docker --user 54321`
-        temporary = Path(tempfile.gettempdir()) / f"tuner-cache-{os.getuid()}"
-        make_private(temporary)
-        return temporary
+    except RuntimeError:  # no home
+        return substitute_home() / "cache"
+
+
+def has_home() -> bool:
+    """Whether this user has a home folder; one without a name, as in `docker --user 54321`, may have none."""
+    try:
+        Path.home()
+    except RuntimeError:
+        return False
+    return True
+
+
+def substitute_home() -> Path:
+    """A folder of this user's for one who has no home.
+
+    Raises:
+        PermissionError: there is something else of its name.
+    """
+    folder = Path(tempfile.gettempdir()) / f"tuner-{os.getuid()}"
+    make_private(folder)
+    return folder
 
 
 def make_private(folder: Path) -> None:

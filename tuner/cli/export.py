@@ -41,6 +41,12 @@ def export(
     out: Annotated[
         str | None, typer.Option(help="Folder to write. Default: RUN/model.", metavar="PATH")
     ] = None,
+    data: Annotated[
+        str | None,
+        typer.Option(
+            help="Where the data of the run lie now, if they were moved; recorded.", metavar="PATH"
+        ),
+    ] = None,
     modules: Modules = None,
 ) -> None:
     """Write a finalist or an ensemble as a model. Its folder has Keras files, vocabulary, classes and a card."""
@@ -54,7 +60,7 @@ def export(
     exit_on_sigterm()
     name_modules(modules or ())
     place = None if out is None else model_place(out)
-    chosen = load_chosen(Run(run), ModelChoice(finalist, ensemble, members))
+    chosen = load_chosen(Run(run), ModelChoice(finalist, ensemble, members), data)
     place = chosen.run.files.model if place is None else place
     made = export_model(chosen, place, format or ())
     where = shlex.quote(str(made))

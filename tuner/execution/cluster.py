@@ -17,6 +17,7 @@ from tuner.execution.capacity import Capacity, check_fits, read_growth
 from tuner.execution.interrupts import InterruptFlag, receive_signals
 from tuner.execution.packing import Packing, Resources
 from tuner.execution.scratch import scratch_folder
+from tuner.files import has_home, substitute_home
 from tuner.machine import memory, ray_folder, usable_cpus
 from tuner.settings.config import SearchConfig
 from tuner.text import one_line
@@ -123,7 +124,13 @@ def ray_cluster(
     elif config.address is not None:
         _check_answers(config.address)
     before = dict(os.environ)
-    os.environ.update(ray_internals.ENVIRONMENT)
+    environment = {
+        **ray_internals.ENVIRONMENT,
+        **(
+            {} if has_home() else {"HOME": str(substitute_home())}
+        ),  # without one Tune's import fails
+    }
+    os.environ.update(environment)
     import ray
 
     try:
@@ -143,7 +150,7 @@ def ray_cluster(
                 # An interrupted search's actors end with their last handle where Ray goes on.
                 gc.collect()
     finally:
-        for name in ray_internals.ENVIRONMENT:
+        for name in environment:
             _restore(name, before.get(name))
 
 

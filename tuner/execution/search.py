@@ -15,7 +15,7 @@ from tuner.run import Run
 from tuner.run.events import SearchListener, SilentListener
 from tuner.run.folder import RunFolder
 from tuner.run.records import StudyReader
-from tuner.run.run_file import check_same_search, write_run_file
+from tuner.run.run_file import check_same_search, remember_place, write_run_file
 from tuner.search.ensemble import TrialEnsemble
 from tuner.search.study import SearchStudy, create_or_open_study
 from tuner.settings.config import SearchConfig, TrainerName
@@ -84,6 +84,7 @@ class SearchPlan:
         self.files(study).write()
         if not self.folder.run_file.is_file():
             write_run_file(self.folder, self.config, self.dataset.fingerprint, self.code)
+        remember_place(self.folder, self.config.data.source)
         return True
 
     def open(self, workers: int) -> SearchStudy:

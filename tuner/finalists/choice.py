@@ -13,6 +13,7 @@ from tuner.run import Run
 from tuner.run.ensemble import NO_MODELS, EnsembleRecord, MembersOf
 from tuner.run.records import TrialRecord
 from tuner.run.requested_trainings import requests
+from tuner.run.run_file import remember_place
 from tuner.search.ensemble import kept_models, measured
 from tuner.settings.config import SearchConfig, TrainerName
 from tuner.text import count_text
@@ -63,8 +64,11 @@ class Chosen:
         return [(finalist.record, finalist.members[0]) for finalist in self.finalists]
 
 
-def load_chosen(run: Run, choice: ModelChoice) -> Chosen:
+def load_chosen(run: Run, choice: ModelChoice, data: str | None = None) -> Chosen:
     """The finalists or trials that `choice` names, of a run.
+
+    Args:
+        data: where the data that was searched on lies now, if it was moved; recorded.
 
     Raises:
         UsageError: its data has changed, it has fewer, or one of them is code that the person has not named.
@@ -80,8 +84,10 @@ def load_chosen(run: Run, choice: ModelChoice) -> Chosen:
     if is_trials and not _has_models(run):
         where = run.files.path
         raise RunFolderError(f"{where}: {NO_MODELS}; tuner confirm {shlex.quote(str(where))}")
+    config = config.model_copy(update={"data": run.recorded.located_data(data)})
     dataset = load_dataset(config.data, seed=config.seed)
     run.recorded.check_same_data(config.data.source, dataset.fingerprint)
+    remember_place(run.files, config.data.source)
     if is_trials:
         trials = chosen_trials(run, dataset, choice)
         check_named((record.architecture for record, _ in trials.members), run.folder)

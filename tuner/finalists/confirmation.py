@@ -30,7 +30,7 @@ from tuner.run.folder import RunFolder
 from tuner.run.journal import CONFIRMATION, mend_end
 from tuner.run.records import StudyReader, TrialRecord, contenders, counts_as_finished, ranked
 from tuner.run.requested_trainings import RequestedTraining, TrainOn, record_request, with_budget
-from tuner.run.run_file import check_same_search
+from tuner.run.run_file import check_same_search, remember_place
 from tuner.search.pruner import make_pruner
 from tuner.search.study import SearchStudy
 from tuner.settings.config import PrunerName, SamplerName, SearchConfig, TrainerName
@@ -174,6 +174,7 @@ class ConfirmationPlan:
     def is_done(self) -> bool:
         """Whether nothing is left to train; if so, this request becomes the last one."""
         mend_end(self.folder.journal)
+        remember_place(self.folder, self.asked.data.source)
         study = self.run.confirmation
         if study is None or self._missing(study):
             return False

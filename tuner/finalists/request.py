@@ -1,6 +1,7 @@
 """The settings of a confirmation, checked before anything is read or started. Must not import Ray or Keras."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Annotated
 
 from pydantic import Field
@@ -9,6 +10,7 @@ from tuner.run.folder import RunFolder
 from tuner.run.requested_trainings import TrainOn
 from tuner.run.run_file import read_run_file
 from tuner.settings.config import PrunerName, SearchConfig, make_config
+from tuner.settings.data import data_mapping
 from tuner.settings.declarations import Group, Names, Setting, declared_settings, validated
 from tuner.settings.validation import Strict
 from tuner.training.own_modules import check_named
@@ -44,12 +46,24 @@ _RESOURCES = {
     "address": "this machine alone",
     "accept_changed_code": "refused",
 }
+_MOVED = Setting(
+    Group.DATA,
+    "Where the data of the run lie now, if they were moved; recorded",
+    "PATH",
+    unset="as recorded",
+    name="data",
+)
 CONFIRM_SETTINGS = (
     *_REQUEST,
     *(
         setting.with_default(_RESOURCES[setting.keyword])
         for setting in declared_settings(SearchConfig)
         if setting.keyword in _RESOURCES
+    ),
+    *(
+        replace(each, setting=_MOVED)
+        for each in declared_settings(SearchConfig)
+        if each.keyword == "data"
     ),
 )
 
@@ -81,7 +95,10 @@ def confirmation_config(
         ConfigError: one of them breaks a rule.
         SpaceError: the run names a module that the person has not named.
     """
-    recorded = read_run_file(folder).config
+    run_file = read_run_file(folder)
+    recorded = run_file.config
+    given_data = data_mapping(settings.get("data"))
+    place = given_data.get("source") if isinstance(given_data, dict) else None
     check_named(recorded.space.architectures, folder.path)
     update = {"out": str(folder.path.parent), "name": folder.path.name, "address": None}
     if recorded.is_mirrored and recorded.folder == folder.path:  # the copy is kept up to date
@@ -91,7 +108,10 @@ def confirmation_config(
         update["storage_path"] = f"{recorded.storage_path}/confirmation"
     given = {name: settings[name] for name in _RESOURCES if settings.get(name) is not None}
     asked = {
-        **recorded.model_dump(exclude={"space", "time_budget", "max_concurrent", *_OF_SEARCHES}),
+        "data": run_file.located_data(place).model_dump(),
+        **recorded.model_dump(
+            exclude={"space", "data", "time_budget", "max_concurrent", *_OF_SEARCHES}
+        ),
         **update,
         "space": recorded.space,
         "pruner": PrunerName.NONE,

@@ -8,6 +8,7 @@ import json
 import os
 import platform
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
@@ -17,6 +18,7 @@ from typing import Any
 
 from pydantic import ConfigDict, Field, ValidationError
 
+from tuner.data.sources import SOURCES
 from tuner.errors import RunFolderError
 from tuner.files import write_atomically
 from tuner.run.folder import RunFolder
@@ -25,6 +27,7 @@ from tuner.settings.data import DataConfig, data_mapping
 from tuner.settings.places import absolute, tracking_uri
 from tuner.settings.validation import Strict, first_problem
 from tuner.settings.yaml_files import read_yaml, to_yaml
+from tuner.storage import is_url
 
 _RECORDED_PACKAGES = ("sequence-tuner", "ray", "optuna", "keras", "tensorflow", "numpy", "pandas")
 
@@ -158,6 +161,23 @@ class RunFile:
                     "another --name, or add --accept-changed-code: the leaderboard then shows the code of every trial"
                 )
 
+    def located_data(self, given: str | None = None) -> DataConfig:
+        """The data that was searched on, where it lies now.
+
+        Args:
+            given: its new place, as a person gives it; None: the recorded one.
+
+        Raises:
+            RunFolderError: it is not there.
+        """
+        data = self.config.data if given is None else self.config.data.at(given)
+        if data.source not in SOURCES and not os.path.isfile(os.path.expanduser(data.source)):
+            raise RunFolderError(
+                f"{data.source}: the data of {self.path.parent} are not there; if they were moved, give their new "
+                "place once, with --data of `tuner confirm`, `tuner export` or the same `tuner search`"
+            )
+        return data
+
     def check_same_data(self, source: str, data_fingerprint: str) -> None:
         """Refuses data that has changed since the run learned from it.
 
@@ -228,6 +248,25 @@ def write_run_file(
         "fingerprint": Fingerprint.of(config, data_fingerprint, code).model_dump(exclude_none=True),
     }
     write_atomically(folder.run_file, to_yaml(record))
+
+
+def remember_place(folder: RunFolder, source: str) -> None:
+    """Records where the run and its data lie now, after they were moved; where that cannot be written, nothing.
+
+    Args:
+        source: of the data, checked to be the same.
+    """
+    content = read_yaml(folder.run_file, RunFolderError)
+    data = data_mapping(content.get("data"))
+    if not isinstance(data, dict) or is_url(str(content.get("out", ""))):
+        return
+    if os.path.isfile(os.path.expanduser(source)):
+        source = os.path.abspath(os.path.expanduser(source))
+    now = {**content, "data": {**data, "source": source}}
+    now["out"] = os.path.abspath(folder.path.parent)
+    if now != content:
+        with suppress(OSError):  # a read-only copy
+            write_atomically(folder.run_file, to_yaml(now))
 
 
 def check_same_search(

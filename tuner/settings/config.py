@@ -34,6 +34,7 @@ from tuner.storage import is_url
 
 DEFAULT_TRIALS = 30
 _LONGEST_NAME = 100
+_NAME = r"^[A-Za-z0-9][A-Za-z0-9_.-]*$"
 
 
 class SamplerName(StrEnum):
@@ -79,7 +80,7 @@ class SearchConfig(Strict):
     data: DataConfig = DataConfig()
     name: Annotated[
         str | None,
-        Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=_LONGEST_NAME),
+        Field(pattern=_NAME, max_length=_LONGEST_NAME),
         Setting(Group.TRACKING, "Name of the run", "NAME", unset="made of space and data"),
     ] = None
     out: Annotated[Place, Setting(Group.TRACKING, "Folder or URL of the runs", "PATH|URL")] = "runs"
@@ -338,7 +339,10 @@ def make_config(
 
 
 def _read_settings(path: Path) -> dict[str, Any]:
-    """Settings in a YAML file; a space or data path in it is relative to the file."""
+    """Settings in a YAML file; a space or data path in it is relative to the file.
+
+    Those of a run are of the folder that they lie in, and of the data that lie as they lay, also after both were moved.
+    """
     settings = {
         key: value for key, value in read_yaml(path, ConfigError).items() if key not in RECORDED
     }
@@ -348,7 +352,31 @@ def _read_settings(path: Path) -> dict[str, Any]:
     data = data_mapping(settings.get("data"))
     if isinstance(data, dict) and isinstance(data.get("source"), str):
         source = path.parent / data["source"]
+        if not os.path.isfile(source):
+            source = _moved_along(data["source"], settings.get("out"), path) or source
         settings["data"] = {**data, "source": str(source)} if os.path.isfile(source) else data
     elif data is not None and not isinstance(data, dict):
         raise ConfigError(f"{path}: data: must be a name, a path or a mapping, got {data!r}")
+    if is_run_file(path) and not is_url(str(settings.get("out", ""))):
+        settings["out"] = os.path.abspath(path.parent.parent)
+        if re.fullmatch(_NAME, path.absolute().parent.name):
+            settings["name"] = path.absolute().parent.name
     return settings
+
+
+def is_run_file(path: Path) -> bool:
+    """Whether a settings file is the `run.yaml` of a run folder."""
+    return (path.parent / "study.journal").is_file()
+
+
+def _moved_along(source: str, out: object, path: Path) -> Path | None:
+    """Where data lie that were moved with the run folder that has the settings file `path`.
+
+    Args:
+        source: where they lay.
+        out: the folder of the runs then.
+    """
+    if not (isinstance(out, str) and os.path.isabs(out) and os.path.isabs(source)):
+        return None
+    moved = path.absolute().parent.parent / os.path.relpath(source, out)
+    return Path(os.path.normpath(moved)) if is_run_file(path) else None

@@ -78,6 +78,10 @@ class DataConfig(Strict):
         Setting(Group.DATA, "Use so many rows, drawn per class", "N", unset="all"),
     ] = None
 
+    def at(self, source: str) -> "DataConfig":
+        """The same data in another place."""
+        return DataConfig.model_validate({**self.model_dump(), "source": source})
+
 
 def data_mapping(written: object) -> object:
     """Data settings as a file has them; a source that stands alone becomes a mapping. They are not checked."""

@@ -52,6 +52,7 @@ class ConfirmKeywords(TypedDict, total=False):
     max_concurrent: int | None
     accept_changed_code: bool | None
     address: str | None
+    data: str | Path | None
 
 
 class TestKeywords(TypedDict, total=False):

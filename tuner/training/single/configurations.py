@@ -198,7 +198,7 @@ def _of_row(word: str, settings: Settings, runs: dict[str, Run]) -> Configuratio
         spec=TrialSpec(record.number, _hyperparameters(record), seed, max_epochs),
         epochs=ran if is_cut_short else max_epochs,
         parameters=record.parameters,
-        data=config.data,
+        data=recorded.located_data(),
         data_seed=config.seed,
         metric=config.space.metric,
         cpus=settings.cpus or config.cpus_per_trial,
