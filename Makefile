@@ -16,6 +16,8 @@ UV := "$(BIN)/uv" --quiet pip install --python "$(BIN)/python" --editable .
 export UV_SYSTEM_CERTS := 1
 STATE := $(CURDIR) $(shell cksum <pyproject.toml)
 QUICK := not ray and not cluster and not keras and not slow
+# A file's tests share what takes long to make; the files with the longest tests come first (tests/conftest.py).
+IN_TWO := -n 2 --dist loadfile --no-loadscope-reorder
 
 # In the order of the table in docs/measurements.md.
 BENCHMARKS := between_trials throughput time_to_accuracy search_quality driver_growth leaderboard_growth \
@@ -38,14 +40,11 @@ winner: environment ## install, then search, confirm, test, export and predict o
 	@"$(BIN)/tuner" predict runs/winner/model "a gripping, beautifully acted film" "dull, far too long, and badly written"
 
 check: test-environment ## install, then check format, lint, types and layers, and run the quick tests (2 minutes)
-	@out=$$(mktemp); { $(check_code); } >"$$out" 2>&1 & code=$$!; \
-	"$(BIN)/python" -m pytest -q -m "$(QUICK)" -n 2 --dist loadfile; tests=$$?; \
-	wait $$code; code=$$?; cat "$$out"; rm "$$out"; \
-	[ $$tests = 0 ] && [ $$code = 0 ] && echo "Format, lint, types, layers and quick tests: all green."
+	@$(call beside_check_code,"$(BIN)/python" -m pytest -q -m "$(QUICK)" $(IN_TWO))
+	@echo "Format, lint, types, layers and quick tests: all green."
 
 test: test-environment ## install, then check the same, and run every test (half an hour)
-	@$(check_code)
-	@echo "pytest";       $(if $(PYTEST_ARGS),"$(BIN)/python" -m pytest $(PYTEST_ARGS),$(run_all_tests))
+	@$(call beside_check_code,$(if $(PYTEST_ARGS),"$(BIN)/python" -m pytest $(PYTEST_ARGS),$(run_all_tests)))
 	@echo "Format, lint, types, layers and tests: all green."
 
 coverage: test-environment ## run every test but those on clusters, and print the lines that none reaches
@@ -101,9 +100,17 @@ define check_code
 	echo "lint-imports" && { out=$$("$(BIN)/lint-imports" --no-cache 2>&1) || { echo "$$out"; exit 1; }; }
 endef
 
+# Runs $(1) while the code is checked, and shows what the check says after it.
+define beside_check_code
+	out=$$(mktemp); { $(check_code); } >"$$out" 2>&1 & code=$$!; \
+	{ $(1); }; tests=$$?; \
+	wait $$code; code=$$?; cat "$$out"; rm "$$out"; \
+	[ $$tests = 0 ] && [ $$code = 0 ]
+endef
+
 # The tests on clusters come last and alone: they wait for what several hosts do within a time.
 define run_all_tests
-	"$(BIN)/python" -m pytest --ignore=tests/cluster -n 2 --dist loadfile; others=$$?; \
+	"$(BIN)/python" -m pytest --ignore=tests/cluster $(IN_TWO); others=$$?; \
 	"$(BIN)/python" -m pytest tests/cluster && [ $$others = 0 ]
 endef
 

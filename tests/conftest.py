@@ -13,6 +13,21 @@ from tuner.execution import ray_internals
 from tuner.settings.space import SearchSpace
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files with the longest tests first: of two processes neither then waits for the other in the end."""
+    marks = ("ray", "keras", "slow")
+
+    def weight(item: pytest.Item) -> int:
+        return next(
+            (n for n, mark in enumerate(marks) if item.get_closest_marker(mark)), len(marks)
+        )
+
+    heaviest: dict[object, int] = {}
+    for item in items:
+        heaviest[item.path] = min(weight(item), heaviest.get(item.path, len(marks)))
+    items.sort(key=lambda item: heaviest[item.path])
+
+
 @pytest.fixture(scope="session", autouse=True)
 def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """The cache of all that is tested, in this process and in those that it starts."""

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from support.searches import begin, make, toy_command, wait_for_trial
+from support.searches import begin, make, toy_command, toy_space, wait_for_trial
 
 from tuner.errors import SearchError
 from tuner.execution.search import run_search
@@ -82,7 +82,7 @@ def test_a_disk_that_is_full_stops_the_search_and_the_journal_stays_whole(
 
 @pytest.mark.parametrize("daemon", ["raylet", "gcs_server"])
 def test_a_ray_that_dies_ends_the_search_with_a_message_and_it_continues(
-    sentences: Path, tmp_path: Path, daemon: str
+    sentences: Path, tmp_path: Path, daemon: str, shared_ray: None
 ) -> None:
     command = toy_command(tmp_path, sentences, epoch_seconds=0.1)
     search = begin([*command, "--trials", "500"], tmp_path)
@@ -94,10 +94,9 @@ def test_a_ray_that_dies_ends_the_search_with_a_message_and_it_continues(
     assert error.startswith("tuner: Ray died (its ")
     assert error.endswith(" ended); finished trials are kept, the same command continues\n")
     kept = sum(counts_as_finished(trial) for trial in Run(tmp_path / "runs" / "x").study.trials)
-    again = subprocess.run([*command, "--trials", str(kept + 2)], cwd=tmp_path, timeout=280)
-    assert again.returncode == 0
-    trials = Run(tmp_path / "runs" / "x").study.trials
-    assert sum(counts_as_finished(trial) for trial in trials) == kept + 2
+    space = toy_space(epoch_seconds=0.1)
+    again = run_search(make(space, sentences, tmp_path / "runs", name="x", trials=kept + 2))
+    assert sum(counts_as_finished(trial) for trial in again.run.study.trials) == kept + 2
 
 
 def children(parent: int) -> list[tuple[int, str]]:
