@@ -50,6 +50,7 @@ def test_exported_they_predict_the_mean_and_the_card_tells_how_good_it_is(
     card = (tmp_path / "model" / "README.md").read_text(encoding="utf-8")
     assert chosen.trials is not None
     assert chosen.trials.ensemble.text in card
+    assert f"T{chosen.trials.ensemble.cost_text.removeprefix('t')}." in card
     assert "not confirmed with fresh seeds" in card
     assert "tuner confirm" not in card
     assert f"tuner export {confirmed.folder.path} --members=trials\n" in card

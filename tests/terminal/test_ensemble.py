@@ -40,7 +40,7 @@ def test_figures_members_and_costs_are_two_lines() -> None:
 
 def test_one_trial_is_not_called_an_average() -> None:
     one = EnsembleRecord.model_validate({**RECORD.model_dump(), "members": (7,), "left_out": ()})
-    assert one.text == "one trial so far, 7: 0.7270 on 850 confirmation sequences"
+    assert one.text == "best single 0.7270 (trial 7) on 850 confirmation sequences"
     assert one.cost_text.startswith("trial 7; ")
 
 

@@ -54,7 +54,7 @@ class EnsembleRecord(BaseModel):
         """The figures: `best 5 averaged 0.7400, best single 0.7270 (trial 7): gain …`."""
         where = f"on {count_text(self.sequences, 'confirmation sequence')}"
         if len(self.members) == 1:
-            return f"one trial so far, {self.members[0]}: {score_text(self.single)} {where}"
+            return f"best single {score_text(self.single)} (trial {self.members[0]}) {where}"
         return (
             f"{self.short_text}: gain {self.gain:+.4f} (95 % interval {self.gain_low:+.4f} to "
             f"{self.gain_high:+.4f}) {where}"

@@ -12,6 +12,8 @@ from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from tuner.run.attributes import Attribute
+from tuner.run.ensemble import ensemble_in
 from tuner.run.events import BestTrial, Event, EventKind, LiveTrial, SearchState
 from tuner.run.journal import CONFIRMATION
 from tuner.run.records import (
@@ -21,6 +23,7 @@ from tuner.run.records import (
     best_of,
     counts_as_finished,
     front_trials,
+    number_in,
     on_front,
 )
 from tuner.run.requested_trainings import last_request, training_of
@@ -135,8 +138,9 @@ class StudyProgress:
 
     def read_study(self) -> None:
         """Reads how long was searched by now, and the ensemble."""
-        self._ensemble = self._reader.ensemble
-        seconds = self._reader.seconds
+        attributes = self._reader.study.user_attrs  # a copy each time
+        self._ensemble = ensemble_in(attributes)
+        seconds = number_in(attributes, Attribute.SECONDS)
         if seconds != self._seconds:
             self._seconds, self._seconds_read_at = seconds, self._clock()
 

@@ -5,13 +5,12 @@ Must not import Ray, Keras or Optuna.
 
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import (
-    BeforeValidator,
     Field,
     ValidationError,
     ValidationInfo,
@@ -24,7 +23,7 @@ from tuner.settings.builtin import find_space
 from tuner.settings.data import DataConfig, data_mapping
 from tuner.settings.declarations import Group, Names, Setting, declared_settings, setting_at
 from tuner.settings.metric import MetricName
-from tuner.settings.objectives import Cost, Objectives, make_objectives, parse_objectives
+from tuner.settings.objectives import Cost, Objectives, TwoObjectives, make_objectives
 from tuner.settings.places import Place, TrackingPlace, working_copy
 from tuner.settings.quantities import Duration, EnsembleSize, GpusPerTrial
 from tuner.settings.space import SearchSpace
@@ -64,10 +63,6 @@ class TrainerName(StrEnum):
     TOY = "toy"  # a closed learning curve instead of training: rehearses a search in seconds
 
 
-TwoObjectives = Annotated[
-    tuple[MetricName, Cost],
-    BeforeValidator(parse_objectives, json_schema_input_type=str | Sequence[str]),
-]
 Seed = Annotated[
     int, Field(ge=0, lt=2**31), Setting(Group.SEARCH, "Seed of splits, sampler and trials", "N")
 ]

@@ -9,7 +9,9 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import assert_never
+from typing import Annotated, assert_never
+
+from pydantic import BeforeValidator
 
 from tuner.settings import pareto_fronts as fronts
 from tuner.settings.metric import Direction, Metric, MetricName
@@ -176,6 +178,12 @@ def parse_objectives(given: object) -> tuple[MetricName, Cost]:
     if cost not in list(Cost):
         raise ValueError(f"the second must be {_one_of(Cost)}, got {cost!r}")
     return MetricName(metric), Cost(cost)
+
+
+TwoObjectives = Annotated[
+    tuple[MetricName, Cost],
+    BeforeValidator(parse_objectives, json_schema_input_type=str | Sequence[str]),
+]
 
 
 def _one_of(names: type[StrEnum]) -> str:
