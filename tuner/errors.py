@@ -8,6 +8,7 @@
     │   └── RunFolderError    a run folder that is missing, in use, damaged or of another search
     ├── TrialError            this trial ends as a row with its status and reason; the search continues
     │   ├── TrialFailed       its model could not be built or trained
+    │   │   └── TrialBroke    something else than tuner raised: before its first epoch, it runs again in another process
     │   ├── TrialDiverged     its loss became NaN or infinite
     │   ├── TrialOutOfMemory  it asked for more memory than its share
     │   └── DeviceFault       its device failed: not a row; the trial runs again in another process
@@ -56,6 +57,10 @@ class TrialError(TunerError):
 
 class TrialFailed(TrialError):
     """A trial's model could not be built or trained."""
+
+
+class TrialBroke(TrialFailed):
+    """Something else than this package raised: the model may be the cause, or the process that trained it."""
 
 
 class TrialDiverged(TrialError):

@@ -63,7 +63,7 @@ def test_a_trial_whose_process_always_dies_has_failed_and_others_go_on(
     assert set(board[board["fault"] == "none"]["status"]) == {"complete"}
 
 
-def test_trials_whose_process_dies_or_hangs_or_loses_its_card_run_again(
+def test_trials_whose_process_dies_or_hangs_or_breaks_run_again(
     sentences: Path, tmp_path: Path
 ) -> None:
     settings = ["--trials", "5", "--pruner", "none", "--max-concurrent", "1", "--epoch-timeout=3s"]
@@ -73,7 +73,7 @@ def test_trials_whose_process_dies_or_hangs_or_loses_its_card_run_again(
         capture_output=True,
         text=True,
         timeout=280,
-        env={**os.environ, "TUNER_TOY_FAULTS": "1:crash,3:hang,5:card"},
+        env={**os.environ, "TUNER_TOY_FAULTS": "1:crash,3:hang,5:card,7:poison"},
     )
     assert ended.returncode == 0, ended.stderr
     trials = Run(tmp_path / "runs" / "x").study.trials
@@ -86,11 +86,13 @@ def test_trials_whose_process_dies_or_hangs_or_loses_its_card_run_again(
         None,
         5,
         None,
+        7,
     ]
     assert [counts_as_finished(trial) for trial in trials].count(True) == 5
     assert trials[1].user_attrs["error"] == "its process died; see the run's logs; runs again"
     assert trials[3].user_attrs["error"].startswith("no epoch within 3s, so its process was ended")
     assert trials[5].user_attrs["error"].startswith("its GPU failed: RuntimeError: CUDA_ERROR_ILL")
+    assert trials[7].user_attrs["error"].endswith("told to fail every trial; runs again")
     assert "a GPU failed: the trials that were on it run again" in ended.stdout + ended.stderr
-    for lost in (1, 3, 5):
+    for lost in (1, 3, 5, 7):
         assert trials[lost + 1].params == trials[lost].params

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -41,8 +41,9 @@ class Nodes:
         )
         self.address = self._cluster.address
 
-    def add(self, **resources: Any) -> Any:
-        return self._cluster.add_node(env_vars=self._environment, **resources)
+    def add(self, environment: Mapping[str, str] | None = None, **resources: Any) -> Any:
+        variables = {**self._environment, **(environment or {})}
+        return self._cluster.add_node(env_vars=variables, **resources)
 
     def kill(self, node: Any) -> None:
         self._cluster.remove_node(node, allow_graceful=False)
@@ -203,6 +204,22 @@ def test_where_storage_is_shared_they_go_on_from_their_last_epoch(
     # Same seconds: they were not trained again.
     assert lost.reset_index(drop=True).equals(again.head(len(lost)).reset_index(drop=True))
     assert not (tmp_path / "shared" / "mine").exists()
+
+
+def test_a_node_whose_every_trial_fails_is_left_out_and_costs_no_trial(
+    nodes: Nodes, start: Start, run: Path
+) -> None:
+    nodes.add(num_cpus=2)
+    nodes.add(num_cpus=2, environment={"TUNER_TOY_FAULTS": "*:fail"})
+    search = start(trials=12, max_epochs=2)
+    out, err = search.communicate(timeout=_WAIT_S)
+    assert search.returncode == 0, err
+    assert "is left out: 3 trials failed on it and worked on other nodes" in out + err
+    trials = Run(run).study.trials
+    counted = [trial for trial in trials if counts_as_finished(trial)]
+    assert len(counted) == 12
+    assert all(trial.state.name == "COMPLETE" for trial in counted)
+    assert len(trials) - len(counted) < 12
 
 
 def test_a_trial_that_fits_on_no_node_is_refused(nodes: Nodes, start: Start, run: Path) -> None:

@@ -1,5 +1,6 @@
 """Tune during a search, seen from inside."""
 
+from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -24,7 +25,7 @@ def test_what_a_worker_notes_reaches_the_person() -> None:
     notes: list[str] = []
     session: Any = SimpleNamespace(callback_error=None, note=notes.append)
     nothing: Any = None
-    scheduler = ray_tune.StudyScheduler(session, nothing, nothing)
+    scheduler = ray_tune.StudyScheduler(session, nothing, nothing, nothing)
     trial: Any = SimpleNamespace(config={"number": 1})
     scheduler.on_trial_result(nothing, trial, Report(note="no MPS here").to_result())
     assert notes == ["no MPS here"]
@@ -40,7 +41,7 @@ def missing_gpu(tmp_path: Path) -> Any:
 def test_the_first_process_that_finds_no_gpu_stops_the_search(tmp_path: Path) -> None:
     session: Any = SimpleNamespace(callback_error=None)
     nothing: Any = None
-    scheduler = ray_tune.StudyScheduler(session, nothing, Diagnostician())
+    scheduler = ray_tune.StudyScheduler(session, nothing, nothing, Diagnostician())
     with pytest.raises(SearchError, match=r"^Keras' backend finds no GPU on a$"):
         scheduler.on_trial_error(nothing, missing_gpu(tmp_path))
 
@@ -52,11 +53,12 @@ def test_once_a_gpu_has_trained_a_missing_one_is_a_fault(tmp_path: Path, is_last
         callback_error=None,
         note=lambda text: None,
         end_epoch=lambda number, epoch: False,
-        lose_trial=lambda number, reason, is_charged: lost.append(number),
+        lose_trial=lambda number, reason, **given: lost.append(number),
     )
     places: Any = SimpleNamespace(free=lambda number: None)
+    faulty: Any = SimpleNamespace(id_at=lambda address: "")
     nothing: Any = None
-    scheduler = ray_tune.StudyScheduler(session, places, Diagnostician())
+    scheduler = ray_tune.StudyScheduler(session, places, faulty, Diagnostician())
     trial = missing_gpu(tmp_path)
     result = Report(epoch=EpochResult(1, 0.5, 0.5, 0.5, 0.5, 0.5, seconds=1.0)).to_result()
     report = scheduler.on_trial_complete if is_last else scheduler.on_trial_result
@@ -94,3 +96,25 @@ def test_tune_forgets_trials_that_ended(
     monkeypatch.setattr(ray_tune.Heartbeat, "on_step_end", on_step_end)
     run_search(make(space, sentences, tmp_path, trials=20))
     assert 1 <= max(known) <= 6  # two run, two wait for their actor, two have just ended
+
+
+@pytest.mark.parametrize(("has_others", "ends"), [(True, False), (False, True)])
+def test_a_search_whose_trial_waits_for_another_node_in_vain_ends(
+    monkeypatch: pytest.MonkeyPatch, has_others: bool, ends: bool
+) -> None:
+    monkeypatch.setattr(ray_tune, "_LOOK_S", 0.0)
+    monkeypatch.setattr(ray_tune, "_LONGEST_STUCK_S", 0.0)
+    nothing: Any = SimpleNamespace(
+        callback_error=None,
+        is_out_of_time=False,
+        check=lambda: None,
+        watch=lambda: None,
+        newly_hanging=list,
+        write_if_due=lambda: None,
+        copy_if_due=lambda: None,
+    )
+    faulty: Any = SimpleNamespace(has_room_beside=lambda nodes: has_others)
+    heartbeat = ray_tune.Heartbeat(nothing, nothing, nothing, nothing, nothing, nothing, faulty)
+    trial: Any = SimpleNamespace(config={"number": 1, "avoided": '["a"]'}, status="PENDING")
+    with pytest.raises(SearchError, match="add a node, or mend") if ends else nullcontext():
+        heartbeat.on_step_end(0, [trial])

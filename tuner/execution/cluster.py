@@ -7,13 +7,14 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
 
 from tuner.errors import ConfigError, SearchError
 from tuner.execution import ray_internals
 from tuner.execution.capacity import Capacity, check_fits, read_growth
+from tuner.execution.faulty_nodes import FaultyNodes, Node
 from tuner.execution.interrupts import InterruptFlag, receive_signals
 from tuner.execution.packing import Packing, Resources
 from tuner.execution.scratch import scratch_folder
@@ -36,6 +37,7 @@ class Cluster:
     ray: ModuleType
     scratch: Path  # for the files that Tune always writes
     is_ours: bool  # this machine alone
+    left_out: set[str] = field(default_factory=set)  # ids of nodes that no trial is given to
 
     def check_alive(self) -> None:
         """Checks that the daemons of the Ray that we started live; without them nothing can run.
@@ -51,8 +53,23 @@ class Cluster:
 
     @property
     def nodes(self) -> list[Resources]:
-        """The resources of each living node."""
-        return [node["Resources"] for node in self.ray.nodes() if node["Alive"]]
+        """The resources of each living node that trials are given to."""
+        living = [node for node in self.ray.nodes() if node["Alive"]]
+        return [node["Resources"] for node in living if node.get("NodeID") not in self.left_out]
+
+    @property
+    def living(self) -> list[Node]:
+        """All living nodes."""
+        return [
+            Node(
+                node["NodeID"],
+                node["NodeManagerAddress"],
+                node["NodeManagerHostname"],
+                node["Resources"],
+            )
+            for node in self.ray.nodes()
+            if node["Alive"]
+        ]
 
     def check(self, config: SearchConfig) -> None:
         """Refuses a search none of whose trials will ever fit.
@@ -88,6 +105,10 @@ class Cluster:
             return growth.fit(packing) if growth is not None else 0
 
         return Capacity(packing, lambda: self.nodes, grown=grown, limits=[config.max_concurrent])
+
+    def faulty_nodes(self, packing: Packing) -> FaultyNodes:
+        """The count of nodes' failures in a session."""
+        return FaultyNodes(lambda: self.living, lambda node: packing.fit(node) > 0, self.left_out)
 
     @property
     def expected(self) -> list[Resources]:

@@ -1,11 +1,13 @@
 """What the driver and a worker send each other about a trial, in the form in which Ray Tune carries it."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from ray import tune
 
+from tuner.execution.faulty_nodes import label_selector
 from tuner.execution.packing import Place
 from tuner.execution.shares import Share
 from tuner.run.trial_status import TrialFacts, TrialStatus
@@ -13,11 +15,17 @@ from tuner.settings.hyperparameters import Hyperparameters
 from tuner.training.spec import EpochResult, TrialSpec
 
 
-def to_ray_config(spec: TrialSpec, place: Place, model_from: float | None = None) -> dict[str, Any]:
+def to_ray_config(
+    spec: TrialSpec,
+    place: Place,
+    model_from: float | None = None,
+    avoided: Sequence[str] = (),
+) -> dict[str, Any]:
     """A trial's spec and place as Tune carries them, with nothing that Tune would expand or name trials after.
 
     Args:
         model_from: the score from which on its model is wanted; None: whatever its score.
+        avoided: nodes that it must not run on, by Ray's ids.
     """
     content = {**asdict(spec), "hyperparameters": spec.hyperparameters.model_dump(mode="json")}
     return {
@@ -26,12 +34,21 @@ def to_ray_config(spec: TrialSpec, place: Place, model_from: float | None = None
         "share": json.dumps(asdict(place.share)),
         "resources": json.dumps(dict(place.resources)),
         "model_from": model_from,
+        "avoided": json.dumps(list(avoided)),
     }
+
+
+def avoided_by(config: dict[str, Any]) -> list[str]:
+    """The nodes that a trial must not run on, by its config."""
+    avoided: list[str] = json.loads(config["avoided"])
+    return avoided
 
 
 def resources_of(config: dict[str, Any]) -> tune.PlacementGroupFactory:
     """The resources that a trial asks Ray for, by its config."""
-    return tune.PlacementGroupFactory([json.loads(config["resources"])])
+    selector = label_selector(avoided_by(config))
+    labels = {"bundle_label_selector": [selector]} if selector else {}
+    return tune.PlacementGroupFactory([json.loads(config["resources"])], **labels)
 
 
 def share_of(config: dict[str, Any]) -> Share:
@@ -55,6 +72,8 @@ class Report:
     status: TrialStatus | None = None  # with the last one
     error: str | None = None
     is_gpu_full: bool = False  # the error is that the card's memory ran out
+    is_suspect: bool = False  # the error may be the process' or its node's: it came before the first epoch had ended
+    node: str = ""  # Ray's id of it, with the first epoch and with an error
     # With the last one, where models are kept; see `tuner.training.trained_model_file`.
     model: bytes | None = None
     retire: bool = False  # the process must train no other trial after this one
@@ -79,6 +98,8 @@ class Report:
             status=TrialStatus(content["status"]) if content["status"] else None,
             error=content["error"],
             is_gpu_full=content["is_gpu_full"],
+            is_suspect=content["is_suspect"],
+            node=content["node"],
             model=result.get("model"),
             retire=content["retire"],
             note=content["note"],

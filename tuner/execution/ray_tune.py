@@ -5,6 +5,7 @@ calls the searcher's `on_trial_complete` with the last result, or with `error=Tr
 logs exceptions that these raise and goes on, so `Heartbeat` raises them again.
 """
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -17,8 +18,9 @@ from ray.tune.search import Searcher
 from tuner.errors import SearchError
 from tuner.execution.cluster import Cluster
 from tuner.execution.diagnosis import Diagnostician
+from tuner.execution.faulty_nodes import FaultyNodes
 from tuner.execution.interrupts import InterruptFlag, TimeIsUp
-from tuner.execution.messages import Report, to_ray_config
+from tuner.execution.messages import Report, avoided_by, to_ray_config
 from tuner.execution.mirror import Mirror
 from tuner.execution.packing import Places
 from tuner.execution.ray_internals import (
@@ -32,12 +34,16 @@ from tuner.execution.run_files import RunFiles
 from tuner.run.trial_status import TrialStatus
 from tuner.search.session import SearchSession
 
+_LOOK_S = 30.0
+_LONGEST_STUCK_S = 600.0  # an autoscaler may bring a node meanwhile
+
 
 class _Adapter(Disposable):
     """The common part of the searcher, the scheduler and the callback."""
 
     _session: SearchSession
     _places: Places
+    _faulty: FaultyNodes
 
     @contextmanager
     def _keeping_errors(self) -> Iterator[None]:
@@ -58,6 +64,9 @@ class _Adapter(Disposable):
             self._session.record_facts(number, report.facts)
         if report.epoch is None:
             return False
+        if report.node:
+            for note in self._faulty.note_success(report.node, self._session.failed_on(number)):
+                self._session.note(note)
         return self._session.end_epoch(number, report.epoch)
 
     def _end(
@@ -87,10 +96,11 @@ class _Adapter(Disposable):
 class StudySearcher(_Adapter, Searcher):  # type: ignore[misc]
     """Suggest = ask the study, complete = tell it."""
 
-    def __init__(self, session: SearchSession, places: Places) -> None:
+    def __init__(self, session: SearchSession, places: Places, faulty: FaultyNodes) -> None:
         super().__init__()
         self._session = session
         self._places = places
+        self._faulty = faulty
         self._numbers: dict[str, int] = {}  # Tune's trial id -> the study's trial number
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
@@ -110,7 +120,8 @@ class StudySearcher(_Adapter, Searcher):  # type: ignore[misc]
             self._numbers[trial_id] = spec.number
             is_larger = self._session.has_larger_share(spec.number)
             place = self._places.take(spec.number, is_larger=is_larger)
-            return to_ray_config(spec, place, self._session.model_from)
+            avoided = self._faulty.to_avoid(self._session.failed_on(spec.number))
+            return to_ray_config(spec, place, self._session.model_from, avoided)
 
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
@@ -127,6 +138,10 @@ class StudySearcher(_Adapter, Searcher):  # type: ignore[misc]
                 self._note(number, report)
                 if report.model is not None:
                     self._session.keep_model(number, report.model)
+                if report.is_suspect:
+                    self._places.free(number)
+                    self._session.fail_trial(number, report.error or "", node=report.node)
+                    return
                 self._end(number, report.status, report.error, is_gpu_full=report.is_gpu_full)
 
     def save(self, checkpoint_path: str) -> None:
@@ -144,11 +159,16 @@ class StudyScheduler(_Adapter, FIFOScheduler):  # type: ignore[misc]
     """Result = report to the study, which decides whether to stop."""
 
     def __init__(
-        self, session: SearchSession, places: Places, diagnostician: Diagnostician
+        self,
+        session: SearchSession,
+        places: Places,
+        faulty: FaultyNodes,
+        diagnostician: Diagnostician,
     ) -> None:
         super().__init__()
         self._session = session
         self._places = places
+        self._faulty = faulty
         self._diagnostician = diagnostician
         self._has_trained = False  # an epoch, where the trials are
 
@@ -174,7 +194,11 @@ class StudyScheduler(_Adapter, FIFOScheduler):  # type: ignore[misc]
                 self._places.free(number)
                 if diagnosis.is_device_fault:
                     self._session.note("a GPU failed: the trials that were on it run again")
-                self._session.lose_trial(number, diagnosis.reason, is_charged=diagnosis.is_charged)
+                is_charged = diagnosis.is_charged
+                node = self._faulty.id_at(diagnosis.host) if is_charged else ""
+                self._session.lose_trial(
+                    number, diagnosis.reason, is_charged=is_charged, node=node or None
+                )
 
     def on_trial_result(self, tune_controller: object, trial: Trial, result: dict[str, Any]) -> str:
         """Notes the epoch; STOP when the pruner decides so."""
@@ -211,6 +235,7 @@ class Heartbeat(_Adapter, tune.Callback):  # type: ignore[misc]
         flag: InterruptFlag,
         files: RunFiles,
         mirror: Mirror,
+        faulty: FaultyNodes,
     ) -> None:
         self._session = session
         self._diagnostician = diagnostician
@@ -218,6 +243,8 @@ class Heartbeat(_Adapter, tune.Callback):  # type: ignore[misc]
         self._flag = flag
         self._files = files
         self._mirror = mirror
+        self._faulty = faulty
+        self._look_at = self._stuck_since = time.monotonic()
 
     def on_trial_start(
         self, iteration: int, trials: list[Trial], trial: Trial, **info: object
@@ -242,5 +269,25 @@ class Heartbeat(_Adapter, tune.Callback):  # type: ignore[misc]
             for trial in trials:
                 if trial.config["number"] == number:
                     end_process(trial)
+        self._check_nodes(trials)
         self._files.write_if_due()
         self._mirror.copy_if_due()
+
+    def _check_nodes(self, trials: list[Trial]) -> None:
+        """Ends a search that waits in vain: a trial waits for another node than it failed on, and none comes.
+
+        Raises:
+            SearchError: as above.
+        """
+        now = time.monotonic()
+        if now < self._look_at:
+            return
+        self._look_at = now + _LOOK_S
+        waiting = [avoided_by(each.config) for each in trials if each.status == Trial.PENDING]
+        if all(not each or self._faulty.has_room_beside(each) for each in waiting):
+            self._stuck_since = now
+        elif now - self._stuck_since > _LONGEST_STUCK_S:
+            raise SearchError(
+                "a trial that failed on the nodes that are left waits for another one; add a node, or mend these; "
+                "finished trials are kept, the same command continues"
+            )

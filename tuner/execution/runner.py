@@ -217,12 +217,15 @@ class _Session:
             is_cluster=not cluster.is_ours,
             logs=self.plan.folder.logs if self.plan.config.gpus else None,
         )
-        heartbeat = Heartbeat(session, cluster, diagnostician, self.flag, files, self.mirror)
+        faulty = cluster.faulty_nodes(places.packing)
+        heartbeat = Heartbeat(
+            session, cluster, diagnostician, self.flag, files, self.mirror, faulty
+        )
         tuner = tune.Tuner(
             tune.with_resources(tune.with_parameters(TrialActor, task=task), resources_of),
             tune_config=tune.TuneConfig(
-                search_alg=StudySearcher(session, places),
-                scheduler=StudyScheduler(session, places, diagnostician),
+                search_alg=StudySearcher(session, places, faulty),
+                scheduler=StudyScheduler(session, places, faulty, diagnostician),
                 num_samples=-1,
                 reuse_actors=True,
                 trial_name_creator=lambda trial: (

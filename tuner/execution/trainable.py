@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import ray
 from ray import tune
 
 from tuner.data import EncodedSequences
@@ -27,6 +28,7 @@ from tuner.errors import (
     DeviceFault,
     GpuMissing,
     MpsFault,
+    TrialBroke,
     TrialFailed,
     TrialOutOfMemory,
     TunerError,
@@ -98,6 +100,7 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
         reason = self._mps.reason
         self._note = f"trials take turns on a GPU without MPS: {reason}" if reason else None
         self._n_trials = 0
+        self._has_trained = False
         self._checkpoint: Checkpoint | None = None
         self._begin(config)
 
@@ -125,11 +128,14 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
             status = status_of(problem)
             # Blocks of the last model and handles that were not made stay with the process.
             self._is_spoilt = status is TrialStatus.OUT_OF_MEMORY and self._share.gpus > 0
+            is_suspect = isinstance(problem, TrialBroke) and not self._has_trained
             return Report(
                 status=status,
                 error=_reason(problem),
                 is_gpu_full=isinstance(problem, TrialOutOfMemory) and problem.is_gpu_full,
-                retire=self._is_spoilt or self._is_worn,
+                is_suspect=is_suspect,
+                node=_node(),
+                retire=self._is_spoilt or is_suspect or self._is_worn,
             )
 
     def _fault(self, problem: DeviceFault) -> DeviceFault:
@@ -142,6 +148,7 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
 
     def _report(self, result: EpochResult) -> Report:
         is_last = result.epoch >= self._spec.epochs
+        is_first, self._has_trained = not self._has_trained, True
         if self._task.metric is not None:
             self._scores.append(getattr(result, self._task.metric.name))
         if self._gpu is not None and result.epoch == 1:
@@ -149,6 +156,7 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
         return Report(
             epoch=result,
             facts=self._facts if result.epoch == 1 else None,
+            node=_node() if is_first else "",
             status=TrialStatus.COMPLETE if is_last else None,
             model=self._trained_model() if is_last and self._is_model_wanted else None,
             retire=self._is_worn or self._is_spoilt,
@@ -199,6 +207,7 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
         self._is_spoilt = False  # whether the next trial needs a new process
         self._checkpoint = _make_checkpoint(self._spec, self._task)
         self._n_trials += 1
+        self._has_trained = False  # an epoch of this trial
         # The last trial's model goes before the next one is built, in the first step.
         self._training: TrainsByEpoch | None = None
         self._results: Iterator[EpochResult] = self._train(self._spec)
@@ -225,6 +234,11 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
 def _code_of(architecture: str) -> str | None:
     """The digest of the code that this process has imported; what is written into the file later does not count."""
     return code_of([architecture]).get(architecture)
+
+
+def _node() -> str:
+    """Ray's id of the node that this process runs on."""
+    return str(ray.get_runtime_context().get_node_id())
 
 
 def _join_mps(task: Task, share: Share, gpu: FaultyGpu | None) -> MpsState:

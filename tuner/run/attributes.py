@@ -22,6 +22,7 @@ class Attribute(StrEnum):
     RETRY_OF = "retry_of"  # a trial: the interrupted trial whose parameters it runs again
     PASSED = "passed"  # a trial that runs again: the last epoch after which its first try was not stopped
     DEATHS = "deaths"  # a trial: how often the process of these parameters died before it
+    FAILED_ON = "failed_on"  # a trial that runs again: the nodes, by Ray's ids, that its earlier tries failed on
     # A trial: it ran out of memory while it shared a card, how the person had asked for cards and how often the packing
     # had been lowered by then. It runs again with a larger share.
     RAN_OUT = "ran_out"

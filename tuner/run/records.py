@@ -323,6 +323,12 @@ def deaths_before(trial: FrozenTrial) -> int:
     return int(number_in(trial.user_attrs, Attribute.DEATHS))
 
 
+def failed_on(trial: FrozenTrial) -> list[str]:
+    """The nodes that earlier tries of a trial failed on, by Ray's ids; one per try."""
+    found = trial.user_attrs.get(Attribute.FAILED_ON)
+    return [str(each) for each in found] if isinstance(found, list) else []
+
+
 def is_baseline(trial: FrozenTrial) -> bool:
     """Whether a trial ran because the space names it as a baseline."""
     return bool(trial.user_attrs.get(Attribute.BASELINE, False))

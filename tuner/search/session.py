@@ -12,7 +12,7 @@ import optuna
 from tuner.kill_points import KillPoint, kill_point
 from tuner.run.events import Event, EventKind, SearchListener, SearchState
 from tuner.run.progress import News, StudyProgress
-from tuner.run.records import StudyReader
+from tuner.run.records import StudyReader, failed_on
 from tuner.run.sessions import SessionEnd, utc
 from tuner.run.trial_status import TrialFacts, TrialStatus
 from tuner.search.shares import is_too_tight, needs_larger_share
@@ -219,11 +219,36 @@ class SearchSession:
         self._record_seconds()
         self._publish_trial(trial)
 
-    def lose_trial(self, number: int, reason: str, *, is_charged: bool = True) -> None:
+    def failed_on(self, number: int) -> list[str]:
+        """The nodes that earlier tries of the trial failed on."""
+        return failed_on(self._study.read(self._running[number]))
+
+    def fail_trial(self, number: int, reason: str, *, node: str) -> None:
+        """Runs a trial again that failed where its process may be the cause, unless it did so in another one before.
+
+        Args:
+            node: the one that it failed on.
+        """
+        trial = self._running[number]
+        if failed_on(self._study.read(trial)):
+            self.end_trial(number, TrialStatus.FAILED, f"{reason} (in 2 processes)")
+            return
+        del self._running[number]
+        self._waiting.pop(number, None)
+        if self._watchdog.forget(number) is not None:
+            self._uncharged_deaths += 1
+        deaths = self._study.deaths_before(trial)
+        self._study.requeue_lost_trial(trial, reason, deaths=deaths, node=node)
+        self._publish_trial(trial)
+
+    def lose_trial(
+        self, number: int, reason: str, *, is_charged: bool = True, node: str | None = None
+    ) -> None:
         """Runs a trial again whose process died or was ended, unless that happened too often.
 
         Args:
             is_charged: whether the trial may be the cause. It is not of a node's death, which does not count.
+            node: the one that may be the cause, too.
         """
         trial = self._running[number]
         reason = self._watchdog.forget(number) or reason
@@ -239,7 +264,7 @@ class SearchSession:
             return
         del self._running[number]
         self._waiting.pop(number, None)
-        self._study.requeue_lost_trial(trial, reason, deaths=deaths)
+        self._study.requeue_lost_trial(trial, reason, deaths=deaths, node=node)
         self._publish_trial(trial)
 
     def enlarge_trial(self, number: int, reason: str, *, lowered: int) -> None:

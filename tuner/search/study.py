@@ -24,6 +24,7 @@ from tuner.run.records import (
     StudyReader,
     counts_as_finished,
     deaths_before,
+    failed_on,
     is_baseline,
     number_in,
     values_of,
@@ -153,15 +154,16 @@ class SearchStudy:
         """How often the process that trained these parameters died before this trial."""
         return deaths_before(self.read(trial))
 
-    def requeue_lost_trial(self, trial: optuna.Trial, reason: str, *, deaths: int) -> None:
-        """Fails a trial whose process died and enqueues its parameters once more.
+    def requeue_lost_trial(
+        self, trial: optuna.Trial, reason: str, *, deaths: int, node: str | None = None
+    ) -> None:
+        """Fails a trial whose process died or may be broken, and enqueues its parameters once more.
 
         Args:
-            trial: the one whose process died.
-            reason: why.
             deaths: how often these parameters' process has died by now.
+            node: the one that may be the cause; None: none is.
         """
-        self._requeue(self.read(trial), f"{reason}; runs again", deaths=deaths)
+        self._requeue(self.read(trial), f"{reason}; runs again", deaths=deaths, node=node)
 
     def requeue_with_larger_share(
         self, trial: optuna.Trial, reason: str, *, asked: object, lowered: int
@@ -177,7 +179,10 @@ class SearchStudy:
         reason = f"{reason}; runs again with a larger share of the card"
         self._requeue(self.read(trial), reason, deaths=self.deaths_before(trial))
 
-    def _requeue(self, trial: FrozenTrial, reason: str, *, deaths: int) -> None:
+    def _requeue(
+        self, trial: FrozenTrial, reason: str, *, deaths: int, node: str | None = None
+    ) -> None:
+        nodes = [*failed_on(trial), *([node] if node is not None else [])]
         # The values sampled so far; of an enqueued trial, such as a baseline, all of them.
         parameters = {**enqueued_parameters(trial), **trial.params}
         passed = max(trial.last_step or 0, int(number_in(trial.user_attrs, Attribute.PASSED)))
@@ -188,6 +193,7 @@ class SearchStudy:
             **({Attribute.DEATHS: deaths} if deaths else {}),
             **({Attribute.LARGER_SHARE: True} if needs_larger_share(trial) else {}),
             **({Attribute.PASSED: passed} if passed else {}),
+            **({Attribute.FAILED_ON: nodes} if nodes else {}),
         }
         # Enqueued before the old trial is failed: if killed in between, the next session finds it and goes on.
         if parameters and not _has_retry(self.study, trial.number):

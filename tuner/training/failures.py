@@ -10,8 +10,8 @@ from contextlib import contextmanager
 
 from tuner.errors import (
     DeviceFault,
+    TrialBroke,
     TrialDiverged,
-    TrialFailed,
     TrialOutOfMemory,
     TunerError,
 )
@@ -90,7 +90,7 @@ def trial_errors() -> Iterator[None]:
     Raises:
         TrialOutOfMemory: memory ran out, on the host or on the device.
         DeviceFault: the device failed.
-        TrialFailed: anything else.
+        TrialBroke: anything else.
     """
     try:
         yield
@@ -117,7 +117,7 @@ def trial_error(error: Exception) -> TunerError:
             f"{reason}; lower batch_size, max_length or the model's size",
             is_gpu_full=not is_the_machine,
         )
-    return TrialFailed(_reason(error, _first_line(error)))
+    return TrialBroke(_reason(error, _first_line(error)))
 
 
 def status_of(error: Exception) -> TrialStatus:

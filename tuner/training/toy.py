@@ -7,7 +7,7 @@ sampler and a pruner need to show whether they work.
 Tests make a toy trial fail in one of the ways of `Fault`, either through parameters of a custom architecture
 (`fault`, `fault_epoch`, `epoch_seconds`) or, for any architecture, through the environment:
 
-    TUNER_TOY_FAULTS="3:diverge,7:fail"   by trial number
+    TUNER_TOY_FAULTS="3:diverge,7:fail"   by trial number, * for all trials
     TUNER_TOY_SECONDS=0.05                an epoch's length
 """
 
@@ -31,6 +31,7 @@ _BEST_LEARNING_RATE = 2e-3
 _BEST_UNITS = 96
 _BEST_DROPOUT = 0.4
 _NOISE = 0.003
+_poisoned: list[int] = []  # trials that poisoned this process
 
 
 class Fault(StrEnum):
@@ -44,6 +45,7 @@ class Fault(StrEnum):
     HANG = "hang"  # for ever
     CRASH = "crash"  # ends the process
     CARD = "card"  # as if its GPU failed
+    POISON = "poison"  # fails, and so does every later trial of this process
 
 
 class ToyTraining:
@@ -65,7 +67,8 @@ class ToyTraining:
         self._n_classes = n_classes
         self._checkpoint = checkpoint
         faults = _faults(environment.get("TUNER_TOY_FAULTS", ""))
-        self._fault = Fault(faults.get(spec.number, str(custom.get("fault", Fault.NONE))))
+        told = faults.get(str(spec.number), faults.get("*", str(custom.get("fault", Fault.NONE))))
+        self._fault = Fault.POISON if _poisoned else Fault(told)
         self._fault_epoch = int(custom.get("fault_epoch", 1))
         self._seconds = float(custom.get("epoch_seconds", environment.get("TUNER_TOY_SECONDS", 0)))
         self.weights = _count_weights(spec.hyperparameters)
@@ -128,6 +131,9 @@ class ToyTraining:
                 raise RuntimeError(
                     "CUDA_ERROR_ILLEGAL_ADDRESS: this toy trial was told to report it"
                 )
+            case Fault.POISON:
+                _poisoned.append(self._spec.number)
+                raise RuntimeError("this process was told to fail every trial")
             case Fault.CRASH:
                 os._exit(1)
 
@@ -172,7 +178,6 @@ def _count_weights(hyperparameters: Hyperparameters) -> int:
     return embedding + 4 * units * (inputs + units + 1) + units + 1
 
 
-def _faults(text: str) -> dict[int, str]:
-    """`"3:diverge,7:fail"` -> `{3: "diverge", 7: "fail"}`."""
-    pairs = (pair.split(":") for pair in text.split(",") if pair)
-    return {int(number): fault for number, fault in pairs}
+def _faults(text: str) -> dict[str, str]:
+    """`"3:diverge,7:fail"` -> `{"3": "diverge", "7": "fail"}`."""
+    return dict(pair.split(":") for pair in text.split(",") if pair)
