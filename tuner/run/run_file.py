@@ -22,9 +22,10 @@ from tuner.data.sources import SOURCES
 from tuner.errors import RunFolderError
 from tuner.files import write_atomically
 from tuner.run.folder import RunFolder
-from tuner.settings.config import RECORDED, SearchConfig, make_config
+from tuner.settings.config import SearchConfig, make_config
 from tuner.settings.data import DataConfig, data_mapping
 from tuner.settings.places import absolute, tracking_uri
+from tuner.settings.settings_files import RECORDED
 from tuner.settings.validation import Strict, first_problem
 from tuner.settings.yaml_files import read_yaml, to_yaml
 from tuner.storage import is_url

@@ -20,20 +20,19 @@ from pydantic import (
 from tuner.errors import ConfigError
 from tuner.nvidia import MpsMode
 from tuner.settings.builtin import find_space
-from tuner.settings.data import DataConfig, data_mapping
+from tuner.settings.data import DataConfig
 from tuner.settings.declarations import Group, Names, Setting, declared_settings, setting_at
 from tuner.settings.metric import MetricName
 from tuner.settings.objectives import Cost, Objectives, TwoObjectives, make_objectives
 from tuner.settings.places import Place, TrackingPlace, working_copy
 from tuner.settings.quantities import Duration, EnsembleSize, GpusPerTrial
+from tuner.settings.settings_files import RUN_NAME, read_settings
 from tuner.settings.space import SearchSpace
 from tuner.settings.validation import Strict, first_problem
-from tuner.settings.yaml_files import read_yaml
 from tuner.storage import is_url
 
 DEFAULT_TRIALS = 30
 _LONGEST_NAME = 100
-_NAME = r"^[A-Za-z0-9][A-Za-z0-9_.-]*$"
 
 
 class SamplerName(StrEnum):
@@ -75,7 +74,7 @@ class SearchConfig(Strict):
     data: DataConfig = DataConfig()
     name: Annotated[
         str | None,
-        Field(pattern=_NAME, max_length=_LONGEST_NAME),
+        Field(pattern=RUN_NAME, max_length=_LONGEST_NAME),
         Setting(Group.TRACKING, "Name of the run", "NAME", unset="made of space and data"),
     ] = None
     out: Annotated[Place, Setting(Group.TRACKING, "Folder or URL of the runs", "PATH|URL")] = "runs"
@@ -287,8 +286,6 @@ class SearchConfig(Strict):
         return self.time_budget is not None and seconds >= self.time_budget
 
 
-# Keys of `run.yaml` that are no settings; ignored when it is read back as settings.
-RECORDED = ("versions", "fingerprint", "created")
 _BUDGETS = ("trials", "time_budget")
 
 
@@ -305,7 +302,7 @@ def make_config(
     Raises:
         ConfigError, SpaceError: in one line, which setting breaks which rule.
     """
-    merged = _read_settings(config_file) if config_file is not None else {}
+    merged = read_settings(config_file) if config_file is not None else {}
     if any(settings.get(budget) is not None for budget in _BUDGETS):
         # A budget requested now is the whole budget: the recorded one of an earlier session must not end this one.
         merged = {key: value for key, value in merged.items() if key not in _BUDGETS}
@@ -331,47 +328,3 @@ def make_config(
         if setting is not None and setting.value_in(settings) is not None:
             raise ConfigError(f"{setting.named(names)}: {problem.rule}") from cause
         raise ConfigError(f"{where}: {problem}" if where else str(problem)) from cause
-
-
-def _read_settings(path: Path) -> dict[str, Any]:
-    """Settings in a YAML file; a space or data path in it is relative to the file.
-
-    Those of a run are of the folder that they lie in, and of the data that lie as they lay, also after both were moved.
-    """
-    settings = {
-        key: value for key, value in read_yaml(path, ConfigError).items() if key not in RECORDED
-    }
-    space = settings.get("space")
-    if isinstance(space, str) and os.path.isfile(path.parent / space):
-        settings["space"] = str(path.parent / space)
-    data = data_mapping(settings.get("data"))
-    if isinstance(data, dict) and isinstance(data.get("source"), str):
-        source = path.parent / data["source"]
-        if not os.path.isfile(source):
-            source = _moved_along(data["source"], settings.get("out"), path) or source
-        settings["data"] = {**data, "source": str(source)} if os.path.isfile(source) else data
-    elif data is not None and not isinstance(data, dict):
-        raise ConfigError(f"{path}: data: must be a name, a path or a mapping, got {data!r}")
-    if is_run_file(path) and not is_url(str(settings.get("out", ""))):
-        settings["out"] = os.path.abspath(path.parent.parent)
-        if re.fullmatch(_NAME, path.absolute().parent.name):
-            settings["name"] = path.absolute().parent.name
-    return settings
-
-
-def is_run_file(path: Path) -> bool:
-    """Whether a settings file is the `run.yaml` of a run folder."""
-    return (path.parent / "study.journal").is_file()
-
-
-def _moved_along(source: str, out: object, path: Path) -> Path | None:
-    """Where data lie that were moved with the run folder that has the settings file `path`.
-
-    Args:
-        source: where they lay.
-        out: the folder of the runs then.
-    """
-    if not (isinstance(out, str) and os.path.isabs(out) and os.path.isabs(source)):
-        return None
-    moved = path.absolute().parent.parent / os.path.relpath(source, out)
-    return Path(os.path.normpath(moved)) if is_run_file(path) else None

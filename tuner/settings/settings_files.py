@@ -1,0 +1,63 @@
+"""Files of settings: what a person writes for `--config`, and the `run.yaml` of a run folder.
+
+Paths in them are relative to the file. A run folder that was moved is continued where it lies. Must not import Ray,
+Keras or Optuna.
+"""
+
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+from tuner.errors import ConfigError
+from tuner.settings.data import data_mapping
+from tuner.settings.yaml_files import read_yaml
+from tuner.storage import is_url
+
+RUN_NAME = r"^[A-Za-z0-9][A-Za-z0-9_.-]*$"
+# Keys of `run.yaml` that are no settings; ignored when it is read back as settings.
+RECORDED = ("versions", "fingerprint", "created")
+
+
+def read_settings(path: Path) -> dict[str, Any]:
+    """Settings in a YAML file; a space or data path in it is relative to the file.
+
+    Those of a run are of the folder that they lie in, and of the data that lie as they lay, also after both were moved.
+    """
+    settings = {
+        key: value for key, value in read_yaml(path, ConfigError).items() if key not in RECORDED
+    }
+    space = settings.get("space")
+    if isinstance(space, str) and os.path.isfile(path.parent / space):
+        settings["space"] = str(path.parent / space)
+    data = data_mapping(settings.get("data"))
+    if isinstance(data, dict) and isinstance(data.get("source"), str):
+        source = path.parent / data["source"]
+        if not os.path.isfile(source):
+            source = _moved_along(data["source"], settings.get("out"), path) or source
+        settings["data"] = {**data, "source": str(source)} if os.path.isfile(source) else data
+    elif data is not None and not isinstance(data, dict):
+        raise ConfigError(f"{path}: data: must be a name, a path or a mapping, got {data!r}")
+    if is_run_file(path) and not is_url(str(settings.get("out", ""))):
+        settings["out"] = os.path.abspath(path.parent.parent)
+        if re.fullmatch(RUN_NAME, path.absolute().parent.name):
+            settings["name"] = path.absolute().parent.name
+    return settings
+
+
+def is_run_file(path: Path) -> bool:
+    """Whether a settings file is the `run.yaml` of a run folder."""
+    return (path.parent / "study.journal").is_file()
+
+
+def _moved_along(source: str, out: object, path: Path) -> Path | None:
+    """Where data lie that were moved with the run folder that has the settings file `path`.
+
+    Args:
+        source: where they lay.
+        out: the folder of the runs then.
+    """
+    if not (isinstance(out, str) and os.path.isabs(out) and os.path.isabs(source)):
+        return None
+    moved = path.absolute().parent.parent / os.path.relpath(source, out)
+    return Path(os.path.normpath(moved)) if is_run_file(path) else None
