@@ -29,6 +29,12 @@ def test_files_of_rows_are_read_in_one_package() -> None:
     }
 
 
+def test_a_user_may_have_no_home() -> None:
+    assert modules_with(r"\.home\(\)|\.expanduser\(\)") == {
+        "files.py"
+    }  # which asks whether there is one
+
+
 def test_modules_are_imported_by_name_in_one_module() -> None:
     imports = r"import_module\(|__import__\(|spec_from_file|exec_module|runpy"
     callers = {"training/custom.py"}  # which asks the other

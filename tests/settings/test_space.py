@@ -12,7 +12,13 @@ from hypothesis import strategies as st
 
 from tuner.errors import SpaceError
 from tuner.settings.builtin import find_space
-from tuner.settings.hyperparameters import ARCHITECTURES, Hyperparameters, Optimizer, Pooling
+from tuner.settings.hyperparameters import (
+    ARCHITECTURES,
+    Hyperparameters,
+    Optimizer,
+    Pooling,
+    resolve,
+)
 from tuner.settings.ranges import Choice, FloatRange, IntRange
 from tuner.settings.space import _NEEDIEST, SearchSpace
 
@@ -645,3 +651,51 @@ def test_every_word_of_ours_has_a_place_among_the_neediest() -> None:
         "optimizer": set(Optimizer),
         "pooling": set(Pooling),
     }
+
+
+NAMED = """
+name: named
+architectures:
+  my_models:build:
+    rate: {choice: {none: null, some: 0.2}}
+    layers: {choice: {small: [64], large: [64, 32]}}
+    head: {choice: {plain: {}, deep: {units: [8, 4], bias: true}}}
+"""
+
+
+def test_a_choice_by_names_gives_an_own_architecture_values_of_any_kind() -> None:
+    space = SearchSpace.from_text(NAMED, "named.yaml")
+    names = {"rate": "none", "layers": "large", "head": "deep"}
+    custom = space.hyperparameters("my_models:build", names).custom
+    assert custom == {"rate": None, "layers": [64, 32], "head": {"units": [8, 4], "bias": True}}
+    assert resolve("my_models:build", custom).model_dump(mode="json")["custom"] == custom
+    trial = optuna.create_study().ask()
+    suggested = space.suggest(trial).custom
+    assert set(map(str, trial.params.values())) <= {
+        *("my_models:build", "none", "some", "small", "large", "plain", "deep")
+    }
+    assert space.values(trial.params).keys() == suggested.keys()
+    assert space.hyperparameters("my_models:build", space.values(trial.params)).custom == suggested
+    assert SearchSpace.from_text(space.to_yaml(), "again") == space
+    assert len(space.largest("my_models:build")) == 4
+    assert str(space.parameters("my_models:build")["rate"]) == "none = null | some = 0.2"
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (
+            "my_models:build: {p: {choice: [null, 0.2]}}",
+            r"got None; give such values names: .*null",
+        ),
+        ("my_models:build: {p: {choice: [[64], [64, 32]]}}", r"got \[64\]; give such values names"),
+        ("my_models:build: {p: {choice: [0, 1, true]}}", "1 and True count as one value"),
+        ("my_models:build: {p: {choice: [a, a]}}", "'a' is given twice; remove one"),
+        ("my_models:build: {p: {choice: {}}}", "needs at least 1"),
+        ("my_models:build: {learning_rate: {choice: {a: 1}}}", "values by names are for"),
+        ("lstm: {lstm_units: {choice: {small: 8}}}", "values by names are for"),
+    ],
+)
+def test_choices_that_cannot_be_are_refused_with_what_to_write(content: str, message: str) -> None:
+    with pytest.raises(SpaceError, match=message):
+        SearchSpace.from_text(f"name: s\narchitectures:\n  {content}\n", "s.yaml")

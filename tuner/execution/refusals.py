@@ -45,7 +45,7 @@ def refuse_noise(config: SearchConfig, hyperparameters: Hyperparameters, where: 
     """
     if config.trainer is TrainerName.TOY or config.address is not None:
         return
-    backend, _ = keras_backend(os.environ, Path.home())
+    backend, _ = keras_backend(os.environ, Path(os.path.expanduser("~")))
     if hyperparameters.adversarial_noise and backend not in (DEFAULT_BACKEND, None):
         raise SpaceError(
             f"{where}.adversarial_noise: needs KERAS_BACKEND={DEFAULT_BACKEND}, got {backend}; set it to 0, "

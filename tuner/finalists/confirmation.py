@@ -34,7 +34,6 @@ from tuner.run.run_file import check_same_search, remember_place
 from tuner.search.pruner import make_pruner
 from tuner.search.study import SearchStudy
 from tuner.settings.config import PrunerName, SamplerName, SearchConfig, TrainerName
-from tuner.settings.hyperparameters import resolve
 from tuner.settings.space import ARCHITECTURE, SearchSpace
 from tuner.training.own_code import code_of
 from tuner.training.spec import derive_seed
@@ -70,7 +69,7 @@ def run_confirmation(
         values = config.space.values(each.parameters)
         refuse_noise(
             config,
-            resolve(str(each.parameters[ARCHITECTURE]), values),
+            config.space.hyperparameters(str(each.parameters[ARCHITECTURE]), values),
             f"{run.files.path}: trial {each.training.finalist}",
         )
     plan = ConfirmationPlan(config, run, dataset, request, tuple(wanted))

@@ -8,7 +8,6 @@ from tuner.export.formats import ExportFormat, check_possible
 from tuner.export.model import Part, check_writable, write_model
 from tuner.finalists.card import model_card
 from tuner.finalists.choice import Chosen
-from tuner.settings.hyperparameters import resolve
 
 
 def export_model(chosen: Chosen, out: Path, formats: Collection[ExportFormat] = ()) -> Path:
@@ -24,7 +23,9 @@ def export_model(chosen: Chosen, out: Path, formats: Collection[ExportFormat] = 
     parts = [
         Part(
             model=member.model,
-            hyperparameters=resolve(record.architecture, dict(record.parameters)),
+            hyperparameters=chosen.config.space.hyperparameters(
+                record.architecture, record.parameters
+            ),
             seed=member.seed,
             trial=record.number,
         )

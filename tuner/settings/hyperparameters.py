@@ -10,7 +10,7 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
 from tuner.errors import SpaceError
 
@@ -107,7 +107,7 @@ class Hyperparameters(BaseModel):
     )
     batch_size: int = Field(64, ge=1, description="sequences per step")
 
-    custom: Mapping[str, Scalar] = Field(
+    custom: Mapping[str, JsonValue] = Field(
         default_factory=dict,
         description="parameters of a user's own architecture, passed to its function",
     )

@@ -3,10 +3,11 @@
 They sample through the trial that is passed in. Must not import Optuna.
 """
 
+import json
 from collections.abc import Mapping
 from typing import Annotated, Any, Protocol
 
-from pydantic import Discriminator, Field, Tag, model_validator
+from pydantic import Discriminator, Field, JsonValue, Tag, model_validator
 
 from tuner.settings.hyperparameters import Scalar
 from tuner.settings.validation import Strict
@@ -92,8 +93,13 @@ class Choice(Strict):
     @model_validator(mode="after")
     def _check(self) -> "Choice":
         for index, option in enumerate(self.options):
-            if any(option == other for other in self.options[:index]):
-                raise ValueError(f"{option!r} is given twice; remove one")
+            for other in self.options[:index]:
+                if option == other and type(option) is not type(other):  # 1, 1.0 and true
+                    raise ValueError(
+                        f"{other!r} and {option!r} count as one value; write one of them as text, in quotes"
+                    )
+                if option == other:
+                    raise ValueError(f"{option!r} is given twice; remove one")
         return self
 
     def suggest(self, trial: SuggestsValues, name: str) -> Scalar:
@@ -110,14 +116,45 @@ class Choice(Strict):
         return " | ".join(str(option) for option in self.options)
 
 
+class NamedChoice(Strict):
+    """One of a few values of any kind, such as null, lists and mappings, by their names.
+
+    Studies and leaderboards have the names; the function of a person's own architecture gets the values.
+    """
+
+    named: Mapping[str, JsonValue] = Field(alias="choice", min_length=1)
+
+    @property
+    def options(self) -> tuple[str, ...]:
+        """The names."""
+        return tuple(self.named)
+
+    def suggest(self, trial: SuggestsValues, name: str) -> Scalar:
+        value: Scalar = trial.suggest_categorical(name, list(self.options))
+        return value
+
+    def contains(self, value: object) -> bool:
+        return value in self.options
+
+    def extremes(self) -> tuple[Scalar, ...]:
+        return self.options
+
+    def __str__(self) -> str:
+        return " | ".join(f"{name} = {json.dumps(value)}" for name, value in self.named.items())
+
+
 def _kind(raw: Any) -> str | None:
     """The form that a parameter is written in."""
-    if isinstance(raw, FloatRange | IntRange | Choice):
-        return {FloatRange: "float", IntRange: "int", Choice: "choice"}[type(raw)]
+    if isinstance(raw, FloatRange | IntRange | Choice | NamedChoice):
+        return {FloatRange: "float", IntRange: "int", Choice: "choice", NamedChoice: "named"}[
+            type(raw)
+        ]
     if isinstance(raw, bool | int | float | str):
         return "constant"
     if isinstance(raw, Mapping):
         kinds = [kind for kind in ("float", "int", "choice") if kind in raw]
+        if kinds == ["choice"] and isinstance(raw["choice"], Mapping):
+            return "named"
         return kinds[0] if len(kinds) == 1 else None
     return None
 
@@ -126,6 +163,7 @@ Parameter = Annotated[
     Annotated[FloatRange, Tag("float")]
     | Annotated[IntRange, Tag("int")]
     | Annotated[Choice, Tag("choice")]
+    | Annotated[NamedChoice, Tag("named")]
     | Annotated[Scalar, Tag("constant")],
     Discriminator(
         _kind,
@@ -135,7 +173,7 @@ Parameter = Annotated[
         ),
     ),
 ]
-Range = FloatRange | IntRange | Choice
+Range = FloatRange | IntRange | Choice | NamedChoice
 Parameters = dict[str, Parameter]
 
 

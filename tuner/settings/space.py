@@ -13,6 +13,7 @@ from typing import Any
 
 from pydantic import (
     Field,
+    JsonValue,
     ValidationError,
     model_validator,
 )
@@ -27,7 +28,14 @@ from tuner.settings.hyperparameters import (
     resolve,
 )
 from tuner.settings.metric import Metric
-from tuner.settings.ranges import FloatRange, Parameter, Parameters, Range, SuggestsValues
+from tuner.settings.ranges import (
+    FloatRange,
+    NamedChoice,
+    Parameter,
+    Parameters,
+    Range,
+    SuggestsValues,
+)
 from tuner.settings.validation import Strict, first_problem
 from tuner.settings.yaml_files import parse_yaml, read_yaml, to_yaml
 
@@ -149,7 +157,21 @@ class SearchSpace(Strict):
                 values[name] = parameter.suggest(trial, self.study_name(architecture, name))
             else:
                 values[name] = parameter
-        return resolve(architecture, values)
+        return self.hyperparameters(architecture, values)
+
+    def hyperparameters(self, architecture: str, values: Mapping[str, Scalar]) -> Hyperparameters:
+        """The hyperparameters of these values, where a name in a choice by names stands for its value.
+
+        Raises:
+            SpaceError: as `resolve`.
+        """
+        known = self.parameters(architecture) if architecture in self.architectures else {}
+        meant: dict[str, JsonValue] = dict(values)
+        for name, value in values.items():
+            parameter = known.get(name)
+            if isinstance(parameter, NamedChoice) and parameter.contains(value):
+                meant[name] = parameter.named[str(value)]
+        return resolve(architecture, meant)
 
     def largest(self, architecture: str) -> list[Hyperparameters]:
         """The configurations of an architecture one of which takes the most memory.
@@ -165,7 +187,7 @@ class SearchSpace(Strict):
             if name not in MODEL_PARAMETERS:
                 others += [(name, option) for option in options if option != values[name]]
         changed = ({**values, name: option} for name, option in others)
-        return [resolve(architecture, each) for each in (values, *changed)]
+        return [self.hyperparameters(architecture, each) for each in (values, *changed)]
 
     def values(self, study_parameters: Mapping[str, Any]) -> dict[str, Scalar]:
         """A trial's parameters by their own names, with the space's constants, from the study's names.
@@ -268,6 +290,10 @@ def _check_architecture(architecture: str) -> None:
 def _check_parameter(where: str, architecture: str, name: str, parameter: Parameter) -> None:
     """Refuses a parameter that the architecture does not take, or values out of its bounds."""
     custom = is_custom(architecture)
+    if isinstance(parameter, NamedChoice) and (not custom or name in MODEL_PARAMETERS):
+        raise ValueError(
+            f"{where}: values by names are for parameters of an architecture of your own; write the values as a list"
+        )
     if custom and name not in MODEL_PARAMETERS:
         if name in RESERVED_NAMES:
             raise ValueError(

@@ -76,7 +76,9 @@ def _rule(problem: Any, known: Iterable[str]) -> str:
         case "parameter":
             return f"{problem['msg']}, {given}"
     if kind in _KINDS:
-        return f"must be {_KINDS[kind]}, {given}"
+        is_own = kind == "one_value" and any(":" in str(part) for part in location)
+        advice = "; give such values names: {choice: {small: [64], none: null}}" if is_own else ""
+        return f"must be {_KINDS[kind]}, {given}{advice}"
     message = problem["msg"].replace("Input should", "must")
     return f"{message[:1].lower()}{message[1:]}, {given}"
 

@@ -16,6 +16,7 @@ import os
 import time
 from collections.abc import Iterator, Mapping
 from enum import StrEnum
+from typing import Any
 
 import numpy as np
 
@@ -62,7 +63,7 @@ class ToyTraining:
         environment: Mapping[str, str] = os.environ,
     ) -> None:
         """Reads the trial's instructions from `spec` and `environment`."""
-        custom = spec.hyperparameters.custom
+        custom: Mapping[str, Any] = spec.hyperparameters.custom
         self._spec = spec
         self._n_classes = n_classes
         self._checkpoint = checkpoint

@@ -10,7 +10,7 @@ from tuner.report.range_edges import edge_of
 from tuner.report.reading import Reading
 from tuner.report.style import BEST, QUIET, empty_figure, log_axis, looks, plain
 from tuner.run.records import TrialRecord
-from tuner.settings.ranges import Choice, FloatRange, IntRange, Range
+from tuner.settings.ranges import Choice, FloatRange, IntRange, NamedChoice, Range
 
 _MOST = 400  # points per panel
 
@@ -64,7 +64,7 @@ def _having(reading: Reading, name: str) -> list[TrialRecord]:
 def _panel(reading: Reading, name: str, records: Sequence[TrialRecord]) -> Panel:
     drawing = empty_figure(height=300)
     ranges = [reading.space.parameters(a).get(name) for a in {r.architecture for r in records}]
-    choices = [each for each in ranges if isinstance(each, Choice)]
+    choices = [each for each in ranges if isinstance(each, Choice | NamedChoice)]
     numbers = [each for each in ranges if isinstance(each, FloatRange | IntRange)]
     options = [option for each in choices for option in each.options]
     labels = list(dict.fromkeys(map(str, options)))  # 1, 1.0 and true are equal, and three labels

@@ -195,7 +195,12 @@ def _of_row(word: str, settings: Settings, runs: dict[str, Run]) -> Configuratio
     is_cut_short = record.status is TrialStatus.PRUNED and is_own_length
     return Configuration(
         title=f"trial {record.number} of {match['run']}: {record.architecture}",
-        spec=TrialSpec(record.number, _hyperparameters(record), seed, max_epochs),
+        spec=TrialSpec(
+            record.number,
+            config.space.hyperparameters(record.architecture, record.parameters),
+            seed,
+            max_epochs,
+        ),
         epochs=ran if is_cut_short else max_epochs,
         parameters=record.parameters,
         data=recorded.located_data(),
@@ -222,10 +227,6 @@ def _record(records: Sequence[TrialRecord], number: int, word: str) -> TrialReco
     if record.status is TrialStatus.RUNNING or not record.architecture:
         raise RunFolderError(f"{word}: this trial has not ended; wait for it, or name another")
     return record
-
-
-def _hyperparameters(record: TrialRecord) -> Hyperparameters:
-    return resolve(record.architecture, dict(record.parameters))
 
 
 def _seed(records: Sequence[TrialRecord], record: TrialRecord, run_seed: int) -> int:
