@@ -5,6 +5,7 @@ import json
 import os
 import time
 from pathlib import Path
+from typing import Any
 
 import boto3
 import pytest
@@ -27,6 +28,19 @@ from tuner.run.folder import RunFolder
 from tuner.settings.config import SearchConfig
 from tuner.settings.space import SearchSpace
 from tuner.storage import Storage
+
+
+class _Troubles:
+    """Remembers what was noted."""
+
+    def __init__(self) -> None:
+        self.noted: list[tuple[str, str | None]] = []
+
+    def note(self, topic: str, reason: str | None) -> None:
+        self.noted.append((topic, reason))
+
+
+TROUBLES: Any = _Troubles()
 
 
 class Machine:
@@ -85,7 +99,7 @@ def test_models_of_trials_follow_to_the_copy_and_go_when_their_trials_fall_out(
         old.folder.trial_model(number).write_text(f"weights of {number}")
     mirror = old.mirror()
     with mirror.holding():
-        mirror.copy_if_due()
+        mirror.copy_if_due(TROUBLES)
         mirror._copying.result()
         assert models(copy) == {"trial-1.npz", "trial-2.npz"}
         old.write("1\n2\n")
@@ -132,16 +146,16 @@ def test_only_changed_files_are_copied_and_not_all_the_time(
     old.write("1\n")
     mirror = old.mirror()
     with mirror.holding():
-        mirror.copy_if_due()
+        mirror.copy_if_due(TROUBLES)
         mirror._copying.result()
         assert written == ["run.yaml", "study.journal"]  # the journal after the others
         old.clock.now += 1
         old.write("1\n2\n")
-        mirror.copy_if_due()
+        mirror.copy_if_due(TROUBLES)
         assert (copy / "study.journal").read_text() == "1\n"
         old.clock.now += 30
         old.folder.journal.write_text("1\n2\n3\n")
-        mirror.copy_if_due()
+        mirror.copy_if_due(TROUBLES)
         mirror._copying.result()
         assert (copy / "study.journal").read_text() == "1\n2\n3\n"
     assert not (copy / LEASE).exists()
@@ -152,7 +166,7 @@ def test_the_last_changes_are_copied_in_the_end_also_when_the_search_breaks(
 ) -> None:
     def search(mirror: StorageMirror) -> None:
         with mirror.holding():
-            mirror.copy_if_due()
+            mirror.copy_if_due(TROUBLES)
             old.write("1\n2\n")
             raise ValueError("broke")
 
@@ -240,10 +254,10 @@ def test_a_search_whose_lease_was_taken_writes_no_more(
         with mirror.holding():
             lease(copy, token="another's")  # it was silent for too long
             (copy / "study.journal").write_text("theirs\n")
-            mirror.copy_if_due()
+            mirror.copy_if_due(TROUBLES)
             mirror._copying.exception()
             old.clock.now += 60
-            mirror.copy_if_due()
+            mirror.copy_if_due(TROUBLES)
 
     old.write("1\n")
     mirror = old.mirror()
@@ -267,10 +281,10 @@ def test_a_search_whose_successor_has_ended_writes_no_more(
                 pass
             assert not (copy / LEASE).exists()
             old.write("1\n2 by this one\n")
-            mirror.copy_if_due()
+            mirror.copy_if_due(TROUBLES)
             mirror._copying.exception()
             old.clock.now += 60
-            mirror.copy_if_due()
+            mirror.copy_if_due(TROUBLES)
 
     old.write("1\n")
     mirror = old.mirror()
@@ -363,17 +377,19 @@ def test_storage_that_fails_does_not_stop_the_search_but_is_reported_in_the_end(
 
     def search(mirror: StorageMirror) -> None:
         with mirror.holding():
-            mirror.copy_if_due()
+            mirror.copy_if_due(TROUBLES)
             mirror._copying.exception()
             old.clock.now += 60
-            mirror.copy_if_due()
+            mirror.copy_if_due(TROUBLES)
 
     monkeypatch.setattr(Storage, "write", refuse)
     old.write("1\n")
+    TROUBLES.noted.clear()
     reason = f"cannot be brought up to date: access denied; the run lies whole in {old.folder.path}"
     with pytest.raises(SearchError, match=reason):
         search(old.mirror())
     assert "the run folder's copy is late: access denied" in capfd.readouterr().out
+    assert TROUBLES.noted == [(f"the run folder's copy in {old.place}", "access denied")]
 
 
 def test_after_a_failure_everything_is_copied_again(
@@ -386,7 +402,7 @@ def test_after_a_failure_everything_is_copied_again(
     old.write("1\n")
     with mirror.holding(), monkeypatch.context() as broken:
         broken.setattr(Storage, "write", refuse)
-        mirror.copy_if_due()
+        mirror.copy_if_due(TROUBLES)
         mirror._copying.exception()
     assert (copy / "run.yaml").read_text() == "run of 2"
 

@@ -25,7 +25,7 @@ def test_what_a_worker_notes_reaches_the_person() -> None:
     notes: list[str] = []
     session: Any = SimpleNamespace(callback_error=None, note=notes.append)
     nothing: Any = None
-    scheduler = ray_tune.StudyScheduler(session, nothing, nothing, nothing)
+    scheduler = ray_tune.StudyScheduler(session, nothing, nothing, nothing, nothing)
     trial: Any = SimpleNamespace(config={"number": 1})
     scheduler.on_trial_result(nothing, trial, Report(note="no MPS here").to_result())
     assert notes == ["no MPS here"]
@@ -41,7 +41,7 @@ def missing_gpu(tmp_path: Path) -> Any:
 def test_the_first_process_that_finds_no_gpu_stops_the_search(tmp_path: Path) -> None:
     session: Any = SimpleNamespace(callback_error=None)
     nothing: Any = None
-    scheduler = ray_tune.StudyScheduler(session, nothing, nothing, Diagnostician())
+    scheduler = ray_tune.StudyScheduler(session, nothing, nothing, nothing, Diagnostician())
     with pytest.raises(SearchError, match=r"^Keras' backend finds no GPU on a$"):
         scheduler.on_trial_error(nothing, missing_gpu(tmp_path))
 
@@ -58,7 +58,7 @@ def test_once_a_gpu_has_trained_a_missing_one_is_a_fault(tmp_path: Path, is_last
     places: Any = SimpleNamespace(free=lambda number: None)
     faulty: Any = SimpleNamespace(id_at=lambda address: "")
     nothing: Any = None
-    scheduler = ray_tune.StudyScheduler(session, places, faulty, Diagnostician())
+    scheduler = ray_tune.StudyScheduler(session, places, faulty, nothing, Diagnostician())
     trial = missing_gpu(tmp_path)
     result = Report(epoch=EpochResult(1, 0.5, 0.5, 0.5, 0.5, 0.5, seconds=1.0)).to_result()
     report = scheduler.on_trial_complete if is_last else scheduler.on_trial_result
@@ -111,10 +111,10 @@ def test_a_search_whose_trial_waits_for_another_node_in_vain_ends(
         watch=lambda: None,
         newly_hanging=list,
         write_if_due=lambda: None,
-        copy_if_due=lambda: None,
+        copy_if_due=lambda troubles: None,
     )
     faulty: Any = SimpleNamespace(has_room_beside=lambda nodes: has_others)
-    heartbeat = ray_tune.Heartbeat(nothing, nothing, nothing, nothing, nothing, nothing, faulty)
+    heartbeat = ray_tune.Heartbeat(*[nothing] * 6, faulty, nothing)
     trial: Any = SimpleNamespace(config={"number": 1, "avoided": '["a"]'}, status="PENDING")
     with pytest.raises(SearchError, match="add a node, or mend") if ends else nullcontext():
         heartbeat.on_step_end(0, [trial])

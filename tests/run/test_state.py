@@ -15,10 +15,25 @@ from tuner.run.lock import locked, owner_of
 from tuner.run.run_file import check_same_search, write_run_file
 from tuner.run.state import Activity, read_run_state
 from tuner.run.trial_status import TrialStatus
+from tuner.run.troubles import Troubles
 from tuner.settings.config import SearchConfig, make_config
 from tuner.settings.objectives import Cost
 from tuner.settings.space import SearchSpace
 from tuner.terminal.run_state import state_json, state_lines
+
+
+def test_what_cannot_be_written_is_shown(config: SearchConfig) -> None:
+    searched = Searched(config)
+    troubles = Troubles(searched.folder, lambda text: None, lambda: 1e9)
+    for _ in range(2):
+        troubles.note("the run folder's copy in s3://b/x", "access denied")
+    state = read_run_state(Run(searched.folder.path), lambda: 1e9 + 7200)
+    line = (
+        "the run folder's copy in s3://b/x cannot be written (for 2h, and never since this session began): "
+        "access denied"
+    )
+    assert f"trouble     {line}" in state_lines(state)
+    assert json.loads(state_json(state))["troubles"] == [line]
 
 
 class Searched:

@@ -110,7 +110,9 @@ def test_storage_that_is_full_does_not_stop_a_trial(
         raise OSError("no space left on device")
 
     monkeypatch.setattr(Storage, "write", full)
-    assert len(list(begin(checkpoint(tmp_path)).epochs())) == SPEC.max_epochs
+    saved = checkpoint(tmp_path)
+    assert len(list(begin(saved).epochs())) == SPEC.max_epochs
+    assert saved.trouble == "no space left on device"
     assert "checkpoint cannot be written: no space left" in capfd.readouterr().err
 
 

@@ -78,6 +78,9 @@ class Report:
     model: bytes | None = None
     retire: bool = False  # the process must train no other trial after this one
     note: str | None = None  # for the person
+    trouble: tuple[str, str] | None = (
+        None  # something that may fail, and why it did; "" where it works
+    )
 
     def to_result(self) -> dict[str, Any]:
         """The report as Tune carries it: one string, because Tune flattens and renames nested values."""
@@ -103,4 +106,5 @@ class Report:
             model=result.get("model"),
             retire=content["retire"],
             note=content["note"],
+            trouble=tuple(content["trouble"]) if content["trouble"] else None,
         )

@@ -22,6 +22,7 @@ from tuner.errors import RunFolderError, SearchError
 from tuner.execution.lease import Lease, LeaseTaken
 from tuner.run.copies import bring_trial_models, take_over, whole_lines
 from tuner.run.folder import RunFolder
+from tuner.run.troubles import Troubles
 from tuner.settings.config import SearchConfig
 from tuner.storage import Storage
 from tuner.text import one_line
@@ -50,8 +51,11 @@ class Mirror(Protocol):
             SearchError: at the end it could not be brought up to date.
         """
 
-    def copy_if_due(self) -> None:
+    def copy_if_due(self, troubles: Troubles) -> None:
         """Copies what has changed, if the last time was long enough ago.
+
+        Args:
+            troubles: learn whether the last copying failed.
 
         Raises:
             SearchError: another search has taken the copy.
@@ -69,7 +73,7 @@ class NoMirror:
         """Nothing."""
         yield
 
-    def copy_if_due(self) -> None:
+    def copy_if_due(self, troubles: Troubles) -> None:
         """Nothing."""
 
 
@@ -179,11 +183,18 @@ class StorageMirror:
                 f"the run lies whole in {self._folder.path}, the same command copies it"
             )
 
-    def copy_if_due(self) -> None:
+    def copy_if_due(self, troubles: Troubles) -> None:
         """See `Mirror`."""
-        if self._clock() < self._due_at or (self._copying and not self._copying.done()):
+        if self._clock() < self._due_at:
             return
-        self._note_failure()
+        topic = f"the run folder's copy in {self._storage.place}"
+        if self._copying is not None:
+            if not self._copying.done():
+                if time.monotonic() - self._progressed_at > _LAST_COPY_S:
+                    self._progressed_at = time.monotonic()
+                    troubles.note(topic, "the storage does not answer")
+                return
+            troubles.note(topic, self._note_failure())
         self._due_at = self._clock() + _COPY_S
         self._start()
 

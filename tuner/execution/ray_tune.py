@@ -32,6 +32,7 @@ from tuner.execution.ray_internals import (
 )
 from tuner.execution.run_files import RunFiles
 from tuner.run.trial_status import TrialStatus
+from tuner.run.troubles import Troubles
 from tuner.search.session import SearchSession
 
 _LOOK_S = 30.0
@@ -44,6 +45,7 @@ class _Adapter(Disposable):
     _session: SearchSession
     _places: Places
     _faulty: FaultyNodes
+    _troubles: Troubles
 
     @contextmanager
     def _keeping_errors(self) -> Iterator[None]:
@@ -60,6 +62,9 @@ class _Adapter(Disposable):
         """Passes a report on to the session; True when the trial should stop."""
         if report.note is not None:
             self._session.note(report.note)
+        if report.trouble is not None:
+            topic, reason = report.trouble
+            self._troubles.note(topic, reason or None)
         if report.facts is not None:
             self._session.record_facts(number, report.facts)
         if report.epoch is None:
@@ -96,8 +101,11 @@ class _Adapter(Disposable):
 class StudySearcher(_Adapter, Searcher):  # type: ignore[misc]
     """Suggest = ask the study, complete = tell it."""
 
-    def __init__(self, session: SearchSession, places: Places, faulty: FaultyNodes) -> None:
+    def __init__(
+        self, session: SearchSession, places: Places, faulty: FaultyNodes, troubles: Troubles
+    ) -> None:
         super().__init__()
+        self._troubles = troubles
         self._session = session
         self._places = places
         self._faulty = faulty
@@ -163,9 +171,11 @@ class StudyScheduler(_Adapter, FIFOScheduler):  # type: ignore[misc]
         session: SearchSession,
         places: Places,
         faulty: FaultyNodes,
+        troubles: Troubles,
         diagnostician: Diagnostician,
     ) -> None:
         super().__init__()
+        self._troubles = troubles
         self._session = session
         self._places = places
         self._faulty = faulty
@@ -236,8 +246,10 @@ class Heartbeat(_Adapter, tune.Callback):  # type: ignore[misc]
         files: RunFiles,
         mirror: Mirror,
         faulty: FaultyNodes,
+        troubles: Troubles,
     ) -> None:
         self._session = session
+        self._troubles = troubles
         self._diagnostician = diagnostician
         self._cluster = cluster
         self._flag = flag
@@ -271,7 +283,7 @@ class Heartbeat(_Adapter, tune.Callback):  # type: ignore[misc]
                     end_process(trial)
         self._check_nodes(trials)
         self._files.write_if_due()
-        self._mirror.copy_if_due()
+        self._mirror.copy_if_due(self._troubles)
 
     def _check_nodes(self, trials: list[Trial]) -> None:
         """Ends a search that waits in vain: a trial waits for another node than it failed on, and none comes.

@@ -33,6 +33,7 @@ from tuner.run.events import Event, EventKind, SearchListener, SearchState
 from tuner.run.lock import claimed
 from tuner.run.records import StudyReader
 from tuner.run.sessions import SessionEnd
+from tuner.run.troubles import Troubles
 from tuner.search.session import SearchSession
 from tuner.search.shares import measured_memory, record_memory, times_to_lower
 from tuner.search.study import SearchStudy
@@ -218,14 +219,15 @@ class _Session:
             logs=self.plan.folder.logs if self.plan.config.gpus else None,
         )
         faulty = cluster.faulty_nodes(places.packing)
+        troubles = Troubles(self.plan.folder, session.note)
         heartbeat = Heartbeat(
-            session, cluster, diagnostician, self.flag, files, self.mirror, faulty
+            session, cluster, diagnostician, self.flag, files, self.mirror, faulty, troubles
         )
         tuner = tune.Tuner(
             tune.with_resources(tune.with_parameters(TrialActor, task=task), resources_of),
             tune_config=tune.TuneConfig(
-                search_alg=StudySearcher(session, places, faulty),
-                scheduler=StudyScheduler(session, places, faulty, diagnostician),
+                search_alg=StudySearcher(session, places, faulty, troubles),
+                scheduler=StudyScheduler(session, places, faulty, troubles, diagnostician),
                 num_samples=-1,
                 reuse_actors=True,
                 trial_name_creator=lambda trial: (

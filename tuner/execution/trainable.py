@@ -160,7 +160,15 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
             status=TrialStatus.COMPLETE if is_last else None,
             model=self._trained_model() if is_last and self._is_model_wanted else None,
             retire=self._is_worn or self._is_spoilt,
+            trouble=self._trouble(),
         )
+
+    def _trouble(self) -> tuple[str, str] | None:
+        """Whether checkpoints can be written, where they are wanted and one was tried."""
+        if self._task.checkpoints is None:
+            return None
+        reason = self._checkpoint.trouble if self._checkpoint is not None else self._no_checkpoint
+        return None if reason is None else (f"checkpoints on {socket.gethostname()}", reason)
 
     @property
     def _is_worn(self) -> bool:
@@ -205,7 +213,7 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
         self._model_from: float | None = config["model_from"]
         self._scores: list[float] = []  # of its epochs
         self._is_spoilt = False  # whether the next trial needs a new process
-        self._checkpoint = _make_checkpoint(self._spec, self._task)
+        self._checkpoint, self._no_checkpoint = _make_checkpoint(self._spec, self._task)
         self._n_trials += 1
         self._has_trained = False  # an epoch of this trial
         # The last trial's model goes before the next one is built, in the first step.
@@ -253,16 +261,15 @@ def _join_mps(task: Task, share: Share, gpu: FaultyGpu | None) -> MpsState:
     return state
 
 
-def _make_checkpoint(spec: TrialSpec, task: Task) -> Checkpoint | None:
+def _make_checkpoint(spec: TrialSpec, task: Task) -> tuple[Checkpoint | None, str | None]:
+    """The trial's checkpoint, or why it has none although one is wanted: the trial continues without."""
     if task.checkpoints is None:
-        return None
+        return None, None
     try:
-        return Checkpoint(Storage(task.checkpoints), spec, task.fingerprint)
-    except (
-        ConfigError
-    ) as error:  # just now, or from this node: the trial continues without checkpoints
+        return Checkpoint(Storage(task.checkpoints), spec, task.fingerprint), None
+    except ConfigError as error:  # just now, or from this node
         print(f"no checkpoints: {error}", file=sys.stderr)  # noqa: T201 - to the worker's log
-        return None
+        return None, str(error)
 
 
 def _make_training(

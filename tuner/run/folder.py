@@ -121,6 +121,11 @@ class RunFolder:
         return self.logs / "leaderboard.json"
 
     @property
+    def troubles(self) -> Path:
+        """What a running search goes on with although it fails: see `tuner.run.troubles`."""
+        return self.logs / "troubles.json"
+
+    @property
     def lock_file(self) -> Path:
         return self.logs / "lock"
 

@@ -22,6 +22,7 @@ from tuner.run.records import (
 )
 from tuner.run.run_file import read_run_file
 from tuner.run.trial_status import TrialStatus
+from tuner.run.troubles import read_troubles
 from tuner.settings.config import PrunerName, SearchConfig
 from tuner.settings.objectives import FrontTrial, Objectives
 
@@ -55,6 +56,7 @@ class RunState:
     )  # the best trials averaged; None where no trials' weights were kept
     pruner: PrunerName
     quiet_s: float  # seconds since the study was last written to
+    troubles: tuple[str, ...] = ()  # lines about what cannot be written
 
     @property
     def finished(self) -> int:
@@ -99,6 +101,7 @@ def read_run_state(run: Run, clock: Callable[[], float] = time.time) -> RunState
         ensemble=reader.ensemble,
         pruner=config.pruner,
         quiet_s=quiet_s,
+        troubles=tuple(each.text(clock()) for each in read_troubles(folder)),
     )
 
 

@@ -32,6 +32,7 @@ def state_lines(state: RunState) -> list[str]:
     lines += [f"{name:<12}{text}" for name, text in texts.items()]
     ensemble = ensemble_lines(state.ensemble, state.counts, state.objectives)
     lines += [f"{head:<12}{line}" for head, line in zip(("ensemble", ""), ensemble, strict=False)]
+    lines += [f"trouble     {each}" for each in state.troubles]
     return [*lines, f"last event  {format_duration(state.quiet_s)} ago"]
 
 
@@ -54,6 +55,7 @@ def state_json(state: RunState) -> str:
         "ensemble": None if state.ensemble is None else state.ensemble.model_dump(mode="json"),
         **_pareto(state),
         "quiet_s": round(state.quiet_s, 1),
+        "troubles": list(state.troubles),
     }
     return json.dumps(content, indent=2, ensure_ascii=False)
 

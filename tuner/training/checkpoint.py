@@ -51,6 +51,7 @@ class Checkpoint:
             "stop_after": spec.stop_after,
         }
         digest = hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()
+        self.trouble: str | None = None  # why the last one could not be written; "" where it could
         self._storage = storage
         self._name = f"{digest[:32]}.npz"
 
@@ -77,8 +78,10 @@ class Checkpoint:
         np.savez(content, epochs=np.array(texts), **named)
         try:
             self._storage.write(self._name, content.getvalue())
+            self.trouble = ""
         except OSError as error:
             self._log_failure("written", error)
+            self.trouble = one_line(str(error))
 
     def remove(self) -> None:
         """Removes the checkpoint of a trial that has ended."""

@@ -1,0 +1,93 @@
+"""Storage that cannot be written while a search goes on: who is told, when, and what `tuner status` shows."""
+
+from pathlib import Path
+
+import pytest
+from support.watching import Clock
+
+from tuner.run.folder import RunFolder
+from tuner.run.troubles import Troubles, read_troubles
+
+COPY = "the run folder's copy in s3://b/x"
+HOUR = 3600.0
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> RunFolder:
+    return RunFolder(tmp_path)
+
+
+class Session:
+    """The troubles of a session, its clock, and what it told."""
+
+    def __init__(self, folder: RunFolder) -> None:
+        self.clock = Clock(1e9)
+        self.told: list[str] = []
+        self.troubles = Troubles(folder, self.told.append, self.clock)
+
+    def fails(self, topic: str = COPY, *, after_s: float = 10.0) -> None:
+        self.clock.now += after_s
+        self.troubles.note(topic, "ExpiredToken:\n the token has expired")
+
+
+@pytest.fixture
+def session(folder: RunFolder) -> Session:
+    return Session(folder)
+
+
+def test_one_failure_is_not_told(session: Session, folder: RunFolder) -> None:
+    for _ in range(3):
+        session.fails()
+        session.troubles.note(COPY, None)
+    assert session.told == []
+    assert read_troubles(folder) == ()
+
+
+def test_the_second_failure_in_a_row_is_told_with_the_age_of_the_last_good_copy(
+    session: Session,
+) -> None:
+    session.troubles.note(COPY, None)
+    session.fails()
+    session.fails()
+    assert session.told == [
+        f"{COPY} cannot be written (for 10s, the last one that worked is 20s old): "
+        "ExpiredToken: the token has expired"
+    ]
+
+
+def test_it_is_told_again_every_hour_while_it_lasts(session: Session) -> None:
+    for _ in range(7):
+        session.fails(after_s=HOUR / 3)
+    assert len(session.told) == 2
+    assert "for 1h20m, and never since this session began" in session.told[-1]
+
+
+def test_what_works_again_is_told_and_shown_no_more(session: Session, folder: RunFolder) -> None:
+    for _ in range(2):
+        session.fails()
+    assert len(read_troubles(folder)) == 1
+    session.troubles.note(COPY, None)
+    assert session.told[-1] == f"{COPY} can be written again"
+    assert read_troubles(folder) == ()
+
+
+def test_each_topic_counts_alone(session: Session, folder: RunFolder) -> None:
+    session.fails("checkpoints on a")
+    session.fails("checkpoints on b")
+    assert session.told == []
+    session.fails("checkpoints on a")
+    assert [each.topic for each in read_troubles(folder)] == ["checkpoints on a"]
+
+
+def test_the_next_session_begins_without(session: Session, folder: RunFolder) -> None:
+    for _ in range(2):
+        session.fails()
+    Session(folder)
+    assert read_troubles(folder) == ()
+
+
+@pytest.mark.parametrize("content", ["", "{}", "[{}]", "[1]", "\0", "[" * 100_000])
+def test_a_damaged_file_shows_none(folder: RunFolder, content: str) -> None:
+    folder.logs.mkdir()
+    folder.troubles.write_text(content)
+    assert read_troubles(folder) == ()

@@ -1,0 +1,107 @@
+"""What a running search goes on with although it fails again and again: a copy or a checkpoint that cannot be written.
+
+Once failed, it may work the next time. After the second failure in a row the person is told, and every hour while it
+lasts; `tuner status` shows it all the time, from `logs/troubles.json`. Must not import Ray, Keras or Optuna.
+"""
+
+import json
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+
+from tuner.files import write_atomically
+from tuner.run.folder import RunFolder
+from tuner.text import format_duration, one_line
+
+_PATIENCE = 2  # failures in a row
+_AGAIN_S = 3600.0
+
+
+@dataclass(frozen=True)
+class Trouble:
+    """Something that fails."""
+
+    topic: str
+    reason: str
+    worked: float | None  # when it last worked, in seconds since 1970; None: not in this session
+    since: float  # when it failed first
+
+    def text(self, now: float) -> str:
+        """A line for the person."""
+        lasting = format_duration(now - self.since)
+        if self.worked is None:
+            last = f"for {lasting}, and never since this session began"
+        else:
+            last = f"for {lasting}, the last one that worked is {format_duration(now - self.worked)} old"
+        return f"{self.topic} cannot be written ({last}): {self.reason}"
+
+
+@dataclass
+class _Topic:
+    """One thing that may fail."""
+
+    worked: float | None = None
+    failures: int = 0
+    trouble: Trouble | None = None
+    told: float | None = None
+
+
+class Troubles:
+    """The troubles of one session.
+
+    Args:
+        folder: the run's.
+        notify: receives lines for the person.
+        wall_clock: seconds since 1970.
+    """
+
+    def __init__(
+        self,
+        folder: RunFolder,
+        notify: Callable[[str], None],
+        wall_clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._folder = folder
+        self._notify = notify
+        self._clock = wall_clock
+        self._topics: dict[str, _Topic] = {}
+        self._write()
+
+    def note(self, topic: str, reason: str | None) -> None:
+        """Notes that something failed, or with None that it worked."""
+        now, one = self._clock(), self._topics.setdefault(topic, _Topic())
+        if reason is None:
+            was_told, one.trouble = one.told is not None, None
+            one.worked, one.failures, one.told = now, 0, None
+            if was_told:
+                self._notify(f"{topic} can be written again")
+                self._write()
+            return
+        one.failures += 1
+        since = one.trouble.since if one.trouble is not None else now
+        one.trouble = Trouble(topic, one_line(reason), one.worked, since)
+        if one.failures >= _PATIENCE and (one.told is None or now - one.told >= _AGAIN_S):
+            one.told = now
+            self._notify(one.trouble.text(now))
+            self._write()
+
+    def _write(self) -> None:
+        lasting = [
+            asdict(one.trouble)
+            for one in self._topics.values()
+            if one.trouble is not None and one.told is not None
+        ]
+        file = self._folder.troubles
+        if lasting:
+            write_atomically(file, json.dumps(lasting, ensure_ascii=False))
+        else:
+            file.unlink(missing_ok=True)
+
+
+def read_troubles(folder: RunFolder) -> tuple[Trouble, ...]:
+    """The troubles that a running search has, or had when it ended; none where they cannot be read."""
+    with suppress(OSError, ValueError, TypeError, RecursionError):
+        content = json.loads(folder.troubles.read_text(encoding="utf-8"))
+        return tuple(Trouble(**each) for each in content)
+    return ()
