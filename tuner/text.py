@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from typing import Any
 
 
-def count_text(count: int, noun: str) -> str:
+def count_text(count: int, noun: str, plural: str | None = None) -> str:
     """A count with its noun: `1 trial`, `2,000 trials`."""
-    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {plural or f'{noun}s'}"
 
 
 def score_text(score: float | None) -> str:

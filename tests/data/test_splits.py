@@ -1,5 +1,6 @@
 """Splits and samples: copies share a split, sizes and classes are in proportion, the order of rows is irrelevant."""
 
+import re
 from collections import Counter
 from collections.abc import Callable
 from random import Random
@@ -9,8 +10,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tuner.data import Dataset, Split, load_dataset, summarize
-from tuner.data.splits import CODES, assign_splits, hash_keys, sample_rows
+from tuner.data import Dataset, Split, load_dataset, seen_texts, summarize, text_digest
+from tuner.data.splits import (
+    CODES,
+    assign_groups,
+    assign_splits,
+    hash_keys,
+    sample_rows,
+    units_of,
+)
+from tuner.errors import DataError
 from tuner.settings.data import DataConfig
 
 WriteCsv = Callable[..., str]
@@ -144,3 +153,133 @@ def test_a_sample_is_the_same_for_the_same_seed_and_balanced(
 def test_a_sample_larger_than_the_data_is_all_of_it(write_csv: WriteCsv, forty_rows: Rows) -> None:
     dataset = load_dataset(DataConfig(source=write_csv(forty_rows), sample=1000), seed=0)
     assert sum(sizes(dataset).values()) == 40
+
+
+# -- groups and rare classes ----------------------------------------------------------------------
+
+
+def _films(count: int, rows_each: int) -> list[tuple[str, str, str]]:
+    """Reviews of films: each film has good and bad ones."""
+    return [
+        (f"review {row} of film {film}", str((film + row) % 2), f"film {film}")
+        for film in range(count)
+        for row in range(rows_each)
+    ]
+
+
+def test_a_group_is_in_one_split(write_csv: WriteCsv) -> None:
+    rows = _films(40, 5)
+    config = DataConfig(source=write_csv(rows, ("text", "label", "film")), group_column="film")
+    dataset = load_dataset(config, seed=0)
+    held = seen_texts(config, seed=0)
+    splits_of: dict[str, set[Split]] = {}
+    for text, _, film in rows:
+        found = {split for split in Split if text_digest(text.split()) in held[split]}
+        splits_of.setdefault(film, set()).update(found)
+    assert all(len(each) == 1 for each in splits_of.values())
+    assert sum(sizes(dataset).values()) == 200
+    for split in (Split.VALIDATION, Split.CONFIRMATION, Split.TEST):
+        assert 10 <= sizes(dataset)[split] <= 35
+
+
+def test_groups_ignore_the_order_of_the_file(write_csv: WriteCsv) -> None:
+    rows = _films(30, 4)
+    rows += [("a review without a film", "1", ""), ("another one", "0", "")]
+    config = DataConfig(source=write_csv(rows, ("text", "label", "film")), group_column="film")
+    first = load_dataset(config, seed=2).fingerprint
+    Random(1).shuffle(rows)
+    config = DataConfig(
+        source=write_csv(rows, ("text", "label", "film"), name="b.csv"), group_column="film"
+    )
+    assert load_dataset(config, seed=2).fingerprint == first
+
+
+@given(
+    rows=st.lists(
+        st.tuples(st.integers(0, 40), st.integers(0, 2), st.integers(0, 15)),
+        min_size=1,
+        max_size=80,
+    ),
+    seed=st.integers(0, 5),
+)
+def test_neither_a_text_nor_a_group_is_in_two_splits(
+    rows: list[tuple[int, int, int]], seed: int
+) -> None:
+    rows += [
+        (100 + 20 * label + i, label, 100 + 20 * label + i) for label in range(3) for i in range(12)
+    ]
+    texts, labels, groups = (np.array(column) for column in zip(*rows, strict=True))
+    keys = hash_keys([bytes([i]) for i in range(200)], seed)
+    codes = np.zeros(len(rows), dtype=np.int8)
+    units = units_of(texts, groups)
+    split = assign_groups(
+        units, labels.astype(np.int32), codes, keys[texts], ["a", "b", "c"], "rows"
+    )
+    for column in (texts, groups):
+        assert all(len(set(split[column == value])) == 1 for value in set(column.tolist()))
+    for part in Split:
+        assert set(labels[split == CODES[part]]) == {0, 1, 2}
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        (_films(2, 20), "2 groups are too few for 4 splits; .*--group-column"),
+        (
+            [*_films(20, 4), *((f"odd {n}", "odd", "film 1") for n in range(2))],
+            "class 'odd' is in groups of other splits than training alone",
+        ),
+    ],
+)
+def test_groups_that_cannot_be_split_are_refused(
+    write_csv: WriteCsv, rows: list[tuple[str, str, str]], message: str
+) -> None:
+    source = write_csv(rows, ("text", "label", "film"))
+    refused = []
+    for seed in range(12):  # of some seeds the film with the odd reviews is in training
+        try:
+            load_dataset(DataConfig(source=source, group_column="film"), seed=seed)
+        except DataError as error:
+            refused.append(str(error))
+    assert refused
+    assert all(re.search(message, each) for each in refused)
+
+
+def test_columns_and_beginnings_that_rows_share_are_warned_of(
+    write_csv: WriteCsv, caplog: pytest.LogCaptureFixture
+) -> None:
+    header = ("text", "label", "Patient_ID")
+    rows = [
+        (f"report of patient {n // 5} in ward seven on day {n}", str(n % 2), f"{n // 5}")
+        for n in range(100)
+    ]
+    source = write_csv(rows, header)
+    load_dataset(DataConfig(source=source), seed=0)
+    assert "'Patient_ID' has 20 values in 100 rows; " in caplog.text
+    assert "add --group-column Patient_ID" in caplog.text
+    assert "100 of 100 texts begin with the same 8 tokens as another one" in caplog.text
+    caplog.clear()
+    load_dataset(DataConfig(source=source, group_column="Patient_ID"), seed=0)
+    assert not caplog.text
+
+
+def test_rare_classes_are_left_out_where_that_is_asked_for(
+    write_csv: WriteCsv, forty_rows: Rows, caplog: pytest.LogCaptureFixture
+) -> None:
+    rows = [*forty_rows, ("rare one", "a rare one"), ("rare two", "a rare one"), ("odd", "odd")]
+    source = write_csv(rows)
+    with pytest.raises(DataError, match=r"class 'a rare one' has 2 .* --leave-out-rare"):
+        load_dataset(DataConfig(source=source), seed=0)
+    for _ in range(2):
+        caplog.clear()
+        dataset = load_dataset(DataConfig(source=source, leave_out_rare=True), seed=0)
+        assert "2 classes with too few texts left out: 'a rare one', 'odd'" in caplog.text
+    assert dataset.class_names == ("neg", "pos")
+    whole = load_dataset(DataConfig(source=write_csv(forty_rows, name="b.csv")), seed=0)
+    assert dataset.fingerprint == whole.fingerprint
+
+
+def test_data_of_rare_classes_alone_are_refused(write_csv: WriteCsv) -> None:
+    source = write_csv([*((f"t{n}", "a") for n in range(20)), ("x", "b"), ("y", "c")])
+    with pytest.raises(DataError, match="fewer than two classes have texts enough"):
+        load_dataset(DataConfig(source=source, leave_out_rare=True), seed=0)

@@ -2,6 +2,7 @@
 
 import math
 import re
+import shlex
 import unicodedata
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -11,7 +12,7 @@ from types import MappingProxyType
 import numpy as np
 from numpy.typing import NDArray
 
-from tuner.data.columns import choose_columns
+from tuner.data.columns import Columns, choose_columns, group_like
 from tuner.data.dataset import Split
 from tuner.data.files import Table
 from tuner.errors import DataError
@@ -29,6 +30,7 @@ class Rows:
         labels: one per row, never empty.
         tokens: how the texts are to be cut.
         given: the split that the source gives to each row, or None where it gives none.
+        groups: what each row belongs to, or None where no column was asked for.
         warnings: what a person should know of the rows, without their name.
     """
 
@@ -37,6 +39,7 @@ class Rows:
     labels: list[str]
     tokens: TokenMode
     given: list[Split] | None = None
+    groups: list[str] | None = None
     warnings: tuple[str, ...] = ()
 
 
@@ -75,8 +78,30 @@ def labelled_rows(table: Table, config: DataConfig) -> Rows:
         labels=labels,
         tokens=TokenMode.SYMBOLS if are_lists else config.tokens,
         given=given,
-        warnings=tuple(table.warnings),
+        groups=None if columns.group is None else _groups(table, columns.group),
+        warnings=(*table.warnings, *_unasked_groups(table, columns)),
     )
+
+
+def _groups(table: Table, name: str) -> list[str]:
+    """The groups as texts; a row without one is a group of its own."""
+    cells = [None if cell is None else str(cell).strip() for cell in table.column(name)]
+    return [f"={cell}" if cell else f"row {row}" for row, cell in enumerate(cells)]
+
+
+def _unasked_groups(table: Table, columns: Columns) -> list[str]:
+    """Warnings of columns whose values rows share and that nobody named as a group."""
+    if columns.group is not None:
+        return []
+    warnings = []
+    for name in group_like(table.names, columns):
+        values = {str(cell) for cell in table.column(name)}
+        if 1 < len(values) <= table.size / 2:
+            warnings.append(
+                f"column {excerpt(name)} has {len(values):,} values in {table.size:,} rows; if rows of one value are "
+                f"alike, figures flatter unless they share a split: add --group-column {shlex.quote(name)}"
+            )
+    return warnings
 
 
 def read_texts(table: Table, name: str) -> tuple[list[str], bool]:

@@ -17,15 +17,36 @@ _LABEL_NAMES = (
     "label", "labels", "class", "sentiment", "target", "category", "polarity", "rating", "intent", "topic", "y",
 )  # fmt: skip
 _SPLIT_NAME = "split"
+# Columns of these names say what a row belongs to; rows that belong together are alike.
+_GROUP_NAMES = frozenset(
+    {
+        name + ending
+        for name in (
+            "film",
+            "movie",
+            "patient",
+            "author",
+            "user",
+            "speaker",
+            "document",
+            "doc",
+            "session",
+            "subject",
+        )
+        for ending in ("", "_id", "id", " id")
+    }
+    | {"group", "group_id", "groupid", "group id"}
+)
 
 
 @dataclass(frozen=True)
 class Columns:
-    """Names of the columns to read; `split` is None where the table has none."""
+    """Names of the columns to read; None where the table has none, or none is asked for."""
 
     text: str
     label: str
     split: str | None
+    group: str | None = None
 
 
 def choose_columns(table: Table, config: DataConfig) -> Columns:
@@ -37,7 +58,7 @@ def choose_columns(table: Table, config: DataConfig) -> Columns:
     Raises:
         DataError: a column that does not exist, exists twice, or cannot be guessed.
     """
-    for asked in (config.text_column, config.label_column):
+    for asked in (config.text_column, config.label_column, config.group_column):
         if asked is not None and asked not in table.names:
             raise _unknown(table, asked)
     free = [name for name in table.names if _may_be_guessed(name)]
@@ -53,16 +74,28 @@ def choose_columns(table: Table, config: DataConfig) -> Columns:
         )
     split = next((name for name in table.names if name.lower() == _SPLIT_NAME), None)
     split = None if split in (text, label) else split
-    _refuse_twice(table, text, label, split)
-    return Columns(text, label, split)
+    _refuse_twice(table, text, label, split, config.group_column)
+    if config.group_column in (text, label):
+        raise DataError.at(
+            table.where,
+            f"the group must be another column than text and label, got {excerpt(config.group_column)}",
+        )
+    return Columns(text, label, split, config.group_column)
+
+
+def group_like(names: Sequence[str], columns: Columns) -> list[str]:
+    """The columns whose names say that rows belong together, apart from the chosen ones."""
+    taken = {columns.text, columns.label, columns.split, columns.group}
+    return [name for name in names if name.lower() in _GROUP_NAMES and name not in taken]
 
 
 def possible_columns(config: DataConfig, names: Sequence[str]) -> set[str]:
     """The columns among `names` that `choose_columns` may read or choose; the cells of others need not be kept."""
     free = [name for name in names if _may_be_guessed(name)]
-    plain = {*_TEXT_NAMES, *_LABEL_NAMES, _SPLIT_NAME}
+    plain = {*_TEXT_NAMES, *_LABEL_NAMES, _SPLIT_NAME, *_GROUP_NAMES}
     possible = {name for name in names if name.lower() in plain}
-    possible.update(filter(None, [config.text_column, config.label_column]))
+    asked = (config.text_column, config.label_column, config.group_column)
+    possible.update(filter(None, asked))
     return possible.union(free) if len(free) <= 2 else possible
 
 

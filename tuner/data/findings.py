@@ -11,10 +11,13 @@ from numpy.typing import NDArray
 from tuner.data.cells import Rows, alike
 from tuner.data.dataset import Split
 from tuner.data.encoding import Tokenized
-from tuner.text import listing
+from tuner.settings.data import TokenMode
+from tuner.text import count_text, listing
 
 _SAMPLES_PER_CLASS, _LONGEST_SAMPLE = 2, 300
 _SHOWN_CONTRADICTIONS = 3
+_BEGINNING = {TokenMode.WORDS: 8, TokenMode.SYMBOLS: 8, TokenMode.CHARACTERS: 32}  # tokens
+_MANY = 0.2  # the share of texts that begin alike from which a person is warned
 
 
 @dataclass(frozen=True)
@@ -77,12 +80,14 @@ def findings_of(
     class_names: Sequence[str],
     tokenized: Tokenized,
     chosen: Mapping[Split, NDArray[np.int64]],
+    left_out: Sequence[str] = (),
 ) -> Findings:
     """The findings in the rows of the splits.
 
     Args:
         labels: `(n_rows,)` int32.
         chosen: for each split `(n_sequences,)` int64, index into the rows.
+        left_out: classes that are in none of them.
     """
     used = np.concatenate(list(chosen.values()))
     texts = tokenized.texts[used]
@@ -97,8 +102,39 @@ def findings_of(
         leaked=int(np.isin(tokenized.texts[others], trained).sum()),
         samples=_samples(rows, labels, chosen[Split.TRAIN]),
         contradictions=_contradictions(rows, labels, class_names, texts, used),
-        warnings=(*rows.warnings, *map(_alike_text, alike(class_names))),
+        warnings=(
+            *rows.warnings,
+            *map(_alike_text, alike(class_names)),
+            *([_left_out_text(left_out)] if left_out else []),
+            *([] if rows.groups is not None else _shared_beginnings(rows.tokens, tokenized, used)),
+        ),
     )
+
+
+def _left_out_text(names: Sequence[str]) -> str:
+    return f"{count_text(len(names), 'class', 'classes')} with too few texts left out: {listing(names)}"
+
+
+def _shared_beginnings(mode: TokenMode, tokenized: Tokenized, used: NDArray[np.int64]) -> list[str]:
+    """A warning where many texts begin as others do: they are perhaps of one film, patient or author."""
+    length = _BEGINNING[mode]
+    _, first = np.unique(tokenized.texts[used], return_index=True)  # a row of each text
+    starts, ends = tokenized.offsets[used[first]], tokenized.offsets[used[first] + 1]
+    starts = starts[ends - starts >= length]
+    if not len(starts):
+        return []
+    mixed = np.zeros(len(starts), np.uint64)
+    for place in range(length):  # FNV's prime; a collision is a text too many in a warning
+        mixed = (mixed ^ tokenized.ids[starts + place].astype(np.uint64)) * np.uint64(1099511628211)
+    _, number, counts = np.unique(mixed, return_inverse=True, return_counts=True)
+    shared = int((counts[number] > 1).sum())
+    if shared < _MANY * len(first):
+        return []
+    unit = "characters" if mode is TokenMode.CHARACTERS else "tokens"
+    return [
+        f"{shared:,} of {len(first):,} texts begin with the same {length} {unit} as another one; if such texts belong "
+        "together, figures flatter unless they share a split: name a column that tells them apart with --group-column"
+    ]
 
 
 def _alike_text(names: Sequence[str]) -> str:

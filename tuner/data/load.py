@@ -23,7 +23,15 @@ from tuner.data.dataset import Dataset, Split
 from tuner.data.encoding import encode, tokenize
 from tuner.data.findings import findings_of
 from tuner.data.sources import open_source
-from tuner.data.splits import CODES, assign_splits, hash_keys, sample_rows
+from tuner.data.splits import (
+    CODES,
+    assign_groups,
+    assign_splits,
+    hash_keys,
+    sample_rows,
+    too_few,
+    units_of,
+)
 from tuner.errors import DataError
 from tuner.files import cache_root
 from tuner.settings.data import DataConfig
@@ -67,7 +75,7 @@ def prepare(config: DataConfig, *, seed: int, cache_folder: Path | None = None) 
     key = cache_key(source.identity, asked, seed)
     prepared = read_entry(root / "data", key, source.name)
     if prepared is None:
-        prepared = _prepare(source.read(), source.name, config.sample, seed)
+        prepared = _prepare(source.read(), source.name, config, seed)
         write_entry(root / "data", key, prepared)
     return prepared
 
@@ -90,7 +98,7 @@ def seen_texts(
     return {split: frozenset(map(bytes, digests)) for split, digests in texts.items()}
 
 
-def _prepare(rows: Rows, name: str, sample: int | None, seed: int) -> Prepared:
+def _prepare(rows: Rows, name: str, config: DataConfig, seed: int) -> Prepared:
     class_names, labels = _numbered(rows)
     given = _given_codes(rows)
     tokenized = tokenize(rows.texts, rows.tokens)
@@ -98,12 +106,28 @@ def _prepare(rows: Rows, name: str, sample: int | None, seed: int) -> Prepared:
     row_keys = keys[tokenized.texts]
 
     used = np.arange(len(labels))
-    if sample is not None:
-        used = sample_rows(labels.astype(np.int64) * len(CODES) + given, row_keys, sample)
+    if config.sample is not None:
+        used = sample_rows(labels.astype(np.int64) * len(CODES) + given, row_keys, config.sample)
     used = used[np.lexsort((labels[used], row_keys[used]))]  # forget the order of the file
-    split = assign_splits(
-        tokenized.texts[used], labels[used], given[used], keys, class_names, rows.where
-    )
+    left_out: tuple[str, ...] = ()
+    if config.leave_out_rare:
+        used = _without_rare(used, tokenized.texts, labels, given, class_names, rows.where)
+        kept = np.unique(labels[used])
+        left_out = tuple(name for number, name in enumerate(class_names) if number not in kept)
+        class_names = tuple(class_names[number] for number in kept)
+        labels = np.searchsorted(kept, labels).astype(
+            np.int32
+        )  # of rows that are not used anything
+    if rows.groups is None:
+        split = assign_splits(
+            tokenized.texts[used], labels[used], given[used], keys, class_names, rows.where
+        )
+    else:
+        _, groups = np.unique(np.array(rows.groups, dtype=object)[used], return_inverse=True)
+        units = units_of(tokenized.texts[used], groups.astype(np.int64))
+        split = assign_groups(
+            units, labels[used], given[used], row_keys[used], class_names, rows.where
+        )
     chosen = {part: used[split == code] for part, code in CODES.items()}
     vocabulary, splits = encode(tokenized, labels, chosen)
     digest = fingerprint(class_names, vocabulary, splits)
@@ -111,7 +135,7 @@ def _prepare(rows: Rows, name: str, sample: int | None, seed: int) -> Prepared:
     digests = np.frombuffer(b"".join(tokenized.digests), np.uint8).reshape(-1, 16)
     return Prepared(
         dataset,
-        findings_of(rows, labels, class_names, tokenized, chosen),
+        findings_of(rows, labels, class_names, tokenized, chosen, left_out),
         {part: digests[tokenized.texts[numbers]] for part, numbers in chosen.items()},
     )
 
@@ -131,6 +155,25 @@ def _numbered(rows: Rows) -> tuple[tuple[str, ...], NDArray[np.int32]]:
             "not the label's column; name it with --label-column",
         )
     return names, class_numbers(rows.labels, names, rows.where)
+
+
+def _without_rare(
+    used: NDArray[np.int64],
+    texts: NDArray[np.int64],
+    labels: NDArray[np.int32],
+    given: NDArray[np.int8],
+    class_names: Sequence[str],
+    where: str,
+) -> NDArray[np.int64]:
+    """The rows of classes that have texts enough for all splits; leaving one out can make another one rare."""
+    while rare := too_few(texts[used], labels[used], given[used], len(class_names)):
+        used = used[~np.isin(labels[used], rare)]
+    if len(np.unique(labels[used])) < 2:
+        raise DataError.at(
+            where,
+            "fewer than two classes have texts enough for all splits; add rows, or leave --leave-out-rare out",
+        )
+    return used
 
 
 def _given_codes(rows: Rows) -> NDArray[np.int8]:

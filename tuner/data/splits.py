@@ -71,7 +71,7 @@ def assign_splits(
     Raises:
         DataError: a class with fewer distinct texts than splits.
     """
-    missing = [split for split in _CARVED if CODES[split] not in given]
+    missing = _missing(given)
     is_train = given == CODES[Split.TRAIN]
     text_class = _majority(texts[is_train], labels[is_train], len(keys))
     split_of_text = np.full(len(keys), CODES[Split.TRAIN], dtype=np.int8)
@@ -84,6 +84,105 @@ def assign_splits(
         for place, split in enumerate(missing):
             split_of_text[members[place * tenth : (place + 1) * tenth]] = CODES[split]
     return np.where(is_train, split_of_text[texts], given)
+
+
+def too_few(
+    texts: NDArray[np.int64], labels: NDArray[np.int32], given: NDArray[np.int8], n_classes: int
+) -> list[int]:
+    """The classes that `assign_splits` would refuse, by number."""
+    is_train = given == CODES[Split.TRAIN]
+    text_class = _majority(texts[is_train], labels[is_train], int(texts.max(initial=-1)) + 1)
+    counts = np.bincount(text_class[text_class >= 0], minlength=n_classes)
+    present = np.unique(labels)
+    return [int(each) for each in present if counts[each] < len(_missing(given)) + 1]
+
+
+def _missing(given: NDArray[np.int8]) -> list[Split]:
+    """The splits that have to be carved out of the training rows."""
+    return [split for split in _CARVED if CODES[split] not in given]
+
+
+def assign_groups(
+    units: NDArray[np.int64],
+    labels: NDArray[np.int32],
+    given: NDArray[np.int8],
+    keys: NDArray[np.uint64],
+    class_names: Sequence[str],
+    where: str,
+) -> NDArray[np.int8]:
+    """As `assign_splits`, but rows of one unit share a split.
+
+    Each split that no row is given gets about a tenth of the rows of every class. A class that is the most frequent one
+    of few units counts together with others like it.
+
+    Args:
+        units: `(n_rows,)` int64, from `units_of`.
+        keys: `(n_rows,)` uint64, from `hash_keys`.
+
+    Raises:
+        DataError: too few units, or a class that is not in the training split.
+    """
+    missing = _missing(given)
+    is_train = given == CODES[Split.TRAIN]
+    n_units = int(units.max(initial=-1)) + 1
+    unit_keys = np.full(n_units, np.iinfo(np.uint64).max, dtype=np.uint64)
+    np.minimum.at(unit_keys, units, keys)
+    sizes = np.bincount(units[is_train], minlength=n_units)
+    unit_class = _majority(units[is_train], labels[is_train], n_units)
+    frequent = np.bincount(unit_class[unit_class >= 0], minlength=len(class_names))
+    is_rare = (frequent <= len(missing))[np.maximum(unit_class, 0)]
+    stratum = np.where(unit_class < 0, -1, np.where(is_rare, len(class_names), unit_class))
+    split_of_unit = np.full(n_units, CODES[Split.TRAIN], dtype=np.int8)
+    for number in np.unique(stratum[stratum >= 0]):
+        members = np.flatnonzero(stratum == number)
+        _carve(members, sizes, unit_keys, missing, split_of_unit)
+    split = np.where(is_train, split_of_unit[units], given)
+    for part in (Split.TRAIN, *missing):
+        if CODES[part] not in split:
+            raise DataError.at(
+                where,
+                f"{int((sizes > 0).sum())} groups are too few for {len(missing) + 1} splits; add rows of others, or "
+                "leave --group-column out",
+            )
+    untrained = np.setdiff1d(labels, labels[split == CODES[Split.TRAIN]])
+    if len(untrained):
+        raise DataError.at(
+            where,
+            f"class {excerpt(class_names[untrained[0]])} is in groups of other splits than training alone; add rows "
+            "of it in other groups, choose another --seed, or leave the class out",
+        )
+    return split
+
+
+def _carve(
+    members: NDArray[np.int64],
+    sizes: NDArray[np.int64],
+    keys: NDArray[np.uint64],
+    missing: Sequence[Split],
+    split_of_unit: NDArray[np.int8],
+) -> None:
+    """Gives each missing split units with about a tenth of the rows, in the order of their keys, large ones last."""
+    tenth = max(1, int(sizes[members].sum() + 5) // 10)
+    order = members[np.lexsort((keys[members], sizes[members] > tenth))].tolist()
+    for place, split in enumerate(missing):
+        filled = 0
+        while filled < tenth and len(order) > len(missing) - place:
+            unit = order.pop(0)
+            split_of_unit[unit] = CODES[split]
+            filled += int(sizes[unit])
+
+
+def units_of(texts: NDArray[np.int64], groups: NDArray[np.int64]) -> NDArray[np.int64]:
+    """`(n_rows,)` int64: rows that share a text or a group, also through other rows, have the same number."""
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    n_texts = int(texts.max(initial=-1)) + 1
+    size = n_texts + int(groups.max(initial=-1)) + 1
+    edges = coo_array((np.ones(len(texts), np.int8), (texts, n_texts + groups)), (size, size))
+    _, numbers = connected_components(edges, directed=False)
+    _, units = np.unique(numbers[texts], return_inverse=True)
+    return units.astype(np.int64)
 
 
 def _majority(
@@ -102,5 +201,5 @@ def _majority(
 def _too_few(name: str, found: int, needed: int) -> str:
     return (
         f"class {excerpt(name)} has {found} distinct texts to train on and needs {needed}, one for each split; "
-        "add rows of it, raise --sample where there is one, or leave the class out"
+        "add rows of it, raise --sample where there is one, or leave such classes out with --leave-out-rare"
     )

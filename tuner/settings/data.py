@@ -61,6 +61,15 @@ class DataConfig(Strict):
             unset="one named label or alike",
         ),
     ] = None
+    group_column: Annotated[
+        str | None,
+        Setting(
+            Group.DATA,
+            "Column of what rows belong to (a film, a patient, an author): a group is in one split",
+            "NAME",
+            unset="each row for itself",
+        ),
+    ] = None
     encoding: Annotated[
         str | None,
         AfterValidator(_checked_encoding),
@@ -77,6 +86,10 @@ class DataConfig(Strict):
         Field(ge=1),
         Setting(Group.DATA, "Use so many rows, drawn per class", "N", unset="all"),
     ] = None
+    leave_out_rare: Annotated[
+        bool,
+        Setting(Group.DATA, "Leave out classes that have too few texts for all splits"),
+    ] = False
 
     def at(self, source: str) -> "DataConfig":
         """The same data in another place."""
@@ -92,7 +105,7 @@ def data_mapping(written: object) -> object:
 TEST_SETTINGS = tuple(
     each.with_default("the run's own test split") if each.keyword == "data" else each
     for each in declared_settings(DataConfig)
-    if each.keyword not in ("tokens", "sample")
+    if each.keyword not in ("tokens", "sample", "group_column", "leave_out_rare")
 )
 # The same for texts without labels, whose file is another argument.
 PREDICT_SETTINGS = tuple(

@@ -14,9 +14,11 @@ class SearchKeywords(TypedDict, total=False):
     data: str | Path | None
     text_column: str | None
     label_column: str | None
+    group_column: str | None
     encoding: str | None
     tokens: Literal["words", "characters", "symbols"] | None
     sample: int | None
+    leave_out_rare: bool | None
     name: str | None
     out: str | Path | None
     trials: int | None
