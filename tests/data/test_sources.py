@@ -68,6 +68,7 @@ def imdb_train(shared_cache: Path) -> Dataset:
     return load_dataset(DataConfig(), seed=0, cache_folder=shared_cache)
 
 
+@pytest.mark.slow
 def test_imdb_train_is_the_25_000_reviews_without_network(imdb_train: Dataset) -> None:
     rows = np.concatenate([part.labels for part in imdb_train.splits.values()])
     assert Counter(rows.tolist()) == {0: 12_500, 1: 12_500}
@@ -76,6 +77,7 @@ def test_imdb_train_is_the_25_000_reviews_without_network(imdb_train: Dataset) -
     assert len(imdb_train.splits[Split.TRAIN]) == pytest.approx(17_500, abs=25)
 
 
+@pytest.mark.slow
 def test_no_copy_of_an_imdb_review_is_in_another_split(
     imdb_train: Dataset, shared_cache: Path
 ) -> None:

@@ -15,6 +15,8 @@ from support.mps_node import GRACE_S, Node, processes, read, wait_for
 from tuner.execution import mps, mps_keeper
 from tuner.nvidia import Card, Driver, MpsMode
 
+pytestmark = pytest.mark.slow  # each test waits for processes that it starts
+
 PROGRAM = Path(__file__).parents[1] / "support" / "mps_control.py"
 
 

@@ -21,6 +21,10 @@ from tuner.run import Run
 from tuner.run.folder import RunFolder
 from tuner.settings.space import SearchSpace
 
+pytestmark = (
+    pytest.mark.slow
+)  # Plotly and Optuna's drawings are loaded, and a run is made for most tests
+
 NAMES = [
     "optimisation-history",
     "learning-curves",

@@ -134,6 +134,7 @@ def test_a_search_does_not_obey_an_earlier_ones_stop_request(searched: Searched)
         assert not searched.folder.stop_request.exists()
 
 
+@pytest.mark.slow
 @settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     hits=st.lists(
