@@ -25,7 +25,7 @@ def test_a_dash_is_standard_input_or_output(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calls: list[tuple[object, ...]] = []
-    monkeypatch.setattr(classifier, "Classifier", lambda model: model)
+    monkeypatch.setattr(classifier, "Classifier", lambda model, modules: model)
     monkeypatch.setattr(prediction, "predict_file", lambda *given, **_: calls.append(given))
     assert run_tuner(["predict", "m", "--input", "-", "--output", "-"], capsys).code == 0
     assert calls == [("m", Path("/dev/stdin"), None, None)]
@@ -49,7 +49,7 @@ def test_the_output_is_json_lines_where_its_name_or_the_person_says_so(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     forms: list[object] = []
-    monkeypatch.setattr(classifier, "Classifier", lambda model: model)
+    monkeypatch.setattr(classifier, "Classifier", lambda model, modules: model)
     monkeypatch.setattr(prediction, "predict_texts", lambda *_, form, **__: forms.append(str(form)))
     assert run_tuner(["predict", "m", "a text", *options], capsys).code == 0
     assert forms == [expected]
@@ -92,6 +92,6 @@ def test_a_text_that_is_no_unicode_is_written_as_an_escape_sequence(
         def predict(self, texts: list[str]) -> pd.DataFrame:
             return pd.DataFrame({"label": ["up"]})
 
-    monkeypatch.setattr(classifier, "Classifier", lambda _: Model())
+    monkeypatch.setattr(classifier, "Classifier", lambda *_: Model())
     ended = run_tuner(["predict", "m", "caf\udce9"], capsys)
     assert (ended.code, ended.out.splitlines()[1:]) == (0, [r"caf\udce9,up"])

@@ -110,7 +110,7 @@ class Ray:
 @pytest.fixture
 def head(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The home folder of a head; variables that a search sets are removed again."""
-    monkeypatch.setattr(Path, "home", lambda: tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("TUNE_MAX_PENDING_TRIALS_PG", "1")
     return tmp_path
 
