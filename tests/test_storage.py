@@ -104,3 +104,9 @@ def test_a_store_without_versions_replaces_a_file_in_any_case(storage: Storage) 
     assert storage.version("a.csv") is None
     assert storage.replace("a.csv", b"1", None) is None
     assert storage.read("a.csv") == b"1"
+
+
+def test_a_password_is_in_no_message() -> None:
+    with pytest.raises(ConfigError, match=r"nonsense://anna:\*\*\*@host/x: cannot") as refused:
+        Storage("nonsense://anna:s3cr3t@host/x")
+    assert "s3cr3t" not in str(refused.value)

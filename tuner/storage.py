@@ -9,6 +9,7 @@ from uuid import uuid4
 
 from tuner.errors import ConfigError
 from tuner.text import one_line
+from tuner.urls import without_secrets
 
 # Stores whose files appear whole by themselves, and whose topmost folders, buckets, are made by a person.
 _OBJECT_STORES = frozenset({"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "adl", "oci", "oss"})
@@ -44,11 +45,13 @@ class Storage:
     def __init__(self, place: str) -> None:
         import fsspec
 
-        self.place = place.rstrip("/")
+        self.place = without_secrets(place.rstrip("/"))  # as messages name it
         self._is_object_store = place.partition("://")[0] in _OBJECT_STORES and is_url(place)
         try:
             # A fresh instance: those that fsspec caches remember listings and servers.
-            self._files, self._folder = fsspec.core.url_to_fs(self.place, skip_instance_cache=True)
+            self._files, self._folder = fsspec.core.url_to_fs(
+                place.rstrip("/"), skip_instance_cache=True
+            )
             if self._is_object_store:
                 bucket = self._folder.split("/")[0]
                 try:
@@ -60,9 +63,10 @@ class Storage:
             # Of fsspec's stores only S3's passes conditions on.
             self._has_conditions = "s3" in self._files.protocol
         except ImportError as cause:  # fsspec's text names the package to install
-            raise ConfigError(f"{place}: {one_line(str(cause))}") from cause
+            raise ConfigError(f"{self.place}: {one_line(str(cause))}") from cause
         except Exception as cause:  # every kind of storage has errors of its own
-            raise ConfigError(f"{place}: cannot be reached: {one_line(str(cause))}") from cause
+            reason = without_secrets(one_line(str(cause)))
+            raise ConfigError(f"{self.place}: cannot be reached: {reason}") from cause
 
     def _check_folder(self) -> None:
         """Checks that the folder is one, or could be made."""
@@ -192,7 +196,7 @@ class Storage:
         except FileNotFoundError:
             raise
         except Exception as cause:
-            text = one_line(str(cause)) or type(cause).__name__
+            text = without_secrets(one_line(str(cause))) or type(cause).__name__
             raise OSError(f"{self.place}/{name}: {text}") from cause
 
 

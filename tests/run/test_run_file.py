@@ -335,3 +335,17 @@ def test_a_renamed_run_folder_continues_as_itself(tmp_path: Path) -> None:
     folder.path.rename(folder.path.with_name("renamed"))
     again = make_config({}, config_file=folder.path.with_name("renamed") / "run.yaml")
     assert again.folder == folder.path.with_name("renamed")
+
+
+def test_a_password_that_an_earlier_version_recorded_is_neither_read_nor_shown(
+    tmp_path: Path, space: SearchSpace
+) -> None:
+    folder = RunFolder(tmp_path)
+    write_run_file(folder, SearchConfig(space=space, storage_path="sftp://anna@host/x"), "data")
+    text = folder.run_file.read_text().replace("anna@", "anna:s3cr3t@")
+    folder.run_file.write_text(text)
+    recorded = read_run_file(folder)
+    assert recorded.config.storage_path == "sftp://anna@host/x"
+    assert "s3cr3t" not in recorded.text
+    write_run_file(folder, recorded.config, "data")
+    assert "s3cr3t" not in folder.run_file.read_text()

@@ -361,3 +361,14 @@ def test_a_metric_that_is_not_the_spaces_is_refused_with_advice() -> None:
         match=r"^objectives: the space is scored by val_accuracy, got val_f1; write val_accuracy,weights, or a space",
     ):
         make_config({"space": "seed", "objectives": "val_f1,weights"})
+
+
+@pytest.mark.parametrize("name", ["out", "storage_path", "mlflow"])
+@pytest.mark.parametrize(
+    "url",
+    ["sftp://anna:s3cr3t@host/x", "https://host/x?token=s3cr3t", "postgresql://u:s3cr3t@db/x"],
+)
+def test_a_url_with_a_secret_is_refused_and_not_shown(name: str, url: str) -> None:
+    with pytest.raises(ConfigError, match=f"{name}: must hold no password or token") as refused:
+        make_config({"space": "seed", name: url})
+    assert "s3cr3t" not in str(refused.value)

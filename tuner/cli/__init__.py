@@ -38,6 +38,7 @@ from tuner.cli.refusals import in_our_words
 from tuner.errors import SearchError, TunerError
 from tuner.execution.interrupts import Interrupted, StopRequested
 from tuner.text import one_line
+from tuner.urls import without_secrets
 
 app = typer.Typer(
     name="tuner",
@@ -135,5 +136,5 @@ def _open_closed_streams() -> None:
 
 def _refuse(message: str, code: int = 2) -> NoReturn:
     with suppress(OSError):  # the reader may have gone
-        print(f"tuner: {one_line(message)}", file=sys.stderr)
+        print(f"tuner: {without_secrets(one_line(message))}", file=sys.stderr)
     sys.exit(code)

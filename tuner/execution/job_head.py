@@ -10,6 +10,7 @@ from uuid import uuid4
 
 from tuner.errors import ConfigError, RunFolderError
 from tuner.execution import ray_internals
+from tuner.execution.cluster_token import check_token
 from tuner.execution.fetching import unpack
 from tuner.execution.marked_output import Answer, MarkedLines, marking_command, read_answer
 from tuner.extras import Extra, require
@@ -38,8 +39,11 @@ class JobHead:
 
             # Its messages about packing and authentication are of no use here.
             logging.getLogger("ray").setLevel(logging.ERROR)
+            check_token(address)
             ray_internals.present_token_if_there_is_one()
             self._client: Any = JobSubmissionClient(address)
+        except ConfigError:
+            raise
         except Exception as cause:  # unreachable, refused, not a dashboard: Ray raises many kinds
             raise self._error("no job server answers", cause) from cause
 

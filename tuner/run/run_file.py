@@ -29,6 +29,7 @@ from tuner.settings.settings_files import RECORDED
 from tuner.settings.validation import Strict, first_problem
 from tuner.settings.yaml_files import read_yaml, to_yaml
 from tuner.storage import is_url
+from tuner.urls import holds_secret, without_secrets
 
 _RECORDED_PACKAGES = ("sequence-tuner", "ray", "optuna", "keras", "tensorflow", "numpy", "pandas")
 
@@ -101,9 +102,16 @@ class RunFile:
             ConfigError, SpaceError: in one line, which setting breaks which rule.
         """
         # Earlier versions took several GPUs per trial, of which a trial used one.
+        # They also recorded passwords in URLs.
+        places = {
+            name: without_secrets(place).replace(":***@", "@").partition("?")[0]
+            for name in ("out", "storage_path", "mlflow")
+            if isinstance(place := self.settings.get(name), str) and holds_secret(place)
+        }
         gpus = self.settings.get("gpus_per_trial")
         is_several = isinstance(gpus, int | float) and gpus > 1
-        return make_config({"gpus_per_trial": 1.0} if is_several else {}, config_file=self.path)
+        several = {"gpus_per_trial": 1.0} if is_several else {}
+        return make_config({**places, **several}, config_file=self.path)
 
     @cached_property
     def data(self) -> DataConfig | None:
@@ -206,7 +214,7 @@ def read_run_file(folder: RunFolder) -> RunFile:
         raise RunFolderError(f"{path}: {first_problem(cause)}") from cause
     return RunFile(
         path=path,
-        text=path.read_text(encoding="utf-8-sig", errors="replace"),
+        text=without_secrets(path.read_text(encoding="utf-8-sig", errors="replace")),
         settings={key: value for key, value in content.items() if key not in RECORDED},
         created=record.created,
         versions=record.versions,

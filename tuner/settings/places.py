@@ -10,6 +10,7 @@ from pydantic import AfterValidator, BeforeValidator
 
 from tuner.files import cache_root
 from tuner.storage import is_url
+from tuner.urls import holds_secret
 
 
 def working_copy(url: str) -> Path:
@@ -34,6 +35,12 @@ def absolute(place: str) -> str:
 
 
 def _path_or_url(place: str) -> str:
+    if is_url(place) and holds_secret(place):
+        kind = place.partition("://")[0].partition("+")[0]
+        raise ValueError(
+            f"must hold no password or token, the run folder records it; leave it out, and set FSSPEC_{kind.upper()}"
+            "_PASSWORD or what else this storage calls it, or write it into ~/.config/fsspec"
+        )
     if re.match(r"[A-Za-z][A-Za-z0-9+.-]*:/", place) and not re.match(
         r"[a-z0-9+]+://[^/]|file:///[^/]", place
     ):
@@ -47,12 +54,13 @@ def tracking_uri(place: str) -> str:
     Raises:
         ValueError: it is none of these, or has a password in it, which the run folder would record.
     """
-    if re.match(r"https?://[^/]", place):
-        if "@" in place.split("/")[2]:
-            raise ValueError(
-                "must hold no password, the run folder records it; "
-                "set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD"
-            )
+    is_server = re.match(r"https?://[^/]", place) is not None
+    if holds_secret(place) or (is_server and "@" in place.split("/")[2]):
+        raise ValueError(
+            "must hold no password or token, the run folder records it; "
+            "set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN"
+        )
+    if is_server:
         return place
     path = place.removeprefix("sqlite:///")
     if not path or is_url(path):
