@@ -165,7 +165,9 @@ def _file_problems(run: Path, trials: Sequence[FrozenTrial]) -> list[str]:
     problems = []
     if sorted(board["trial"]) != [trial.number for trial in trials]:
         problems.append("leaderboard.csv does not have every trial once")
-    expected = {"run.yaml", "study.journal", "leaderboard.csv", "curves.csv", "logs", "trials"}
+    expected = {"run.yaml", "study.journal", "leaderboard.csv", "curves.csv", "logs"}
+    if not Run(run).objectives.costs:  # with two objectives no weights are kept
+        expected.add("trials")
     if (left := {path.name for path in run.iterdir()}) != expected:
         problems.append(f"in the run folder: {sorted(left)}")
     return problems
@@ -173,6 +175,8 @@ def _file_problems(run: Path, trials: Sequence[FrozenTrial]) -> list[str]:
 
 def _ensemble_problems(run: Run) -> list[str]:
     """Its members are the best complete trials, and their models are there and no others."""
+    if run.objectives.costs:
+        return []
     complete = run.study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
     best = [t.number for t in sorted(complete, key=lambda t: (-t.values[0], t.number))[:5]]
     kept = {path.name for path in run.files.trial_models.iterdir()}
