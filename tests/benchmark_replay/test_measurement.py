@@ -8,8 +8,9 @@ import pytest
 from benchmarks.replay.arms import RANDOM, TODAY, Arm
 from benchmarks.replay.comparison import factor, gain
 from benchmarks.replay.measurement import Result, measure
-from benchmarks.replay.outcomes import SINGLE, Course, average_of
-from support.replay_tables import made_table
+from benchmarks.replay.outcomes import KEPT, SINGLE, Course, average_of, courses
+from benchmarks.replay.virtual_search import History, Seen
+from support.replay_tables import made_table, plain_draw
 
 from tuner.settings.config import PrunerName
 
@@ -111,3 +112,21 @@ def test_smallest_effect_seen_is_2_8_standard_errors() -> None:
     assert found.value == pytest.approx(100 * differences.mean())
     assert found.seen == pytest.approx(2.8 * 100 * differences.std() / 20, rel=0.1)
     assert found.low < found.value < found.high
+
+
+def test_models_of_pruned_trials_are_in_no_average_of_complete_ones() -> None:
+    rng = np.random.default_rng(3)
+    table = made_table(np.sort(rng.uniform(0.6, 0.8, (30, 3)), axis=1), n_pool=500)
+    plain = plain_draw(table)
+    last = table.epoch_points[-1]
+
+    def at(moment: float, trial: int, epoch: int) -> Seen:
+        return Seen(moment, trial, trial, table.epoch_points[epoch - 1])
+
+    history = History([at(1, 0, 1), at(2, 1, 1), at(3, 0, 2), at(4, 0, 3), at(5, 2, 1)])
+    found = courses(table, plain, history, averages=[5])
+    whole = float(plain.true_accuracy[0, last])
+    assert found[KEPT].at(4) == found[KEPT].at(9)  # trials 1 and 2 were pruned
+    assert found[KEPT].at(9) == pytest.approx(whole)
+    assert found[average_of(5)].at(9) != pytest.approx(whole)
+    assert found[KEPT].at(1) == found[SINGLE].at(1)  # before any is complete

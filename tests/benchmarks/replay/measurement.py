@@ -7,13 +7,13 @@ from statistics import fmean
 from .arms import RANDOM, Arm, search
 from .comparison import Interval, factor, gain
 from .draw import Draw, draws
-from .outcomes import SINGLE, Course, at_moment, average_of, courses
+from .outcomes import KEPT, SINGLE, Course, at_moment, average_of, courses
 from .table import Table
 from .tabular import Recorded
 from .virtual_search import History
 
 AVERAGES = (3, 5, 9)
-OUTCOMES = (SINGLE, *map(average_of, AVERAGES))
+OUTCOMES = (SINGLE, *map(average_of, AVERAGES), KEPT)
 SLACK = 1.25
 
 

@@ -14,6 +14,8 @@ from .table import Table
 from .virtual_search import History
 
 SINGLE = "best single"
+KEPT = "average of 5 complete"  # tuner's: pruned trials and those that still run keep no weights
+_KEPT_COUNT = 5
 
 
 def average_of(count: int) -> str:
@@ -36,41 +38,50 @@ class Course:
 def courses(
     table: Table, draw: Draw, history: History, *, averages: Sequence[int]
 ) -> dict[str, Course]:
-    """Of the best single model, and of the plain average of the best trials, or of all while there are fewer."""
+    """Of the best single model, and of the plain average of the best trials, or of all while there are fewer.
+
+    That of complete trials alone is the best single one before any is complete.
+    """
     guess = 1 / table.n_classes
-    at_s: dict[str, list[float]] = {SINGLE: [0.0], **{average_of(n): [0.0] for n in averages}}
-    values: dict[str, list[float]] = {name: [guess] for name in at_s}
-    sets: dict[int, list[tuple[int, int]]] = {}
-    best: dict[
-        int, tuple[float, int, int]
-    ] = {}  # by trial: validation accuracy, configuration, point
+    names = [SINGLE, *map(average_of, averages), KEPT]
+    at_s: dict[str, list[float]] = {name: [0.0] for name in names}
+    values: dict[str, list[float]] = {name: [guess] for name in names}
+    sets: dict[str, list[tuple[int, int]]] = {}
+    # By trial: validation accuracy, configuration, point.
+    best: dict[int, tuple[float, int, int]] = {}
+    complete: set[int] = set()
     answers: dict[tuple[int, int], NDArray[np.float32]] = {}
 
-    def add(name: str, seconds: float, value: float) -> None:
+    def add(name: str, seconds: float, members: list[tuple[int, int]]) -> None:
+        if members == sets.get(name):
+            return
+        sets[name] = members
+        for member in members:
+            if member not in answers:
+                seed = int(draw.seeds[member[0]])
+                answers[member] = table.answers(member[0], seed, member[1], draw.truth)
+        value = table.accuracy_of([answers[member] for member in members], draw.truth)
         if value != values[name][-1]:
             at_s[name].append(seconds)
             values[name].append(value)
 
     for seen in history.seen:
         accuracy = float(draw.validation_accuracy[seen.configuration, seen.point])
-        if seen.trial in best and best[seen.trial][0] >= accuracy:
+        has_ended = seen.point == table.epoch_points[-1]
+        is_better = seen.trial not in best or best[seen.trial][0] < accuracy
+        if is_better:
+            best[seen.trial] = (accuracy, seen.configuration, seen.point)
+        if has_ended:
+            complete.add(seen.trial)
+        if not is_better and not has_ended:
             continue
-        best[seen.trial] = (accuracy, seen.configuration, seen.point)
-        ranked = [
-            best[trial][1:] for trial in sorted(best, key=lambda each: (-best[each][0], each))
-        ]
-        add(SINGLE, seen.at_s, float(draw.true_accuracy[ranked[0]]))
+        order = sorted(best, key=lambda each: (-best[each][0], each))
+        ranked = [best[trial][1:] for trial in order]
+        kept = [best[trial][1:] for trial in order if trial in complete][:_KEPT_COUNT]
+        add(SINGLE, seen.at_s, ranked[:1])
         for count in averages:
-            members = ranked[:count]
-            if members == sets.get(count):
-                continue
-            sets[count] = members
-            for member in members:
-                if member not in answers:
-                    seed = int(draw.seeds[member[0]])
-                    answers[member] = table.answers(member[0], seed, member[1], draw.truth)
-            value = table.accuracy_of([answers[member] for member in members], draw.truth)
-            add(average_of(count), seen.at_s, value)
+            add(average_of(count), seen.at_s, ranked[:count])
+        add(KEPT, seen.at_s, kept or ranked[:1])
     return {name: Course(np.array(at_s[name]), np.array(values[name])) for name in at_s}
 
 
