@@ -15,7 +15,12 @@ from tuner.settings.hyperparameters import ARCHITECTURES, resolve
 from tuner.training import trial as training_module
 from tuner.training.evaluation import evaluate
 from tuner.training.spec import TrialSpec
-from tuner.training.steps import fill_batch, make_train_step, make_train_steps
+from tuner.training.steps import (
+    balanced_weights,
+    fill_batch,
+    make_train_step,
+    make_train_steps,
+)
 from tuner.training.trial import Training
 
 pytestmark = pytest.mark.keras
@@ -244,6 +249,35 @@ def test_filled_batch_keeps_the_mean_of_its_real_sequences() -> None:
     values = ids[:, 0].astype(float)
     assert (weights * values).sum() / 8 == pytest.approx(2.0)
     assert not weights[3:].any()
+
+
+def test_balanced_classes_count_the_same_however_rare_they_are() -> None:
+    labels = np.array([0, 0, 0, 0, 0, 0, 1, 1, 2], np.int32)
+    weights = balanced_weights(labels, 4)  # of the last no sequence is there
+
+    assert weights.dtype == np.float32
+    sums = [weights[labels[labels == label]].sum() for label in range(3)]
+    assert sums == pytest.approx([9 / 4] * 3)
+    ids = np.arange(9)[:, None]
+    _, filled, given = fill_batch(ids, labels, 12, weights)
+    by_class = [given[filled[:, 0] == label].sum() for label in range(3)]
+    assert by_class == pytest.approx([3, 3, 3])
+
+
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="TensorFlow's alone")
+@pytest.mark.parametrize("at_once", [1, 8])
+def test_class_weights_reach_the_loss(make_training, at_once: int) -> None:
+    ids = np.arange(1, 9, dtype=np.int32)[:, None].repeat(5, axis=1)
+    labels = np.array([0, 0, 0, 0, 0, 0, 0, 1], np.int32)
+    batches = [(ids, labels)]
+    model = make_training(optimizer="sgd", learning_rate=1e-9).model
+    plain = make_train_steps(model, batch_size=8, at_once=at_once)(batches)[0, 0]
+    weights = balanced_weights(labels, 2)
+    learn = make_train_steps(model, batch_size=8, at_once=at_once, class_weights=weights)
+    probability = model.predict(ids, verbose=0)[:, 0]
+    losses = -np.log(np.where(labels == 1, probability, 1 - probability))
+    assert plain == pytest.approx(losses.mean(), rel=1e-4)
+    assert learn(batches)[0, 0] == pytest.approx((losses * weights[labels]).mean(), rel=1e-4)
 
 
 def test_embedding_has_no_rows_for_words_that_the_data_lacks(make_training) -> None:

@@ -42,6 +42,13 @@ class Schedule(StrEnum):
     COSINE = "cosine"
 
 
+class ClassWeight(StrEnum):
+    """How much a sequence of a class counts in training."""
+
+    NONE = "none"  # as much as any other
+    BALANCED = "balanced"  # so that each class counts as much as any other
+
+
 class Hyperparameters(BaseModel):
     """One trial's complete configuration. The defaults are those of the reference tutorial's plain LSTM."""
 
@@ -106,6 +113,10 @@ class Hyperparameters(BaseModel):
         0.0, ge=0, description="largest norm of a variable's gradient; 0 does not clip"
     )
     batch_size: int = Field(64, ge=1, description="sequences per step")
+    class_weight: ClassWeight = Field(
+        ClassWeight.NONE,
+        description="none, or balanced: rare classes count as much as frequent ones in the training loss",
+    )
 
     custom: Mapping[str, JsonValue] = Field(
         default_factory=dict,
@@ -128,6 +139,7 @@ _TRAINING = frozenset(
         "weight_decay",
         "clipnorm",
         "batch_size",
+        "class_weight",
     }
 )
 

@@ -21,6 +21,7 @@ from tuner.training.keras_internals import make_variables, trace_prediction
 
 Ids = NDArray[np.int32]  # (batch, time), right-padded with 0
 Labels = NDArray[np.int32]  # (batch,)
+ClassWeights = NDArray[np.float32]  # (n_classes,)
 # Learns from one batch of at most `batch_size`; gives its mean loss and accuracy, before the weights
 # moved.
 TrainStep = Callable[[Ids, Labels], tuple[float, float]]
@@ -34,7 +35,12 @@ STEPS_PER_CALL_ON_GPU = 8
 
 
 def make_train_steps(
-    model: keras.Model, *, batch_size: int, adversarial_noise: float = 0.0, at_once: int = 1
+    model: keras.Model,
+    *,
+    batch_size: int,
+    adversarial_noise: float = 0.0,
+    at_once: int = 1,
+    class_weights: ClassWeights | None = None,
 ) -> TrainSteps:
     """The function that trains the compiled `model` on batches in turn; for the rest see `make_train_step`.
 
@@ -42,18 +48,28 @@ def make_train_steps(
         at_once: with more than 1, TensorFlow makes the steps of all batches in one call.
     """
     if at_once > 1 and keras.backend.backend() == "tensorflow":
-        return _tensorflow_steps(model, batch_size, adversarial_noise)
-    step = make_train_step(model, batch_size=batch_size, adversarial_noise=adversarial_noise)
+        return _tensorflow_steps(model, batch_size, adversarial_noise, class_weights)
+    step = make_train_step(
+        model,
+        batch_size=batch_size,
+        adversarial_noise=adversarial_noise,
+        class_weights=class_weights,
+    )
     return lambda batches: np.array([step(ids, labels) for ids, labels in batches])
 
 
 def make_train_step(
-    model: keras.Model, *, batch_size: int, adversarial_noise: float = 0.0
+    model: keras.Model,
+    *,
+    batch_size: int,
+    adversarial_noise: float = 0.0,
+    class_weights: ClassWeights | None = None,
 ) -> TrainStep:
     """The step that trains the compiled `model`; makes its `predict_on_batch` trace once, too.
 
     Args:
         adversarial_noise: norm of the adversarial noise on embeddings, as a share of theirs; 0 for none.
+        class_weights: how much a sequence of each class counts; None: as much as any other.
 
     Raises:
         TrialFailed: the backend has no adversarial noise.
@@ -70,22 +86,31 @@ def make_train_step(
     )
 
     def step(ids: Ids, labels: Labels) -> tuple[float, float]:
-        return learn(*fill_batch(ids, labels, batch_size))
+        return learn(*fill_batch(ids, labels, batch_size, class_weights))
 
     return step
 
 
+def balanced_weights(labels: Labels, n_classes: int) -> ClassWeights:
+    """Weights by which every class counts the same, with a mean of 1 over `labels`."""
+    counts = np.bincount(labels, minlength=n_classes)
+    weights: ClassWeights = (len(labels) / (n_classes * np.maximum(counts, 1))).astype(np.float32)
+    return weights
+
+
 def fill_batch(
-    ids: Ids, labels: Labels, batch_size: int
+    ids: Ids, labels: Labels, batch_size: int, class_weights: ClassWeights | None = None
 ) -> tuple[Ids, Labels, NDArray[np.float32]]:
     """The batch with `batch_size` rows: ids, labels `(batch_size, 1)`, weights `(batch_size,)`.
 
     What is added repeats the batch and has weight 0; the others' weights make up for it, so that
-    Keras' mean over `batch_size` is the mean over the sequences that are really there.
+    Keras' mean over `batch_size` is the mean over the sequences that are really there. Class weights multiply them.
     """
     count = len(ids)
     rows = np.arange(batch_size) % count
     weights = np.where(np.arange(batch_size) < count, batch_size / count, 0)
+    if class_weights is not None:
+        weights = weights * class_weights[labels[rows]]
     return ids[rows], labels[rows, None], weights.astype(np.float32)
 
 
@@ -117,7 +142,12 @@ def _tensorflow_step(model: keras.Model, batch_size: int, adversarial_noise: flo
     return learn
 
 
-def _tensorflow_steps(model: keras.Model, batch_size: int, adversarial_noise: float) -> TrainSteps:
+def _tensorflow_steps(
+    model: keras.Model,
+    batch_size: int,
+    adversarial_noise: float,
+    class_weights: ClassWeights | None,
+) -> TrainSteps:
     import tensorflow as tf
 
     signature = (
@@ -147,7 +177,7 @@ def _tensorflow_steps(model: keras.Model, batch_size: int, adversarial_noise: fl
     compiled.get_concrete_function()
 
     def learn(batches: Sequence[tuple[Ids, Labels]]) -> NDArray[np.floating[Any]]:
-        filled = [fill_batch(ids, labels, batch_size) for ids, labels in batches]
+        filled = [fill_batch(ids, labels, batch_size, class_weights) for ids, labels in batches]
         figures: NDArray[np.floating[Any]] = compiled(
             np.concatenate([ids.ravel() for ids, _, _ in filled]),
             np.array([ids.shape[1] for ids, _, _ in filled], np.int32),

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from tuner.data import UNKNOWN, EncodedSequences, bucketed_batches, pad
 from tuner.errors import TrialDiverged
 from tuner.run.device import CPU
+from tuner.settings.hyperparameters import ClassWeight
 from tuner.settings.metric import Metric
 from tuner.training.builder import build_model, uses_cudnn
 from tuner.training.checkpoint import Checkpoint
@@ -24,7 +25,7 @@ from tuner.training.evaluation import Evaluation, evaluate
 from tuner.training.failures import trial_errors
 from tuner.training.shapes import trial_widths
 from tuner.training.spec import EpochResult, HeldOutFigures, TrainedModel, TrialSpec
-from tuner.training.steps import STEPS_PER_CALL_ON_GPU, make_train_steps
+from tuner.training.steps import STEPS_PER_CALL_ON_GPU, balanced_weights, make_train_steps
 
 # A trial's first steps take batches of mixed lengths, of whose sequences they see the last tokens only: sequence length
 # warm-up (Li, Zhang & He, 2022). It is not that of the learning rate, which is the hyperparameter `warmup`. Batches of
@@ -92,6 +93,8 @@ class Training:
             short_sequences=self._short_steps_left * hyperparameters.batch_size,
             short_length=min(_SHORT_LENGTH, hyperparameters.max_length),
         )
+        is_balanced = hyperparameters.class_weight is ClassWeight.BALANCED
+        self._class_weights = balanced_weights(train.labels, n_classes) if is_balanced else None
         self.weights = int(self._model.count_params())
         has_cudnn = uses_cudnn(hyperparameters)
         self.device = device_name(cudnn=has_cudnn)
@@ -112,6 +115,7 @@ class Training:
                 batch_size=largest,
                 adversarial_noise=self._spec.hyperparameters.adversarial_noise,
                 at_once=self._steps_per_call,
+                class_weights=self._class_weights,
             )
             done = self._done = self._take_up()
         yield from list(done)
