@@ -1,6 +1,7 @@
 """The Python calls of the same names as the commands. Importing them loads nothing heavy."""
 
 import inspect
+import warnings
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from textwrap import fill
@@ -175,14 +176,17 @@ def test(
         UsageError: the request cannot be met; the message is one line.
     """
     from tuner.finalists.choice import ModelChoice, load_chosen
-    from tuner.finalists.testing import evaluate_test
+    from tuner.finalists.testing import evaluate_test, record_in_copy
     from tuner.training.own_modules import name_modules
 
     name_modules(modules)
     given = by_path(TEST_SETTINGS, settings)
     rows = validated(DataConfig, given, "keywords") if "source" in given else None
     chosen = load_chosen(Run(_place(run)), ModelChoice(finalist, ensemble, _members(members)))
-    return evaluate_test(chosen, rows)
+    evaluation = evaluate_test(chosen, rows)
+    if reason := record_in_copy(chosen):
+        warnings.warn(f"recorded here, but not in the run's copy: {reason}", stacklevel=2)
+    return evaluation
 
 
 def export(

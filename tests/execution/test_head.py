@@ -8,6 +8,7 @@ import tarfile
 from pathlib import Path
 
 import pytest
+from support.run_files import write_tests
 
 from tuner.errors import ConfigError, RunFolderError
 from tuner.execution.fetching import fetch_from_storage, pack, unpack
@@ -158,13 +159,52 @@ def test_a_run_that_was_damaged_on_its_way_is_refused(tmp_path: Path, damage: st
         unpack(text[:100] if damage == "cut" else damage, tmp_path / "home")
 
 
-def test_an_archive_cannot_write_elsewhere(tmp_path: Path) -> None:
+def archive_of(name: str, kind: bytes = tarfile.REGTYPE, size: int = 0, target: str = "") -> str:
+    """A packed run that a hostile head sends."""
     content = io.BytesIO()
+    member = tarfile.TarInfo(name)
+    member.type, member.size, member.linkname = kind, size, target
     with tarfile.open(fileobj=content, mode="w:gz") as archive:
-        archive.addfile(tarfile.TarInfo("../evil"), io.BytesIO())
-    with pytest.raises(RunFolderError, match="is damaged"):
-        unpack(base64.encodebytes(content.getvalue()).decode(), tmp_path / "home")
-    assert not (tmp_path / "evil").exists()
+        archive.addfile(member, io.BytesIO(bytes(min(size, 100))) if size <= 100 else None)
+    return base64.encodebytes(content.getvalue()).decode()
+
+
+@pytest.mark.parametrize(
+    "name", ["../evil", "/tmp/evil", "logs/../../evil", "a\x1b[2Jb", "a\nb", "a/\u202eb"]
+)
+def test_an_archive_cannot_write_elsewhere_or_under_a_strange_name(
+    tmp_path: Path, name: str
+) -> None:
+    with pytest.raises(RunFolderError, match="no file of a run is named so") as refused:
+        unpack(archive_of(name), tmp_path / "home")
+    assert str(refused.value).isprintable()
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+
+
+@pytest.mark.parametrize(
+    "kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.FIFOTYPE, tarfile.CHRTYPE, tarfile.DIRTYPE]
+)
+def test_an_archive_holds_plain_files_only(tmp_path: Path, kind: bytes) -> None:
+    with pytest.raises(RunFolderError, match=r"leaderboard\.csv': is no plain file"):
+        unpack(archive_of("leaderboard.csv", kind, target="/etc/passwd"), tmp_path / "home")
+
+
+def test_an_archive_that_would_fill_the_disk_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(RunFolderError, match="the fetched run has over 16 GiB or 1,000,000 files"):
+        unpack(archive_of("study.journal", size=2**40), tmp_path / "home")
+
+
+@pytest.mark.parametrize("name", ["leaderboard.csv", "logs", "study.journal"])
+def test_a_fetched_link_is_not_followed(tmp_path: Path, name: str) -> None:
+    """As rsync brings it."""
+    secret = tmp_path / "id_rsa"
+    secret.write_text("secret\n")
+    there = make_run(tmp_path / "there")
+    (there / name).rename(tmp_path / "moved")
+    (there / name).symlink_to(secret)
+    with pytest.raises(RunFolderError, match=f"{name}: is a link or no plain file"):
+        adopt(RunFolder(tmp_path / "home"), there)
+    assert not (tmp_path / "home").exists()
 
 
 def test_a_run_is_fetched_from_storage(tmp_path: Path) -> None:
@@ -181,6 +221,20 @@ def test_a_fetched_run_is_taken_over_as_it_grows(tmp_path: Path) -> None:
         adopt(home, make_run(tmp_path / journal.replace("\n", "-"), journal))
         assert home.journal.read_text() == journal
     assert owner_of(home) is None
+
+
+def test_a_test_evaluation_that_was_made_here_stays_when_the_run_is_fetched_again(
+    tmp_path: Path,
+) -> None:
+    there, home = RunFolder(make_run(tmp_path / "there")), RunFolder(tmp_path / "home")
+    adopt(home, there.path)
+    write_tests(home)
+    ours = home.tests.read_bytes()
+    adopt(home, there.path)
+    assert home.tests.read_bytes() == ours
+    there.tests.write_bytes(ours.replace(b"opened: ", b"opened: 9"))
+    adopt(home, there.path)
+    assert home.tests.read_bytes().count(b"opened: ") == 2
 
 
 def test_a_fetched_run_has_only_the_models_of_its_best_trials(tmp_path: Path) -> None:

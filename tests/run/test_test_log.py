@@ -1,5 +1,6 @@
 """The test log: evaluations are recorded one after the other, and each knows the earlier ones of its rows."""
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -13,8 +14,16 @@ from tuner.errors import RunFolderError
 from tuner.finalists.testing import figures_of
 from tuner.report.tables import confusion
 from tuner.run import test_log
+from tuner.run.copies import record_evaluations
 from tuner.run.folder import RunFolder
-from tuner.run.test_log import TEST_SPLIT, append_evaluation, read_test_log
+from tuner.run.test_log import (
+    TEST_SPLIT,
+    append_evaluation,
+    merge_evaluations,
+    read_test_log,
+)
+from tuner.settings.config import make_config
+from tuner.settings.space import SearchSpace
 from tuner.terminal.finalists import evaluation_lines
 
 FIGURES = test_log.TestFigures(
@@ -134,3 +143,70 @@ def test_a_damaged_log_is_refused_in_one_line_and_stays(
             use(folder)
         assert str(refused.value).isprintable()
     assert folder.tests.read_text(encoding="utf-8") == content
+
+
+def reader(folder: RunFolder) -> Callable[[str], bytes | None]:
+    def read(name: str) -> bytes | None:
+        path = folder.path / name
+        return path.read_bytes() if path.is_file() else None
+
+    return read
+
+
+def test_evaluations_of_another_copy_are_added_and_those_here_stay(tmp_path: Path) -> None:
+    here, there = RunFolder(tmp_path / "here"), RunFolder(tmp_path / "there")
+    for folder in (here, there):
+        folder.path.mkdir()
+        append_evaluation(folder, evaluation("2026-01-01"))
+    append_evaluation(here, evaluation("2026-01-03"))
+    append_evaluation(there, evaluation("2026-01-02"))
+    for _ in range(2):
+        merge_evaluations(here, reader(there))
+        assert [each.opened[-1] for each in read_test_log(here)] == ["1", "2", "3"]
+    assert len(read_test_log(here)[2].before) == 2
+    merge_evaluations(here, lambda name: None)
+    assert len(read_test_log(here)) == 3
+
+
+def test_tables_of_classes_are_merged_under_free_names(tmp_path: Path) -> None:
+    here, there = RunFolder(tmp_path / "here"), RunFolder(tmp_path / "there")
+    labels = np.arange(30, dtype=np.int32)
+    figures = figures_of(np.eye(30, dtype=np.float32), labels, [str(label) for label in labels])
+    for number, folder in enumerate((here, there)):
+        each = evaluation(str(number)).model_copy(update={"figures": figures})
+        assert append_evaluation(folder, each).per_class == "tests/1.csv"
+    merge_evaluations(here, reader(there))
+    assert [each.per_class for each in read_test_log(here)] == ["tests/1.csv", "tests/2.csv"]
+    assert (here.path / "tests/2.csv").read_bytes() == (there.path / "tests/1.csv").read_bytes()
+
+
+@pytest.mark.parametrize("name", ["../../secret", "/etc/hostname", "run.yaml", "tests/../x.csv"])
+def test_another_copy_cannot_name_other_files_as_tables(tmp_path: Path, name: str) -> None:
+    here, there = RunFolder(tmp_path / "here"), RunFolder(tmp_path / "there")
+    append_evaluation(there, evaluation("1"))
+    text = there.tests.read_text().replace("left_out: 0", f"left_out: 0\n  per_class: {name}")
+    there.tests.write_text(text)
+    asked = []
+
+    def read(wanted: str) -> bytes | None:
+        asked.append(wanted)
+        return reader(there)(wanted)
+
+    merge_evaluations(here, read)
+    assert asked == ["tests.yaml"]
+    assert read_test_log(here)[0].per_class is None
+
+
+def test_a_run_with_a_copy_in_storage_has_its_evaluations_there_too(
+    tmp_path: Path, space: SearchSpace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TUNER_CACHE", str(tmp_path / "cache"))
+    config = make_config({"space": space, "out": f"file://{tmp_path}/copy", "name": "x"})
+    folder, there = RunFolder(config.folder), RunFolder(tmp_path / "copy" / "x")
+    append_evaluation(there, evaluation("1"))  # from another machine
+    append_evaluation(folder, evaluation("2"))
+    record_evaluations(folder, config)
+    for each in (folder, there):
+        assert [one.opened for one in read_test_log(each)] == ["1", "2"]
+    record_evaluations(RunFolder(tmp_path), config)  # a run that was copied by hand
+    assert not RunFolder(tmp_path).tests.exists()

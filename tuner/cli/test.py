@@ -37,7 +37,7 @@ def evaluate_test_split(
 ) -> None:
     """Evaluate a finalist or an ensemble on the test split. No part of the run has seen it; every test is recorded."""
     from tuner.finalists.choice import ModelChoice, load_chosen
-    from tuner.finalists.testing import evaluate_test
+    from tuner.finalists.testing import evaluate_test, record_in_copy
     from tuner.run import Run
     from tuner.terminal.finalists import choice_lines, evaluation_lines
     from tuner.terminal.tables import plain_console, printable
@@ -52,5 +52,7 @@ def evaluate_test_split(
     evaluation = evaluate_test(chosen, rows)
     console = plain_console()
     written = f"Recorded in {chosen.run.files.tests}"
+    if reason := record_in_copy(chosen):
+        written += f", but not in the run's copy: {reason}"
     for line in (*evaluation_lines(evaluation), *choice_lines(chosen), written):
         console.print(printable(line), soft_wrap=True)

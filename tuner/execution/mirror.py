@@ -22,6 +22,7 @@ from tuner.errors import RunFolderError, SearchError
 from tuner.execution.lease import Lease, LeaseTaken
 from tuner.run.copies import bring_trial_models, take_over, whole_lines
 from tuner.run.folder import RunFolder
+from tuner.run.test_log import merge_evaluations
 from tuner.run.troubles import Troubles
 from tuner.settings.config import SearchConfig
 from tuner.storage import Storage
@@ -165,7 +166,9 @@ class StorageMirror:
                 "move one of them away, or search under another --name"
             )
         self._models.update(bring_trial_models(self._folder, self._storage))
-        if not is_ours_as_new:
+        if is_ours_as_new:
+            merge_evaluations(self._folder, self._storage.read)
+        else:
             take_over(self._folder, self._storage)
 
     @contextmanager

@@ -16,10 +16,11 @@ from numpy.typing import NDArray
 from tuner.data import Split, read_rows, seen_texts, text_digest
 from tuner.data.cells import Rows, class_numbers
 from tuner.data.encoding import TOKENIZERS
-from tuner.errors import DataError
+from tuner.errors import ConfigError, DataError
 from tuner.export.classifier import Classifier
 from tuner.finalists.choice import Chosen
 from tuner.finalists.export import export_model
+from tuner.run.copies import record_evaluations
 from tuner.run.test_log import (
     TEST_SPLIT,
     ClassFigures,
@@ -31,6 +32,7 @@ from tuner.run.test_log import (
 )
 from tuner.settings.data import DataConfig
 from tuner.settings.metric import MetricName
+from tuner.text import one_line
 from tuner.training.confusion import Confusion
 from tuner.training.statistics import (
     expected_calibration_error,
@@ -72,6 +74,15 @@ def evaluate_test(chosen: Chosen, data: DataConfig | None = None) -> TestEvaluat
     )
 
     return append_evaluation(folder, evaluation)
+
+
+def record_in_copy(chosen: Chosen) -> str | None:
+    """Records the test evaluations in the run's copy in storage, if it has one; why that failed."""
+    try:
+        record_evaluations(chosen.run.files, chosen.config)
+    except (ConfigError, OSError) as cause:
+        return one_line(str(cause))
+    return None
 
 
 def _place(source: str) -> str:

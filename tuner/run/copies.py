@@ -1,16 +1,25 @@
 """Copies of a run: files taken over from storage, or from a folder that was fetched from elsewhere.
 
-Both write the journal last or whole, so that a run folder never holds half a study. Must not import Ray, Keras or
-Optuna.
+Both write the journal last or whole, so that a run folder never holds half a study. Test evaluations are merged: one
+that was made here is in no copy. A copy may come from anybody: plain files with plain names are taken, no links.
+Must not import Ray, Keras or Optuna.
 """
 
-from pathlib import Path
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
 
 from tuner.errors import RunFolderError
 from tuner.files import write_bytes_atomically
 from tuner.run.folder import RunFolder
 from tuner.run.lock import locked
-from tuner.storage import Storage
+from tuner.run.test_log import merge_evaluations
+from tuner.settings.config import SearchConfig
+from tuner.storage import FileChanged, Storage
+from tuner.text import excerpt
+
+_TRIES = 5  # to write to a file that others write, too
 
 
 def take_over(folder: RunFolder, storage: Storage) -> bool:
@@ -23,14 +32,12 @@ def take_over(folder: RunFolder, storage: Storage) -> bool:
     if journal is None:
         return False
     bring_trial_models(folder, storage)
-    below = [
-        name
-        for part in (folder.finalist_models, folder.test_classes)
-        for name in storage.names(part.name)
-        if name.endswith((".npz", ".csv"))
-    ]
+    merge_evaluations(folder, storage.read)
+    models = [name for name in storage.names(folder.finalist_models.name) if name.endswith(".npz")]
     plain = [path.name for path in folder.result_files if path.parent == folder.path]
-    for name in (*below, *(name for name in plain if name != folder.journal.name)):
+    others = {folder.journal.name, folder.tests.name}
+    for name in (*models, *(name for name in plain if name not in others)):
+        check_plain(name)
         content = storage.read(name)
         if content is not None:
             write_bytes_atomically(folder.path / name, content)
@@ -49,6 +56,7 @@ def bring_trial_models(folder: RunFolder, storage: Storage) -> list[str]:
     """
     names = [name for name in storage.names(folder.trial_models.name) if name.endswith(".npz")]
     for name in names:
+        check_plain(name)
         if not (folder.path / name).is_file():
             content = storage.read(name)
             if content is not None:
@@ -70,14 +78,75 @@ def adopt(folder: RunFolder, fetched: Path) -> None:
         raise RunFolderError(
             f"{folder.path}: holds another run, or has changed by itself; fetch into another --out"
         )
+    sources = list(_plain_files(fetched))
     with locked(folder):
-        for source in sorted(fetched.rglob("*")):
+        merge_evaluations(folder, lambda name: _content(fetched / name))
+        merged = {folder.tests, *(folder.test_classes / each.name for each in sources)}
+        for source in sources:
             target = folder.path / source.relative_to(fetched)
-            if source.is_file() and target != folder.lock_file:
+            if target not in merged and target not in folder.of_processes:
                 write_bytes_atomically(target, source.read_bytes())
         for model in folder.trial_models.glob("*.npz"):
             if not (RunFolder(fetched).trial_models / model.name).is_file():
                 model.unlink()  # its trial has fallen out of the best
+
+
+def record_evaluations(folder: RunFolder, config: SearchConfig) -> None:
+    """Writes the test log to the copy that the run has in storage, if it has one, joined with what is there.
+
+    Raises:
+        ConfigError, OSError: the storage cannot be reached or written.
+    """
+    if not config.is_mirrored or config.folder != folder.path:
+        return
+    storage = Storage(f"{config.out.rstrip('/')}/{config.run_name}")
+    for attempt in range(_TRIES):
+        version = storage.version(folder.tests.name)
+        merge_evaluations(folder, storage.read)
+        for path in sorted(folder.test_classes.glob("*.csv")):
+            storage.write(path.relative_to(folder.path).as_posix(), path.read_bytes())
+        try:
+            storage.replace(folder.tests.name, folder.tests.read_bytes(), version)
+            return
+        except FileChanged:
+            if attempt == _TRIES - 1:
+                raise
+
+
+def check_plain(name: str) -> None:
+    """Refuses a file's name that leads out of its folder, or is not printable.
+
+    Raises:
+        RunFolderError: as above.
+    """
+    path = PurePosixPath(name)
+    if not name or path.is_absolute() or ".." in path.parts or not name.isprintable():
+        raise RunFolderError(f"{excerpt(name)}: no file of a run is named so; nothing was taken")
+
+
+def _plain_files(folder: Path) -> Iterator[Path]:
+    """The files below `folder`, the journal last.
+
+    Raises:
+        RunFolderError: one is a link, a pipe or the like.
+    """
+    journal = RunFolder(folder).journal
+    for parent, folders, files in os.walk(folder):
+        for name in sorted([*folders, *files]):
+            path = Path(parent, name)
+            mode = path.lstat().st_mode
+            check_plain(path.relative_to(folder).as_posix())
+            if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+                raise RunFolderError(
+                    f"{path.relative_to(folder)}: is a link or no plain file; nothing was taken"
+                )
+            if stat.S_ISREG(mode) and path != journal:
+                yield path
+    yield journal
+
+
+def _content(path: Path) -> bytes | None:
+    return path.read_bytes() if path.is_file() else None
 
 
 def whole_lines(journal: bytes) -> bytes:

@@ -140,11 +140,23 @@ class RunFolder:
         Raises:
             RunFolderError: there is one.
         """
-        folders = (self.logs, self.finalist_models, self.tensorboard)
+        folders = (
+            self.logs,
+            self.finalist_models,
+            self.trial_models,
+            self.test_classes,
+            self.tensorboard,
+        )
         inside = self.logs.glob("*") if not self.logs.is_symlink() else ()
         for path in (self.journal, *folders, *inside):
             if path.is_symlink():
                 raise RunFolderError(f"{path}: is a link; put the file or folder itself there")
+
+    @property
+    def of_processes(self) -> frozenset[Path]:
+        """Files that mean something to processes of this machine alone."""
+        names = ("tests.lock", self.troubles.name)
+        return frozenset({self.lock_file, self.stop_request, *(self.logs / name for name in names)})
 
     @classmethod
     def existing(cls, path: Path | str, *, may_be_starting: bool = False) -> "RunFolder":

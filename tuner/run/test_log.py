@@ -4,19 +4,24 @@ A split that a person chose models by tests them no longer, so each evaluation k
 Must not import Ray, Keras or Optuna.
 """
 
+import itertools
 import math
-from collections.abc import Mapping, Sequence
+import re
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from pydantic import ConfigDict, Field, ValidationError
 
 from tuner.errors import RunFolderError
-from tuner.files import lock_file, write_atomically
+from tuner.files import lock_file, write_atomically, write_bytes_atomically
 from tuner.run.folder import RunFolder
 from tuner.settings.validation import Strict, first_problem
 from tuner.settings.yaml_files import read_yaml, to_yaml
 
 TEST_SPLIT = "the test split"  # the `data` of an evaluation on it
+_PER_CLASS = re.compile(r"tests/\d+\.csv")
 MOST_CLASSES = 20  # of more, the log has those of lowest F1, and a file beside it has all
 
 
@@ -117,23 +122,76 @@ def append_evaluation(folder: RunFolder, evaluation: TestEvaluation) -> TestEval
     Raises:
         RunFolderError: the file is damaged.
     """
-    folder.logs.mkdir(parents=True, exist_ok=True)
-    with open(folder.logs / "tests.lock", "w") as lock:
-        lock_file(lock, wait_s=math.inf)
+    with _locked(folder):
         earlier = read_test_log(folder)
         recorded = evaluation
         if len(evaluation.figures.classes) > MOST_CLASSES:
-            path = folder.test_classes / f"{len(earlier) + 1}.csv"
+            path = _free_place(folder)
             _write_per_class(evaluation.figures, path)
             evaluation = evaluation.model_copy(
                 update={"per_class": path.relative_to(folder.path).as_posix()}
             )
             figures = evaluation.figures.without_most_classes()
             recorded = evaluation.model_copy(update={"figures": figures})
-        evaluations = _with_before((*earlier, recorded))
-        content = _File(openings=evaluations).model_dump(mode="json", exclude_none=True)
-        write_atomically(folder.tests, to_yaml(content))
+        evaluations = _write(folder, (*earlier, recorded))
     return evaluation.model_copy(update={"before": evaluations[-1].before})
+
+
+def merge_evaluations(folder: RunFolder, read: Callable[[str], bytes | None]) -> None:
+    """Adds the test evaluations of another copy of the run; those that are here stay.
+
+    Args:
+        read: gives a file of that copy by its name relative to it; None where it has none.
+
+    Raises:
+        RunFolderError: one of the two logs is damaged.
+    """
+    content = read(folder.tests.name)
+    if content is None:
+        return
+    with _locked(folder), tempfile.TemporaryDirectory() as temporary:
+        theirs = RunFolder(Path(temporary))
+        theirs.tests.write_bytes(content)
+        ours = read_test_log(folder)
+        known = {_identity(each) for each in ours}
+        merged = list(ours)
+        for each in read_test_log(theirs):
+            if _identity(each) in known:
+                continue
+            name = each.per_class or ""
+            rows = read(name) if _PER_CLASS.fullmatch(name) else None
+            place = _free_place(folder) if rows is not None else None
+            if rows is not None and place is not None:
+                write_bytes_atomically(place, rows)
+            kept = place.relative_to(folder.path).as_posix() if place is not None else None
+            merged.append(each.model_copy(update={"per_class": kept}))
+        if len(merged) > len(ours):
+            _write(folder, sorted(merged, key=lambda each: each.opened))
+
+
+def _identity(evaluation: TestEvaluation) -> tuple[object, ...]:
+    return evaluation.opened, evaluation.data, evaluation.members
+
+
+@contextmanager
+def _locked(folder: RunFolder) -> Iterator[None]:
+    folder.logs.mkdir(parents=True, exist_ok=True)
+    with open(folder.logs / "tests.lock", "w") as lock:
+        lock_file(lock, wait_s=math.inf)
+        yield
+
+
+def _free_place(folder: RunFolder) -> Path:
+    """Where the classes of the next evaluation are written."""
+    places = (folder.test_classes / f"{number}.csv" for number in itertools.count(1))
+    return next(place for place in places if not place.exists())
+
+
+def _write(folder: RunFolder, evaluations: Sequence[TestEvaluation]) -> tuple[TestEvaluation, ...]:
+    whole = _with_before(evaluations)
+    content = _File(openings=whole).model_dump(mode="json", exclude_none=True)
+    write_atomically(folder.tests, to_yaml(content))
+    return whole
 
 
 def _write_per_class(figures: TestFigures, path: Path) -> None:
