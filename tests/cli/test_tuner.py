@@ -1,6 +1,7 @@
 """`tuner` itself: its help, its refusals, its exit codes."""
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ from support.commands import TUNER, Call, Ended
 from tuner import cli
 from tuner.cli import commands
 from tuner.errors import SearchError
+from tuner.execution import search
 
 
 def test_tuner_alone_prints_its_help(call: Call) -> None:
@@ -160,3 +162,19 @@ def test_a_bug_of_ours_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cli, "app", fail)
     with pytest.raises(ZeroDivisionError, match="a bug"):
         cli.main()
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+def test_a_signal_while_data_is_read_ends_a_search_in_good_order(
+    call: Call, folder: Path, monkeypatch: pytest.MonkeyPatch, number: signal.Signals, code: int
+) -> None:
+    before = {each: signal.getsignal(each) for each in (signal.SIGTERM, signal.SIGHUP)}
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    monkeypatch.setattr(search, "load_dataset", lambda *_, **__: os.kill(os.getpid(), number))
+    try:
+        ended = call("search", "seed")
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)
+    assert (ended.code, ended.err) == (code, "tuner: stopped before the first trial\n")
+    assert list(folder.iterdir()) == []

@@ -16,8 +16,10 @@ from ray import cloudpickle, tune
 
 import tuner
 from tuner.doctor import resources
-from tuner.execution import ray_internals
-from tuner.execution.ray_internals import ENVIRONMENT, DeathText, Disposable, Origin
+from tuner.errors import ConfigError
+from tuner.execution import cluster, ray_errors, ray_internals
+from tuner.execution.ray_errors import DeathText, Origin
+from tuner.execution.ray_internals import ENVIRONMENT, Disposable
 
 RAY = Path(ray.__file__).parent
 BINARIES = ("_raylet.so", "core/src/ray/gcs/gcs_server", "core/src/ray/raylet/raylet")
@@ -200,11 +202,11 @@ def test_rays_errors_name_the_process() -> None:
     from ray.exceptions import ActorDiedError, RayTaskError
 
     assert "(pid={self.pid}, ip={self.ip}" in inspect.getsource(RayTaskError)
-    assert ray_internals.origin_of("X (pid=12, ip=10.0.0.1, a=3)") == Origin("10.0.0.1", "12")
+    assert ray_errors.origin_of("X (pid=12, ip=10.0.0.1, a=3)") == Origin("10.0.0.1", "12")
     died = inspect.getsource(ActorDiedError)
     assert all(f"\\t{line}" in died for line in ("pid: {cause.pid}", "ip: {cause.node_ip_address}"))
-    assert ray_internals.origin_of("\tpid: 7\n\tip: ::1\n") == Origin("::1", "7")
-    assert ray_internals.origin_of("it died") == Origin("", "")
+    assert ray_errors.origin_of("\tpid: 7\n\tip: ::1\n") == Origin("::1", "7")
+    assert ray_errors.origin_of("it died") == Origin("", "")
 
 
 def test_our_objects_are_pickled_empty_by_tune() -> None:
@@ -307,3 +309,22 @@ def test_the_doctor_knows_how_ray_sizes_its_object_store() -> None:
 
     assert ray_constants.DEFAULT_OBJECT_STORE_MEMORY_PROPORTION == resources.OBJECT_STORE_SHARE
     assert ray_constants.REQUIRE_SHM_SIZE_THRESHOLD == resources.LARGEST_STORE_ON_DISK_GB * 10**9
+
+
+def test_the_address_that_auto_finds_is_the_one_of_the_environment(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("RAY_ADDRESS", "192.0.2.7:6379")
+    assert ray_internals.address_that_auto_finds() == "192.0.2.7:6379"
+
+
+def test_auto_names_the_cluster_that_it_found_and_does_not_wait_for_a_dead_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    told: list[str] = []
+    monkeypatch.setattr(ray_internals, "address_that_auto_finds", lambda: "127.0.0.1:9")
+    with pytest.raises(
+        ConfigError, match=r"--address auto \(127\.0\.0\.1:9\): no Ray cluster answers"
+    ):
+        cluster._check_answers("auto", told.append)
+    assert told == ["tuner: --address auto is the Ray cluster at 127.0.0.1:9"]

@@ -304,3 +304,42 @@ def test_the_next_trial_gets_a_new_process(
     # Some reported their end, others were stopped.
     assert set(run.leaderboard()["status"]) == {"complete", "pruned"}
     assert len(list((run.folder / "logs").glob("worker-*.log"))) == 4
+
+
+def test_between_two_trials_no_storage_is_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The watchdog sees steps only."""
+    asked: list[str] = []
+    original = trainable.Storage
+
+    def storage(place: str) -> Any:
+        asked.append(place)
+        return original(place)
+
+    monkeypatch.setattr(trainable, "Storage", storage)
+    process = actor(task(checkpoints=str(tmp_path / "checkpoints")))
+    assert asked == []
+    process.step()
+    saved = list((tmp_path / "checkpoints").iterdir())
+    process.reset_config(config(1))
+    assert len(asked) == len(saved) == 1
+    assert list((tmp_path / "checkpoints").iterdir()) == saved
+    process.step()
+    assert len(asked) == 2
+
+
+def test_a_checkpoint_that_cannot_be_written_is_reported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(self: object, name: str, content: bytes) -> None:
+        raise OSError("quota exceeded")
+
+    monkeypatch.setattr(trainable.Storage, "write", refuse)
+    process = actor(task(checkpoints=str(tmp_path)))
+    topic, reason = Report.from_result(process.step()).trouble or ("", "")
+    assert topic.startswith("checkpoints on ")
+    assert reason == "quota exceeded"
+    process = actor(task(checkpoints="nonsense://x"))
+    assert "nonsense" in (Report.from_result(process.step()).trouble or ("", ""))[1]
+    assert Report.from_result(actor(task()).step()).trouble is None

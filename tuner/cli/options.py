@@ -9,6 +9,7 @@ from typing import Annotated, Any, TypeVar
 
 import typer
 
+from tuner.execution.interrupts import Interrupted
 from tuner.settings.declarations import DeclaredSetting, Group, expand
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
@@ -88,6 +89,17 @@ def run(arguments: Sequence[str], *, cluster: str | None, address: str | None) -
 
     head = head_at(cluster=cluster, address=address)
     return head.stream(arguments, lambda line: print(line, flush=True))
+
+
+def interrupt_on_signals() -> None:
+    """Makes SIGTERM and SIGHUP end a search in good order before it handles them itself: while data is read."""
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        raise Interrupted(number)
+
+    signal.signal(signal.SIGTERM, interrupt)
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as under nohup
+        signal.signal(signal.SIGHUP, interrupt)
 
 
 def exit_on_sigterm() -> None:

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from tuner.cli.options import Modules, with_settings
+from tuner.cli.options import Modules, interrupt_on_signals, with_settings
 from tuner.settings.config import SearchConfig
 from tuner.settings.declarations import by_path, declared_settings
 
@@ -34,6 +34,7 @@ def search(
     from tuner.terminal.live import make_listener, terminal_stream
     from tuner.training.own_modules import check_own_space, name_modules
 
+    interrupt_on_signals()
     name_modules(modules or ())
     asked = make_config(
         {"space": space, **by_path(_SETTINGS, settings)}, config_file=config, names="flags"

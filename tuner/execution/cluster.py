@@ -143,7 +143,7 @@ def ray_cluster(
         check_fits("this machine", config, [{"CPU": float(usable_cpus())}], gpus_known=False)
         ray_internals.lock_local_ray()
     elif config.address is not None:
-        _check_answers(config.address)
+        _check_answers(config.address, notify)
     before = dict(os.environ)
     environment = {
         **ray_internals.ENVIRONMENT,
@@ -236,17 +236,30 @@ def _join(ray: ModuleType, address: str) -> None:
         raise ConfigError(f"--address {address}: no Ray cluster answers there: {reason}") from cause
 
 
-def _check_answers(address: str) -> None:
-    """Checks the address first, because Ray itself tries for a minute before it fails."""
+def _check_answers(address: str, notify: Callable[[str], None]) -> None:
+    """Checks the address first, because Ray itself tries for a minute before it fails.
+
+    Args:
+        notify: prints a line for the person: which Ray `auto` has found, of several on a machine.
+    """
     if address.startswith("ray://"):
         raise ConfigError(
             f"--address {address}: a search cannot run through Ray Client; run it on a node of the cluster "
             "with --address auto, or write the head's host:6379"
         )
-    host, _, port = address.rpartition(":")
+    found = address
+    if address == "auto":
+        try:
+            found = ray_internals.address_that_auto_finds()
+        except (ConnectionError, ValueError) as cause:
+            reason = one_line(str(cause))[:200]
+            raise ConfigError(f"--address auto: no Ray runs on this machine: {reason}") from cause
+        notify(f"tuner: --address auto is the Ray cluster at {found}")
+    host, _, port = found.rpartition(":")
     if not host or not port.isdigit():
-        return  # "auto" and the like, which Ray resolves
+        return
     try:
         socket.create_connection((host, int(port)), timeout=_CONNECT_TIMEOUT_S).close()
     except OSError as cause:
-        raise ConfigError(f"--address {address}: no Ray cluster answers there: {cause}") from cause
+        where = address if found == address else f"{address} ({found})"
+        raise ConfigError(f"--address {where}: no Ray cluster answers there: {cause}") from cause

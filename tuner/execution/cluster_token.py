@@ -4,7 +4,6 @@
 Must not import Ray.
 """
 
-import os
 import stat
 import sys
 from contextlib import suppress
@@ -13,12 +12,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from tuner.errors import ConfigError
-
-
-def token_file() -> Path:
-    """Where Ray looks for the token."""
-    named = os.environ.get("RAY_AUTH_TOKEN_PATH")
-    return Path(named) if named else Path(os.path.expanduser("~/.ray/auth_token"))
+from tuner.execution import ray_internals
 
 
 def is_exposed(path: Path) -> bool:
@@ -37,16 +31,13 @@ def check_token(address: str) -> None:
     Raises:
         ConfigError: other users of this machine may read the token.
     """
-    if os.environ.get("RAY_AUTH_MODE") == "disabled":
-        return
-    is_given = "RAY_AUTH_TOKEN" in os.environ  # which Ray takes before any file
-    path = token_file()
-    if not is_given and is_exposed(path):
+    path = ray_internals.token_file()
+    if path is not None and is_exposed(path):
         raise ConfigError(
             f"{path}: other users of this machine may read the cluster's token; chmod 600 {path}, and make a new "
             "token if any of them is a stranger"
         )
-    if (is_given or path.is_file()) and not _is_private_way(address):
+    if ray_internals.presents_token() and not _is_private_way(address):
         print(  # noqa: T201 - for the person, whatever the command prints
             f"tuner: the cluster's token goes to {address} unencrypted; `ray dashboard` or https keep it secret",
             file=sys.stderr,

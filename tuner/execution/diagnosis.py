@@ -7,12 +7,12 @@ import re
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from tuner.errors import DeviceFault, GpuMissing, MpsFault, TrialOutOfMemory, TunerError
 from tuner.execution.mps import JOINED
-from tuner.execution.ray_internals import DeathText, Origin, origin_of
+from tuner.execution.ray_errors import DeathText, Origin, origin_of
 from tuner.machine import oom_kills
 from tuner.text import one_line
 from tuner.training.failures import trial_error
@@ -38,7 +38,6 @@ class Diagnosis:
     is_device_fault: bool = False  # of its card, or of MPS
     is_gpu_missing: bool = False  # such as where CUDA is not installed
     is_charged: bool = True  # whether the trial may be the cause
-    host: str = ""  # the address of the node, where Ray tells it
 
 
 class Diagnostician:
@@ -76,9 +75,6 @@ class Diagnostician:
 
     def diagnose(self, error: str) -> Diagnosis:
         """The diagnosis of a death that just happened, by Ray's error and the kernel's count."""
-        return replace(self._diagnose(error), host=origin_of(error).host)
-
-    def _diagnose(self, error: str) -> Diagnosis:
         self.watch()
         for kind in (MpsFault, GpuMissing, DeviceFault):
             if kind.__name__ in error:

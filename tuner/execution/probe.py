@@ -16,7 +16,7 @@ from tuner.data import Dataset, Split
 from tuner.errors import ConfigError, TunerError
 from tuner.execution.interrupts import TimeIsUp
 from tuner.execution.mps import ensure
-from tuner.execution.ray_internals import DeathText
+from tuner.execution.ray_errors import DeathText
 from tuner.nvidia import MpsMode
 from tuner.settings.config import SearchConfig
 from tuner.settings.hyperparameters import Hyperparameters, resolve

@@ -1,21 +1,19 @@
 """Every use of Ray's private parts, each with its reason: the one module to look at when Ray changes.
 
-Private are names with an underscore, modules that Ray does not document, variables that only its source names, and
-the words of its errors. `tests/execution/test_ray_internals.py` fails when Ray changes one of them, and
-`tests/test_private_parts.py` when another module uses one. Written for Ray 2.60, which `pyproject.toml` pins.
+Private are names with an underscore, modules that Ray does not document, and variables that only its source names; the
+words of its errors are in `tuner.execution.ray_errors`. `tests/execution/test_ray_internals.py` fails when Ray changes
+one of them, and `tests/test_private_parts.py` when another module uses one. Written for Ray 2.60, which
+`pyproject.toml` pins.
 
 Must not import Ray at module level: some of this is set before Ray is first imported.
 """
 
 import os
-import re
 import secrets
 import site
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +77,18 @@ def lock_local_ray() -> None:
     os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
     os.environ["RAY_AUTH_MODE"] = "token"
     os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
+
+
+def address_that_auto_finds() -> str:
+    """The address of the cluster that `ray.init(address="auto")` would join, such as 10.0.0.7:6379.
+
+    Raises:
+        ConnectionError, ValueError: there is none (ray/_private/services.py).
+    """
+    from ray._private import services
+
+    found: str = services.canonicalize_bootstrap_address_or_die("auto")
+    return found
 
 
 def is_on_kuberay() -> bool:
@@ -151,6 +161,25 @@ def _fewer_daemons() -> Iterator[None]:
     finally:
         for name, method in kept.items():
             setattr(Node, name, method)
+
+
+def token_file() -> Path | None:
+    """The file that the cluster's token is read from; None where a variable has it, or where none is used.
+
+    See ray/_private/authentication, whose C++ part reads the variables.
+    """
+    if os.environ.get("RAY_AUTH_MODE") == "disabled" or "RAY_AUTH_TOKEN" in os.environ:
+        return None
+    named = os.environ.get("RAY_AUTH_TOKEN_PATH")
+    return Path(named) if named else Path(os.path.expanduser("~/.ray/auth_token"))
+
+
+def presents_token() -> bool:
+    """Whether this process presents a token to a cluster."""
+    file = token_file()
+    if file is not None:
+        return file.is_file()
+    return os.environ.get("RAY_AUTH_MODE") != "disabled"
 
 
 def present_token_if_there_is_one() -> None:
@@ -226,40 +255,6 @@ def daemons_shielded_from_signals(receive_signals: Callable[[], None]) -> Iterat
         yield
     finally:
         services.ConsolePopen, utils.set_sigterm_handler = original, original_setter
-
-
-# -- why a process ended ----------------------------------------------------------------------------
-
-
-class DeathText(StrEnum):
-    """Words in the errors that Ray raises for a task whose process ended. No attribute of the error has as much.
-
-    They come from Ray's daemons (https://github.com/ray-project/ray/pull/20528,
-    https://github.com/ray-project/ray/pull/44212).
-    """
-
-    OUT_OF_MEMORY_ERROR = "OutOfMemoryError"
-    LOW_MEMORY = "running low on memory"
-    NODE_DIED = "its node has died"
-    # An actor whose connection broke: its node died so recently that Ray does not know yet, or the network did.
-    UNREACHABLE = "The actor is temporarily unavailable"
-    ACTOR_DIED_ERROR = "ActorDiedError"
-    DIED = "died"
-
-
-@dataclass(frozen=True)
-class Origin:
-    """The process that an error comes from; "" where the error does not name it."""
-
-    host: str
-    pid: str
-
-
-def origin_of(error: str) -> Origin:
-    """The process that failed or died, by Ray's words (ray/exceptions.py: `pid=12, ip=…`, or a line `pid: 12`)."""
-    host = re.search(r"\bip[=:] ?([\w.:]*\w)", error)
-    pid = re.search(r"\bpid[=:] ?(\d+)", error)
-    return Origin(host[1] if host else "", pid[1] if pid else "")
 
 
 # -- Tune -------------------------------------------------------------------------------------------

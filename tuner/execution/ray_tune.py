@@ -23,6 +23,7 @@ from tuner.execution.interrupts import InterruptFlag, TimeIsUp
 from tuner.execution.messages import Report, avoided_by, to_ray_config
 from tuner.execution.mirror import Mirror
 from tuner.execution.packing import Places
+from tuner.execution.ray_errors import origin_of
 from tuner.execution.ray_internals import (
     Disposable,
     end_process,
@@ -190,7 +191,8 @@ class StudyScheduler(_Adapter, FIFOScheduler):  # type: ignore[misc]
         """
         with self._keeping_errors():
             number = trial.config["number"]
-            diagnosis = self._diagnostician.diagnose(error_text(trial))
+            error = error_text(trial)
+            diagnosis = self._diagnostician.diagnose(error)
             if diagnosis.is_gpu_missing and not self._has_trained:
                 raise SearchError(diagnosis.reason)
             if diagnosis.is_out_of_memory:
@@ -205,7 +207,7 @@ class StudyScheduler(_Adapter, FIFOScheduler):  # type: ignore[misc]
                 if diagnosis.is_device_fault:
                     self._session.note("a GPU failed: the trials that were on it run again")
                 is_charged = diagnosis.is_charged
-                node = self._faulty.id_at(diagnosis.host) if is_charged else ""
+                node = self._faulty.id_at(origin_of(error).host) if is_charged else ""
                 self._session.lose_trial(
                     number, diagnosis.reason, is_charged=is_charged, node=node or None
                 )

@@ -102,6 +102,7 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
         self._n_trials = 0
         self._has_trained = False
         self._checkpoint: Checkpoint | None = None
+        self._no_checkpoint: str | None = None
         self._begin(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
@@ -205,15 +206,12 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
         """Nothing, see `save_checkpoint`."""
 
     def _begin(self, config: dict[str, Any]) -> None:
-        if self._checkpoint is not None:
-            self._checkpoint.remove()  # the last trial's, which was stopped
         self._spec = from_ray_config(config)
         name_modules_of([self._spec.hyperparameters.architecture])  # the driver has checked it
         self._share = share_of(config)
         self._model_from: float | None = config["model_from"]
         self._scores: list[float] = []  # of its epochs
         self._is_spoilt = False  # whether the next trial needs a new process
-        self._checkpoint, self._no_checkpoint = _make_checkpoint(self._spec, self._task)
         self._n_trials += 1
         self._has_trained = False  # an epoch of this trial
         # The last trial's model goes before the next one is built, in the first step.
@@ -221,6 +219,10 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
         self._results: Iterator[EpochResult] = self._train(self._spec)
 
     def _train(self, spec: TrialSpec) -> Iterator[EpochResult]:
+        # Here, not in `_begin`: storage that hangs is noticed in a step, and only there.
+        if self._checkpoint is not None:
+            self._checkpoint.remove()  # the last trial's, which was stopped
+        self._checkpoint, self._no_checkpoint = _make_checkpoint(spec, self._task)
         training = self._training = _make_training(spec, self._task, self._share, self._checkpoint)
         if self._share.gpus and training.device == CPU and self._task.trainer is TrainerName.KERAS:
             raise GpuMissing(
@@ -245,8 +247,8 @@ def _code_of(architecture: str) -> str | None:
 
 
 def _node() -> str:
-    """Ray's id of the node that this process runs on."""
-    return str(ray.get_runtime_context().get_node_id())
+    """Ray's id of the node that this process runs on; "" outside of Ray, where asking for it would start one."""
+    return str(ray.get_runtime_context().get_node_id()) if ray.is_initialized() else ""
 
 
 def _join_mps(task: Task, share: Share, gpu: FaultyGpu | None) -> MpsState:
