@@ -50,7 +50,7 @@ def test_programs_without_tuner_predict_the_same(confirmed: Confirmed, tmp_path:
         )
         assert np.array(json.loads(served.stdout)) == pytest.approx(expected, abs=1e-5)
         session = onnxruntime.InferenceSession(made / f"member-{number}.onnx")
-        (output,) = session.run(None, {"ids": ids})
+        (output,) = session.run(None, {"ids": ids.astype(np.int64)})
         assert output == pytest.approx(expected, abs=1e-5)
     card = (made / "README.md").read_text(encoding="utf-8")
     assert "the probability of `positive`" in card

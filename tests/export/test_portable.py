@@ -72,7 +72,7 @@ def test_onnx_predicts_the_same_at_every_width(tmp_path: Path) -> None:
     portable.export_onnx(model, tmp_path / "m.onnx")
     session = onnxruntime.InferenceSession(tmp_path / "m.onnx", providers=["CPUExecutionProvider"])
     for ids in batches():
-        (output,) = session.run(None, {"ids": ids})
+        (output,) = session.run(None, {"ids": ids.astype(np.int64)})
         assert output == pytest.approx(np.asarray(model(ids)), abs=1e-5)
 
 

@@ -157,3 +157,19 @@ def test_trials_with_many_epochs_are_logged_in_batches(
     write_all(exporter, study)
     (run,) = runs(exporter)
     assert len(history(exporter, run)) == 200
+
+
+def test_an_experiment_that_was_deleted_is_named_with_the_command_that_brings_it_back(
+    exporter: MlflowExporter, uri: str, study: SearchStudy
+) -> None:
+    client = MlflowClient(uri)
+    number = client.get_experiment_by_name(exporter._run_name).experiment_id
+    client.delete_experiment(number)
+    advice = f"was deleted; bring it back: mlflow experiments restore --experiment-id {number}"
+    with pytest.raises(RuntimeError, match=advice):
+        exporter.open()
+    client.restore_experiment(number)
+    exporter.open()
+    run_trial(study, 0.7)
+    write_all(exporter, study)
+    assert len(runs(exporter)) == 1

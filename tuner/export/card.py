@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from tuner.data import Dataset, Split
+from tuner.export.tokens_in_words import token_section
 
 _SHOWN_CLASSES = 20
 
@@ -41,6 +42,7 @@ class Card:
             f"`{self.source}` ({sizes}), read as {self.dataset.token_mode}, fingerprint "
             f"`{self.dataset.fingerprint[:16]}`.",
             "",
+            *token_section(self.dataset),
         ]
         for heading, content in self.sections.items():
             lines += [f"## {heading}", "", *content, ""]

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from tuner.data import SPECIAL_TOKENS
 from tuner.errors import RunFolderError
+from tuner.export.tokens_in_words import ID_RULE, TOKEN_RULES
 from tuner.settings.data import TokenMode
 from tuner.text import one_line
 from tuner.training.own_modules import is_module_name
@@ -48,7 +49,14 @@ class Description:
 
     def to_json(self) -> str:
         """The text of `model.json`."""
-        return json.dumps({"format": FORMAT, **asdict(self)}, ensure_ascii=False)
+        content = {
+            "format": FORMAT,
+            **asdict(self),
+            # For people who write a program of their own; nothing reads them.
+            "how_texts_become_tokens": TOKEN_RULES[self.token_mode],
+            "how_tokens_become_ids": ID_RULE,
+        }
+        return json.dumps(content, ensure_ascii=False)
 
     @classmethod
     def from_json(cls, text: str, where: str) -> "Description":

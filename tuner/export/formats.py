@@ -65,9 +65,8 @@ def usage(formats: Collection[ExportFormat], class_names: Sequence[str]) -> list
     return [
         "## Without tuner",
         "",
-        "Input: `ids`, int32 `(batch, time)`, right-padded with 0. A sequence is 1 and then, for every token, its "
-        "number in `model.json`'s `vocabulary`: 2 where it is not in there, or its number is the member's "
-        "`vocabulary_size` or larger. Of these the last `max_length` are read. "
+        "Input: `ids` `(batch, time)`, right-padded with 0; int32 for a SavedModel, int64 for ONNX. How a text becomes "
+        "ids is below; `model.json` has the vocabulary, and each member's `max_length` and `vocabulary_size`. "
         f"Output: {output}. Of several members, the mean.",
         "",
         "```python",
@@ -86,5 +85,5 @@ print(loaded.serve(tf.constant([[1, 14, 22]], tf.int32)))""",
 import onnxruntime
 
 session = onnxruntime.InferenceSession("model/member-1.onnx")
-print(session.run(None, {"ids": np.array([[1, 14, 22]], np.int32)})[0])""",
+print(session.run(None, {"ids": np.array([[1, 14, 22]], np.int64)})[0])""",
 }

@@ -15,7 +15,8 @@ from tuner.errors import ConfigError
 from tuner.text import one_line
 from tuner.training.lstm import LSTM
 
-_INPUT = keras.InputSpec(shape=(None, None), dtype="int32", name="ids")
+# Tokenizers of other programs give int64, and ONNX takes one type alone.
+_TYPES = {"savedmodel": "int32", "onnx": "int64"}
 
 
 def portable(model: keras.Model) -> keras.Model:
@@ -65,7 +66,9 @@ def _export(model: keras.Model, path: Path, form: str) -> None:
                 path,
                 format="onnx" if form == "onnx" else "tf_saved_model",
                 verbose=False,
-                input_signature=[_INPUT],
+                input_signature=[
+                    keras.InputSpec(shape=(None, None), dtype=_TYPES[form], name="ids")
+                ],
             )
     except Exception as cause:  # converters raise many kinds
         raise _impossible(form, cause) from cause

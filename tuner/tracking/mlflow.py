@@ -64,13 +64,22 @@ class MlflowExporter:
         return f"MLflow ({self._uri})"
 
     def open(self) -> None:
-        """Finds or makes the experiment, and finds the trials in it."""
+        """Finds or makes the experiment, and finds the trials in it.
+
+        Raises:
+            RuntimeError: the experiment was deleted; its name stays taken.
+        """
         for name, value in _ENVIRONMENT.items():
             os.environ.setdefault(name, value)
         from mlflow.tracking import MlflowClient
 
         self._client = MlflowClient(tracking_uri=self._uri)
         known = self._client.get_experiment_by_name(self._run_name)
+        if known is not None and known.lifecycle_stage != "active":
+            raise RuntimeError(
+                f"its experiment {self._run_name} was deleted; bring it back: mlflow experiments restore "
+                f"--experiment-id {known.experiment_id}"
+            )
         self._experiment = (
             self._client.create_experiment(self._run_name) if known is None else known.experiment_id
         )
