@@ -68,6 +68,18 @@ def test_pruned_trial_frees_its_worker_after_the_epoch() -> None:
     assert history.ended_s == [3, 4, 7]
 
 
+def test_a_trial_ends_complete_where_its_patience_ends() -> None:
+    table = made_table(np.array([[0.6, 0.7, 0.8, 0.9]]))
+    table.loss[:] = [0.6, 0.5, 0.7, 0.4]
+    patient = Arm("patient", lambda seed: lambda own: None, PrunerName.NONE, patience=1)
+
+    history = searched(table, patient)
+
+    assert [each.point for each in history.seen] == [0, 1, 2]
+    assert (history.ended_s, history.pruned) == ([3], 0)
+    assert searched(table).ended_s == [4]
+
+
 class _Suggests(optuna.samplers.RandomSampler):
     def __init__(self, rates: Sequence[float]) -> None:
         super().__init__()

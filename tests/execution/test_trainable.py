@@ -25,7 +25,7 @@ from tuner.run.trial_status import TrialStatus
 from tuner.settings.config import TrainerName
 from tuner.settings.hyperparameters import Hyperparameters
 from tuner.settings.metric import Metric
-from tuner.training.spec import TrainedModel, TrialSpec
+from tuner.training.spec import EpochResult, TrainedModel, TrialSpec
 from tuner.training.toy import ToyTraining
 
 
@@ -48,16 +48,15 @@ def task(**settings: Any) -> Task:
     return Task(n_classes=2, cpus=1, logs="no such folder", **{**defaults, **settings})
 
 
-def config(number: int = 0, gpus: float = 0.0) -> dict[str, Any]:
-    hyperparameters = Hyperparameters(architecture="lstm")
-    place = Place(Share(gpus), {"CPU": 1, "GPU": gpus})
-    return to_ray_config(TrialSpec(number, hyperparameters, seed=1, max_epochs=2), place)
+def config(number: int = 0, gpus: float = 0.0, **changes: Any) -> dict[str, Any]:
+    spec = TrialSpec(number, Hyperparameters(architecture="lstm"), seed=1, max_epochs=2)
+    return to_ray_config(replace(spec, **changes), Place(Share(gpus), {"CPU": 1, "GPU": gpus}))
 
 
-def actor(given: Task, gpus: float = 0.0) -> TrialActor:
+def actor(given: Task, gpus: float = 0.0, **changes: Any) -> TrialActor:
     """As Tune makes it, without Ray's own preparations."""
     made: TrialActor = TrialActor.__new__(TrialActor)
-    made.setup(config(gpus=gpus), task=given)
+    made.setup(config(gpus=gpus, **changes), task=given)
     return made
 
 
@@ -343,3 +342,29 @@ def test_a_checkpoint_that_cannot_be_written_is_reported(
     process = actor(task(checkpoints="nonsense://x"))
     assert "nonsense" in (Report.from_result(process.step()).trouble or ("", ""))[1]
     assert Report.from_result(actor(task()).step()).trouble is None
+
+
+def test_a_trial_that_over_fits_is_complete_and_leaves_its_model(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    losses = {1: 0.6, 2: 0.5, 3: 0.7, 4: 0.4}
+    original = ToyTraining._result
+
+    def over_fits(self: ToyTraining, epoch: int, seconds: float) -> EpochResult:
+        return replace(original(self, epoch, seconds), val_loss=losses[epoch])
+
+    monkeypatch.setattr(ToyTraining, "_result", over_fits)
+    held_out = EncodedSequences(
+        np.ones(4, np.int32), np.arange(5, dtype=np.int64), np.zeros(4, np.int32)
+    )
+    given = task(held_out=held_out, metric=Metric(), checkpoints=str(tmp_path))
+    trial = actor(given, max_epochs=4, patience=1)
+    assert [report(trial).status, report(trial).status] == [None, None]
+
+    # Its process dies here; the next one goes on from the checkpoint and ends it at the same epoch.
+    again = actor(given, max_epochs=4, patience=1)
+    reports = [report(again) for _ in range(3)]
+
+    assert [each.epoch.epoch for each in reports if each.epoch is not None] == [1, 2, 3]
+    assert [each.status for each in reports] == [None, None, TrialStatus.COMPLETE]
+    assert reports[-1].model is not None

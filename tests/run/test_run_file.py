@@ -45,6 +45,7 @@ def test_the_same_search_with_another_budget_continues(tmp_path: Path, space: Se
         ({"seed": 1}, "data", "seed 0, not 1; choose"),
         ({"max_epochs": 3}, "data", "max_epochs 9, not 3; choose"),
         ({"trainer": "toy"}, "data", "trainer keras, not toy; choose"),
+        ({"patience": "off"}, "data", "patience 1, not off; choose"),
     ],
 )
 def test_another_search_under_the_same_name_is_refused_and_touches_nothing(
@@ -95,6 +96,20 @@ def test_a_run_from_before_a_part_was_recorded_continues_and_is_compared_by_the_
         check_same_search(folder, make_config({"space": space, **asked}), data)
 
 
+def test_a_run_from_before_patience_goes_on_without_where_its_file_asks(
+    tmp_path: Path, space: SearchSpace
+) -> None:
+    folder = RunFolder(tmp_path)
+    write_run_file(folder, SearchConfig(space=space, patience=2), "data")
+    assert read_run_file(folder).config.patience == 2
+    text = folder.run_file.read_text(encoding="utf-8")
+    folder.run_file.write_text(re.sub(r"\n *patience: .*", "", text), encoding="utf-8")
+    assert read_run_file(folder).config.patience == 0
+    check_same_search(folder, SearchConfig(space=space, patience=3), "data")
+    write_run_file(folder, read_run_file(folder).config, "data")
+    assert read_run_file(folder).config.patience == 0
+
+
 @pytest.mark.parametrize("text", ["0918", "08", "009", "0o17", "12345678901234e5"])
 def test_a_text_that_earlier_versions_wrote_without_quotes_is_text(
     tmp_path: Path, space: SearchSpace, text: str
@@ -132,7 +147,9 @@ def test_the_run_file_keeps_its_date_and_records_versions(
     record = yaml.safe_load(folder.run_file.read_text(encoding="utf-8"))
     assert (record["created"], record["trials"]) == ("2020-01-01T00:00:00+00:00", 99)
     assert {"python", "optuna", "pandas"} <= set(record["versions"])
-    assert set(record["fingerprint"]) == {"space", "data", "max_epochs", "seed", "trainer"}
+    assert set(record["fingerprint"]) == {
+        *("space", "data", "max_epochs", "patience", "seed", "trainer")
+    }
 
 
 def test_other_objectives_are_refused_and_a_run_file_from_before_there_were_two_is_not(

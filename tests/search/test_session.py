@@ -13,7 +13,7 @@ from tuner.run.records import StudyReader
 from tuner.run.sessions import SessionEnd, utc
 from tuner.run.trial_status import TrialFacts, TrialStatus
 from tuner.search.session import SearchSession
-from tuner.search.study import create_or_open_study
+from tuner.search.study import SearchStudy, create_or_open_study
 from tuner.settings.config import SamplerName, SearchConfig
 from tuner.settings.space import SearchSpace
 from tuner.training.spec import EpochResult
@@ -93,6 +93,20 @@ def test_running_trials_count_toward_the_budget(search: Search) -> None:
     assert session.has_budget
     session.start_trial()
     assert not session.has_budget
+
+
+def test_trials_have_the_patience_that_was_asked_for(search: Search) -> None:
+    assert search.open().start_trial().patience == 1
+    assert search.open(patience=3).start_trial().patience == 3
+    assert search.open(patience="off").start_trial().patience is None
+
+
+def test_nothing_ends_a_trial_whose_number_of_epochs_is_fixed(
+    search: Search, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(SearchStudy, "stop_after", lambda self, trial: 3)
+    spec = search.open().start_trial()
+    assert (spec.epochs, spec.patience) == (3, None)
 
 
 def test_no_more_trials_run_than_may(search: Search) -> None:

@@ -372,3 +372,11 @@ def test_a_url_with_a_secret_is_refused_and_not_shown(name: str, url: str) -> No
     with pytest.raises(ConfigError, match=f"{name}: must hold no password or token") as refused:
         make_config({"space": "seed", name: url})
     assert "s3cr3t" not in str(refused.value)
+
+
+@pytest.mark.parametrize("given", [0, -1, "never", 1.5, True])
+def test_a_patience_that_is_no_number_of_epochs_is_refused(given: object) -> None:
+    with pytest.raises(
+        ConfigError, match=r"^patience: must be off or a whole number of 1 or more, got"
+    ):
+        make_config({"space": "seed", "patience": given})

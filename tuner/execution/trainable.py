@@ -148,7 +148,8 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
         return MpsFault(str(problem)) if has_mps else problem
 
     def _report(self, result: EpochResult) -> Report:
-        is_last = result.epoch >= self._spec.epochs
+        self._val_losses.append(result.val_loss)
+        is_last = self._spec.is_over(self._val_losses)
         is_first, self._has_trained = not self._has_trained, True
         if self._task.metric is not None:
             self._scores.append(getattr(result, self._task.metric.name))
@@ -211,6 +212,7 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
         self._share = share_of(config)
         self._model_from: float | None = config["model_from"]
         self._scores: list[float] = []  # of its epochs
+        self._val_losses: list[float] = []
         self._is_spoilt = False  # whether the next trial needs a new process
         self._n_trials += 1
         self._has_trained = False  # an epoch of this trial

@@ -135,7 +135,9 @@ def environment(reading: Reading) -> Table:
     ]
     rows += [
         (name.replace("_", " "), str(settings[name]))
-        for name in ("seed", "sampler", "pruner", "max_epochs", "cpus_per_trial", "gpus_per_trial", "max_concurrent")
+        for name in (
+            "seed", "sampler", "pruner", "max_epochs", "patience", "cpus_per_trial", "gpus_per_trial", "max_concurrent"
+        )
         if name in settings
     ]  # fmt: skip
     versions = reading.recorded.versions

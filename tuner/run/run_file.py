@@ -48,6 +48,7 @@ class Fingerprint(Strict):
     space: str | None = None
     data: str | None = None
     objectives: str | None = None
+    patience: str | None = None
     code: dict[str, str] | None = None  # by architecture of a person's own
 
     @classmethod
@@ -69,6 +70,7 @@ class Fingerprint(Strict):
             space=hashlib.sha256(space.encode()).hexdigest()[:16],
             data=data,
             objectives=",".join(config.objectives) if config.objectives else None,
+            patience=str(config.patience or "off"),
             code=dict(code) if code else None,
         )
 
@@ -139,8 +141,8 @@ class RunFile:
             code: as for `Fingerprint.of`.
 
         Raises:
-            RunFolderError: the space, objectives, data, epochs or seed differ from the recorded ones, or code does and
-                the settings do not accept that.
+            RunFolderError: the space, objectives, data, epochs, patience or seed differ from the recorded ones, or code
+                does and the settings do not accept that.
         """
         if self.fingerprint is None:
             raise RunFolderError(f"{self.path}: no fingerprint in it; choose another --name")

@@ -155,12 +155,15 @@ class SearchSession:
             self._waiting[trial.number] = self._clock()
         kill_point(KillPoint.SUGGESTED)
         self._publish_trial(trial)
+        stop_after = self._study.stop_after(trial)
         return TrialSpec(
             number=trial.number,
             hyperparameters=hyperparameters,
             seed=self._study.seed_of(trial),
             max_epochs=self._config.epochs,
-            stop_after=self._study.stop_after(trial),
+            stop_after=stop_after,
+            # Where the number of epochs is fixed, nothing may be chosen by the validation loss.
+            patience=(self._config.patience or None) if stop_after is None else None,
         )
 
     def begin_trial(self, number: int) -> None:

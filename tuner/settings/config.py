@@ -25,7 +25,7 @@ from tuner.settings.declarations import Group, Names, Setting, declared_settings
 from tuner.settings.metric import MetricName
 from tuner.settings.objectives import Cost, Objectives, TwoObjectives, make_objectives
 from tuner.settings.places import Place, TrackingPlace, working_copy
-from tuner.settings.quantities import Duration, EnsembleSize, GpusPerTrial
+from tuner.settings.quantities import CountOrOff, Duration, GpusPerTrial
 from tuner.settings.settings_files import RUN_NAME, read_settings
 from tuner.settings.space import SearchSpace
 from tuner.settings.validation import Strict, first_problem
@@ -101,6 +101,14 @@ class SearchConfig(Strict):
         Field(ge=1),
         Setting(Group.BUDGET, "Most epochs of a trial", "N", unset="the space's"),
     ] = None
+    patience: Annotated[
+        CountOrOff,
+        Setting(
+            Group.BUDGET,
+            "A trial ends after so many epochs in a row without a lower validation loss; it is complete",
+            "N|off",
+        ),
+    ] = 1
     cpus_per_trial: Annotated[
         float, Field(ge=0.001), Setting(Group.RESOURCES, "CPUs per trial", "N")
     ] = 1.0  # Ray counts ten-thousandths
@@ -178,7 +186,7 @@ class SearchConfig(Strict):
         ),
     ] = Field(default_factory=_default_pruner)
     ensemble: Annotated[
-        EnsembleSize,
+        CountOrOff,
         Setting(
             Group.SEARCH,
             "Keep the weights of so many of the best trials: averaged they usually predict better than one",

@@ -24,6 +24,7 @@ class SearchKeywords(TypedDict, total=False):
     trials: int | None
     time_budget: str | float | None
     max_epochs: int | None
+    patience: int | str | None
     cpus_per_trial: float | None
     gpus_per_trial: float | str | None
     mps: Literal["auto", "off"] | None

@@ -1,4 +1,4 @@
-"""Amounts as people write them, as numbers: durations such as `1h30m`, shares of GPUs, sizes of ensembles."""
+"""Amounts as people write them, as numbers: durations such as `1h30m`, shares of GPUs, counts that can be off."""
 
 import math
 import re
@@ -74,8 +74,8 @@ GpusPerTrial = Annotated[
 ]
 
 
-def parse_ensemble(given: object) -> int:
-    """How many trials are averaged; 0 for `off`.
+def parse_count(given: object) -> int:
+    """How many of something; 0 for `off`.
 
     Raises:
         ValueError: it is neither `off` nor a whole number of 1 or more.
@@ -83,16 +83,16 @@ def parse_ensemble(given: object) -> int:
     if given == "off":
         return 0
     try:
-        size = int(str(given))
+        count = int(str(given))
     except ValueError:
-        size = 0
-    if size < 1:
+        count = 0
+    if count < 1:
         raise ValueError(f"must be off or a whole number of 1 or more, got {given!r}")
-    return size
+    return count
 
 
-EnsembleSize = Annotated[
+CountOrOff = Annotated[
     int,
-    BeforeValidator(parse_ensemble, json_schema_input_type=int | str),
-    PlainSerializer(lambda size: size or "off"),
+    BeforeValidator(parse_count, json_schema_input_type=int | str),
+    PlainSerializer(lambda count: count or "off"),
 ]

@@ -24,9 +24,10 @@ def read_settings(path: Path) -> dict[str, Any]:
 
     Those of a run are of the folder that they lie in, and of the data that lie as they lay, also after both were moved.
     """
-    settings = {
-        key: value for key, value in read_yaml(path, ConfigError).items() if key not in RECORDED
-    }
+    content = read_yaml(path, ConfigError)
+    settings = {key: value for key, value in content.items() if key not in RECORDED}
+    if "fingerprint" in content:
+        settings.setdefault("patience", "off")  # a run from before there was any
     space = settings.get("space")
     if isinstance(space, str) and os.path.isfile(path.parent / space):
         settings["space"] = str(path.parent / space)

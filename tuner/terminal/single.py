@@ -23,7 +23,7 @@ def beginning(configuration: Configuration) -> list[str]:
     threads = thread_count(configuration.cpus)
     epochs = count_text(configuration.epochs, "epoch")
     if configuration.epochs != spec.max_epochs:
-        epochs = f"{configuration.epochs} of at most {count_text(spec.max_epochs, 'epoch')}, as the row was pruned"
+        epochs = f"{configuration.epochs} of at most {count_text(spec.max_epochs, 'epoch')}, as in the row"
     return [
         "  ".join((configuration.title, *parameters)),
         f"{configuration.data.source}, seed {spec.seed}, {count_text(threads, 'thread')}, {epochs}",

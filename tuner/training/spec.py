@@ -1,7 +1,7 @@
 """A trial's input, its results epoch by epoch, and the seeds that follow from a run's seed."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -22,11 +22,23 @@ class TrialSpec:
     max_epochs: int
     # Epochs, where their number is fixed beforehand; the learning rate's schedule still follows max_epochs.
     stop_after: int | None = None
+    # It ends after so many epochs without a lower validation loss; None: it does not end for that.
+    patience: int | None = None
 
     @property
     def epochs(self) -> int:
-        """How many epochs it trains."""
+        """The most epochs that it trains."""
         return self.max_epochs if self.stop_after is None else self.stop_after
+
+    def is_over(self, val_losses: Sequence[float]) -> bool:
+        """Whether it has trained to its end, by the validation losses of its epochs so far, at least one.
+
+        By nothing else, so that a trial that runs again or goes on from a checkpoint ends where it would have ended.
+        """
+        if len(val_losses) >= self.epochs:
+            return True
+        since_best = len(val_losses) - 1 - val_losses.index(min(val_losses))
+        return self.patience is not None and since_best >= self.patience
 
 
 @dataclass(frozen=True)

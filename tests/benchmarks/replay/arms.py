@@ -42,6 +42,7 @@ class Arm:
         pruner: tuner's.
         own_pruner: another one in its place.
         snaps_all: see `TabularStudy`.
+        patience: tuner's setting.
     """
 
     name: str
@@ -49,15 +50,21 @@ class Arm:
     pruner: PrunerName
     own_pruner: Callable[[], optuna.pruners.BasePruner] | None = None
     snaps_all: bool = False
+    patience: int | str = "off"
 
 
 RANDOM = Arm("random, none", _in_order, PrunerName.NONE)
-TODAY = Arm("TPE, halving (today)", _by_tuner, PrunerName.HALVING)
+# With the settings' defaults.
+TODAY = Arm("TPE, halving (today)", _by_tuner, PrunerName.HALVING, patience=1)
 ARMS = (
     RANDOM,
     Arm("random, none, snapped", _by_random_points, PrunerName.NONE, snaps_all=True),
+    Arm("random, patience 1", _in_order, PrunerName.NONE, patience=1),
+    Arm("random, patience 2", _in_order, PrunerName.NONE, patience=2),
     Arm("random, halving", _in_order, PrunerName.HALVING),
     TODAY,
+    Arm("TPE, halving, patience 2", _by_tuner, PrunerName.HALVING, patience=2),
+    Arm("TPE, halving, patience off", _by_tuner, PrunerName.HALVING),
     Arm(
         "TPE, median (Optuna)",
         _by_optuna,
@@ -104,6 +111,7 @@ def _config(arm: Arm, table: Table) -> SearchConfig:
             "space": table.space,
             "sampler": SamplerName.TPE,
             "pruner": arm.pruner,
+            "patience": arm.patience,
             "trials": table.n_configurations,
         }
     )

@@ -17,7 +17,7 @@ from tuner.run.sessions import SessionEnd
 from tuner.run.trial_status import TrialFacts, TrialStatus
 from tuner.search.session import SearchSession
 from tuner.settings.config import SearchConfig
-from tuner.training.spec import EpochResult
+from tuner.training.spec import EpochResult, TrialSpec
 
 from .draw import Draw
 from .table import Table
@@ -87,11 +87,13 @@ def replay(
     )
     history = History()
     queue: list[tuple[float, int, int]] = []  # when, trial, epoch from 1
+    trials: dict[int, tuple[TrialSpec, list[float]]] = {}  # with the losses of their epochs so far
 
     def start() -> None:
         spec = session.start_trial()
         configuration = study.chosen[spec.number]
         session.begin_trial(spec.number)
+        trials[spec.number] = (spec, [])
         begun = clock() + BETWEEN_TRIALS_S + _building_s(table, draw, configuration)
         heapq.heappush(queue, (begun + epoch_s(table, draw, configuration, 1), spec.number, 1))
 
@@ -107,10 +109,12 @@ def replay(
         if epoch == 1:
             session.record_facts(number, _facts(table, draw, configuration))
         result = _result(table, draw, configuration, epoch)
+        spec, val_losses = trials[number]
+        val_losses.append(result.val_loss)
         if session.end_epoch(number, result):
             session.end_trial(number, TrialStatus.PRUNED)
             history.pruned += 1
-        elif epoch == config.epochs:
+        elif spec.is_over(val_losses):
             session.end_trial(number, TrialStatus.COMPLETE)
         else:
             seconds = epoch_s(table, draw, configuration, epoch + 1)

@@ -78,7 +78,7 @@ def test_settings_are_for_parameters_too() -> None:
 def test_a_row_has_the_settings_of_its_search(run: str, space: SearchSpace) -> None:
     complete, pruned = read(f"{run}:0", f"{run}:1")
     assert complete.spec.hyperparameters.lstm_units == 32  # the baseline
-    assert (complete.epochs, complete.spec.max_epochs) == (9, 9)
+    assert (complete.epochs, complete.spec.max_epochs) == (3, 9)  # its patience ended it
     assert (pruned.epochs, pruned.spec.max_epochs) == (2, 9)  # the schedule knows all of them
     assert (complete.spec.seed, complete.data_seed, complete.cpus) == (7, 3, 2)  # as it was noted
     assert complete.row.fingerprint == "the data's fingerprint"

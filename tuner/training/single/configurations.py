@@ -48,7 +48,7 @@ class Configuration:
 
     title: str
     spec: TrialSpec  # the schedule of the learning rate follows its `max_epochs`
-    epochs: int  # to train: of a row that was pruned, as many as it ran
+    epochs: int  # to train: of a row that did not break, as many as it ran
     parameters: Mapping[str, Scalar]  # as they were requested, for people
     data: DataConfig
     data_seed: int
@@ -192,7 +192,7 @@ def _of_row(word: str, settings: Settings, runs: dict[str, Run]) -> Configuratio
         seed = record.seed
     max_epochs = settings.epochs or config.epochs
     ran = max(record.curve, default=0)
-    is_cut_short = record.status is TrialStatus.PRUNED and is_own_length
+    is_cut_short = record.status.is_ranked and is_own_length
     return Configuration(
         title=f"trial {record.number} of {match['run']}: {record.architecture}",
         spec=TrialSpec(
