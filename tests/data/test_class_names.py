@@ -100,6 +100,11 @@ def test_classes_of_an_older_run_that_are_spelled_alike_stay_apart() -> None:
     assert class_numbers(["1.0", "1"], ("1", "1.0"), "rows.csv").tolist() == [1, 0]
 
 
+def test_a_label_that_looks_like_a_class_of_the_model_is_told_how_to_be_written() -> None:
+    with pytest.raises(DataError, match="knows no class 'Good'; write 'good'; it knows"):
+        class_numbers(["Good"], ("bad", "good"), "rows.csv")
+
+
 def test_a_label_that_the_model_does_not_know_is_named() -> None:
     with pytest.raises(
         DataError, match=r"rows.csv: the model knows no class '2'; it knows '0', '1'"

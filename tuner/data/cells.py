@@ -218,9 +218,11 @@ def class_numbers(
     }
     unknown = sorted(label for label, number in numbers.items() if number is None)
     if unknown:
+        near = [name for name in class_names if _folded(name) == _folded(unknown[0])]
+        advice = f"write {excerpt(near[0])}; " if near else ""
         raise DataError.at(
             where,
-            f"the model knows no class {excerpt(unknown[0])}; it knows {listing(class_names)}",
+            f"the model knows no class {excerpt(unknown[0])}; {advice}it knows {listing(class_names)}",
         )
     return np.array([numbers[label] for label in labels], dtype=np.int32)
 

@@ -110,3 +110,20 @@ def test_with_another_seed_no_figures_are_compared(run: str) -> None:
     )
     broken = trained(0.6, status=TrialStatus.FAILED, error="it broke")
     assert not has_succeeded(row(run, seed=4), broken)
+
+
+def test_changed_code_of_an_own_architecture_is_named(
+    run: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "compared_models.py").write_text("def build(**values): ...\n")
+    configuration = row(run)
+    assert configuration.row is not None
+    record = dataclasses.replace(
+        configuration.row.record, architecture="compared_models:build", code="0123456789abcdef"
+    )
+    changed = dataclasses.replace(
+        configuration, row=dataclasses.replace(configuration.row, record=record)
+    )
+    (found,) = different_circumstances(changed, trained(0.6, 0.8, 0.7))
+    assert (found.what, found.there) == ("code", "0123456789abcdef")

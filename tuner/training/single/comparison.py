@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from tuner.run.device import without_share
 from tuner.run.run_file import installed_versions
 from tuner.training.devices import thread_count
+from tuner.training.own_code import code_of
 from tuner.training.single.configurations import Configuration, Row
 from tuner.training.single.training import Trained
 
@@ -46,12 +47,14 @@ def different_circumstances(configuration: Configuration, trained: Trained) -> l
     row = configuration.row
     assert row is not None
     versions = installed_versions()
+    architecture = row.record.architecture
     found = [
         Difference("machine", socket.gethostname(), row.record.host),
         Difference(
             "device", trained.device, row.record.device and without_share(row.record.device)
         ),
         Difference("threads", thread_count(configuration.cpus), thread_count(row.cpus)),
+        Difference("code", code_of([architecture]).get(architecture), row.record.code),
         *(Difference(name, versions.get(name), row.versions.get(name)) for name in _DECIDING),
     ]
     return [
