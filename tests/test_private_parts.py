@@ -22,8 +22,8 @@ UNDOCUMENTED = (
     "tensorflow.python",
     "optuna.storages.journal._",
 )
-# RAY_TMPDIR is documented, and read by us as by Ray.
-_VARIABLE = re.compile(r"(RAY|TUNE)_(?!TMPDIR)\w+")
+# RAY_TMPDIR and those of the token are documented, and read by us as by Ray.
+_VARIABLE = re.compile(r"(RAY|TUNE)_(?!TMPDIR|AUTH_)\w+")
 FILES = sorted(
     file for file in TUNER.rglob("*.py") if str(file.relative_to(TUNER)) not in ALLOWED.values()
 )

@@ -63,23 +63,40 @@ def test_the_token_is_still_read_from_the_environment() -> None:
     assert binaries_name("RAY_AUTH_TOKEN")
 
 
-def test_only_without_clusters_a_node_has_the_loopback_address() -> None:
+@pytest.mark.parametrize("before", ["", "import ray"], ids=["fresh", "ray was imported before"])
+def test_a_local_ray_has_the_loopback_address_and_a_token_and_leaves_nothing_behind(
+    before: str,
+) -> None:
     """Ray would also replace `_node_ip_address="127.0.0.1"` by the machine's real address."""
     program = (
-        "from tuner.execution import ray_internals as r; r.lock_local_ray()\n"
-        "from ray._private import ray_constants, services\n"
-        "print(ray_constants.ENABLE_RAY_CLUSTER, services.get_node_ip_address())\n"
+        f"{before}\n"
+        "import os\n"
+        "from tuner.execution import ray_internals\n"
+        "def show():\n"
+        "    from ray._private import ray_constants, services\n"
+        "    from ray._raylet import AuthenticationTokenLoader as tokens, get_authentication_mode\n"
+        "    is_loopback = services.get_node_ip_address() == '127.0.0.1'\n"
+        "    has_token = tokens.instance().has_token(ignore_auth_mode=True)\n"
+        "    print(ray_constants.ENABLE_RAY_CLUSTER, is_loopback, get_authentication_mode(), has_token)\n"
+        "names = [*ray_internals.ENVIRONMENT, 'RAY_AUTH_MODE', 'RAY_AUTH_TOKEN', ray_internals._CLUSTERS]\n"
+        "variables = [os.environ.get(name) for name in names]\n"
+        "with ray_internals.local_ray_locked():\n"
+        "    show()\n"
+        "assert [os.environ.get(name) for name in names] == variables\n"
+        "show()\n"
     )
+    environment = {name: value for name, value in os.environ.items() if "RAY" not in name}
     ended = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        env={**environment, "HOME": "/nowhere"},
     )
-    assert ended.stdout.split() == ["False", "127.0.0.1"]
-
-
-def test_a_ray_that_was_imported_before_is_left_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("RAY_AUTH_TOKEN", raising=False)
-    ray_internals.lock_local_ray()
-    assert "RAY_AUTH_TOKEN" not in os.environ
+    assert ended.returncode == 0, ended.stderr
+    locked, unlocked = ended.stdout.splitlines()
+    assert locked.split() == ["False", "True", "1", "True"]  # a mode of 1 requires the token
+    assert unlocked.split()[::2] == ["True", "0"]
+    assert unlocked.split()[3] == "False"
 
 
 def test_pending_trials_are_limited_by_the_variable(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,7 +6,7 @@ import socket
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
@@ -141,7 +141,6 @@ def ray_cluster(
         )
     if is_ours:
         check_fits("this machine", config, [{"CPU": float(usable_cpus())}], gpus_known=False)
-        ray_internals.lock_local_ray()
     elif config.address is not None:
         _check_answers(config.address, notify)
     before = dict(os.environ)
@@ -152,10 +151,11 @@ def ray_cluster(
         ),  # without one Tune's import fails
     }
     os.environ.update(environment)
-    import ray
-
     try:
-        with scratch_folder(ray_folder(os.environ)) as scratch:
+        locked = ray_internals.local_ray_locked() if is_ours else nullcontext()
+        with scratch_folder(ray_folder(os.environ)) as scratch, locked:
+            import ray  # not before: see `local_ray_locked`
+
             try:
                 with flag.held():
                     if is_ours:
@@ -171,7 +171,7 @@ def ray_cluster(
                 # An interrupted search's actors end with their last handle where Ray goes on.
                 gc.collect()
     finally:
-        for name in environment:
+        for name in (*environment, ray_internals.PENDING_TRIALS):
             _restore(name, before.get(name))
 
 

@@ -4,6 +4,7 @@
 Must not import Ray.
 """
 
+import os
 import stat
 import sys
 from contextlib import suppress
@@ -12,7 +13,25 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from tuner.errors import ConfigError
-from tuner.execution import ray_internals
+
+
+def token_file() -> Path | None:
+    """The file that the cluster's token is read from; None where a variable has it, or where none is used.
+
+    See ray/_private/authentication, whose C++ part reads the variables.
+    """
+    if os.environ.get("RAY_AUTH_MODE") == "disabled" or "RAY_AUTH_TOKEN" in os.environ:
+        return None
+    named = os.environ.get("RAY_AUTH_TOKEN_PATH")
+    return Path(named) if named else Path(os.path.expanduser("~/.ray/auth_token"))
+
+
+def presents_token() -> bool:
+    """Whether this process presents a token to a cluster."""
+    file = token_file()
+    if file is not None:
+        return file.is_file()
+    return os.environ.get("RAY_AUTH_MODE") != "disabled"
 
 
 def is_exposed(path: Path) -> bool:
@@ -31,13 +50,13 @@ def check_token(address: str) -> None:
     Raises:
         ConfigError: other users of this machine may read the token.
     """
-    path = ray_internals.token_file()
+    path = token_file()
     if path is not None and is_exposed(path):
         raise ConfigError(
             f"{path}: other users of this machine may read the cluster's token; chmod 600 {path}, and make a new "
             "token if any of them is a stranger"
         )
-    if ray_internals.presents_token() and not _is_private_way(address):
+    if presents_token() and not _is_private_way(address):
         print(  # noqa: T201 - for the person, whatever the command prints
             f"tuner: the cluster's token goes to {address} unencrypted; `ray dashboard` or https keep it secret",
             file=sys.stderr,

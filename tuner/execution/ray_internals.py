@@ -48,6 +48,8 @@ ENVIRONMENT = {
     "TUNE_WARN_SLOW_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "1e9",
 }
 
+_CLUSTERS = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
+PENDING_TRIALS = "TUNE_MAX_PENDING_TRIALS_PG"  # see `let_the_searcher_limit_trials`
 _NO_LIMIT = 1_000_000
 # Methods of a node of Ray's that start a daemon each (ray/_private/node.py).
 NEEDLESS_DAEMONS = ("start_monitor", "start_log_monitor", "start_api_server")
@@ -59,24 +61,42 @@ def let_the_searcher_limit_trials() -> None:
     With a searcher of one's own Tune keeps a single trial waiting, so that a cluster grows node by node
     (https://github.com/ray-project/ray/pull/14835); the session decides how many run at once.
     """
-    os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(_NO_LIMIT)
+    os.environ[PENDING_TRIALS] = str(_NO_LIMIT)
 
 
-def lock_local_ray() -> None:
-    """Makes the Ray that this process starts listen on loopback only, and require its token.
+@contextmanager
+def local_ray_locked() -> Iterator[None]:
+    """Makes the Ray that this process starts meanwhile listen on loopback only, and require a token of its own.
 
     Ray takes 127.0.0.1 only where it thinks that there are no clusters, as on macOS and Windows
-    (https://github.com/ray-project/ray/issues/18730, https://github.com/ray-project/ray/pull/31166);
-    `ray.init(_node_ip_address="127.0.0.1")` is turned into the machine's real address
+    (https://github.com/ray-project/ray/issues/18730); it replaces `_node_ip_address="127.0.0.1"`
     (ray/_private/services.py, `resolve_ip_for_localhost`). The token: https://github.com/ray-project/ray/pull/57835.
-
-    Both are read when Ray is imported. Where it was imported before, nothing is changed.
+    Afterwards all is as it was: a notebook may join a cluster with that cluster's token.
     """
-    if "ray" in sys.modules:
+    asked = {_CLUSTERS: "0", "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex()}
+    before = {name: os.environ[name] for name in asked if name in os.environ}
+    os.environ.update(asked)
+    _have_ray_read_again()
+    try:
+        yield
+    finally:
+        for name in asked:
+            del os.environ[name]
+        os.environ.update(before)
+        _have_ray_read_again()
+
+
+def _have_ray_read_again() -> None:
+    """Has Ray read what it reads once, when it is imported: as its own `ray.init` does when it sets the mode."""
+    if "ray" not in sys.modules:
         return
-    os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
-    os.environ["RAY_AUTH_MODE"] = "token"
-    os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
+    from ray import _raylet
+    from ray._private import ray_constants
+
+    core: Any = _raylet
+    ray_constants.ENABLE_RAY_CLUSTER = os.environ.get(_CLUSTERS, "1") == "1"
+    core.Config.initialize("")
+    core.AuthenticationTokenLoader.instance().reset_cache()
 
 
 def address_that_auto_finds() -> str:
@@ -161,25 +181,6 @@ def _fewer_daemons() -> Iterator[None]:
     finally:
         for name, method in kept.items():
             setattr(Node, name, method)
-
-
-def token_file() -> Path | None:
-    """The file that the cluster's token is read from; None where a variable has it, or where none is used.
-
-    See ray/_private/authentication, whose C++ part reads the variables.
-    """
-    if os.environ.get("RAY_AUTH_MODE") == "disabled" or "RAY_AUTH_TOKEN" in os.environ:
-        return None
-    named = os.environ.get("RAY_AUTH_TOKEN_PATH")
-    return Path(named) if named else Path(os.path.expanduser("~/.ray/auth_token"))
-
-
-def presents_token() -> bool:
-    """Whether this process presents a token to a cluster."""
-    file = token_file()
-    if file is not None:
-        return file.is_file()
-    return os.environ.get("RAY_AUTH_MODE") != "disabled"
 
 
 def present_token_if_there_is_one() -> None:
