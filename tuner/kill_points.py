@@ -22,7 +22,7 @@ class KillPoint(StrEnum):
     REPORTED = "reported"
     STATUS_NOTED = "status_noted"
     MODEL_KEPT = "model_kept"  # of a trial that is not told yet
-    COMPLETE_TOLD = "complete_told"
+    TRIAL_TOLD = "trial_told"  # before it becomes a member of the ensemble
     ENSEMBLE_RECORDED = "ensemble_recorded"
     TOLD = "told"
     RETRY_ENQUEUED = "retry_enqueued"

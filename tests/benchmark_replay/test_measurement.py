@@ -114,19 +114,19 @@ def test_smallest_effect_seen_is_2_8_standard_errors() -> None:
     assert found.low < found.value < found.high
 
 
-def test_models_of_pruned_trials_are_in_no_average_of_complete_ones() -> None:
+def test_models_of_running_trials_are_in_no_average_of_ended_ones() -> None:
     rng = np.random.default_rng(3)
     table = made_table(np.sort(rng.uniform(0.6, 0.8, (30, 3)), axis=1), n_pool=500)
     plain = plain_draw(table)
-    last = table.epoch_points[-1]
 
     def at(moment: float, trial: int, epoch: int) -> Seen:
         return Seen(moment, trial, trial, table.epoch_points[epoch - 1])
 
-    history = History([at(1, 0, 1), at(2, 1, 1), at(3, 0, 2), at(4, 0, 3), at(5, 2, 1)])
-    found = courses(table, plain, history, averages=[5])
-    whole = float(plain.true_accuracy[0, last])
-    assert found[KEPT].at(4) == found[KEPT].at(9)  # trials 1 and 2 were pruned
-    assert found[KEPT].at(9) == pytest.approx(whole)
-    assert found[average_of(5)].at(9) != pytest.approx(whole)
-    assert found[KEPT].at(1) == found[SINGLE].at(1)  # before any is complete
+    seen = [at(1, 0, 1), at(2, 1, 1), at(3, 0, 2), at(4, 0, 3), at(5, 2, 1)]
+    found = courses(table, plain, History(seen, ended={0, 1}), averages=[5])
+    assert found[KEPT].at(1) == found[SINGLE].at(1)  # before any has ended
+    pruned = float(plain.true_accuracy[1, table.epoch_points[0]])
+    assert found[KEPT].at(2) == found[KEPT].at(3) == pytest.approx(pruned)
+    assert found[KEPT].at(4) == found[average_of(5)].at(4)
+    assert found[KEPT].at(9) == found[KEPT].at(4)
+    assert found[average_of(5)].at(9) != pytest.approx(found[KEPT].at(9))

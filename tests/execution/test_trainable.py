@@ -14,7 +14,7 @@ from tuner.data import EncodedSequences
 from tuner.errors import DeviceFault, GpuMissing, MpsFault, TrialOutOfMemory
 from tuner.execution import trainable
 from tuner.execution.faulty_gpus import FaultyGpu
-from tuner.execution.messages import Report, from_ray_config, to_ray_config
+from tuner.execution.messages import Report, to_ray_config
 from tuner.execution.mps import JOINED, MpsState
 from tuner.execution.packing import Place
 from tuner.execution.search import SearchPlan, run_search
@@ -247,30 +247,59 @@ HELD_OUT = EncodedSequences(
 )
 
 
-def last_report(given: Task, model_from: float | None) -> Report:
-    """Of a trial of two epochs."""
+def models_sent(given: Task, model_from: float | None) -> list[bool]:
+    """Whether each of a trial's two epochs is reported with a model."""
     process = actor(given)
     process.reset_config({**config(1), "model_from": model_from})
-    assert report(process).model is None
-    return report(process)
+    reports = [report(process), report(process)]
+    assert reports[-1].status is TrialStatus.COMPLETE
+    return [each.model is not None for each in reports]
 
 
-@pytest.mark.parametrize(("model_from", "is_sent"), [(None, True), (0.01, True), (0.99, False)])
+def of_a_search(**more: Any) -> Task:
+    return task(held_out=HELD_OUT, metric=Metric(), is_model_required=False, **more)
+
+
+@pytest.fixture
+def curve(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The validation accuracy of a toy trial's epochs, to be set."""
+    accuracies = [0.7, 0.8]
+
+    def result(self: ToyTraining, epoch: int, seconds: float) -> EpochResult:
+        accuracy = accuracies[epoch - 1]
+        return EpochResult(epoch, 0.5, accuracy, 0.5, accuracy, accuracy, seconds)
+
+    monkeypatch.setattr(ToyTraining, "_result", result)
+    return accuracies
+
+
+@pytest.mark.parametrize(
+    ("model_from", "sent"),
+    [
+        (None, [True, True]),  # after each it may be stopped
+        (0.75, [False, True]),
+        (0.8, [False, True]),  # of equals the lower number is better
+        (0.85, [False, False]),
+    ],
+)
 def test_a_model_is_sent_where_its_trial_may_be_among_the_best(
-    model_from: float | None, is_sent: bool
+    curve: list[float], model_from: float | None, sent: list[bool]
 ) -> None:
-    ended = last_report(task(held_out=HELD_OUT, metric=Metric()), model_from)
-    assert (ended.status, ended.model is not None) == (TrialStatus.COMPLETE, is_sent)
+    assert models_sent(of_a_search(), model_from) == sent
 
 
-def test_a_trial_as_good_as_the_last_of_the_best_sends_its_model() -> None:
-    given = task(held_out=HELD_OUT, metric=Metric())
-    scores = [each.val_accuracy for each in ToyTraining(from_ray_config(config(1))).epochs()]
-    assert last_report(given, max(scores)).model is not None  # it may have the lower number
+def test_the_model_of_the_same_best_epoch_is_sent_once(curve: list[float]) -> None:
+    curve[:] = [0.8, 0.7]
+    assert models_sent(of_a_search(), None) == [True, False]
+
+
+def test_a_confirmation_gets_every_model_at_its_end(curve: list[float]) -> None:
+    curve[:] = [0.8, 0.7]
+    assert models_sent(task(held_out=HELD_OUT, metric=Metric()), None) == [False, True]
 
 
 def test_nothing_is_measured_where_no_models_are_kept() -> None:
-    assert last_report(task(), None).model is None
+    assert models_sent(task(), None) == [False, False]
 
 
 @pytest.mark.parametrize("is_required", [True, False])
@@ -281,14 +310,15 @@ def test_a_search_does_without_a_model_that_cannot_be_measured(
         raise TrialOutOfMemory("no room for the batch")
 
     monkeypatch.setattr(ToyTraining, "finish", finish)
-    given = task(held_out=HELD_OUT, metric=Metric(), is_model_required=is_required)
-    ended = last_report(given, None)
-    assert ended.model is None
+    process = actor(task(held_out=HELD_OUT, metric=Metric(), is_model_required=is_required))
+    first, last = report(process), report(process)
+    assert first.model is last.model is None
+    assert first.epoch is not None
     if is_required:
-        assert (ended.status, ended.epoch) == (TrialStatus.OUT_OF_MEMORY, None)
+        assert (last.status, last.epoch) == (TrialStatus.OUT_OF_MEMORY, None)
     else:
-        assert (ended.status, ended.retire) == (TrialStatus.COMPLETE, True)
-        assert ended.epoch is not None  # its score counts
+        assert (last.status, last.retire) == (TrialStatus.COMPLETE, True)
+        assert last.epoch is not None  # its score counts
 
 
 @pytest.mark.ray

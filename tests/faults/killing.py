@@ -17,7 +17,13 @@ from tuner.errors import RunFolderError
 from tuner.kill_points import VARIABLE
 from tuner.run import Run
 from tuner.run.attributes import Attribute
-from tuner.run.records import StudyReader, counts_as_finished, is_baseline, is_interrupted
+from tuner.run.records import (
+    StudyReader,
+    counts_as_finished,
+    is_baseline,
+    is_interrupted,
+    ranked,
+)
 
 _COMMAND = [*TUNER, "search"]
 _LONGEST_S = 280.0  # a search that hangs; other tests may run beside this one
@@ -174,11 +180,15 @@ def _file_problems(run: Path, trials: Sequence[FrozenTrial]) -> list[str]:
 
 
 def _ensemble_problems(run: Run) -> list[str]:
-    """Its members are the best complete trials, and their models are there and no others."""
+    """Its members are the best trials that have ended, and their models are there and no others."""
     if run.objectives.costs:
         return []
-    complete = run.study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-    best = [t.number for t in sorted(complete, key=lambda t: (-t.values[0], t.number))[:5]]
+    ended = {
+        trial.number
+        for trial in run.study.get_trials(states=(TrialState.COMPLETE, TrialState.PRUNED))
+    }
+    ranks = ranked(run.reader.records(), run.space.metric)
+    best = [record.number for record in ranks if record.number in ended][:5]
     kept = {path.name for path in run.files.trial_models.iterdir()}
     problems = []
     if run.ensemble is None or list(run.ensemble.members) != best:

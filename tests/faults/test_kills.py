@@ -29,7 +29,7 @@ POINTS = (
     *("folder_claimed:1", "ray_started:1", "file_written:1", "baseline_enqueued:1"),
     *("study_opened:1", "asked:1", "suggested:1", "asked:3", "suggested:3", "retry_enqueued:1"),
     *("retry_marked:1", "epoch_noted:4", "reported:7", "status_noted:2", "told:2"),
-    *("model_kept:1", "complete_told:1", "ensemble_recorded:2", "closing:1"),
+    *("model_kept:1", "trial_told:2", "ensemble_recorded:2", "closing:1"),
     "file_written:1",
 )
 

@@ -97,5 +97,5 @@ def test_a_missing_file_is_left_out_and_named(confirmed: Confirmed, tmp_path: Pa
     assert f"without trial {best}, whose weights are missing" in choice_lines(chosen)[1]
     for path in run.files.trial_models.iterdir():
         path.write_bytes(b"damaged")
-    with pytest.raises(RunFolderError, match="trials: holds no model of a complete trial"):
+    with pytest.raises(RunFolderError, match="trials: holds no model of an ended trial"):
         load_chosen(run, TRIALS)

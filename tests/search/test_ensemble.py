@@ -4,10 +4,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import optuna
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from support.ensembles import LABELS, Searched
+from support.ensembles import LABELS, Searched, model_of
+from support.studies import FACTS, metrics
 from support.watching import Recorder
 
 from tuner import files
@@ -30,7 +32,7 @@ def searched(tmp_path: Path, space: SearchSpace) -> Searched:
     return Searched(tmp_path / "x", space)
 
 
-def test_the_best_complete_trials_are_members_and_only_their_files_are_kept(
+def test_the_best_trials_are_members_and_only_their_files_are_kept(
     searched: Searched,
 ) -> None:
     for score in (0.6, 0.9, 0.7, 0.5, 0.8):
@@ -55,11 +57,64 @@ def test_a_worker_is_asked_for_a_model_only_where_its_trial_may_become_a_member(
     assert searched.ensemble.model_from == 0.7
 
 
-def test_pruned_and_broken_trials_are_no_members(searched: Searched) -> None:
+def test_a_pruned_trial_is_a_member_and_a_broken_one_is_not(searched: Searched) -> None:
     searched.complete(0.6)
-    for status in (TrialStatus.PRUNED, TrialStatus.FAILED, TrialStatus.DIVERGED):
+    for status in (TrialStatus.FAILED, TrialStatus.DIVERGED, TrialStatus.PRUNED):
         searched.end(0.9, status)
-    assert searched.record.members == (0,)
+    assert searched.record.members == (3, 0)
+    assert searched.files == {3, 0}
+    searched.open()
+    assert searched.record.members == (3, 0)
+
+
+def run_epochs(searched: Searched, *scores: float, sent: tuple[int, ...]) -> optuna.Trial:
+    """A trial that has trained these epochs; after some the worker sent the model."""
+    trial = searched.study.ask()
+    searched.study.space.suggest(trial)
+    searched.study.record_facts(trial, FACTS)
+    for epoch, score in enumerate(scores, start=1):
+        searched.study.report(trial, epoch, metrics(score))
+        if epoch in sent:
+            searched.study.keep_model(trial, searched.model(score, epoch=epoch))
+    return trial
+
+
+def test_the_model_of_a_better_epoch_takes_the_place_of_an_earlier_one(searched: Searched) -> None:
+    trial = run_epochs(searched, 0.5, 0.7, 0.6, sent=(1, 2))
+    assert searched.files == {0}
+    searched.study.finish(trial, TrialStatus.PRUNED)
+    assert searched.scores == [0.7]
+    is_right = model_of(0.7, LABELS).argmax(axis=1) == LABELS
+    assert searched.record.single == pytest.approx(is_right.mean(), abs=1e-6)
+
+
+def test_a_model_of_another_epoch_than_the_best_is_no_member(searched: Searched) -> None:
+    trial = run_epochs(searched, 0.7, 0.8, sent=(1,))
+    searched.study.finish(trial, TrialStatus.PRUNED)
+    assert searched.files == set()
+    assert StudyReader(searched.study.study).ensemble is None
+
+
+def test_a_running_trials_model_goes_when_others_have_become_better(searched: Searched) -> None:
+    trial = run_epochs(searched, 0.7, sent=(1,))
+    for _ in range(3):
+        searched.complete(0.9)
+    searched.study.report(trial, 2, metrics(0.75))
+    searched.study.keep_model(trial, searched.model(0.75, epoch=2))
+    assert searched.files == {1, 2, 3}
+    last = run_epochs(searched, 0.95, sent=(1,))
+    for _ in range(3):
+        searched.complete(0.99)
+    searched.study.finish(last, TrialStatus.PRUNED)  # it was among the best when it was sent
+    assert searched.record.members == (5, 6, 7)
+    assert searched.files == {5, 6, 7}
+
+
+def test_a_trial_that_runs_again_leaves_no_model_of_its_first_try(searched: Searched) -> None:
+    trial = run_epochs(searched, 0.7, sent=(1,))
+    assert searched.files == {0}
+    searched.study.requeue_lost_trial(trial, "died", deaths=1)
+    assert searched.files == set()
 
 
 def test_figures_are_those_of_the_mean_of_the_probabilities(searched: Searched) -> None:
@@ -111,7 +166,7 @@ def test_a_run_whose_trials_kept_no_weights_keeps_those_to_come(
     tmp_path: Path, space: SearchSpace
 ) -> None:
     searched = Searched(tmp_path / "x", space)
-    searched.study.ensemble = None  # as in an earlier version
+    searched.study.ensemble = ensemble.NoEnsemble()  # as in an earlier version
     searched.complete(0.9)
     assert StudyReader(searched.study.study).ensemble is None
     searched.open()
@@ -168,14 +223,21 @@ class Killed(Exception):
     max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(
-    scores=st.lists(st.sampled_from((0.5, 0.6, 0.7, 0.8, 0.9)), min_size=1, max_size=8),
+    ends=st.lists(
+        st.tuples(
+            st.sampled_from((0.5, 0.6, 0.7, 0.8, 0.9)),
+            st.sampled_from((TrialStatus.COMPLETE, TrialStatus.PRUNED)),
+        ),
+        min_size=1,
+        max_size=8,
+    ),
     kills=st.lists(
         st.tuples(
             st.sampled_from(
                 (
                     KillPoint.FILE_WRITTEN,
                     KillPoint.MODEL_KEPT,
-                    KillPoint.COMPLETE_TOLD,
+                    KillPoint.TRIAL_TOLD,
                     KillPoint.ENSEMBLE_RECORDED,
                 )
             ),
@@ -187,13 +249,13 @@ class Killed(Exception):
 def test_a_search_that_is_killed_anywhere_ends_with_the_same_ensemble(
     tmp_path_factory: pytest.TempPathFactory,
     space: SearchSpace,
-    scores: list[float],
+    ends: list[tuple[float, TrialStatus]],
     kills: list[tuple[KillPoint, int]],
 ) -> None:
     folder = tmp_path_factory.mktemp("killed")
     undisturbed = Searched(folder / "undisturbed", space)
-    for score in scores:
-        undisturbed.complete(score)
+    for score, status in ends:
+        undisturbed.end(score, status)
     searched = Searched(folder / "killed", space)
     left = list(kills)
 
@@ -208,14 +270,14 @@ def test_a_search_that_is_killed_anywhere_ends_with_the_same_ensemble(
         for module in (ensemble, study, files):
             patch.setattr(module, "kill_point", kill_point)
         is_open = True
-        for number, score in enumerate(scores):
-            while searched.n_complete <= number:
+        for number, (score, status) in enumerate(ends):
+            while searched.n_ended <= number:
                 try:
                     if not is_open:
                         searched.open()
                     is_open = True
-                    if searched.n_complete <= number:
-                        searched.complete(score)
+                    if searched.n_ended <= number:
+                        searched.end(score, status)
                 except Killed:
                     is_open = False
     searched.open()

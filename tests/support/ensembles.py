@@ -54,18 +54,18 @@ class Searched:
         self.study.requeue_interrupted_trials()
 
     @property
-    def n_complete(self) -> int:
-        return len(self.study.study.get_trials(states=(TrialState.COMPLETE,)))
+    def n_ended(self) -> int:
+        return len(self.study.study.get_trials(states=(TrialState.COMPLETE, TrialState.PRUNED)))
 
     @property
-    def scores(self) -> list[float]:
+    def scores(self) -> list[float | None]:
         """The members' scores in the search."""
-        trials = self.study.study.get_trials()
-        return [trials[member].values[0] for member in self.record.members]
+        records = StudyReader(self.study.study).records()
+        return [records[member].score for member in self.record.members]
 
     @property
     def ensemble(self) -> TrialEnsemble:
-        assert self.study.ensemble is not None
+        assert isinstance(self.study.ensemble, TrialEnsemble)
         return self.study.ensemble
 
     @property
@@ -91,11 +91,13 @@ class Searched:
         """A trial that trains to its end, and its model's probabilities, which follow from its score and number."""
         return self.end(score, TrialStatus.COMPLETE, probabilities, labels)
 
-    def model(self, score: float, probabilities: NDArray[np.float32] | None = None) -> bytes:
+    def model(
+        self, score: float, probabilities: NDArray[np.float32] | None = None, epoch: int = 1
+    ) -> bytes:
         """As a worker sends it."""
         if probabilities is None:
             probabilities = model_of(score, LABELS)
-        figures = HeldOutFigures(1, 0.5, score, score, seconds_per_text=0.001)
+        figures = HeldOutFigures(epoch, 0.5, score, score, seconds_per_text=0.001)
         return to_bytes(TrainedModel(figures, probabilities, (), 9))
 
     def end(
@@ -111,8 +113,7 @@ class Searched:
         self.study.report(trial, 1, metrics(score))
         if probabilities is None:
             probabilities = model_of(score, labels)
-        if status is TrialStatus.COMPLETE:
-            self.study.keep_model(trial, self.model(score, probabilities))
+        self.study.keep_model(trial, self.model(score, probabilities))
         self.study.finish(trial, status)
         return probabilities
 

@@ -12,6 +12,7 @@ import pytest
 from tuner.data import bucketed_batches, pad
 from tuner.errors import TrialDiverged, TrialFailed
 from tuner.settings.hyperparameters import ARCHITECTURES, resolve
+from tuner.settings.metric import Metric
 from tuner.training import trial as training_module
 from tuner.training.evaluation import evaluate
 from tuner.training.spec import TrialSpec
@@ -38,15 +39,38 @@ SMALL = {
 @pytest.fixture
 def make_training(make_sequences):
     def _make(architecture: str = "lstm", *, n_classes: int = 2, epochs: int = 1, **more):
-        n = more.pop("n", 70)
+        n, keep_best = more.pop("n", 70), more.pop("keep_best", None)
         return more.pop("cls", Training)(
             TrialSpec(0, resolve(architecture, {**SMALL, **more}), 3, epochs),
             train=make_sequences(n, n_classes=n_classes, seed=1),
             validation=make_sequences(40, n_classes=n_classes, seed=2),
             n_classes=n_classes,
+            keep_best=keep_best,
         )
 
     return _make
+
+
+def test_a_model_that_is_measured_between_epochs_learns_as_if_it_were_not(
+    make_training, make_sequences
+) -> None:
+    held_out = make_sequences(10, n_classes=2, seed=3)
+    curves, models = [], []
+    for is_measured in (False, True):
+        # Dropout draws random numbers, and at so high a rate the best epoch is not always the last.
+        training = make_training(
+            "lstm_dropout", epochs=3, learning_rate=0.3, keep_best=Metric(), n=200
+        )
+        curve = []
+        for result in training.epochs():
+            curve.append(replace(result, seconds=0.0))
+            if is_measured:
+                training.finish(held_out)
+        curves.append(curve)
+        models.append(training.finish(held_out))
+    assert curves[0] == curves[1]
+    assert models[0].figures.epoch == models[1].figures.epoch
+    assert (models[0].probabilities == models[1].probabilities).all()
 
 
 @pytest.mark.parametrize("n_classes", [2, 3])

@@ -74,7 +74,8 @@ class Report:
     is_gpu_full: bool = False  # the error is that the card's memory ran out
     is_suspect: bool = False  # the error may be the process' or its node's: it came before the first epoch had ended
     node: str = ""  # Ray's id of it, with the first epoch and with an error
-    # With the last one, where models are kept; see `tuner.training.trained_model_file`.
+    # Of the best epoch, where models are kept: with the last one, and with others after which the trial may be stopped;
+    # see `tuner.training.trained_model_file`.
     model: bytes | None = None
     retire: bool = False  # the process must train no other trial after this one
     note: str | None = None  # for the person

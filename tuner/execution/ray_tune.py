@@ -73,7 +73,10 @@ class _Adapter(Disposable):
         if report.node:
             for note in self._faulty.note_success(report.node, self._session.failed_on(number)):
                 self._session.note(note)
-        return self._session.end_epoch(number, report.epoch)
+        should_stop = self._session.end_epoch(number, report.epoch)
+        if report.model is not None:
+            self._session.keep_model(number, report.model)
+        return should_stop
 
     def _end(
         self,
@@ -145,8 +148,6 @@ class StudySearcher(_Adapter, Searcher):  # type: ignore[misc]
                 self._end(number, TrialStatus.PRUNED)
             else:
                 self._note(number, report)
-                if report.model is not None:
-                    self._session.keep_model(number, report.model)
                 if report.is_suspect:
                     self._places.free(number)
                     self._session.fail_trial(number, report.error or "", node=report.node)

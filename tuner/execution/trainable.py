@@ -73,7 +73,8 @@ class Task:
     folders: tuple[
         str, ...
     ] = ()  # of a person's own modules, where the space has an architecture of theirs
-    is_model_required: bool = True  # a trial whose model cannot be measured fails
+    # A trial whose model cannot be measured fails; it sends one at its end only.
+    is_model_required: bool = True
 
     def without_data(self) -> "Task":
         """The same task for trials that need no data."""
@@ -87,6 +88,8 @@ class Task:
 
 class TrialActor(tune.Trainable):  # type: ignore[misc]
     """Runs one trial after the other; a `step` is an epoch."""
+
+    _sent_epoch: int  # whose model was sent last; 0 before any
 
     def setup(self, config: dict[str, Any], *, task: Task) -> None:
         """Prepares the process, once."""
@@ -152,7 +155,7 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
         is_last = self._spec.is_over(self._val_losses)
         is_first, self._has_trained = not self._has_trained, True
         if self._task.metric is not None:
-            self._scores.append(getattr(result, self._task.metric.name))
+            self._scores[result.epoch] = getattr(result, self._task.metric.name)
         if self._gpu is not None and result.epoch == 1:
             self._gpu.forget_faults()
         return Report(
@@ -160,7 +163,7 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
             facts=self._facts if result.epoch == 1 else None,
             node=_node() if is_first else "",
             status=TrialStatus.COMPLETE if is_last else None,
-            model=self._trained_model() if is_last and self._is_model_wanted else None,
+            model=self._trained_model() if self._is_model_wanted(is_last=is_last) else None,
             retire=self._is_worn or self._is_spoilt,
             trouble=self._trouble(),
         )
@@ -178,14 +181,20 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
         most = self._task.trials_per_process
         return most is not None and self._n_trials >= most
 
-    @property
-    def _is_model_wanted(self) -> bool:
+    def _is_model_wanted(self, *, is_last: bool) -> bool:
         metric = self._task.metric
         if self._task.held_out is None or metric is None:
             return False
-        return self._model_from is None or not metric.is_better(
-            self._model_from, than=metric.best(self._scores)
-        )
+        if self._task.is_model_required:
+            return is_last
+        best = metric.best_epoch(self._scores)
+        if best == self._sent_epoch or (
+            self._model_from is not None
+            and metric.is_better(self._model_from, than=self._scores[best])
+        ):
+            return False
+        self._sent_epoch = best
+        return True
 
     def _trained_model(self) -> bytes | None:
         """The model of the best epoch; None where it cannot be measured and the trial does without."""
@@ -211,7 +220,8 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
         name_modules_of([self._spec.hyperparameters.architecture])  # the driver has checked it
         self._share = share_of(config)
         self._model_from: float | None = config["model_from"]
-        self._scores: list[float] = []  # of its epochs
+        self._scores: dict[int, float] = {}  # by epoch
+        self._sent_epoch = 0
         self._val_losses: list[float] = []
         self._is_spoilt = False  # whether the next trial needs a new process
         self._n_trials += 1

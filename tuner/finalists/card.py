@@ -78,7 +78,7 @@ def _how_chosen(chosen: Chosen) -> list[str]:
 def _how_trials_chosen(trials: ChosenTrials, searched: str, metric: str) -> list[str]:
     cost = trials.ensemble.cost_text
     return [
-        f"{searched}; the best complete ones as they were trained there, not confirmed with fresh seeds. On the "
+        f"{searched}; the best ones as they were trained there, not confirmed with fresh seeds. On the "
         f"confirmation split, which chose none of them, by {metric}: {trials.ensemble.text}. "
         f"{cost[0].upper()}{cost[1:]}.",
         "",

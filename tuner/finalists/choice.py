@@ -4,8 +4,6 @@ import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from optuna.trial import TrialState
-
 from tuner.data import Dataset, Split, load_dataset
 from tuner.errors import RunFolderError, UsageError
 from tuner.finalists.ranking import Finalist, Member, better_since, read_finalists
@@ -109,14 +107,14 @@ def chosen_trials(run: Run, dataset: Dataset, choice: ModelChoice) -> ChosenTria
             f"finalist {choice.finalist}: names one of the finalists, but trials were asked for; leave it out"
         )
     labels = dataset.splits[Split.CONFIRMATION].labels
-    complete = run.study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-    size = choice.ensemble or run.recorded.config.ensemble or len(complete)
-    kept, lost = kept_models(complete, run.reader, run.files, size, labels)
+    n_files = len(list(run.files.trial_models.glob("trial-*.npz")))
+    size = choice.ensemble or run.recorded.config.ensemble or n_files
+    kept, lost = kept_models(run.reader, run.files, size, labels)
     where = run.files.path
     if not kept:
         confirm = f"tuner confirm {shlex.quote(str(where))}"
         raise RunFolderError(
-            f"{run.files.trial_models}: holds no model of a complete trial; {confirm}"
+            f"{run.files.trial_models}: holds no model of an ended trial; {confirm}"
         )
     if choice.ensemble is not None and len(kept) < choice.ensemble:
         raise UsageError(

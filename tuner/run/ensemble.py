@@ -25,7 +25,7 @@ class MembersOf(StrEnum):
 
 
 class EnsembleRecord(BaseModel):
-    """The best complete trials of a search, their probabilities averaged, on sequences that nothing was chosen by.
+    """The best trials of a search, their probabilities averaged, on sequences that nothing was chosen by.
 
     Scores are the run's metric on the confirmation split.
     """

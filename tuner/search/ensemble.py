@@ -1,8 +1,9 @@
-"""The ensemble of a search: the models of its best complete trials, kept while it runs, and their average measured.
+"""The ensemble of a search: the models of its best trials, kept while it runs, and their average measured.
 
-A model's file is written before its trial is told complete, the study's record of the ensemble after that, and files of
-trials that fell out are removed last. So a search that is killed anywhere leaves members whose files are there; what
-else it leaves is put in order when it is continued. Must not import Ray or Keras.
+Trials that were pruned take part with their best epoch, so a worker sends a model whenever a trial that may be pruned
+has become one of the best. Its file is written before its trial is told, the study's record of the ensemble after that,
+and files of trials that fell out are removed last. So a search that is killed anywhere leaves members whose files are
+there; what else it leaves is put in order when it is continued. Must not import Ray or Keras.
 """
 
 import math
@@ -10,6 +11,7 @@ from bisect import insort
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import numpy as np
 import optuna
@@ -22,7 +24,8 @@ from tuner.kill_points import KillPoint, kill_point
 from tuner.run.attributes import Attribute
 from tuner.run.ensemble import EnsembleRecord, ensemble_in
 from tuner.run.folder import RunFolder
-from tuner.run.records import StudyReader
+from tuner.run.optuna_internals import frozen
+from tuner.run.records import StudyReader, TrialRecord, ranked
 from tuner.settings.metric import Metric
 from tuner.training.evaluation import mean_probabilities
 from tuner.training.trained_model_file import measured_in
@@ -30,19 +33,55 @@ from tuner.training.trained_model_file import measured_in
 
 @dataclass(frozen=True, order=True)
 class KeptModel:
-    """The model of a complete trial, in its file; the better one is less."""
+    """The model of a trial, in its file; the better one is less."""
 
     cost: float  # its score in the search, of which less is better
     trial: int
     score: float = field(compare=False)
+    epoch: int = field(compare=False)  # whose weights it has
     weights: int = field(compare=False)
     seconds_per_text: float | None = field(compare=False)
     # On the confirmation split, `(n_sequences, n_classes)`.
     probabilities: NDArray[np.float32] = field(compare=False, repr=False)
 
 
+class Ensemble(Protocol):
+    """Keeps the models of a search's best trials."""
+
+    @property
+    def model_from(self) -> float | None:
+        """The score from which on a trial's model may become a member; None while any may."""
+
+    def keep(self, trial: FrozenTrial, model: bytes) -> None:
+        """Writes the model of a running trial, where it would become a member if it ended now.
+
+        It takes the place of the model of an earlier epoch.
+        """
+
+    def admit(self, trial: optuna.Trial) -> None:
+        """Makes a trial a member that has been told, where the model of its best epoch was kept and is good enough."""
+
+    def discard(self, trial: int) -> None:
+        """Removes the model of a trial that is no member, where one was kept."""
+
+
+class NoEnsemble:
+    """See `Ensemble`; keeps nothing, because that was not requested."""
+
+    model_from = None
+
+    def keep(self, trial: FrozenTrial, model: bytes) -> None:
+        """Nothing."""
+
+    def admit(self, trial: optuna.Trial) -> None:
+        """Nothing."""
+
+    def discard(self, trial: int) -> None:
+        """Nothing."""
+
+
 class TrialEnsemble:
-    """Keeps the models of the best complete trials in the run folder, and their average's figures in the study.
+    """Keeps the models of the best trials in the run folder, and their average's figures in the study.
 
     Args:
         study: of the search, whose trials that an earlier session left have not been told yet.
@@ -60,40 +99,48 @@ class TrialEnsemble:
         self._labels = labels
         self._reader = StudyReader(study)
         self._metric = self._reader.space.metric
-        self._candidates: dict[int, KeptModel] = {}  # of trials that are about to end
-        complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-        self._members, self._lost = kept_models(complete, self._reader, folder, size, labels)
+        self._candidates: dict[int, KeptModel] = {}  # of trials that have not ended
+        self._members, self._lost = kept_models(self._reader, folder, size, labels)
         self._record()
         self._remove_others()
 
     @property
     def model_from(self) -> float | None:
-        """The score from which on a trial's model may become a member; None while any may."""
+        """See `Ensemble`."""
         if len(self._members) < self._size:
             return None
         return self._members[-1].score
 
     def keep(self, trial: FrozenTrial, model: bytes) -> None:
-        """Writes the model of a trial that is about to be told complete, where it becomes a member."""
-        kept = _kept(self._reader, trial, model, self._folder, self._labels)
+        """See `Ensemble`."""
+        record = self._reader.record(trial)
+        kept = _kept(record, model, self._folder, self._labels, self._metric)
         is_full = len(self._members) >= self._size
         if kept is None or (is_full and self._members[-1] < kept):
+            self.discard(trial.number)
             return
         write_bytes_atomically(self._folder.trial_model(trial.number), model)
         kill_point(KillPoint.MODEL_KEPT)
         self._candidates[trial.number] = kept
 
-    def admit(self, trial: int) -> None:
-        """Makes a trial a member that has been told complete, where its model was kept."""
-        kept = self._candidates.pop(trial, None)
-        if kept is None:
+    def admit(self, trial: optuna.Trial) -> None:
+        """See `Ensemble`."""
+        kept = self._candidates.get(trial.number)
+        if kept is None or kept.epoch != self._reader.record(frozen(trial)).best_epoch:
+            self.discard(trial.number)
             return
+        del self._candidates[trial.number]
         insort(self._members, kept)
         fallen = self._members[self._size :]
         del self._members[self._size :]
         self._record()
         for each in fallen:
             self._folder.trial_model(each.trial).unlink(missing_ok=True)
+
+    def discard(self, trial: int) -> None:
+        """See `Ensemble`."""
+        if self._candidates.pop(trial, None) is not None:
+            self._folder.trial_model(trial).unlink(missing_ok=True)
 
     def _record(self) -> None:
         """Records the ensemble in the study, where it has changed."""
@@ -115,60 +162,55 @@ class TrialEnsemble:
 
 
 def kept_models(
-    complete: Sequence[FrozenTrial],
-    reader: StudyReader,
-    folder: RunFolder,
-    size: int,
-    labels: NDArray[np.int32],
+    reader: StudyReader, folder: RunFolder, size: int, labels: NDArray[np.int32]
 ) -> tuple[list[KeptModel], list[tuple[float, int]]]:
-    """The best complete trials whose models are kept, best first, and the cost and number of those that lack one.
+    """The best trials that have ended and whose models are kept, best first; cost and number of those that lack one.
 
     Args:
-        complete: the trials that may be members.
-        reader: of their study.
+        reader: of the search's study.
         size: the most members; more are not looked for.
         labels: of the confirmation split.
     """
     metric = reader.space.metric
-    # The first objective's value is the score at the best epoch.
-    costs = {trial.number: metric.as_cost(trial.values[0]) for trial in complete}
+    ended = reader.study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED))
+    records = [record for record in map(reader.record, ended) if record.status.has_worked]
     members: list[KeptModel] = []
     lost: list[tuple[float, int]] = []
-    for trial in sorted(complete, key=lambda each: (costs[each.number], each.number)):
-        if len(members) == size:
+    for record in ranked(records, metric):
+        if len(members) == size or record.score is None:
             break
         kept = None
         with suppress(OSError):
-            content = folder.trial_model(trial.number).read_bytes()
-            kept = _kept(reader, trial, content, folder, labels)
-        if kept is not None:
+            content = folder.trial_model(record.number).read_bytes()
+            kept = _kept(record, content, folder, labels, metric)
+        if kept is not None and kept.epoch == record.best_epoch:
             members.append(kept)
         else:
-            lost.append((costs[trial.number], trial.number))
+            lost.append((metric.as_cost(record.score), record.number))
     return members, lost[:size]
 
 
 def _kept(
-    reader: StudyReader,
-    trial: FrozenTrial,
+    record: TrialRecord,
     content: bytes,
     folder: RunFolder,
     labels: NDArray[np.int32],
+    metric: Metric,
 ) -> KeptModel | None:
     """The model in `content`; None where it is damaged, or of other data."""
     try:
-        figures, probabilities = measured_in(content, str(folder.trial_model(trial.number)))
+        figures, probabilities = measured_in(content, str(folder.trial_model(record.number)))
     except RunFolderError:
         return None
-    record = reader.record(trial)
     if record.score is None or not math.isfinite(figures.loss):
         return None
     if len(probabilities) != len(labels) or not np.isfinite(probabilities).all():
         return None
     return KeptModel(
-        cost=reader.space.metric.as_cost(record.score),
-        trial=trial.number,
+        cost=metric.as_cost(record.score),
+        trial=record.number,
         score=record.score,
+        epoch=figures.epoch,
         weights=record.weights or 0,
         seconds_per_text=figures.seconds_per_text,
         probabilities=probabilities,

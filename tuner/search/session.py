@@ -203,10 +203,10 @@ class SearchSession:
     @property
     def model_from(self) -> float | None:
         """The score from which on a trial's model may be kept; None: whatever its score."""
-        return self._study.model_from
+        return self._study.ensemble.model_from
 
     def keep_model(self, number: int, model: bytes) -> None:
-        """Keeps the model of a trial that is about to end."""
+        """Keeps the model of a trial that may be about to end; its epochs have been recorded."""
         self._study.keep_model(self._running[number], model)
 
     def end_trial(self, number: int, status: TrialStatus, error: str | None = None) -> None:

@@ -32,7 +32,7 @@ from tuner.run.records import (
 from tuner.run.run_file import installed_versions
 from tuner.run.sessions import SessionEnd, SessionRecord, key_of
 from tuner.run.trial_status import TrialFacts, TrialStatus
-from tuner.search.ensemble import TrialEnsemble
+from tuner.search.ensemble import Ensemble, NoEnsemble
 from tuner.search.pruner import HalvingPruner, make_pruner
 from tuner.search.sampler import make_sampler
 from tuner.search.shares import needs_larger_share
@@ -131,7 +131,7 @@ class SearchStudy:
         self._sampler = sampler
         self._workers = workers
         self._reader = StudyReader(study)
-        self.ensemble: TrialEnsemble | None = None  # where the best trials' models are kept
+        self.ensemble: Ensemble = NoEnsemble()
 
     @property
     def objectives(self) -> Objectives:
@@ -206,6 +206,7 @@ class SearchStudy:
         )
         kill_point(KillPoint.RETRY_MARKED)
         self.study.tell(trial.number, state=TrialState.FAIL)
+        self.ensemble.discard(trial.number)
         # Of the pruners only halving keeps the rungs in memory, and those that this trial reached no longer count.
         if isinstance(self.study.pruner, HalvingPruner):
             self.study.pruner.forget()
@@ -231,15 +232,9 @@ class SearchStudy:
         """Epochs after which the trial ends in any case; None where only `max_epochs` and the pruner end it."""
         return None
 
-    @property
-    def model_from(self) -> float | None:
-        """The score from which on a trial's model may be kept; None: whatever its score."""
-        return self.ensemble.model_from if self.ensemble is not None else None
-
     def keep_model(self, trial: optuna.Trial, model: bytes) -> None:
-        """Keeps the model of a trial that is about to end, where that is one of the best."""
-        if self.ensemble is not None:
-            self.ensemble.keep(self.read(trial), model)
+        """Keeps the model of a running trial, where that is one of the best."""
+        self.ensemble.keep(self.read(trial), model)
 
     def tries_of(self, trial: optuna.Trial) -> list[int]:
         """The numbers of this trial's tries, in their order; the last one is its own."""
@@ -286,14 +281,16 @@ class SearchStudy:
         kill_point(KillPoint.STATUS_NOTED)
         if status is TrialStatus.COMPLETE:
             self.study.tell(trial, self._values(trial))
-            kill_point(KillPoint.COMPLETE_TOLD)
-            if self.ensemble is not None:
-                self.ensemble.admit(trial.number)
-            return
-        if status is not TrialStatus.PRUNED:
-            trial.set_user_attr(Attribute.STATUS, str(status))
-        state = TrialState.FAIL if status is TrialStatus.FAILED else TrialState.PRUNED
-        self.study.tell(trial, state=state)
+        else:
+            if status is not TrialStatus.PRUNED:
+                trial.set_user_attr(Attribute.STATUS, str(status))
+            state = TrialState.FAIL if status is TrialStatus.FAILED else TrialState.PRUNED
+            self.study.tell(trial, state=state)
+        kill_point(KillPoint.TRIAL_TOLD)
+        if status.has_worked:
+            self.ensemble.admit(trial)
+        else:
+            self.ensemble.discard(trial.number)
 
     def _values(self, trial: optuna.Trial) -> Values:
         """The values of a complete trial, one per objective, as in its row of the leaderboard."""

@@ -15,12 +15,12 @@ def ensemble_lines(
     """A line of figures and one of members and costs; where there is no ensemble, one that tells why.
 
     Args:
-        counts: of the trials that have ended; before one is complete there is nothing to tell.
+        counts: of the trials that have ended; before one has worked there is nothing to tell.
         objectives: of the search.
     """
     if ensemble is not None:
         return [ensemble.text, ensemble.cost_text]
-    if not counts.get(TrialStatus.COMPLETE):
+    if not any(status.has_worked for status in counts):
         return []
     if objectives.costs:
         name = objectives.metric.name

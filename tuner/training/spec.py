@@ -102,6 +102,8 @@ class TrainsByEpoch(Protocol):
     def finish(self, held_out: EncodedSequences) -> TrainedModel:
         """The model of the best epoch (of the last one, where `stop_after` is set), measured on `held_out`.
 
+        The trial can go on afterwards as if nothing had happened.
+
         Raises:
             TrialOutOfMemory, DeviceFault, TrialFailed: it cannot be measured.
         """

@@ -82,8 +82,8 @@ class ToyTraining:
         """The curve's points; see `TrainsByEpoch.epochs`."""
         progress = self._checkpoint.load() if self._checkpoint is not None else None
         done = list(progress.epochs) if progress is not None else []
-        yield from done
         self._done = done
+        yield from list(done)
         for epoch in range(len(done) + 1, self._spec.epochs + 1):
             started = time.perf_counter()
             with trial_errors():

@@ -142,6 +142,7 @@ class Training:
     def finish(self, held_out: EncodedSequences) -> TrainedModel:
         """See `TrainsByEpoch.finish`."""
         with trial_errors():
+            reached = self._model.get_weights()
             self._model.set_weights(self._best)
             view = held_out.view(
                 vocabulary_size=self._known, max_length=self._spec.hyperparameters.max_length
@@ -149,6 +150,7 @@ class Training:
             started = time.perf_counter()
             evaluation = evaluate(self._model, view, n_classes=self._n_classes, widths=self._widths)
             seconds = time.perf_counter() - started
+            self._model.set_weights(reached)  # the trial may go on
         return TrainedModel(
             HeldOutFigures(
                 epoch=self._best_epoch(),

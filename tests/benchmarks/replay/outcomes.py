@@ -14,7 +14,7 @@ from .table import Table
 from .virtual_search import History
 
 SINGLE = "best single"
-KEPT = "average of 5 complete"  # tuner's: pruned trials and those that still run keep no weights
+KEPT = "average of 5 ended"  # tuner's: the weights of those that still run are not used
 _KEPT_COUNT = 5
 
 
@@ -40,7 +40,7 @@ def courses(
 ) -> dict[str, Course]:
     """Of the best single model, and of the plain average of the best trials, or of all while there are fewer.
 
-    That of complete trials alone is the best single one before any is complete.
+    That of trials that ended is the best single one before any has.
     """
     guess = 1 / table.n_classes
     names = [SINGLE, *map(average_of, averages), KEPT]
@@ -49,7 +49,8 @@ def courses(
     sets: dict[str, list[tuple[int, int]]] = {}
     # By trial: validation accuracy, configuration, point.
     best: dict[int, tuple[float, int, int]] = {}
-    complete: set[int] = set()
+    last = {seen.trial: place for place, seen in enumerate(history.seen)}
+    ended: set[int] = set()
     answers: dict[tuple[int, int], NDArray[np.float32]] = {}
 
     def add(name: str, seconds: float, members: list[tuple[int, int]]) -> None:
@@ -65,19 +66,19 @@ def courses(
             at_s[name].append(seconds)
             values[name].append(value)
 
-    for seen in history.seen:
+    for place, seen in enumerate(history.seen):
         accuracy = float(draw.validation_accuracy[seen.configuration, seen.point])
-        has_ended = seen.point == table.epoch_points[-1]
+        has_ended = seen.trial in history.ended and last[seen.trial] == place
         is_better = seen.trial not in best or best[seen.trial][0] < accuracy
         if is_better:
             best[seen.trial] = (accuracy, seen.configuration, seen.point)
         if has_ended:
-            complete.add(seen.trial)
+            ended.add(seen.trial)
         if not is_better and not has_ended:
             continue
         order = sorted(best, key=lambda each: (-best[each][0], each))
         ranked = [best[trial][1:] for trial in order]
-        kept = [best[trial][1:] for trial in order if trial in complete][:_KEPT_COUNT]
+        kept = [best[trial][1:] for trial in order if trial in ended][:_KEPT_COUNT]
         add(SINGLE, seen.at_s, ranked[:1])
         for count in averages:
             add(average_of(count), seen.at_s, ranked[:count])

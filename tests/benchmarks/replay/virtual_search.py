@@ -42,6 +42,7 @@ class History:
 
     seen: list[Seen] = field(default_factory=list)
     ended_s: list[float] = field(default_factory=list)  # when each trial that ended did
+    ended: set[int] = field(default_factory=set)  # these trials
     pruned: int = 0
     seconds: float = 0.0  # where the replay stopped
     snapping: list[float] = field(default_factory=list)  # see `TabularStudy`
@@ -121,6 +122,7 @@ def replay(
             heapq.heappush(queue, (clock() + seconds, number, epoch + 1))
             continue
         history.ended_s.append(clock())
+        history.ended.add(number)
     history.seconds = queue[0][0] if queue else clock()
     history.snapping = study.snapping
     history.ran_out = not study.has_more
