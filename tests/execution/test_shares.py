@@ -63,14 +63,14 @@ def run_out(monkeypatch: pytest.MonkeyPatch, ordinary: int, larger: int = 0) -> 
     left = {False: ordinary, True: larger}
     numbers: list[int] = []
 
-    def with_fault(spec: TrialSpec, place: Place, model_from: float | None) -> dict[str, Any]:
+    def with_fault(spec: TrialSpec, place: Place, *more: Any) -> dict[str, Any]:
         if left[place.is_larger]:
             left[place.is_larger] -= 1
             numbers.append(spec.number)
             given = {**spec.hyperparameters.custom, "fault": "card_memory", "fault_epoch": 3}
             changed = spec.hyperparameters.model_copy(update={"custom": given})
             spec = replace(spec, hyperparameters=changed)
-        return original(spec, place, model_from)
+        return original(spec, place, *more)
 
     monkeypatch.setattr(ray_tune, "to_ray_config", with_fault)
     return numbers
