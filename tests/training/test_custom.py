@@ -158,3 +158,8 @@ def test_a_file_beside_the_data_takes_the_place_of_no_library(
         own_modules.make_importable(own_modules.user_folders())
         assert sys.path[-1] == str(tmp_path)
         assert sys.path.count(str(tmp_path)) == 1
+
+
+def test_only_own_architectures_need_folders_of_the_person() -> None:
+    assert own_modules.folders_for(["lstm", "bilstm"]) == ()
+    assert own_modules.folders_for(["lstm", "my_models:build"]) == own_modules.user_folders()

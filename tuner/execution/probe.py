@@ -22,7 +22,7 @@ from tuner.settings.config import SearchConfig
 from tuner.settings.hyperparameters import Hyperparameters, resolve
 from tuner.text import format_duration, one_line
 from tuner.training.gpu_memory import CardFigures
-from tuner.training.own_modules import name_modules_of
+from tuner.training.own_modules import folders_for, make_importable, name_modules_of
 
 _POLL_S = 0.5
 _QUIET_S = 3.0  # an idle card is measured soon after
@@ -53,6 +53,7 @@ class Measuring:
     cpus: float
     mps: MpsMode = MpsMode.OFF
     gpus: float = 1.0  # the part of a card that is needed for it
+    folders: tuple[str, ...] = ()  # of a person's own modules
 
     @classmethod
     def of(cls, config: SearchConfig, dataset: Dataset) -> "Measuring":
@@ -69,6 +70,7 @@ class Measuring:
             config.cpus_per_trial,
             config.mps,
             1.0 if asked == "auto" else asked,
+            folders_for(space.architectures),
         )
 
     @property
@@ -133,6 +135,7 @@ class Probe:
         """The figures of its card."""
         from tuner.training.gpu_memory import measure_training
 
+        make_importable(measuring.folders)
         name_modules_of(each.architecture for each in measuring.configurations)  # as the driver did
         return measure_training(
             measuring.configurations,

@@ -19,10 +19,9 @@ from tuner.run.run_file import check_same_search, remember_place, write_run_file
 from tuner.search.ensemble import TrialEnsemble
 from tuner.search.study import SearchStudy, create_or_open_study
 from tuner.settings.config import SearchConfig, TrainerName
-from tuner.settings.hyperparameters import is_custom
 from tuner.tracking.selection import check_exporters
 from tuner.training.own_code import code_of
-from tuner.training.own_modules import name_modules_of, user_folders
+from tuner.training.own_modules import folders_for, name_modules_of
 
 if TYPE_CHECKING:
     from tuner.execution.trainable import Task
@@ -147,7 +146,7 @@ def make_task(config: SearchConfig, folder: RunFolder, dataset: Dataset) -> "Tas
         logs=str(folder.logs.resolve()),
         checkpoints=checkpoints.place if checkpoints is not None else None,
         fingerprint=dataset.fingerprint,
-        folders=user_folders() if any(map(is_custom, config.space.architectures)) else (),
+        folders=folders_for(config.space.architectures),
         trials_per_process=_TRIALS_PER_PROCESS_ON_A_GPU if config.gpus else None,
     )
     return task.without_data() if config.trainer is TrainerName.TOY else task

@@ -104,6 +104,11 @@ def user_folders() -> tuple[str, ...]:
     return (*([script] if script in sys.path else []), os.getcwd())
 
 
+def folders_for(architectures: Iterable[str]) -> tuple[str, ...]:
+    """The folders that other processes need for these architectures: none for those that are not a person's own."""
+    return user_folders() if any(map(is_custom, architectures)) else ()
+
+
 def make_importable(folders: Sequence[str]) -> None:
     """Lets this process import modules from these folders, after all others: none takes the place of a library."""
     known = {os.path.abspath(folder) for folder in sys.path}
