@@ -1,11 +1,21 @@
 """Reads the sessions that a study records."""
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
 from tuner.errors import RunFolderError
-from tuner.run.sessions import SessionEnd, key_of, sessions_in, utc
+from tuner.run.sessions import (
+    Session,
+    SessionEnd,
+    SessionRecord,
+    key_of,
+    note_on_versions,
+    sessions_in,
+    utc,
+    versions_at,
+)
 
 START = 1_800_000_000.0
 
@@ -59,3 +69,33 @@ def test_a_damaged_session_is_refused_in_one_line(damage: object) -> None:
 def test_a_session_that_a_later_version_wrote_is_read() -> None:
     (session,) = sessions_in({key_of(0): content(0, 0, weather="fine")}, seconds=1)
     assert session.started == utc(START)
+
+
+def session_of(hour: int, **versions: str) -> Session:
+    started = datetime(2026, 5, 4, hour, tzinfo=UTC)
+    record = SessionRecord(
+        started=started, seconds_before=0, host="h", process=1, versions=versions
+    )
+    return Session(record, started)
+
+
+def test_a_trial_has_the_versions_of_the_session_that_it_began_in() -> None:
+    sessions = [session_of(10, keras="3.14"), session_of(12, keras="3.15")]
+    for hour, expected in ((9, {}), (11, {"keras": "3.14"}), (13, {"keras": "3.15"})):
+        local = datetime(2026, 5, 4, hour, tzinfo=UTC).astimezone().replace(tzinfo=None)
+        assert versions_at(sessions, local) == expected
+    assert versions_at(sessions, None) == {}
+
+
+def test_a_session_with_other_versions_is_told() -> None:
+    first, same = (
+        session_of(1, keras="3.14", backend="jax"),
+        session_of(2, keras="3.14", backend="jax"),
+    )
+    assert note_on_versions([first]) is None
+    assert note_on_versions([first, same]) is None
+    more = session_of(3, keras="3.14", backend="jax", torch="2")  # which was not recorded before
+    assert note_on_versions([first, more]) is None
+    note = note_on_versions([first, session_of(4, keras="3.15")])
+    assert note is not None
+    assert note.endswith("keras 3.14 is 3.15 now, backend jax is not installed now")

@@ -12,6 +12,7 @@ from tuner.run.events import EventKind
 from tuner.run.records import StudyReader
 from tuner.run.sessions import SessionEnd, utc
 from tuner.run.trial_status import TrialFacts, TrialStatus
+from tuner.search import study
 from tuner.search.session import SearchSession
 from tuner.search.study import SearchStudy, create_or_open_study
 from tuner.settings.config import SamplerName, SearchConfig
@@ -183,6 +184,15 @@ def test_every_session_records_its_start_and_end_and_why_it_ended(search: Search
     assert (second.last_seen, second.record.reason) == (utc(1e9 + 1250), SessionEnd.BUDGET_USED)
     assert (second.record.host, second.record.process) == (socket.gethostname(), os.getpid())
     assert second.record.versions["python"] == platform.python_version()
+
+
+def test_a_session_that_continues_with_other_versions_is_told(
+    search: Search, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    search.open().close(SessionEnd.STOPPED)
+    monkeypatch.setattr(study, "installed_versions", lambda: {"keras": "99"})
+    session = search.open()
+    assert any("is 99 now" in text for text in session._notes)
 
 
 def test_a_killed_session_leaves_its_start_and_a_last_sign_of_life(search: Search) -> None:

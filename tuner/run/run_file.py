@@ -21,6 +21,7 @@ from pydantic import ConfigDict, Field, ValidationError
 from tuner.data.sources import SOURCES
 from tuner.errors import RunFolderError
 from tuner.files import write_atomically
+from tuner.machine import keras_backend
 from tuner.run.folder import RunFolder
 from tuner.settings.config import SearchConfig, make_config
 from tuner.settings.data import DataConfig, data_mapping
@@ -31,7 +32,10 @@ from tuner.settings.yaml_files import read_yaml, to_yaml
 from tuner.storage import is_url
 from tuner.urls import holds_secret, without_secrets
 
-_RECORDED_PACKAGES = ("sequence-tuner", "ray", "optuna", "keras", "tensorflow", "numpy", "pandas")
+_RECORDED_PACKAGES = (
+    *("sequence-tuner", "ray", "optuna", "keras"),
+    *("tensorflow", "jax", "torch", "numpy", "pandas"),
+)
 
 
 class Fingerprint(Strict):
@@ -292,8 +296,9 @@ def check_same_search(
 
 
 def installed_versions() -> dict[str, str]:
-    """The versions of Python and of the packages that a run's figures may depend on."""
-    versions = {"python": platform.python_version()}
+    """Keras' backend, and the versions of Python and of the packages that a run's figures may depend on."""
+    backend, _ = keras_backend(os.environ, Path(os.path.expanduser("~")))
+    versions = {"python": platform.python_version(), "backend": str(backend)}
     for package in _RECORDED_PACKAGES:
         try:
             versions[package] = version(package)

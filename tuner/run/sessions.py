@@ -5,7 +5,7 @@ trial, its end after its last one. A killed session leaves no end, but the secon
 last sign of life. A run made before sessions were recorded has none. Must not import Ray, Keras or Optuna.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -81,6 +81,29 @@ def sessions_in(attributes: Mapping[str, object], seconds: float) -> list[Sessio
         sessions.insert(0, Session(record, record.ended or _last_sign(record, seconds)))
         seconds = record.seconds_before
     return sessions
+
+
+def versions_at(sessions: Sequence[Session], moment: datetime | None) -> Mapping[str, str]:
+    """The versions of the session that ran at a local time; none where that is not recorded."""
+    if moment is None:
+        return {}
+    began = [each for each in sessions if each.started <= moment.astimezone(UTC)]
+    return began[-1].record.versions if began else {}
+
+
+def note_on_versions(sessions: Sequence[Session]) -> str | None:
+    """A line for the person where the last session has other versions than the one before."""
+    if len(sessions) < 2:
+        return None
+    before, now = (each.record.versions for each in sessions[-2:])
+    changed = [
+        f"{name} {before[name]} is {now.get(name, 'not installed')} now"
+        for name in before
+        if before[name] != now.get(name)
+    ]
+    if not changed:
+        return None
+    return f"this session has other versions than the one before, so its trials may differ: {', '.join(changed)}"
 
 
 def _record(attributes: Mapping[str, object], key: str) -> SessionRecord:

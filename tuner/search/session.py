@@ -13,7 +13,7 @@ from tuner.kill_points import KillPoint, kill_point
 from tuner.run.events import Event, EventKind, SearchListener, SearchState
 from tuner.run.progress import News, StudyProgress
 from tuner.run.records import StudyReader, failed_on
-from tuner.run.sessions import SessionEnd, utc
+from tuner.run.sessions import SessionEnd, note_on_versions, utc
 from tuner.run.trial_status import TrialFacts, TrialStatus
 from tuner.search.shares import is_too_tight, needs_larger_share
 from tuner.search.study import SearchStudy
@@ -80,6 +80,8 @@ class SearchSession:
             StudyReader(study.study), config, clock=clock, wall_clock=wall_clock
         )
         self._publish(self._progress.start(study.study.get_trials(deepcopy=False)))
+        if note := note_on_versions(StudyReader(study.study).sessions):
+            self.note(note)
         self._watchdog = Watchdog(config.epoch_timeout, self._progress.slowest_epoch_s, clock)
 
     @property

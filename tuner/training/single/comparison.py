@@ -12,7 +12,7 @@ from tuner.training.single.configurations import Configuration, Row
 from tuner.training.single.training import Trained
 
 # The packages whose version can change a figure.
-_DECIDING = ("python", "sequence-tuner", "keras", "tensorflow", "numpy")
+_DECIDING = ("python", "sequence-tuner", "backend", "keras", "tensorflow", "jax", "torch", "numpy")
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from tuner.errors import ConfigError, RunFolderError, SpaceError
 from tuner.run import Run
 from tuner.run.folder import RunFolder
 from tuner.run.records import TrialRecord
+from tuner.run.sessions import versions_at
 from tuner.run.trial_status import TrialStatus
 from tuner.settings.config import TrainerName
 from tuner.settings.data import DataConfig
@@ -212,7 +213,7 @@ def _of_row(word: str, settings: Settings, runs: dict[str, Run]) -> Configuratio
             run=match["run"],
             record=record,
             fingerprint=str(recorded.fingerprint and recorded.fingerprint.data),
-            versions=recorded.versions,
+            versions=versions_at(run.reader.sessions, record.started) or recorded.versions,
             cpus=config.cpus_per_trial,
             is_unchanged=is_own_seed and is_own_length,
         ),
