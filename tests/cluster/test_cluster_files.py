@@ -86,6 +86,21 @@ def test_it_asks_for_a_token_that_lies_elsewhere(name: str) -> None:
     assert content["file_mounts"]["~/.ray/auth_token"] == "~/.ray/auth_token"
 
 
+def test_metadata_of_machines_on_aws_is_given_with_a_token_only() -> None:
+    for kind in documents("cluster.yaml")[0]["available_node_types"].values():
+        assert kind["node_config"]["MetadataOptions"] == {"HttpTokens": "required"}
+
+
+@pytest.mark.parametrize("name", ALL_FILES)
+def test_the_token_is_made_for_this_user_alone(name: str) -> None:
+    for line in text_of(name).splitlines():
+        assert "get-auth-token" not in line or "umask 077" in line
+
+
+def test_no_personal_key_travels_to_a_head() -> None:
+    assert "id_ed25519" not in text_of("on_premises.yaml")
+
+
 @pytest.mark.parametrize("name", ALL_FILES)
 def test_its_commands_stand_at_the_top(name: str) -> None:
     comment = re.match(r"(#.*\n)+", text_of(name))
