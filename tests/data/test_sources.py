@@ -40,9 +40,10 @@ def test_a_source_that_does_not_exist_is_refused_in_one_line(source: str, messag
     assert "\n" not in str(refused.value)
 
 
-def test_a_named_source_has_no_columns_to_choose() -> None:
+@pytest.mark.parametrize("column", ["text_column", "label_column", "group_column"])
+def test_a_named_source_has_no_columns_to_choose(column: str) -> None:
     with pytest.raises(DataError, match=r"imdb-train: a named data set has no columns.*'review'"):
-        load_dataset(DataConfig(source="imdb-train", text_column="review"), seed=0)
+        load_dataset(DataConfig.model_validate({"source": "imdb-train", column: "review"}), seed=0)
 
 
 def test_importing_loads_nothing_heavy() -> None:

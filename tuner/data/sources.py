@@ -72,7 +72,9 @@ def open_source(config: DataConfig, *, downloads: Path) -> OpenSource:
     """
     if config.source not in SOURCES:
         return _open_file(config)
-    if asked := config.text_column or config.label_column or config.encoding:
+    if asked := (
+        config.text_column or config.label_column or config.group_column or config.encoding
+    ):
         raise DataError.at(
             config.source,
             f"a named data set has no columns or encoding to choose, got {excerpt(asked)}; leave it out",
