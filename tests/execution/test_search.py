@@ -111,6 +111,12 @@ def test_real_models_are_trained_and_ranked(
     assert best is not None
     assert best.score == board["score"].max()
     assert best.status in {TrialStatus.COMPLETE, TrialStatus.PRUNED}
+    reference = outcome.run.reference
+    assert reference is not None
+    assert reference.score == 1.0  # good and bad tell the class
+    names = [each.name for each in reference.compared]
+    assert names[-1].startswith("trial ")
+    assert outcome.run.files.reference.is_file()
 
 
 def test_three_classes_in_chinese_are_searched_by_characters(

@@ -21,7 +21,12 @@ from tuner.errors import RunFolderError, UsageError
 from tuner.execution.plan import EndReason
 from tuner.execution.search import run_search
 from tuner.finalists.confirmation import run_confirmation, wanted_trials
-from tuner.finalists.ranking import Finalist, better_since, read_finalists
+from tuner.finalists.ranking import (
+    Finalist,
+    better_since,
+    compared_with_reference,
+    read_finalists,
+)
 from tuner.finalists.request import Request, confirmation_config
 from tuner.kill_points import VARIABLE
 from tuner.run import Run
@@ -287,6 +292,20 @@ def test_training_on_more_data_takes_the_searchs_number_of_epochs(
     assert member.model.figures.epoch == finalist.record.best_epoch
     assert all(np.isfinite(weight).all() for weight in member.model.weights)
     assert finalist.record.weights == sum(weight.size for weight in member.model.weights)
+
+
+def test_the_first_finalist_with_all_its_seeds_is_compared_with_the_reference(
+    run_once: Confirmed, folder: RunFolder
+) -> None:
+    first, metric = run_once.finalists[0], run_once.run.space.metric
+    compared = compared_with_reference(first, run_once.folder, run_once.dataset, metric)
+    reference = run_once.run.reference
+    assert compared is not None
+    assert reference is not None
+    assert compared.name == f"finalist {first.record.number}"
+    assert compared.gain == pytest.approx(first.spread.mean - reference.score, abs=1e-5)
+    assert compared.low <= compared.gain <= compared.high
+    assert compared_with_reference(first, folder, run_once.dataset, metric) is None  # of toys
 
 
 def test_a_run_that_was_not_confirmed_has_no_finalists(folder: RunFolder, dataset: Dataset) -> None:

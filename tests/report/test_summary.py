@@ -12,6 +12,7 @@ from tuner.report.markdown import markdown
 from tuner.report.reading import Reading, read_run, read_runs
 from tuner.run import Run
 from tuner.run.folder import RunFolder
+from tuner.run.reference import Comparison, ReferenceRecord
 from tuner.settings.objectives import Cost
 
 
@@ -47,6 +48,16 @@ def test_the_searchs_own_ensemble_has_a_sentence_and_a_tile(some: Reading) -> No
     )
     alone = dataclasses.replace(some, ensemble=RECORD.model_copy(update={"members": (7,)}))
     assert text_of(alone) == text_of(some)
+
+
+def test_the_reference_has_a_sentence_for_itself_and_one_for_each_comparison(some: Reading) -> None:
+    worse = Comparison(name="trial 7", gain=-0.02, low=-0.03, high=-0.01)
+    record = ReferenceRecord(
+        sequences=850, score=0.78, low=0.75, high=0.81, majority=0.5, seconds=3.2, compared=(worse,)
+    )
+    assert "To compare with" not in text_of(some)
+    text = text_of(dataclasses.replace(some, reference=record))
+    assert f"To compare with: {record.text}. Against it, {worse.text}." in text
 
 
 def test_finalists_give_interval_ties_and_optimism_gap(make_run: MakeRun) -> None:

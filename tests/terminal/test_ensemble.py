@@ -10,7 +10,9 @@ from support.studies import open_study, run_trial
 
 from tuner.execution.plan import EndReason, SearchOutcome
 from tuner.run import Run
+from tuner.run.attributes import Attribute
 from tuner.run.ensemble import NO_MODELS, EnsembleRecord
+from tuner.run.reference import ReferenceRecord
 from tuner.run.run_file import write_run_file
 from tuner.run.state import read_run_state
 from tuner.run.trial_status import TrialStatus
@@ -88,10 +90,16 @@ def test_leaderboards_end_with_it_of_one_run_and_of_several(
     x, old = str(searched.folder.path), str(tmp_path / "old")
     one = run_tuner(["leaderboard", x], capsys).out.splitlines()
     assert one[-2:] == [
-        f"Ensemble: {searched.record.text}",
-        f"          {searched.record.cost_text}",
+        f"Ensemble:  {searched.record.text}",
+        f"           {searched.record.cost_text}",
     ]
-    assert run_tuner(["leaderboard", old], capsys).out.splitlines()[-1] == f"Ensemble: {NO_MODELS}"
+    assert run_tuner(["leaderboard", old], capsys).out.splitlines()[-1] == f"Ensemble:  {NO_MODELS}"
+    reference = ReferenceRecord(
+        sequences=9, score=0.8, low=0.7, high=0.9, majority=0.5, seconds=1, compared=()
+    )
+    searched.study.study.set_user_attr(Attribute.REFERENCE, reference.model_dump(mode="json"))
+    last = run_tuner(["leaderboard", x], capsys).out.splitlines()[-1]
+    assert last == f"Reference: {reference.text}"
     several = run_tuner(["leaderboard", x, old], capsys).out.splitlines()
     assert several[-1] == f"Ensemble of {x}: {searched.record.text}"
     assert "Ensemble" not in run_tuner(["leaderboard", x, "--format", "csv"], capsys).out

@@ -50,6 +50,9 @@ class Plan(Protocol):
     def task(self) -> "Task":
         """The data and settings that all trials share."""
 
+    def conclude(self, study: SearchStudy) -> None:
+        """Does what is left when the budget is used up; `study` was closed."""
+
     def files(self, study: SearchStudy) -> "RunFiles":
         """The files that follow `study`."""
 

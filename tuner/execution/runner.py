@@ -190,6 +190,7 @@ class _Session:
         except StopRequested:
             return self._outcome(EndReason.STOPPED)
         except TimeIsUp:
+            self.plan.conclude(study)
             return self._outcome(EndReason.BUDGET_USED)
         folder = self.plan.folder.path
         if session.repeated_failure is not None:
@@ -200,6 +201,7 @@ class _Session:
             raise SearchError(
                 f"{folder}: every trial failed, the last one so: {session.last_failure}"
             )
+        self.plan.conclude(study)
         return self._outcome(EndReason.BUDGET_USED)
 
     def _fit(

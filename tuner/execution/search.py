@@ -17,6 +17,7 @@ from tuner.run.folder import RunFolder
 from tuner.run.records import StudyReader
 from tuner.run.run_file import check_same_search, remember_place, write_run_file
 from tuner.search.ensemble import TrialEnsemble
+from tuner.search.reference import measure_reference
 from tuner.search.study import SearchStudy, create_or_open_study
 from tuner.settings.config import SearchConfig, TrainerName
 from tuner.tracking.selection import check_exporters
@@ -125,6 +126,15 @@ class SearchPlan:
             metric=self.config.space.metric,
             is_model_required=False,
         )
+
+    def conclude(self, study: SearchStudy) -> None:
+        """Measures the reference, unless a toy was searched or the person wants none."""
+        if self.config.no_reference or self.config.trainer is TrainerName.TOY:
+            return
+        metric = self.config.space.metric
+        models = study.ensemble.probabilities
+        measure_reference(study.study, self.folder, self.dataset, metric, models)
+        self.files(study).write()
 
     def files(self, study: SearchStudy) -> LeaderboardFiles:
         """Leaderboard and curves."""

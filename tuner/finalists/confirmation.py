@@ -231,6 +231,9 @@ class ConfirmationPlan:
             )
         return dataclasses.replace(task, held_out=held_out, metric=config.space.metric)
 
+    def conclude(self, study: SearchStudy) -> None:
+        """Does nothing: the finalists are read from the files."""
+
     def files(self, study: SearchStudy) -> RunFiles:
         """`finalists.csv`."""
         return FinalistFiles(self.run, study.study, self.dataset)

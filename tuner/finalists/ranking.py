@@ -27,11 +27,13 @@ from tuner.run.csv_text import write_csv
 from tuner.run.finalists_file import FinalistRow, frame_of
 from tuner.run.folder import RunFolder
 from tuner.run.records import StudyReader, TrialRecord
+from tuner.run.reference import Comparison
 from tuner.run.requested_trainings import RequestedTraining, last_request, requests
-from tuner.settings.metric import MetricName
+from tuner.search.reference import read_probabilities
+from tuner.settings.metric import Metric, MetricName
 from tuner.settings.space import SearchSpace
 from tuner.training.spec import TrainedModel
-from tuner.training.statistics import Spread, is_tie, sequence_scores, spread_of
+from tuner.training.statistics import Spread, gain_of, is_tie, sequence_scores, spread_of
 from tuner.training.trained_model_file import from_bytes, measured_in
 
 
@@ -213,6 +215,19 @@ def _finalist(
     scores = np.stack([sequence_scores(metric, each.probabilities, labels) for each in members])
     most = 1.0 if metric.is_share else math.inf
     return Finalist(record, tuple(members), spread_of(scores, most=most), scores)
+
+
+def compared_with_reference(
+    finalist: Finalist, folder: RunFolder, dataset: Dataset, metric: Metric
+) -> Comparison | None:
+    """A finalist, all its seeds, against the linear reference; None where that was not measured."""
+    labels = dataset.splits[Split.CONFIRMATION].labels
+    kept = read_probabilities(folder, len(labels), len(dataset.class_names))
+    if kept is None:
+        return None
+    gain = gain_of(finalist.scores, sequence_scores(metric.name, kept[0], labels), metric)
+    name = f"finalist {finalist.record.number}"
+    return Comparison(name=name, gain=gain.mean, low=gain.low, high=gain.high)
 
 
 def finalists_frame(finalists: Sequence[Finalist], space: SearchSpace) -> pd.DataFrame:

@@ -22,6 +22,7 @@ from tuner.run.leaderboard import board_of
 from tuner.run.lock import owner_of
 from tuner.run.merged_board import check_common_metric
 from tuner.run.records import TrialRecord, best_of, on_front, ranked
+from tuner.run.reference import ReferenceRecord
 from tuner.run.run_file import RunFile
 from tuner.run.sessions import Session
 from tuner.run.test_log import TestEvaluation, read_test_log
@@ -41,6 +42,7 @@ class Reading:
     study: optuna.Study
     records: tuple[TrialRecord, ...]  # in the order of their numbers
     ensemble: EnsembleRecord | None  # None where no trials' weights were kept
+    reference: ReferenceRecord | None  # None where it was not measured
     seconds: float  # searched, over all sessions
     sessions: tuple[Session, ...]  # empty where none was recorded
     recorded: RunFile  # empty where there is none
@@ -137,6 +139,7 @@ def read_run(run: Run, label: str) -> Reading:
         study=run.study,
         records=tuple(reader.records()),
         ensemble=reader.ensemble,
+        reference=run.reference,
         seconds=reader.seconds,
         sessions=tuple(reader.sessions),
         recorded=run.recorded if folder.run_file.is_file() else RunFile(folder.run_file),

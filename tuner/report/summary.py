@@ -40,6 +40,7 @@ def in_words(reading: Reading) -> list[str]:
         _best(reading, reading.best),
         *_front(reading),
         *_ensemble(reading),
+        *_reference(reading),
         _how_sure(reading),
         *_on_gpus(reading),
     ]
@@ -207,6 +208,15 @@ def _ensemble(reading: Reading) -> list[str]:
         f"are {ensemble.cost_text}; `tuner export {shlex.quote(str(reading.folder.path))} --members trials` writes "
         "them as one model."
     ]
+
+
+def _reference(reading: Reading) -> list[str]:
+    """The linear model that everybody can train in seconds, and who is better than it."""
+    reference = reading.reference
+    if reference is None:
+        return []
+    compared = [f" Against it, {each.text}." for each in reference.compared]
+    return [f"To compare with: {reference.text}.{''.join(compared)}"]
 
 
 def _how_sure(reading: Reading) -> str:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from tuner.run.ensemble import EnsembleRecord
     from tuner.run.leaderboard_snapshot import Snapshot
     from tuner.run.records import StudyReader, TrialRecord
+    from tuner.run.reference import ReferenceRecord
     from tuner.run.run_file import RunFile
     from tuner.settings.objectives import Objectives
     from tuner.settings.space import SearchSpace
@@ -119,6 +120,17 @@ class Run:
     def ensemble(self) -> "EnsembleRecord | None":
         """The best trials averaged, with their figures; None where no trials' weights were kept."""
         return self.reader.ensemble if self._snapshot is None else self._snapshot.ensemble
+
+    @property
+    def reference(self) -> "ReferenceRecord | None":
+        """The linear reference, with its figures; None where it was not measured."""
+        from tuner.run.reference import reference_in
+
+        return (
+            reference_in(self.study.user_attrs)
+            if self._snapshot is None
+            else self._snapshot.reference
+        )
 
     def leaderboard(self) -> "pd.DataFrame":
         """Every trial, best first: the columns of `leaderboard.csv`."""

@@ -86,6 +86,11 @@ class RunFolder:
         return self.path / "trials"
 
     @property
+    def reference(self) -> Path:
+        """Probabilities of the linear reference on the confirmation split."""
+        return self.path / "reference.npz"
+
+    @property
     def result_files(self) -> tuple[Path, ...]:
         """The run without its logs; the journal comes last, so that a copy that has it has the others, too."""
         return (
@@ -94,6 +99,7 @@ class RunFolder:
             self.curves,
             self.finalists,
             self.tests,
+            self.reference,
             *sorted(self.test_classes.glob("*.csv")),
             *sorted(self.finalist_models.glob("*.npz")),
             *sorted(self.trial_models.glob("*.npz")),

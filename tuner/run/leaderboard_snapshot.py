@@ -23,6 +23,7 @@ from tuner.run.folder import RunFolder
 from tuner.run.leaderboard import columns
 from tuner.run.optuna_internals import id_of_study, id_of_trial, trials_of_other_studies
 from tuner.run.records import StudyReader
+from tuner.run.reference import ReferenceRecord, reference_in
 from tuner.settings.objectives import Cost, Objectives, make_objectives
 from tuner.settings.space import SearchSpace
 
@@ -46,12 +47,13 @@ class Point:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """A leaderboard, the space, the objectives and the ensemble."""
+    """A leaderboard, the space, the objectives, the ensemble and the reference."""
 
     board: pd.DataFrame
     space: SearchSpace
     objectives: Objectives
     ensemble: EnsembleRecord | None
+    reference: ReferenceRecord | None
 
 
 def point_of(reader: StudyReader, journal: Path) -> Point:
@@ -69,7 +71,7 @@ def write_note(board: pd.DataFrame, reader: StudyReader, point: Point, folder: R
     """
     if len(board) < _LEAST_ROWS or not all(_is_of_one_type(board[name]) for name in board.columns):
         return
-    ensemble = reader.ensemble
+    ensemble, reference = reader.ensemble, reference_in(reader.study.user_attrs)
     changed = {str(name): _changed(board[name]) for name in board.columns}
     note = {
         "format": _FORMAT,
@@ -77,6 +79,7 @@ def write_note(board: pd.DataFrame, reader: StudyReader, point: Point, folder: R
         "point": asdict(point),
         "space": reader.space.to_mapping(),
         "ensemble": ensemble.model_dump(mode="json") if ensemble is not None else None,
+        "reference": reference.model_dump(mode="json") if reference is not None else None,
         "cost": next(iter(reader.objectives.costs), None),
         "types": {str(name): str(dtype) for name, dtype in board.dtypes.items()},
         "changed": {name: texts for name, texts in changed.items() if texts},
@@ -112,13 +115,14 @@ def _read(folder: RunFolder) -> Snapshot | None:
         name: _typed(table[name], kind, note["changed"].get(name, {}))
         for name, kind in note["types"].items()
     }
-    # A note of an earlier version, which kept no models, knows no ensemble.
-    ensemble = note.get("ensemble")
+    # A note of an earlier version knows neither.
+    ensemble, reference = note.get("ensemble"), note.get("reference")
     return Snapshot(
         pd.DataFrame(board),
         space,
         objectives,
         EnsembleRecord.model_validate(ensemble) if ensemble is not None else None,
+        ReferenceRecord.model_validate(reference) if reference is not None else None,
     )
 
 

@@ -9,6 +9,7 @@ from tuner.errors import UsageError
 from tuner.run import Run
 from tuner.run.ensemble import EnsembleRecord
 from tuner.run.leaderboard import merge, only_front
+from tuner.run.reference import ReferenceRecord
 from tuner.settings.objectives import Objectives, shared_objectives
 from tuner.settings.space import SearchSpace
 
@@ -22,6 +23,7 @@ class MergedBoard:
     objectives: Objectives  # that the runs have in common
     nothing: str  # the message where there is no row
     ensembles: Mapping[str, EnsembleRecord | None]  # by run
+    references: Mapping[str, ReferenceRecord | None]  # by run
 
 
 def read_merged_board(folders: Sequence[str], *, pareto: bool = False) -> MergedBoard:
@@ -51,6 +53,7 @@ def read_merged_board(folders: Sequence[str], *, pareto: bool = False) -> Merged
         parameters=list(dict.fromkeys(name for space in spaces for name in space.parameter_names)),
         objectives=shared,
         ensembles={name: run.ensemble for name, run in runs.items()},
+        references={name: run.reference for name, run in runs.items()},
         nothing="no trial is on the front yet" if len(trials) else "no trial has been started yet",
     )
 

@@ -8,9 +8,10 @@ there; what else it leaves is put in order when it is continued. Must not import
 
 import math
 from bisect import insort
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Protocol
 
 import numpy as np
@@ -52,6 +53,10 @@ class Ensemble(Protocol):
     def model_from(self) -> float | None:
         """The score from which on a trial's model may become a member; None while any may."""
 
+    @property
+    def probabilities(self) -> Mapping[str, NDArray[np.float32]]:
+        """Of the average and of the best trial alone, by name; `(n_sequences, n_classes)` on the confirmation split."""
+
     def keep(self, trial: FrozenTrial, model: bytes) -> None:
         """Writes the model of a running trial, where it would become a member if it ended now.
 
@@ -69,6 +74,7 @@ class NoEnsemble:
     """See `Ensemble`; keeps nothing, because that was not requested."""
 
     model_from = None
+    probabilities: Mapping[str, NDArray[np.float32]] = MappingProxyType({})
 
     def keep(self, trial: FrozenTrial, model: bytes) -> None:
         """Nothing."""
@@ -110,6 +116,18 @@ class TrialEnsemble:
         if len(self._members) < self._size:
             return None
         return self._members[-1].score
+
+    @property
+    def probabilities(self) -> Mapping[str, NDArray[np.float32]]:
+        """See `Ensemble`."""
+        if not self._members:
+            return {}
+        best = self._members[0]
+        found = {f"trial {best.trial}": best.probabilities}
+        if len(self._members) > 1:
+            averaged = mean_probabilities([each.probabilities for each in self._members])
+            found = {f"the average of the best {len(self._members)}": averaged, **found}
+        return found
 
     def keep(self, trial: FrozenTrial, model: bytes) -> None:
         """See `Ensemble`."""

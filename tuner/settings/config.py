@@ -194,6 +194,13 @@ class SearchConfig(Strict):
             unset="5, or off with two objectives",
         ),
     ] = Field(default_factory=lambda given: 0 if given.get("objectives") else 5)
+    no_reference: Annotated[
+        bool,
+        Setting(
+            Group.SEARCH,
+            "Train no linear model on n-grams, which takes seconds, to compare the search's models with",
+        ),
+    ] = False
     tensorboard: Annotated[
         bool, Setting(Group.TRACKING, "Write TensorBoard's event files into the run folder")
     ] = False

@@ -38,6 +38,7 @@ class SearchKeywords(TypedDict, total=False):
     objectives: str | Sequence[str] | None
     pruner: Literal["halving", "hyperband", "none"] | None
     ensemble: int | str | None
+    no_reference: bool | None
     tensorboard: bool | None
     mlflow: str | Path | None
     address: str | None

@@ -7,6 +7,7 @@ from tuner.run.ensemble import NO_MODELS, EnsembleRecord
 from tuner.run.merged_board import MergedBoard
 from tuner.run.trial_status import TrialStatus
 from tuner.settings.objectives import Objectives
+from tuner.terminal.reference import reference_lines
 
 
 def ensemble_lines(
@@ -41,4 +42,8 @@ def board_footer(board: MergedBoard) -> list[str]:
     (ensemble,) = board.ensembles.values()
     counts = Counter(map(TrialStatus, board.trials["status"]))
     lines = ensemble_lines(ensemble, counts, board.objectives)
-    return [f"{head:<9} {line}" for head, line in zip(("Ensemble:", ""), lines, strict=False)]
+    (reference,) = board.references.values()
+    return [
+        *(f"{head:<10} {line}" for head, line in zip(("Ensemble:", ""), lines, strict=False)),
+        *reference_lines(reference, width=10),
+    ]

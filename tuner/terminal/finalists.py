@@ -10,7 +10,14 @@ from tuner.data import load_dataset
 from tuner.execution.plan import EndReason, SearchOutcome
 from tuner.finalists.card import failure_text, since_text
 from tuner.finalists.choice import Chosen
-from tuner.finalists.ranking import Failure, Finalist, finalist_rows, read_failures, read_finalists
+from tuner.finalists.ranking import (
+    Failure,
+    Finalist,
+    compared_with_reference,
+    finalist_rows,
+    read_failures,
+    read_finalists,
+)
 from tuner.run.finalists_file import best_of_search
 from tuner.run.test_log import MOST_CLASSES, ClassFigures, TestEvaluation, TestFigures
 from tuner.settings.objectives import Objectives
@@ -35,9 +42,13 @@ def print_confirmation(outcome: SearchOutcome) -> int:
             soft_wrap=True,
         )
         return 128 + outcome.signal_number if outcome.signal_number is not None else 0
-    finalists = read_finalists(run, load_dataset(config.data, seed=config.seed))
+    dataset = load_dataset(config.data, seed=config.seed)
+    finalists = read_finalists(run, dataset)
     console.print(finalists_table(finalists, run.objectives))
     words = in_words(finalists, run.space, read_failures(run))
+    compared = compared_with_reference(finalists[0], run.files, dataset, run.space.metric)
+    if compared is not None:
+        words.append(f"Against n-grams in a linear model, {compared.text}.")
     for line in (*words, f"Finalists: {run.files.finalists}"):
         console.print(printable(line), soft_wrap=True)
     console.print(printable(f"Next:      tuner test {where}"), soft_wrap=True)

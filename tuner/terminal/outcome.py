@@ -11,6 +11,7 @@ from tuner.run.trial_status import TrialStatus
 from tuner.settings.config import SearchConfig
 from tuner.terminal.ensemble import ensemble_lines
 from tuner.terminal.pareto import pareto_texts
+from tuner.terminal.reference import reference_lines
 from tuner.terminal.tables import leaderboard_table, plain_console, printable
 from tuner.text import count_text, format_duration
 
@@ -37,6 +38,8 @@ def print_outcome(outcome: SearchOutcome, config: SearchConfig) -> int:
         ("Ensemble:", ""), ensemble_lines(run.ensemble, counts, run.objectives), strict=False
     ):
         _print(console, f"{head:<12} {line}")
+    for line in reference_lines(run.reference, width=12):
+        _print(console, line)
     folder = shlex.quote(str(run.folder))
     finished = sum(counts_as_finished(trial) for trial in run.study.get_trials(deepcopy=False))
     if outcome.reason in {EndReason.INTERRUPTED, EndReason.STOPPED}:

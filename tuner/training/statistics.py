@@ -4,6 +4,7 @@ The room that measures models has it, because searches and confirmations both us
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import assert_never
 
@@ -135,7 +136,7 @@ class Gain:
     """By how much one model is better than another on the same sequences; negative where it is worse."""
 
     mean: float
-    low: float  # a 95 % interval over further sequences, of the same two models
+    low: float  # a 95 % interval over further sequences, and further seeds of what has several
     high: float
 
 
@@ -145,14 +146,28 @@ def gain_of(scores: NDArray[np.float64], over: NDArray[np.float64], metric: Metr
     As in `is_tie`, only sequences on which the two differ count as evidence.
 
     Args:
-        scores, over: `(n_sequences,)` each, of each sequence what `sequence_scores` gives.
+        scores: `(n_sequences,)`, or `(n_seeds, n_sequences)`, of each sequence what `sequence_scores` gives.
+        over: `(n_sequences,)`, likewise.
         metric: of the scores.
     """
-    difference = (scores - over) * metric.gain(1.0, over=0.0)
+    by_seed = np.atleast_2d((scores - over) * metric.gain(1.0, over=0.0))
+    difference = by_seed.mean(axis=0)
     telling = int(np.count_nonzero(difference))
-    width = _t_quantile(max(1, telling - 1)) * math.sqrt(_variance_of_mean(difference))
+    parts = [(_variance_of_mean(difference), max(1, telling - 1))]
+    if len(by_seed) > 1:
+        parts.append((_variance_of_mean(by_seed.mean(axis=1)), len(by_seed) - 1))
+    width = _width(parts)
     mean = float(difference.mean())
     return Gain(mean, mean - width, mean + width)
+
+
+def _width(parts: Sequence[tuple[float, int]]) -> float:
+    """Half a 95 % interval by the parts of a variance with their degrees of freedom (Welch and Satterthwaite)."""
+    variance = sum(part for part, _ in parts)
+    if not variance:
+        return 0.0
+    degrees = variance**2 / sum(part**2 / count for part, count in parts)
+    return _t_quantile(degrees) * math.sqrt(variance)
 
 
 def expected_calibration_error(

@@ -1,0 +1,107 @@
+"""The linear reference of a search: measured once, compared with the search's models, recorded."""
+
+from pathlib import Path
+
+import numpy as np
+import optuna
+import pytest
+from numpy.typing import NDArray
+
+from tuner.data import Dataset, EncodedSequences, Split
+from tuner.errors import RunFolderError
+from tuner.run.attributes import Attribute
+from tuner.run.folder import RunFolder
+from tuner.run.reference import ReferenceRecord, reference_in
+from tuner.search.reference import measure_reference, read_probabilities
+from tuner.settings.metric import Metric, MetricName
+from tuner.terminal.reference import reference_lines
+from tuner.training import reference
+
+N = 100
+
+
+def _sequences(n: int) -> EncodedSequences:
+    labels = (np.arange(n) % 2).astype(np.int32)
+    tokens = np.stack([np.ones(n), 3 + labels, np.arange(n) % 7 + 5], axis=1)
+    return EncodedSequences(
+        tokens.astype(np.int32).ravel(), np.arange(0, 3 * n + 1, 3, dtype=np.int64), labels
+    )
+
+
+DATASET = Dataset("d", "f", ("no", "yes"), (), dict.fromkeys(Split, _sequences(N)))
+LABELS = DATASET.splits[Split.CONFIRMATION].labels
+
+
+def right_in(share: float) -> NDArray[np.float32]:
+    predicted = np.where(np.arange(N) < share * N, LABELS, 1 - LABELS)
+    return np.eye(2, dtype=np.float32)[predicted]
+
+
+@pytest.fixture
+def study() -> optuna.Study:
+    return optuna.create_study()
+
+
+def measure(
+    study: optuna.Study, folder: Path, models: dict[str, NDArray[np.float32]] | None = None
+) -> ReferenceRecord:
+    measure_reference(study, RunFolder(folder), DATASET, Metric(), models or {})
+    record = reference_in(study.user_attrs)
+    assert record is not None
+    return record
+
+
+def test_it_is_measured_once_and_models_are_compared_with_it(
+    study: optuna.Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = measure(study, tmp_path)
+    assert (first.sequences, first.score, first.majority, first.compared) == (N, 1.0, 0.5, ())
+    monkeypatch.setattr(reference, "train_reference", None)  # it would fail
+    models = {"trial 7": right_in(0.6), "trial 8": right_in(1.0)}
+    second = measure(study, tmp_path, models)
+    assert second.model_copy(update={"compared": ()}) == first
+    worse, alike = second.compared
+    assert (worse.name, worse.gain) == ("trial 7", -0.4)
+    assert worse.low < -0.4 < worse.high < 0
+    assert worse.text.startswith("trial 7 is worse by 0.4000 (95 % interval -0.")
+    assert alike.text == (
+        "trial 8 is as good, as far as one can tell: +0.0000 (95 % interval +0.0000 to +0.0000)"
+    )
+    lines = reference_lines(second, width=12)
+    assert lines[0].startswith("Reference:   n-grams in a linear model 1.0000 (95 % interval 0.9")
+    assert lines[0].endswith("most frequent class alone 0.5000; on 100 confirmation sequences")
+    assert lines[1] == f"             {worse.text}"
+    assert reference_lines(None, width=12) == []
+
+
+@pytest.mark.parametrize("content", [None, b"", b"PK\x03\x04 no archive"])
+def test_without_its_probabilities_it_is_trained_again(
+    study: optuna.Study, tmp_path: Path, content: bytes | None
+) -> None:
+    first = measure(study, tmp_path)
+    path = RunFolder(tmp_path).reference
+    path.unlink()
+    if content is not None:
+        path.write_bytes(content)
+    assert read_probabilities(RunFolder(tmp_path), N, 2) is None
+    again = measure(study, tmp_path)
+    assert again.model_copy(update={"seconds": 0.0}) == first.model_copy(update={"seconds": 0.0})
+    assert read_probabilities(RunFolder(tmp_path), N, 2) is not None
+    assert read_probabilities(RunFolder(tmp_path), N, 3) is None  # of other data
+
+
+def test_of_a_loss_less_is_better(study: optuna.Study, tmp_path: Path) -> None:
+    metric = Metric(name=MetricName.VAL_LOSS, mode="min")
+    models = {"trial 1": np.full((N, 2), 0.5, np.float32)}
+    measure_reference(study, RunFolder(tmp_path), DATASET, metric, models)
+    record = reference_in(study.user_attrs)
+    assert record is not None
+    assert record.majority == pytest.approx(np.log(2), abs=1e-3)
+    assert record.score < 0.2
+    assert record.compared[0].gain < -0.4
+
+
+def test_a_damaged_record_is_refused_in_one_line(study: optuna.Study) -> None:
+    study.set_user_attr(Attribute.REFERENCE, {"score": "high"})
+    with pytest.raises(RunFolderError, match=r"damaged \(reference is no reference: "):
+        reference_in(study.user_attrs)

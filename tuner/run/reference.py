@@ -1,0 +1,74 @@
+"""The linear reference of a run, as the study records it: its figures, and by how much the search's models beat it.
+
+The search measures it (`tuner.search.reference`); tables and reports read it here. Must not import Ray, Keras or
+Optuna.
+"""
+
+from collections.abc import Mapping
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from tuner.errors import RunFolderError
+from tuner.run.attributes import Attribute
+from tuner.text import count_text, one_line, score_text
+
+
+class Comparison(BaseModel):
+    """A model against the reference, by the run's metric on the same sequences."""
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str  # `best 5 averaged`, `trial 7`
+    gain: float  # by which it is better, negative where it is worse
+    low: float  # a 95 % interval of it, paired
+    high: float
+
+    @property
+    def text(self) -> str:
+        """`trial 7 is better by 0.0190 (95 % interval +0.0050 to +0.0330)`."""
+        interval = f"(95 % interval {self.low:+.4f} to {self.high:+.4f})"
+        if self.low <= 0 <= self.high:
+            return f"{self.name} is as good, as far as one can tell: {self.gain:+.4f} {interval}"
+        kind = "better" if self.gain > 0 else "worse"
+        return f"{self.name} is {kind} by {abs(self.gain):.4f} {interval}"
+
+
+class ReferenceRecord(BaseModel):
+    """The figures of the reference on the confirmation split, by the run's metric, and who was compared with it."""
+
+    model_config = ConfigDict(frozen=True)
+
+    sequences: int
+    score: float
+    low: float  # a 95 % interval of it over further sequences
+    high: float
+    majority: float  # the score of always giving the classes their frequencies
+    seconds: float  # that training and measuring took
+    compared: tuple[Comparison, ...] = ()
+
+    @property
+    def text(self) -> str:
+        """Its own figures: `n-grams with logistic regression 0.8812 (…), trained in 3 s …`."""
+        return (
+            f"n-grams in a linear model {score_text(self.score)} (95 % interval {score_text(self.low)} to "
+            f"{score_text(self.high)}), trained in {self.seconds:.0f} s; the most frequent class alone "
+            f"{score_text(self.majority)}; on {count_text(self.sequences, 'confirmation sequence')}"
+        )
+
+
+def reference_in(attributes: Mapping[str, object]) -> ReferenceRecord | None:
+    """The reference that a study's user attributes record; None where it was not measured.
+
+    Raises:
+        RunFolderError: the record is damaged.
+    """
+    given = attributes.get(Attribute.REFERENCE)
+    if given is None:
+        return None
+    try:
+        return ReferenceRecord.model_validate(given)
+    except ValidationError as cause:
+        raise RunFolderError(
+            f"study.journal: damaged ({Attribute.REFERENCE} is no reference: {one_line(repr(given))[:80]}); "
+            "restore it from a backup, or search again under another --name"
+        ) from cause
