@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from support.commands import Call, MakeRun
 
+from tuner.cli.options import shown
 from tuner.run.folder import RunFolder
 from tuner.run.lock import claimed, locked, owner_of
 
@@ -46,3 +47,7 @@ def test_a_search_that_is_just_starting_can_be_stopped(call: Call, tmp_path: Pat
     assert "Stopped" in call("stop", str(folder.path)).out
     searching.join()
     assert not folder.path.exists()
+
+
+def test_what_a_head_prints_cannot_command_the_terminal() -> None:
+    assert shown("best\x1b]0;evil\x07 0.9\nlast\x1b[2J") == "best�]0;evil� 0.9\nlast�[2J"

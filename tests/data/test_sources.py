@@ -167,6 +167,18 @@ def test_imdb_is_downloaded_once_and_keeps_its_test_set(
     assert capfd.readouterr() == ("", "")
 
 
+def test_imdb_that_is_swapped_after_its_hash_was_checked_is_not_unpickled(
+    served: tuple[Path, str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    folder, url = served
+    monkeypatch.setattr(imdb, "OFFICIAL", _release(folder, url))
+    swapped = tmp_path / "imdb.npz"
+    monkeypatch.setattr("pooch.retrieve", lambda *given, **more: swapped)
+    swapped.write_bytes(b"a pickle of somebody else")
+    with pytest.raises(DataError, match=r"imdb\.npz was changed while it was read; remove it"):
+        imdb.read_imdb(imdb.OFFICIAL, tmp_path)
+
+
 def _with_wrong_hash(folder: Path, url: str) -> imdb.Release:
     right = _release(folder, url)
     return imdb.Release(

@@ -79,7 +79,7 @@ def call(arguments: Sequence[str], *, cluster: str | None, address: str | None) 
     from tuner.execution.head import head_at
 
     answer = head_at(cluster=cluster, address=address).capture(arguments)
-    print(answer.output, file=sys.stderr if answer.code else sys.stdout)
+    print(shown(answer.output), file=sys.stderr if answer.code else sys.stdout)
     return answer.code
 
 
@@ -88,7 +88,14 @@ def run(arguments: Sequence[str], *, cluster: str | None, address: str | None) -
     from tuner.execution.head import head_at
 
     head = head_at(cluster=cluster, address=address)
-    return head.stream(arguments, lambda line: print(line, flush=True))
+    return head.stream(arguments, lambda line: print(shown(line), flush=True))
+
+
+def shown(output: str) -> str:
+    """Lines of a head, which nobody need trust, without control characters: a terminal would obey them."""
+    from tuner.terminal.tables import printable
+
+    return "\n".join(printable(line).plain for line in output.splitlines())
 
 
 def interrupt_on_signals() -> None:

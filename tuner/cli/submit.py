@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from tuner.cli.options import Modules
+from tuner.cli.options import Modules, shown
 
 
 def submit(
@@ -53,4 +53,4 @@ def submit(
         print(f"  tuner {command} {where}")
     if detach:
         return 0
-    return 0 if head.follow(job, print) else 1
+    return 0 if head.follow(job, lambda line: print(shown(line))) else 1

@@ -1,5 +1,7 @@
 """The official IMDB reviews with their official test set, downloaded as Keras does it."""
 
+import hashlib
+import io
 import json
 import logging
 from collections.abc import Iterator
@@ -57,12 +59,12 @@ def read_imdb(release: Release, folder: Path) -> Rows:
         DataError: not downloadable, or with another hash than the published one.
     """
     archive, index = _fetch(release.reviews, folder), _fetch(release.word_index, folder)
-    words = {number: word for word, number in json.loads(index.read_text("utf-8")).items()}
+    words = {number: word for word, number in json.loads(index.decode("utf-8")).items()}
     texts: list[str] = []
     labels: list[str] = []
     given: list[Split] = []
-    # Reviews of different lengths are stored as pickles; the file's hash was checked just before.
-    with np.load(archive, allow_pickle=True) as arrays:
+    # Reviews of different lengths are stored as pickles: of these very bytes the hash was checked.
+    with np.load(io.BytesIO(archive), allow_pickle=True) as arrays:
         for part, split in (("train", Split.TRAIN), ("test", Split.TEST)):
             reviews, sentiments = arrays[f"x_{part}"], arrays[f"y_{part}"]
             # Not symbols: Keras' words may hold white space, such as U+0085.
@@ -72,7 +74,8 @@ def read_imdb(release: Release, folder: Path) -> Rows:
     return Rows(_NAME, texts, labels, TokenMode.WORDS, given)
 
 
-def _fetch(download: Download, folder: Path) -> Path:
+def _fetch(download: Download, folder: Path) -> bytes:
+    """The content of a file, downloaded if it is not in `folder`, which others may write to meanwhile."""
     import pooch
 
     try:
@@ -94,7 +97,11 @@ def _fetch(download: Download, folder: Path) -> Path:
             f"{download.url} could not be downloaded and checked ({_reason(error)}); go online and try again, "
             "or use imdb-train or rotten-tomatoes, which work offline",
         ) from error
-    return Path(path)
+    content = Path(path).read_bytes()
+    algorithm, _, digest = download.known_hash.partition(":")
+    if hashlib.new(algorithm, content, usedforsecurity=False).hexdigest() != digest:
+        raise DataError.at(_NAME, f"{path} was changed while it was read; remove it and try again")
+    return content
 
 
 def _reason(error: Exception) -> str:
