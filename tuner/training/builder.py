@@ -18,7 +18,7 @@ from tuner.settings.hyperparameters import (
 )
 from tuner.training import layers
 from tuner.training.custom import build_custom_model
-from tuner.training.lstm import LSTM
+from tuner.training.lstm import LSTM, spares_padding
 
 
 def build_model(hyperparameters: Hyperparameters, *, n_classes: int) -> keras.Model:
@@ -87,11 +87,12 @@ def _recurrent(
     The backward half runs forward over reversed sequences. Pooling does not depend on the order of steps, and a half's
     last step is the last one that it computed. So the backward half is reversed again only between two layers.
     """
+    mask = layers.RealSteps(name="real_steps")(x, lengths) if spares_padding() else None
     for layer in range(1, hyperparameters.lstm_layers + 1):
-        halves = [_lstm(f"lstm_{layer}", hyperparameters)(x)]
+        halves = [_lstm(f"lstm_{layer}", hyperparameters)(x, mask=mask)]
         if architecture.bidirectional:
             backwards = layers.ReverseWithinLength(name=f"reversed_{layer}")(x, lengths)
-            halves.append(_lstm(f"lstm_{layer}_backward", hyperparameters)(backwards))
+            halves.append(_lstm(f"lstm_{layer}_backward", hyperparameters)(backwards, mask=mask))
         if layer < hyperparameters.lstm_layers:
             if architecture.bidirectional:
                 halves[1] = layers.ReverseWithinLength(name=f"turned_{layer}")(halves[1], lengths)

@@ -1,9 +1,9 @@
 """Layers that keep padding out of a model's result.
 
-Why not Keras' masks: a mask sends JAX and torch to a slow loop, costs every LSTM step two
-selections on a CPU, and is ignored by `GlobalMaxPooling1D`. Here each batch carries its lengths instead. Every
-operation across time uses them: convolution, pooling, the backward half of a bidirectional layer, the choice of the
-last step. A sequence's output is then the same whatever width it was padded to.
+Why not Keras' masks: a mask sends JAX on a GPU and torch to a slow loop, costs every LSTM step two selections on a CPU,
+and is ignored by `GlobalMaxPooling1D`. Here each batch carries its lengths instead. Every operation across time uses
+them: convolution, pooling, the backward half of a bidirectional layer, the choice of the last step. A sequence's output
+is then the same whatever width it was padded to. Only on JAX on a CPU does an LSTM layer get a mask, to stop early.
 
 Shapes: `batch` sequences, `time` steps of the padded width, `features` a step; `lengths` is
 `(batch,)` int32, at least 1.
@@ -52,6 +52,19 @@ class SequenceLengths(keras.layers.Layer):
     def compute_output_spec(self, ids: Any) -> Any:
         """Lengths are int32 whatever the dtype policy."""
         return keras.KerasTensor(self.compute_output_shape(ids.shape), dtype="int32")
+
+
+@keras.saving.register_keras_serializable(package="tuner")
+class RealSteps(keras.layers.Layer):
+    """`(batch, time, features)` and lengths -> `(batch, time)` bool, Keras' mask of an LSTM layer."""
+
+    def call(self, x: Any, lengths: Any) -> Any:
+        """True where a step lies inside its sequence."""
+        return _is_real(x, lengths)
+
+    def compute_output_spec(self, x: Any, lengths: Any) -> Any:
+        """A mask is bool whatever the dtype policy."""
+        return keras.KerasTensor(x.shape[:2], dtype="bool")
 
 
 @keras.saving.register_keras_serializable(package="tuner")

@@ -1,4 +1,4 @@
-"""The LSTM layer: Keras' own, with a faster loop over time where TensorFlow runs on a CPU.
+"""The LSTM layer: Keras' own, with a faster loop over time where TensorFlow or JAX runs on a CPU.
 
 Keras makes some forty TensorFlow operations of one time step, and each costs as much as its
 arithmetic. TensorFlow still has the kernels of its first version, which do a whole sequence
@@ -6,12 +6,14 @@ arithmetic. TensorFlow still has the kernels of its first version, which do a wh
 LSTM(100) on 64 x 200 tokens takes two thirds of Keras' time, with recurrent dropout less than half.
 
 Not `BlockLSTMV2`: its registered gradient is wrong. Its predecessor's is right, and
-`tests/training/test_lstm.py` compares both paths here with Keras.
+`tests/training/test_lstm.py` compares both paths here with Keras. On JAX see `tuner.training.dynamic_lstm`.
 """
 
 # mypy: disallow-subclassing-any=False
 # Keras has no stubs, so its classes are Any.
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import keras
@@ -31,17 +33,15 @@ class LSTM(keras.layers.LSTM):
         self, sequences: Any, initial_state: Any, mask: Any, training: bool = False
     ) -> Any:
         """`(batch, time, features)` -> the last output, all outputs, and the states after the last step."""
-        if not self._has_fused_kernels() or mask is not None:
+        run_lstm = self._loop(mask)
+        if run_lstm is None:
             return super().inner_loop(sequences, initial_state, mask, training=training)
         cell = self.cell
         state_mask = None
         if training and cell.dropout:
-            mask = input_mask(cell, sequences[:, 0, :])
-            sequences = sequences * mask[:, None, :]
+            sequences = sequences * input_mask(cell, sequences[:, 0, :])[:, None, :]
         if training and cell.recurrent_dropout:
             state_mask = recurrent_mask(cell, initial_state[0])
-        from tuner.training.fused_lstm import run_lstm
-
         outputs, states = run_lstm(
             sequences,
             initial_state,
@@ -52,19 +52,49 @@ class LSTM(keras.layers.LSTM):
         )
         return outputs[:, -1], outputs, states
 
-    def _has_fused_kernels(self) -> bool:
+    def compute_mask(self, sequences: Any, mask: Any) -> None:
+        """None: the layers after this one know lengths, not masks."""
+
+    def _loop(self, mask: Any) -> Callable[..., Any] | None:
+        """The faster loop; None where there is none for this layer."""
+        if not self._is_plain() or _sees_gpu():
+            return None
+        match keras.backend.backend():
+            case "tensorflow" if mask is None:
+                from tuner.training.fused_lstm import run_lstm
+
+                return run_lstm
+            case "jax":
+                from tuner.training import dynamic_lstm
+
+                return partial(dynamic_lstm.run_lstm, is_real=mask)
+            case _:
+                return None
+
+    def _is_plain(self) -> bool:
         return (
-            keras.backend.backend() == "tensorflow"
-            and self.compute_dtype == "float32"
+            self.compute_dtype == "float32"
             and self.use_bias
             and self.activation is keras.activations.tanh
             and self.recurrent_activation is keras.activations.sigmoid
             and not (self.go_backwards or self.unroll)
-            and not _sees_gpu()
         )
 
 
-def _sees_gpu() -> bool:
-    import tensorflow as tf
+def spares_padding() -> bool:
+    """Whether an LSTM layer takes no time for steps past the end of a batch's sequences, where it gets a mask."""
+    return keras.backend.backend() == "jax" and not _sees_gpu()
 
-    return bool(tf.config.get_visible_devices("GPU"))
+
+def _sees_gpu() -> bool:
+    match keras.backend.backend():
+        case "tensorflow":
+            import tensorflow as tf
+
+            return bool(tf.config.get_visible_devices("GPU"))
+        case "jax":
+            import jax
+
+            return bool(jax.default_backend() != "cpu")
+        case _:
+            return False
