@@ -316,7 +316,9 @@ def test_a_run_that_was_not_confirmed_has_no_finalists(folder: RunFolder, datase
 def test_missing_data_is_refused_in_one_line(folder: RunFolder) -> None:
     written = folder.run_file.read_text(encoding="utf-8")
     folder.run_file.write_text(written.replace("sentences.csv", "gone.csv"), encoding="utf-8")
-    with pytest.raises(UsageError, match="no such file"):
+    with pytest.raises(
+        UsageError, match=r"gone\.csv: the data of .* are not there; if they were moved"
+    ):
         confirm(folder)
     assert not folder.finalists.exists()
 
