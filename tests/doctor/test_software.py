@@ -80,3 +80,16 @@ def test_official_imdb_is_found_in_the_cache(tmp_path: Path) -> None:
     file.parent.mkdir()
     file.touch()
     assert software.check_imdb(software.imdb_file(tmp_path)).found == f"downloaded: {file}"
+
+
+def test_a_token_that_others_may_read_is_a_finding(tmp_path: Path) -> None:
+    token = tmp_path / "auth_token"
+    assert software.check_cluster_token(None) is None
+    assert software.check_cluster_token(token) is None
+    token.write_text("t0ken")
+    token.chmod(0o600)
+    assert software.check_cluster_token(token) == Check("cluster token", Status.OK, str(token))
+    token.chmod(0o644)
+    found = software.check_cluster_token(token)
+    assert found is not None
+    assert (found.status, found.advice) == (Status.WARNING, f"chmod 600 {token}")

