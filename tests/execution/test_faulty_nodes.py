@@ -28,6 +28,13 @@ def test_a_trial_that_failed_on_a_node_runs_again_on_another_one() -> None:
     assert Cluster(HEAD, A, B).faulty.to_avoid([]) == ()
 
 
+def test_ray_is_not_asked_about_nodes_where_none_is_to_be_avoided() -> None:
+    def ask() -> tuple[Node, ...]:
+        raise AssertionError
+
+    assert FaultyNodes(ask, has_room, set()).to_avoid([]) == ()
+
+
 def test_where_no_other_node_has_room_it_runs_again_on_the_same_one() -> None:
     assert Cluster(HEAD, A).faulty.to_avoid(["a"]) == ()
     assert Cluster(HEAD, A, B).faulty.to_avoid(["a", "b"]) == ()

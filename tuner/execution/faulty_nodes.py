@@ -55,7 +55,9 @@ class FaultyNodes:
             failed_on: the nodes that it failed on.
         """
         for off in (self._left_out | set(failed_on), self._left_out):
-            if self.has_room_beside(off):
+            if off and self.has_room_beside(
+                off
+            ):  # Ray is asked where something is to be avoided only
                 return tuple(sorted(off))
         return ()
 
