@@ -69,7 +69,7 @@ def test_that_no_weights_of_trials_were_kept_is_told(
 ) -> None:
     told = "no trials' weights were kept"
     assert f"ensemble    {told}" in state_lines(read_run_state(small))
-    assert f"Ensemble: {told}" in run_tuner(["leaderboard", str(small.folder)], capsys).out
+    assert f"Ensemble:  {told}" in run_tuner(["leaderboard", str(small.folder)], capsys).out
     for command in ("test", "export"):
         refused = run_tuner([command, str(small.folder), "--members", "trials"], capsys)
         assert refused.refusal == f"{small.folder}: {told}; tuner confirm {small.folder}"

@@ -64,7 +64,10 @@ def test_a_place_is_a_server_a_file_or_a_folder(place: str, uri: str) -> None:
     [
         ("ftp://host", "mlflow: must be http://host:port, sqlite:///file.db, or a path"),
         ("", "mlflow: must be http://host:port"),
-        ("https://me:secret@host", "mlflow: must hold no password, the run folder records it"),
+        (
+            "https://me:secret@host",
+            "mlflow: must hold no password or token, the run folder records it",
+        ),
     ],
 )
 def test_another_place_is_refused(asked: Any, place: str, message: str) -> None:
