@@ -71,14 +71,17 @@ def space() -> SearchSpace:
 def shared_ray(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """One Ray for all tests that need one: starting it takes seconds."""
     ray = pytest.importorskip("ray")
-    ray_internals.start(
-        tmp_path_factory.mktemp("r"),
-        num_cpus=2,
-        num_gpus=2,  # declared: toy trials need none
-        include_dashboard=False,
-        log_to_driver=False,
-        logging_level="ERROR",
-    )
+    with pytest.MonkeyPatch.context() as patch:
+        # With it Ray refuses to declare GPUs that are hidden, as in `CUDA_VISIBLE_DEVICES=-1 make test`.
+        patch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+        ray_internals.start(
+            tmp_path_factory.mktemp("r"),
+            num_cpus=2,
+            num_gpus=2,  # declared: toy trials need none
+            include_dashboard=False,
+            log_to_driver=False,
+            logging_level="ERROR",
+        )
     yield
     ray.shutdown()
 

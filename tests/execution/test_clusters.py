@@ -53,7 +53,8 @@ class Nodes:
 
 
 @pytest.fixture
-def nodes() -> Iterator[Nodes]:
+def nodes(monkeypatch: pytest.MonkeyPatch) -> Iterator[Nodes]:
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)  # or Ray declares no GPUs
     cluster = Nodes(epoch_s=_EPOCH_S)
     yield cluster
     cluster.shutdown()
