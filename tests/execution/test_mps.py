@@ -31,6 +31,7 @@ def node(monkeypatch: pytest.MonkeyPatch) -> Iterator[Node]:
     program.chmod(0o755)
     monkeypatch.setenv("PATH", f"{programs}:{os.environ['PATH']}")
     monkeypatch.delenv(mps.PIPES, raising=False)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     yield made
     made.close()
 

@@ -10,6 +10,7 @@ from support.watching import Recorder
 
 from tuner.execution.plan import EndReason
 from tuner.execution.search import run_search
+from tuner.run.attributes import Attribute
 from tuner.run.events import EventKind
 from tuner.run.trial_status import TrialStatus
 from tuner.settings.config import make_config
@@ -100,7 +101,8 @@ def test_real_models_are_trained_and_ranked(
         },
         "real.yaml",
     )
-    outcome = run_search(make(space, sentences, tmp_path, trials=4, trainer="keras"))
+    config = make(space, sentences, tmp_path, trials=4, trainer="keras")
+    outcome = run_search(config)
     board = outcome.run.leaderboard()
     assert set(board["status"]) <= {"complete", "pruned"}
     assert board["score"].between(0, 1).all()
@@ -117,6 +119,11 @@ def test_real_models_are_trained_and_ranked(
     names = [each.name for each in reference.compared]
     assert names[-1].startswith("trial ")
     assert outcome.run.files.reference.is_file()
+    # A session that was killed before it measured the reference leaves that to the next one.
+    outcome.run.study.set_user_attr(Attribute.REFERENCE, None)
+    again = run_search(config)
+    assert again.reason is EndReason.BUDGET_WAS_USED
+    assert again.run.reference is not None
 
 
 def test_three_classes_in_chinese_are_searched_by_characters(

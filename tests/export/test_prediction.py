@@ -220,7 +220,6 @@ def test_whole_numbers_stay_whole_where_one_is_missing(
     [
         "predictions.parquet",
         "predictions.XLSX",
-        "predictions.jsonl",
         "predictions.csv.gz",
         "predictions.csv.bz2",
         "predictions.csv.xz",
@@ -234,7 +233,7 @@ def test_an_output_named_as_another_format_is_refused(
     ended = subprocess.run(call, cwd=tmp_path, capture_output=True, text=True)
     assert ended.returncode == 2
     assert ended.stderr.startswith(
-        f"tuner: --output: is written as CSV, got {name}; name it predictions"
+        f"tuner: --output: is written as CSV or JSON lines, got {name}; name it predictions"
     )
     assert not (tmp_path / name).exists()
 

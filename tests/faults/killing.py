@@ -24,6 +24,7 @@ from tuner.run.records import (
     is_interrupted,
     ranked,
 )
+from tuner.settings.config import TrainerName
 
 _COMMAND = [*TUNER, "search"]
 _LONGEST_S = 280.0  # a search that hangs; other tests may run beside this one
@@ -174,6 +175,8 @@ def _file_problems(run: Path, trials: Sequence[FrozenTrial]) -> list[str]:
     expected = {"run.yaml", "study.journal", "leaderboard.csv", "curves.csv", "logs"}
     if not Run(run).objectives.costs:  # with two objectives no weights are kept
         expected.add("trials")
+    if Run(run).recorded.config.trainer is TrainerName.KERAS:
+        expected.add("reference.npz")
     if (left := {path.name for path in run.iterdir()}) != expected:
         problems.append(f"in the run folder: {sorted(left)}")
     return problems

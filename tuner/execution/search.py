@@ -15,6 +15,7 @@ from tuner.run import Run
 from tuner.run.events import SearchListener, SilentListener
 from tuner.run.folder import RunFolder
 from tuner.run.records import StudyReader
+from tuner.run.reference import reference_in
 from tuner.run.run_file import check_same_search, remember_place, write_run_file
 from tuner.search.ensemble import TrialEnsemble
 from tuner.search.reference import measure_reference
@@ -81,6 +82,8 @@ class SearchPlan:
         if not self.config.is_budget_used(trials=finished, seconds=study.seconds):
             return False
         study.requeue_interrupted_trials()
+        if reference_in(study.study.user_attrs) is None:  # that session was killed before, or older
+            self.conclude(study)
         self.files(study).write()
         if not self.folder.run_file.is_file():
             write_run_file(self.folder, self.config, self.dataset.fingerprint, self.code)
