@@ -66,7 +66,7 @@ class Site:
             "192.168.0.10 ": f"{head.address} ",
             "[192.168.0.11, 192.168.0.12]": str([host.address for host in workers]),
             "ssh_user: ubuntu": "ssh_user: root",
-            "~/.ssh/tuner_cluster": str(key),
+            "ssh_private_key: ~/.ssh/tuner_cluster": f"ssh_private_key: {key}",
         }
         for old, new in changes.items():
             assert text.count(old) == 1, old
