@@ -302,7 +302,7 @@ def test_what_a_killed_search_left_is_removed(searched: Searched) -> None:
 def test_a_damaged_record_is_refused_in_one_line(searched: Searched) -> None:
     searched.complete(0.9)
     searched.study.study.set_user_attr(Attribute.ENSEMBLE, {"members": "all"})
-    with pytest.raises(RunFolderError, match=r"^study.journal: damaged \(ensemble is no ensemble"):
+    with pytest.raises(RunFolderError, match=r"^study.journal: damaged \(no ensemble can be read"):
         assert searched.record
 
 

@@ -103,5 +103,5 @@ def test_of_a_loss_less_is_better(study: optuna.Study, tmp_path: Path) -> None:
 
 def test_a_damaged_record_is_refused_in_one_line(study: optuna.Study) -> None:
     study.set_user_attr(Attribute.REFERENCE, {"score": "high"})
-    with pytest.raises(RunFolderError, match=r"damaged \(reference is no reference: "):
+    with pytest.raises(RunFolderError, match=r"damaged \(no reference can be read from "):
         reference_in(study.user_attrs)

@@ -7,11 +7,11 @@ or Optuna.
 from collections.abc import Mapping
 from enum import StrEnum
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
-from tuner.errors import RunFolderError
 from tuner.run.attributes import Attribute
-from tuner.text import count_text, joined, one_line, score_text
+from tuner.run.study_records import record_in
+from tuner.text import count_text, joined, score_text
 
 NO_MODELS = "no trials' weights were kept"
 _BYTES_PER_WEIGHT = 4  # float32
@@ -91,13 +91,4 @@ def ensemble_in(attributes: Mapping[str, object]) -> EnsembleRecord | None:
     Raises:
         RunFolderError: the record is damaged.
     """
-    given = attributes.get(Attribute.ENSEMBLE)
-    if given is None:
-        return None
-    try:
-        return EnsembleRecord.model_validate(given)
-    except ValidationError as cause:
-        raise RunFolderError(
-            f"study.journal: damaged ({Attribute.ENSEMBLE} is no ensemble: {one_line(repr(given))[:80]}); "
-            "restore it from a backup, or search again under another --name"
-        ) from cause
+    return record_in(attributes, Attribute.ENSEMBLE, EnsembleRecord)

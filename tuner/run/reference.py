@@ -6,11 +6,11 @@ Optuna.
 
 from collections.abc import Mapping
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
-from tuner.errors import RunFolderError
 from tuner.run.attributes import Attribute
-from tuner.text import count_text, one_line, score_text
+from tuner.run.study_records import record_in
+from tuner.text import count_text, score_text
 
 
 class Comparison(BaseModel):
@@ -48,7 +48,7 @@ class ReferenceRecord(BaseModel):
 
     @property
     def text(self) -> str:
-        """Its own figures: `n-grams with logistic regression 0.8812 (…), trained in 3 s …`."""
+        """Its own figures: `n-grams in a linear model 0.8812 (…), trained in 3 s; …`."""
         return (
             f"n-grams in a linear model {score_text(self.score)} (95 % interval {score_text(self.low)} to "
             f"{score_text(self.high)}), trained in {self.seconds:.0f} s; the most frequent class alone "
@@ -62,13 +62,4 @@ def reference_in(attributes: Mapping[str, object]) -> ReferenceRecord | None:
     Raises:
         RunFolderError: the record is damaged.
     """
-    given = attributes.get(Attribute.REFERENCE)
-    if given is None:
-        return None
-    try:
-        return ReferenceRecord.model_validate(given)
-    except ValidationError as cause:
-        raise RunFolderError(
-            f"study.journal: damaged ({Attribute.REFERENCE} is no reference: {one_line(repr(given))[:80]}); "
-            "restore it from a backup, or search again under another --name"
-        ) from cause
+    return record_in(attributes, Attribute.REFERENCE, ReferenceRecord)

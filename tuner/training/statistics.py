@@ -147,7 +147,7 @@ def gain_of(scores: NDArray[np.float64], over: NDArray[np.float64], metric: Metr
 
     Args:
         scores: `(n_sequences,)`, or `(n_seeds, n_sequences)`, of each sequence what `sequence_scores` gives.
-        over: `(n_sequences,)`, likewise.
+        over: `(n_sequences,)`, the same of the other model.
         metric: of the scores.
     """
     by_seed = np.atleast_2d((scores - over) * metric.gain(1.0, over=0.0))
