@@ -62,7 +62,7 @@ def train(config: dict[str, Any], data: tuple[Part, Part]) -> None:
 
 def main() -> None:
     folder, trials = sys.argv[1], int(sys.argv[2])
-    dataset = load_dataset(DataConfig(source=DATA, sample=SAMPLE), seed=0)
+    dataset = load_dataset(DataConfig(source=DATA, sample=SAMPLE))
     data = tuple(_padded(dataset.splits[split]) for split in (Split.TRAIN, Split.VALIDATION))
     with tempfile.TemporaryDirectory(prefix="tuner-", dir="/tmp") as scratch:  # sockets: short
         ray.init(include_dashboard=False, log_to_driver=False, _temp_dir=scratch)

@@ -63,7 +63,7 @@ def main() -> None:
     folder = given.out / f"imdb_ablation-{'all' if sample is None else sample}"
     folder.mkdir(parents=True, exist_ok=True)
     variants = FULL if given.full else SHORT
-    load_dataset(DataConfig(sample=sample), seed=0)  # so that no process has to encode the reviews
+    load_dataset(DataConfig(sample=sample))  # so that no process has to encode the reviews
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(PROCESSES, mp_context=context, initializer=_prepare) as pool:
         tasks = [(variant, sample, folder) for variant in variants]
@@ -129,7 +129,7 @@ def _train(variant: Variant, sample: int | None, folder: Path) -> str:
 
 def _splits(sample: int | None) -> tuple[EncodedSequences, EncodedSequences]:
     """The sequences to learn from, and those to score on."""
-    splits = load_dataset(DataConfig(sample=sample), seed=0).splits
+    splits = load_dataset(DataConfig(sample=sample)).splits
     first, second = splits[Split.VALIDATION], splits[Split.CONFIRMATION]
     held_out = EncodedSequences(
         np.concatenate([first.tokens, second.tokens]),

@@ -74,7 +74,14 @@ def _measure(problem: Problem, folder: Path, *, full: bool) -> None:
     rows = []
     for seed in range(seeds):
         names = {arm: f"{arm.split(',')[0]}-{minutes}m-{seed}" for arm in ARMS}
-        common = ["--data", str(data), "--out", str(folder), "--seed", str(seed)]
+        common = [
+            "--data",
+            str(data),
+            "--out",
+            str(folder),
+            *("--seed", str(seed)),
+            *("--data-seed", str(seed)),
+        ]
         budget = ["--time-budget", f"{minutes}m", "--max-concurrent", "1"]
         _side_by_side(
             ["search", str(space), *common, *budget, "--name", names[arm], *how]

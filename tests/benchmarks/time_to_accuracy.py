@@ -90,7 +90,7 @@ def read_packages() -> None:
 
 def write_reviews(path: Path, sample: int, seed: int) -> Path:
     """The split that tuner makes of this seed, for the peers; tuner finds it in its cache."""
-    splits = load_dataset(DataConfig(source="imdb-train", sample=sample), seed=seed).splits
+    splits = load_dataset(DataConfig(source="imdb-train", sample=sample, seed=seed)).splits
     np.savez(
         path,
         **{

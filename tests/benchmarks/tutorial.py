@@ -48,7 +48,7 @@ def silence_tensorflow() -> None:
 
 def load(sample: int) -> tuple[EncodedSequences, EncodedSequences]:
     """Training and validation split of `sample` of the bundled IMDB reviews; the split does not vary with seeds."""
-    dataset = load_dataset(DataConfig(source="imdb-train", sample=sample), seed=0)
+    dataset = load_dataset(DataConfig(source="imdb-train", sample=sample))
     return dataset.splits[Split.TRAIN], dataset.splits[Split.VALIDATION]
 
 

@@ -58,7 +58,7 @@ def datasets(folder: Path, monkeypatch: pytest.MonkeyPatch) -> list[Dataset]:
         raise ConfigError(ENOUGH)
 
     def load_data(configuration: Any) -> None:
-        read.append(load_dataset(configuration.data, seed=configuration.data_seed))
+        read.append(load_dataset(configuration.data))
         raise ConfigError(ENOUGH)
 
     monkeypatch.setattr(search, "run_plan", stop)
@@ -80,7 +80,7 @@ def run_with_a_finalist(folder: Path) -> SimpleNamespace:
     return SimpleNamespace(
         run=SimpleNamespace(files=RunFolder(folder / "run"), folder=folder / "run"),
         config=config,
-        dataset=load_dataset(DataConfig(source=str(source)), seed=0),
+        dataset=load_dataset(DataConfig(source=str(source))),
         better_since=None,
         trials=None,
         finalists=(),

@@ -45,19 +45,19 @@ def _same(one: Dataset, other: Dataset) -> bool:
 def test_the_second_load_is_the_first_from_disk(
     source: str, own_cache: Path, never_prepared: Callable[[], None]
 ) -> None:
-    first = load_dataset(DataConfig(source=source), seed=0)
+    first = load_dataset(DataConfig(source=source))
     assert [path.suffix for path in _entries(own_cache)] == [".json", ".npz"]
     never_prepared()
-    assert _same(load_dataset(DataConfig(source=source), seed=0), first)
+    assert _same(load_dataset(DataConfig(source=source)), first)
 
 
 def test_a_moved_file_is_still_cached_and_has_its_new_name(
     source: str, never_prepared: Callable[[], None]
 ) -> None:
-    first = load_dataset(DataConfig(source=source), seed=0)
+    first = load_dataset(DataConfig(source=source))
     moved = Path(source).rename(Path(source).with_name("moved.csv"))
     never_prepared()
-    second = load_dataset(DataConfig(source=str(moved)), seed=0)
+    second = load_dataset(DataConfig(source=str(moved)))
     assert (first.name, second.name) == ("rows.csv", "moved.csv")
     assert first.fingerprint == second.fingerprint
 
@@ -70,24 +70,19 @@ def test_a_warning_about_the_rows_is_shown_again_where_they_come_from_the_cache(
     source.write_text(f'label\ttext\n{rows}1\t"so good\n0\tbad"\n')
     for _ in range(2):
         caplog.clear()
-        load_dataset(DataConfig(source=str(source)), seed=0)
+        load_dataset(DataConfig(source=str(source)))
         assert f"{source}: lines 42 to 43 are one row" in caplog.text
         never_prepared()
 
 
 def test_other_settings_and_other_content_are_other_entries(source: str, own_cache: Path) -> None:
     plain = DataConfig(source=source)
-    for config, seed in (
-        (plain, 0),
-        (plain, 1),
-        (plain.model_copy(update={"tokens": TokenMode.CHARACTERS}), 0),
-        (plain.model_copy(update={"sample": 20}), 0),
-    ):
-        load_dataset(config, seed=seed)
+    for other in ({}, {"seed": 1}, {"tokens": TokenMode.CHARACTERS}, {"sample": 20}):
+        load_dataset(plain.model_copy(update=other))
     assert len(_entries(own_cache)) == 2 * 4
     with open(source, "a") as file:
         file.write("another,pos\n")
-    load_dataset(plain, seed=0)
+    load_dataset(plain)
     assert len(_entries(own_cache)) == 2 * 5
 
 
@@ -96,7 +91,7 @@ def test_other_settings_and_other_content_are_other_entries(source: str, own_cac
 def test_a_damaged_entry_is_made_again(
     source: str, own_cache: Path, suffix: str, damage: str
 ) -> None:
-    first = load_dataset(DataConfig(source=source), seed=0)
+    first = load_dataset(DataConfig(source=source))
     entry = next(path for path in _entries(own_cache) if path.suffix == suffix)
     content = entry.read_bytes()
     middle = len(content) // 2
@@ -106,7 +101,7 @@ def test_a_damaged_entry_is_made_again(
     else:
         damaged = {"empty": b"", "cut": content[:middle], "flipped": flipped, "list": b"[1]"}
         entry.write_bytes(damaged[damage])
-    assert _same(load_dataset(DataConfig(source=source), seed=0), first)
+    assert _same(load_dataset(DataConfig(source=source)), first)
     assert entry.read_bytes() == content
 
 
@@ -117,7 +112,7 @@ def test_nothing_half_written_is_left_behind(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "replace", full)
-    dataset = load_dataset(DataConfig(source=source), seed=0)
+    dataset = load_dataset(DataConfig(source=source))
     assert len(dataset.class_names) == 2
     assert _entries(own_cache) == []
     assert "cannot be written: [Errno 28] No space left" in caplog.text
@@ -126,11 +121,11 @@ def test_nothing_half_written_is_left_behind(
 def test_the_cache_lies_in_the_folder_that_was_given(
     source: str, tmp_path: Path, own_cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    load_dataset(DataConfig(source=source), seed=0, cache_folder=tmp_path / "given")
+    load_dataset(DataConfig(source=source), cache_folder=tmp_path / "given")
     assert _entries(tmp_path / "given")
     assert not own_cache.exists()
     monkeypatch.delenv("TUNER_CACHE")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "user"))
     monkeypatch.setenv("HOME", str(tmp_path / "user"))
-    load_dataset(DataConfig(source=source), seed=0)
+    load_dataset(DataConfig(source=source))
     assert list((tmp_path / "user").rglob("tuner/data/*.npz"))

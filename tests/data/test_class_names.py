@@ -42,7 +42,7 @@ def test_the_classes_of_one_format_are_known_in_the_others(tmp_path: Path, label
     for number, write in enumerate(WRITERS):
         path = tmp_path / f"rows{number}.{('csv', 'jsonl', 'parquet')[number]}"
         write(path, labels * 8)
-        datasets.append(load_dataset(DataConfig(source=str(path)), seed=0))
+        datasets.append(load_dataset(DataConfig(source=str(path))))
     for dataset in datasets:
         for other in datasets:
             numbers = class_numbers(other.class_names, dataset.class_names, "other")
@@ -92,7 +92,7 @@ def test_classes_that_look_alike_are_warned_of(
 ) -> None:
     path = tmp_path / "rows.csv"
     _csv(path, ["yes", "Yes", "no"] * 8)
-    load_dataset(DataConfig(source=str(path)), seed=0)
+    load_dataset(DataConfig(source=str(path)))
     assert f"{path}: classes 'Yes', 'yes' look alike" in caplog.text
 
 

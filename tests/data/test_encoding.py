@@ -39,7 +39,7 @@ def test_texts_are_the_same_by_their_words_not_by_words_that_are_unknown(
     rows = [(f"disk failed on node {number}", str(number % 2)) for number in range(40)]
     config = DataConfig(source=write_csv(rows))
     for _ in range(2):  # prepared, and from the cache
-        texts = seen_texts(config, seed=0)
+        texts = seen_texts(config)
         held = frozenset[bytes]().union(*texts.values())
         assert {split: len(each) for split, each in texts.items()} == {
             Split.TRAIN: 28, Split.VALIDATION: 4, Split.CONFIRMATION: 4, Split.TEST: 4
@@ -74,7 +74,7 @@ def test_texts_with_the_same_tokens_are_one_text() -> None:
 def test_an_empty_text_is_just_start(
     write_csv: WriteCsv, forty_rows: list[tuple[str, str]]
 ) -> None:
-    dataset = load_dataset(DataConfig(source=write_csv([*forty_rows, ("...", "pos")])), seed=0)
+    dataset = load_dataset(DataConfig(source=write_csv([*forty_rows, ("...", "pos")])))
     lengths = np.concatenate([part.lengths for part in dataset.splits.values()])
     assert Counter(lengths.tolist()) == {3: 40, 1: 1}
 
@@ -95,7 +95,7 @@ def test_labels_are_sorted_and_their_names_kept(
 ) -> None:
     rows = [(f"w{i} {label}", label) for i in range(8) for label in labels]
     source = write_csv(rows)
-    dataset = load_dataset(DataConfig(source=source, tokens=TokenMode.SYMBOLS), seed=0)
+    dataset = load_dataset(DataConfig(source=source, tokens=TokenMode.SYMBOLS))
     assert dataset.class_names == names
     train = dataset.splits[Split.TRAIN]
     last = [dataset.vocabulary[train.tokens[end - 1]] for end in train.offsets[1:]]
@@ -107,7 +107,7 @@ def test_characters_serve_chinese(write_csv: WriteCsv) -> None:
         (f"太差{chr(0x4E00 + i)}", "差") for i in range(6)
     ]
     config = DataConfig(source=write_csv(rows), tokens=TokenMode.CHARACTERS)
-    dataset = load_dataset(config, seed=0)
+    dataset = load_dataset(config)
     assert {"很", "好", "太", "差"} <= set(dataset.vocabulary)
     assert (dataset.splits[Split.TRAIN].lengths == 4).all()
 
@@ -115,7 +115,7 @@ def test_characters_serve_chinese(write_csv: WriteCsv) -> None:
 def test_a_data_set_travels_to_other_processes(
     write_csv: WriteCsv, forty_rows: list[tuple[str, str]]
 ) -> None:
-    dataset = load_dataset(DataConfig(source=write_csv(forty_rows)), seed=0)
+    dataset = load_dataset(DataConfig(source=write_csv(forty_rows)))
     copy = pickle.loads(pickle.dumps(dataset))
     assert copy.fingerprint == dataset.fingerprint
     assert (copy.splits[Split.TRAIN].tokens == dataset.splits[Split.TRAIN].tokens).all()

@@ -75,7 +75,7 @@ def test_every_reader_refuses_for_the_same_reason(tmp_path: Path, kind: str) -> 
     source.write_bytes(content)
     config = DataConfig(source=str(source))
     readers: list[Callable[[], object]] = [
-        lambda: load_dataset(config, seed=0),
+        lambda: load_dataset(config),
         lambda: read_rows(config),
         lambda: predicted(source, tmp_path / "predictions.csv"),
     ]

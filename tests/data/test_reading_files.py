@@ -51,18 +51,18 @@ def as_format(tmp_path: Path) -> Callable[[Rows, str], str]:
 def test_every_format_gives_the_same_data_set(
     as_format: Callable[[Rows, str], str], forty_rows: Rows, write_csv: WriteCsv, ending: str
 ) -> None:
-    expected = load_dataset(DataConfig(source=write_csv(forty_rows, name="expected.csv")), seed=0)
+    expected = load_dataset(DataConfig(source=write_csv(forty_rows, name="expected.csv")))
     source = as_format(forty_rows, ending.lower())
     if ending.isupper():
         source = str(Path(source).rename(Path(source).with_suffix(ending)))
-    assert load_dataset(DataConfig(source=source), seed=0).fingerprint == expected.fingerprint
+    assert load_dataset(DataConfig(source=source)).fingerprint == expected.fingerprint
 
 
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-32"])
 def test_byte_order_marks_are_understood(tmp_path: Path, forty_rows: Rows, encoding: str) -> None:
     path = tmp_path / "marked.csv"
     path.write_text("\n".join(["text,label", *(",".join(row) for row in forty_rows)]), encoding)
-    assert load_dataset(DataConfig(source=str(path)), seed=0).class_names == ("neg", "pos")
+    assert load_dataset(DataConfig(source=str(path))).class_names == ("neg", "pos")
 
 
 @pytest.mark.parametrize("ending", [".jsonl", ".parquet"])
@@ -75,7 +75,7 @@ def test_lists_of_integers_are_symbols(tmp_path: Path, ending: str) -> None:
         )
     else:
         path.write_text("\n".join(json.dumps({"tokens": t, "label": c}) for t, c in rows))
-    dataset = load_dataset(DataConfig(source=str(path), tokens=TokenMode.CHARACTERS), seed=0)
+    dataset = load_dataset(DataConfig(source=str(path), tokens=TokenMode.CHARACTERS))
     assert dataset.vocabulary[3] == "7"
     assert set(dataset.vocabulary[4:]) <= {str(11 + i) for i in range(20)}
     assert (dataset.splits[Split.TRAIN].lengths == 4).all()
@@ -86,7 +86,7 @@ def test_a_parquet_file_with_damaged_names_is_refused(tmp_path: Path) -> None:
     pq.write_table(pa.table({"text": ["good"], "label": ["1"]}), path, store_schema=False)
     path.write_bytes(path.read_bytes().replace(b"label", b"lab\xffl"))
     with pytest.raises(DataError, match="not a readable Parquet file"):
-        load_dataset(DataConfig(source=str(path)), seed=0)
+        load_dataset(DataConfig(source=str(path)))
 
 
 def _jsonl(tmp_path: Path, *rows: object) -> DataConfig:
@@ -103,12 +103,12 @@ def test_labels_of_other_types_become_names(
     tmp_path: Path, labels: tuple[object, object], names: tuple[str, str]
 ) -> None:
     rows = [{"text": f"{i} {label}", "label": label} for i in range(6) for label in labels]
-    assert load_dataset(_jsonl(tmp_path, *rows), seed=0).class_names == names
+    assert load_dataset(_jsonl(tmp_path, *rows)).class_names == names
 
 
 def test_half_an_emoji_in_json_does_not_break_anything(tmp_path: Path) -> None:
     rows = [{"text": f"\ud83d {i}", "label": i % 2} for i in range(20)]
-    dataset = load_dataset(_jsonl(tmp_path, *rows), seed=0)
+    dataset = load_dataset(_jsonl(tmp_path, *rows))
     assert dataset.vocabulary[3] == "\ufffd"
 
 
@@ -136,7 +136,7 @@ def test_columns_are_guessed_when_their_names_make_it_plain(
         tuple(f"t{i} {name}" if is_text[name] else str(i % 2) for name in header) for i in range(20)
     ]
     config = DataConfig(source=write_csv(rows, header), text_column=text, label_column=label)
-    assert load_dataset(config, seed=0).class_names == ("0", "1")
+    assert load_dataset(config).class_names == ("0", "1")
 
 
 @pytest.mark.parametrize(
@@ -162,7 +162,7 @@ def test_of_many_columns_only_those_that_may_be_chosen_are_kept(write_csv: Write
     header = tuple(names[1:])
     rows = [(f"text {row}", str(row % 2), *["3.25"] * 300) for row in range(20)]
     config = DataConfig(source=write_csv(rows, header))
-    assert load_dataset(config, seed=0).class_names == ("0", "1")
+    assert load_dataset(config).class_names == ("0", "1")
 
 
 @pytest.mark.parametrize(
@@ -191,7 +191,7 @@ def test_columns_that_are_not_plain_are_refused(
 ) -> None:
     source = write_csv([("x",) * len(header)] * 4, header)
     with pytest.raises(DataError, match=message):
-        load_dataset(DataConfig(source=source, **settings), seed=0)
+        load_dataset(DataConfig(source=source, **settings))
 
 
 @pytest.mark.parametrize(
@@ -220,7 +220,7 @@ def test_bad_csv_is_refused_in_one_line(tmp_path: Path, content: bytes, message:
     path = tmp_path / "bad.csv"
     path.write_bytes(content)
     with pytest.raises(DataError, match=message) as refused:
-        load_dataset(DataConfig(source=str(path)), seed=0)
+        load_dataset(DataConfig(source=str(path)))
     assert str(refused.value).startswith(str(path))
     assert "\n" not in str(refused.value)
 
@@ -264,7 +264,7 @@ def test_other_bad_files_are_refused_in_one_line(
     path = tmp_path / f"bad{ending}"
     path.write_bytes(content)
     with pytest.raises(DataError, match=message) as refused:
-        load_dataset(DataConfig(source=str(path)), seed=0)
+        load_dataset(DataConfig(source=str(path)))
     assert "\n" not in str(refused.value)
 
 

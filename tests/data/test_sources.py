@@ -36,14 +36,14 @@ from tuner.settings.data import DataConfig
 )
 def test_a_source_that_does_not_exist_is_refused_in_one_line(source: str, message: str) -> None:
     with pytest.raises(DataError, match=message) as refused:
-        load_dataset(DataConfig(source=source), seed=0)
+        load_dataset(DataConfig(source=source))
     assert "\n" not in str(refused.value)
 
 
 @pytest.mark.parametrize("column", ["text_column", "label_column", "group_column"])
 def test_a_named_source_has_no_columns_to_choose(column: str) -> None:
     with pytest.raises(DataError, match=r"imdb-train: a named data set has no columns.*'review'"):
-        load_dataset(DataConfig.model_validate({"source": "imdb-train", column: "review"}), seed=0)
+        load_dataset(DataConfig.model_validate({"source": "imdb-train", column: "review"}))
 
 
 def test_importing_loads_nothing_heavy() -> None:
@@ -66,7 +66,7 @@ def shared_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def imdb_train(shared_cache: Path) -> Dataset:
-    return load_dataset(DataConfig(), seed=0, cache_folder=shared_cache)
+    return load_dataset(DataConfig(), cache_folder=shared_cache)
 
 
 @pytest.mark.slow
@@ -89,12 +89,12 @@ def test_no_copy_of_an_imdb_review_is_in_another_split(
         for split, part in imdb_train.splits.items()
     }
     assert sum(map(len, seen.values())) == len(set.union(*seen.values()))
-    found = summarize(DataConfig(), seed=0, cache_folder=shared_cache).findings
+    found = summarize(DataConfig(), cache_folder=shared_cache).findings
     assert (found.duplicates, found.leaked, found.rows_available) == (98, 0, 25_000)
 
 
 def test_rotten_tomatoes_is_8_530_sentences() -> None:
-    summary = summarize(DataConfig(source="rotten-tomatoes"), seed=0)
+    summary = summarize(DataConfig(source="rotten-tomatoes"))
     assert summary.rows == 8_530
     assert summary.lengths.longest < 60
 
@@ -148,7 +148,7 @@ def _release(folder: Path, url: str) -> imdb.Release:
 
 
 def _load_imdb() -> Dataset:
-    return load_dataset(DataConfig(source="imdb"), seed=0)
+    return load_dataset(DataConfig(source="imdb"))
 
 
 def test_imdb_is_downloaded_once_and_keeps_its_test_set(
@@ -162,7 +162,7 @@ def test_imdb_is_downloaded_once_and_keeps_its_test_set(
     assert dataset.splits[Split.TEST].labels.tolist().count(1) == 2
     for file in folder.iterdir():
         file.unlink()
-    again = load_dataset(DataConfig(source="imdb"), seed=1)  # another seed: not from the data cache
+    again = load_dataset(DataConfig(source="imdb", seed=1))  # another seed: not from the data cache
     assert again.fingerprint != dataset.fingerprint
     assert capfd.readouterr() == ("", "")
 

@@ -4,6 +4,7 @@ import re
 from collections import Counter
 from collections.abc import Callable
 from random import Random
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,7 +21,7 @@ from tuner.data.splits import (
     units_of,
 )
 from tuner.errors import DataError
-from tuner.settings.data import DataConfig
+from tuner.settings.data import DataConfig, SplitRule
 
 WriteCsv = Callable[..., str]
 Rows = list[tuple[str, str]]
@@ -43,7 +44,7 @@ def sizes(dataset: Dataset) -> dict[Split, int]:
 def test_without_given_splits_seven_tenths_train_and_a_tenth_is_in_each_other(
     write_csv: WriteCsv, forty_rows: Rows
 ) -> None:
-    dataset = load_dataset(DataConfig(source=write_csv(forty_rows)), seed=0)
+    dataset = load_dataset(DataConfig(source=write_csv(forty_rows)))
     assert list(sizes(dataset).values()) == [28, 4, 4, 4]
     for part in dataset.splits.values():
         assert Counter(part.labels.tolist()) == {0: len(part) // 2, 1: len(part) // 2}
@@ -51,16 +52,17 @@ def test_without_given_splits_seven_tenths_train_and_a_tenth_is_in_each_other(
 
 def test_splits_ignore_the_order_of_the_file(write_csv: WriteCsv, forty_rows: Rows) -> None:
     rows = [*forty_rows, *forty_rows[:7]]
-    first = load_dataset(DataConfig(source=write_csv(rows, name="a.csv")), seed=3)
+    first = load_dataset(DataConfig(source=write_csv(rows, name="a.csv"), seed=3))
     Random(1).shuffle(rows)
-    second = load_dataset(DataConfig(source=write_csv(rows, name="b.csv")), seed=3)
+    second = load_dataset(DataConfig(source=write_csv(rows, name="b.csv"), seed=3))
     assert first.fingerprint == second.fingerprint
     assert texts_of(first, Split.TRAIN) == texts_of(second, Split.TRAIN)
 
 
 def test_another_seed_gives_other_splits(write_csv: WriteCsv, forty_rows: Rows) -> None:
-    config = DataConfig(source=write_csv(forty_rows))
-    assert load_dataset(config, seed=0).fingerprint != load_dataset(config, seed=1).fingerprint
+    source = write_csv(forty_rows)
+    first, second = (load_dataset(DataConfig(source=source, seed=seed)) for seed in (0, 1))
+    assert first.fingerprint != second.fingerprint
 
 
 _labelled = st.lists(st.tuples(st.integers(0, 30), st.integers(0, 2)), min_size=1, max_size=80)
@@ -105,13 +107,27 @@ def test_a_sample_has_the_given_size_and_the_strata_in_proportion(
         assert abs(sum(strata[row] == stratum for row in rows) - share) < 1
 
 
+@given(
+    strata=st.lists(st.integers(0, 9), min_size=1, max_size=80),
+    data=st.data(),
+)
+def test_a_sample_has_a_row_of_every_stratum_where_that_is_asked_for(
+    strata: list[int], data: st.DataObject
+) -> None:
+    size = data.draw(st.integers(len(set(strata)), 90))
+    keys = np.array(data.draw(st.permutations(range(len(strata)))), dtype=np.uint64)
+    rows = sample_rows(np.array(strata), keys, size, least=1)
+    assert len(set(rows.tolist())) == len(rows) == min(size, len(strata))
+    assert {strata[row] for row in rows} == set(strata)
+
+
 def test_a_given_split_is_honoured_and_the_missing_ones_come_from_train(
     write_csv: WriteCsv,
 ) -> None:
     rows = [(f"t{i} {'good' if i % 2 else 'bad'}", str(i % 2), "train") for i in range(40)]
     rows += [("seen at last", "1", "test"), ("dull", "0", " Test ")]
     source = write_csv(rows, ("text", "label", "Split"))
-    dataset = load_dataset(DataConfig(source=source), seed=0)
+    dataset = load_dataset(DataConfig(source=source))
     assert sizes(dataset) == {
         Split.TRAIN: 32, Split.VALIDATION: 4, Split.CONFIRMATION: 4, Split.TEST: 2,
     }  # fmt: skip
@@ -124,14 +140,14 @@ def test_with_validation_and_test_given_only_confirmation_is_carved(
 ) -> None:
     rows = [(f"t{i}", str(i % 2), "train") for i in range(40)]
     rows += [(f"v{i}", str(i % 2), word) for i in range(6)] + [("x", "1", "test")]
-    dataset = load_dataset(DataConfig(source=write_csv(rows, ("text", "label", "split"))), seed=0)
+    dataset = load_dataset(DataConfig(source=write_csv(rows, ("text", "label", "split"))))
     assert list(sizes(dataset).values()) == [36, 6, 4, 1]
 
 
 def test_copies_across_given_splits_stay_and_are_counted(write_csv: WriteCsv) -> None:
     rows = [(f"t{i}", str(i % 2), "train") for i in range(40)]
     rows += [(f"t{i}", str(i % 2), "test") for i in range(40)]
-    summary = summarize(DataConfig(source=write_csv(rows, ("text", "label", "split"))), seed=0)
+    summary = summarize(DataConfig(source=write_csv(rows, ("text", "label", "split"))))
     assert summary.splits[Split.TEST].rows == 40
     assert summary.findings.leaked == 32  # eight of the forty went to validation and confirmation
     assert summary.findings.duplicates == 40
@@ -141,17 +157,51 @@ def test_a_sample_is_the_same_for_the_same_seed_and_balanced(
     write_csv: WriteCsv, forty_rows: Rows
 ) -> None:
     source = write_csv(forty_rows)
-    first = load_dataset(DataConfig(source=source, sample=16), seed=0)
+    first = load_dataset(DataConfig(source=source, sample=16))
     source = write_csv(forty_rows[::-1])
-    assert (
-        first.fingerprint == load_dataset(DataConfig(source=source, sample=16), seed=0).fingerprint
-    )
+    assert first.fingerprint == load_dataset(DataConfig(source=source, sample=16)).fingerprint
     assert sum(sizes(first).values()) == 16
     assert Counter(label for split in Split for _, label in texts_of(first, split)) == {0: 8, 1: 8}
 
 
+@pytest.mark.parametrize("settings", [{}, {"group_column": "film"}, {"leave_out_rare": True}])
+def test_the_split_of_a_row_does_not_depend_on_the_sample(
+    write_csv: WriteCsv, settings: dict[str, Any]
+) -> None:
+    rows = _films(60, 5)
+    source = write_csv(rows, ("text", "label", "film"))
+    config = DataConfig.model_validate({"source": source, "seed": 3, **settings})
+    whole = seen_texts(config)
+    for size in (8, 30, 150, 299):
+        sampled = seen_texts(config.model_copy(update={"sample": size}))
+        assert sum(map(len, sampled.values())) == size
+        for split in Split:
+            assert sampled[split]
+            assert sampled[split] <= whole[split]
+
+
+def test_a_sample_of_an_earlier_run_is_split_after_it_was_drawn(
+    write_csv: WriteCsv, forty_rows: Rows
+) -> None:
+    config = DataConfig(source=write_csv(forty_rows), sample=20, split_rule=SplitRule.SAMPLED_FIRST)
+    earlier, whole = seen_texts(config), seen_texts(config.model_copy(update={"sample": None}))
+    assert list(map(len, earlier.values())) == [14, 2, 2, 2]
+    assert not earlier[Split.TRAIN] <= whole[Split.TRAIN]  # it trains on rows of other splits
+    assert whole == seen_texts(
+        DataConfig(source=config.source)
+    )  # without a sample, all is as it was
+
+
+def test_a_sample_without_place_for_every_class_is_refused(
+    write_csv: WriteCsv, forty_rows: Rows
+) -> None:
+    config = DataConfig(source=write_csv(forty_rows), sample=7)
+    with pytest.raises(DataError, match=r"--sample 7 has no place .*; write 8 or more"):
+        load_dataset(config)
+
+
 def test_a_sample_larger_than_the_data_is_all_of_it(write_csv: WriteCsv, forty_rows: Rows) -> None:
-    dataset = load_dataset(DataConfig(source=write_csv(forty_rows), sample=1000), seed=0)
+    dataset = load_dataset(DataConfig(source=write_csv(forty_rows), sample=1000))
     assert sum(sizes(dataset).values()) == 40
 
 
@@ -170,8 +220,8 @@ def _films(count: int, rows_each: int) -> list[tuple[str, str, str]]:
 def test_a_group_is_in_one_split(write_csv: WriteCsv) -> None:
     rows = _films(40, 5)
     config = DataConfig(source=write_csv(rows, ("text", "label", "film")), group_column="film")
-    dataset = load_dataset(config, seed=0)
-    held = seen_texts(config, seed=0)
+    dataset = load_dataset(config)
+    held = seen_texts(config)
     splits_of: dict[str, set[Split]] = {}
     for text, _, film in rows:
         found = {split for split in Split if text_digest(text.split()) in held[split]}
@@ -185,13 +235,11 @@ def test_a_group_is_in_one_split(write_csv: WriteCsv) -> None:
 def test_groups_ignore_the_order_of_the_file(write_csv: WriteCsv) -> None:
     rows = _films(30, 4)
     rows += [("a review without a film", "1", ""), ("another one", "0", "")]
-    config = DataConfig(source=write_csv(rows, ("text", "label", "film")), group_column="film")
-    first = load_dataset(config, seed=2).fingerprint
+    header = ("text", "label", "film")
+    config = DataConfig(source=write_csv(rows, header), group_column="film", seed=2)
+    first = load_dataset(config).fingerprint
     Random(1).shuffle(rows)
-    config = DataConfig(
-        source=write_csv(rows, ("text", "label", "film"), name="b.csv"), group_column="film"
-    )
-    assert load_dataset(config, seed=2).fingerprint == first
+    assert load_dataset(config.at(write_csv(rows, header, name="b.csv"))).fingerprint == first
 
 
 @given(
@@ -238,7 +286,7 @@ def test_groups_that_cannot_be_split_are_refused(
     refused = []
     for seed in range(12):  # of some seeds the film with the odd reviews is in training
         try:
-            load_dataset(DataConfig(source=source, group_column="film"), seed=seed)
+            load_dataset(DataConfig(source=source, group_column="film", seed=seed))
         except DataError as error:
             refused.append(str(error))
     assert refused
@@ -254,12 +302,12 @@ def test_columns_and_beginnings_that_rows_share_are_warned_of(
         for n in range(100)
     ]
     source = write_csv(rows, header)
-    load_dataset(DataConfig(source=source), seed=0)
+    load_dataset(DataConfig(source=source))
     assert "'Patient_ID' has 20 values in 100 rows; " in caplog.text
     assert "add --group-column Patient_ID" in caplog.text
     assert "100 of 100 texts begin with the same 8 tokens as another one" in caplog.text
     caplog.clear()
-    load_dataset(DataConfig(source=source, group_column="Patient_ID"), seed=0)
+    load_dataset(DataConfig(source=source, group_column="Patient_ID"))
     assert not caplog.text
 
 
@@ -269,17 +317,17 @@ def test_rare_classes_are_left_out_where_that_is_asked_for(
     rows = [*forty_rows, ("rare one", "a rare one"), ("rare two", "a rare one"), ("odd", "odd")]
     source = write_csv(rows)
     with pytest.raises(DataError, match=r"class 'a rare one' has 2 .* --leave-out-rare"):
-        load_dataset(DataConfig(source=source), seed=0)
+        load_dataset(DataConfig(source=source))
     for _ in range(2):
         caplog.clear()
-        dataset = load_dataset(DataConfig(source=source, leave_out_rare=True), seed=0)
+        dataset = load_dataset(DataConfig(source=source, leave_out_rare=True))
         assert "2 classes with too few texts left out: 'a rare one', 'odd'" in caplog.text
     assert dataset.class_names == ("neg", "pos")
-    whole = load_dataset(DataConfig(source=write_csv(forty_rows, name="b.csv")), seed=0)
+    whole = load_dataset(DataConfig(source=write_csv(forty_rows, name="b.csv")))
     assert dataset.fingerprint == whole.fingerprint
 
 
 def test_data_of_rare_classes_alone_are_refused(write_csv: WriteCsv) -> None:
     source = write_csv([*((f"t{n}", "a") for n in range(20)), ("x", "b"), ("y", "c")])
     with pytest.raises(DataError, match="fewer than two classes have texts enough"):
-        load_dataset(DataConfig(source=source, leave_out_rare=True), seed=0)
+        load_dataset(DataConfig(source=source, leave_out_rare=True))

@@ -485,6 +485,6 @@ def test_a_confirmation_of_a_run_on_s3_is_copied_with_its_models(
     assert run_search(config).reason is EndReason.BUDGET_WAS_USED  # takes the copy up
     there = RunFolder.existing(f"{bucket}/mine")
     assert there.path != folder.path
-    dataset = load_dataset(config.data, seed=config.seed)
+    dataset = load_dataset(config.data)
     taken = [each.record.number for each in read_finalists(Run(there.path), dataset)]
     assert taken == [each.record.number for each in read_finalists(Run(folder.path), dataset)]

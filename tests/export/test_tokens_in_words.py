@@ -47,7 +47,7 @@ def test_the_example_has_known_and_unknown_tokens(
     rows = "".join(f"warm | day {number},{number % 2}\n" for number in range(40))
     (tmp_path / "a.csv").write_text(f"text,label\n{rows}")
     config = DataConfig(source=str(tmp_path / "a.csv"), tokens=mode)
-    dataset: Dataset = load_dataset(config, seed=0)
+    dataset: Dataset = load_dataset(config)
     heading, _, rules, _, _, _, example, _ = token_section(dataset)
     assert heading == "## From a text to ids"
     assert rules.startswith(TOKEN_RULES[mode])

@@ -91,7 +91,7 @@ def folder(searched_once: tuple[RunFolder, SearchConfig], tmp_path: Path) -> Run
 def dataset(searched_once: tuple[RunFolder, SearchConfig]) -> Dataset:
     """Its data."""
     config = searched_once[1]
-    return load_dataset(config.data, seed=config.seed)
+    return load_dataset(config.data)
 
 
 def confirm(
@@ -143,7 +143,7 @@ def test_the_same_again_trains_nothing_and_more_seeds_train_only_those(folder: R
 
 def finalists_of(folder: RunFolder) -> list[Finalist]:
     config = make_config({}, config_file=folder.run_file)
-    return read_finalists(Run(folder.path), load_dataset(config.data, seed=config.seed))
+    return read_finalists(Run(folder.path), load_dataset(config.data))
 
 
 class InterruptsAfter:
@@ -255,7 +255,7 @@ def test_finalists_of_every_metric_have_an_interval_over_sequences(
     folder, config = searched(space, sentences, tmp_path, trainer="keras", trials=2)
     _, rows = confirm(folder, top=2)
     assert list(rows["mean"]) == sorted(rows["mean"], reverse=mode == "max")
-    labels = load_dataset(config.data, seed=config.seed).splits[Split.CONFIRMATION].labels
+    labels = load_dataset(config.data).splits[Split.CONFIRMATION].labels
     for finalist in finalists_of(folder):
         by_seed = [member.score for member in finalist.members]
         assert finalist.scores.shape == (2, len(labels))

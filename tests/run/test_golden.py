@@ -84,7 +84,7 @@ def test_of_two_objectives_the_front_is_read(tmp_path: Path) -> None:
 
 def test_its_finalists_are_as_they_were_written(small: Run) -> None:
     config = small.recorded.config
-    dataset = load_dataset(config.data, seed=config.seed)
+    dataset = load_dataset(config.data)
     small.recorded.check_same_data(config.data.source, dataset.fingerprint)
     check_same_search(small.files, config, dataset.fingerprint)
     written = read_finalists_file(small.files)

@@ -18,10 +18,11 @@ from tuner.run.run_file import (
     check_same_search,
     read_run_file,
     remember_place,
+    with_recorded_splits,
     write_run_file,
 )
 from tuner.settings.config import SearchConfig, make_config
-from tuner.settings.data import DataConfig
+from tuner.settings.data import DataConfig, SplitRule
 from tuner.settings.space import SearchSpace
 
 
@@ -41,7 +42,11 @@ def test_the_same_search_with_another_budget_continues(tmp_path: Path, space: Se
 @pytest.mark.parametrize(
     ("asked", "data", "message"),
     [
-        ({}, "other", "other data, or another sample of them; choose another --name"),
+        (
+            {},
+            "other",
+            "other data, another sample of them or another --data-seed; choose another --name",
+        ),
         ({"seed": 1}, "data", "seed 0, not 1; choose"),
         ({"max_epochs": 3}, "data", "max_epochs 9, not 3; choose"),
         ({"trainer": "toy"}, "data", "trainer keras, not toy; choose"),
@@ -194,6 +199,40 @@ def test_a_source_alone_may_stand_for_the_data_settings(tmp_path: Path) -> None:
     folder.run_file.write_text("space: seed\ndata: imdb", encoding="utf-8")
     read = read_run_file(folder)
     assert read.data == read.config.data == DataConfig(source="imdb")
+
+
+def _run_of_an_earlier_version(folder: RunFolder, seed: int) -> None:
+    """A `run.yaml` from before `--data-seed`, when a search's seed drew its splits."""
+    folder.run_file.write_text(
+        f"space: seed\ndata: {{source: rotten-tomatoes, sample: 90}}\nseed: {seed}\nfingerprint: {{seed: {seed}}}"
+    )
+
+
+def test_a_run_from_before_the_data_seed_keeps_its_splits(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    _run_of_an_earlier_version(folder, seed=3)
+    splits = {"seed": 3, "split_rule": SplitRule.SAMPLED_FIRST}
+    read = read_run_file(folder)
+    assert read.data == read.config.data
+    assert splits.items() <= read.config.data.model_dump().items()
+
+    asked = {"space": "seed", "data": {"source": "rotten-tomatoes", "sample": 90}, "seed": 3}
+    config = make_config(asked)
+    assert (config.data.seed, config.data.split_rule) == (0, SplitRule.SPLIT_FIRST)
+    continued = with_recorded_splits(folder, config)  # the same command again
+    assert splits.items() <= continued.data.model_dump().items()
+    write_run_file(folder, continued, "data")
+    assert splits.items() <= read_run_file(folder).config.data.model_dump().items()
+
+
+def test_no_other_run_gets_recorded_splits(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    config = make_config({"space": "seed", "data": {"seed": 5}})
+    assert with_recorded_splits(folder, config) == config  # a new run
+    _run_of_an_earlier_version(folder, seed=3)
+    assert with_recorded_splits(folder, config) == config  # whose data seed is refused
+    write_run_file(RunFolder(tmp_path / "new"), make_config({"space": "seed"}), "data")
+    assert with_recorded_splits(RunFolder(tmp_path / "new"), config) == config
 
 
 def test_a_file_that_an_editor_saved_with_a_byte_order_mark_is_read(tmp_path: Path) -> None:

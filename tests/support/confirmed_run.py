@@ -49,7 +49,7 @@ class Confirmed:
         asked = confirmation_config(self.folder, {})
         self.run = Run(self.folder.path)
         run_confirmation(self.run, Request(top=2, seeds=2), asked, SilentListener())
-        self.dataset: Dataset = load_dataset(self.config.data, seed=self.config.seed)
+        self.dataset: Dataset = load_dataset(self.config.data)
         self.finalists = read_finalists(self.run, self.dataset)
 
     def chosen(self, finalists: Sequence[Finalist] | None = None) -> Chosen:

@@ -5,18 +5,10 @@ from typing import Annotated
 import typer
 
 from tuner.cli.options import with_settings
-from tuner.settings.config import Seed
 from tuner.settings.data import DataConfig
 from tuner.settings.declarations import by_path, declared_settings, validated
-from tuner.settings.validation import Strict
 
-
-class _Asked(Strict):
-    data: DataConfig
-    seed: Seed = 0
-
-
-_SETTINGS = declared_settings(_Asked)
+_SETTINGS = declared_settings(DataConfig)
 
 
 @with_settings(setting for setting in _SETTINGS if setting.keyword != "data")
@@ -31,10 +23,9 @@ def data(
     from tuner.terminal.data_summary import data_summary, named_sources
     from tuner.terminal.tables import plain_console
 
-    given = by_path(_SETTINGS, {"data": source, **settings})
-    asked = validated(_Asked, {"data": {}, **given}, "flags")
+    asked = validated(DataConfig, by_path(_SETTINGS, {"data": source, **settings}), "flags")
     console = plain_console()
     if source is None:
         console.print(named_sources())
         return
-    console.print(data_summary(summarize(asked.data, seed=asked.seed)))
+    console.print(data_summary(summarize(asked)))

@@ -1,6 +1,6 @@
 """From a `DataConfig` to an encoded data set: read, number the classes, cut tokens, sample, split, encode.
 
-The result is a function of the rows' content and the seed: the order of a file's rows does not matter, not even
+The result is a function of the rows' content and the settings: the order of a file's rows does not matter, not even
 for the order of the sequences.
 """
 
@@ -34,23 +34,22 @@ from tuner.data.splits import (
 )
 from tuner.errors import DataError
 from tuner.files import cache_root
-from tuner.settings.data import DataConfig
+from tuner.settings.data import DataConfig, SplitRule
 from tuner.text import excerpt
 
 _logger = logging.getLogger(__name__)
 
 
-def load_dataset(config: DataConfig, *, seed: int, cache_folder: Path | None = None) -> Dataset:
+def load_dataset(config: DataConfig, *, cache_folder: Path | None = None) -> Dataset:
     """The data set that `config` describes, from the cache if it was prepared before.
 
     Args:
-        seed: decides which rows are sampled and which split each is in.
         cache_folder: instead of `$TUNER_CACHE` or the user's cache folder.
 
     Raises:
         DataError: unknown, missing, unreadable, not downloadable, or too small to split.
     """
-    prepared = prepare(config, seed=seed, cache_folder=cache_folder)
+    prepared = prepare(config, cache_folder=cache_folder)
     warn(config, prepared.findings.warnings)
     return prepared.dataset
 
@@ -67,15 +66,15 @@ def read_rows(config: DataConfig, *, cache_folder: Path | None = None) -> Rows:
     return rows
 
 
-def prepare(config: DataConfig, *, seed: int, cache_folder: Path | None = None) -> Prepared:
+def prepare(config: DataConfig, *, cache_folder: Path | None = None) -> Prepared:
     """As `load_dataset`, with the findings."""
     root = cache_root(cache_folder)
     source = open_source(config, downloads=root / "downloads")
     asked = config.model_dump_json(exclude={"source"})
-    key = cache_key(source.identity, asked, seed)
+    key = cache_key(source.identity, asked)
     prepared = read_entry(root / "data", key, source.name)
     if prepared is None:
-        prepared = _prepare(source.read(), source.name, config, seed)
+        prepared = _prepare(source.read(), source.name, config)
         write_entry(root / "data", key, prepared)
     return prepared
 
@@ -87,26 +86,27 @@ def warn(config: DataConfig, warnings: Sequence[str]) -> None:
 
 
 def seen_texts(
-    config: DataConfig, *, seed: int, cache_folder: Path | None = None
+    config: DataConfig, *, cache_folder: Path | None = None
 ) -> Mapping[Split, frozenset[bytes]]:
     """The texts of every split of the data set that `load_dataset` gives, each as its `text_digest`.
 
     Raises:
         DataError: as `load_dataset`.
     """
-    texts = prepare(config, seed=seed, cache_folder=cache_folder).texts
+    texts = prepare(config, cache_folder=cache_folder).texts
     return {split: frozenset(map(bytes, digests)) for split, digests in texts.items()}
 
 
-def _prepare(rows: Rows, name: str, config: DataConfig, seed: int) -> Prepared:
+def _prepare(rows: Rows, name: str, config: DataConfig) -> Prepared:
     class_names, labels = _numbered(rows)
     given = _given_codes(rows)
     tokenized = tokenize(rows.texts, rows.tokens)
-    keys = hash_keys(tokenized.digests, seed)
+    is_split_first = config.split_rule is SplitRule.SPLIT_FIRST
+    keys = hash_keys(tokenized.digests, config.seed)
     row_keys = keys[tokenized.texts]
 
     used = np.arange(len(labels))
-    if config.sample is not None:
+    if config.sample is not None and not is_split_first:
         used = sample_rows(labels.astype(np.int64) * len(CODES) + given, row_keys, config.sample)
     used = used[np.lexsort((labels[used], row_keys[used]))]  # forget the order of the file
     left_out: tuple[str, ...] = ()
@@ -118,16 +118,19 @@ def _prepare(rows: Rows, name: str, config: DataConfig, seed: int) -> Prepared:
         labels = np.searchsorted(kept, labels).astype(
             np.int32
         )  # of rows that are not used anything
+    texts = tokenized.texts[used]
     if rows.groups is None:
-        split = assign_splits(
-            tokenized.texts[used], labels[used], given[used], keys, class_names, rows.where
-        )
+        split = assign_splits(texts, labels[used], given[used], keys, class_names, rows.where)
     else:
         _, groups = np.unique(np.array(rows.groups, dtype=object)[used], return_inverse=True)
-        units = units_of(tokenized.texts[used], groups.astype(np.int64))
+        units = units_of(texts, groups.astype(np.int64))
         split = assign_groups(
             units, labels[used], given[used], row_keys[used], class_names, rows.where
         )
+    if config.sample is not None and is_split_first:
+        sample_keys = hash_keys(tokenized.digests, config.seed, "sample")[texts]
+        places = _sampled(labels[used], split, sample_keys, config.sample, rows.where)
+        used, split = used[places], split[places]
     chosen = {part: used[split == code] for part, code in CODES.items()}
     vocabulary, splits = encode(tokenized, labels, chosen)
     digest = fingerprint(class_names, vocabulary, splits)
@@ -155,6 +158,24 @@ def _numbered(rows: Rows) -> tuple[tuple[str, ...], NDArray[np.int32]]:
             "not the label's column; name it with --label-column",
         )
     return names, class_numbers(rows.labels, names, rows.where)
+
+
+def _sampled(
+    labels: NDArray[np.int32],
+    split: NDArray[np.int8],
+    keys: NDArray[np.uint64],
+    size: int,
+    where: str,
+) -> NDArray[np.int64]:
+    """`(n_sampled,)` int64, ascending: rows of every class in every split that has rows of it."""
+    strata = labels.astype(np.int64) * len(CODES) + split
+    needed = len(np.unique(strata))
+    if size < needed:
+        raise DataError.at(
+            where,
+            f"--sample {size} has no place for a row of every class in every split; write {needed} or more",
+        )
+    return np.sort(sample_rows(strata, keys, size, least=1))
 
 
 def _without_rare(

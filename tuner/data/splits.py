@@ -18,9 +18,9 @@ CODES = {split: code for code, split in enumerate(Split)}  # how splits are writ
 _CARVED = (Split.VALIDATION, Split.CONFIRMATION, Split.TEST)
 
 
-def hash_keys(digests: Sequence[bytes], seed: int) -> NDArray[np.uint64]:
-    """`(n_texts,)` uint64: the random order of texts that `seed` stands for."""
-    prefix = f"{seed}:".encode()
+def hash_keys(digests: Sequence[bytes], seed: int, use: str = "") -> NDArray[np.uint64]:
+    """`(n_texts,)` uint64: the random order of texts that `seed` stands for, another one for every `use`."""
+    prefix = f"{use}{seed}:".encode()
     hashes = b"".join(
         hashlib.blake2b(prefix + digest, digest_size=8).digest() for digest in digests
     )
@@ -28,13 +28,14 @@ def hash_keys(digests: Sequence[bytes], seed: int) -> NDArray[np.uint64]:
 
 
 def sample_rows(
-    strata: NDArray[np.int64], keys: NDArray[np.uint64], size: int
+    strata: NDArray[np.int64], keys: NDArray[np.uint64], size: int, least: int = 0
 ) -> NDArray[np.int64]:
     """Rows of a sample of `size`, from each stratum in proportion, those of the lowest keys; all if fewer.
 
     Args:
         strata: `(n_rows,)` int64, rows that are alike.
         keys: `(n_rows,)` uint64, from `hash_keys`.
+        least: so many rows at least from each stratum; `size` must have place for them.
     """
     if size >= len(strata):
         return np.arange(len(strata))
@@ -43,6 +44,10 @@ def sample_rows(
     quota = np.floor(exact).astype(np.int64)
     largest_remainders = np.argsort(quota - exact, kind="stable")
     quota[largest_remainders[: size - int(quota.sum())]] += 1
+    quota = np.maximum(quota, least)
+    while (excess := int(quota.sum()) - size) > 0:
+        largest = int(quota.argmax())
+        quota[largest] -= min(excess, max(1, int(quota[largest]) // 10))
     order = np.lexsort((keys, stratum))
     place = np.arange(len(order)) - (np.cumsum(available) - available)[stratum[order]]
     chosen: NDArray[np.int64] = order[place < quota[stratum[order]]]
@@ -149,7 +154,7 @@ def assign_groups(
         raise DataError.at(
             where,
             f"class {excerpt(class_names[untrained[0]])} is in groups of other splits than training alone; add rows "
-            "of it in other groups, choose another --seed, or leave the class out",
+            "of it in other groups, choose another --data-seed, or leave the class out",
         )
     return split
 
@@ -201,5 +206,5 @@ def _majority(
 def _too_few(name: str, found: int, needed: int) -> str:
     return (
         f"class {excerpt(name)} has {found} distinct texts to train on and needs {needed}, one for each split; "
-        "add rows of it, raise --sample where there is one, or leave such classes out with --leave-out-rare"
+        "add rows of it, or leave such classes out with --leave-out-rare"
     )

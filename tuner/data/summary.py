@@ -51,13 +51,13 @@ class DataSummary:
     findings: Findings
 
 
-def summarize(config: DataConfig, *, seed: int, cache_folder: Path | None = None) -> DataSummary:
+def summarize(config: DataConfig, *, cache_folder: Path | None = None) -> DataSummary:
     """The summary of the data set that `load_dataset` gives for the same arguments.
 
     Raises:
         DataError: as `load_dataset`.
     """
-    prepared = prepare(config, seed=seed, cache_folder=cache_folder)
+    prepared = prepare(config, cache_folder=cache_folder)
     dataset = prepared.dataset
     warn(config, prepared.findings.warnings)
     lengths = np.concatenate([sequences.lengths for sequences in dataset.splits.values()])

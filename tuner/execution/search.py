@@ -16,7 +16,12 @@ from tuner.run.events import SearchListener, SilentListener
 from tuner.run.folder import RunFolder
 from tuner.run.records import StudyReader
 from tuner.run.reference import reference_in
-from tuner.run.run_file import check_same_search, remember_place, write_run_file
+from tuner.run.run_file import (
+    check_same_search,
+    remember_place,
+    with_recorded_splits,
+    write_run_file,
+)
 from tuner.search.ensemble import TrialEnsemble
 from tuner.search.reference import measure_reference
 from tuner.search.study import SearchStudy, create_or_open_study
@@ -46,8 +51,9 @@ def run_search(config: SearchConfig, listener: SearchListener | None = None) -> 
     name_modules_of(config.space.architectures)
     check_exporters(config)
     refuse_noise_in_space(config)
-    dataset = load_dataset(config.data, seed=config.seed)
-    plan = SearchPlan(config, RunFolder(config.folder), dataset)
+    folder = RunFolder(config.folder)
+    config = with_recorded_splits(folder, config)
+    plan = SearchPlan(config, folder, load_dataset(config.data))
     return run_plan(plan, listener or SilentListener())
 
 

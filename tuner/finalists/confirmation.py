@@ -63,7 +63,7 @@ def run_confirmation(
         UsageError: there is nothing to confirm, or its data is not here.
         SearchError: as of a search.
     """
-    dataset = load_dataset(config.data, seed=config.seed)
+    dataset = load_dataset(config.data)
     wanted = wanted_trials(run.reader, config, request)
     for each in wanted:
         values = config.space.values(each.parameters)

@@ -101,7 +101,7 @@ class _UnseenRows:
 
 def _unseen_rows(rows: Rows, chosen: Chosen) -> _UnseenRows:
     dataset, config = chosen.dataset, chosen.config
-    texts = seen_texts(config.data, seed=config.seed)
+    texts = seen_texts(config.data)
     cut = TOKENIZERS[dataset.token_mode]
     digests = [text_digest(cut(text)) for text in rows.texts]
     kept = np.flatnonzero(_is_unseen(rows, digests, texts))

@@ -26,7 +26,7 @@ from tuner.run.folder import RunFolder
 from tuner.settings.config import SearchConfig, make_config
 from tuner.settings.data import DataConfig, data_mapping
 from tuner.settings.places import absolute, tracking_uri
-from tuner.settings.settings_files import RECORDED
+from tuner.settings.settings_files import RECORDED, data_settings
 from tuner.settings.validation import Strict, first_problem
 from tuner.settings.yaml_files import read_yaml, to_yaml
 from tuner.storage import is_url
@@ -46,7 +46,7 @@ class Fingerprint(Strict):
     differences are reported.
     """
 
-    seed: int | None = None  # before the data: it also draws the splits
+    seed: int | None = None  # before the data: in earlier versions it also drew the splits
     max_epochs: int | None = None
     trainer: str | None = None
     space: str | None = None
@@ -95,7 +95,7 @@ class RunFile:
 
     path: Path
     text: str = ""
-    settings: Mapping[str, Any] = field(default_factory=dict)  # as they are written
+    settings: Mapping[str, Any] = field(default_factory=dict)  # not checked
     created: str | None = None  # when the search was first requested, in UTC
     versions: Mapping[str, str] = field(default_factory=dict)  # by package
     fingerprint: Fingerprint | None = None
@@ -129,7 +129,7 @@ class RunFile:
         if self.settings.get("data") is None:
             return None
         try:
-            return DataConfig.model_validate(data_mapping(self.settings["data"]))
+            return DataConfig.model_validate(self.settings["data"])
         except ValidationError as cause:
             raise RunFolderError(f"{self.path}: data: {first_problem(cause)}") from cause
 
@@ -158,7 +158,7 @@ class RunFile:
             if is_recorded and recorded[part] != value:
                 other = {
                     "space": "another space",
-                    "data": "other data, or another sample of them",
+                    "data": "other data, another sample of them or another --data-seed",
                     "objectives": f"objectives {recorded['objectives'] or config.space.metric.name}, "
                     f"not {value or config.space.metric.name}",
                 }.get(part, f"{part} {recorded[part]}, not {value}")
@@ -218,10 +218,11 @@ def read_run_file(folder: RunFolder) -> RunFile:
         record = _Record.model_validate({key: content[key] for key in RECORDED if key in content})
     except ValidationError as cause:
         raise RunFolderError(f"{path}: {first_problem(cause)}") from cause
+    settings = {key: value for key, value in content.items() if key not in RECORDED}
     return RunFile(
         path=path,
         text=without_secrets(path.read_text(encoding="utf-8-sig", errors="replace")),
-        settings={key: value for key, value in content.items() if key not in RECORDED},
+        settings={**settings, "data": data_settings(content)},
         created=record.created,
         versions=record.versions,
         fingerprint=record.fingerprint,
@@ -293,6 +294,23 @@ def check_same_search(
     """Refuses to continue another search in this folder; see `RunFile.check_same_search`."""
     if folder.run_file.is_file():
         read_run_file(folder).check_same_search(config, data_fingerprint, code)
+
+
+def with_recorded_splits(folder: RunFolder, config: SearchConfig) -> SearchConfig:
+    """The settings with the splits of the run in this folder, if it is from before `--data-seed`; else unchanged.
+
+    The same command then continues it, although it would split other rows in a new run.
+
+    Raises:
+        RunFolderError: the `run.yaml` in it is damaged.
+    """
+    recorded = read_run_file(folder).data if folder.run_file.is_file() else None
+    if recorded is None or recorded.split_rule == config.data.split_rule:
+        return config
+    if config.data.seed not in (0, recorded.seed):  # another one is asked for
+        return config
+    rows = {"seed": recorded.seed, "split_rule": recorded.split_rule}
+    return config.model_copy(update={"data": config.data.model_copy(update=rows)})
 
 
 def installed_versions() -> dict[str, str]:

@@ -62,11 +62,6 @@ class TrainerName(StrEnum):
     TOY = "toy"  # a closed learning curve instead of training: rehearses a search in seconds
 
 
-Seed = Annotated[
-    int, Field(ge=0, lt=2**31), Setting(Group.SEARCH, "Seed of splits, sampler and trials", "N")
-]
-
-
 class SearchConfig(Strict):
     """All settings of a search."""
 
@@ -158,7 +153,9 @@ class SearchConfig(Strict):
             unset="ten times the slowest so far",
         ),
     ] = None
-    seed: Seed = 0
+    seed: Annotated[
+        int, Field(ge=0, lt=2**31), Setting(Group.SEARCH, "Seed of sampler and trials", "N")
+    ] = 0
     sampler: Annotated[
         SamplerName, Setting(Group.SEARCH, "How the next configuration is chosen")
     ] = SamplerName.TPE

@@ -1,6 +1,6 @@
 """The settings of the data to read: declared once for every command that reads data."""
 
-from enum import StrEnum
+from enum import IntEnum, StrEnum
 from typing import Annotated
 
 from pydantic import AfterValidator, Field
@@ -8,6 +8,13 @@ from pydantic import AfterValidator, Field
 from tuner.settings.declarations import Group, Setting, declared_settings
 from tuner.settings.places import PathText
 from tuner.settings.validation import Strict
+
+
+class SplitRule(IntEnum):
+    """How rows get their splits where a sample is drawn. A run keeps the rule that it began with."""
+
+    SAMPLED_FIRST = 1  # the sample is split: a row's split depends on its size
+    SPLIT_FIRST = 2  # all rows are split, and the sample is drawn from each split
 
 
 class TokenMode(StrEnum):
@@ -84,12 +91,23 @@ class DataConfig(Strict):
     sample: Annotated[
         int | None,
         Field(ge=1),
-        Setting(Group.DATA, "Use so many rows, drawn per class", "N", unset="all"),
+        Setting(Group.DATA, "Use so many rows, drawn per class and split", "N", unset="all"),
     ] = None
+    seed: Annotated[
+        int,
+        Field(ge=0, lt=2**31),
+        Setting(
+            Group.DATA,
+            "Seed of splits and sample: searches of one data seed have the same test rows",
+            "N",
+            name="data_seed",
+        ),
+    ] = 0
     leave_out_rare: Annotated[
         bool,
         Setting(Group.DATA, "Leave out classes that have too few texts for all splits"),
     ] = False
+    split_rule: SplitRule = SplitRule.SPLIT_FIRST  # recorded, not asked for
 
     def at(self, source: str) -> "DataConfig":
         """The same data in another place."""
@@ -105,7 +123,7 @@ def data_mapping(written: object) -> object:
 TEST_SETTINGS = tuple(
     each.with_default("the run's own test split") if each.keyword == "data" else each
     for each in declared_settings(DataConfig)
-    if each.keyword not in ("tokens", "sample", "group_column", "leave_out_rare")
+    if each.keyword not in ("tokens", "sample", "data_seed", "group_column", "leave_out_rare")
 )
 # The same for texts without labels, whose file is another argument.
 PREDICT_SETTINGS = tuple(

@@ -18,6 +18,7 @@ class SearchKeywords(TypedDict, total=False):
     encoding: str | None
     tokens: Literal["words", "characters", "symbols"] | None
     sample: int | None
+    data_seed: int | None
     leave_out_rare: bool | None
     name: str | None
     out: str | Path | None

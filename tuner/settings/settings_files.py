@@ -6,11 +6,12 @@ Keras or Optuna.
 
 import os
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from tuner.errors import ConfigError
-from tuner.settings.data import data_mapping
+from tuner.settings.data import SplitRule, data_mapping
 from tuner.settings.yaml_files import read_yaml
 from tuner.storage import is_url
 
@@ -31,7 +32,7 @@ def read_settings(path: Path) -> dict[str, Any]:
     space = settings.get("space")
     if isinstance(space, str) and os.path.isfile(path.parent / space):
         settings["space"] = str(path.parent / space)
-    data = data_mapping(settings.get("data"))
+    data = data_settings(content)
     if isinstance(data, dict) and isinstance(data.get("source"), str):
         source = path.parent / data["source"]
         if not os.path.isfile(source):
@@ -44,6 +45,17 @@ def read_settings(path: Path) -> dict[str, Any]:
         if re.fullmatch(RUN_NAME, path.absolute().parent.name):
             settings["name"] = path.absolute().parent.name
     return settings
+
+
+def data_settings(content: Mapping[str, Any]) -> object:
+    """The data settings in a settings file's `content`, not checked.
+
+    A run from before `--data-seed` has what drew its splits then: the seed of its search, and the earlier rule.
+    """
+    data = data_mapping(content.get("data"))
+    if "fingerprint" in content and isinstance(data, dict) and "split_rule" not in data:
+        return {"seed": content.get("seed", 0), "split_rule": int(SplitRule.SAMPLED_FIRST), **data}
+    return data
 
 
 def is_run_file(path: Path) -> bool:

@@ -42,7 +42,7 @@ def print_confirmation(outcome: SearchOutcome) -> int:
             soft_wrap=True,
         )
         return 128 + outcome.signal_number if outcome.signal_number is not None else 0
-    dataset = load_dataset(config.data, seed=config.seed)
+    dataset = load_dataset(config.data)
     finalists = read_finalists(run, dataset)
     console.print(finalists_table(finalists, run.objectives))
     words = in_words(finalists, run.space, read_failures(run))

@@ -25,7 +25,7 @@ def main() -> None:
     config = make_config(
         {
             "space": str(SPACE),
-            "data": {"source": "imdb-train", "sample": job.sample},
+            "data": {"source": "imdb-train", "sample": job.sample, "seed": job.seed},
             "out": job.scratch,
             "time_budget": job.limit_s,
             "seed": job.seed,

@@ -203,7 +203,7 @@ def _load(folder: Path, plan: Plan) -> tuple[EncodedSequences, EncodedSequences,
     if not source.is_file():
         _write_texts(source, plan)
     config = DataConfig.model_validate({"source": str(source), "tokens": plan.tokens})
-    dataset = load_dataset(config, seed=0)
+    dataset = load_dataset(config)
     parts = [dataset.splits[split] for split in _HELD_OUT]
     ends = np.cumsum([0, *(part.offsets[-1] for part in parts)])
     pool = EncodedSequences(

@@ -23,7 +23,7 @@ def run(space: SearchSpace, sentences: Path, tmp_path: Path) -> str:
     config = make_config(
         {
             "space": space,
-            "data": {"source": str(sentences)},
+            "data": {"source": str(sentences), "seed": 4},
             "out": str(tmp_path),
             "name": "mine",
             "seed": 3,
@@ -70,7 +70,7 @@ def test_a_users_own_architecture_takes_any_parameter() -> None:
 def test_settings_are_for_parameters_too() -> None:
     data = {"source": "rotten-tomatoes", "sample": 100}
     (one,) = read("lstm_units=8", data=data, epochs=2, seed=5, cpus=3, gpus=0.5)
-    assert (one.data.source, one.data.sample, one.data_seed) == ("rotten-tomatoes", 100, 5)
+    assert (one.data.source, one.data.sample, one.data.seed) == ("rotten-tomatoes", 100, 0)
     assert (one.epochs, one.spec.seed) == (2, derive_seed(5, "trial 0"))
     assert (one.cpus, one.gpus) == (3, 0.5)
 
@@ -80,7 +80,7 @@ def test_a_row_has_the_settings_of_its_search(run: str, space: SearchSpace) -> N
     assert complete.spec.hyperparameters.lstm_units == 32  # the baseline
     assert (complete.epochs, complete.spec.max_epochs) == (3, 9)  # its patience ended it
     assert (pruned.epochs, pruned.spec.max_epochs) == (2, 9)  # the schedule knows all of them
-    assert (complete.spec.seed, complete.data_seed, complete.cpus) == (7, 3, 2)  # as it was noted
+    assert (complete.spec.seed, complete.data.seed, complete.cpus) == (7, 4, 2)  # as it was noted
     assert complete.row.fingerprint == "the data's fingerprint"
     assert complete.row.is_unchanged
 
@@ -88,7 +88,7 @@ def test_a_row_has_the_settings_of_its_search(run: str, space: SearchSpace) -> N
 def test_a_row_with_another_seed_or_length_is_another_training(run: str) -> None:
     (seeded,) = read(f"{run}:1", seed=8)
     assert seeded.spec.seed == derive_seed(8, "trial 1")
-    assert (seeded.data_seed, seeded.epochs) == (3, 2)
+    assert (seeded.data.seed, seeded.epochs) == (4, 2)
     (longer,) = read(f"{run}:1", epochs=4)
     assert (longer.epochs, longer.spec.max_epochs) == (4, 4)
     assert not seeded.row.is_unchanged

@@ -52,7 +52,6 @@ class Configuration:
     epochs: int  # to train: of a row that did not break, as many as it ran
     parameters: Mapping[str, Scalar]  # as they were requested, for people
     data: DataConfig
-    data_seed: int
     metric: Metric
     cpus: float
     gpus: float
@@ -136,7 +135,6 @@ def _of_parameters(parts: Sequence[str], settings: Settings) -> Configuration:
         epochs=epochs,
         parameters=values,
         data=settings.data or DataConfig(),
-        data_seed=seed,
         metric=space.metric,
         cpus=settings.cpus or 1.0,
         gpus=1.0 if gpus == "auto" else gpus,
@@ -205,7 +203,6 @@ def _of_row(word: str, settings: Settings, runs: dict[str, Run]) -> Configuratio
         epochs=ran if is_cut_short else max_epochs,
         parameters=record.parameters,
         data=recorded.located_data(),
-        data_seed=config.seed,
         metric=config.space.metric,
         cpus=settings.cpus or config.cpus_per_trial,
         gpus=1.0 if given == "auto" else given,

@@ -38,7 +38,7 @@ def load_data(configuration: Configuration) -> Dataset:
     Raises:
         DataError: it cannot be read, or is not what the row's run learned from.
     """
-    dataset = load_dataset(configuration.data, seed=configuration.data_seed)
+    dataset = load_dataset(configuration.data)
     row = configuration.row
     if row is not None and row.fingerprint != dataset.fingerprint:
         raise DataError(
