@@ -16,7 +16,7 @@ from tuner.settings.metric import Metric
 from tuner.settings.objectives import Cost, MetricAlone, MetricAndCost, Objectives
 from tuner.settings.space import SearchSpace
 from tuner.terminal.finalists import evaluation_lines, finalists_table, in_words
-from tuner.training.statistics import spread_of
+from tuner.training.statistics import pooled_seed_variance, spread_of
 
 
 def finalist(number: int, *accuracies: float, searched: float = 0.9) -> Finalist:
@@ -41,7 +41,7 @@ def finalist(number: int, *accuracies: float, searched: float = 0.9) -> Finalist
     )
     scores = np.array([np.arange(1000) < 1000 * each for each in accuracies], dtype=float)
     members = tuple(Member(seed, Path("x"), each) for seed, each in enumerate(accuracies))
-    return Finalist(record, members, spread_of(scores, most=1.0), scores)
+    return Finalist(record, members, spread_of(scores), scores, pooled_seed_variance([scores]))
 
 
 def test_a_clear_winner_is_reported(space: SearchSpace) -> None:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.simulated_scores import simulated
 
 from tuner.settings.metric import Metric, MetricName, Mode
 from tuner.training.confusion import Confusion
@@ -15,18 +16,11 @@ from tuner.training.statistics import (
     expected_calibration_error,
     gain_of,
     is_tie,
+    pooled_seed_variance,
     roc_auc,
     sequence_scores,
     spread_of,
 )
-
-
-def hits(rng: np.random.Generator, accuracy: float, *, seeds: int, n: int) -> np.ndarray:
-    """Seeds differ by 0.5 points; sequences are easy or hard for all of them."""
-    difficulty = rng.normal(0, 1, n)
-    reached = accuracy + rng.normal(0, 0.005, seeds)
-    chance = np.quantile(difficulty, 1 - reached)[:, None]
-    return (difficulty[None] + rng.normal(0, 0.2, (seeds, n)) > chance).astype(float)
 
 
 def test_the_interval_of_a_gain_holds_the_truth_in_95_of_100_cases() -> None:
@@ -52,22 +46,61 @@ def test_a_gain_is_positive_where_the_first_is_better_whatever_the_metric() -> N
     assert (same.mean, same.low, same.high) == (0, 0, 0)
 
 
-def test_the_interval_holds_the_truth_in_95_of_100_cases() -> None:
+def test_the_interval_holds_the_truth_in_95_of_100_cases_and_pooled_seeds_make_it_narrow() -> None:
     rng = np.random.default_rng(0)
-    held = 0
-    for _ in range(400):
-        difficulty = rng.random(500) < 0.88  # a sequence is easy for all seeds, or for none
-        reached = (difficulty[None] & (rng.random((5, 1)) < 1.1)).astype(float)
-        accuracy = spread_of(reached)
-        held += accuracy.low <= 0.88 <= accuracy.high
-    assert 0.92 <= held / 400 <= 0.98
+    held, pooled_width, own_width = 0, 0.0, 0.0
+    for _ in range(1000):
+        scores = simulated(rng, [0.9] * 5, seeds=2)
+        pooled = spread_of(scores[0], seeds=pooled_seed_variance(scores))
+        own = spread_of(scores[0])
+        held += pooled.low <= 0.9 <= pooled.high
+        pooled_width += pooled.high - pooled.low
+        own_width += own.high - own.low
+    assert 0.93 <= held / 1000 <= 0.97
+    assert pooled_width < 0.9 * own_width
+
+
+def test_a_finalist_of_one_seed_has_the_variance_of_the_others_seeds() -> None:
+    rng = np.random.default_rng(1)
+    held = without = 0
+    for _ in range(500):
+        scores = simulated(rng, [0.9] * 4, seeds=[1, 3, 3, 3])
+        spread = spread_of(scores[0], seeds=pooled_seed_variance(scores))
+        alone = spread_of(scores[0])
+        held += spread.low <= 0.9 <= spread.high
+        without += alone.low <= 0.9 <= alone.high
+    assert 0.93 <= held / 500 <= 0.97
+    assert without / 500 < 0.91  # its own model is sure, other seeds are not
+
+
+def test_equal_finalists_differ_in_5_of_100_cases_and_better_ones_more_often() -> None:
+    rng = np.random.default_rng(2)
+    told_apart = {0.9: 0, 0.88: 0}
+    for true in told_apart:
+        for _ in range(1000):
+            scores = simulated(rng, [0.9, true, 0.9, 0.9, 0.9], seeds=2)
+            told_apart[true] += not is_tie(scores[0], scores[1], pooled_seed_variance(scores))
+    assert 30 <= told_apart[0.9] <= 70
+    assert told_apart[0.88] >= 850
+
+
+def test_the_pooled_variance_is_that_of_the_two_way_table() -> None:
+    """Two configurations of two seeds and three sequences, by hand."""
+    one = np.array([[1.0, 1.0, 0.0], [1.0, 0.0, 0.0]])  # means 2/3 and 1/3: squares 1/18
+    two = np.array([[1.0, 0.0, 1.0], [1.0, 0.0, 1.0]])  # equal seeds: nothing
+    pooled = pooled_seed_variance([one, two, np.ones((1, 3))])
+    assert pooled is not None
+    assert pooled.degrees == 2
+    assert pooled.mean_square == pytest.approx(1 / 36)
+    # The residuals of `one` are 1/6, 1/6 and 1/3: 1/3 in squares, over 2 * 2 degrees, of a mean over 3.
+    assert pooled.variance == pytest.approx(1 / 36 - 1 / 36)
+    assert pooled_seed_variance([np.ones((1, 3)), np.zeros((1, 3))]) is None
 
 
 def test_more_seeds_do_not_remove_the_uncertainty_of_the_sequences() -> None:
     rng = np.random.default_rng(1)
-    few, many = (hits(rng, 0.88, seeds=seeds, n=1000) for seeds in (2, 40))
-    widths = [each.high - each.low for each in map(spread_of, (few, many))]
-    assert widths[0] > widths[1] > 2 * 1.96 * 0.9 * (0.88 * 0.12 / 1000) ** 0.5 * 0.9
+    few, many = (spread_of(simulated(rng, [0.88], seeds=seeds)[0]) for seeds in (2, 40))
+    assert few.high - few.low > many.high - many.low > 2 * 1.96 * 0.9 * 0.28 / 2500**0.5
 
 
 def test_a_single_seed_has_no_deviation_but_an_interval() -> None:
@@ -77,33 +110,22 @@ def test_a_single_seed_has_no_deviation_but_an_interval() -> None:
     assert accuracy.low == pytest.approx(0.9 - 1.96 * 0.03, abs=0.001)
 
 
-def test_equal_configurations_tie_and_clearly_different_ones_do_not() -> None:
-    ties = {0.88: 0, 0.85: 0}
-    for other in ties:
-        for seed in range(200):
-            rng = np.random.default_rng(seed)
-            ties[other] += is_tie(
-                hits(rng, 0.88, seeds=5, n=2500), hits(rng, other, seeds=5, n=2500)
-            )
-    assert ties[0.88] >= 180
-    assert ties[0.85] <= 40
-
-
 @given(st.integers(1, 5), st.integers(1, 5), st.integers(1, 30), st.integers(0, 2**31))
 def test_comparing_is_symmetric_and_everything_ties_with_itself(
     first: int, second: int, n: int, seed: int
 ) -> None:
     rng = np.random.default_rng(seed)
     one, two = ((rng.random((s, n)) < 0.7).astype(float) for s in (first, second))
-    assert is_tie(one, two) == is_tie(two, one)
-    assert is_tie(one, one)
-    accuracy = spread_of(one)
+    pooled = pooled_seed_variance([one, two])
+    assert is_tie(one, two, pooled) == is_tie(two, one, pooled)
+    assert is_tie(one, one, pooled)
+    accuracy = spread_of(one, seeds=pooled)
     assert 0 <= accuracy.low <= accuracy.mean <= accuracy.high <= 1
 
 
 def test_single_seeds_tie() -> None:
     much_better, worse = np.ones((1, 500)), np.zeros((1, 500))
-    assert is_tie(much_better, worse)
+    assert is_tie(much_better, worse, pooled_seed_variance([much_better, worse]))
 
 
 def test_few_differing_sequences_are_no_evidence() -> None:
@@ -111,7 +133,8 @@ def test_few_differing_sequences_are_no_evidence() -> None:
     for telling, tie in ((4, True), (8, False)):
         one = np.zeros((3, 200))
         one[:, :telling] = 1
-        assert is_tie(one, np.zeros((3, 200))) is tie
+        zeros = np.zeros((3, 200))
+        assert is_tie(one, zeros, pooled_seed_variance([one, zeros])) is tie
 
 
 def test_where_every_answer_was_right_the_next_one_may_be_wrong() -> None:

@@ -7,7 +7,7 @@ import math
 import shlex
 import time
 from collections import defaultdict
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -30,10 +30,18 @@ from tuner.run.records import StudyReader, TrialRecord
 from tuner.run.reference import Comparison
 from tuner.run.requested_trainings import RequestedTraining, last_request, requests
 from tuner.search.reference import read_probabilities
-from tuner.settings.metric import Metric, MetricName
+from tuner.settings.metric import Metric
 from tuner.settings.space import SearchSpace
 from tuner.training.spec import TrainedModel
-from tuner.training.statistics import Spread, gain_of, is_tie, sequence_scores, spread_of
+from tuner.training.statistics import (
+    SeedVariance,
+    Spread,
+    gain_of,
+    is_tie,
+    pooled_seed_variance,
+    sequence_scores,
+    spread_of,
+)
 from tuner.training.trained_model_file import from_bytes, measured_in
 
 
@@ -80,6 +88,7 @@ class Finalist:
     members: tuple[Member, ...]  # best first
     spread: Spread  # of the run's metric
     scores: NDArray[np.float64]  # (n_seeds, n_sequences), see `sequence_scores`
+    seeds: SeedVariance | None  # pooled over all finalists
 
     @property
     def search_score(self) -> float:
@@ -89,7 +98,7 @@ class Finalist:
 
     def ties_with(self, other: "Finalist") -> bool:
         """Whether neither is better than the other, at a level of 5 %."""
-        return is_tie(self.scores, other.scores)
+        return is_tie(self.scores, other.scores, self.seeds)
 
 
 @dataclass(frozen=True)
@@ -194,27 +203,40 @@ def ranked_finalists(
             score = figures[metric.name.plain_name]
             members[training.finalist].append(Member(training.seed, file, score))
     records = {record.number: record for record in search.records()}
-    finalists = [
-        _finalist(
-            records[number],
-            sorted(of_one, key=lambda member: (metric.as_cost(member.score), member.seed)),
-            metric.name,
-            dataset,
-        )
+    labels = dataset.splits[Split.CONFIRMATION].labels
+    ordered = {
+        number: sorted(of_one, key=lambda member: (metric.as_cost(member.score), member.seed))
         for number, of_one in members.items()
+    }
+    scores = {
+        number: np.stack(
+            [sequence_scores(metric.name, each.probabilities, labels) for each in of_one]
+        )
+        for number, of_one in ordered.items()
+    }
+    return finalists_of(
+        [(records[number], tuple(ordered[number]), scores[number]) for number in ordered], metric
+    )
+
+
+def finalists_of(
+    trained: Iterable[tuple[TrialRecord, tuple[Member, ...], NDArray[np.float64]]], metric: Metric
+) -> list[Finalist]:
+    """Best first, by the mean over their seeds; equal ones by the search's order.
+
+    Args:
+        trained: the search's trials, with their models and these models' `scores`.
+    """
+    trained = list(trained)
+    seeds = pooled_seed_variance([scores for _, _, scores in trained])
+    most = 1.0 if metric.name.is_share else math.inf
+    finalists = [
+        Finalist(record, members, spread_of(scores, most=most, seeds=seeds), scores, seeds)
+        for record, members, scores in trained
     ]
     return sorted(
         finalists, key=lambda each: (metric.as_cost(each.spread.mean), each.record.number)
     )
-
-
-def _finalist(
-    record: TrialRecord, members: Sequence[Member], metric: MetricName, dataset: Dataset
-) -> Finalist:
-    labels = dataset.splits[Split.CONFIRMATION].labels
-    scores = np.stack([sequence_scores(metric, each.probabilities, labels) for each in members])
-    most = 1.0 if metric.is_share else math.inf
-    return Finalist(record, tuple(members), spread_of(scores, most=most), scores)
 
 
 def compared_with_reference(
@@ -225,7 +247,8 @@ def compared_with_reference(
     kept = read_probabilities(folder, len(labels), len(dataset.class_names))
     if kept is None:
         return None
-    gain = gain_of(finalist.scores, sequence_scores(metric.name, kept[0], labels), metric)
+    of_reference = sequence_scores(metric.name, kept[0], labels)
+    gain = gain_of(finalist.scores, of_reference, metric, seeds=finalist.seeds)
     name = f"finalist {finalist.record.number}"
     return Comparison(name=name, gain=gain.mean, low=gain.low, high=gain.high)
 

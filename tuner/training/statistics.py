@@ -24,8 +24,8 @@ class Spread:
     Attributes:
         mean: over the seeds.
         deviation: between the seeds' scores, the sample's; None of a single seed.
-        low, high: a 95 % interval of what further seeds would reach on further sequences on average; of a single
-            seed, of what its model would.
+        low, high: a 95 % interval of what further seeds would reach on further sequences on average; of what its
+            model would, of a single seed where the variance between seeds is unknown.
     """
 
     mean: float
@@ -77,7 +77,52 @@ def _f1_pseudo_values(
     return pseudo_values
 
 
-def spread_of(scores: NDArray[np.float64], *, most: float = 1.0) -> Spread:
+@dataclass(frozen=True)
+class SeedVariance:
+    """How far seeds of one configuration scatter, estimated from several configurations together.
+
+    Attributes:
+        variance: of the seeds' own scores, 0 where they scatter no more than single sequences let them.
+        mean_square: between the seeds' means on these sequences, so with the noise of the single sequences in it.
+        degrees: of freedom, those of `mean_square`.
+    """
+
+    variance: float
+    mean_square: float
+    degrees: int
+
+
+def pooled_seed_variance(scores: Sequence[NDArray[np.float64]]) -> SeedVariance | None:
+    """The variance between seeds, from all configurations that have two; None where none has.
+
+    Configurations of one kind on the same sequences share it, and two seeds alone would leave a t distribution with one
+    degree of freedom. A mean over n sequences also has a share of the noise with which one seed and one sequence meet
+    (the residual of the two-way table, Cornfield and Tukey, 1956). That noise is in the variance over sequences
+    already, so it is taken off here.
+
+    Args:
+        scores: `(n_seeds, n_sequences)` each, of each sequence what `sequence_scores` gives.
+    """
+    several = [each for each in scores if len(each) > 1]
+    degrees = sum(len(each) - 1 for each in several)
+    if not degrees:
+        return None
+    n = several[0].shape[1]
+    between = noise = 0.0
+    for each in several:
+        by_seed = each.mean(axis=1)
+        by_sequence = each.mean(axis=0)
+        between += float(((by_seed - by_seed.mean()) ** 2).sum())
+        residual = each - by_seed[:, None] - by_sequence[None] + by_seed.mean()
+        noise += float((residual**2).sum())
+    mean_square = between / degrees
+    of_mean = noise / (degrees * (n - 1)) / n if n > 1 else 0.0
+    return SeedVariance(max(0.0, mean_square - of_mean), mean_square, degrees)
+
+
+def spread_of(
+    scores: NDArray[np.float64], *, most: float = 1.0, seeds: SeedVariance | None = None
+) -> Spread:
     """The score of one configuration.
 
     The mean's variance has two parts: of the seeds, and of the sequences, which all seeds share. Where every prediction
@@ -86,6 +131,7 @@ def spread_of(scores: NDArray[np.float64], *, most: float = 1.0) -> Spread:
     Args:
         scores: `(n_seeds, n_sequences)`, of each sequence what `sequence_scores` gives.
         most: no score is above it, none below 0.
+        seeds: the variance between seeds; by default that of these scores.
     """
     by_seed = scores.mean(axis=1)
     mean = float(by_seed.mean())
@@ -94,41 +140,33 @@ def spread_of(scores: NDArray[np.float64], *, most: float = 1.0) -> Spread:
     if mean in (0.0, 1.0) and most == 1.0:
         near = (mean * n + 2) / (n + 4)
         variance = near * (1 - near) / (n + 4)
-    deviation = None
-    width = _t_quantile(math.inf) * math.sqrt(variance)
-    if len(by_seed) > 1:
-        deviation = float(by_seed.std(ddof=1))
-        seeds = deviation**2 / len(by_seed)
-        # Welch and Satterthwaite: the seeds are few, the sequences are many.
-        degrees = (seeds + variance) ** 2 / (seeds**2 / (len(by_seed) - 1)) if seeds else math.inf
-        width = _t_quantile(degrees) * math.sqrt(seeds + variance)
+    seeds = seeds or pooled_seed_variance([scores])
+    parts = [_Part(variance, 0.0), *_seed_parts(seeds, len(by_seed))]
+    width = _width(parts)
+    deviation = float(by_seed.std(ddof=1)) if len(by_seed) > 1 else None
     return Spread(mean, deviation, max(0.0, mean - width), min(most, mean + width))
 
 
-def is_tie(first: NDArray[np.float64], second: NDArray[np.float64]) -> bool:
+def is_tie(
+    first: NDArray[np.float64], second: NDArray[np.float64], seeds: SeedVariance | None
+) -> bool:
     """Whether two configurations' scores may as well be the same, at a level of 5 %.
 
-    They were confirmed on the same sequences, so the sequences' difficulty cancels out: a paired comparison. A
-    single seed is no evidence of what another one would do: a tie. Only sequences on which the two differ count as
-    evidence, so few of these are not enough, however one-sided.
+    They were confirmed on the same sequences, so the sequences' difficulty cancels out: a paired comparison. Where no
+    configuration has two seeds, nobody knows what another seed would do: a tie. Only sequences on which the two
+    differ count as evidence, so few of these are not enough, however one-sided.
 
     Args:
         first, second: `(n_seeds, n_sequences)` each, of each sequence what `sequence_scores` gives.
+        seeds: the variance between seeds, pooled over the configurations.
     """
-    if len(first) < 2 or len(second) < 2:
+    if seeds is None:
         return True
     difference = first.mean(axis=0) - second.mean(axis=0)
-    telling = int(np.count_nonzero(difference))
-    parts = [(_variance_of_mean(difference), max(1, telling - 1))]
-    parts += [
-        (each.mean(axis=1).var(ddof=1) / len(each), len(each) - 1) for each in (first, second)
-    ]
-    variance = float(sum(part for part, _ in parts))
-    if not variance:
-        return float(difference.mean()) == 0.0
-    # Welch and Satterthwaite.
-    degrees = variance**2 / float(sum(part**2 / count for part, count in parts))
-    return abs(float(difference.mean())) <= _t_quantile(degrees) * math.sqrt(variance)
+    mean = float(difference.mean())
+    parts = [_paired_part(difference), *_seed_parts(seeds, len(first), len(second))]
+    width = _width(parts)
+    return abs(mean) <= width if width else mean == 0.0
 
 
 @dataclass(frozen=True)
@@ -140,7 +178,13 @@ class Gain:
     high: float
 
 
-def gain_of(scores: NDArray[np.float64], over: NDArray[np.float64], metric: Metric) -> Gain:
+def gain_of(
+    scores: NDArray[np.float64],
+    over: NDArray[np.float64],
+    metric: Metric,
+    *,
+    seeds: SeedVariance | None = None,
+) -> Gain:
     """The paired comparison of two models: the difficulty of the sequences cancels out.
 
     As in `is_tie`, only sequences on which the two differ count as evidence.
@@ -149,24 +193,54 @@ def gain_of(scores: NDArray[np.float64], over: NDArray[np.float64], metric: Metr
         scores: `(n_sequences,)`, or `(n_seeds, n_sequences)`, of each sequence what `sequence_scores` gives.
         over: `(n_sequences,)`, the same of the other model.
         metric: of the scores.
+        seeds: the variance between seeds of `scores`; by default that of these scores.
     """
-    by_seed = np.atleast_2d((scores - over) * metric.gain(1.0, over=0.0))
-    difference = by_seed.mean(axis=0)
-    telling = int(np.count_nonzero(difference))
-    parts = [(_variance_of_mean(difference), max(1, telling - 1))]
-    if len(by_seed) > 1:
-        parts.append((_variance_of_mean(by_seed.mean(axis=1)), len(by_seed) - 1))
+    by_seed = np.atleast_2d(scores)
+    difference = (by_seed.mean(axis=0) - over) * metric.gain(1.0, over=0.0)
+    parts = [_paired_part(difference)]
+    parts += _seed_parts(seeds or pooled_seed_variance([by_seed]), len(by_seed))
     width = _width(parts)
     mean = float(difference.mean())
     return Gain(mean, mean - width, mean + width)
 
 
-def _width(parts: Sequence[tuple[float, int]]) -> float:
-    """Half a 95 % interval by the parts of a variance with their degrees of freedom (Welch and Satterthwaite)."""
-    variance = sum(part for part, _ in parts)
+@dataclass(frozen=True)
+class _Part:
+    """A part of the variance of a mean."""
+
+    variance: float
+    uncertainty: (
+        float  # the variance of `variance` as an estimate, halved; 0 where it is known well
+    )
+
+
+def _paired_part(difference: NDArray[np.float64]) -> _Part:
+    """Of a mean difference over sequences; those without a difference are no evidence."""
+    variance = _variance_of_mean(difference)
+    telling = int(np.count_nonzero(difference))
+    return _Part(variance, variance**2 / max(1, telling - 1))
+
+
+def _seed_parts(seeds: SeedVariance | None, *counts: int) -> list[_Part]:
+    """Of the mean of so many seeds, or of the difference of two such means.
+
+    Its uncertainty is that of the mean square, because the noise that was taken off is known well. With the variance
+    in its place, seeds that seem to scatter less than their noise would count as known exactly.
+    """
+    if seeds is None:
+        return []
+    share = sum(1 / count for count in counts)
+    uncertainty = (seeds.mean_square * share) ** 2 / seeds.degrees
+    return [_Part(seeds.variance * share, uncertainty)]
+
+
+def _width(parts: Sequence[_Part]) -> float:
+    """Half a 95 % interval by the parts of a variance (Welch and Satterthwaite)."""
+    variance = sum(part.variance for part in parts)
     if not variance:
         return 0.0
-    degrees = variance**2 / sum(part**2 / count for part, count in parts)
+    uncertainty = sum(part.uncertainty for part in parts)
+    degrees = variance**2 / uncertainty if uncertainty else math.inf
     return _t_quantile(degrees) * math.sqrt(variance)
 
 
