@@ -13,9 +13,7 @@ from support.watching import Clock
 
 from tuner.data import load_dataset
 from tuner.errors import RunFolderError, SearchError
-from tuner.execution import lease as lease_module
 from tuner.execution import mirror as mirror_module
-from tuner.execution.lease import LEASE, boot_id
 from tuner.execution.mirror import NoMirror, StorageMirror, mirror_of
 from tuner.execution.plan import EndReason
 from tuner.execution.search import run_search
@@ -23,8 +21,10 @@ from tuner.finalists.confirmation import run_confirmation
 from tuner.finalists.ranking import read_finalists
 from tuner.finalists.request import Request, confirmation_config
 from tuner.run import Run
+from tuner.run import lease as lease_module
 from tuner.run.events import SilentListener
 from tuner.run.folder import RunFolder
+from tuner.run.lease import LEASE, boot_id
 from tuner.settings.config import SearchConfig
 from tuner.settings.space import SearchSpace
 from tuner.storage import Storage

@@ -20,9 +20,9 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from support.watching import Clock
 
 from tuner.errors import RunFolderError
-from tuner.execution.lease import LEASE, LeaseTaken
 from tuner.execution.mirror import StorageMirror
 from tuner.run.folder import RunFolder
+from tuner.run.lease import LEASE, LeaseTaken
 from tuner.storage import FileChanged, Storage
 
 JOURNAL = "study.journal"

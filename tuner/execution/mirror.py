@@ -3,7 +3,7 @@
 An Optuna journal is a file that grows, which object stores do not have. So the run folder lies on this machine, and
 changed files are copied every few seconds. When this machine is lost, the search continues elsewhere from the copy.
 
-Only one search at a time writes to a copy: see `tuner.execution.lease`. A search that was silent for long may not know
+Only one search at a time writes to a copy: see `tuner.run.lease`. A search that was silent for long may not know
 yet that another one has taken over. So it also writes only where the copy's journal is the beginning of its own: no
 entry that a copy has ever held gets lost.
 """
@@ -19,9 +19,9 @@ from pathlib import Path
 from typing import Protocol
 
 from tuner.errors import RunFolderError, SearchError
-from tuner.execution.lease import Lease, LeaseTaken
 from tuner.run.copies import bring_trial_models, take_over, whole_lines
 from tuner.run.folder import RunFolder
+from tuner.run.lease import Lease, LeaseTaken
 from tuner.run.test_log import merge_evaluations
 from tuner.run.troubles import Troubles
 from tuner.settings.config import SearchConfig
