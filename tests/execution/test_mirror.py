@@ -24,7 +24,7 @@ from tuner.run import Run
 from tuner.run import lease as lease_module
 from tuner.run.events import SilentListener
 from tuner.run.folder import RunFolder
-from tuner.run.lease import LEASE, boot_id
+from tuner.run.lease import LEASE, Pace, boot_id
 from tuner.settings.config import SearchConfig
 from tuner.settings.space import SearchSpace
 from tuner.storage import Storage
@@ -337,7 +337,8 @@ def test_a_last_copy_that_makes_progress_may_take_long(
 def test_a_lease_is_renewed_while_the_search_runs(
     old: Machine, copy: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(lease_module, "_RENEW_S", 0.01)
+    pace = Pace(renew_s=0.01, watch_s=50.0, settle_s=1.0)
+    monkeypatch.setattr(lease_module, "_OF_COPIES", pace)
     mirror = old.mirror()
     mirror.take_up()
     with mirror.holding():

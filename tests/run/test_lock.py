@@ -3,6 +3,7 @@
 import errno
 import fcntl
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -14,10 +15,13 @@ from pathlib import Path
 import pytest
 from support.run_files import files_below
 
-from tuner.errors import RunFolderError
+from tuner.errors import JournalTorn, RunFolderError
+from tuner.run import lease as lease_module
 from tuner.run import lock as lock_module
 from tuner.run.folder import RunFolder
+from tuner.run.lease import Pace
 from tuner.run.lock import claimed, is_abandoned, locked, owner_of
+from tuner.storage import Storage
 
 _HOLD = """
 import sys
@@ -32,9 +36,9 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 
 
 @contextmanager
-def held_by_another_process(folder: Path) -> Iterator[subprocess.Popen[str]]:
+def held_by_another_process(folder: Path, script: str = _HOLD) -> Iterator[subprocess.Popen[str]]:
     with subprocess.Popen(
-        [sys.executable, "-c", _HOLD, str(folder)],
+        [sys.executable, "-c", script, str(folder)],
         cwd=REPOSITORY,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
@@ -62,6 +66,100 @@ def test_a_file_system_without_locks_is_refused_and_nothing_is_left(
     ):
         pass
     assert files_below(tmp_path) == {}
+
+
+# -- file systems that show a lock to one host alone -----------------------------------------------
+
+_HOLD_ON_ANOTHER_HOST = """
+import fcntl, socket, sys, time
+from pathlib import Path
+from tuner.errors import JournalTorn
+from tuner.run import lease, lock
+from tuner.run.folder import RunFolder
+fcntl.flock = lambda *_: None  # each host locks the file by itself
+socket.gethostname = lambda: "elsewhere"
+lease.boot_id = lambda: "another"
+lock._PACE = lease.Pace(renew_s=0.05, watch_s=1.0, settle_s=0.0)
+with lock.locked(RunFolder(Path(sys.argv[1]))) as claim:
+    print("locked", flush=True)
+    try:
+        while True:
+            time.sleep(0.01)
+            claim.check()
+    except JournalTorn as torn:
+        print(torn, flush=True)
+"""
+
+
+@pytest.fixture
+def shared_without_locks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run folders seem to lie on a file system that this host shares, and on which it sees its own locks only."""
+    monkeypatch.setattr(fcntl, "flock", lambda *_: None)
+    monkeypatch.setattr(lock_module, "_PACE", Pace(renew_s=0.05, watch_s=1.0, settle_s=0.0))
+    monkeypatch.setattr(lease_module, "_POLL_S", 0.05)
+
+
+@pytest.mark.usefixtures("shared_without_locks")
+def test_a_search_on_another_host_is_respected_where_locks_do_not_show_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = RunFolder(tmp_path / "run")
+    with held_by_another_process(folder.path, _HOLD_ON_ANOTHER_HOST) as process:
+        owner = f"process {process.pid} on elsewhere"
+        assert owner_of(folder) == owner
+        with (
+            pytest.raises(RunFolderError, match=rf"run: a search is running in it \({owner}\)"),
+            claimed(folder),
+        ):
+            pytest.fail("two searches in one folder")
+        assert f"its last search ({owner}) has not ended by itself" in capsys.readouterr().err
+        assert folder.lock_file.read_text() == owner
+        assert folder.lease.is_file()
+
+
+@pytest.mark.usefixtures("shared_without_locks")
+def test_a_search_that_another_host_took_over_while_it_was_suspended_writes_no_more(
+    tmp_path: Path,
+) -> None:
+    folder = RunFolder(tmp_path / "run")
+    with held_by_another_process(folder.path, _HOLD_ON_ANOTHER_HOST) as process:
+        process.send_signal(signal.SIGSTOP)
+        with locked(folder) as claim:
+            process.send_signal(signal.SIGCONT)
+            assert process.stdout is not None
+            taken = f"a search on another host has taken this run over \\(process {os.getpid()} on"
+            assert re.search(taken, process.stdout.readline())
+            process.wait()
+            claim.confirm()  # it removed nothing in its end
+            assert (
+                folder.lock_file.read_text() == f"process {os.getpid()} on {socket.gethostname()}"
+            )
+    assert not folder.lease.exists()
+
+
+@pytest.mark.usefixtures("shared_without_locks")
+def test_of_two_hosts_that_claim_the_folder_at_the_same_moment_one_goes_on(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path / "run")
+    read = Storage.read
+    with locked(folder) as first, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Storage, "read", lambda *_: None)  # before the first lease is seen
+        second = locked(folder)
+        claim = second.__enter__()
+        patch.setattr(Storage, "read", read)
+        claim.confirm()
+        with pytest.raises(JournalTorn, match="has taken this run over"):
+            first.confirm()
+        second.__exit__(None, None, None)
+
+
+def test_a_search_that_ends_leaves_no_lease(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path / "run")
+    with locked(folder):
+        assert folder.lease.is_file()
+        (folder.logs / "searching.3f2a.part").touch()
+    with locked(folder):
+        pass
+    assert {path.name for path in folder.logs.iterdir()} == {"lock"}
 
 
 # -- locking --------------------------------------------------------------------------------------

@@ -1,11 +1,11 @@
-"""Ways to end a search from outside: Ctrl-C, SIGTERM, `tuner stop`, the time budget.
+"""Ways to end a search from outside: Ctrl-C, SIGTERM, `tuner stop`, the time budget, another host.
 
 They take effect between two of Tune's steps.
 """
 
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -46,9 +46,16 @@ class InterruptFlag:
     def __init__(self, stop_request: Path) -> None:
         self._signal_number: int | None = None
         self._stop_request = stop_request
+        self._checks: list[Callable[[], None]] = []
+
+    def also(self, check: Callable[[], None]) -> None:
+        """Adds a check; what it raises ends the search like a signal."""
+        self._checks.append(check)
 
     def check(self) -> None:
         """Raises Interrupted or StopRequested if requested; called only while study and files are consistent."""
+        for check in self._checks:
+            check()
         if self._signal_number is not None:
             raise Interrupted(self._signal_number)
         if self._stop_request.exists():

@@ -30,7 +30,7 @@ from tuner.execution.run_files import RunFiles
 from tuner.kill_points import KillPoint, kill_point
 from tuner.output import output_to
 from tuner.run.events import Event, EventKind, SearchListener, SearchState
-from tuner.run.lock import claimed
+from tuner.run.lock import Claim, claimed
 from tuner.run.records import StudyReader
 from tuner.run.sessions import SessionEnd
 from tuner.run.troubles import Troubles
@@ -73,13 +73,18 @@ def _run_alone(plan: Plan, listener: SearchListener) -> SearchOutcome:
     checkpoints_of(plan.config, plan.dataset)
     mirror = mirror_of(plan.config, folder, flag.check)
     try:
-        with flag.catching(), claimed(folder), output_to(folder.logs / "driver.log") as notify:
+        with (
+            flag.catching(),
+            claimed(folder, flag.check) as claim,
+            output_to(folder.logs / "driver.log") as notify,
+        ):
+            flag.also(claim.check)
             kill_point(KillPoint.FOLDER_CLAIMED)
             refuse_unknown_architectures(plan.config)
             mirror.take_up()
             with mirror.holding():
                 plan.check()
-                return _Session(plan, mirror, listener, flag, notify).run()
+                return _Session(plan, mirror, listener, flag, claim, notify).run()
     except BrokenPipeError:  # the reader of the events has gone: no file is at fault
         raise
     except OSError as cause:  # most often a full disk
@@ -99,6 +104,7 @@ class _Session:
     mirror: Mirror
     listener: SearchListener
     flag: InterruptFlag
+    claim: Claim
     notify: Callable[[str], None]  # prints a line for the person
 
     def run(self) -> SearchOutcome:
@@ -111,6 +117,7 @@ class _Session:
         with ray_cluster(plan.config, self.flag, notify=self.notify) as cluster:
             kill_point(KillPoint.RAY_STARTED)
             self.flag.check()
+            self.claim.confirm()  # or this host's view of it may be some seconds old
             earlier = self._earlier_studies()
             began = time.monotonic()
             try:

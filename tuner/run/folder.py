@@ -136,6 +136,11 @@ class RunFolder:
         return self.logs / "lock"
 
     @property
+    def lease(self) -> Path:
+        """The lease of the search in this folder, for hosts that do not see the lock: see `tuner.run.lock`."""
+        return self.logs / "searching"
+
+    @property
     def stop_request(self) -> Path:
         """While this file exists, it asks the search in this folder to end."""
         return self.logs / "stop"
@@ -162,7 +167,8 @@ class RunFolder:
     def of_processes(self) -> frozenset[Path]:
         """Files that mean something to processes of this machine alone."""
         names = ("tests.lock", self.troubles.name)
-        return frozenset({self.lock_file, self.stop_request, *(self.logs / name for name in names)})
+        of_search = (self.lock_file, self.lease, self.stop_request)
+        return frozenset({*of_search, *(self.logs / name for name in names)})
 
     @classmethod
     def existing(cls, path: Path | str, *, may_be_starting: bool = False) -> "RunFolder":

@@ -1,8 +1,10 @@
-"""A lease on a copy of a run in storage: only one search at a time may write to it.
+"""A lease on a run: only one search at a time may write to its copy in storage, or to its folder.
 
-The lease is a file in the copy, which its holder renews. Whether a lease is alive is seen by watching whether it
+The lease is a file beside the run, which its holder renews. Whether a lease is alive is seen by watching whether it
 changes, because the clocks of two machines differ. A search that lost its lease writes no more, whatever has become
 of the other one: a lease that was removed meanwhile is a lost one.
+
+A run folder has a lock, too (`tuner.run.lock`). Its lease is for file systems that show the lock to one host alone.
 """
 
 import json
@@ -12,16 +14,27 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
 from uuid import uuid4
 
 from tuner.errors import RunFolderError
 from tuner.storage import Storage
 
-LEASE = "searching"  # the file's name
-_RENEW_S = 15.0
-_WATCH_S = 50.0  # a lease that is not renewed for so long is a dead search's
+LEASE = "searching"  # the file's name in a copy
 _POLL_S = 1.0
 _LAST_RENEWAL_S = 5.0  # a renewal under way may take so long in the end
+
+
+@dataclass(frozen=True)
+class Pace:
+    """The times of a lease."""
+
+    renew_s: float
+    watch_s: float  # a lease that is not renewed for so long is a dead search's
+    settle_s: float  # the holder looks again after so long: another one may have taken it at the same moment
+
+
+_OF_COPIES = Pace(renew_s=15.0, watch_s=50.0, settle_s=1.0)
 
 
 class LeaseTaken(Exception):
@@ -29,11 +42,13 @@ class LeaseTaken(Exception):
 
 
 class Lease:
-    """The lease on one copy, held or not.
+    """The lease on one run, held or not.
 
     Args:
-        storage: where the copy lies.
+        storage: where the run lies.
         check: raises where the search was asked to end meanwhile.
+        name: the lease's file.
+        notify: receives a line for the person where taking it lasts.
         clock: seconds, from any start.
         sleep: waits for so many seconds.
     """
@@ -43,11 +58,17 @@ class Lease:
         storage: Storage,
         check: Callable[[], None],
         *,
+        name: str = LEASE,
+        pace: Pace | None = None,
+        notify: Callable[[str], None] = lambda _: None,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._storage = storage
         self._check = check
+        self._name = name
+        self._pace = pace or _OF_COPIES
+        self._notify = notify
         self._clock = clock
         self._sleep = sleep
         self._token = uuid4().hex
@@ -55,6 +76,7 @@ class Lease:
         self._is_over = threading.Event()
         self._is_held = False
         self._lost: LeaseTaken | None = None
+        self._confirmed_at = clock()
         self._renewing = threading.Thread(target=self._renew, name="lease", daemon=True)
 
     def take(self) -> None:
@@ -63,24 +85,31 @@ class Lease:
         Raises:
             RunFolderError: another search renews it.
         """
-        seen = self._storage.read(LEASE)
-        until = self._clock() + _WATCH_S
-        while seen is not None and not _is_of_dead_process(seen) and self._clock() < until:
+        seen = self._storage.read(self._name)
+        until = self._clock() + self._pace.watch_s
+        if seen is not None and not is_of_dead_process(seen):
+            self._notify(
+                f"tuner: {self._storage.place}: its last search ({owner_in(seen)}) has not ended by itself; watching "
+                f"for {self._pace.watch_s:.0f} s whether it still runs"
+            )
+        while seen is not None and not is_of_dead_process(seen) and self._clock() < until:
             self._check()
             self._sleep(_POLL_S)
-            now = self._storage.read(LEASE)
+            now = self._storage.read(self._name)
             if now is not None and now != seen:
                 raise RunFolderError(
-                    f"{self._storage.place}: a search is running in it ({_owner(now)}); "
+                    f"{self._storage.place}: a search is running in it ({owner_in(now)}); "
                     "wait for it, or stop it where it runs"
                 )
             seen = now
         self._write()
         # A search that took it at the same moment has written by now: the last writer holds it.
-        self._sleep(_POLL_S)
-        if self._storage.read(LEASE) is None:  # removed by an earlier search, which ended just now
+        self._sleep(self._pace.settle_s)
+        if (
+            self._storage.read(self._name) is None
+        ):  # removed by an earlier search, which ended just now
             self._write()
-            self._sleep(_POLL_S)
+            self._sleep(self._pace.settle_s)
         with suppress(LeaseTaken):
             self.confirm()
             self._is_held = True
@@ -92,8 +121,8 @@ class Lease:
         self._renewing.start()
 
     def _renew(self) -> None:
-        while not self._is_over.wait(_RENEW_S):
-            with suppress(OSError, LeaseTaken):  # the next copying fails for the same reason
+        while not self._is_over.wait(self._pace.renew_s):
+            with suppress(OSError, LeaseTaken):  # the search meets the same soon
                 self.renew()
 
     def renew(self) -> None:
@@ -113,14 +142,25 @@ class Lease:
             LeaseTaken: one has.
             OSError: the storage does not answer.
         """
+        began = self._clock()
         if self._lost is None:
-            content = self._storage.read(LEASE)
+            content = self._storage.read(self._name)
             if content is None and self._is_held:
                 self._lost = LeaseTaken("which has ended")
             elif content is not None and _field(content, "token") != self._token:
-                self._lost = LeaseTaken(_owner(content))
+                self._lost = LeaseTaken(owner_in(content))
         if self._lost is not None:
             raise self._lost
+        self._confirmed_at = began
+
+    def confirm_if_due(self) -> None:
+        """As `confirm`, but asks the storage only where that was long ago: the renewals may have stood still.
+
+        Raises:
+            LeaseTaken, OSError: as there.
+        """
+        if self._lost is not None or self._clock() > self._confirmed_at + 2 * self._pace.renew_s:
+            self.confirm()
 
     def release(self) -> None:
         """Stops renewing the lease, and gives it up if it is still held and the storage answers."""
@@ -131,7 +171,7 @@ class Lease:
                 return
         with suppress(OSError, LeaseTaken):
             self.confirm()
-            self._storage.remove(LEASE)
+            self._storage.remove(self._name)
 
     def _write(self) -> None:
         self._renewals += 1
@@ -141,7 +181,7 @@ class Lease:
             "token": self._token,
             "renewals": self._renewals,
         }
-        self._storage.write(LEASE, json.dumps(content).encode())
+        self._storage.write(self._name, json.dumps(content).encode())
 
 
 def boot_id() -> str:
@@ -151,9 +191,9 @@ def boot_id() -> str:
     return socket.gethostname()
 
 
-def _is_of_dead_process(lease: bytes) -> bool:
+def is_of_dead_process(lease: bytes) -> bool:
     """Whether its search ran on this machine, since the machine started, and has ended."""
-    words = _owner(lease).split()
+    words = owner_in(lease).split()
     if _field(lease, "boot") != boot_id() or len(words) != 4 or not words[1].isdecimal():
         return False
     try:
@@ -162,10 +202,13 @@ def _is_of_dead_process(lease: bytes) -> bool:
         return True
     except PermissionError:
         pass
+    with suppress(OSError), open(f"/proc/{words[1]}/stat", encoding="utf-8") as file:
+        return file.read().rpartition(")")[2].split()[0] == "Z"  # killed, its parent does not know
     return False
 
 
-def _owner(lease: bytes) -> str:
+def owner_in(lease: bytes) -> str:
+    """The search that wrote this lease, `process 123 on host`."""
     return str(_field(lease, "owner"))
 
 

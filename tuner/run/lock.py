@@ -1,27 +1,83 @@
 """The lock of a run folder: it admits one search at a time and names that search.
 
 The lock file holds `process 123 on host` while a search runs. The operating system releases the lock when that process
-dies; the name then stays in the file, and `is_abandoned` reads it. Must not import Ray, Keras or Optuna.
+dies; the name then stays in the file, and `is_abandoned` reads it.
+
+Some file systems that hosts share, such as NFS mounted with `nolock`, show a lock to one host alone. So the search also
+renews a lease beside the lock; one on another host sees it renewed and is refused.
+
+Must not import Ray, Keras or Optuna.
 """
 
 import os
 import shlex
 import shutil
 import socket
-from collections.abc import Iterator
+import sys
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import IO
 
-from tuner.errors import RunFolderError
+from tuner.errors import JournalTorn, RunFolderError
 from tuner.files import TEMPORARY, lock_file, lock_owner
 from tuner.run.folder import RunFolder
+from tuner.run.lease import Lease, LeaseTaken, Pace, is_of_dead_process, owner_in
+from tuner.storage import Storage
+from tuner.text import one_line
 
 _PATIENCE_S = 0.2  # `owner_of` holds the lock for a moment
+# A search does not wait before it starts, because the lock keeps those of one host apart: see `Claim.confirm`.
+_PACE = Pace(renew_s=5.0, watch_s=20.0, settle_s=0.0)
 
 
 def owner_of(folder: RunFolder) -> str | None:
     """The search that runs in this folder, `process 123 on host`; None when none does."""
-    return lock_owner(folder.lock_file)
+    return lock_owner(folder.lock_file) or _owner_elsewhere(folder)
+
+
+def _owner_elsewhere(folder: RunFolder) -> str | None:
+    """The search whose lease is fresh by the clock of this host, although nobody seems to lock the folder."""
+    try:
+        lease = folder.lease.read_bytes()
+        age_s = time.time() - folder.lease.stat().st_mtime
+    except OSError:
+        return None
+    return None if is_of_dead_process(lease) or abs(age_s) > _PACE.watch_s else owner_in(lease)
+
+
+class Claim:
+    """One search's claim to its run folder."""
+
+    def __init__(self, folder: RunFolder, lease: Lease) -> None:
+        self._folder = folder
+        self._lease = lease
+        self.is_lost = False
+
+    def confirm(self) -> None:
+        """Checks that no other host claims the folder, such as one that started at the same moment.
+
+        Raises:
+            JournalTorn: one does.
+        """
+        self._checked(self._lease.confirm)
+
+    def check(self) -> None:
+        """As `confirm`, at little cost: asks the file system only where no answer is recent."""
+        self._checked(self._lease.confirm_if_due)
+
+    def release(self) -> None:
+        """Gives the folder up."""
+        self._lease.release()
+
+    def _checked(self, confirm: Callable[[], None]) -> None:
+        try:
+            confirm()
+        except LeaseTaken as taken:
+            self.is_lost = True
+            raise JournalTorn(
+                f"{self._folder.path}: a search on another host has taken this run over ({taken}); this one stops"
+            ) from taken
 
 
 def is_abandoned(folder: RunFolder) -> bool:
@@ -34,14 +90,14 @@ def is_abandoned(folder: RunFolder) -> bool:
 
 
 @contextmanager
-def claimed(folder: RunFolder) -> Iterator[None]:
+def claimed(folder: RunFolder, check: Callable[[], None] = lambda: None) -> Iterator[Claim]:
     """`locked`; where no study was written in the end, the folders that were made are removed again."""
     folders = (folder.logs, folder.path, *folder.path.parents)
     made = [path for path in folders if not os.path.exists(path)]
     try:
-        with locked(folder):
+        with locked(folder, check) as claim:
             try:
-                yield
+                yield claim
             finally:
                 # Still locked: another search that began meanwhile finds no half of a folder.
                 if folder.path in made and not folder.journal.exists():
@@ -70,8 +126,11 @@ def _lock(handle: IO[str], folder: RunFolder) -> bool:
 
 
 @contextmanager
-def locked(folder: RunFolder) -> Iterator[None]:
+def locked(folder: RunFolder, check: Callable[[], None] = lambda: None) -> Iterator[Claim]:
     """Holds the folder for one search.
+
+    Args:
+        check: raises where the search was asked to end, while it waits for a sign of one on another host.
 
     Raises:
         RunFolderError: another search holds it (the message names its host and process), or it cannot be made.
@@ -92,19 +151,50 @@ def locked(folder: RunFolder) -> Iterator[None]:
                 f"{folder.path}: a search is running in it ({owner}); wait for it, or end it: "
                 f"tuner stop {shlex.quote(str(folder.path))}"
             )
+        claim = None
         try:
-            handle.truncate(0)
-            handle.write(f"process {os.getpid()} on {socket.gethostname()}")
-            handle.flush()
-        except OSError as cause:
-            folder.lock_file.unlink(missing_ok=True)
-            raise RunFolderError(
-                f"{folder.path}: cannot be written to ({cause.strerror}); make room, or choose another --out"
-            ) from cause
-        folder.stop_request.unlink(missing_ok=True)  # it was an earlier search's
-        for half_written in folder.path.glob(f".*{TEMPORARY}*"):  # by a search that was killed
-            half_written.unlink(missing_ok=True)
-        try:
-            yield
+            try:
+                claim = Claim(folder, _take_lease(folder, check))
+                handle.truncate(0)
+                handle.write(f"process {os.getpid()} on {socket.gethostname()}")
+                handle.flush()
+            except OSError as cause:
+                folder.lock_file.unlink(missing_ok=True)
+                raise RunFolderError(
+                    f"{folder.path}: cannot be written to ({cause.strerror or one_line(str(cause))}); make room, or "
+                    "choose another --out"
+                ) from cause
+            folder.stop_request.unlink(missing_ok=True)  # it was an earlier search's
+            _remove_half_written(folder)
+            yield claim
         finally:
-            handle.truncate(0)  # no owner from here on
+            if claim is not None:
+                claim.release()
+                if not claim.is_lost:
+                    handle.truncate(0)  # no owner from here on
+
+
+def _take_lease(folder: RunFolder, check: Callable[[], None]) -> Lease:
+    """The lease of this folder, renewed from now on.
+
+    Raises:
+        RunFolderError: a search on another host renews it.
+        OSError: it cannot be written.
+    """
+    storage = Storage(str(folder.path))
+    name = folder.lease.relative_to(folder.path).as_posix()
+    lease = Lease(storage, check, name=name, pace=_PACE, notify=_tell)
+    lease.take()
+    lease.start_renewing()
+    return lease
+
+
+def _remove_half_written(folder: RunFolder) -> None:
+    """Removes what a search that was killed had begun to write."""
+    leases = folder.logs.glob(f"{folder.lease.name}.*.part")
+    for half_written in (*folder.path.glob(f".*{TEMPORARY}*"), *leases):
+        half_written.unlink(missing_ok=True)
+
+
+def _tell(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)  # noqa: T201 - for the person, whatever the command prints

@@ -1,0 +1,47 @@
+"""A session of a plan, up to the moment at which it would start Ray."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.run_files import files_below
+from support.searches import make, toy_space
+
+from tuner.errors import JournalTorn
+from tuner.execution.runner import run_plan
+from tuner.run import lock as lock_module
+from tuner.run.events import SilentListener
+from tuner.run.folder import RunFolder
+from tuner.run.lease import Pace
+
+
+class _PlanOfATakenFolder:
+    """A plan whose folder another host takes over while its study is looked at."""
+
+    def __init__(self, config: Any) -> None:
+        self.config = config
+        self.folder = RunFolder(config.folder)
+        self.dataset: Any = None
+
+    def check(self) -> None:
+        pass
+
+    def is_done(self) -> bool:
+        self.folder.journal.write_text("theirs")
+        self.folder.lease.write_text('{"owner": "process 7 on elsewhere", "token": "another"}')
+        self.folder.lock_file.write_text("process 7 on elsewhere")
+        self.before = files_below(self.folder.path)
+        return False
+
+
+def test_a_search_whose_folder_another_host_took_over_ends_and_writes_no_more(
+    tmp_path: Path, sentences: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lock_module, "_PACE", Pace(renew_s=0.0, watch_s=20.0, settle_s=0.0))
+    plan: Any = _PlanOfATakenFolder(make(toy_space(), sentences, tmp_path, name="x"))
+    with pytest.raises(
+        JournalTorn,
+        match=r"x: a search on another host has taken this run over \(process 7 on else",
+    ):
+        run_plan(plan, SilentListener())
+    assert files_below(plan.folder.path) == plan.before
