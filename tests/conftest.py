@@ -11,6 +11,9 @@ from support.searches import write_sentences
 
 from tuner.execution import ray_internals
 from tuner.settings.space import SearchSpace
+from tuner.training.keras_internals import import_keras_without_scikit_learn
+
+import_keras_without_scikit_learn()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

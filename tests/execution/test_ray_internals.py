@@ -120,7 +120,7 @@ def test_ray_keeps_its_files_in_the_given_folder(
 
 
 def test_ray_starts_only_the_daemons_that_a_search_needs(shared_ray: None) -> None:
-    from ray._private import worker
+    from ray._private import services, utils, worker
     from ray._private.node import Node
 
     assert worker._global_node is not None
@@ -131,6 +131,21 @@ def test_ray_starts_only_the_daemons_that_a_search_needs(shared_ray: None) -> No
     }  # no reaper where the kernel ends them
     for name in ray_internals.NEEDLESS_DAEMONS:  # a cluster's head, which others start, has them
         assert getattr(Node, name).__qualname__ == f"Node.{name}"
+    assert getattr(utils, ray_internals.DASHBOARD_CHECK).__module__ == utils.__name__
+    check = f"_private.utils.{ray_internals.DASHBOARD_CHECK}() is not None"
+    assert f"{check}:" in inspect.getsource(services.start_raylet)
+
+
+def test_tune_does_not_count_its_callbacks() -> None:
+    from ray.air._internal import usage
+    from ray.tune import tune as module
+
+    theirs = getattr(usage, ray_internals.CALLBACKS_COUNT)
+    with ray_internals.callbacks_not_counted():
+        assert not usage.tag_callbacks([object()])
+    assert getattr(usage, ray_internals.CALLBACKS_COUNT) is theirs
+    assert "import MLflowLoggerCallback" in inspect.getsource(usage)  # else it is no longer needed
+    assert f"air_usage.{ray_internals.CALLBACKS_COUNT}(callbacks)" in inspect.getsource(module)
 
 
 @pytest.mark.ray

@@ -1,6 +1,8 @@
 """Fails when a Keras that is allowed here has changed what `tuner.training.keras_internals` relies on."""
 
 import inspect
+import subprocess
+import sys
 from pathlib import Path
 
 import keras
@@ -11,6 +13,19 @@ from tuner.training import keras_internals
 from tuner.training.lstm import LSTM
 
 pytestmark = pytest.mark.keras
+
+
+def test_keras_goes_without_scikit_learn_and_others_find_it() -> None:
+    program = """
+import sys
+from tuner.training.keras_internals import *
+import_keras_without_scikit_learn()
+import keras
+assert hasattr(sys.modules[WRAPPERS], WRAPPER) and "sklearn" not in sys.modules, sorted(sys.modules)
+import sklearn.linear_model
+"""
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert ended.returncode == 0, ended.stderr
 
 
 def small_model() -> keras.Model:

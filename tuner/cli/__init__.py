@@ -38,6 +38,7 @@ from tuner.cli.refusals import in_our_words
 from tuner.errors import SearchError, TunerError
 from tuner.execution.interrupts import Interrupted, StopRequested
 from tuner.text import one_line
+from tuner.training.keras_internals import import_keras_without_scikit_learn
 from tuner.urls import without_secrets
 
 app = typer.Typer(
@@ -91,6 +92,7 @@ def main() -> None:
     Exit codes: 0 done, 1 the search had to stop, 2 the request cannot be met, 129, 130 and 143 interrupted.
     """
     _open_closed_streams()
+    import_keras_without_scikit_learn()
     if isinstance(
         sys.stdout, io.TextIOWrapper
     ):  # what the terminal cannot show becomes an escape sequence

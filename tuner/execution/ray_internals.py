@@ -13,7 +13,7 @@ import secrets
 import site
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +53,8 @@ PENDING_TRIALS = "TUNE_MAX_PENDING_TRIALS_PG"  # see `let_the_searcher_limit_tri
 _NO_LIMIT = 1_000_000
 # Methods of a node of Ray's that start a daemon each (ray/_private/node.py).
 NEEDLESS_DAEMONS = ("start_monitor", "start_log_monitor", "start_api_server")
+DASHBOARD_CHECK = "get_dashboard_dependency_error"  # of ray._private.utils
+CALLBACKS_COUNT = "tag_callbacks"  # of ray.air._internal.usage
 
 
 def let_the_searcher_limit_trials() -> None:
@@ -169,18 +171,43 @@ def _fewer_daemons() -> Iterator[None]:
 
     There are no nodes to start, logs are not brought to the driver, and nobody asks for the dashboard. With
     `include_dashboard=False` its server runs all the same, without its pages
-    (https://github.com/ray-project/ray/pull/26042). They take 3 of 7.5 s of CPU time and 1.3 s of the end.
+    (https://github.com/ray-project/ray/pull/26042). They take 3 of 7.5 s of CPU time and 1.3 s of the end. The
+    dashboard's agent stays, without what the dashboard needs: else this process, too, imports aiohttp to see whether
+    it is there, 0.3 s (ray/_private/services.py, `start_raylet`).
     """
+    from ray._private import utils
     from ray._private.node import Node
 
-    kept = {name: getattr(Node, name) for name in NEEDLESS_DAEMONS}
-    for name in kept:
-        setattr(Node, name, lambda *_, **__: None)
+    without: Any = lambda *_, **__: None  # noqa: E731
+    with ExitStack() as stack:
+        for name in NEEDLESS_DAEMONS:
+            stack.enter_context(_replaced(Node, name, without))
+        no_dashboard = ImportError("no dashboard is wanted")
+        stack.enter_context(_replaced(utils, DASHBOARD_CHECK, lambda: no_dashboard))
+        yield
+
+
+@contextmanager
+def callbacks_not_counted() -> Iterator[None]:
+    """Keeps Tune from counting which callbacks of its own it was given, for its statistics of use.
+
+    Those are off, and it would import MLflow for them wherever that is installed, 1.5 s of CPU time
+    (ray/air/_internal/usage.py, `_count_callbacks`; https://github.com/ray-project/ray/pull/34904).
+    """
+    from ray.air._internal import usage
+
+    with _replaced(usage, CALLBACKS_COUNT, lambda _callbacks: False):
+        yield
+
+
+@contextmanager
+def _replaced(owner: Any, name: str, value: Any) -> Iterator[None]:
+    kept = getattr(owner, name)
+    setattr(owner, name, value)
     try:
         yield
     finally:
-        for name, method in kept.items():
-            setattr(Node, name, method)
+        setattr(owner, name, kept)
 
 
 def present_token_if_there_is_one() -> None:

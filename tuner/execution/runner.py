@@ -24,7 +24,7 @@ from tuner.execution.mirror import Mirror, mirror_of
 from tuner.execution.packing import Packing, Places, kind_of
 from tuner.execution.plan import EndReason, Plan, SearchOutcome
 from tuner.execution.probe import Wait
-from tuner.execution.ray_internals import waiting_workers_taken
+from tuner.execution.ray_internals import callbacks_not_counted, waiting_workers_taken
 from tuner.execution.refusals import refuse_unknown_architectures
 from tuner.execution.run_files import RunFiles
 from tuner.kill_points import KillPoint, kill_point
@@ -254,7 +254,7 @@ class _Session:
                 ),
             ),
         )
-        with waiting_workers_taken() if cluster.is_ours else nullcontext():
+        with waiting_workers_taken() if cluster.is_ours else nullcontext(), callbacks_not_counted():
             try:
                 tuner.fit()
             except tune.TuneError as error:  # so Tune wraps what is raised in `on_trial_error`

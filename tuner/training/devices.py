@@ -11,6 +11,7 @@ from tuner.machine import keras_backend
 from tuner.nvidia import first_card
 from tuner.output import output_to
 from tuner.run.device import device_text
+from tuner.training.keras_internals import import_keras_without_scikit_learn
 
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 _configured: tuple[int, bool, int | None] | None = None
@@ -38,6 +39,7 @@ def configure_device(*, cpus: float, gpus: float, memory_mb: int | None = None) 
         raise ConfigError(
             f"this process is configured for {_configured}, not {share} (threads, GPU, its MB); use a new process"
         )
+    import_keras_without_scikit_learn()
     # NVIDIA's driver and Ray number GPUs by their slot, CUDA by their speed unless it is set otherwise.
     os.environ.setdefault("CUDA_DEVICE_ORDER", "PCI_BUS_ID")
     threads = share[0]

@@ -2,25 +2,55 @@
 
 `tests/training/test_keras_internals.py` fails when Keras changes one of them. Written for Keras 3.15. Nothing with an
 underscore is used, and `tests/test_private_parts.py` keeps it so.
+
+Must not import Keras at module level: some of this is done before Keras is first imported.
 """
 
 import re
-from typing import Any
+import sys
+from importlib.abc import MetaPathFinder
+from importlib.machinery import ModuleSpec
+from typing import TYPE_CHECKING, Any
 
-import keras
-import numpy as np
+if TYPE_CHECKING:
+    import keras
 
 # keras/src/saving/serialization_lib.py, `_retrieve_class_or_fn` (https://github.com/keras-team/keras/issues/21046).
 _UNKNOWN = re.compile(r"Could not locate (?:class|function) '(?P<name>[^']+)'")
+WRAPPERS = "keras.src.wrappers"  # for scikit-learn
+WRAPPER = "SKLearnClassifier"  # the first name in it
 
 
-def make_variables(model: keras.Model, batch_size: int) -> None:
+def import_keras_without_scikit_learn() -> None:
+    """Has Keras find no scikit-learn when it is imported: 2 of the 5 s of CPU time that its import takes.
+
+    Its wrappers for scikit-learn import it wherever it is installed (https://github.com/keras-team/keras/pull/20599),
+    and go without it elsewhere. Everybody else finds it. For processes of our own only: the wrappers do not work then.
+    """
+    if "keras" not in sys.modules and not any(isinstance(f, _Hiding) for f in sys.meta_path):
+        sys.meta_path.insert(0, _Hiding())
+
+
+class _Hiding(MetaPathFinder):
+    """Hides scikit-learn from Keras' wrappers, which have no names yet while they are imported."""
+
+    def find_spec(self, name: str, *_: Any) -> ModuleSpec | None:
+        if name == "sklearn" and WRAPPERS in sys.modules:
+            if not hasattr(sys.modules[WRAPPERS], WRAPPER):
+                raise ModuleNotFoundError(name, name=name)
+            sys.meta_path.remove(self)
+        return None
+
+
+def make_variables(model: "keras.Model", batch_size: int) -> None:
     """Makes the variables of optimizer and metrics, which Keras makes in the first step.
 
     TensorFlow traces a function twice when the first trace makes variables
     (https://github.com/tensorflow/tensorflow/issues/48851). And metrics that do not exist yet cannot be reset
     (https://github.com/keras-team/keras/issues/19203).
     """
+    import numpy as np
+
     model.optimizer.build(model.trainable_variables)
     model.compute_metrics(
         x=None,
@@ -30,12 +60,14 @@ def make_variables(model: keras.Model, batch_size: int) -> None:
     )
 
 
-def trace_prediction(model: keras.Model) -> None:
+def trace_prediction(model: "keras.Model") -> None:
     """Has `predict_on_batch` trace once for all widths and sizes, where it is TensorFlow's.
 
     It would trace anew for the second shape it sees (https://github.com/tensorflow/tensorflow/issues/34907). Its
     function is made by `make_predict_function` and takes a list of batches (keras/src/backend/tensorflow/trainer.py).
     """
+    import keras
+
     if keras.backend.backend() != "tensorflow":
         return
     import tensorflow as tf
