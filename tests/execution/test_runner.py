@@ -12,7 +12,7 @@ from tuner.execution.runner import run_plan
 from tuner.run import lock as lock_module
 from tuner.run.events import SilentListener
 from tuner.run.folder import RunFolder
-from tuner.run.lease import Pace
+from tuner.run.lease import Lease, Pace
 
 
 class _PlanOfATakenFolder:
@@ -38,6 +38,7 @@ def test_a_search_whose_folder_another_host_took_over_ends_and_writes_no_more(
     tmp_path: Path, sentences: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(lock_module, "_PACE", Pace(renew_s=0.0, watch_s=20.0, settle_s=0.0))
+    monkeypatch.setattr(Lease, "start_renewing", lambda _: None)  # it was suspended
     plan: Any = _PlanOfATakenFolder(make(toy_space(), sentences, tmp_path, name="x"))
     with pytest.raises(
         JournalTorn,
