@@ -14,6 +14,7 @@ from types import ModuleType
 from tuner.errors import ConfigError, SearchError
 from tuner.execution import ray_internals
 from tuner.execution.capacity import Capacity, check_fits, read_growth
+from tuner.execution.checkpoints import ask_through_ray, check_nodes
 from tuner.execution.faulty_nodes import FaultyNodes, Node
 from tuner.execution.interrupts import InterruptFlag, receive_signals
 from tuner.execution.packing import Packing, Resources
@@ -21,6 +22,7 @@ from tuner.execution.scratch import scratch_folder
 from tuner.files import has_home, substitute_home
 from tuner.machine import memory, ray_folder, usable_cpus
 from tuner.settings.config import SearchConfig
+from tuner.storage import Storage
 from tuner.text import one_line
 
 _CONNECT_TIMEOUT_S = 10.0
@@ -105,6 +107,14 @@ class Cluster:
             return growth.fit(packing) if growth is not None else 0
 
         return Capacity(packing, lambda: self.nodes, grown=grown, limits=[config.max_concurrent])
+
+    def check_checkpoints(
+        self, storage: Storage | None, check: Callable[[], None], notify: Callable[[str], None]
+    ) -> None:
+        """See `check_nodes`; asks the nodes that run trials, unless that is this machine alone."""
+        nodes = [node for node in self.living if node.resources.get("CPU")]
+        if not self.is_ours:
+            check_nodes(storage, nodes, ask_through_ray(self.ray, check), notify)
 
     def faulty_nodes(self, packing: Packing) -> FaultyNodes:
         """The count of nodes' failures in a session."""

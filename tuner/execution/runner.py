@@ -15,7 +15,7 @@ from optuna import Study
 
 from tuner.errors import JournalTorn, SearchError, UsageError
 from tuner.execution.capacity import Capacity
-from tuner.execution.checkpoints import checkpoints_of, remove_checkpoints
+from tuner.execution.checkpoints import check_writable, checkpoints_of, remove_checkpoints
 from tuner.execution.cluster import Cluster, ray_cluster
 from tuner.execution.diagnosis import Diagnostician
 from tuner.execution.gpus import make_packing, note_on_idle_gpus
@@ -73,11 +73,8 @@ def _run_alone(plan: Plan, listener: SearchListener) -> SearchOutcome:
     checkpoints_of(plan.config, plan.dataset)
     mirror = mirror_of(plan.config, folder, flag.check)
     try:
-        with (
-            flag.catching(),
-            claimed(folder, flag.check) as claim,
-            output_to(folder.logs / "driver.log") as notify,
-        ):
+        log = folder.logs / "driver.log"
+        with flag.catching(), claimed(folder, flag.check) as claim, output_to(log) as notify:
             flag.also(claim.check)
             kill_point(KillPoint.FOLDER_CLAIMED)
             refuse_unknown_architectures(plan.config)
@@ -114,10 +111,13 @@ class _Session:
             self._export_after_the_end()
             return self._outcome(EndReason.BUDGET_WAS_USED)
         self.flag.check()
+        storage = checkpoints_of(plan.config, plan.dataset)
+        check_writable(storage)
         with ray_cluster(plan.config, self.flag, notify=self.notify) as cluster:
             kill_point(KillPoint.RAY_STARTED)
             self.flag.check()
             self.claim.confirm()  # or this host's view of it may be some seconds old
+            cluster.check_checkpoints(storage, self.flag.check, self.notify)
             earlier = self._earlier_studies()
             began = time.monotonic()
             try:
