@@ -11,6 +11,7 @@ import pytest
 from support.run_files import write_tests
 
 from tuner.errors import ConfigError, RunFolderError
+from tuner.execution import fetching
 from tuner.execution.fetching import fetch_from_storage, pack, unpack
 from tuner.execution.head import (
     head_at,
@@ -147,16 +148,47 @@ def make_run(folder: Path, journal: str = "1\n") -> Path:
 
 
 def test_a_packed_run_is_unpacked_without_its_lock(tmp_path: Path) -> None:
-    unpack(pack(make_run(tmp_path / "run")), tmp_path / "home")
+    run = make_run(tmp_path / "run")
+    unpack(lambda after: pack(run, after), tmp_path / "home")
     files = {str(path.relative_to(tmp_path / "home")) for path in (tmp_path / "home").rglob("*")}
     assert files == {"study.journal", "leaderboard.csv", "logs", "logs/driver.log"}
+
+
+def test_a_large_run_comes_in_parts_that_the_journal_ends(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fetching, "_PART", 10)
+    run = make_run(tmp_path / "run")
+    RunFolder(run).trial_models.mkdir()
+    for trial in range(5):
+        RunFolder(run).trial_model(trial).write_text("weights")
+    asked = []
+
+    def ask(after: str) -> str:
+        asked.append(after)
+        if len(asked) == 2:  # a search goes on meanwhile
+            (run / "leaderboard.csv").write_text("rank\n1\n")
+            (run / "study.journal").write_text("1\n2\n")
+        return pack(run, after)
+
+    unpack(ask, tmp_path / "home")
+    assert asked == ["", "logs/driver.log", "trials/trial-1.npz", "trials/trial-3.npz"]
+    packed = [path.relative_to(run) for path in run.rglob("*") if path.is_file()]
+    home = [path.relative_to(tmp_path / "home") for path in (tmp_path / "home").rglob("*.*")]
+    assert sorted(home) == sorted(path for path in packed if path.name != "lock")
+    assert (tmp_path / "home" / "study.journal").read_text() == "1\n2\n"
+
+
+def test_a_head_that_sends_a_part_again_and_again_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(RunFolderError, match="File exists"):
+        unpack(lambda _: archive_of("leaderboard.csv"), tmp_path / "home")
 
 
 @pytest.mark.parametrize("damage", ["", "@@@", "aGVsbG8=", "cut"])
 def test_a_run_that_was_damaged_on_its_way_is_refused(tmp_path: Path, damage: str) -> None:
     text = pack(make_run(tmp_path / "run"))
     with pytest.raises(RunFolderError, match="is damaged"):
-        unpack(text[:100] if damage == "cut" else damage, tmp_path / "home")
+        unpack(lambda _: text[:100] if damage == "cut" else damage, tmp_path / "home")
 
 
 def archive_of(name: str, kind: bytes = tarfile.REGTYPE, size: int = 0, target: str = "") -> str:
@@ -176,7 +208,7 @@ def test_an_archive_cannot_write_elsewhere_or_under_a_strange_name(
     tmp_path: Path, name: str
 ) -> None:
     with pytest.raises(RunFolderError, match="no file of a run is named so") as refused:
-        unpack(archive_of(name), tmp_path / "home")
+        unpack(lambda _: archive_of(name), tmp_path / "home")
     assert str(refused.value).isprintable()
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
 
@@ -186,12 +218,14 @@ def test_an_archive_cannot_write_elsewhere_or_under_a_strange_name(
 )
 def test_an_archive_holds_plain_files_only(tmp_path: Path, kind: bytes) -> None:
     with pytest.raises(RunFolderError, match=r"leaderboard\.csv': is no plain file"):
-        unpack(archive_of("leaderboard.csv", kind, target="/etc/passwd"), tmp_path / "home")
+        unpack(
+            lambda _: archive_of("leaderboard.csv", kind, target="/etc/passwd"), tmp_path / "home"
+        )
 
 
 def test_an_archive_that_would_fill_the_disk_is_refused(tmp_path: Path) -> None:
     with pytest.raises(RunFolderError, match="the fetched run has over 16 GiB or 1,000,000 files"):
-        unpack(archive_of("study.journal", size=2**40), tmp_path / "home")
+        unpack(lambda _: archive_of("study.journal", size=2**40), tmp_path / "home")
 
 
 @pytest.mark.parametrize("name", ["leaderboard.csv", "logs", "study.journal"])

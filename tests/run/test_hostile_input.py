@@ -146,7 +146,7 @@ def as_troubles(folder: Path, content: bytes) -> None:
 
 def as_archive(folder: Path, content: bytes) -> None:
     place = folder / str(random.random())
-    unpack(base64.encodebytes(content).decode(), place)
+    unpack(lambda _: base64.encodebytes(content).decode(), place)
 
 
 CASES: dict[str, tuple[Callable[[Path], bytes], Parse]] = {

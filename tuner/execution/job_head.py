@@ -72,10 +72,14 @@ class JobHead:
 
     def fetch(self, run: str, folder: Path) -> None:
         """See `Head`."""
-        answer = self.capture(["pack", run])
-        if answer.code:
-            raise RunFolderError(one_line(answer.output.removeprefix("tuner: ")))
-        unpack(answer.output, folder)
+
+        def ask(after: str) -> str:
+            answer = self.capture(["pack", run, *([f"--after={after}"] if after else [])])
+            if answer.code:
+                raise RunFolderError(one_line(answer.output.removeprefix("tuner: ")))
+            return answer.output
+
+        unpack(ask, folder)
 
     def submit(
         self, entrypoint: str, *, name: str, working_dir: Path, environment: Mapping[str, str]
