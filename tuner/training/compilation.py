@@ -3,6 +3,7 @@
 import keras
 
 from tuner.settings.hyperparameters import Hyperparameters, Optimizer, Schedule
+from tuner.training import optimizers
 
 
 def compile_model(
@@ -39,15 +40,15 @@ def _optimizer(hyperparameters: Hyperparameters, total_steps: int) -> keras.opti
     clipnorm = hyperparameters.clipnorm or None  # Keras clips everything to nothing at 0
     match hyperparameters.optimizer:
         case Optimizer.ADAM:
-            return keras.optimizers.Adam(rate, clipnorm=clipnorm)
+            return optimizers.Adam(rate, clipnorm=clipnorm)
         case Optimizer.ADAMW:
-            return keras.optimizers.AdamW(
+            return optimizers.AdamW(
                 rate, weight_decay=hyperparameters.weight_decay, clipnorm=clipnorm
             )
         case Optimizer.RMSPROP:
-            return keras.optimizers.RMSprop(rate, clipnorm=clipnorm)
+            return optimizers.RMSprop(rate, clipnorm=clipnorm)
         case Optimizer.SGD:
-            return keras.optimizers.SGD(rate, clipnorm=clipnorm)
+            return optimizers.SGD(rate, clipnorm=clipnorm)
 
 
 def _learning_rate(
