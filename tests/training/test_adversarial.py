@@ -8,6 +8,7 @@ import tensorflow as tf
 from tuner.data import pad
 from tuner.errors import TrialFailed
 from tuner.settings.hyperparameters import ARCHITECTURES, Hyperparameters, resolve
+from tuner.training import adversarial
 from tuner.training.adversarial import adversarial_shift
 from tuner.training.builder import build_model
 from tuner.training.compilation import compile_model
@@ -27,9 +28,10 @@ def compiled(hyperparameters: Hyperparameters, n_classes: int = 2) -> keras.Mode
 
 
 def weights_after_a_step(
-    make_sequences, noise: float, width: int | None = None
+    make_sequences, noise: float, width: int | None = None, **settings: object
 ) -> list[np.ndarray]:
-    model = compiled(resolve("cnn_bilstm", {**SMALL, "optimizer": "sgd", "learning_rate": 0.1}))
+    settings = {"optimizer": "sgd", "learning_rate": 0.1, **settings}
+    model = compiled(resolve("cnn_bilstm", {**SMALL, **settings}))
     sequences = make_sequences(BATCH, n_classes=2, seed=1)
     ids = pad(sequences, np.arange(BATCH))
     if width is not None:
@@ -38,11 +40,50 @@ def weights_after_a_step(
     return model.get_weights()
 
 
-def test_noise_that_vanishes_leaves_a_plain_step(make_sequences) -> None:
-    plain = weights_after_a_step(make_sequences, 0.0)
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"optimizer": "adamw", "learning_rate": 0.01, "weight_decay": 0.1, "clipnorm": 0.1},
+        {
+            "embedding_dropout": 0.2,
+            "spatial_dropout": 0.5,
+            "input_dropout": 0.5,
+            "recurrent_dropout": 0.5,
+            "output_dropout": 0.5,
+        },
+    ],
+    ids=["sgd", "adamw", "dropout"],  # a mask of the second pass' own would give another gradient
+)
+def test_noise_that_vanishes_leaves_a_plain_step(make_sequences, settings) -> None:
+    plain = weights_after_a_step(make_sequences, 0.0, **settings)
 
-    for one, other in zip(plain, weights_after_a_step(make_sequences, 1e-7), strict=True):
-        np.testing.assert_allclose(one, other, atol=1e-6)
+    noisy = weights_after_a_step(make_sequences, 1e-7, **settings)
+
+    for one, other in zip(plain, noisy, strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-4)
+
+
+def test_noise_is_added_behind_the_dropout_of_embeddings(
+    make_sequences, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = []
+
+    def shift(ids, embedded, direction, noise):
+        seen.append(np.asarray(embedded))
+        return adversarial_shift(ids, embedded, direction, noise)
+
+    monkeypatch.setattr(adversarial, "adversarial_shift", shift)
+    model = compiled(resolve("lstm", {**SMALL, "embedding_dropout": 0.1, "spatial_dropout": 0.5}))
+    sequences = make_sequences(BATCH, n_classes=2, seed=1)
+    ids, ones = pad(sequences, np.arange(BATCH)), np.ones(BATCH, np.float32)
+
+    adversarial.make_adversarial_step(model, 0.1)(
+        (tf.constant(ids), sequences.labels[:, None], ones)
+    )
+
+    dropped = (seen[0] == 0).all(axis=1)  # channels of a sequence
+    assert 0.2 < dropped.mean() < 0.8
 
 
 def test_noise_changes_the_learned_weights(make_sequences) -> None:
