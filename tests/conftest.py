@@ -1,12 +1,15 @@
 """Fixtures that several folders of tests share. No test touches the user's own cache, runs or Ray."""
 
+import os
+import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 from moto.server import ThreadedMotoServer
-from support.confirmed_run import Confirmed
+from support.confirmed_run import Confirmed, make_confirmed_run
 from support.searches import write_sentences
 
 from tuner.execution import ray_internals
@@ -90,9 +93,19 @@ def shared_ray(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def run_once(shared_ray: None, tmp_path_factory: pytest.TempPathFactory) -> Confirmed:
-    """Searched and confirmed once for all of them."""
-    return Confirmed(tmp_path_factory.mktemp("confirmed"))
+def run_once(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Confirmed:
+    """Searched and confirmed once for all tests, also of two processes, of which each has a copy."""
+    is_one_of_two = "PYTEST_XDIST_WORKER" in os.environ
+    base = tmp_path_factory.getbasetemp()
+    shared = (base.parent if is_one_of_two else base) / "confirmed-once"
+    with FileLock(f"{shared}.lock"):
+        if not (shared / "mine").is_dir():
+            request.getfixturevalue("shared_ray")
+            shared.mkdir()
+            make_confirmed_run(shared)
+    copy = tmp_path_factory.mktemp("confirmed") / "mine"
+    shutil.copytree(shared / "mine", copy)
+    return Confirmed(copy)
 
 
 @pytest.fixture

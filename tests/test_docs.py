@@ -188,8 +188,9 @@ def test_the_python_blocks_run(tmp_path: Path, sentences: Path) -> None:
     (tmp_path / "gru.yaml").write_text(space, encoding="utf-8")
     (tmp_path / "reviews.csv").write_text(sentences.read_text(encoding="utf-8"), encoding="utf-8")
     assert 'search("seed", data="reviews.csv", trials=30)' in call
-    call = call.replace('"seed"', '"gru.yaml"').replace("trials=30", "trials=2, max_epochs=1")
-    call = call.replace("seeds=3", "seeds=2")
+    call = call.replace('"seed"', '"gru.yaml"')
+    call = call.replace("trials=30", "trials=2, max_epochs=1, max_concurrent=1")
+    call = call.replace("top=3, seeds=3", "top=2, seeds=1, max_concurrent=1")
     program = f"if __name__ == '__main__':\n{_indented(call)}\n    print(len(run.leaderboard()), run.best)"
     ended = subprocess.run(
         [sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, timeout=500

@@ -252,7 +252,7 @@ def test_finalists_of_every_metric_have_an_interval_over_sequences(
         },
         "small.yaml",
     )
-    folder, config = searched(space, sentences, tmp_path, trainer="keras", trials=2)
+    folder, config = searched(space, sentences, tmp_path, trials=2)
     _, rows = confirm(folder, top=2)
     assert list(rows["mean"]) == sorted(rows["mean"], reverse=mode == "max")
     labels = load_dataset(config.data).splits[Split.CONFIRMATION].labels

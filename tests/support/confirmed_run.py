@@ -20,35 +20,43 @@ from tuner.settings.config import SearchConfig, make_config
 from tuner.settings.space import SearchSpace
 
 
-class Confirmed:
-    """A run with two finalists of two seeds each, from real training on easy sentences."""
+def make_confirmed_run(folder: Path) -> None:
+    """Two finalists of two seeds each, from real training on easy sentences: `folder`/mine."""
+    source = write_sentences(folder)
+    space = SearchSpace.from_mapping(
+        {
+            "name": "small",
+            "max_epochs": 2,
+            "shared": {"lstm_units": {"int": [4, 8]}, "learning_rate": 0.02},
+            "architectures": {"lstm": {}, "cnn_lstm": {"filters": {"int": [4, 8]}}},
+        },
+        "small.yaml",
+    )
+    config = make_config(
+        {
+            "space": space,
+            "data": {"source": str(source)},
+            "out": str(folder),
+            "name": "mine",
+            "trials": 3,
+            "max_concurrent": 1,  # one process that imports TensorFlow, not two
+        }
+    )
+    run_search(config)
+    run = RunFolder(folder / "mine")
+    asked = confirmation_config(run, {})
+    run_confirmation(Run(run.path), Request(top=2, seeds=2), asked, SilentListener())
 
-    def __init__(self, folder: Path) -> None:
-        source = write_sentences(folder)
-        space = SearchSpace.from_mapping(
-            {
-                "name": "small",
-                "max_epochs": 2,
-                "shared": {"lstm_units": {"int": [4, 8]}, "learning_rate": 0.02},
-                "architectures": {"lstm": {}, "cnn_lstm": {"filters": {"int": [4, 8]}}},
-            },
-            "small.yaml",
-        )
+
+class Confirmed:
+    """A run that was made by `make_confirmed_run`, or a copy of it."""
+
+    def __init__(self, path: Path) -> None:
+        self.folder = RunFolder(path)
         self.config: SearchConfig = make_config(
-            {
-                "space": space,
-                "data": {"source": str(source)},
-                "out": str(folder),
-                "name": "mine",
-                "trials": 3,
-                "max_concurrent": 1,  # one process that imports TensorFlow, not two
-            }
+            {"out": str(path.parent), "name": path.name}, config_file=self.folder.run_file
         )
-        run_search(self.config)
-        self.folder = RunFolder(folder / "mine")
-        asked = confirmation_config(self.folder, {})
-        self.run = Run(self.folder.path)
-        run_confirmation(self.run, Request(top=2, seeds=2), asked, SilentListener())
+        self.run = Run(path)
         self.dataset: Dataset = load_dataset(self.config.data)
         self.finalists = read_finalists(self.run, self.dataset)
 

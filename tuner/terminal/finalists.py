@@ -19,7 +19,6 @@ from tuner.finalists.ranking import (
     read_finalists,
 )
 from tuner.run.finalists_file import best_of_search
-from tuner.run.ledger import others_text
 from tuner.run.test_log import MOST_CLASSES, ClassFigures, TestEvaluation, TestFigures
 from tuner.settings.objectives import Objectives
 from tuner.settings.space import SearchSpace
@@ -160,8 +159,6 @@ def evaluation_lines(evaluation: TestEvaluation) -> list[str]:
             f"The same rows were evaluated {times} before, first on {evaluation.before[0]}: they no longer test "
             "what was chosen by those figures."
         )
-    if evaluation.others:
-        lines.append(others_text(evaluation.others))
     return lines
 
 

@@ -8,7 +8,6 @@ import os
 import shutil
 import socket
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -96,8 +95,7 @@ class TensorboardExporter:
     def _begin(self, record: TrialRecord) -> _Open:
         assert record.started is not None
         folder = self._folder / f"trial-{record.number}"
-        with suppress(FileNotFoundError):
-            shutil.rmtree(folder)
+        shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir()
         second = record.started.timestamp()
         host = socket.gethostname()

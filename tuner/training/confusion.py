@@ -1,7 +1,7 @@
 """How often each class was predicted as which: the one home of precision, recall and F1, in training and in tests.
 
-NumPy and not scikit-learn, because Keras imports that wherever it is installed, which would cost every worker 3 CPU
-seconds and 70 MB (`docs/decisions/08-scipy-not-scikit-learn.md`).
+NumPy and not scikit-learn, whose import would cost every worker 3 CPU seconds and 70 MB
+(`docs/decisions/08-scipy-not-scikit-learn.md`).
 """
 
 from dataclasses import dataclass

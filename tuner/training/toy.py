@@ -26,6 +26,8 @@ from tuner.errors import TrialDiverged
 from tuner.settings.hyperparameters import ARCHITECTURES, Hyperparameters
 from tuner.settings.metric import Metric
 from tuner.training.checkpoint import Checkpoint
+from tuner.training.confusion import Confusion
+from tuner.training.evaluation import losses
 from tuner.training.failures import trial_errors
 from tuner.training.spec import EpochResult, HeldOutFigures, TrainedModel, TrialSpec
 
@@ -104,12 +106,13 @@ class ToyTraining:
         predicted = np.where(is_right, held_out.labels, (held_out.labels + 1) % self._n_classes)
         probabilities = np.full((len(held_out), self._n_classes), 0.0, np.float32)
         probabilities[np.arange(len(held_out)), predicted] = 1
+        confusion = Confusion.of(held_out.labels, predicted, self._n_classes)
         return TrainedModel(
             HeldOutFigures(
                 epoch=best.epoch,
-                loss=best.val_loss,
+                loss=float(losses(probabilities, held_out.labels).mean()),
                 accuracy=float(is_right.mean()),
-                f1=best.val_f1,
+                f1=confusion.macro_f1,
             ),
             probabilities=probabilities,
             weights=(),
