@@ -56,8 +56,9 @@ benchmark: benchmark-environment ## install, then measure against other tuners (
 	@for name in $(BENCHMARKS); do "$(BIN)/python" "tests/benchmarks/$$name.py" $(BENCHMARK_ARGS) || exit 1; done
 	@"$(BIN)/python" tests/benchmarks/search_replay.py $(if $(filter --full,$(BENCHMARK_ARGS)),,--short)
 
-wheel: test-environment ## build the wheel into dist/
+wheel: test-environment ## build the wheel into dist/, with the versions of all packages for a cluster's nodes
 	@"$(BIN)/python" -m hatchling build -t wheel -d dist
+	@"$(BIN)/python" -m tuner.execution.constraints dist/constraints.txt
 
 clean: ## remove the environment, built files and caches; runs/ stays
 	@rm -rf .venv dist build .coverage .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -60,6 +60,18 @@ def test_the_dashboard_is_on_loopback(name: str) -> None:
     assert "dashboard-host=127.0.0.1" in text_of(name)
 
 
+@pytest.mark.parametrize("name", ALL_FILES)
+def test_every_node_installs_the_versions_that_lie_beside_the_wheel(name: str) -> None:
+    installs = [line for line in text_of(name).splitlines() if "-m pip install" in line]
+    installs = [line for line in installs if "--no-deps" not in line]
+    assert installs
+    for line in installs:
+        folder = re.search(r"-c (\S+)/constraints\.txt", line)
+        assert folder is not None
+        assert f"{folder[1]}/*.whl" in line
+    assert "dist/constraints.txt" in (ROOT / "Makefile").read_text(encoding="utf-8")
+
+
 @pytest.mark.parametrize("name", ["cluster.yaml", "gcp.yaml", "kuberay.yaml"])
 def test_a_cluster_with_gpus_installs_what_tensorflow_needs_for_them(name: str) -> None:
     assert '.whl)[gpu]"' in text_of(name)

@@ -56,6 +56,8 @@ class Site:
             (folder / made).mkdir(parents=True)
         build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d"]
         subprocess.run([*build, folder / "dist"], cwd=ROOT, check=True, capture_output=True)
+        constraints = [sys.executable, "-m", "tuner.execution.constraints"]
+        subprocess.run([*constraints, folder / "dist" / "constraints.txt"], cwd=ROOT, check=True)
         shutil.copy(ROOT / "cluster" / "search.py", folder / "cluster")
         self.ask()
 
