@@ -6,16 +6,14 @@ GPU. An epoch's time holds training and validation; in tuner also the making of 
 The first epoch, in which TensorFlow traces its graphs, does not count. Both ways take turns, always in new processes.
 `epoch_s` are the machine's seconds for an epoch of 25,000 training reviews: one of two trials at once takes twice that.
 
-A trial of tuner has two speeds: in its first 200 steps it sees the last 100 tokens of each review (`warm_up_ratio`),
-after that whole reviews in batches of similar length, as in all other columns. On all 25,000 reviews, of which seven in
-ten are trained on, the warm-up is the first three quarters of the first epoch.
+A trial of tuner begins with steps that read the last 100 tokens of each review (`length_warmup`). They are over within
+the first epoch.
 
 `throughput_limit` sets the plain `lstm` against its arithmetic: the LSTM's products on the reviews' own tokens, no
 padding, three times the forward pass for training and once for validation, at the speed at which the same two cores do
 one step's product, 64x132 by 132x400 in float32, and nothing else.
 """
 
-import math
 import multiprocessing
 import os
 import statistics
@@ -26,7 +24,6 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import chain, islice
 from pathlib import Path
 from threading import Barrier
 from typing import TypeVar
@@ -48,8 +45,7 @@ class Form:
 
 SHORT = Form(sample=4_000, repetitions=1)
 FULL = Form(sample=4_000, repetitions=3)
-TUTORIAL_EPOCHS = 3  # the first does not count
-EPOCHS_AFTER_WARM_UP = 2
+EPOCHS = 3  # the first does not count
 TRIALS_AT_ONCE = 2
 WAIT_S = 900.0  # for the other process to be ready
 STEP = (64, 32 + 100, 4 * 100)  # batch, what goes into a step, its four gates
@@ -65,19 +61,11 @@ _barrier: Barrier  # in a measuring process: where it waits for the others
 
 
 @dataclass(frozen=True)
-class TunerEpochs:
-    """Seconds of one trial's epochs."""
-
-    warming_up: list[float]  # but the first
-    after: list[float]
-
-
-@dataclass(frozen=True)
 class Measured:
     """The figures of all repetitions, per model: seconds of every epoch that counts; and operations per second."""
 
     tutorial_s: dict[str, list[float]]
-    tuner_s: dict[str, list[TunerEpochs]]  # both trials'
+    tuner_s: dict[str, list[float]]  # both trials'
     product_rate: float  # of as many cores as there are trials at once
 
 
@@ -102,7 +90,8 @@ def measure(form: Form) -> Measured:
             for seconds in at_once(1, tutorial_epochs, model, form, repetition):
                 tutorial_s[model] += seconds
             with one_blas_thread():
-                tuner_s[model] += at_once(TRIALS_AT_ONCE, tuner_epochs, model, form, repetition)
+                for seconds in at_once(TRIALS_AT_ONCE, tuner_epochs, model, form, repetition):
+                    tuner_s[model] += seconds
             took = time.perf_counter() - started
             sys.stderr.write(f"repetition {repetition + 1}, {model}: {took:.0f} s\n")
     return Measured(tutorial_s, tuner_s, max(rates))
@@ -114,18 +103,13 @@ def report(form: Form, measured: Measured, out: Path) -> None:
     rows = []
     for model in tutorial.MODELS:
         theirs = n_train / statistics.median(measured.tutorial_s[model])
-        trials = measured.tuner_s[model]
-        warming_up, ours = (
-            TRIALS_AT_ONCE * n_train / statistics.median(chain.from_iterable(seconds))
-            for seconds in zip(*((trial.warming_up, trial.after) for trial in trials), strict=True)
-        )
+        ours = TRIALS_AT_ONCE * n_train / statistics.median(measured.tuner_s[model])
         rows.append(
             {
                 "model": model,
                 "tutorial_per_s": theirs,
                 "tuner_per_s": ours,
                 "ratio": ours / theirs,
-                "warm_up_ratio": warming_up / theirs,
                 "tutorial_epoch_s": tutorial.ALL_REVIEWS / theirs,
                 "tuner_epoch_s": tutorial.ALL_REVIEWS / ours,
             }
@@ -182,30 +166,24 @@ def one_blas_thread() -> Iterator[None]:
 def tutorial_epochs(place: int, model: str, form: Form, repetition: int) -> list[float]:
     """Seconds of the tutorial's epochs after the first."""
     train, validation = tutorial.load(form.sample)
-    epochs = tutorial.fit(
-        model, train=train, validation=validation, seed=repetition, epochs=TUTORIAL_EPOCHS
-    )
+    epochs = tutorial.fit(model, train=train, validation=validation, seed=repetition, epochs=EPOCHS)
     return [epoch.seconds for epoch in epochs[1:]]
 
 
-def tuner_epochs(place: int, model: str, form: Form, repetition: int) -> TunerEpochs:
-    """Seconds of one trial's epochs; all trials begin the second one together."""
+def tuner_epochs(place: int, model: str, form: Form, repetition: int) -> list[float]:
+    """Seconds of one trial's epochs after the first; all trials begin the second one together."""
     from tuner.training.devices import configure_device
 
     configure_device(cpus=1, gpus=0)
-    from tuner.training.trial import SHORT_SEQUENCE_STEPS, Training
+    from tuner.training.trial import Training
 
     train, validation = tutorial.load(form.sample)
     seed = repetition * TRIALS_AT_ONCE + place
-    warm_up = SHORT_SEQUENCE_STEPS / math.ceil(len(train) / tutorial.BATCH_SIZE)  # epochs
-    n_epochs = math.ceil(warm_up) + EPOCHS_AFTER_WARM_UP
-    # Planned to be so long that the warm-up is no less than its 200 steps, which are a third of a trial at most.
-    spec = TrialSpec(place, tutorial.tuner_settings(model), seed, math.ceil(3 * warm_up))
+    spec = TrialSpec(place, tutorial.tuner_settings(model), seed, EPOCHS)
     epochs = Training(spec, train=train, validation=validation, n_classes=2).epochs()
     next(epochs)
     _barrier.wait()
-    seconds = [epoch.seconds for epoch in islice(epochs, n_epochs - 1)]
-    return TunerEpochs(seconds[: math.floor(warm_up) - 1], seconds[-EPOCHS_AFTER_WARM_UP:])
+    return [epoch.seconds for epoch in epochs]
 
 
 def product_rate(place: int, rounds: int = 200, products: int = 100) -> float:

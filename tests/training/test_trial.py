@@ -340,27 +340,24 @@ def test_first_steps_see_the_last_tokens_of_mixed_batches_later_ones_sorted_whol
 
     monkeypatch.setattr(training_module, "bucketed_batches", batches)
     monkeypatch.setattr(training_module, "pad", padded)
-    monkeypatch.setattr(training_module, "SHORT_SEQUENCE_STEPS", 7)
     monkeypatch.setattr(training_module, "_SHORT_LENGTH", 4)
 
-    list(make_training(n=80, epochs=5).epochs())  # 5 steps per epoch
+    list(make_training(n=160, epochs=2).epochs())  # 10 steps per epoch
 
-    assert mixed == [7, 2, 0, 0, 0]
-    assert widths == [4] * 7 + [SMALL["max_length"]] * 18
+    assert mixed == [2, 0]
+    assert widths == [4] * 2 + [SMALL["max_length"]] * 18
 
 
-def test_a_short_trial_sees_whole_sequences_in_two_thirds_of_its_steps(
-    make_training, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("share", "most", "short"),
+    [(0.1, 200, 2), (0.1, 1, 1), (0.9, 200, 3), (0.0, 200, 0)],
+    ids=["share", "so many steps", "a third of the first epoch", "none"],
+)
+def test_the_length_warmup_ends_long_before_the_first_epoch_does(
+    make_training, monkeypatch: pytest.MonkeyPatch, share: float, most: int, short: int
 ) -> None:
-    widths = []
+    monkeypatch.setattr(training_module, "SHORT_SEQUENCE_STEPS", most)
 
-    def padded(sequences, indices, **options):
-        widths.append(options["max_width"])
-        return pad(sequences, indices, **options)
+    training = make_training(n=160, epochs=2, length_warmup=share)  # 10 steps per epoch
 
-    monkeypatch.setattr(training_module, "pad", padded)
-    monkeypatch.setattr(training_module, "_SHORT_LENGTH", 4)
-
-    list(make_training(n=80, epochs=3).epochs())
-
-    assert widths == [4] * 5 + [SMALL["max_length"]] * 10
+    assert training._short_steps_left == short

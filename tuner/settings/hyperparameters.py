@@ -108,6 +108,13 @@ class Hyperparameters(BaseModel):
     warmup: float = Field(
         0.0, ge=0, lt=1, description="share of all steps in which the learning rate rises from 0"
     )
+    length_warmup: float = Field(
+        0.1,
+        ge=0,
+        lt=1,
+        description="share of all steps that read a sequence's last 100 tokens only; at most 200 steps, and a third of "
+        "the first epoch",
+    )
     weight_decay: float = Field(0.0, ge=0, description="decoupled weight decay (adamw)")
     clipnorm: float = Field(
         0.0, ge=0, description="largest norm of a variable's gradient; 0 does not clip"
@@ -136,6 +143,7 @@ _TRAINING = frozenset(
         "learning_rate",
         "schedule",
         "warmup",
+        "length_warmup",
         "weight_decay",
         "clipnorm",
         "batch_size",
