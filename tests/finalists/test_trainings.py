@@ -6,8 +6,9 @@ from pathlib import Path
 import optuna
 import pytest
 from optuna.trial import TrialState
+from support.run_files import record
 
-from tuner.finalists.trainings import confirmed, retire_others, settled, still_open
+from tuner.finalists.trainings import best_distinct, confirmed, retire_others, settled, still_open
 from tuner.run.attributes import Attribute
 from tuner.run.folder import RunFolder
 from tuner.run.records import is_interrupted
@@ -19,6 +20,7 @@ from tuner.run.requested_trainings import (
     training_of,
 )
 from tuner.run.trial_status import TrialStatus
+from tuner.settings.space import SearchSpace
 
 
 def training(finalist: int, seed: int = 1, train_on: TrainOn = TrainOn.TRAIN) -> RequestedTraining:
@@ -121,3 +123,17 @@ def test_a_training_that_is_no_longer_requested_never_runs(study: optuna.Study) 
     assert [is_interrupted(trial) for trial in study.trials] == [True, True, False, True]
     assert still_open(study) == {training(2)}
     assert training_of(study.trials[study.ask().number]) == training(2)
+
+
+def test_equal_configurations_are_one_finalist_with_the_mean_of_their_scores(
+    space: SearchSpace,
+) -> None:
+    lucky, unlucky = ({"units": 8}, 0.9), ({"units": 8}, 0.6)
+    steady, worst = ({"units": 16}, 0.8), ({"units": 32}, 0.5)
+    records = [
+        record(number, parameters=parameters, score=score)
+        for number, (parameters, score) in enumerate([lucky, unlucky, worst, steady])
+    ]
+
+    assert [each.number for each in best_distinct(records, space, 3)] == [3, 0, 2]
+    assert [each.number for each in best_distinct(records, space, 1)] == [3]

@@ -5,7 +5,7 @@ trials and the same command again work as in a search. The models are kept in `f
 """
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -22,19 +22,19 @@ from tuner.execution.search import make_task
 from tuner.files import write_bytes_atomically
 from tuner.finalists.ranking import FinalistFiles
 from tuner.finalists.request import Request
-from tuner.finalists.trainings import retire_others, settled, still_open
+from tuner.finalists.trainings import best_distinct, retire_others, settled, still_open
 from tuner.run import Run
 from tuner.run.attributes import Attribute
 from tuner.run.events import SearchListener
 from tuner.run.folder import RunFolder
 from tuner.run.journal import CONFIRMATION, mend_end
-from tuner.run.records import StudyReader, TrialRecord, contenders, counts_as_finished, ranked
+from tuner.run.records import StudyReader, contenders, counts_as_finished
 from tuner.run.requested_trainings import RequestedTraining, TrainOn, record_request, with_budget
 from tuner.run.run_file import check_same_search, remember_place
 from tuner.search.pruner import make_pruner
 from tuner.search.study import SearchStudy
 from tuner.settings.config import PrunerName, SamplerName, SearchConfig, TrainerName
-from tuner.settings.space import ARCHITECTURE, SearchSpace
+from tuner.settings.space import ARCHITECTURE
 from tuner.training.own_code import code_of
 from tuner.training.spec import derive_seed
 from tuner.training.trained_model_file import from_bytes
@@ -102,18 +102,6 @@ def wanted_trials(reader: StudyReader, config: SearchConfig, request: Request) -
         for number in range(request.seeds)
         for finalist in finalists
     ]
-
-
-def best_distinct(
-    records: Sequence[TrialRecord], space: SearchSpace, count: int
-) -> list[TrialRecord]:
-    """The best trials, no two with the same architecture and parameters."""
-    chosen: dict[tuple[str, str], TrialRecord] = {}
-    for record in ranked(records, space.metric):
-        if record.ranked_score is not None:
-            what = (record.architecture, repr(sorted(record.parameters.items())))
-            chosen.setdefault(what, record)
-    return list(chosen.values())[:count]
 
 
 class ConfirmationStudy(SearchStudy):

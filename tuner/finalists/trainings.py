@@ -1,9 +1,10 @@
-"""The trainings of a run's confirmations, read from their study: still to run, settled, ended or confirmed.
+"""The trainings of a run's confirmations: the trials they repeat, and those still to run, settled, ended or confirmed.
 
 `confirmed` gives those that make the run's finalists.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from statistics import fmean
 
 import optuna
 from optuna.trial import FrozenTrial, TrialState
@@ -11,9 +12,31 @@ from optuna.trial import FrozenTrial, TrialState
 from tuner.run.attributes import Attribute
 from tuner.run.folder import RunFolder
 from tuner.run.optuna_internals import fail_waiting, set_user_attributes
-from tuner.run.records import counts_as_finished, is_interrupted
+from tuner.run.records import TrialRecord, counts_as_finished, is_interrupted, ranked
 from tuner.run.requested_trainings import RequestedTraining, requests, training_of
 from tuner.run.trial_status import TrialStatus
+from tuner.settings.space import SearchSpace
+
+
+def best_distinct(
+    records: Sequence[TrialRecord], space: SearchSpace, count: int
+) -> list[TrialRecord]:
+    """The best trials, no two with the same architecture and parameters.
+
+    Trials that are equal in these have the mean of their scores: the best one alone would owe its place to its seed.
+    """
+    equal: dict[tuple[str, str], list[TrialRecord]] = {}
+    for record in ranked(records, space.metric):
+        if record.ranked_score is not None:
+            what = (record.architecture, repr(sorted(record.parameters.items())))
+            equal.setdefault(what, []).append(record)
+    order = sorted(
+        equal.values(),
+        key=lambda trials: space.metric.sort_key(
+            fmean(each.ranked_score for each in trials if each.ranked_score is not None)
+        ),
+    )
+    return [trials[0] for trials in order[:count]]
 
 
 def settled(study: optuna.Study, folder: RunFolder) -> set[RequestedTraining]:
