@@ -43,6 +43,40 @@ def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(
     assert files_below(tmp_path) == {"board.csv": b"old"}
 
 
+def test_the_new_name_is_on_the_disk_before_a_write_ends(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps, fsync, replace = [], os.fsync, os.replace
+
+    def note_fsync(handle: int) -> None:
+        steps.append("folder" if stat.S_ISDIR(os.fstat(handle).st_mode) else "file")
+        fsync(handle)
+
+    def note_replace(old: Path, new: Path) -> None:
+        steps.append("replace")
+        replace(old, new)
+
+    monkeypatch.setattr(os, "fsync", note_fsync)
+    monkeypatch.setattr(os, "replace", note_replace)
+    write_atomically(tmp_path / "tests.yaml", "new")
+    assert steps == ["file", "replace", "folder"]
+
+
+def test_a_file_system_that_cannot_sync_folders_takes_files_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fsync = os.fsync
+
+    def refuse(handle: int) -> None:
+        if stat.S_ISDIR(os.fstat(handle).st_mode):
+            raise OSError(22, "Invalid argument")
+        fsync(handle)
+
+    monkeypatch.setattr(os, "fsync", refuse)
+    write_atomically(tmp_path / "board.csv", "new")
+    assert (tmp_path / "board.csv").read_text() == "new"
+
+
 def test_a_write_that_a_signal_interrupts_leaves_nothing_behind(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
