@@ -1,10 +1,13 @@
 """Storage that cannot be written while a search goes on: who is told, when, and what `tuner status` shows."""
 
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from support.watching import Clock
 
+from tuner.run import hook
 from tuner.run.folder import RunFolder
 from tuner.run.troubles import Troubles, read_troubles
 
@@ -91,3 +94,58 @@ def test_a_damaged_file_shows_none(folder: RunFolder, content: str) -> None:
     folder.logs.mkdir()
     folder.troubles.write_text(content)
     assert read_troubles(folder) == ()
+
+
+# -- the hook -------------------------------------------------------------------------------------
+
+
+def wait_until(is_true: Callable[[], bool]) -> None:
+    until = time.monotonic() + 30
+    while not is_true():
+        assert time.monotonic() < until
+        time.sleep(0.02)
+
+
+def test_a_hook_learns_what_is_told_and_that_it_is_over(
+    session: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heard = tmp_path / "heard"
+    monkeypatch.setenv(
+        "TUNER_ON_TROUBLE", f'cat >>{heard}; echo "$TUNER_RUN: $TUNER_TROUBLE" >>{heard}'
+    )
+    session.fails()
+    session.fails()
+    wait_until(lambda: heard.exists() and heard.read_text().count("\n") == 2)
+    (line,) = session.told
+    assert heard.read_text() == f"{line}\n{tmp_path}: {line}\n"
+    session.fails()  # is not told again within the hour
+    session.troubles.note(COPY, None)
+    wait_until(lambda: heard.read_text().count("\n") == 4)
+    assert heard.read_text().splitlines()[2] == f"{COPY} can be written again"
+
+
+def test_a_hook_that_hangs_or_fails_does_not_hold_up_the_search(
+    session: Session,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(hook, "_LIMIT_S", 0.3)
+    monkeypatch.setenv("TUNER_ON_TROUBLE", "exec sleep 60")
+    session.fails()
+    session.fails()
+    assert len(session.told) == 1
+    output = ""
+
+    def is_reported() -> bool:
+        nonlocal output
+        output += capfd.readouterr().out
+        return "tuner: TUNER_ON_TROUBLE failed: " in output
+
+    wait_until(is_reported)
+    assert "timed out" in output
+    monkeypatch.setenv("TUNER_ON_TROUBLE", "exit 3")
+    session.troubles.note(COPY, None)
+    output = ""
+    wait_until(is_reported)
+    assert "exit status 3" in output

@@ -1,7 +1,8 @@
 """What a running search goes on with although it fails again and again: a copy or a checkpoint that cannot be written.
 
 Once failed, it may work the next time. After the second failure in a row the person is told, and every hour while it
-lasts; `tuner status` shows it all the time, from `logs/troubles.json`. Must not import Ray, Keras or Optuna.
+lasts, on the screen and through a hook (`tuner.run.hook`); `tuner status` shows it all the time, from
+`logs/troubles.json`. Must not import Ray, Keras or Optuna.
 """
 
 import json
@@ -12,6 +13,7 @@ from dataclasses import asdict, dataclass
 
 from tuner.files import write_atomically
 from tuner.run.folder import RunFolder
+from tuner.run.hook import call_hook
 from tuner.text import format_duration, one_line
 
 _PATIENCE = 2  # failures in a row
@@ -75,7 +77,7 @@ class Troubles:
             was_told, one.trouble = one.told is not None, None
             one.worked, one.failures, one.told = now, 0, None
             if was_told:
-                self._notify(f"{topic} can be written again")
+                self._tell(f"{topic} can be written again")
                 self._write()
             return
         one.failures += 1
@@ -83,8 +85,12 @@ class Troubles:
         one.trouble = Trouble(topic, one_line(reason), one.worked, since)
         if one.failures >= _PATIENCE and (one.told is None or now - one.told >= _AGAIN_S):
             one.told = now
-            self._notify(one.trouble.text(now))
+            self._tell(one.trouble.text(now))
             self._write()
+
+    def _tell(self, line: str) -> None:
+        self._notify(line)
+        call_hook(line, self._folder.path)
 
     def _write(self) -> None:
         lasting = [

@@ -1,0 +1,43 @@
+"""A command of the person's that learns what a search is in trouble with: a message to a phone, a page to an operator.
+
+It stands in the environment, never in a run folder or a file of settings: these may come from somebody else, and
+nothing in them is run. Must not import Ray, Keras or Optuna.
+"""
+
+import os
+import subprocess
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+
+VARIABLE = "TUNER_ON_TROUBLE"
+_LIMIT_S = 60.0
+
+
+def call_hook(line: str, run: Path, environment: Mapping[str, str] = os.environ) -> None:
+    """Has a shell run the command in `TUNER_ON_TROUBLE`, if there is one, and does not wait for it.
+
+    It reads the line on its standard input, and finds it in `TUNER_TROUBLE`, the run folder in `TUNER_RUN`. Its own
+    output, and that it failed, go to this process' output: the run's log.
+    """
+    command = environment.get(VARIABLE)
+    if not command:
+        return
+    variables = {**environment, "TUNER_TROUBLE": line, "TUNER_RUN": str(run)}
+    call = threading.Thread(target=_call, args=(command, line, variables), daemon=True)
+    call.start()
+
+
+def _call(command: str, line: str, variables: Mapping[str, str]) -> None:
+    try:
+        subprocess.run(
+            ["/bin/sh", "-c", command],
+            input=f"{line}\n",
+            text=True,
+            env=variables,
+            timeout=_LIMIT_S,
+            check=True,
+            start_new_session=True,  # a Ctrl-C is not meant for it
+        )
+    except (OSError, subprocess.SubprocessError) as error:
+        print(f"tuner: {VARIABLE} failed: {error}", flush=True)  # noqa: T201 - to the driver's log
