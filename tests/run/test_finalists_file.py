@@ -24,6 +24,9 @@ ROW = FinalistRow(
     search_score=0.5875,
     optimism=-0.0125,
     tie_with_best=False,
+    worse_at_least=0.0,
+    worse_at_most=0.0125,
+    recommended=True,
 )
 
 
@@ -33,8 +36,10 @@ def test_written_content_reads_back_the_same(tmp_path: Path) -> None:
     write_csv(frame, RunFolder(tmp_path).finalists)
     assert read_finalists_file(RunFolder(tmp_path)) == rows
     header, first, _ = RunFolder(tmp_path).finalists.read_text(encoding="utf-8").splitlines()
-    assert header.endswith("optimism,tie_with_best,lstm_units,filters")
-    assert first.endswith("-0.0125,False,5,")
+    assert header.endswith(
+        "tie_with_best,worse_at_least,worse_at_most,recommended,lstm_units,filters"
+    )
+    assert first.endswith("-0.0125,False,0,0.0125,True,5,")
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from tuner.finalists.ranking import Failure, Finalist, Member
+from tuner.finalists.ranking import Failure, Member, finalists_of
 from tuner.finalists.testing import figures_of
 from tuner.run import test_log
 from tuner.run.records import TrialRecord
@@ -16,10 +16,13 @@ from tuner.settings.metric import Metric
 from tuner.settings.objectives import Cost, MetricAlone, MetricAndCost, Objectives
 from tuner.settings.space import SearchSpace
 from tuner.terminal.finalists import evaluation_lines, finalists_table, in_words
-from tuner.training.statistics import pooled_seed_variance, spread_of
+
+Trained = tuple[TrialRecord, tuple[Member, ...], np.ndarray]
 
 
-def finalist(number: int, *accuracies: float, searched: float = 0.9) -> Finalist:
+def finalist(
+    number: int, *accuracies: float, searched: float = 0.9, weights: int = 1234
+) -> Trained:
     """One whose seeds are right on the first so many of 1,000 sequences."""
     record = TrialRecord(
         number=number,
@@ -34,54 +37,74 @@ def finalist(number: int, *accuracies: float, searched: float = 0.9) -> Finalist
         seed=0,
         host="h",
         device="cpu",
-        weights=1234,
+        weights=weights,
         started=None,
         ended=None,
         error=None,
     )
     scores = np.array([np.arange(1000) < 1000 * each for each in accuracies], dtype=float)
     members = tuple(Member(seed, Path("x"), each) for seed, each in enumerate(accuracies))
-    return Finalist(record, members, spread_of(scores), scores, pooled_seed_variance([scores]))
+    return record, members, scores
+
+
+def words(*trained: Trained, space: SearchSpace, margin: float = 0.005) -> list[str]:
+    return in_words(finalists_of(trained, space.metric, margin), space, margin=margin)
 
 
 def test_a_clear_winner_is_reported(space: SearchSpace) -> None:
-    lines = in_words([finalist(3, 0.85, 0.86), finalist(7, 0.75, 0.74)], space)
+    lines = words(finalist(3, 0.85, 0.86), finalist(7, 0.75, 0.74), space=space)
     assert lines[0] == "Trial 3 is first, and better than all others."
+    assert len(lines) == 2
 
 
-def test_ties_are_named(space: SearchSpace) -> None:
-    finalists = [finalist(3, 0.85, 0.86), finalist(7, 0.85, 0.855), finalist(1, 0.856, 0.849)]
-    lines = in_words([*finalists, finalist(9, 0.6, 0.61)], space)
+def test_those_that_may_be_as_good_are_named_and_the_smallest_that_is_near_enough(
+    space: SearchSpace,
+) -> None:
+    trained = [
+        finalist(3, 0.85, 0.86),
+        finalist(7, 0.85, 0.855, weights=900),
+        finalist(1, 0.856, 0.849),
+        finalist(9, 0.6, 0.61, weights=5),
+    ]
+    first, near, _ = words(*trained, space=space, margin=0.03)
     assert (
-        lines[0]
-        == "Trial 3 is first, but ties with 7 and 1; the smallest of them is trial 3, 1,234 weights."
+        first == "Trial 3 is first, but 1 and 7 may be as good: the differences are within chance."
+    )
+    assert near == (
+        "The smallest that is shown to be at most 0.03 worse than the best (--margin) is trial 7, 900 weights."
+    )
+    _, nobody, _ = words(*trained, space=space)
+    assert nobody == (
+        "None is shown to be at most 0.005 worse than the best (--margin). More --seeds or more sequences show smaller "
+        "differences."
     )
 
 
 def test_with_one_seed_nothing_is_claimed(space: SearchSpace) -> None:
-    lines = in_words([finalist(3, 0.9), finalist(7, 0.5)], space)
+    lines = words(finalist(3, 0.9), finalist(7, 0.5), space=space)
     assert lines[0].startswith("Trial 3 is first, but one seed cannot show whether")
 
 
 def test_of_one_finalist_only_its_luck_is_shown(space: SearchSpace) -> None:
-    assert in_words([finalist(3, 0.85, 0.87, searched=0.9)], space) == [
+    assert words(finalist(3, 0.85, 0.87, searched=0.9), space=space) == [
         "The finalist that was best in the search, trial 3, scored 0.9000 there and 0.8600 here: 0.0400 of it was luck."
     ]
-    (line,) = in_words([finalist(3, 0.85, 0.87, searched=0.8)], space)
+    (line,) = words(finalist(3, 0.85, 0.87, searched=0.8), space=space)
     assert line.endswith("0.0600 of it was bad luck.")
 
 
 def test_luck_is_that_of_the_searchs_best_also_where_less_is_better(space: SearchSpace) -> None:
     lower = space.model_copy(update={"metric": Metric(name="val_loss", mode="min")})
-    finalists = [finalist(3, 0.3, 0.3, searched=0.4), finalist(7, 0.5, 0.5, searched=0.2)]
-    assert in_words(finalists, lower)[-1] == (
+    trained = [finalist(3, 0.3, 0.3, searched=0.4), finalist(7, 0.5, 0.5, searched=0.2)]
+    assert words(*trained, space=lower)[-1] == (
         "The finalist that was best in the search, trial 7, scored 0.2000 there and 0.5000 here: 0.3000 of it was luck."
     )
 
 
 def test_trainings_without_a_model_are_reported(space: SearchSpace) -> None:
     failures = [Failure(7, 2, 5, "diverged: loss became nan in epoch 1")]
-    assert in_words([finalist(3, 0.85, 0.86)], space, failures)[-1] == (
+    finalists = finalists_of([finalist(3, 0.85, 0.86)], space.metric)
+    assert in_words(finalists, space, failures)[-1] == (
         "Trial 7: 2 of 5 seeds gave no model and are not part of these figures (diverged: loss became nan in epoch 1)."
     )
 
@@ -89,18 +112,20 @@ def test_trainings_without_a_model_are_reported(space: SearchSpace) -> None:
 BY_SCORE = MetricAlone(Metric())
 
 
-def shown(finalists: list[Finalist], objectives: Objectives = BY_SCORE) -> str:
+def shown(*trained: Trained, objectives: Objectives = BY_SCORE) -> str:
     console = Console(file=io.StringIO(), record=True, width=120)
-    console.print(finalists_table(finalists, objectives))
+    console.print(finalists_table(finalists_of(trained, Metric()), objectives))
     return console.export_text()
 
 
 def test_the_table_has_the_cost_of_a_search_by_two_objectives() -> None:
-    alone = shown([finalist(3, 0.85, 0.87)])
+    alone = shown(finalist(3, 0.85, 0.87))
     assert "0.8600" in alone
     assert "0.0141" in alone  # the deviation
     assert "1,234" not in alone
-    assert "1,234" in shown([finalist(3, 0.85, 0.87)], MetricAndCost(Metric(), Cost.WEIGHTS))
+    assert "1,234" in shown(
+        finalist(3, 0.85, 0.87), objectives=MetricAndCost(Metric(), Cost.WEIGHTS)
+    )
 
 
 @pytest.mark.parametrize(

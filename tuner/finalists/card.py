@@ -67,8 +67,9 @@ def _how_chosen(chosen: Chosen) -> list[str]:
         f"{searched}; the best were trained again with fresh seeds and ranked on the confirmation split, which the "
         "search never saw. Of each, the seed that was best there is in this folder.",
         "",
-        f"| trial | architecture | seeds | confirmed {metric} | 95 % interval | in the search | optimism |",
-        "|---|---|---|---|---|---|---|",
+        f"| trial | architecture | seeds | confirmed {metric} | 95 % interval | at most worse than the best "
+        "| in the search | optimism |",
+        "|---|---|---|---|---|---|---|---|",
         *(_row(finalist, config) for finalist in chosen.finalists),
         *(f"\n{failure_text(each)}" for each in read_failures(chosen.run) if each.trial in numbers),
         *([f"\n{since_text(since.number, since.score)}"] if since is not None else []),
@@ -105,10 +106,11 @@ def since_text(trial: int, score: float | None) -> str:
 
 
 def _row(finalist: Finalist, config: SearchConfig) -> str:
-    spread = finalist.spread
+    spread, deficit = finalist.spread, finalist.deficit
     return (
         f"| {finalist.record.number} | {finalist.record.architecture} | {len(finalist.members)} | {spread.mean:.4f} "
-        f"| {spread.low:.4f} to {spread.high:.4f} | {finalist.record.score or 0:.4f} "
+        f"| {spread.low:.4f} to {spread.high:.4f} "
+        f"| {score_text(deficit.at_most) if deficit else ''} | {finalist.record.score or 0:.4f} "
         f"| {optimism(finalist, config.space):+.4f} |"
     )
 

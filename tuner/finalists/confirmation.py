@@ -29,7 +29,13 @@ from tuner.run.events import SearchListener
 from tuner.run.folder import RunFolder
 from tuner.run.journal import CONFIRMATION, mend_end
 from tuner.run.records import StudyReader, contenders, counts_as_finished
-from tuner.run.requested_trainings import RequestedTraining, TrainOn, record_request, with_budget
+from tuner.run.requested_trainings import (
+    RequestedTraining,
+    TrainOn,
+    record_margin,
+    record_request,
+    with_budget,
+)
 from tuner.run.run_file import check_same_search, remember_place
 from tuner.search.pruner import make_pruner
 from tuner.search.study import SearchStudy
@@ -166,6 +172,7 @@ class ConfirmationPlan:
         if study is None or self._missing(study):
             return False
         record_request(study, self._trainings)
+        record_margin(study, self.request.margin)
         FinalistFiles(self.run, study, self.dataset).write()
         return True
 
@@ -188,6 +195,7 @@ class ConfirmationPlan:
                     dict(each.parameters), user_attrs=dict(each.training.attributes)
                 )
         record_request(inner, self._trainings)
+        record_margin(inner, self.request.margin)
         study = ConfirmationStudy(
             inner,
             self.asked.space,

@@ -8,7 +8,7 @@ import shlex
 import time
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from tuner.data import Dataset, Split
 from tuner.errors import RunFolderError
 from tuner.execution.run_files import RunFiles
+from tuner.finalists.comparisons import Deficit, deficits_of
 from tuner.finalists.trainings import confirmed, ended_trials
 from tuner.run import Run
 from tuner.run.attributes import Attribute
@@ -28,7 +29,13 @@ from tuner.run.finalists_file import FinalistRow, frame_of
 from tuner.run.folder import RunFolder
 from tuner.run.records import StudyReader, TrialRecord
 from tuner.run.reference import Comparison
-from tuner.run.requested_trainings import RequestedTraining, last_request, requests
+from tuner.run.requested_trainings import (
+    MARGIN,
+    RequestedTraining,
+    last_request,
+    margin_of,
+    requests,
+)
 from tuner.search.reference import read_probabilities
 from tuner.settings.metric import Metric
 from tuner.settings.space import SearchSpace
@@ -37,7 +44,6 @@ from tuner.training.statistics import (
     SeedVariance,
     Spread,
     gain_of,
-    is_tie,
     pooled_seed_variance,
     sequence_scores,
     spread_of,
@@ -89,6 +95,10 @@ class Finalist:
     spread: Spread  # of the run's metric
     scores: NDArray[np.float64]  # (n_seeds, n_sequences), see `sequence_scores`
     seeds: SeedVariance | None  # pooled over all finalists
+    deficit: Deficit | None = None  # None where no finalist has two seeds, or there is only one
+    is_recommended: bool = (
+        False  # it is the smallest of those that are shown to be close enough to the best
+    )
 
     @property
     def search_score(self) -> float:
@@ -96,9 +106,10 @@ class Finalist:
         assert self.record.score is not None  # or it would not have been confirmed
         return self.record.score
 
-    def ties_with(self, other: "Finalist") -> bool:
-        """Whether neither is better than the other, at a level of 5 %."""
-        return is_tie(self.scores, other.scores, self.seeds)
+    @property
+    def may_be_best(self) -> bool:
+        """Whether none of the others is better, at a level of 5 % for all finalists together."""
+        return self.deficit is None or not self.deficit.at_least
 
 
 @dataclass(frozen=True)
@@ -215,17 +226,23 @@ def ranked_finalists(
         for number, of_one in ordered.items()
     }
     return finalists_of(
-        [(records[number], tuple(ordered[number]), scores[number]) for number in ordered], metric
+        [(records[number], tuple(ordered[number]), scores[number]) for number in ordered],
+        metric,
+        margin_of(confirmation),
     )
 
 
 def finalists_of(
-    trained: Iterable[tuple[TrialRecord, tuple[Member, ...], NDArray[np.float64]]], metric: Metric
+    trained: Iterable[tuple[TrialRecord, tuple[Member, ...], NDArray[np.float64]]],
+    metric: Metric,
+    margin: float = MARGIN,
 ) -> list[Finalist]:
     """Best first, by the mean over their seeds; equal ones by the search's order.
 
     Args:
         trained: the search's trials, with their models and these models' `scores`.
+        metric: of the scores.
+        margin: a finalist that is at most so much worse than the best is as good as that.
     """
     trained = list(trained)
     seeds = pooled_seed_variance([scores for _, _, scores in trained])
@@ -234,9 +251,22 @@ def finalists_of(
         Finalist(record, members, spread_of(scores, most=most, seeds=seeds), scores, seeds)
         for record, members, scores in trained
     ]
-    return sorted(
-        finalists, key=lambda each: (metric.as_cost(each.spread.mean), each.record.number)
-    )
+    finalists.sort(key=lambda each: (metric.as_cost(each.spread.mean), each.record.number))
+    deficits = deficits_of([each.scores for each in finalists], metric, seeds)
+    if deficits:
+        finalists = list(map(_with_deficit, finalists, deficits))
+    smallest = _smallest_within(margin, finalists)
+    return [replace(each, is_recommended=each is smallest) for each in finalists]
+
+
+def _with_deficit(finalist: Finalist, deficit: Deficit) -> Finalist:
+    return replace(finalist, deficit=deficit)
+
+
+def _smallest_within(margin: float, finalists: Sequence[Finalist]) -> Finalist | None:
+    """Of those that are shown to be at most `margin` worse than the best, the one with the fewest weights."""
+    near = [each for each in finalists if each.deficit and each.deficit.at_most <= margin]
+    return min(near, key=lambda each: each.record.weights or math.inf, default=None)
 
 
 def compared_with_reference(
@@ -273,7 +303,10 @@ def finalist_rows(finalists: Sequence[Finalist], space: SearchSpace) -> list[Fin
             high=round(each.spread.high, 6),
             search_score=each.search_score,
             optimism=round(optimism(each, space), 6),
-            tie_with_best=rank > 1 and each.ties_with(finalists[0]),
+            tie_with_best=rank > 1 and each.may_be_best,
+            worse_at_least=None if each.deficit is None else round(each.deficit.at_least, 6),
+            worse_at_most=None if each.deficit is None else round(each.deficit.at_most, 6),
+            recommended=each.is_recommended,
         )
         for rank, each in enumerate(finalists, start=1)
     ]

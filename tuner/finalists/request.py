@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import Field
 
 from tuner.run.folder import RunFolder
-from tuner.run.requested_trainings import TrainOn
+from tuner.run.requested_trainings import MARGIN, TrainOn
 from tuner.run.run_file import read_run_file
 from tuner.settings.config import PrunerName, SearchConfig, make_config
 from tuner.settings.data import data_mapping
@@ -34,6 +34,16 @@ class Request(Strict):
             "Splits that finalists learn from; train+validation trains for as many epochs as were best in the search",
         ),
     ] = TrainOn.TRAIN
+    margin: Annotated[
+        float,
+        Field(ge=0, allow_inf_nan=False),
+        Setting(
+            Group.BUDGET,
+            "How much worse than the best finalist is as good as it, in units of the metric; the smallest finalist "
+            "that is shown to be so near is recommended",
+            "SCORE",
+        ),
+    ] = MARGIN
 
 
 _REQUEST = declared_settings(Request)

@@ -9,7 +9,7 @@ from tuner.report.range_edges import edges
 from tuner.report.reading import Reading
 from tuner.report.style import IN_WORDS
 from tuner.run.device import lacks_cudnn, packings
-from tuner.run.finalists_file import best_of_search
+from tuner.run.finalists_file import FinalistRow, best_of_search
 from tuner.run.records import TrialRecord
 from tuner.run.test_log import TEST_SPLIT, TestEvaluation
 from tuner.run.trial_status import TrialStatus
@@ -229,9 +229,10 @@ def _how_sure(reading: Reading) -> str:
     first, *others = reading.finalists
     ties = [str(each.trial) for each in others if each.tie_with_best]
     if ties:
-        tied = f" It ties with {_listed(ties)}: no difference at a level of 5 %."
+        tied = f" {_listed(ties).capitalize()} may be as good: no difference at a level of 5 % for all together."
     else:
         tied = " It is better than every other finalist at a level of 5 %." if others else ""
+    tied += "".join(map(_recommended, reading.finalists))
     searched = best_of_search(reading.finalists, reading.space.metric)
     kind = "luck" if searched.optimism >= 0 else "bad luck"
     return (
@@ -241,6 +242,15 @@ def _how_sure(reading: Reading) -> str:
         f"best in the search, trial {searched.trial}, scored {score_text(searched.search_score)} there and "
         f"{score_text(searched.mean)} when confirmed: "
         f"{abs(searched.optimism):.4f} of the search's score was {kind}."
+    )
+
+
+def _recommended(finalist: FinalistRow) -> str:
+    if not finalist.recommended or finalist.worse_at_most is None:
+        return ""
+    return (
+        f" Trial {finalist.trial} is recommended, the smallest that is near enough to the best "
+        f"(`tuner confirm --margin`): at most {score_text(finalist.worse_at_most)} worse."
     )
 
 

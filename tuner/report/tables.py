@@ -62,7 +62,7 @@ def finalists(reading: Reading) -> Table | None:
     )
     columns = (
         *("rank", "trial", "architecture", "seeds", "confirmed", "95 % interval"),
-        *("in the search", "optimism", "differs from the first"),
+        *("in the search", "optimism", "differs from the first", "at most worse than the best"),
     )
     return Table(columns, rows)
 
@@ -162,7 +162,8 @@ def difference(reading: Reading, lead: float) -> str:
 
 
 def _finalist_row(reading: Reading, rank: int, each: FinalistRow) -> tuple[str, ...]:
-    differs = "" if rank == 1 else "no: a tie" if each.tie_with_best else "yes"
+    differs = "" if rank == 1 else "not shown" if each.tie_with_best else "yes"
+    near = " (recommended)" if each.recommended else ""
     return (
         str(rank),
         str(each.trial),
@@ -173,6 +174,7 @@ def _finalist_row(reading: Reading, rank: int, each: FinalistRow) -> tuple[str, 
         score_text(each.search_score),
         f"{each.optimism:+.4f}",
         differs,
+        "" if each.worse_at_most is None else f"{each.worse_at_most:.4f}{near}",
     )
 
 

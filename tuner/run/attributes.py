@@ -35,6 +35,7 @@ class Attribute(StrEnum):
     TRAIN_ON = "train_on"  # a trial: the splits that it learns from
     HELD_OUT = "held_out"  # a trial: figures on the confirmation split
     REQUESTS = "requests"  # the study: the requested trainings, the latest request last
+    MARGIN = "margin"  # the study: how much worse than the best finalist is as good as it, if not the default
 
 
 # A trial that runs again takes these over from its first try, besides the parameters.

@@ -33,6 +33,10 @@ class FinalistRow(Strict):
     search_score: float
     optimism: float  # how much better the search's score looked
     tie_with_best: bool
+    # By how much worse than the best, in 95 of 100 confirmations; None in earlier files, and where none has two seeds.
+    worse_at_least: float | None = None
+    worse_at_most: float | None = None
+    recommended: bool = False  # the smallest of those that are close enough to the best
 
 
 def frame_of(

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from optuna import Study
     from optuna.trial import FrozenTrial
 
+MARGIN = 0.005  # half a point of accuracy: what a smaller model may cost
+
 
 class TrainOn(StrEnum):
     """The splits that finalists learn from."""
@@ -65,6 +67,18 @@ def record_request(study: "Study", trainings: Iterable[RequestedTraining]) -> No
     earlier = list(study.user_attrs.get(Attribute.REQUESTS, []))
     if not earlier or earlier[-1] != request:
         study.set_user_attr(Attribute.REQUESTS, [*earlier, request])
+
+
+def record_margin(study: "Study", margin: float) -> None:
+    """Records by how much a finalist may be worse than the best one and still be as good."""
+    if margin != margin_of(study):
+        study.set_user_attr(Attribute.MARGIN, margin)
+
+
+def margin_of(study: "Study") -> float:
+    """The margin that was recorded last; the default where none was, or no number."""
+    margin = study.user_attrs.get(Attribute.MARGIN, MARGIN)
+    return float(margin) if isinstance(margin, int | float) else MARGIN
 
 
 def requests(study: "Study") -> list[list[RequestedTraining]]:

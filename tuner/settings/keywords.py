@@ -51,6 +51,7 @@ class ConfirmKeywords(TypedDict, total=False):
     top: int | None
     seeds: int | None
     train_on: Literal["train", "train+validation"] | None
+    margin: float | None
     cpus_per_trial: float | None
     gpus_per_trial: float | str | None
     mps: Literal["auto", "off"] | None

@@ -1,6 +1,5 @@
 """Finalists on the terminal: the table, which of them differ, and how much of the search's score was luck."""
 
-import math
 import shlex
 from collections.abc import Sequence
 
@@ -19,11 +18,12 @@ from tuner.finalists.ranking import (
     read_finalists,
 )
 from tuner.run.finalists_file import best_of_search
+from tuner.run.requested_trainings import MARGIN, margin_of
 from tuner.run.test_log import MOST_CLASSES, ClassFigures, TestEvaluation, TestFigures
 from tuner.settings.objectives import Objectives
 from tuner.settings.space import SearchSpace
 from tuner.terminal.tables import plain_console, printable
-from tuner.text import cost_text, count_text, joined, score_text
+from tuner.text import cost_text, count_text, joined, number_text, score_text
 
 _SHOWN_CLASSES = 10
 
@@ -45,7 +45,9 @@ def print_confirmation(outcome: SearchOutcome) -> int:
     dataset = load_dataset(config.data)
     finalists = read_finalists(run, dataset)
     console.print(finalists_table(finalists, run.objectives))
-    words = in_words(finalists, run.space, read_failures(run))
+    confirmation = run.confirmation
+    margin = MARGIN if confirmation is None else margin_of(confirmation)
+    words = in_words(finalists, run.space, read_failures(run), margin)
     compared = compared_with_reference(finalists[0], run.files, dataset, run.space.metric)
     if compared is not None:
         words.append(f"Against n-grams in a linear model, {compared.text}.")
@@ -59,7 +61,8 @@ def print_confirmation(outcome: SearchOutcome) -> int:
 def finalists_table(finalists: list[Finalist], objectives: Objectives) -> Table:
     """One row per finalist, best first, with its cost in the search where that was an objective."""
     table = Table(box=None, pad_edge=False)
-    names = ["rank", "trial", "architecture", "seeds", "mean", "sd", "95 % interval", "search"]
+    names = ["rank", "trial", "architecture", "seeds", "mean", "sd", "95 % interval"]
+    names += ["worse by", "search"]
     names += [str(cost).replace("_", " ") for cost in objectives.costs]
     for name in names:
         table.add_column(name, justify="left" if name == "architecture" else "right")
@@ -73,6 +76,7 @@ def finalists_table(finalists: list[Finalist], objectives: Objectives) -> Table:
             score_text(spread.mean),
             "" if spread.deviation is None else score_text(spread.deviation),
             f"{score_text(spread.low)} to {score_text(spread.high)}",
+            "" if each.deficit is None else f"≤ {score_text(each.deficit.at_most)}",
             score_text(each.record.score),
             *(cost_text(each.record.cost(cost)) for cost in objectives.costs),
         )
@@ -80,23 +84,13 @@ def finalists_table(finalists: list[Finalist], objectives: Objectives) -> Table:
 
 
 def in_words(
-    finalists: list[Finalist], space: SearchSpace, failures: Sequence[Failure] = ()
+    finalists: list[Finalist],
+    space: SearchSpace,
+    failures: Sequence[Failure] = (),
+    margin: float = MARGIN,
 ) -> list[str]:
     """Which finalists differ, how much of the search's score was luck, and which trainings failed."""
-    best, *others = finalists
-    ties = [str(each.record.number) for each in others if each.ties_with(best)]
-    lines = []
-    if others and len(best.members) == 1:
-        lines.append(
-            f"Trial {best.record.number} is first, but one seed cannot show whether it is better: use more --seeds."
-        )
-    elif ties:
-        alike = [best, *(each for each in others if each.ties_with(best))]
-        lines.append(
-            f"Trial {best.record.number} is first, but ties with {joined(ties)}{_smallest(alike)}."
-        )
-    elif others:
-        lines.append(f"Trial {best.record.number} is first, and better than all others.")
+    lines = _compared(finalists, margin)
     searched = best_of_search(finalist_rows(finalists, space), space.metric)
     kind = "luck" if searched.optimism >= 0 else "bad luck"
     lines.append(
@@ -105,6 +99,32 @@ def in_words(
         f"{score_text(abs(searched.optimism))} of it was {kind}."
     )
     return [*lines, *map(failure_text, failures)]
+
+
+def _compared(finalists: Sequence[Finalist], margin: float) -> list[str]:
+    """Which finalists may be the best, and the smallest that is near enough to it."""
+    best, *others = finalists
+    first = f"Trial {best.record.number} is first"
+    if not others:
+        return []
+    if best.deficit is None:
+        return [f"{first}, but one seed cannot show whether it is better: use more --seeds."]
+    ties = [str(each.record.number) for each in others if each.may_be_best]
+    if not ties:
+        return [f"{first}, and better than all others."]
+    within = f"at most {number_text(margin)} worse than the best (--margin)"
+    near = next((each for each in finalists if each.is_recommended), None)
+    if near is None:
+        return [
+            f"{first}, but {joined(ties)} may be as good: the differences are within chance.",
+            f"None is shown to be {within}. More --seeds or more sequences show smaller differences.",
+        ]
+    weights = near.record.weights
+    size = "" if weights is None else f", {weights:,} weights"
+    return [
+        f"{first}, but {joined(ties)} may be as good: the differences are within chance.",
+        f"The smallest that is shown to be {within} is trial {near.record.number}{size}.",
+    ]
 
 
 def choice_lines(chosen: Chosen) -> list[str]:
@@ -119,13 +139,6 @@ def choice_lines(chosen: Chosen) -> list[str]:
         return []
     where = shlex.quote(str(chosen.run.folder))
     return [f"{since_text(since.number, since.score)} Next: tuner confirm {where}"]
-
-
-def _smallest(alike: Sequence[Finalist]) -> str:
-    smallest = min(alike, key=lambda each: each.record.weights or math.inf).record
-    if smallest.weights is None:
-        return ""
-    return f"; the smallest of them is trial {smallest.number}, {smallest.weights:,} weights"
 
 
 def evaluation_lines(evaluation: TestEvaluation) -> list[str]:

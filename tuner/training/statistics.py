@@ -141,32 +141,9 @@ def spread_of(
         near = (mean * n + 2) / (n + 4)
         variance = near * (1 - near) / (n + 4)
     seeds = seeds or pooled_seed_variance([scores])
-    parts = [_Part(variance, 0.0), *_seed_parts(seeds, len(by_seed))]
-    width = _width(parts)
+    width = _width(Part(variance, 0.0), seed_part(seeds, len(by_seed)))
     deviation = float(by_seed.std(ddof=1)) if len(by_seed) > 1 else None
     return Spread(mean, deviation, max(0.0, mean - width), min(most, mean + width))
-
-
-def is_tie(
-    first: NDArray[np.float64], second: NDArray[np.float64], seeds: SeedVariance | None
-) -> bool:
-    """Whether two configurations' scores may as well be the same, at a level of 5 %.
-
-    They were confirmed on the same sequences, so the sequences' difficulty cancels out: a paired comparison. Where no
-    configuration has two seeds, nobody knows what another seed would do: a tie. Only sequences on which the two
-    differ count as evidence, so few of these are not enough, however one-sided.
-
-    Args:
-        first, second: `(n_seeds, n_sequences)` each, of each sequence what `sequence_scores` gives.
-        seeds: the variance between seeds, pooled over the configurations.
-    """
-    if seeds is None:
-        return True
-    difference = first.mean(axis=0) - second.mean(axis=0)
-    mean = float(difference.mean())
-    parts = [_paired_part(difference), *_seed_parts(seeds, len(first), len(second))]
-    width = _width(parts)
-    return abs(mean) <= width if width else mean == 0.0
 
 
 @dataclass(frozen=True)
@@ -187,7 +164,7 @@ def gain_of(
 ) -> Gain:
     """The paired comparison of two models: the difficulty of the sequences cancels out.
 
-    As in `is_tie`, only sequences on which the two differ count as evidence.
+    Only sequences on which the two differ count as evidence, so few of these are not enough, however one-sided.
 
     Args:
         scores: `(n_sequences,)`, or `(n_seeds, n_sequences)`, of each sequence what `sequence_scores` gives.
@@ -197,15 +174,14 @@ def gain_of(
     """
     by_seed = np.atleast_2d(scores)
     difference = (by_seed.mean(axis=0) - over) * metric.gain(1.0, over=0.0)
-    parts = [_paired_part(difference)]
-    parts += _seed_parts(seeds or pooled_seed_variance([by_seed]), len(by_seed))
-    width = _width(parts)
+    seeds = seeds or pooled_seed_variance([by_seed])
+    width = _width(paired_part(difference), seed_part(seeds, len(by_seed)))
     mean = float(difference.mean())
     return Gain(mean, mean - width, mean + width)
 
 
 @dataclass(frozen=True)
-class _Part:
+class Part:
     """A part of the variance of a mean."""
 
     variance: float
@@ -214,27 +190,26 @@ class _Part:
     )
 
 
-def _paired_part(difference: NDArray[np.float64]) -> _Part:
-    """Of a mean difference over sequences; those without a difference are no evidence."""
+def paired_part(difference: NDArray[np.float64]) -> Part:
+    """Of a mean difference over sequences, `(n,)`; those without a difference are no evidence."""
     variance = _variance_of_mean(difference)
     telling = int(np.count_nonzero(difference))
-    return _Part(variance, variance**2 / max(1, telling - 1))
+    return Part(variance, variance**2 / max(1, telling - 1))
 
 
-def _seed_parts(seeds: SeedVariance | None, *counts: int) -> list[_Part]:
-    """Of the mean of so many seeds, or of the difference of two such means.
+def seed_part(seeds: SeedVariance | None, *counts: int) -> Part:
+    """Of the mean of so many seeds, or of the difference of two such means; nothing where it is unknown.
 
     Its uncertainty is that of the mean square, because the noise that was taken off is known well. With the variance
     in its place, seeds that seem to scatter less than their noise would count as known exactly.
     """
     if seeds is None:
-        return []
+        return Part(0.0, 0.0)
     share = sum(1 / count for count in counts)
-    uncertainty = (seeds.mean_square * share) ** 2 / seeds.degrees
-    return [_Part(seeds.variance * share, uncertainty)]
+    return Part(seeds.variance * share, (seeds.mean_square * share) ** 2 / seeds.degrees)
 
 
-def _width(parts: Sequence[_Part]) -> float:
+def _width(*parts: Part) -> float:
     """Half a 95 % interval by the parts of a variance (Welch and Satterthwaite)."""
     variance = sum(part.variance for part in parts)
     if not variance:

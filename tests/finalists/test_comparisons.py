@@ -1,0 +1,98 @@
+"""Finalists compared all at once: levels and coverage on simulated ones."""
+
+import numpy as np
+import pytest
+from support.simulated_scores import simulated
+
+from tuner.finalists.comparisons import deficits_of
+from tuner.settings.metric import Metric, MetricName, Mode
+from tuner.training.statistics import SeedVariance, pooled_seed_variance
+
+
+@pytest.fixture(autouse=True)
+def few_draws(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A tenth, so that a thousand confirmations are compared in a second."""
+    monkeypatch.setattr("tuner.finalists.comparisons._DRAWS", 1000)
+
+
+def told_apart(scores: list[np.ndarray], pooled: SeedVariance | None) -> bool:
+    return any(each.at_least > 0 for each in deficits_of(scores, Metric(), pooled))
+
+
+@pytest.mark.parametrize(("count", "seeds"), [(5, 2), (10, 3)])
+def test_of_equal_finalists_somebody_is_told_apart_in_5_of_100_confirmations(
+    count: int, seeds: int
+) -> None:
+    rng = np.random.default_rng(0)
+    together = by_pairs = 0
+    for _ in range(150):
+        scores = simulated(rng, [0.9] * count, seeds=seeds, n=60)
+        pooled = pooled_seed_variance(scores)
+        together += told_apart(scores, pooled)
+        first, last = max(scores, key=np.mean), min(scores, key=np.mean)
+        by_pairs += told_apart([first, last], pooled)
+    assert together / 150 <= 0.085  # 0.05, and two standard errors of this simulation
+    assert by_pairs / 150 >= 0.12  # so many if every pair had a level of its own
+
+
+@pytest.mark.parametrize("spread", [0.0, 0.004])
+def test_all_deficits_hold_together_in_95_of_100_confirmations(spread: float) -> None:
+    rng = np.random.default_rng(1)
+    below = above = 0
+    for _ in range(200):
+        true = rng.normal(0.9, spread, 5)
+        scores = simulated(rng, true, seeds=3, n=60)
+        deficits = deficits_of(scores, Metric(), pooled_seed_variance(scores))
+        truth = true.max() - true
+        above += any(gap > each.at_most + 1e-9 for gap, each in zip(truth, deficits, strict=True))
+        below += any(gap < each.at_least - 1e-9 for gap, each in zip(truth, deficits, strict=True))
+    assert above / 200 <= 0.08
+    assert below / 200 <= 0.08
+
+
+def test_a_much_better_finalist_is_the_best_and_the_others_are_worse() -> None:
+    rng = np.random.default_rng(2)
+    scores = simulated(rng, [0.9, 0.85, 0.84], seeds=3)
+    best, *others = deficits_of(scores, Metric(), pooled_seed_variance(scores))
+    assert (best.at_least, best.at_most) == (0.0, 0.0)
+    assert all(0.03 < each.at_least < each.at_most < 0.08 for each in others)
+
+
+def test_of_losses_the_lower_one_is_better() -> None:
+    rng = np.random.default_rng(3)
+    scores = simulated(rng, [0.3, 0.4], seeds=3)
+    lower = Metric(name=MetricName.VAL_LOSS, mode=Mode.MIN)
+    good, bad = deficits_of(scores, lower, pooled_seed_variance(scores))
+    assert good.at_most == 0.0
+    assert bad.at_least > 0.07
+
+
+def test_more_sequences_and_seeds_make_a_deficit_small() -> None:
+    rng = np.random.default_rng(4)
+    few, many = (
+        max(each.at_most for each in deficits_of(scores, Metric(), pooled_seed_variance(scores)))
+        for scores in (simulated(rng, [0.9, 0.9], seeds=seeds) for seeds in (2, 30))
+    )
+    assert few > many > 0
+
+
+def test_finalists_that_predict_the_same_are_equally_good() -> None:
+    scores = np.tile(np.arange(100) < 90, (2, 1)).astype(float)
+    deficits = deficits_of([scores, scores], Metric(), pooled_seed_variance([scores, scores]))
+    assert [(each.at_least, each.at_most) for each in deficits] == [(0.0, 0.0)] * 2
+
+
+def test_one_seed_each_or_one_finalist_are_not_compared() -> None:
+    one = np.ones((1, 50))
+    assert deficits_of([one, one], Metric(), pooled_seed_variance([one, one])) == []
+    two = np.ones((2, 50))
+    assert deficits_of([two], Metric(), pooled_seed_variance([two])) == []
+
+
+def test_few_differing_sequences_are_no_evidence() -> None:
+    """Four sequences, all for one side: an exact test of signs gives 0.125; of eight, 0.008."""
+    for telling, may_be_best in ((4, True), (8, False)):
+        one, zeros = np.zeros((3, 200)), np.zeros((3, 200))
+        one[:, :telling] = 1
+        _, worse = deficits_of([one, zeros], Metric(), pooled_seed_variance([one, zeros]))
+        assert (worse.at_least == 0) is may_be_best
