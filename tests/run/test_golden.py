@@ -38,7 +38,7 @@ def text_of(path: Path) -> str:
 
 
 # The ends of the intervals, and columns that this version did not have.
-ADDED = {"low", "high", "worse_at_least", "worse_at_most", "recommended"}
+ADDED = {"low", "high", "worse_at_least", "worse_at_most", "recommended", "selection_bias"}
 
 
 def assert_same(rows: Sequence[FinalistRow], written: Sequence[FinalistRow]) -> None:

@@ -12,7 +12,12 @@ SEQUENCES = 2500  # that the confirmation split stands for
 
 
 def simulated(
-    rng: np.random.Generator, true: Sequence[float], *, seeds: int | Sequence[int], n: int = 200
+    rng: np.random.Generator,
+    true: Sequence[float],
+    *,
+    seeds: int | Sequence[int],
+    n: int = 200,
+    deviation: float = SEEDS,
 ) -> list[np.ndarray]:
     """`(n_seeds, n)` scores of every configuration, whose means are `true` over endless seeds and sequences.
 
@@ -24,7 +29,7 @@ def simulated(
     difficulty = rng.normal(0, 0.28 * few, n)
     return [
         each
-        + rng.normal(0, SEEDS, (count, 1))
+        + rng.normal(0, deviation, (count, 1))
         + difficulty
         + rng.normal(0, 0.06 * few, n)
         + rng.normal(0, 0.13 * few, (count, n))

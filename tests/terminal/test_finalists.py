@@ -54,7 +54,10 @@ def words(*trained: Trained, space: SearchSpace, margin: float = 0.005) -> list[
 def test_a_clear_winner_is_reported(space: SearchSpace) -> None:
     lines = words(finalist(3, 0.85, 0.86), finalist(7, 0.75, 0.74), space=space)
     assert lines[0] == "Trial 3 is first, and better than all others."
-    assert len(lines) == 2
+    assert lines[1].startswith(
+        "Its mean is expected to be 0.0000 too good, because it came first by it;"
+    )
+    assert len(lines) == 3
 
 
 def test_those_that_may_be_as_good_are_named_and_the_smallest_that_is_near_enough(
@@ -66,14 +69,15 @@ def test_those_that_may_be_as_good_are_named_and_the_smallest_that_is_near_enoug
         finalist(1, 0.856, 0.849),
         finalist(9, 0.6, 0.61, weights=5),
     ]
-    first, near, _ = words(*trained, space=space, margin=0.03)
+    first, near, corrected, _ = words(*trained, space=space, margin=0.03)
     assert (
         first == "Trial 3 is first, but 1 and 7 may be as good: the differences are within chance."
     )
     assert near == (
         "The smallest that is shown to be at most 0.03 worse than the best (--margin) is trial 7, 900 weights."
     )
-    _, nobody, _ = words(*trained, space=space)
+    assert 0.001 < float(corrected.split()[6]) < 0.01
+    _, nobody, *_ = words(*trained, space=space)
     assert nobody == (
         "None is shown to be at most 0.005 worse than the best (--margin). More --seeds or more sequences show smaller "
         "differences."

@@ -71,8 +71,24 @@ def _how_chosen(chosen: Chosen) -> list[str]:
         "| in the search | optimism |",
         "|---|---|---|---|---|---|---|---|",
         *(_row(finalist, config) for finalist in chosen.finalists),
+        *_corrected(chosen.finalists),
         *(f"\n{failure_text(each)}" for each in read_failures(chosen.run) if each.trial in numbers),
         *([f"\n{since_text(since.number, since.score)}"] if since is not None else []),
+    ]
+
+
+def _corrected(finalists: Sequence[Finalist]) -> list[str]:
+    """What the intervals are of."""
+    bias = finalists[0].selection_bias
+    first = (
+        f"The interval of trial {finalists[0].record.number}, which came first, leaves out the {score_text(bias)} that "
+        "this was worth. "
+        if bias
+        else ""
+    )
+    return [
+        "",
+        f"{first}Each {'other ' if bias else ''}interval is that of a finalist named beforehand.",
     ]
 
 

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from tuner.data import Dataset, Split
 from tuner.errors import RunFolderError
 from tuner.execution.run_files import RunFiles
-from tuner.finalists.comparisons import Deficit, deficits_of
+from tuner.finalists.comparisons import Deficit, deficits_of, selection_bias_of
 from tuner.finalists.trainings import confirmed, ended_trials
 from tuner.run import Run
 from tuner.run.attributes import Attribute
@@ -96,6 +96,9 @@ class Finalist:
     scores: NDArray[np.float64]  # (n_seeds, n_sequences), see `sequence_scores`
     seeds: SeedVariance | None  # pooled over all finalists
     deficit: Deficit | None = None  # None where no finalist has two seeds, or there is only one
+    selection_bias: float = (
+        0.0  # of the first: how much too good its mean is; its interval leaves that out
+    )
     is_recommended: bool = (
         False  # it is the smallest of those that are shown to be close enough to the best
     )
@@ -252,7 +255,13 @@ def finalists_of(
         for record, members, scores in trained
     ]
     finalists.sort(key=lambda each: (metric.as_cost(each.spread.mean), each.record.number))
-    deficits = deficits_of([each.scores for each in finalists], metric, seeds)
+    every = [each.scores for each in finalists]
+    if finalists:
+        bias = selection_bias_of(every, metric, seeds)
+        excess = metric.gain(bias, over=0.0)
+        spread = spread_of(every[0], most=most, seeds=seeds, excess=excess)
+        finalists[0] = replace(finalists[0], spread=spread, selection_bias=bias)
+    deficits = deficits_of(every, metric, seeds)
     if deficits:
         finalists = list(map(_with_deficit, finalists, deficits))
     smallest = _smallest_within(margin, finalists)
@@ -307,6 +316,7 @@ def finalist_rows(finalists: Sequence[Finalist], space: SearchSpace) -> list[Fin
             worse_at_least=None if each.deficit is None else round(each.deficit.at_least, 6),
             worse_at_most=None if each.deficit is None else round(each.deficit.at_most, 6),
             recommended=each.is_recommended,
+            selection_bias=round(each.selection_bias, 6) if rank == 1 else None,
         )
         for rank, each in enumerate(finalists, start=1)
     ]

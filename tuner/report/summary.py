@@ -77,7 +77,7 @@ def tiles(reading: Reading) -> list[Tile]:
             Tile(
                 "confirmed",
                 score_text(first.mean),
-                f"95 % interval {score_text(first.low)} to {score_text(first.high)}, trial {first.trial}",
+                f"{_interval(first)}, trial {first.trial}",
             )
         )
     if reading.tests:
@@ -237,12 +237,22 @@ def _how_sure(reading: Reading) -> str:
     kind = "luck" if searched.optimism >= 0 else "bad luck"
     return (
         f"How sure: trained again with {count_text(first.seeds, 'fresh seed')} and ranked on rows that the search "
-        f"never saw, trial {first.trial} ({first.architecture}) is first with {score_text(first.mean)}, 95 % interval "
-        f"{score_text(first.low)} to {score_text(first.high)}.{tied} The finalist that was "
+        f"never saw, trial {first.trial} ({first.architecture}) is first with {score_text(first.mean)}, "
+        f"{_interval(first)}.{tied} The finalist that was "
         f"best in the search, trial {searched.trial}, scored {score_text(searched.search_score)} there and "
         f"{score_text(searched.mean)} when confirmed: "
         f"{abs(searched.optimism):.4f} of the search's score was {kind}."
     )
+
+
+def _interval(first: FinalistRow) -> str:
+    """The interval of the finalist that came first, and what it is of."""
+    interval = f"95 % interval {score_text(first.low)} to {score_text(first.high)}"
+    if first.selection_bias is None:  # in a file of an earlier version
+        return f"{interval} of a finalist named beforehand"
+    if not first.selection_bias:
+        return interval
+    return f"{interval} without the {score_text(first.selection_bias)} that coming first was worth"
 
 
 def _recommended(finalist: FinalistRow) -> str:

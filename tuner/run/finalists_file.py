@@ -28,7 +28,7 @@ class FinalistRow(Strict):
     seeds: int
     mean: float  # of the run's metric over the seeds, on the confirmation split
     deviation: float | None = None  # of more than one seed
-    low: float  # a 95 % interval of the mean
+    low: float  # a 95 % interval of the mean; of the first, corrected for its having been chosen, where that is known
     high: float
     search_score: float
     optimism: float  # how much better the search's score looked
@@ -37,6 +37,8 @@ class FinalistRow(Strict):
     worse_at_least: float | None = None
     worse_at_most: float | None = None
     recommended: bool = False  # the smallest of those that are close enough to the best
+    # Of the first: by how much its mean is expected to be too good, because it was chosen by it. None in earlier files.
+    selection_bias: float | None = None
 
 
 def frame_of(

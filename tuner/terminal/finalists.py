@@ -90,7 +90,7 @@ def in_words(
     margin: float = MARGIN,
 ) -> list[str]:
     """Which finalists differ, how much of the search's score was luck, and which trainings failed."""
-    lines = _compared(finalists, margin)
+    lines = [*_compared(finalists, margin), *_corrected(finalists)]
     searched = best_of_search(finalist_rows(finalists, space), space.metric)
     kind = "luck" if searched.optimism >= 0 else "bad luck"
     lines.append(
@@ -124,6 +124,17 @@ def _compared(finalists: Sequence[Finalist], margin: float) -> list[str]:
     return [
         f"{first}, but {joined(ties)} may be as good: the differences are within chance.",
         f"The smallest that is shown to be {within} is trial {near.record.number}{size}.",
+    ]
+
+
+def _corrected(finalists: Sequence[Finalist]) -> list[str]:
+    """What having been chosen as the first was worth, and what the intervals are of."""
+    first, *others = finalists
+    if not others:
+        return []
+    return [
+        f"Its mean is expected to be {score_text(first.selection_bias)} too good, because it came first by it; its "
+        "interval takes that off. Each other interval is that of a finalist named beforehand."
     ]
 
 

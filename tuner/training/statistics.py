@@ -121,7 +121,11 @@ def pooled_seed_variance(scores: Sequence[NDArray[np.float64]]) -> SeedVariance 
 
 
 def spread_of(
-    scores: NDArray[np.float64], *, most: float = 1.0, seeds: SeedVariance | None = None
+    scores: NDArray[np.float64],
+    *,
+    most: float = 1.0,
+    seeds: SeedVariance | None = None,
+    excess: float = 0.0,
 ) -> Spread:
     """The score of one configuration.
 
@@ -132,6 +136,7 @@ def spread_of(
         scores: `(n_seeds, n_sequences)`, of each sequence what `sequence_scores` gives.
         most: no score is above it, none below 0.
         seeds: the variance between seeds; by default that of these scores.
+        excess: by how much the mean is expected to be too high; the interval lies around the rest.
     """
     by_seed = scores.mean(axis=1)
     mean = float(by_seed.mean())
@@ -143,7 +148,8 @@ def spread_of(
     seeds = seeds or pooled_seed_variance([scores])
     width = _width(Part(variance, 0.0), seed_part(seeds, len(by_seed)))
     deviation = float(by_seed.std(ddof=1)) if len(by_seed) > 1 else None
-    return Spread(mean, deviation, max(0.0, mean - width), min(most, mean + width))
+    middle = mean - excess
+    return Spread(mean, deviation, max(0.0, middle - width), min(most, middle + width))
 
 
 @dataclass(frozen=True)
