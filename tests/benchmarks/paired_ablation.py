@@ -52,7 +52,7 @@ _TUNED = {
     "output_dropout": 0.5,
 }
 # The configurations that an idea is added to: of the tutorial, and of the space `imdb`.
-BASES: Mapping[str, Mapping[str, object]] = {
+BASES: dict[str, Mapping[str, object]] = {
     "lstm": {"architecture": "lstm", **_TUTORIAL},
     "cnn_lstm": {"architecture": "cnn_lstm", **_TUTORIAL},
     "lstm, 4 x the rate": {"architecture": "lstm", **_TUTORIAL, "learning_rate": 4e-3},
@@ -64,6 +64,9 @@ BASES: Mapping[str, Mapping[str, object]] = {
         "kernel_size": 5,
     },
 }
+
+
+BASES["cnn_bilstm, tuned, noise"] = {**BASES["cnn_bilstm, tuned"], "adversarial_noise": 0.03}
 
 
 @dataclass(frozen=True)
@@ -78,6 +81,8 @@ class Idea:
 IDEAS: Mapping[str, Idea] = {
     "as-it-is": Idea(bases=("lstm", "cnn_lstm", "lstm, 4 x the rate")),
     "noise": Idea({"adversarial_noise": 0.03}, bases=("cnn_bilstm, tuned",)),
+    "ngrams-2": Idea({"ngrams": 2}),
+    "ngrams-3": Idea({"ngrams": 3}),
 }
 
 
@@ -197,6 +202,8 @@ def _train(path: Path, job: Job) -> str:
     """Trains and records; seconds are those of the process' CPU."""
     from tuner.training.trial import Training
 
+    if path.is_file():  # by another process
+        return f"{path.stem} is there"
     learn, validation, measured = _rows(job.data, job.pair)
     started = time.process_time()
     training = Training(
@@ -217,7 +224,7 @@ def _train(path: Path, job: Job) -> str:
 @cache
 def _texts(source: str) -> EncodedSequences:
     """All rows, each text once; the split they were encoded in plays no role."""
-    splits = load_dataset(DataConfig(source=source), seed=0).splits.values()
+    splits = load_dataset(DataConfig(source=source)).splits.values()
     tokens = [part for each in splits for part in np.split(each.tokens, each.offsets[1:-1])]
     labels = np.concatenate([each.labels for each in splits])
     first = list({part.tobytes(): number for number, part in enumerate(tokens)}.values())

@@ -27,6 +27,14 @@ def model_of(architecture: str, n_classes: int = 2, **parameters: object) -> ker
     return build_model(resolve(architecture, {**sizes, **parameters}), n_classes=n_classes)
 
 
+def with_table(model: keras.Model) -> keras.Model:
+    """`model` with an n-gram branch that says something."""
+    layer = model.get_layer("ngrams")
+    table = np.random.default_rng(1).normal(size=layer.get_weights()[0].shape)
+    layer.set_weights([table.astype(np.float32)])
+    return model
+
+
 def batches() -> Iterator[NDArray[np.int32]]:
     """Batches of several widths, right-padded."""
     rng = np.random.default_rng(0)
@@ -41,7 +49,7 @@ def batches() -> Iterator[NDArray[np.int32]]:
     ("architecture", "parameters"),
     [
         ("lstm_recurrent_dropout", {}),
-        ("cnn_bilstm", {"pooling": "max_mean", "lstm_layers": 2}),
+        ("cnn_bilstm", {"pooling": "max_mean", "lstm_layers": 2, "ngrams": 3}),
     ],
 )
 def test_keras_own_lstm_takes_the_weights(architecture: str, parameters: dict[str, object]) -> None:
@@ -68,7 +76,7 @@ def test_no_layer_of_a_users_own_model_asks_for_cudnn() -> None:
 def test_onnx_predicts_the_same_at_every_width(tmp_path: Path) -> None:
     onnxruntime = pytest.importorskip("onnxruntime")
     pytest.importorskip("tf2onnx")
-    model = model_of("cnn_bilstm", n_classes=3)
+    model = with_table(model_of("cnn_bilstm", n_classes=3, ngrams=3))
     portable.export_onnx(model, tmp_path / "m.onnx")
     session = onnxruntime.InferenceSession(tmp_path / "m.onnx", providers=["CPUExecutionProvider"])
     for ids in batches():

@@ -43,7 +43,9 @@ def sequences(n):
     return EncodedSequences(tokens, np.append(0, np.cumsum(lengths)), np.arange(n, dtype=np.int32) % 2)
 
 shapes._WORTH = 1  # as in a long trial
-hyperparameters = resolve("lstm", {"lstm_units": 2, "embedding_size": 2, "max_length": 250, "batch_size": 4})
+hyperparameters = resolve(
+    "lstm", {"lstm_units": 2, "embedding_size": 2, "max_length": 250, "batch_size": 4, "ngrams": 2}
+)
 training = Training(
     TrialSpec(0, hyperparameters, 0, max_epochs=2),
     train=sequences(122), validation=sequences(90), n_classes=2, keep_best=Metric(name="val_accuracy"),

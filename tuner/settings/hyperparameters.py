@@ -99,6 +99,12 @@ class Hyperparameters(BaseModel):
         Pooling.LAST, description="how LSTM outputs become one vector: last, max, mean, max_mean"
     )
     output_dropout: float = Field(0.0, ge=0, lt=1, description="dropout before the classifier")
+    ngrams: int = Field(
+        0,
+        ge=0,
+        le=3,
+        description="n-grams of up to so many tokens add their log-count ratios to the logits; 0 for none",
+    )
 
     optimizer: Optimizer = Field(Optimizer.ADAM, description="adam, adamw, rmsprop or sgd")
     learning_rate: float = Field(1e-3, gt=0, description="peak learning rate")

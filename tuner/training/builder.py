@@ -19,6 +19,7 @@ from tuner.settings.hyperparameters import (
 from tuner.training import layers
 from tuner.training.custom import build_custom_model
 from tuner.training.lstm import LSTM, spares_padding
+from tuner.training.ngrams import NAME, NGramLogits
 
 
 def build_model(hyperparameters: Hyperparameters, *, n_classes: int) -> keras.Model:
@@ -39,7 +40,9 @@ def build_model(hyperparameters: Hyperparameters, *, n_classes: int) -> keras.Mo
     x = _recurrent(x, lengths, hyperparameters, architecture)
     if hyperparameters.output_dropout:
         x = keras.layers.Dropout(hyperparameters.output_dropout, name="output_dropout")(x)
-    return keras.Model(ids, _classifier(n_classes)(x), name=architecture.name)
+    return keras.Model(
+        ids, _classified(ids, x, n_classes, hyperparameters.ngrams), name=architecture.name
+    )
 
 
 def uses_cudnn(hyperparameters: Hyperparameters) -> bool:
@@ -129,8 +132,13 @@ def _joined(parts: list[Any]) -> Any:
     return keras.layers.Concatenate()(parts) if len(parts) > 1 else parts[0]
 
 
-def _classifier(n_classes: int) -> keras.layers.Dense:
-    """One sigmoid unit for two classes, as in the tutorial; softmax for more."""
-    if n_classes == 2:
-        return keras.layers.Dense(1, activation="sigmoid", name="classifier")
-    return keras.layers.Dense(n_classes, activation="softmax", name="classifier")
+def _classified(ids: Any, x: Any, n_classes: int, ngrams: int) -> Any:
+    """`(batch, features)` -> probabilities: one sigmoid unit for two classes, as in the tutorial; softmax for more."""
+    n_outputs, activation = (1, "sigmoid") if n_classes == 2 else (n_classes, "softmax")
+    if not ngrams:
+        return keras.layers.Dense(n_outputs, activation=activation, name="classifier")(x)
+    logits = keras.layers.Dense(n_outputs, name="classifier")(x)
+    logits = keras.layers.Add(name="logits")(
+        [logits, NGramLogits(ngrams, n_outputs, name=NAME)(ids)]
+    )
+    return keras.layers.Activation(activation, name="probabilities")(logits)

@@ -23,6 +23,7 @@ from tuner.training.compilation import compile_model
 from tuner.training.devices import device_name
 from tuner.training.evaluation import Evaluation, evaluate
 from tuner.training.failures import trial_errors
+from tuner.training.ngrams import NAME, start_from_counts
 from tuner.training.shapes import trial_widths
 from tuner.training.spec import EpochResult, HeldOutFigures, TrainedModel, TrialSpec
 from tuner.training.steps import STEPS_PER_CALL_ON_GPU, balanced_weights, make_train_steps
@@ -85,6 +86,8 @@ class Training:
             self._model = build_model(
                 hyperparameters.model_copy(update={"vocabulary_size": known}), n_classes=n_classes
             )
+            if hyperparameters.ngrams:
+                start_from_counts(self._model.get_layer(NAME), self._train, n_classes)
             epoch_steps = math.ceil(len(train) / hyperparameters.batch_size)
             steps = epoch_steps * spec.max_epochs
             compile_model(self._model, hyperparameters, n_classes=n_classes, total_steps=steps)
