@@ -50,6 +50,7 @@ def batches() -> Iterator[NDArray[np.int32]]:
     [
         ("lstm_recurrent_dropout", {}),
         ("cnn_bilstm", {"pooling": "max_mean", "lstm_layers": 2, "ngrams": 3}),
+        ("stacked_lstm", {}),
     ],
 )
 def test_keras_own_lstm_takes_the_weights(architecture: str, parameters: dict[str, object]) -> None:
@@ -73,10 +74,11 @@ def test_no_layer_of_a_users_own_model_asks_for_cudnn() -> None:
     assert model.layers[3].use_cudnn == "auto"  # the model itself stays as it was
 
 
-def test_onnx_predicts_the_same_at_every_width(tmp_path: Path) -> None:
+@pytest.mark.parametrize("architecture", ["cnn_bilstm", "bigru"])
+def test_onnx_predicts_the_same_at_every_width(architecture: str, tmp_path: Path) -> None:
     onnxruntime = pytest.importorskip("onnxruntime")
     pytest.importorskip("tf2onnx")
-    model = with_table(model_of("cnn_bilstm", n_classes=3, ngrams=3))
+    model = with_table(model_of(architecture, n_classes=3, ngrams=3))
     portable.export_onnx(model, tmp_path / "m.onnx")
     session = onnxruntime.InferenceSession(tmp_path / "m.onnx", providers=["CPUExecutionProvider"])
     for ids in batches():

@@ -61,7 +61,7 @@ def test_a_name_with_a_colon_is_custom() -> None:
 @pytest.mark.parametrize(
     ("architecture", "parameters", "message"),
     [
-        ("gru", {}, "^architecture 'gru' is unknown; write one of lstm, lstm_dropout, "),
+        ("rnn", {}, "^architecture 'rnn' is unknown; write one of lstm, lstm_dropout, "),
         ("lstm", {"filters": 3}, "^lstm takes no parameter 'filters'; remove it$"),
         ("lstm", {"unknown": 3}, "^lstm takes no parameter 'unknown'; remove it$"),
         ("lstm", {"architecture": "cnn_lstm"}, "^lstm takes no parameter 'architecture'"),

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from tuner.settings.hyperparameters import ARCHITECTURES, Hyperparameters, Pooling, resolve
 from tuner.training.builder import build_model, uses_cudnn
 from tuner.training.loading import load_model
+from tuner.training.lstm import LSTM
 
 pytestmark = pytest.mark.keras
 
@@ -46,7 +47,14 @@ def test_tutorial_models_have_the_tutorials_weights(architecture: str, weights: 
 
 
 VARIANTS = [
-    *((architecture, pooling, 1) for architecture in ARCHITECTURES for pooling in Pooling),
+    *(
+        (architecture, pooling, 1)
+        for architecture in ARCHITECTURES
+        for pooling in Pooling
+        if architecture not in {"gru", "bigru", "stacked_lstm"}
+    ),
+    ("gru", Pooling.LAST, 1),
+    ("bigru", Pooling.LAST, 2),
     ("bilstm", Pooling.MAX_MEAN, 2),
     ("cnn_bilstm", Pooling.LAST, 2),
     ("lstm", Pooling.LAST, 2),
@@ -115,6 +123,15 @@ def test_cnn_lstm_agrees_with_plain_keras_layers_on_full_width() -> None:
     ids = np.random.default_rng(0).integers(1, 30, (4, 10)).astype(np.int32)
 
     np.testing.assert_allclose(ours(ids), theirs(ids), atol=1e-6)
+
+
+def test_bigru_and_stacked_lstm_are_keras_own_layers() -> None:
+    bigru = build_model(resolve("bigru", {}), n_classes=2)
+    stacked = build_model(resolve("stacked_lstm", {}), n_classes=2)
+
+    recurrent = [each for each in bigru.layers if isinstance(each, keras.layers.GRU)]
+    assert [each.name for each in recurrent] == ["gru_1", "gru_1_backward"]
+    assert [each.name for each in stacked.layers if isinstance(each, LSTM)] == ["lstm_1", "lstm_2"]
 
 
 @pytest.mark.parametrize(("n_classes", "units"), [(2, 1), (3, 3)])

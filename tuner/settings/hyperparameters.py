@@ -26,6 +26,13 @@ class Pooling(StrEnum):
     MAX_MEAN = "max_mean"
 
 
+class Cell(StrEnum):
+    """What an architecture's recurrent layers consist of."""
+
+    LSTM = "lstm"
+    GRU = "gru"
+
+
 class Optimizer(StrEnum):
     """Keras' optimizers that a trial may use."""
 
@@ -84,16 +91,18 @@ class Hyperparameters(BaseModel):
         2, ge=1, description="steps pooled into one after the convolution (cnn_ architectures)"
     )
 
-    lstm_units: int = Field(100, ge=1, description="units of an LSTM layer, in each direction")
-    lstm_layers: int = Field(1, ge=1, le=2, description="LSTM layers on top of each other")
+    lstm_units: int = Field(
+        100, ge=1, description="units of an LSTM (or GRU) layer, in each direction"
+    )
+    lstm_layers: int = Field(1, ge=1, le=2, description="LSTM (or GRU) layers on top of each other")
     input_dropout: float = Field(
-        0.0, ge=0, lt=1, description="dropout on an LSTM's input (Keras: dropout)"
+        0.0, ge=0, lt=1, description="dropout on an LSTM's (or GRU's) input (Keras: dropout)"
     )
     recurrent_dropout: float = Field(
         0.0,
         ge=0,
         lt=1,
-        description="dropout on an LSTM's state; leaves cuDNN: about 25 times slower on a GPU",
+        description="dropout on an LSTM's (or GRU's) state; leaves cuDNN: about 25 times slower on a GPU",
     )
     pooling: Pooling = Field(
         Pooling.LAST, description="how LSTM outputs become one vector: last, max, mean, max_mean"
@@ -166,6 +175,7 @@ class Architecture:
     summary: str
     convolution: bool = False
     bidirectional: bool = False
+    cell: Cell = Cell.LSTM
     defaults: Mapping[str, Scalar] = field(default_factory=lambda: MappingProxyType({}))
 
     @property
@@ -197,9 +207,22 @@ ARCHITECTURES: Mapping[str, Architecture] = MappingProxyType(
                 defaults=MappingProxyType({"embedding_dropout": 0.2, "output_dropout": 0.2}),
             ),
             Architecture(
+                "stacked_lstm",
+                "Embedding, two LSTM layers",
+                defaults=MappingProxyType({"lstm_layers": 2}),
+            ),
+            Architecture("gru", "Embedding, GRU", cell=Cell.GRU),
+            Architecture(
                 "bilstm",
                 "Embedding, bidirectional LSTM, pooling over time",
                 bidirectional=True,
+                defaults=MappingProxyType({"pooling": Pooling.MAX}),
+            ),
+            Architecture(
+                "bigru",
+                "Embedding, bidirectional GRU, pooling over time",
+                bidirectional=True,
+                cell=Cell.GRU,
                 defaults=MappingProxyType({"pooling": Pooling.MAX}),
             ),
             Architecture(

@@ -12,6 +12,7 @@ import keras
 from tuner.settings.hyperparameters import (
     ARCHITECTURES,
     Architecture,
+    Cell,
     Hyperparameters,
     Pooling,
     is_custom,
@@ -46,7 +47,7 @@ def build_model(hyperparameters: Hyperparameters, *, n_classes: int) -> keras.Mo
 
 
 def uses_cudnn(hyperparameters: Hyperparameters) -> bool:
-    """True when the LSTM layers meet cuDNN's conditions; the builder meets all others by itself."""
+    """True when the recurrent layers meet cuDNN's conditions; the builder meets all others by itself."""
     return hyperparameters.recurrent_dropout == 0
 
 
@@ -85,17 +86,20 @@ def _convolved(x: Any, lengths: Any, hyperparameters: Hyperparameters) -> tuple[
 def _recurrent(
     x: Any, lengths: Any, hyperparameters: Hyperparameters, architecture: Architecture
 ) -> Any:
-    """`(batch, time, channels)` -> `(batch, features)`: LSTM layers, then pooling over time.
+    """`(batch, time, channels)` -> `(batch, features)`: LSTM or GRU layers, then pooling over time.
 
     The backward half runs forward over reversed sequences. Pooling does not depend on the order of steps, and a half's
     last step is the last one that it computed. So the backward half is reversed again only between two layers.
     """
-    mask = layers.RealSteps(name="real_steps")(x, lengths) if spares_padding() else None
+    spares = spares_padding() and architecture.cell is Cell.LSTM
+    mask = layers.RealSteps(name="real_steps")(x, lengths) if spares else None
     for layer in range(1, hyperparameters.lstm_layers + 1):
-        halves = [_lstm(f"lstm_{layer}", hyperparameters)(x, mask=mask)]
+        name = f"{architecture.cell}_{layer}"
+        halves = [_recurrent_layer(name, hyperparameters, architecture.cell)(x, mask=mask)]
         if architecture.bidirectional:
             backwards = layers.ReverseWithinLength(name=f"reversed_{layer}")(x, lengths)
-            halves.append(_lstm(f"lstm_{layer}_backward", hyperparameters)(backwards, mask=mask))
+            backward = _recurrent_layer(f"{name}_backward", hyperparameters, architecture.cell)
+            halves.append(backward(backwards, mask=mask))
         if layer < hyperparameters.lstm_layers:
             if architecture.bidirectional:
                 halves[1] = layers.ReverseWithinLength(name=f"turned_{layer}")(halves[1], lengths)
@@ -103,9 +107,10 @@ def _recurrent(
     return _joined([_pooled(half, lengths, hyperparameters.pooling) for half in halves])
 
 
-def _lstm(name: str, hyperparameters: Hyperparameters) -> LSTM:
-    """An LSTM layer in the form that cuDNN runs, unless it has recurrent dropout."""
-    return LSTM(
+def _recurrent_layer(name: str, hyperparameters: Hyperparameters, cell: Cell) -> keras.layers.RNN:
+    """A layer in the form that cuDNN runs, unless it has recurrent dropout; Keras' own for a GRU."""
+    layer = LSTM if cell is Cell.LSTM else keras.layers.GRU
+    return layer(
         hyperparameters.lstm_units,
         dropout=hyperparameters.input_dropout,
         recurrent_dropout=hyperparameters.recurrent_dropout,
