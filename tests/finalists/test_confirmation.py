@@ -21,6 +21,7 @@ from tuner.errors import RunFolderError, UsageError
 from tuner.execution.plan import EndReason
 from tuner.execution.search import run_search
 from tuner.finalists.confirmation import run_confirmation, wanted_trials
+from tuner.finalists.epochs import best_epochs_on_train, fixed_epochs
 from tuner.finalists.ranking import (
     Finalist,
     better_since,
@@ -278,7 +279,7 @@ def test_of_two_objectives_the_front_is_confirmed(
     assert Run(folder.path).objectives == config.compared_by  # the search is as it was
 
 
-def test_training_on_more_data_takes_the_searchs_number_of_epochs(
+def test_training_on_more_data_takes_the_number_of_epochs_of_fresh_seeds(
     run_once: Confirmed, tmp_path: Path
 ) -> None:
     shutil.copytree(run_once.folder.path, tmp_path / "mine")
@@ -289,7 +290,9 @@ def test_training_on_more_data_takes_the_searchs_number_of_epochs(
     assert len(list((folder.path / "finalists").iterdir())) == before + 1
     (finalist,) = read_finalists(Run(folder.path), run_once.dataset)
     (member,) = finalist.members
-    assert member.model.figures.epoch == finalist.record.best_epoch
+    fresh = best_epochs_on_train(Run(folder.path).confirmation, finalist.record.number)
+    assert len(fresh) == 2
+    assert member.model.figures.epoch == fixed_epochs(finalist.record, [], fresh, 2)
     assert all(np.isfinite(weight).all() for weight in member.model.weights)
     assert finalist.record.weights == sum(weight.size for weight in member.model.weights)
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tuner.settings.hyperparameters import Hyperparameters
+from tuner.settings.hyperparameters import Hyperparameters, Schedule
 from tuner.training.spec import TrialSpec
 
 
@@ -35,6 +35,13 @@ def test_a_trial_ends_after_so_many_epochs_without_a_lower_loss(
 
 def test_a_fixed_number_of_epochs_is_a_limit_too() -> None:
     assert epochs_of((0.6, 0.5, 0.4), None, stop_after=2) == 2
+
+
+@pytest.mark.parametrize(("schedule", "epochs"), [("cosine", 2), ("constant", 5)])
+def test_a_decay_ends_with_a_fixed_number_of_epochs(schedule: str, epochs: int) -> None:
+    asked = Hyperparameters(architecture="lstm", schedule=Schedule(schedule))
+    assert TrialSpec(0, asked, seed=0, max_epochs=5, stop_after=2).schedule_epochs == epochs
+    assert TrialSpec(0, asked, seed=0, max_epochs=5, patience=1).schedule_epochs == 5
 
 
 @given(st.lists(st.floats(0, 5), min_size=1, max_size=12), st.integers(1, 12))

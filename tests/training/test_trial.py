@@ -40,8 +40,9 @@ SMALL = {
 def make_training(make_sequences):
     def _make(architecture: str = "lstm", *, n_classes: int = 2, epochs: int = 1, **more):
         n, keep_best = more.pop("n", 70), more.pop("keep_best", None)
+        stop_after = more.pop("stop_after", None)
         return more.pop("cls", Training)(
-            TrialSpec(0, resolve(architecture, {**SMALL, **more}), 3, epochs),
+            TrialSpec(0, resolve(architecture, {**SMALL, **more}), 3, epochs, stop_after),
             train=make_sequences(n, n_classes=n_classes, seed=1),
             validation=make_sequences(40, n_classes=n_classes, seed=2),
             n_classes=n_classes,
@@ -311,6 +312,12 @@ def test_embedding_has_no_rows_for_words_that_the_data_lacks(make_training) -> N
     small, large = make_training(vocabulary_size=20), make_training(vocabulary_size=5000)
     assert large.weights == small.weights
     assert len(list(large.epochs())) == 1
+
+
+def test_the_rate_has_decayed_by_the_last_epoch(make_training) -> None:
+    training = make_training(schedule="cosine", epochs=4, stop_after=2)
+    assert len(list(training.epochs())) == 2
+    assert float(training.model.optimizer.learning_rate) == pytest.approx(0, abs=1e-9)
 
 
 def test_model_is_freed_when_the_next_trial_starts(make_training) -> None:

@@ -20,6 +20,7 @@ from tuner.execution.run_files import RunFiles
 from tuner.execution.runner import run_plan
 from tuner.execution.search import make_task
 from tuner.files import write_bytes_atomically
+from tuner.finalists.epochs import best_epochs_on_train, fixed_epochs
 from tuner.finalists.ranking import FinalistFiles
 from tuner.finalists.request import Request
 from tuner.finalists.trainings import best_distinct, retire_others, settled, still_open
@@ -70,7 +71,7 @@ def run_confirmation(
         SearchError: as of a search.
     """
     dataset = load_dataset(config.data)
-    wanted = wanted_trials(run.reader, config, request)
+    wanted = wanted_trials(run.reader, config, request, run.confirmation)
     for each in wanted:
         values = config.space.values(each.parameters)
         refuse_noise(
@@ -82,25 +83,38 @@ def run_confirmation(
     return run_plan(plan, listener)
 
 
-def wanted_trials(reader: StudyReader, config: SearchConfig, request: Request) -> list[Wanted]:
+def wanted_trials(
+    reader: StudyReader,
+    config: SearchConfig,
+    request: Request,
+    confirmation: optuna.Study | None = None,
+) -> list[Wanted]:
     """The confirmation's trials, the first seed of every finalist before the second of any.
+
+    Args:
+        confirmation: the study of earlier ones, whose fresh seeds tell how long finalists train.
 
     Raises:
         UsageError: no trial of the search has a score.
     """
-    records = contenders(reader.records(), reader.objectives)
-    finalists = best_distinct(records, reader.space, request.top)
+    records = reader.records()
+    finalists = best_distinct(contenders(records, reader.objectives), reader.space, request.top)
     if not finalists:
         raise UsageError("no trial of this run has a score yet; search first")
     trials = reader.study.get_trials(deepcopy=False)
+    epochs: dict[int, int | None] = {each.number: None for each in finalists}
+    if request.train_on is TrainOn.BOTH:
+        for each in finalists:
+            fresh = best_epochs_on_train(confirmation, each.number)
+            epochs[each.number] = fixed_epochs(each, records, fresh, config.epochs)
     return [
         Wanted(
             RequestedTraining(
                 finalist=finalist.number,
-                seed=derive_seed(
-                    config.seed, f"confirm {request.train_on} {finalist.number} {number}"
+                seed=_seed(
+                    config.seed, request.train_on, epochs[finalist.number], finalist.number, number
                 ),
-                stop_after=finalist.best_epoch if request.train_on is TrainOn.BOTH else None,
+                stop_after=epochs[finalist.number],
                 train_on=request.train_on,
             ),
             trials[finalist.number].params,
@@ -108,6 +122,12 @@ def wanted_trials(reader: StudyReader, config: SearchConfig, request: Request) -
         for number in range(request.seeds)
         for finalist in finalists
     ]
+
+
+def _seed(seed: int, train_on: TrainOn, epochs: int | None, finalist: int, number: int) -> int:
+    """The seed of a training, and so the name of its file: with another number of epochs it is another training."""
+    how = train_on if epochs is None else f"{train_on} for {epochs} epochs"
+    return derive_seed(seed, f"confirm {how} {finalist} {number}")
 
 
 class ConfirmationStudy(SearchStudy):

@@ -31,7 +31,8 @@ class Request(Strict):
         TrainOn,
         Setting(
             Group.DATA,
-            "Splits that finalists learn from; train+validation trains for as many epochs as were best in the search",
+            "Splits that finalists learn from; train+validation trains for the median best epoch of fresh seeds on "
+            "train, or else of the search's complete trials",
         ),
     ] = TrainOn.TRAIN
     margin: Annotated[

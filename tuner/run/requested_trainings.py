@@ -24,7 +24,7 @@ class TrainOn(StrEnum):
     """The splits that finalists learn from."""
 
     TRAIN = "train"  # and the best epoch is chosen on the validation split, as in the search
-    BOTH = "train+validation"  # as many epochs as were best in the search
+    BOTH = "train+validation"  # for a number of epochs that is fixed beforehand
 
 
 @dataclass(frozen=True)

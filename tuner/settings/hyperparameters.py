@@ -48,6 +48,11 @@ class Schedule(StrEnum):
     CONSTANT = "constant"
     COSINE = "cosine"
 
+    @property
+    def decays(self) -> bool:
+        """Whether the rate falls to nothing at the end."""
+        return self is Schedule.COSINE
+
 
 class ClassWeight(StrEnum):
     """How much a sequence of a class counts in training."""

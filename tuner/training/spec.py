@@ -20,7 +20,7 @@ class TrialSpec:
     hyperparameters: Hyperparameters
     seed: int
     max_epochs: int
-    # Epochs, where their number is fixed beforehand; the learning rate's schedule still follows max_epochs.
+    # Epochs, where their number is fixed beforehand.
     stop_after: int | None = None
     # It ends after so many epochs without a lower validation loss; None: it does not end for that.
     patience: int | None = None
@@ -29,6 +29,15 @@ class TrialSpec:
     def epochs(self) -> int:
         """The most epochs that it trains."""
         return self.max_epochs if self.stop_after is None else self.stop_after
+
+    @property
+    def schedule_epochs(self) -> int:
+        """The epochs that the learning rate's schedule spans.
+
+        A rate that decays reaches its end in the last epoch, also where that was fixed beforehand: in the middle of the
+        decay the weights have not settled. A warm-up alone has the steps that it has in a search.
+        """
+        return self.epochs if self.hyperparameters.schedule.decays else self.max_epochs
 
     def is_over(self, val_losses: Sequence[float]) -> bool:
         """Whether it has trained to its end, by the validation losses of its epochs so far, at least one.

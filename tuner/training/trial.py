@@ -89,7 +89,7 @@ class Training:
             if hyperparameters.ngrams:
                 start_from_counts(self._model.get_layer(NAME), self._train, n_classes)
             epoch_steps = math.ceil(len(train) / hyperparameters.batch_size)
-            steps = epoch_steps * spec.max_epochs
+            steps = epoch_steps * spec.schedule_epochs
             compile_model(self._model, hyperparameters, n_classes=n_classes, total_steps=steps)
         self._short_steps_left = min(
             SHORT_SEQUENCE_STEPS, round(hyperparameters.length_warmup * steps), epoch_steps // 3
