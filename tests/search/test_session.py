@@ -477,6 +477,21 @@ def test_the_pruner_forgets_the_rungs_of_a_trial_that_runs_again(search: Search)
     assert not session.end_epoch(again, epoch(1, 0.8))  # ahead of all that count
 
 
+@pytest.mark.parametrize("how", [status for status in TrialStatus if status.is_broken])
+def test_the_pruner_forgets_the_rungs_of_a_trial_that_broke(
+    search: Search, how: TrialStatus
+) -> None:
+    session = search.open(trials=9)
+    complete(session, 0.5)  # the baseline
+    broken = session.start_trial().number
+    assert not session.end_epoch(broken, epoch(1, 0.9))
+    session.end_trial(broken, how, "its loss is NaN")
+    assert not session.end_epoch(session.start_trial().number, epoch(1, 0.8))
+    session.close(SessionEnd.INTERRUPTED)
+    again = search.open(trials=9)  # reads the rungs from the study
+    assert not again.end_epoch(again.start_trial().number, epoch(1, 0.85))
+
+
 def test_a_search_is_not_done_while_a_running_trial_may_have_to_run_again(search: Search) -> None:
     session = search.open(trials=1)
     number = session.start_trial().number

@@ -12,6 +12,7 @@ from typing import assert_never
 import optuna
 from optuna.trial import FrozenTrial
 
+from tuner.run.attributes import Attribute
 from tuner.run.optuna_internals import rung_attribute, set_system_attribute
 from tuner.run.records import is_interrupted, number_in
 from tuner.settings.config import PrunerName
@@ -80,10 +81,15 @@ class HalvingPruner(optuna.pruners.BasePruner):
         return rung > 0 and _is_behind(cost, self._costs[rung - 1])
 
     def _costs_in(self, study: optuna.Study) -> dict[int, list[float]]:
-        """The costs of the study's trials at each rung. Interrupted trials run again, so they do not count twice."""
+        """The costs of the study's trials at each rung.
+
+        Interrupted trials run again, so they do not count twice. The score of a trial that broke is no evidence of its
+        configuration: a high rate may lead at the first rung and diverge at the second.
+        """
         costs: dict[int, list[float]] = {}
         for trial in study.get_trials(deepcopy=False):
-            if not is_interrupted(trial):
+            has_broken = Attribute.STATUS in trial.user_attrs
+            if not is_interrupted(trial) and not has_broken:
                 for rung in range(_rungs_reached(trial)):
                     score = number_in(trial.system_attrs, rung_attribute(rung))
                     costs.setdefault(rung, []).append(self._metric.as_cost(score))

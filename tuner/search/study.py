@@ -207,8 +207,10 @@ class SearchStudy:
         kill_point(KillPoint.RETRY_MARKED)
         self.study.tell(trial.number, state=TrialState.FAIL)
         self.ensemble.discard(trial.number)
-        # Of the pruners only halving keeps the rungs in memory, and those that this trial reached no longer count.
-        if isinstance(self.study.pruner, HalvingPruner):
+        self._forget_rungs()
+
+    def _forget_rungs(self) -> None:
+        if isinstance(self.study.pruner, HalvingPruner):  # no other one keeps rungs in memory
             self.study.pruner.forget()
 
     def ask(self) -> optuna.Trial:
@@ -291,6 +293,7 @@ class SearchStudy:
             self.ensemble.admit(trial)
         else:
             self.ensemble.discard(trial.number)
+            self._forget_rungs()
 
     def _values(self, trial: optuna.Trial) -> Values:
         """The values of a complete trial, one per objective, as in its row of the leaderboard."""
