@@ -10,7 +10,10 @@ from support.confirmed_run import Confirmed
 
 from tuner.data import Split, read_rows, seen_texts, text_digest
 from tuner.errors import DataError, RunFolderError
+from tuner.finalists.card import model_card
 from tuner.finalists.testing import evaluate_test, figures_of
+from tuner.run.ledger import Ledger
+from tuner.run.test_log import read_test_log
 from tuner.settings.data import DataConfig
 from tuner.terminal.finalists import evaluation_lines
 
@@ -29,6 +32,21 @@ def test_the_test_split_is_evaluated_and_the_log_records_it(confirmed: Confirmed
     assert figures.accuracy == pytest.approx(right / len(test))
     content = yaml.safe_load(confirmed.folder.tests.read_text())
     assert [each["opened"] for each in content["openings"]] == [first.opened, second.opened]
+
+
+def test_evaluations_of_other_runs_on_the_same_rows_are_told(confirmed: Confirmed) -> None:
+    ledger = Ledger.of_user()
+    evaluate_test(confirmed.chosen())
+    own = ledger.entries()[-1]
+    ledger.record(own.model_copy(update={"run": "quick", "opened": "2026-11-01T10:00:00+00:00"}))
+    evaluation = evaluate_test(confirmed.chosen())
+    assert [each.run for each in evaluation.others or ()] == ["quick"]
+    assert read_test_log(confirmed.folder)[-1].others == evaluation.others
+    told = "These rows, or some of them, were evaluated once by other runs of yours (quick), first on 2026-11-01T"
+    assert evaluation_lines(evaluation)[-1].startswith(told)
+    ledger.record(own.model_copy(update={"run": "later", "opened": "2026-11-30T10:00:00+00:00"}))
+    card = model_card(confirmed.chosen())
+    assert "evaluated 2 times by other runs of yours (later, quick), first on 2026-11-01" in card
 
 
 def test_other_rows_can_be_measured_and_have_the_models_classes(

@@ -11,7 +11,7 @@ from tuner.finalists.ranking import Failure, Finalist, Member, optimism, read_fa
 from tuner.finalists.trainings import confirmed
 from tuner.run import Run
 from tuner.run.ensemble import MembersOf
-from tuner.run.folder import RunFolder
+from tuner.run.ledger import Ledger, others_text
 from tuner.run.records import TrialRecord, counts_as_finished
 from tuner.run.requested_trainings import requests
 from tuner.run.test_log import member_name, read_test_log
@@ -25,7 +25,7 @@ def model_card(chosen: Chosen, formats: Collection[ExportFormat] = ()) -> str:
     folder = chosen.run.files
     many = f"{len(members)} models, their probabilities averaged"
     sections = {"How it was chosen": _how_chosen(chosen)}
-    if tests := _tests(folder, members):
+    if tests := _tests(chosen.run, members):
         sections["Tested"] = tests
     sections["Parameters"] = list(_parameters(record for record, _ in members))
     choice = replace(chosen.choice, members=None if chosen.trials is None else MembersOf.TRIALS)
@@ -131,10 +131,17 @@ def _row(finalist: Finalist, config: SearchConfig) -> str:
     )
 
 
-def _tests(folder: RunFolder, members: Sequence[tuple[TrialRecord, Member]]) -> list[str]:
-    """The test evaluations of just these models, and how often other models were evaluated on the same rows before."""
+def _tests(run: Run, members: Sequence[tuple[TrialRecord, Member]]) -> list[str]:
+    """The test evaluations of just these models, and how often other models were evaluated on the same rows.
+
+    Other runs count until today, where this machine knows of them: the models of several runs may have been tested
+    before one of them is exported.
+    """
     names = tuple(member_name(record.number, member.seed) for record, member in members)
-    log = read_test_log(folder)
+    log = read_test_log(run.files)
+    ledger = Ledger.of_user()
+    recorded = {each.opened: each for each in ledger.entries() if each.run == run.name}
+    own = [each.opened for each in log]
     lines = []
     for number, evaluation in enumerate(log):
         if evaluation.members != names:
@@ -156,6 +163,11 @@ def _tests(folder: RunFolder, members: Sequence[tuple[TrialRecord, Member]]) -> 
             f"(95 % interval {figures.low:.4f} to {figures.high:.4f}), loss {figures.loss:.4f}; "
             f"evaluated {evaluation.opened}.{before}"
         )
+        elsewhere = set(evaluation.others or ())
+        if entry := recorded.get(evaluation.opened):
+            elsewhere.update(ledger.of_other_runs(entry, own))
+        if elsewhere:
+            lines.append(f"  {others_text(sorted(elsewhere, key=lambda each: each.opened))}")
     return lines
 
 

@@ -21,6 +21,7 @@ from tuner.export.classifier import Classifier
 from tuner.finalists.choice import Chosen
 from tuner.finalists.export import export_model
 from tuner.run.copies import record_evaluations
+from tuner.run.ledger import Ledger, make_entry
 from tuner.run.test_log import (
     TEST_SPLIT,
     ClassFigures,
@@ -53,8 +54,9 @@ def evaluate_test(chosen: Chosen, data: DataConfig | None = None) -> TestEvaluat
         RunFolderError: the test log is damaged.
     """
     folder, dataset = chosen.run.files, chosen.dataset
-    read_test_log(folder)  # refuses a damaged log before anything is measured
-    rows = None if data is None else _unseen_rows(read_rows(data), chosen)
+    earlier = read_test_log(folder)  # refuses a damaged log before anything is measured
+    held = seen_texts(chosen.config.data)
+    rows = None if data is None else _unseen_rows(read_rows(data), chosen, held)
     with tempfile.TemporaryDirectory() as temporary:
         classifier = Classifier(export_model(chosen, Path(temporary) / "model"))
         if rows is None:
@@ -62,8 +64,16 @@ def evaluate_test(chosen: Chosen, data: DataConfig | None = None) -> TestEvaluat
             probabilities, labels = classifier.probabilities_of(test), test.labels
         else:
             probabilities, labels = classifier.probabilities(rows.texts), rows.labels
+    ledger = Ledger.of_user()
+    entry = make_entry(
+        chosen.run.name,
+        chosen.run.recorded.created,
+        datetime.now(UTC).isoformat(timespec="seconds"),
+        held[Split.TEST] if rows is None else rows.digests,
+    )
+    others = ledger.of_other_runs(entry, own=[each.opened for each in earlier])
     evaluation = TestEvaluation(
-        opened=datetime.now(UTC).isoformat(timespec="seconds"),
+        opened=entry.opened,
         data=TEST_SPLIT if data is None else _place(data.source),
         members=tuple(
             member_name(member.trial, member.seed) for member in classifier.description.members
@@ -71,9 +81,11 @@ def evaluate_test(chosen: Chosen, data: DataConfig | None = None) -> TestEvaluat
         figures=figures_of(probabilities, labels, dataset.class_names),
         left_out=0 if rows is None else rows.left_out,
         of_test_split=0 if rows is None else rows.of_test_split,
+        others=others or None,
     )
-
-    return append_evaluation(folder, evaluation)
+    evaluation = append_evaluation(folder, evaluation)
+    ledger.record(entry)
+    return evaluation
 
 
 def record_in_copy(chosen: Chosen) -> str | None:
@@ -94,14 +106,16 @@ def _place(source: str) -> str:
 @dataclass(frozen=True, eq=False)
 class _UnseenRows:
     texts: list[str]
+    digests: list[bytes]
     labels: NDArray[np.int32]
     left_out: int
     of_test_split: int
 
 
-def _unseen_rows(rows: Rows, chosen: Chosen) -> _UnseenRows:
-    dataset, config = chosen.dataset, chosen.config
-    texts = seen_texts(config.data)
+def _unseen_rows(
+    rows: Rows, chosen: Chosen, texts: Mapping[Split, frozenset[bytes]]
+) -> _UnseenRows:
+    dataset = chosen.dataset
     cut = TOKENIZERS[dataset.token_mode]
     digests = [text_digest(cut(text)) for text in rows.texts]
     kept = np.flatnonzero(_is_unseen(rows, digests, texts))
@@ -114,6 +128,7 @@ def _unseen_rows(rows: Rows, chosen: Chosen) -> _UnseenRows:
     is_test_row = _in_splits(digests, texts, [Split.TEST])
     return _UnseenRows(
         texts=[rows.texts[row] for row in kept],
+        digests=[digests[row] for row in kept],
         labels=class_numbers(labels, dataset.class_names, rows.where),
         left_out=len(rows.texts) - len(kept),
         of_test_split=int(is_test_row[kept].sum()),

@@ -17,6 +17,7 @@ from pydantic import ConfigDict, Field, ValidationError
 from tuner.errors import RunFolderError
 from tuner.files import lock_file, write_atomically, write_bytes_atomically
 from tuner.run.folder import RunFolder
+from tuner.run.ledger import OtherEvaluation
 from tuner.settings.validation import Strict, first_problem
 from tuner.settings.yaml_files import read_yaml, to_yaml
 
@@ -74,6 +75,8 @@ class TestEvaluation(Strict):
     left_out: int = 0  # rows of the file that the run has seen, or that are no test rows
     of_test_split: int = 0  # rows of the file that are in the run's own test split
     per_class: str | None = None  # the file of all classes, in the run folder, where there are many
+    # Of other runs, on some of these rows, earlier; None: none that is known.
+    others: tuple[OtherEvaluation, ...] | None = None
     before: tuple[str, ...] = Field((), exclude=True)  # when the same rows were evaluated earlier
 
     def shares_rows_with(self, other: "TestEvaluation") -> bool:

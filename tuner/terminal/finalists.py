@@ -18,6 +18,7 @@ from tuner.finalists.ranking import (
     read_finalists,
 )
 from tuner.run.finalists_file import best_of_search
+from tuner.run.ledger import others_text
 from tuner.run.requested_trainings import MARGIN, margin_of
 from tuner.run.test_log import MOST_CLASSES, ClassFigures, TestEvaluation, TestFigures
 from tuner.settings.objectives import Objectives
@@ -183,6 +184,8 @@ def evaluation_lines(evaluation: TestEvaluation) -> list[str]:
             f"The same rows were evaluated {times} before, first on {evaluation.before[0]}: they no longer test "
             "what was chosen by those figures."
         )
+    if evaluation.others:
+        lines.append(others_text(evaluation.others))
     return lines
 
 
