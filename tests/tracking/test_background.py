@@ -151,6 +151,30 @@ def test_an_exporter_that_hangs_is_left_behind(study: SearchStudy) -> None:
     tracking.finish(30)
 
 
+def test_an_exporter_that_never_answers_is_reported_while_the_search_goes_on(
+    study: SearchStudy,
+) -> None:
+    hanging, release, now = Memory(), threading.Event(), [0.0]
+    is_asked = threading.Event()
+
+    def never_answer() -> None:
+        is_asked.set()
+        release.wait()
+
+    hanging.open = never_answer  # type: ignore[method-assign]
+    thread = ExportThread(hanging, StudyReader(study.study), clock=lambda: now[0])
+    thread.start()
+    assert is_asked.wait(30)
+    now[0] = 59.0
+    assert list(thread.notes()) == []
+    now[0] = 61.0
+    note = "Memory cannot be written: no answer for 60 s; the search continues and tries again"
+    assert list(thread.notes()) == [note]
+    assert list(thread.notes()) == []
+    release.set()
+    assert end(thread) == []
+
+
 def test_a_slow_exporter_is_waited_for_while_it_gets_on(study: SearchStudy) -> None:
     slow, now = Memory(), 0.0
     for _ in range(5):

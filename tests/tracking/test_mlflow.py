@@ -1,6 +1,7 @@
 """MLflow itself, with a SQLite file."""
 
 import math
+import socket
 from collections.abc import Iterator
 from typing import Any
 
@@ -173,3 +174,37 @@ def test_an_experiment_that_was_deleted_is_named_with_the_command_that_brings_it
     run_trial(study, 0.7)
     write_all(exporter, study)
     assert len(runs(exporter)) == 1
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "1")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_server_that_accepts_and_never_answers_is_left_after_a_while_with_what_helps() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        exporter = MlflowExporter(
+            f"http://127.0.0.1:{server.getsockname()[1]}", run_name="x", study_id="one"
+        )
+        advice = "restart it, or set MLFLOW_HTTP_REQUEST_TIMEOUT to more seconds$"
+        with pytest.raises(
+            ConnectionError, match=f"^its server does not answer within 1 s; {advice}"
+        ):
+            exporter.open()
+
+
+@pytest.mark.usefixtures("impatient")
+@pytest.mark.parametrize(
+    ("uri", "reason"),
+    [
+        ("http://127.0.0.1:9", r"\[Errno 111\] Connection refused"),
+        ("http://nowhere.invalid", ".*not known.*|.*name resolution.*"),
+    ],
+)
+def test_a_server_that_is_not_there_is_reported_with_what_helps(uri: str, reason: str) -> None:
+    exporter = MlflowExporter(uri, run_name="x", study_id="one")
+    message = rf"^no server answers there \(({reason})\); start it, or correct the address$"
+    with pytest.raises(ConnectionError, match=message):
+        exporter.open()

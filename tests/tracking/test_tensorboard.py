@@ -1,5 +1,6 @@
 """Event files, read with TensorBoard's own reader."""
 
+import errno
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -187,3 +188,21 @@ def test_a_disk_that_is_full_is_the_exporters_failure(
     with pytest.raises(OSError, match="No space left"):
         write_all(exporter, study)
     assert not (exporter._folder / WRITTEN).exists()
+
+
+def test_a_folder_that_is_read_only_is_the_exporters_failure_and_named(
+    exporter: TensorboardExporter, study: SearchStudy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_trial(study, 0.7)
+    (record,) = StudyReader(study.study).records()
+    exporter._folder.joinpath("trial-0").mkdir()  # of an earlier session that was killed
+
+    def refuse(path: object, **_: object) -> None:
+        raise OSError(errno.EROFS, "Read-only file system", str(path))
+
+    monkeypatch.setattr(os, "rmdir", refuse)
+    with pytest.raises(OSError, match=r"Read-only file system: '.*trial-0'"):
+        exporter.write(record)
+    monkeypatch.undo()
+    exporter.write(record)  # once it can be written again
+    assert (exporter._folder / "written.txt").read_text().startswith("0 ")

@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from tuner.run.records import StudyReader
@@ -16,6 +17,7 @@ _EVERY_S = 1.0
 _POLL_S = 0.1
 _FIRST_PAUSE_S = 2.0  # after a failure; doubled until
 _LONGEST_PAUSE_S = 60.0
+_LONGEST_CALL_S = 60.0  # one that lasts longer is told: a server may accept calls and never answer
 
 
 class ExportThread:
@@ -25,6 +27,7 @@ class ExportThread:
 
     Args:
         pause: waits so many seconds at most, or until the event.
+        clock: seconds, from any start.
     """
 
     def __init__(
@@ -32,10 +35,13 @@ class ExportThread:
         exporter: Exporter,
         reader: StudyReader,
         pause: Callable[[threading.Event, float], object] = threading.Event.wait,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._exporter = exporter
         self._reader = reader
         self._pause = pause
+        self._clock = clock
+        self._called_at: float | None = None  # when the call began that has not ended
         self._known: list[
             FrozenTrial | None
         ] = []  # as the exporter has them, or as it refused them
@@ -73,6 +79,9 @@ class ExportThread:
 
     def notes(self) -> Iterator[str]:
         """Notes for a person, each once: that the exporter fails, and in the end that something is missing."""
+        called_at = self._called_at
+        if called_at is not None and self._clock() - called_at > _LONGEST_CALL_S:
+            self._failure = f"no answer for {_LONGEST_CALL_S:.0f} s"
         failure = self._failure
         if failure is not None and not self._is_failure_noted:
             self._is_failure_noted = True
@@ -106,7 +115,8 @@ class ExportThread:
         self._is_complete = False
         try:
             if not self._is_open:
-                self._exporter.open()
+                with self._timed():
+                    self._exporter.open()
                 self._is_open = True
             trials = self._reader.study.get_trials(deepcopy=False)
         except Exception as error:  # of any library or server
@@ -124,7 +134,8 @@ class ExportThread:
         try:
             record = self._reader.record(trial)
             if self._reader.is_suggested(record):
-                self._exporter.write(record)
+                with self._timed():
+                    self._exporter.write(record)
                 self.written += 1
             self._refused.pop(trial.number, None)
         except Exception as error:
@@ -135,6 +146,14 @@ class ExportThread:
             self._is_open = False
             return False
         return True
+
+    @contextmanager
+    def _timed(self) -> Iterator[None]:
+        self._called_at = self._clock()
+        try:
+            yield
+        finally:
+            self._called_at = None
 
     def _close(self) -> None:
         try:

@@ -5,6 +5,7 @@ Trials that MLflow already has are found by their tags, so a search that was kil
 
 import os
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -68,9 +69,14 @@ class MlflowExporter:
 
         Raises:
             RuntimeError: the experiment was deleted; its name stays taken.
+            ConnectionError: its server does not answer.
         """
         for name, value in _ENVIRONMENT.items():
             os.environ.setdefault(name, value)
+        with _connection_errors_explained():
+            self._open()
+
+    def _open(self) -> None:
         from mlflow.tracking import MlflowClient
 
         self._client = MlflowClient(tracking_uri=self._uri)
@@ -104,7 +110,15 @@ class MlflowExporter:
                 break
 
     def write(self, record: TrialRecord) -> None:
-        """Logs the epochs that MLflow lacks, and the trial's end."""
+        """Logs the epochs that MLflow lacks, and the trial's end.
+
+        Raises:
+            ConnectionError: its server does not answer.
+        """
+        with _connection_errors_explained():
+            self._write(record)
+
+    def _write(self, record: TrialRecord) -> None:
         trial = self._trials.get(record.number) or self._begin(record)
         if trial.is_finished:
             return
@@ -158,6 +172,36 @@ class MlflowExporter:
             first = {}
         trial.tags = tags
         trial.epoch = max((epoch for epoch, *_ in new), default=trial.epoch)
+
+
+@contextmanager
+def _connection_errors_explained() -> Iterator[None]:
+    """Replaces MLflow's long texts about a server that cannot be reached by the reason and what helps."""
+    try:
+        yield
+    except Exception as error:
+        explanation = _explanation(error)
+        if explanation is None:
+            raise
+        raise ConnectionError(explanation) from error
+
+
+def _explanation(error: BaseException | None) -> str | None:
+    from requests.exceptions import ConnectionError as Unreachable
+    from requests.exceptions import ConnectTimeout, Timeout
+
+    while error is not None and not isinstance(error, Unreachable | Timeout):
+        error = error.__cause__ or error.__context__
+    if error is None:
+        return None
+    if isinstance(error, Timeout) or "Read timed out" in str(error):
+        waited = os.environ["MLFLOW_HTTP_REQUEST_TIMEOUT"]
+        what = "cannot be reached" if isinstance(error, ConnectTimeout) else "does not answer"
+        return f"its server {what} within {waited} s; restart it, or set MLFLOW_HTTP_REQUEST_TIMEOUT to more seconds"
+    reason = str(getattr(error.args[0] if error.args else error, "reason", error))
+    return (
+        f"no server answers there ({reason.rpartition(': ')[2]}); start it, or correct the address"
+    )
 
 
 def _tags(record: TrialRecord, run_name: str) -> dict[str, str]:

@@ -8,6 +8,7 @@ import os
 import shutil
 import socket
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -95,7 +96,8 @@ class TensorboardExporter:
     def _begin(self, record: TrialRecord) -> _Open:
         assert record.started is not None
         folder = self._folder / f"trial-{record.number}"
-        shutil.rmtree(folder, ignore_errors=True)
+        with suppress(FileNotFoundError):
+            shutil.rmtree(folder)
         folder.mkdir()
         second = record.started.timestamp()
         host = socket.gethostname()
