@@ -22,8 +22,8 @@ from tuner.execution.plan import EndReason
 from tuner.execution.search import run_search
 from tuner.finalists.confirmation import run_confirmation, wanted_trials
 from tuner.finalists.epochs import best_epochs_on_train, fixed_epochs
+from tuner.finalists.finalist import Finalist
 from tuner.finalists.ranking import (
-    Finalist,
     better_since,
     compared_with_reference,
     read_finalists,

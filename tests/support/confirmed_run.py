@@ -11,7 +11,8 @@ from tuner.export.classifier import Classifier
 from tuner.finalists.choice import Chosen, ModelChoice
 from tuner.finalists.confirmation import run_confirmation
 from tuner.finalists.export import export_model
-from tuner.finalists.ranking import Finalist, read_finalists
+from tuner.finalists.finalist import Finalist
+from tuner.finalists.ranking import read_finalists
 from tuner.finalists.request import Request, confirmation_config
 from tuner.run import Run
 from tuner.run.events import SilentListener

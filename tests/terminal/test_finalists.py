@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from tuner.finalists.ranking import Failure, Member, finalists_of
+from tuner.finalists.finalist import Member, finalists_of
+from tuner.finalists.ranking import Failure
 from tuner.finalists.testing import figures_of
 from tuner.run import test_log
 from tuner.run.records import TrialRecord

@@ -7,7 +7,8 @@ from dataclasses import replace
 from tuner.export.card import Card, class_list, parameter_lines
 from tuner.export.formats import ExportFormat, usage
 from tuner.finalists.choice import Chosen, ChosenTrials
-from tuner.finalists.ranking import Failure, Finalist, Member, optimism, read_failures
+from tuner.finalists.finalist import Finalist, Member
+from tuner.finalists.ranking import Failure, optimism, read_failures
 from tuner.finalists.trainings import confirmed
 from tuner.run import Run
 from tuner.run.ensemble import MembersOf

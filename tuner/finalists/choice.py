@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from tuner.data import Dataset, Split, load_dataset
 from tuner.errors import RunFolderError, UsageError
-from tuner.finalists.ranking import Finalist, Member, better_since, read_finalists
+from tuner.finalists.finalist import Finalist, Member
+from tuner.finalists.ranking import better_since, read_finalists
 from tuner.run import Run
 from tuner.run.ensemble import NO_MODELS, EnsembleRecord, MembersOf
 from tuner.run.records import TrialRecord

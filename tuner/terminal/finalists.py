@@ -9,9 +9,9 @@ from tuner.data import load_dataset
 from tuner.execution.plan import EndReason, SearchOutcome
 from tuner.finalists.card import failure_text, since_text
 from tuner.finalists.choice import Chosen
+from tuner.finalists.finalist import Finalist
 from tuner.finalists.ranking import (
     Failure,
-    Finalist,
     compared_with_reference,
     finalist_rows,
     read_failures,

@@ -1,0 +1,134 @@
+"""A finalist: a trial of the search with the models of its fresh seeds, and what all finalists together say of it.
+
+Must not import Ray, Keras or TensorFlow.
+"""
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tuner.errors import RunFolderError
+from tuner.finalists.comparisons import Deficit, deficits_of, selection_bias_of
+from tuner.run.records import TrialRecord
+from tuner.run.requested_trainings import MARGIN
+from tuner.settings.metric import Metric
+from tuner.training.spec import TrainedModel
+from tuner.training.statistics import (
+    SeedVariance,
+    Spread,
+    pooled_seed_variance,
+    spread_of,
+)
+from tuner.training.trained_model_file import from_bytes, measured_in
+
+
+@dataclass(frozen=True, eq=False)
+class Member:
+    """One finalist trained with one seed."""
+
+    seed: int
+    file: Path
+    score: float  # the run's metric on the confirmation split
+
+    @property
+    def model(self) -> TrainedModel:
+        """Its weights, and its probabilities on the confirmation split.
+
+        Raises:
+            RunFolderError: its file is missing or damaged.
+        """
+        return from_bytes(self._content(), str(self.file))
+
+    @cached_property
+    def probabilities(self) -> NDArray[np.float32]:
+        """Its probabilities on the confirmation split, `(n_sequences, n_classes)`.
+
+        Raises:
+            RunFolderError: its file is missing or damaged.
+        """
+        return measured_in(self._content(), str(self.file))[1]
+
+    def _content(self) -> bytes:
+        try:
+            return self.file.read_bytes()
+        except OSError as cause:
+            raise RunFolderError(
+                f"{self.file}: cannot be read ({cause.strerror}); `tuner fetch` or `tuner confirm` brings it back"
+            ) from cause
+
+
+@dataclass(frozen=True, eq=False)
+class Finalist:
+    """A trial of the search, confirmed with fresh seeds."""
+
+    record: TrialRecord  # of the search
+    members: tuple[Member, ...]  # best first
+    spread: Spread  # of the run's metric
+    scores: NDArray[np.float64]  # (n_seeds, n_sequences), see `sequence_scores`
+    seeds: SeedVariance | None  # pooled over all finalists
+    deficit: Deficit | None = None  # None where no finalist has two seeds, or there is only one
+    selection_bias: float = (
+        0.0  # of the first: how much too good its mean is; its interval leaves that out
+    )
+    is_recommended: bool = (
+        False  # it is the smallest of those that are shown to be close enough to the best
+    )
+
+    @property
+    def search_score(self) -> float:
+        """Its score in the search."""
+        assert self.record.score is not None  # or it would not have been confirmed
+        return self.record.score
+
+    @property
+    def may_be_best(self) -> bool:
+        """Whether none of the others is better, at a level of 5 % for all finalists together."""
+        return self.deficit is None or not self.deficit.at_least
+
+
+def finalists_of(
+    trained: Iterable[tuple[TrialRecord, tuple[Member, ...], NDArray[np.float64]]],
+    metric: Metric,
+    margin: float = MARGIN,
+) -> list[Finalist]:
+    """Best first, by the mean over their seeds; equal ones by the search's order.
+
+    Args:
+        trained: the search's trials, with their models and these models' `scores`.
+        metric: of the scores.
+        margin: a finalist that is at most so much worse than the best is as good as that.
+    """
+    trained = list(trained)
+    seeds = pooled_seed_variance([scores for _, _, scores in trained])
+    most = 1.0 if metric.name.is_share else math.inf
+    finalists = [
+        Finalist(record, members, spread_of(scores, most=most, seeds=seeds), scores, seeds)
+        for record, members, scores in trained
+    ]
+    finalists.sort(key=lambda each: (metric.as_cost(each.spread.mean), each.record.number))
+    every = [each.scores for each in finalists]
+    if finalists:
+        bias = selection_bias_of(every, metric, seeds)
+        excess = metric.gain(bias, over=0.0)
+        spread = spread_of(every[0], most=most, seeds=seeds, excess=excess)
+        finalists[0] = replace(finalists[0], spread=spread, selection_bias=bias)
+    deficits = deficits_of(every, metric, seeds)
+    if deficits:
+        finalists = list(map(_with_deficit, finalists, deficits))
+    smallest = _smallest_within(margin, finalists)
+    return [replace(each, is_recommended=each is smallest) for each in finalists]
+
+
+def _with_deficit(finalist: Finalist, deficit: Deficit) -> Finalist:
+    return replace(finalist, deficit=deficit)
+
+
+def _smallest_within(margin: float, finalists: Sequence[Finalist]) -> Finalist | None:
+    """Of those that are shown to be at most `margin` worse than the best, the one with the fewest weights."""
+    near = [each for each in finalists if each.deficit and each.deficit.at_most <= margin]
+    return min(near, key=lambda each: each.record.weights or math.inf, default=None)
