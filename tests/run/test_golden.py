@@ -39,16 +39,18 @@ def text_of(path: Path) -> str:
 
 # The ends of the intervals, and columns that this version did not have.
 ADDED = {"low", "high", "worse_at_least", "worse_at_most", "recommended", "selection_bias"}
+ADDED |= {name for name in FinalistRow.model_fields if name.startswith("gap_")}
 
 
 def assert_same(rows: Sequence[FinalistRow], written: Sequence[FinalistRow]) -> None:
     """Except the ends of the intervals.
 
-    That version estimated the seeds' variance of each finalist alone, and counted the noise of single sequences twice.
+    That version estimated the seeds' variance of each finalist alone, counted the noise of single sequences twice, and
+    did not correct the first one's interval for its having been chosen.
     """
     for row, before in zip(rows, written, strict=True):
         assert row.model_dump(exclude=ADDED) == before.model_dump(exclude=ADDED)
-        assert (row.low, row.high) == pytest.approx((before.low, before.high), abs=0.02)
+        assert (row.low, row.high) == pytest.approx((before.low, before.high), abs=0.05)
 
 
 @pytest.mark.parametrize("name", ["small", "cheap"])

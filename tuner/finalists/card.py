@@ -8,7 +8,7 @@ from tuner.export.card import Card, class_list, parameter_lines
 from tuner.export.formats import ExportFormat, usage
 from tuner.finalists.choice import Chosen, ChosenTrials
 from tuner.finalists.finalist import Finalist, Member
-from tuner.finalists.ranking import Failure, optimism, read_failures
+from tuner.finalists.ranking import Failure, read_failures
 from tuner.finalists.trainings import confirmed
 from tuner.run import Run
 from tuner.run.ensemble import MembersOf
@@ -16,7 +16,6 @@ from tuner.run.ledger import Ledger, others_text
 from tuner.run.records import TrialRecord, counts_as_finished
 from tuner.run.requested_trainings import requests
 from tuner.run.test_log import member_name, read_test_log
-from tuner.settings.config import SearchConfig
 from tuner.text import count_text, format_duration, score_text
 
 
@@ -69,9 +68,9 @@ def _how_chosen(chosen: Chosen) -> list[str]:
         "search never saw. Of each, the seed that was best there is in this folder.",
         "",
         f"| trial | architecture | seeds | confirmed {metric} | 95 % interval | at most worse than the best "
-        "| in the search | optimism |",
+        "| in the search | gap |",
         "|---|---|---|---|---|---|---|---|",
-        *(_row(finalist, config) for finalist in chosen.finalists),
+        *map(_row, chosen.finalists),
         *_corrected(chosen.finalists),
         *(f"\n{failure_text(each)}" for each in read_failures(chosen.run) if each.trial in numbers),
         *([f"\n{since_text(since.number, since.score)}"] if since is not None else []),
@@ -122,13 +121,13 @@ def since_text(trial: int, score: float | None) -> str:
     return f"Trial {trial} scored better in the search since ({score_text(score)}) and is not confirmed."
 
 
-def _row(finalist: Finalist, config: SearchConfig) -> str:
+def _row(finalist: Finalist) -> str:
     spread, deficit = finalist.spread, finalist.deficit
     return (
         f"| {finalist.record.number} | {finalist.record.architecture} | {len(finalist.members)} | {spread.mean:.4f} "
         f"| {spread.low:.4f} to {spread.high:.4f} "
         f"| {score_text(deficit.at_most) if deficit else ''} | {finalist.record.score or 0:.4f} "
-        f"| {optimism(finalist, config.space):+.4f} |"
+        f"| {finalist.gap.whole.value:+.4f} ± {finalist.gap.whole.error:.4f} |"
     )
 
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from tuner.errors import RunFolderError
 from tuner.finalists.comparisons import Deficit, deficits_of, selection_bias_of
+from tuner.finalists.gap import Gap, deviation_of, gap_of
 from tuner.run.records import TrialRecord
 from tuner.run.requested_trainings import MARGIN
 from tuner.settings.metric import Metric
@@ -34,6 +35,7 @@ class Member:
     seed: int
     file: Path
     score: float  # the run's metric on the confirmation split
+    validated: float | None = None  # that on the validation split; None where it learned from it
 
     @property
     def model(self) -> TrainedModel:
@@ -71,6 +73,7 @@ class Finalist:
     spread: Spread  # of the run's metric
     scores: NDArray[np.float64]  # (n_seeds, n_sequences), see `sequence_scores`
     seeds: SeedVariance | None  # pooled over all finalists
+    gap: Gap  # between its score in the search and the mean
     deficit: Deficit | None = None  # None where no finalist has two seeds, or there is only one
     selection_bias: float = (
         0.0  # of the first: how much too good its mean is; its interval leaves that out
@@ -95,6 +98,8 @@ def finalists_of(
     trained: Iterable[tuple[TrialRecord, tuple[Member, ...], NDArray[np.float64]]],
     metric: Metric,
     margin: float = MARGIN,
+    *,
+    n_validation: int,
 ) -> list[Finalist]:
     """Best first, by the mean over their seeds; equal ones by the search's order.
 
@@ -102,14 +107,27 @@ def finalists_of(
         trained: the search's trials, with their models and these models' `scores`.
         metric: of the scores.
         margin: a finalist that is at most so much worse than the best is as good as that.
+        n_validation: sequences of the validation split.
     """
     trained = list(trained)
     seeds = pooled_seed_variance([scores for _, _, scores in trained])
     most = 1.0 if metric.name.is_share else math.inf
-    finalists = [
-        Finalist(record, members, spread_of(scores, most=most, seeds=seeds), scores, seeds)
-        for record, members, scores in trained
-    ]
+    validated = [_validated(members) for _, members, _ in trained]
+    deviation = deviation_of(validated)
+    finalists = []
+    for (record, members, scores), on_validation in zip(trained, validated, strict=True):
+        assert record.score is not None  # or it would not have been confirmed
+        gap = gap_of(
+            record.score,
+            scores,
+            on_validation,
+            metric=metric,
+            seeds=seeds,
+            deviation=deviation,
+            n_validation=n_validation,
+        )
+        spread = spread_of(scores, most=most, seeds=seeds)
+        finalists.append(Finalist(record, members, spread, scores, seeds, gap))
     finalists.sort(key=lambda each: (metric.as_cost(each.spread.mean), each.record.number))
     every = [each.scores for each in finalists]
     if finalists:
@@ -122,6 +140,12 @@ def finalists_of(
         finalists = list(map(_with_deficit, finalists, deficits))
     smallest = _smallest_within(margin, finalists)
     return [replace(each, is_recommended=each is smallest) for each in finalists]
+
+
+def _validated(members: Sequence[Member]) -> list[float]:
+    """Their scores on the validation split; none where one of them has none."""
+    known = [each.validated for each in members if each.validated is not None]
+    return known if len(known) == len(members) else []
 
 
 def _with_deficit(finalist: Finalist, deficit: Deficit) -> Finalist:

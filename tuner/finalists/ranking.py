@@ -17,6 +17,7 @@ from tuner.data import Dataset, Split
 from tuner.errors import RunFolderError
 from tuner.execution.run_files import RunFiles
 from tuner.finalists.finalist import Finalist, Member, finalists_of
+from tuner.finalists.gap import Gap
 from tuner.finalists.trainings import confirmed, ended_trials
 from tuner.run import Run
 from tuner.run.attributes import Attribute
@@ -27,6 +28,7 @@ from tuner.run.records import StudyReader, TrialRecord
 from tuner.run.reference import Comparison
 from tuner.run.requested_trainings import (
     RequestedTraining,
+    TrainOn,
     last_request,
     margin_of,
     requests,
@@ -137,7 +139,10 @@ def ranked_finalists(
         file = folder.finalist_model(training.finalist, training.seed)
         if figures is not None and file.is_file():  # else `tuner confirm` trains it again
             score = figures[metric.name.plain_name]
-            members[training.finalist].append(Member(training.seed, file, score))
+            validated = None
+            if training.train_on is TrainOn.TRAIN:
+                validated = search.record(ended[training]).score
+            members[training.finalist].append(Member(training.seed, file, score, validated))
     records = {record.number: record for record in search.records()}
     labels = dataset.splits[Split.CONFIRMATION].labels
     ordered = {
@@ -154,6 +159,7 @@ def ranked_finalists(
         [(records[number], tuple(ordered[number]), scores[number]) for number in ordered],
         metric,
         margin_of(confirmation),
+        n_validation=len(dataset.splits[Split.VALIDATION].labels),
     )
 
 
@@ -173,11 +179,11 @@ def compared_with_reference(
 
 def finalists_frame(finalists: Sequence[Finalist], space: SearchSpace) -> pd.DataFrame:
     """The content of `finalists.csv`, best first."""
-    rows = finalist_rows(finalists, space)
+    rows = finalist_rows(finalists)
     return frame_of(rows, [each.record.parameters for each in finalists], space.parameter_names)
 
 
-def finalist_rows(finalists: Sequence[Finalist], space: SearchSpace) -> list[FinalistRow]:
+def finalist_rows(finalists: Sequence[Finalist]) -> list[FinalistRow]:
     """The rows of `finalists.csv` without the parameters, best first."""
     return [
         FinalistRow(
@@ -190,20 +196,29 @@ def finalist_rows(finalists: Sequence[Finalist], space: SearchSpace) -> list[Fin
             low=round(each.spread.low, 6),
             high=round(each.spread.high, 6),
             search_score=each.search_score,
-            optimism=round(optimism(each, space), 6),
+            optimism=round(each.gap.whole.value, 6),
             tie_with_best=rank > 1 and each.may_be_best,
             worse_at_least=None if each.deficit is None else round(each.deficit.at_least, 6),
             worse_at_most=None if each.deficit is None else round(each.deficit.at_most, 6),
             recommended=each.is_recommended,
             selection_bias=round(each.selection_bias, 6) if rank == 1 else None,
+            gap_error=round(each.gap.whole.error, 6),
+            **_split(each.gap),
         )
         for rank, each in enumerate(finalists, start=1)
     ]
 
 
-def optimism(finalist: Finalist, space: SearchSpace) -> float:
-    """How much better the search's score looked than what fresh seeds reach on fresh sequences."""
-    return space.metric.gain(finalist.search_score, over=finalist.spread.mean)
+def _split(gap: Gap) -> dict[str, float]:
+    """The columns of the gap's two parts; none where it is not split."""
+    if gap.of_selection is None or gap.of_rows is None:
+        return {}
+    return {
+        "gap_of_selection": round(gap.of_selection.value, 6),
+        "gap_of_selection_error": round(gap.of_selection.error, 6),
+        "gap_of_rows": round(gap.of_rows.value, 6),
+        "gap_of_rows_error": round(gap.of_rows.error, 6),
+    }
 
 
 class FinalistFiles(RunFiles):

@@ -223,8 +223,8 @@ def _how_sure(reading: Reading) -> str:
     where = shlex.quote(str(reading.folder.path))
     if not reading.finalists:
         return (
-            "How sure: not confirmed. The top of a leaderboard is partly luck, the best of many scores on one set of "
-            f"rows; `tuner confirm {where}` trains the best again with fresh seeds and shows how much."
+            "How sure: not confirmed. The top of a leaderboard looks better than it is, as the best of many scores on "
+            f"one set of rows; `tuner confirm {where}` trains the best again with fresh seeds and shows by how much."
         )
     first, *others = reading.finalists
     ties = [str(each.trial) for each in others if each.tie_with_best]
@@ -234,14 +234,12 @@ def _how_sure(reading: Reading) -> str:
         tied = " It is better than every other finalist at a level of 5 %." if others else ""
     tied += "".join(map(_recommended, reading.finalists))
     searched = best_of_search(reading.finalists, reading.space.metric)
-    kind = "luck" if searched.optimism >= 0 else "bad luck"
     return (
         f"How sure: trained again with {count_text(first.seeds, 'fresh seed')} and ranked on rows that the search "
         f"never saw, trial {first.trial} ({first.architecture}) is first with {score_text(first.mean)}, "
         f"{_interval(first)}.{tied} The finalist that was "
         f"best in the search, trial {searched.trial}, scored {score_text(searched.search_score)} there and "
-        f"{score_text(searched.mean)} when confirmed: "
-        f"{abs(searched.optimism):.4f} of the search's score was {kind}."
+        f"{score_text(searched.mean)} when confirmed: a gap of {searched.gap_text}."
     )
 
 

@@ -62,7 +62,7 @@ def finalists(reading: Reading) -> Table | None:
     )
     columns = (
         *("rank", "trial", "architecture", "seeds", "confirmed", "95 % interval"),
-        *("in the search", "optimism", "differs from the first", "at most worse than the best"),
+        *("in the search", "gap", "differs from the first", "at most worse than the best"),
     )
     return Table(columns, rows)
 

@@ -12,6 +12,7 @@ from tuner.errors import RunFolderError
 from tuner.run.folder import RunFolder
 from tuner.settings.metric import Metric
 from tuner.settings.validation import Strict, first_problem
+from tuner.text import score_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -31,7 +32,7 @@ class FinalistRow(Strict):
     low: float  # a 95 % interval of the mean; of the first, corrected for its having been chosen, where that is known
     high: float
     search_score: float
-    optimism: float  # how much better the search's score looked
+    optimism: float  # the gap: how much better the search's score looked
     tie_with_best: bool
     # By how much worse than the best, in 95 of 100 confirmations; None in earlier files, and where none has two seeds.
     worse_at_least: float | None = None
@@ -39,6 +40,26 @@ class FinalistRow(Strict):
     recommended: bool = False  # the smallest of those that are close enough to the best
     # Of the first: by how much its mean is expected to be too good, because it was chosen by it. None in earlier files.
     selection_bias: float | None = None
+    # The gap's standard error, and its two parts with theirs; None in earlier files, the parts also where unknown.
+    gap_error: float | None = None
+    gap_of_selection: float | None = None
+    gap_of_selection_error: float | None = None
+    gap_of_rows: float | None = None
+    gap_of_rows_error: float | None = None
+
+    @property
+    def gap_text(self) -> str:
+        """The gap with its parts: `0.0400 (standard error 0.0085), of which …`."""
+        whole = f"{score_text(self.optimism)}"
+        if self.gap_error is not None:
+            whole += f" (standard error {score_text(self.gap_error)})"
+        if self.gap_of_selection is None or self.gap_of_rows is None:
+            return whole
+        return (
+            f"{whole}, of which {score_text(self.gap_of_selection)} ({score_text(self.gap_of_selection_error)}) is "
+            f"that of its seed and of having been chosen, {score_text(self.gap_of_rows)} "
+            f"({score_text(self.gap_of_rows_error)}) that of other sequences and of the choice of the epoch"
+        )
 
 
 def frame_of(
@@ -83,10 +104,10 @@ def read_finalists_file(folder: RunFolder) -> tuple[FinalistRow, ...]:
 
 
 def best_of_search(finalists: Sequence[FinalistRow], metric: Metric) -> FinalistRow:
-    """The finalist with the best score in the search, the earlier trial of equals: its optimism is the search's luck.
+    """The finalist with the best score in the search, the earlier trial of equals: its gap is the search's.
 
-    It was on top of the leaderboard because of that score, so the score is partly luck. The finalist that came first
-    in the confirmation was not chosen by its search score, and a trial found since has no confirmed score.
+    It was on top of the leaderboard because of that score, so the score looks better than it is. The finalist that
+    came first in the confirmation was not chosen by its search score, and a trial found since has no confirmed score.
     """
     return min(finalists, key=lambda each: (metric.as_cost(each.search_score), each.trial))
 

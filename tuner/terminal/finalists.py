@@ -1,4 +1,4 @@
-"""Finalists on the terminal: the table, which of them differ, and how much of the search's score was luck."""
+"""Finalists on the terminal: the table, which of them differ, and the gap between search and confirmation."""
 
 import shlex
 from collections.abc import Sequence
@@ -90,14 +90,12 @@ def in_words(
     failures: Sequence[Failure] = (),
     margin: float = MARGIN,
 ) -> list[str]:
-    """Which finalists differ, how much of the search's score was luck, and which trainings failed."""
+    """Which finalists differ, how large the gap between search and confirmation is, and which trainings failed."""
     lines = [*_compared(finalists, margin), *_corrected(finalists)]
-    searched = best_of_search(finalist_rows(finalists, space), space.metric)
-    kind = "luck" if searched.optimism >= 0 else "bad luck"
+    searched = best_of_search(finalist_rows(finalists), space.metric)
     lines.append(
         f"The finalist that was best in the search, trial {searched.trial}, scored "
-        f"{score_text(searched.search_score)} there and {score_text(searched.mean)} here: "
-        f"{score_text(abs(searched.optimism))} of it was {kind}."
+        f"{score_text(searched.search_score)} there and {score_text(searched.mean)} here: a gap of {searched.gap_text}."
     )
     return [*lines, *map(failure_text, failures)]
 
