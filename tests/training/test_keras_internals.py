@@ -86,3 +86,32 @@ def test_a_class_that_keras_does_not_know_is_named_by_its_error(tmp_path: Path) 
         keras.models.load_model(path)
     assert keras_internals.unknown_name(raised.value) == "Mine"
     assert keras_internals.unknown_name(TypeError("something else")) is None
+
+
+def test_initial_values_drawn_by_numpy_are_of_the_same_kind() -> None:
+    kinds = [
+        "glorot_uniform",
+        "he_normal",
+        "orthogonal",
+        "random_normal",
+        "uniform",
+        "zeros",
+        "ones",
+    ]
+    for kind in kinds:
+        initializer = keras.initializers.get({"class_name": kind, "config": {}})
+        theirs = np.asarray(initializer((60, 40), dtype="float32"))
+        with keras_internals._by_numpy():
+            ours = initializer((60, 40), dtype="float32")
+            again = initializer((60, 40), dtype="float32")
+        assert isinstance(ours, np.ndarray)
+        assert ours.dtype == np.float32
+        assert np.array_equal(ours, again)
+        assert ours.mean() == pytest.approx(theirs.mean(), abs=0.02)
+        assert ours.std() == pytest.approx(theirs.std(), rel=0.1)
+        assert np.abs(ours).max() == pytest.approx(np.abs(theirs).max(), rel=0.5)
+        if kind == "orthogonal":
+            assert ours.T @ ours == pytest.approx(np.eye(40), abs=1e-5)
+    assert not isinstance(keras.initializers.Ones()((2,), dtype="float32"), np.ndarray)
+    with keras_internals._by_numpy():
+        assert keras.initializers.Ones()((2,), dtype="int32").dtype != np.float32

@@ -8,6 +8,8 @@ Must not import Keras at module level: some of this is done before Keras is firs
 
 import re
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec
 from typing import TYPE_CHECKING, Any
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
 _UNKNOWN = re.compile(r"Could not locate (?:class|function) '(?P<name>[^']+)'")
 WRAPPERS = "keras.src.wrappers"  # for scikit-learn
 WRAPPER = "SKLearnClassifier"  # the first name in it
+FILLED = ("zeros", "ones")
+_FLOAT32 = "float32"
 
 
 def import_keras_without_scikit_learn() -> None:
@@ -42,6 +46,88 @@ class _Hiding(MetaPathFinder):
         return None
 
 
+@contextmanager
+def initial_values_by_numpy() -> Iterator[None]:
+    """On JAX, has initial values drawn with NumPy meanwhile: other ones from the same seed.
+
+    JAX compiles a function for every kind and shape of them, 1.5 s per trial. Keras' initializers call functions of
+    these names through two modules of their own (keras/src/initializers/random_initializers.py,
+    constant_initializers.py); what is asked for in another way than with a whole number and float32 goes to Keras.
+    """
+    import keras
+
+    if keras.backend.backend() == "jax":
+        with _by_numpy():
+            yield
+    else:
+        yield
+
+
+@contextmanager
+def _by_numpy() -> Iterator[None]:
+    import numpy as np
+    from keras.src.initializers import constant_initializers as constant
+    from keras.src.initializers import random_initializers
+
+    kept = random_initializers.random, random_initializers.ops, constant.ops
+    draws = {
+        "uniform": lambda rng, shape, minval=0.0, maxval=1.0: rng.uniform(minval, maxval, shape),
+        "normal": lambda rng, shape, mean=0.0, stddev=1.0: rng.normal(mean, stddev, shape),
+        "truncated_normal": _truncated_normal,
+    }
+    algebra = {name: getattr(np, name) for name in ("diag", "sign", "transpose", "reshape")}
+    random_initializers.random = _Changed(
+        kept[0], {name: _drawn(draw, getattr(kept[0], name)) for name, draw in draws.items()}
+    )
+    random_initializers.ops = _Changed(kept[1], {**algebra, "qr": np.linalg.qr})
+    constant.ops = _Changed(
+        kept[2], {name: _filled(getattr(np, name), getattr(kept[2], name)) for name in FILLED}
+    )
+    try:
+        yield
+    finally:
+        random_initializers.random, random_initializers.ops, constant.ops = kept
+
+
+class _Changed:
+    """A module of which some functions are others."""
+
+    def __init__(self, module: Any, functions: dict[str, Callable[..., Any]]) -> None:
+        self._module = module
+        vars(self).update(functions)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._module, name)
+
+
+def _drawn(draw: Callable[..., Any], theirs: Callable[..., Any]) -> Callable[..., Any]:
+    def ours(shape: Any, *, dtype: Any = None, seed: Any = None, **moments: Any) -> Any:
+        import numpy as np
+
+        if dtype != _FLOAT32 or not isinstance(seed, int):
+            return theirs(shape, dtype=dtype, seed=seed, **moments)
+        return draw(np.random.default_rng(seed), shape, **moments).astype(np.float32)
+
+    return ours
+
+
+def _filled(fill: Callable[..., Any], theirs: Callable[..., Any]) -> Callable[..., Any]:
+    def ours(shape: Any, dtype: Any = None) -> Any:
+        return fill(shape, dtype) if dtype == _FLOAT32 else theirs(shape, dtype=dtype)
+
+    return ours
+
+
+def _truncated_normal(rng: Any, shape: Any, mean: float = 0.0, stddev: float = 1.0) -> Any:
+    """Normal values of which those beyond two deviations are drawn again."""
+    import numpy as np
+
+    values = rng.normal(size=shape)
+    while (beyond := np.abs(values) > 2).any():
+        values[beyond] = rng.normal(size=int(beyond.sum()))
+    return values * stddev + mean
+
+
 def make_variables(model: "keras.Model", batch_size: int) -> None:
     """Makes the variables of optimizer and metrics, which Keras makes in the first step.
 
@@ -51,7 +137,8 @@ def make_variables(model: "keras.Model", batch_size: int) -> None:
     """
     import numpy as np
 
-    model.optimizer.build(model.trainable_variables)
+    with initial_values_by_numpy():
+        model.optimizer.build(model.trainable_variables)
     model.compute_metrics(
         x=None,
         y=np.zeros((batch_size, 1), np.int32),

@@ -23,6 +23,7 @@ from tuner.training.compilation import compile_model
 from tuner.training.devices import device_name
 from tuner.training.evaluation import Evaluation, evaluate
 from tuner.training.failures import trial_errors
+from tuner.training.keras_internals import initial_values_by_numpy
 from tuner.training.ngrams import NAME, start_from_counts
 from tuner.training.shapes import trial_widths
 from tuner.training.spec import EpochResult, HeldOutFigures, TrainedModel, TrialSpec
@@ -83,9 +84,11 @@ class Training:
             self._validation = validation.view(
                 vocabulary_size=known, max_length=hyperparameters.max_length
             )
-            self._model = build_model(
-                hyperparameters.model_copy(update={"vocabulary_size": known}), n_classes=n_classes
-            )
+            with initial_values_by_numpy():
+                self._model = build_model(
+                    hyperparameters.model_copy(update={"vocabulary_size": known}),
+                    n_classes=n_classes,
+                )
             if hyperparameters.ngrams:
                 start_from_counts(self._model.get_layer(NAME), self._train, n_classes)
             epoch_steps = math.ceil(len(train) / hyperparameters.batch_size)
