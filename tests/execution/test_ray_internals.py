@@ -2,7 +2,6 @@
 
 import inspect
 import os
-import re
 import signal
 import subprocess
 import sys
@@ -12,14 +11,13 @@ from typing import Any
 
 import pytest
 import ray
-from ray import cloudpickle, tune
 
 import tuner
 from tuner.doctor import resources
 from tuner.errors import ConfigError
 from tuner.execution import cluster, ray_errors, ray_internals
 from tuner.execution.ray_errors import DeathText, Origin
-from tuner.execution.ray_internals import ENVIRONMENT, Disposable
+from tuner.execution.ray_internals import ENVIRONMENT
 
 RAY = Path(ray.__file__).parent
 BINARIES = ("_raylet.so", "core/src/ray/gcs/gcs_server", "core/src/ray/raylet/raylet")
@@ -136,18 +134,6 @@ def test_ray_starts_only_the_daemons_that_a_search_needs(shared_ray: None) -> No
     assert f"{check}:" in inspect.getsource(services.start_raylet)
 
 
-def test_tune_does_not_count_its_callbacks() -> None:
-    from ray.air._internal import usage
-    from ray.tune import tune as module
-
-    theirs = getattr(usage, ray_internals.CALLBACKS_COUNT)
-    with ray_internals.callbacks_not_counted():
-        assert not usage.tag_callbacks([object()])
-    assert getattr(usage, ray_internals.CALLBACKS_COUNT) is theirs
-    assert "import MLflowLoggerCallback" in inspect.getsource(usage)  # else it is no longer needed
-    assert f"air_usage.{ray_internals.CALLBACKS_COUNT}(callbacks)" in inspect.getsource(module)
-
-
 @pytest.mark.ray
 def test_workers_look_for_modules_in_no_folder_of_the_driver(
     shared_ray: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -239,101 +225,6 @@ def test_rays_errors_name_the_process() -> None:
     assert all(f"\\t{line}" in died for line in ("pid: {cause.pid}", "ip: {cause.node_ip_address}"))
     assert ray_errors.origin_of("\tpid: 7\n\tip: ::1\n") == Origin("::1", "7")
     assert ray_errors.origin_of("it died") == Origin("", "")
-
-
-def test_our_objects_are_pickled_empty_by_tune() -> None:
-    class Ours(Disposable, tune.Callback):  # type: ignore[misc]
-        def __init__(self) -> None:
-            self.file = open(os.devnull)  # noqa: SIM115 - cannot be pickled
-
-    ours = Ours()
-    assert type(cloudpickle.loads(cloudpickle.dumps(ours))) is object
-    ours.file.close()
-
-
-def test_tune_writes_an_error_down_before_it_calls_the_scheduler() -> None:
-    from ray.tune.execution import tune_controller
-
-    process = inspect.getsource(tune_controller.TuneController._process_trial_failure)
-    assert process.index("trial.handle_error(") < process.index("_scheduler_alg.on_trial_error(")
-
-
-def test_the_error_of_a_trial_is_read_from_its_file(tmp_path: Path) -> None:
-    (tmp_path / "error.txt").write_text("ActorDiedError", encoding="utf-8")
-    assert ray_internals.error_text(SimpleNamespace(error_file=f"{tmp_path}/error.txt")) == (
-        "ActorDiedError"
-    )
-    assert ray_internals.error_text(SimpleNamespace(error_file=None)) == ""
-    from ray.tune.experiment import Trial
-
-    assert isinstance(inspect.getattr_static(Trial, "error_file"), property)
-
-
-def test_a_trial_without_a_process_has_none_to_end() -> None:
-    from ray.tune.experiment.trial import _TemporaryTrialState
-
-    ray_internals.end_process(SimpleNamespace(temporary_state=_TemporaryTrialState()))
-
-
-def test_tune_decides_whether_to_keep_a_process_after_it_has_called_the_scheduler() -> None:
-    from ray.tune.execution.tune_controller import TuneController
-
-    stop = inspect.getsource(TuneController.stop_trial)
-    told = stop.index("self._scheduler_alg.on_trial_complete(")
-    assert told < stop.index("self._schedule_graceful_trial_stop(")
-    keep = inspect.getsource(TuneController._maybe_cache_trial_actor)
-    assert "tracked_actor not in self._started_actors" in keep
-    assert "self._trial_to_actor[trial]" in keep
-
-
-def test_a_retired_process_is_not_known_as_started() -> None:
-    controller = SimpleNamespace(_started_actors={"a", "b"}, _trial_to_actor={1: "a"})
-    for trial in (1, 2):
-        ray_internals.retire(SimpleNamespace(_tune_controller=controller), trial)
-    assert controller._started_actors == {"b"}
-
-
-def test_tune_keeps_its_trials_where_they_are_dropped_from() -> None:
-    from ray.tune.execution.tune_controller import TrialRunnerWrapper, TuneController
-
-    made = inspect.getsource(TuneController.__init__)
-    assert "self._trials_to_cache: Set[Trial]" in made
-    assert "self._live_trials: Set[Trial]" in made
-    assert re.search(r"return self\._trials$", inspect.getsource(TuneController.get_trials), re.M)
-    assert "self._tune_controller = tune_controller" in inspect.getsource(TrialRunnerWrapper)
-
-
-def test_ended_trials_are_dropped_in_place() -> None:
-    def trial(*, is_finished: bool) -> SimpleNamespace:
-        class Hashable(SimpleNamespace):
-            __hash__ = object.__hash__  # type: ignore[assignment]
-            __eq__ = object.__eq__  # type: ignore[assignment]
-
-        return Hashable(is_finished=lambda: is_finished)
-
-    ended, running = trial(is_finished=True), trial(is_finished=False)
-    trials = [ended, running]
-    controller = SimpleNamespace(_trials_to_cache={ended}, _live_trials={ended, running})
-    ray_internals.forget_ended_trials(
-        SimpleNamespace(get_trials=lambda: trials, _tune_controller=controller)
-    )
-    assert trials == [running]
-    assert (controller._trials_to_cache, controller._live_trials) == (set(), {running})
-
-
-@pytest.mark.ray
-def test_trials_take_the_processes_that_ray_starts_with_itself(shared_ray: None) -> None:
-    from ray.tune.execution import class_cache
-
-    class Trainable:
-        pass
-
-    original = class_cache._ActorClassCache.get
-    assert class_cache._ActorClassCache().get(Trainable)._default_options["runtime_env"]
-    with ray_internals.waiting_workers_taken():
-        actor = class_cache._ActorClassCache().get(Trainable)
-    assert actor._default_options.get("runtime_env") is None  # any other wants processes of its own
-    assert class_cache._ActorClassCache.get is original
 
 
 def test_the_doctor_knows_how_ray_sizes_its_object_store() -> None:

@@ -1,9 +1,9 @@
-"""Every use of Ray's private parts, each with its reason: the one module to look at when Ray changes.
+"""Every use of Ray's private parts, each with its reason: the module to look at when Ray changes.
 
-Private are names with an underscore, modules that Ray does not document, and variables that only its source names; the
-words of its errors are in `tuner.execution.ray_errors`. `tests/execution/test_ray_internals.py` fails when Ray changes
-one of them, and `tests/test_private_parts.py` when another module uses one. Written for Ray 2.60, which
-`pyproject.toml` pins.
+Private are names with an underscore, modules that Ray does not document, and variables that only its source names.
+Those of Ray Tune are in `tuner.execution.tune_internals`, the words of Ray's errors in `tuner.execution.ray_errors`.
+`tests/execution/test_ray_internals.py` fails when Ray changes one of them, and `tests/test_private_parts.py` when
+another module uses one. Written for Ray 2.60, which `pyproject.toml` pins.
 
 Must not import Ray at module level: some of this is set before Ray is first imported.
 """
@@ -54,7 +54,6 @@ _NO_LIMIT = 1_000_000
 # Methods of a node of Ray's that start a daemon each (ray/_private/node.py).
 NEEDLESS_DAEMONS = ("start_monitor", "start_log_monitor", "start_api_server")
 DASHBOARD_CHECK = "get_dashboard_dependency_error"  # of ray._private.utils
-CALLBACKS_COUNT = "tag_callbacks"  # of ray.air._internal.usage
 
 
 def let_the_searcher_limit_trials() -> None:
@@ -181,27 +180,15 @@ def _fewer_daemons() -> Iterator[None]:
     without: Any = lambda *_, **__: None  # noqa: E731
     with ExitStack() as stack:
         for name in NEEDLESS_DAEMONS:
-            stack.enter_context(_replaced(Node, name, without))
+            stack.enter_context(replaced(Node, name, without))
         no_dashboard = ImportError("no dashboard is wanted")
-        stack.enter_context(_replaced(utils, DASHBOARD_CHECK, lambda: no_dashboard))
+        stack.enter_context(replaced(utils, DASHBOARD_CHECK, lambda: no_dashboard))
         yield
 
 
 @contextmanager
-def callbacks_not_counted() -> Iterator[None]:
-    """Keeps Tune from counting which callbacks of its own it was given, for its statistics of use.
-
-    Those are off, and it would import MLflow for them wherever that is installed, 1.5 s of CPU time
-    (ray/air/_internal/usage.py, `_count_callbacks`; https://github.com/ray-project/ray/pull/34904).
-    """
-    from ray.air._internal import usage
-
-    with _replaced(usage, CALLBACKS_COUNT, lambda _callbacks: False):
-        yield
-
-
-@contextmanager
-def _replaced(owner: Any, name: str, value: Any) -> Iterator[None]:
+def replaced(owner: Any, name: str, value: Any) -> Iterator[None]:
+    """Has `owner` another attribute `name` meanwhile."""
     kept = getattr(owner, name)
     setattr(owner, name, value)
     try:
@@ -283,95 +270,3 @@ def daemons_shielded_from_signals(receive_signals: Callable[[], None]) -> Iterat
         yield
     finally:
         services.ConsolePopen, utils.set_sigterm_handler = original, original_setter
-
-
-# -- Tune -------------------------------------------------------------------------------------------
-
-
-class Disposable:
-    """Whatever inherits this is pickled as an empty object.
-
-    Tune pickles its searcher, scheduler and callbacks with its own state, in spite of TUNE_GLOBAL_CHECKPOINT_S once at
-    the end (ray/tune/execution/tune_controller.py, `__getstate__`). Ours hold the study, which cannot be pickled and
-    need not be.
-    """
-
-    def __reduce__(self) -> tuple[type[object], tuple[()]]:
-        return object, ()
-
-
-def error_text(trial: Any) -> str:
-    """The error that ended a trial, as Ray reports it.
-
-    Tune writes it to a file just before it calls `TrialScheduler.on_trial_error`, which is not handed the error
-    (ray/tune/experiment/trial.py, `handle_error`).
-    """
-    try:
-        return Path(trial.error_file or "").read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return ""
-
-
-def end_process(trial: Any) -> None:
-    """Ends the process of a trial that hangs; Tune then learns that it died.
-
-    Tune has no way to end one that does not answer: it asks the actor to stop and waits
-    (ray/tune/experiment/trial.py, `_TemporaryTrialState`).
-    """
-    import ray
-
-    actor = trial.temporary_state.ray_actor
-    if actor is not None:
-        ray.kill(actor)
-
-
-def retire(tune_controller: Any, trial: Any) -> None:
-    """Has Tune end the process of a trial that is over, which it would give to the next one.
-
-    Tune keeps no process that it does not know as started (ray/tune/execution/tune_controller.py,
-    `_maybe_cache_trial_actor`). It decides after it has called `TrialScheduler.on_trial_complete`, for a trial that
-    reported `done` and for one that the scheduler stopped; there this belongs.
-    """
-    controller = getattr(tune_controller, "_tune_controller", tune_controller)
-    controller._started_actors.discard(controller._trial_to_actor.get(trial))
-
-
-def forget_ended_trials(tune_controller: Any) -> None:
-    """Drops ended trials from Tune's own lists, which it walks at every step and writes down when all is done.
-
-    6,000 of them made every step 2 ms longer, the driver 80 MB larger and the search's end last half a minute
-    (https://github.com/ray-project/ray/issues/15504, https://github.com/ray-project/ray/issues/64231). The study has
-    them.
-
-    Args:
-        tune_controller: what Tune hands to a scheduler; it hides all but a few methods of the controller.
-    """
-    trials: list[Any] = tune_controller.get_trials()
-    if any(trial.is_finished() for trial in trials):
-        trials[:] = [trial for trial in trials if not trial.is_finished()]
-        controller = tune_controller._tune_controller
-        controller._trials_to_cache.intersection_update(trials)
-        controller._live_trials.intersection_update(trials)  # where it leaves those that broke
-
-
-@contextmanager
-def waiting_workers_taken() -> Iterator[None]:
-    """Lets trials use the processes that Ray starts with itself, instead of new ones: 2 s less to wait.
-
-    Tune gives its actors an environment of their own (https://github.com/ray-project/ray/pull/22803), and a process
-    serves one environment only (https://github.com/ray-project/ray/issues/15371). Only for a Ray that this process
-    started: there every process has inherited the variables already.
-    """
-    import ray
-    from ray.tune.execution import class_cache
-
-    original = class_cache._ActorClassCache.get
-
-    def get(cache: Any, trainable: type[object]) -> Any:
-        return cache._cache.setdefault(trainable, ray.remote(trainable))
-
-    class_cache._ActorClassCache.get = get
-    try:
-        yield
-    finally:
-        class_cache._ActorClassCache.get = original

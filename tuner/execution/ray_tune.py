@@ -24,14 +24,14 @@ from tuner.execution.messages import Report, avoided_by, to_ray_config
 from tuner.execution.mirror import Mirror
 from tuner.execution.packing import Places
 from tuner.execution.ray_errors import origin_of
-from tuner.execution.ray_internals import (
+from tuner.execution.run_files import RunFiles
+from tuner.execution.tune_internals import (
     Disposable,
     end_process,
     error_text,
     forget_ended_trials,
     retire,
 )
-from tuner.execution.run_files import RunFiles
 from tuner.run.trial_status import TrialStatus
 from tuner.run.troubles import Troubles
 from tuner.search.session import SearchSession

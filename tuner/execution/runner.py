@@ -24,9 +24,9 @@ from tuner.execution.mirror import Mirror, mirror_of
 from tuner.execution.packing import Packing, Places, kind_of
 from tuner.execution.plan import EndReason, Plan, SearchOutcome
 from tuner.execution.probe import Wait
-from tuner.execution.ray_internals import callbacks_not_counted, waiting_workers_taken
 from tuner.execution.refusals import refuse_unknown_architectures
 from tuner.execution.run_files import RunFiles
+from tuner.execution.tune_internals import callbacks_not_counted, waiting_workers_taken
 from tuner.kill_points import KillPoint, kill_point
 from tuner.output import output_to
 from tuner.run.events import Event, EventKind, SearchListener, SearchState
