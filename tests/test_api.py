@@ -58,7 +58,17 @@ def test_a_bad_value_is_refused_by_the_keywords_name() -> None:
 @pytest.mark.parametrize("name", ["search", "confirm", "test"])
 def test_type_checkers_see_the_keywords_that_help_shows(name: str) -> None:
     shown = inspect.signature(getattr(tuner, name)).parameters
-    own = {"space", "run", "config", "progress", "modules", "finalist", "ensemble", "members"}
+    own = {
+        "space",
+        "run",
+        "config",
+        "progress",
+        "modules",
+        "finalist",
+        "ensemble",
+        "members",
+        "no_reference",
+    }
     typed = get_type_hints(getattr(keywords, f"{name.capitalize()}Keywords"))
     assert {keyword: shown[keyword].annotation for keyword in typed} == typed
     assert set(shown) - set(typed) <= own

@@ -151,6 +151,7 @@ def test(
     finalist: int = 1,
     ensemble: int | None = None,
     members: str | None = None,
+    no_reference: bool = False,
     modules: str | Sequence[str] = (),
     **settings: Unpack[TestKeywords],
 ) -> "TestEvaluation":
@@ -164,13 +165,14 @@ def test(
         members: whose models: `finalists`, or `trials` for the search's best as they are; default: finalists where
             there are some.
         {settings}
+        no_reference: train no linear model on n-grams, which takes seconds, to compare with.
         modules: of your own, whose code may run although only the run folder names it.
 
-    Rows of `data` that the run has seen are left out.
+    Rows that the run has seen are left out, also those of a test split that shares texts with others.
 
     Returns:
-        The figures (`.figures.accuracy`, `.figures.low`, `.figures.high`, …) and `.before`, when the same rows were
-        evaluated earlier. The evaluation is recorded in the run's `tests.yaml`.
+        The figures (`.figures.accuracy`, `.figures.low`, `.figures.high`, …), the linear `.reference`, and `.before`
+        and `.others`, when the same rows were evaluated earlier. The evaluation is recorded in the run's `tests.yaml`.
 
     Raises:
         UsageError: the request cannot be met; the message is one line.
@@ -183,7 +185,7 @@ def test(
     given = by_path(TEST_SETTINGS, settings)
     rows = validated(DataConfig, given, "keywords") if "source" in given else None
     chosen = load_chosen(Run(_place(run)), ModelChoice(finalist, ensemble, _members(members)))
-    evaluation = evaluate_test(chosen, rows)
+    evaluation = evaluate_test(chosen, rows, with_reference=not no_reference)
     if reason := record_in_copy(chosen):
         warnings.warn(f"recorded here, but not in the run's copy: {reason}", stacklevel=2)
     return evaluation

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tuner.data import START, UNKNOWN, Split, load_dataset, seen_texts, text_digest
+from tuner.data import START, UNKNOWN, Split, load_dataset, text_digest, text_digests
 from tuner.data.encoding import encode, tokenize
 from tuner.settings.data import DataConfig, TokenMode
 
@@ -39,7 +39,7 @@ def test_texts_are_the_same_by_their_words_not_by_words_that_are_unknown(
     rows = [(f"disk failed on node {number}", str(number % 2)) for number in range(40)]
     config = DataConfig(source=write_csv(rows))
     for _ in range(2):  # prepared, and from the cache
-        texts = seen_texts(config)
+        texts = text_digests(config)
         held = frozenset[bytes]().union(*texts.values())
         assert {split: len(each) for split, each in texts.items()} == {
             Split.TRAIN: 28, Split.VALIDATION: 4, Split.CONFIRMATION: 4, Split.TEST: 4

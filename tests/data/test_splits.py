@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tuner.data import Dataset, Split, load_dataset, seen_texts, summarize, text_digest
+from tuner.data import Dataset, Split, load_dataset, summarize, text_digest, text_digests
 from tuner.data.splits import (
     CODES,
     assign_groups,
@@ -35,6 +35,11 @@ def texts_of(dataset: Dataset, split: Split) -> list[tuple[str, int]]:
         (" ".join(dataset.vocabulary[t] for t in part.tokens[a + 1 : b]), int(c))
         for a, b, c in bounds
     ]
+
+
+def texts_in(config: DataConfig) -> dict[Split, set[bytes]]:
+    """The texts of each split, as digests."""
+    return {split: set(digests) for split, digests in text_digests(config).items()}
 
 
 def sizes(dataset: Dataset) -> dict[Split, int]:
@@ -171,9 +176,9 @@ def test_the_split_of_a_row_does_not_depend_on_the_sample(
     rows = _films(60, 5)
     source = write_csv(rows, ("text", "label", "film"))
     config = DataConfig.model_validate({"source": source, "seed": 3, **settings})
-    whole = seen_texts(config)
+    whole = texts_in(config)
     for size in (8, 30, 150, 299):
-        sampled = seen_texts(config.model_copy(update={"sample": size}))
+        sampled = texts_in(config.model_copy(update={"sample": size}))
         assert sum(map(len, sampled.values())) == size
         for split in Split:
             assert sampled[split]
@@ -184,12 +189,10 @@ def test_a_sample_of_an_earlier_run_is_split_after_it_was_drawn(
     write_csv: WriteCsv, forty_rows: Rows
 ) -> None:
     config = DataConfig(source=write_csv(forty_rows), sample=20, split_rule=SplitRule.SAMPLED_FIRST)
-    earlier, whole = seen_texts(config), seen_texts(config.model_copy(update={"sample": None}))
+    earlier, whole = texts_in(config), texts_in(config.model_copy(update={"sample": None}))
     assert list(map(len, earlier.values())) == [14, 2, 2, 2]
     assert not earlier[Split.TRAIN] <= whole[Split.TRAIN]  # it trains on rows of other splits
-    assert whole == seen_texts(
-        DataConfig(source=config.source)
-    )  # without a sample, all is as it was
+    assert whole == texts_in(DataConfig(source=config.source))  # without a sample, all is as it was
 
 
 def test_a_sample_without_place_for_every_class_is_refused(
@@ -221,7 +224,7 @@ def test_a_group_is_in_one_split(write_csv: WriteCsv) -> None:
     rows = _films(40, 5)
     config = DataConfig(source=write_csv(rows, ("text", "label", "film")), group_column="film")
     dataset = load_dataset(config)
-    held = seen_texts(config)
+    held = texts_in(config)
     splits_of: dict[str, set[Split]] = {}
     for text, _, film in rows:
         found = {split for split in Split if text_digest(text.split()) in held[split]}

@@ -8,7 +8,7 @@ import pytest
 import yaml
 from support.confirmed_run import Confirmed
 
-from tuner.data import Split, read_rows, seen_texts, text_digest
+from tuner.data import Split, read_rows, text_digest, text_digests
 from tuner.errors import DataError, RunFolderError
 from tuner.finalists.card import model_card
 from tuner.finalists.testing import evaluate_test, figures_of
@@ -21,8 +21,16 @@ pytestmark = pytest.mark.ray
 
 
 def test_the_test_split_is_evaluated_and_the_log_records_it(confirmed: Confirmed) -> None:
-    first, second = (evaluate_test(confirmed.chosen()) for _ in range(2))
+    first, second = (
+        evaluate_test(confirmed.chosen(), with_reference=wanted) for wanted in (True, False)
+    )
     assert first.before == ()
+    assert first.reference is not None
+    assert first.reference.low <= first.reference.gain <= first.reference.high
+    assert first.reference.gain == pytest.approx(first.figures.accuracy - first.reference.accuracy)
+    assert f"reference  {first.reference.text}" in evaluation_lines(first)
+    assert f"On the same sequences: {first.reference.text}." in model_card(confirmed.chosen())
+    assert second.reference is None
     assert second.before == (first.opened,)
     assert second.figures == first.figures
     figures = first.figures
@@ -101,7 +109,7 @@ def test_rows_of_the_test_split_count_as_it_whatever_file_they_lie_in(
 
 def _texts(confirmed: Confirmed, split: Split) -> list[str]:
     """The texts of a split, as the source has them."""
-    held = seen_texts(confirmed.config.data)[split]
+    held = text_digests(confirmed.config.data)[split]
     texts = read_rows(confirmed.config.data).texts
     return [text for text in texts if text_digest(text.split()) in held]
 

@@ -32,6 +32,13 @@ def evaluate_test_split(
             "are some.",
         ),
     ] = None,
+    no_reference: Annotated[
+        bool,
+        typer.Option(
+            "--no-reference",
+            help="Train no linear model on n-grams, which takes seconds, to compare with.",
+        ),
+    ] = False,
     modules: Modules = None,
     **settings: object,
 ) -> None:
@@ -49,7 +56,7 @@ def evaluate_test_split(
     rows = None
     if settings["data"] is not None:
         rows = validated(DataConfig, by_path(TEST_SETTINGS, settings), "flags")
-    evaluation = evaluate_test(chosen, rows)
+    evaluation = evaluate_test(chosen, rows, with_reference=not no_reference)
     console = plain_console()
     written = f"Recorded in {chosen.run.files.tests}"
     if reason := record_in_copy(chosen):

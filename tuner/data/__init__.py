@@ -22,7 +22,7 @@ from tuner.data.dataset import (
 )
 from tuner.data.encoding import encode_known, text_digest, token_ids
 from tuner.data.findings import Contradiction, Findings, SampleRow
-from tuner.data.load import load_dataset, read_rows, seen_texts
+from tuner.data.load import load_dataset, read_rows, text_digests
 from tuner.data.sources import SOURCES, Source
 from tuner.data.summary import DataSummary, Lengths, SplitBalance, summarize
 
@@ -50,8 +50,8 @@ __all__ = [
     "load_dataset",
     "pad",
     "read_rows",
-    "seen_texts",
     "summarize",
     "text_digest",
+    "text_digests",
     "token_ids",
 ]

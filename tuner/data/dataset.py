@@ -48,6 +48,12 @@ class EncodedSequences:
         """`(n_sequences,)` int64, tokens of each sequence, its START counted."""
         return np.diff(self.offsets)
 
+    def only(self, rows: NDArray[np.int64]) -> "EncodedSequences":
+        """The sequences at these positions, in this order."""
+        lengths = self.lengths[rows]
+        tokens = self.tokens[run_positions(self.offsets[rows], lengths)]
+        return EncodedSequences(tokens, offsets_of(lengths), self.labels[rows])
+
     def view(self, *, vocabulary_size: int, max_length: int) -> "EncodedSequences":
         """The last `max_length` tokens of each sequence; ids from `vocabulary_size` on are UNKNOWN.
 

@@ -85,16 +85,16 @@ def warn(config: DataConfig, warnings: Sequence[str]) -> None:
         _logger.warning("%s: %s", config.source, warning)
 
 
-def seen_texts(
+def text_digests(
     config: DataConfig, *, cache_folder: Path | None = None
-) -> Mapping[Split, frozenset[bytes]]:
-    """The texts of every split of the data set that `load_dataset` gives, each as its `text_digest`.
+) -> Mapping[Split, list[bytes]]:
+    """The `text_digest` of every row of the data set that `load_dataset` gives, in the order of the sequences.
 
     Raises:
         DataError: as `load_dataset`.
     """
     texts = prepare(config, cache_folder=cache_folder).texts
-    return {split: frozenset(map(bytes, digests)) for split, digests in texts.items()}
+    return {split: list(map(bytes, digests)) for split, digests in texts.items()}
 
 
 def _prepare(rows: Rows, name: str, config: DataConfig) -> Prepared:

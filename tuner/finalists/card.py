@@ -163,6 +163,8 @@ def _tests(run: Run, members: Sequence[tuple[TrialRecord, Member]]) -> list[str]
             f"(95 % interval {figures.low:.4f} to {figures.high:.4f}), loss {figures.loss:.4f}; "
             f"evaluated {evaluation.opened}.{before}"
         )
+        if evaluation.reference is not None:
+            lines.append(f"  On the same sequences: {evaluation.reference.text}.")
         elsewhere = set(evaluation.others or ())
         if entry := recorded.get(evaluation.opened):
             elsewhere.update(ledger.of_other_runs(entry, own))

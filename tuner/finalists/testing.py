@@ -5,26 +5,25 @@ Every evaluation is recorded in the test log, because a split tests no model tha
 
 import os
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tuner.data import Split, read_rows, seen_texts, text_digest
-from tuner.data.cells import Rows, class_numbers
-from tuner.data.encoding import TOKENIZERS
-from tuner.errors import ConfigError, DataError
+from tuner.data import Dataset, Split, read_rows, text_digests
+from tuner.errors import ConfigError
 from tuner.export.classifier import Classifier
 from tuner.finalists.choice import Chosen
 from tuner.finalists.export import export_model
+from tuner.finalists.unseen import UnseenRows, unseen_of_file, unseen_of_split
 from tuner.run.copies import record_evaluations
 from tuner.run.ledger import Ledger, make_entry
 from tuner.run.test_log import (
     TEST_SPLIT,
     ClassFigures,
+    ReferenceFigures,
     TestEvaluation,
     TestFigures,
     append_evaluation,
@@ -32,44 +31,50 @@ from tuner.run.test_log import (
     read_test_log,
 )
 from tuner.settings.data import DataConfig
-from tuner.settings.metric import MetricName
+from tuner.settings.metric import Metric, MetricName
 from tuner.text import one_line
 from tuner.training.confusion import Confusion
 from tuner.training.statistics import (
     expected_calibration_error,
+    gain_of,
     roc_auc,
     sequence_scores,
     spread_of,
 )
 
 
-def evaluate_test(chosen: Chosen, data: DataConfig | None = None) -> TestEvaluation:
+def evaluate_test(
+    chosen: Chosen, data: DataConfig | None = None, *, with_reference: bool = True
+) -> TestEvaluation:
     """Measures the model that `tuner export` would write of these finalists, and records it in the test log.
 
     Args:
-        data: labelled rows to measure on instead of the test split; those that the run has seen are left out.
+        data: labelled rows to measure on instead of the test split.
+        with_reference: whether to train a linear model and measure it, too, which takes seconds.
+
+    Rows that the run has seen are left out, also of its own test split.
 
     Raises:
-        DataError: these rows cannot be read, have a class that the model does not know, or were all seen.
+        DataError: the rows cannot be read, have a class that the model does not know, or were all seen.
         RunFolderError: the test log is damaged.
     """
     folder, dataset = chosen.run.files, chosen.dataset
     earlier = read_test_log(folder)  # refuses a damaged log before anything is measured
-    held = seen_texts(chosen.config.data)
-    rows = None if data is None else _unseen_rows(read_rows(data), chosen, held)
+    digests = text_digests(chosen.config.data)
+    rows = (
+        unseen_of_split(dataset, digests)
+        if data is None
+        else unseen_of_file(read_rows(data), dataset, digests)
+    )
     with tempfile.TemporaryDirectory() as temporary:
         classifier = Classifier(export_model(chosen, Path(temporary) / "model"))
-        if rows is None:
-            test = dataset.splits[Split.TEST]
-            probabilities, labels = classifier.probabilities_of(test), test.labels
-        else:
-            probabilities, labels = classifier.probabilities(rows.texts), rows.labels
+        probabilities = classifier.probabilities_of(rows.sequences)
     ledger = Ledger.of_user()
     entry = make_entry(
         chosen.run.name,
         chosen.run.recorded.created,
         datetime.now(UTC).isoformat(timespec="seconds"),
-        held[Split.TEST] if rows is None else rows.digests,
+        rows.digests,
     )
     others = ledger.of_other_runs(entry, own=[each.opened for each in earlier])
     evaluation = TestEvaluation(
@@ -78,10 +83,11 @@ def evaluate_test(chosen: Chosen, data: DataConfig | None = None) -> TestEvaluat
         members=tuple(
             member_name(member.trial, member.seed) for member in classifier.description.members
         ),
-        figures=figures_of(probabilities, labels, dataset.class_names),
-        left_out=0 if rows is None else rows.left_out,
-        of_test_split=0 if rows is None else rows.of_test_split,
+        figures=figures_of(probabilities, rows.labels, dataset.class_names),
+        left_out=rows.left_out,
+        of_test_split=rows.of_test_split,
         others=others or None,
+        reference=_reference(dataset, rows, probabilities) if with_reference else None,
     )
     evaluation = append_evaluation(folder, evaluation)
     ledger.record(entry)
@@ -103,35 +109,18 @@ def _place(source: str) -> str:
     return os.path.abspath(path) if os.path.isfile(path) else source
 
 
-@dataclass(frozen=True, eq=False)
-class _UnseenRows:
-    texts: list[str]
-    digests: list[bytes]
-    labels: NDArray[np.int32]
-    left_out: int
-    of_test_split: int
+def _reference(
+    dataset: Dataset, rows: UnseenRows, probabilities: NDArray[np.float32]
+) -> ReferenceFigures:
+    """The linear reference on the same rows, and by how much the model is more often right than it."""
+    from tuner.training.reference import train_reference  # loads scikit-learn
 
-
-def _unseen_rows(
-    rows: Rows, chosen: Chosen, texts: Mapping[Split, frozenset[bytes]]
-) -> _UnseenRows:
-    dataset = chosen.dataset
-    cut = TOKENIZERS[dataset.token_mode]
-    digests = [text_digest(cut(text)) for text in rows.texts]
-    kept = np.flatnonzero(_is_unseen(rows, digests, texts))
-    if not len(kept):
-        raise DataError(
-            f"{rows.where}: the run has learned from, or been chosen by, every row of it; name rows "
-            "that it has not seen"
-        )
-    labels = [rows.labels[row] for row in kept]
-    is_test_row = _in_splits(digests, texts, [Split.TEST])
-    return _UnseenRows(
-        texts=[rows.texts[row] for row in kept],
-        digests=[digests[row] for row in kept],
-        labels=class_numbers(labels, dataset.class_names, rows.where),
-        left_out=len(rows.texts) - len(kept),
-        of_test_split=int(is_test_row[kept].sum()),
+    trained = train_reference(dataset.splits[Split.TRAIN], rows.sequences, len(dataset.class_names))
+    accuracy = MetricName.VAL_ACCURACY
+    scores = sequence_scores(accuracy, trained.probabilities, rows.labels)
+    gain = gain_of(sequence_scores(accuracy, probabilities, rows.labels), scores, Metric())
+    return ReferenceFigures(
+        accuracy=float(scores.mean()), gain=gain.mean, low=gain.low, high=gain.high
     )
 
 
@@ -163,27 +152,3 @@ def figures_of(
         },
         confusion=tuple(tuple(row) for row in confusion.counts.tolist()),
     )
-
-
-# -- what the run has not seen ----------------------------------------------------------------------
-
-
-def _is_unseen(
-    rows: Rows, digests: Sequence[bytes], texts: Mapping[Split, frozenset[bytes]]
-) -> NDArray[np.bool_]:
-    """`(n_rows,)`: True where training, validation and confirmation split hold no row of the same tokens.
-
-    Of a source that has splits of its own, only its test rows.
-    """
-    is_new = ~_in_splits(digests, texts, [Split.TRAIN, Split.VALIDATION, Split.CONFIRMATION])
-    if rows.given is not None and Split.TEST in rows.given:
-        is_new &= np.array([split is Split.TEST for split in rows.given], dtype=bool)
-    return is_new
-
-
-def _in_splits(
-    digests: Sequence[bytes], texts: Mapping[Split, frozenset[bytes]], splits: Iterable[Split]
-) -> NDArray[np.bool_]:
-    """`(n_rows,)`: True where one of these splits holds a row of the same tokens, words that no vocabulary has too."""
-    held = frozenset[bytes]().union(*(texts[split] for split in splits))
-    return np.array([digest in held for digest in digests], dtype=bool)

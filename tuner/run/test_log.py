@@ -18,8 +18,10 @@ from tuner.errors import RunFolderError
 from tuner.files import lock_file, write_atomically, write_bytes_atomically
 from tuner.run.folder import RunFolder
 from tuner.run.ledger import OtherEvaluation
+from tuner.run.reference import Comparison
 from tuner.settings.validation import Strict, first_problem
 from tuner.settings.yaml_files import read_yaml, to_yaml
+from tuner.text import score_text
 
 TEST_SPLIT = "the test split"  # the `data` of an evaluation on it
 _PER_CLASS = re.compile(r"tests/\d+\.csv")
@@ -65,6 +67,21 @@ class TestFigures(Strict):
         )
 
 
+class ReferenceFigures(Strict):
+    """The linear reference on the same sequences, and by how much the model is better, by the accuracy."""
+
+    accuracy: float
+    gain: float  # negative where the model is worse
+    low: float  # a 95 % interval of it, paired
+    high: float
+
+    @property
+    def text(self) -> str:
+        """`0.8812, n-grams in a linear model; the tested one is better by 0.0190 (…)`."""
+        compared = Comparison(name="the tested one", gain=self.gain, low=self.low, high=self.high)
+        return f"{score_text(self.accuracy)}, n-grams in a linear model; {compared.text}"
+
+
 class TestEvaluation(Strict):
     """One evaluation of a model on test rows. Its fields, but for `before`, are the keys in the file."""
 
@@ -72,11 +89,12 @@ class TestEvaluation(Strict):
     data: str  # the test split, or a file
     members: tuple[str, ...]  # `trial 7, seed 123`
     figures: TestFigures
-    left_out: int = 0  # rows of the file that the run has seen, or that are no test rows
+    left_out: int = 0  # rows that the run has seen, or that are no test rows
     of_test_split: int = 0  # rows of the file that are in the run's own test split
     per_class: str | None = None  # the file of all classes, in the run folder, where there are many
     # Of other runs, on some of these rows, earlier; None: none that is known.
     others: tuple[OtherEvaluation, ...] | None = None
+    reference: ReferenceFigures | None = None
     before: tuple[str, ...] = Field((), exclude=True)  # when the same rows were evaluated earlier
 
     def shares_rows_with(self, other: "TestEvaluation") -> bool:

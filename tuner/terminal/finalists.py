@@ -154,6 +154,8 @@ def choice_lines(chosen: Chosen) -> list[str]:
 def evaluation_lines(evaluation: TestEvaluation) -> list[str]:
     """A test evaluation in words."""
     figures = evaluation.figures
+    compared = evaluation.reference
+    reference = [] if compared is None else [f"reference  {compared.text}"]
     auc = [] if figures.roc_auc is None else [f"ROC AUC    {score_text(figures.roc_auc)}"]
     left_out = []
     if evaluation.left_out:
@@ -168,6 +170,7 @@ def evaluation_lines(evaluation: TestEvaluation) -> list[str]:
         *left_out,
         f"accuracy   {score_text(figures.accuracy)} "
         f"(95 % interval {score_text(figures.low)} to {score_text(figures.high)})",
+        *reference,
         f"loss       {score_text(figures.loss)}",
         *auc,
         f"off        {score_text(figures.calibration_error)} (expected calibration error)",

@@ -14,7 +14,6 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.naive_bayes import ComplementNB
 
 from tuner.data import EncodedSequences
-from tuner.data.dataset import offsets_of, run_positions
 
 _MOST_TOKENS = 10_000_000  # to learn from: a minute
 _MOST_WEIGHTS = 20_000_000  # features x classes
@@ -101,9 +100,7 @@ def _at_most(sequences: EncodedSequences, tokens: int) -> EncodedSequences:
     step = math.ceil(len(sequences.tokens) / tokens)
     if step <= 1:
         return sequences
-    lengths = sequences.lengths[::step]
-    kept = sequences.tokens[run_positions(sequences.offsets[:-1:step], lengths)]
-    return EncodedSequences(kept, offsets_of(lengths), sequences.labels[::step])
+    return sequences.only(np.arange(0, len(sequences), step))
 
 
 def _n_grams(sequences: EncodedSequences) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
