@@ -8,8 +8,10 @@ import pytest
 from support.searches import make, toy_space
 from support.watching import Recorder
 
+from tuner.data import load_dataset
 from tuner.execution.plan import EndReason
-from tuner.execution.search import run_search
+from tuner.execution.search import SearchPlan, run_search
+from tuner.run import Run
 from tuner.run.attributes import Attribute
 from tuner.run.events import EventKind
 from tuner.run.trial_status import TrialStatus
@@ -124,6 +126,14 @@ def test_real_models_are_trained_and_ranked(
     again = run_search(config)
     assert again.reason is EndReason.BUDGET_WAS_USED
     assert again.run.reference is not None
+    # One that went on and was killed leaves the comparisons.
+    SearchPlan(config, outcome.run.files, load_dataset(config.data)).open(workers=1)
+    withdrawn = Run(config.folder).reference
+    assert withdrawn is not None
+    assert withdrawn.compared == ()
+    measured = run_search(config).run.reference
+    assert measured is not None
+    assert [each.name for each in measured.compared] == names
 
 
 def test_three_classes_in_chinese_are_searched_by_characters(

@@ -12,7 +12,7 @@ from tuner.errors import RunFolderError
 from tuner.run.attributes import Attribute
 from tuner.run.folder import RunFolder
 from tuner.run.reference import ReferenceRecord, reference_in
-from tuner.search.reference import measure_reference, read_probabilities
+from tuner.search.reference import measure_reference, read_probabilities, withdraw_comparisons
 from tuner.settings.metric import Metric, MetricName
 from tuner.terminal.reference import reference_lines
 from tuner.training import reference
@@ -72,6 +72,20 @@ def test_it_is_measured_once_and_models_are_compared_with_it(
     assert lines[0].endswith("most frequent class alone 0.5000; on 100 confirmation sequences")
     assert lines[1] == f"             {worse.text}"
     assert reference_lines(None, width=12) == []
+
+
+def test_a_search_that_goes_on_tells_no_comparisons_of_the_session_before(
+    study: optuna.Study, tmp_path: Path
+) -> None:
+    withdraw_comparisons(study)  # nothing was measured yet
+    assert reference_in(study.user_attrs) is None
+    first = measure(study, tmp_path, {"trial 7": right_in(0.6)})
+    withdraw_comparisons(study)
+    record = reference_in(study.user_attrs)
+    assert record is not None
+    assert record.is_outdated
+    assert reference_lines(record, width=0) == reference_lines(first, width=0)[:1]
+    assert measure(study, tmp_path, {"trial 7": right_in(0.6)}) == first  # once it has ended
 
 
 @pytest.mark.parametrize("content", [None, b"", b"PK\x03\x04 no archive"])

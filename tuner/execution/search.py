@@ -23,7 +23,7 @@ from tuner.run.run_file import (
     write_run_file,
 )
 from tuner.search.ensemble import TrialEnsemble
-from tuner.search.reference import measure_reference
+from tuner.search.reference import measure_reference, withdraw_comparisons
 from tuner.search.study import SearchStudy, create_or_open_study
 from tuner.settings.config import SearchConfig, TrainerName
 from tuner.tracking.selection import check_exporters
@@ -88,7 +88,8 @@ class SearchPlan:
         if not self.config.is_budget_used(trials=finished, seconds=study.seconds):
             return False
         study.requeue_interrupted_trials()
-        if reference_in(study.study.user_attrs) is None:  # that session was killed before, or older
+        reference = reference_in(study.study.user_attrs)
+        if reference is None or reference.is_outdated:  # that session was killed before, or older
             self.conclude(study)
         self.files(study).write()
         if not self.folder.run_file.is_file():
@@ -99,7 +100,9 @@ class SearchPlan:
     def open(self, workers: int) -> SearchStudy:
         """The study in the run folder, made with its baselines if it is new."""
         write_run_file(self.folder, self.config, self.dataset.fingerprint, self.code)
-        return self._open(workers)
+        study = self._open(workers)
+        withdraw_comparisons(study.study)
+        return study
 
     def _open(self, workers: int) -> SearchStudy:
         study = create_or_open_study(

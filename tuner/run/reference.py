@@ -45,6 +45,9 @@ class ReferenceRecord(BaseModel):
     majority: float  # the score of always giving the classes their frequencies
     seconds: float  # that training and measuring took
     compared: tuple[Comparison, ...] = ()
+    is_outdated: bool = (
+        False  # a continued search has begun to change the models that were compared
+    )
 
     @property
     def text(self) -> str:

@@ -68,6 +68,17 @@ def measure_reference(
         study.set_user_attr(Attribute.REFERENCE, record.model_dump(mode="json"))
 
 
+def withdraw_comparisons(study: optuna.Study) -> None:
+    """Records that the models compared so far may no longer be the search's best, because it goes on.
+
+    Until it ends, however it does, the reference's own figures stand alone.
+    """
+    earlier = reference_in(study.user_attrs)
+    if earlier is not None and not earlier.is_outdated:
+        record = earlier.model_copy(update={"compared": (), "is_outdated": True})
+        study.set_user_attr(Attribute.REFERENCE, record.model_dump(mode="json"))
+
+
 def read_probabilities(
     folder: RunFolder, n_sequences: int, n_classes: int
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]] | None:
