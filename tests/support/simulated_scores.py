@@ -26,12 +26,12 @@ def simulated(
     """
     counts = [seeds] * len(true) if isinstance(seeds, int) else seeds
     few = (n / SEQUENCES) ** 0.5
-    difficulty = rng.normal(0, 0.28 * few, n)
+    difficulty = rng.normal(0, 0.226 * few, n)
     return [
         each
         + rng.normal(0, deviation, (count, 1))
         + difficulty
         + rng.normal(0, 0.06 * few, n)
-        + rng.normal(0, 0.13 * few, (count, n))
+        + rng.normal(0, 0.187 * few, (count, n))
         for each, count in zip(true, counts, strict=True)
     ]

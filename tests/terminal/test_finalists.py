@@ -7,17 +7,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 from rich.console import Console
+from support.golden import golden_run
 
 from tuner.finalists.finalist import Member, finalists_of
 from tuner.finalists.ranking import Failure
+from tuner.finalists.request import Request
 from tuner.finalists.testing import figures_of
-from tuner.run import test_log
+from tuner.run import Run, test_log
+from tuner.run.attributes import Attribute
 from tuner.run.records import TrialRecord
+from tuner.run.reference import ReferenceRecord
 from tuner.run.trial_status import TrialStatus
 from tuner.settings.metric import Metric
 from tuner.settings.objectives import Cost, MetricAlone, MetricAndCost, Objectives
 from tuner.settings.space import SearchSpace
-from tuner.terminal.finalists import evaluation_lines, finalists_table, in_words
+from tuner.terminal.finalists import evaluation_lines, finalists_table, in_words, planned
 
 Trained = tuple[TrialRecord, tuple[Member, ...], np.ndarray]
 
@@ -178,3 +182,21 @@ def test_an_evaluation_names_earlier_ones(before: tuple[str, ...], start: str | 
     assert [line for line in lines if "evaluated" in line] == (
         [] if start is None else [next(line for line in lines if line.startswith(start))]
     )
+
+
+def test_a_confirmation_tells_beforehand_which_difference_it_can_show(tmp_path: Path) -> None:
+    run = golden_run("small", tmp_path)
+    assert (
+        planned(run, Request()) is None
+    )  # an earlier version did not record the number of sequences
+    known = ReferenceRecord(
+        sequences=2500, score=0.9, low=0.89, high=0.91, majority=0.5, seconds=3.0, compared=()
+    )
+    run.study.set_user_attr(Attribute.REFERENCE, known.model_dump(mode="json"))
+    run = Run(run.folder)
+    line = planned(run, Request())
+    assert line is not None
+    assert line.startswith(
+        "5 finalists with 5 seeds each on 2,500 sequences: two are told apart in"
+    )
+    assert planned(run, Request(seeds=1)) is None

@@ -88,14 +88,39 @@ def test_the_pooled_variance_is_that_of_the_two_way_table() -> None:
 def test_more_seeds_do_not_remove_the_uncertainty_of_the_sequences() -> None:
     rng = np.random.default_rng(1)
     few, many = (spread_of(simulated(rng, [0.88], seeds=seeds)[0]) for seeds in (2, 40))
-    assert few.high - few.low > many.high - many.low > 2 * 1.96 * 0.9 * 0.28 / 2500**0.5
+    assert few.high - few.low > many.high - many.low > 2 * 1.96 * 0.9 * 0.22 / 2500**0.5
 
 
 def test_a_single_seed_has_no_deviation_but_an_interval() -> None:
     accuracy = spread_of(np.array([[1.0] * 90 + [0.0] * 10]))
     assert accuracy.deviation is None
     assert accuracy.mean == pytest.approx(0.9)
-    assert accuracy.low == pytest.approx(0.9 - 1.96 * 0.03, abs=0.001)
+    # Wilson's by hand: z² / n is 0.0384.
+    assert (accuracy.low, accuracy.high) == pytest.approx((0.8256, 0.9448), abs=5e-4)
+
+
+@pytest.mark.parametrize(("n", "least"), [(50, 0.91), (100, 0.92), (250, 0.93)])
+def test_the_interval_of_one_model_holds_also_on_few_sequences_and_near_1(
+    n: int, least: float
+) -> None:
+    """Exact, over every number of hits; Wald's falls to 0.80."""
+    spreads = [spread_of((np.arange(n) < hits).astype(float)[None]) for hits in range(n + 1)]
+    low, high = (np.array([getattr(each, end) for each in spreads]) for end in ("low", "high"))
+    hits = np.arange(n + 1)
+    ways = np.array([math.comb(n, each) for each in range(n + 1)], dtype=float)
+    coverages = []
+    for true in np.linspace(0.8, 0.98, 91):
+        chance = ways * true**hits * (1 - true) ** (n - hits)
+        coverages.append(chance[(low <= true) & (true <= high)].sum())
+    assert min(coverages) >= least
+    assert 0.94 <= np.mean(coverages) <= 0.97
+
+
+def test_the_interval_does_not_jump_where_every_answer_is_right() -> None:
+    all_right, one_wrong = (spread_of((np.arange(400) < hits)[None] * 1.0) for hits in (400, 399))
+    assert all_right.high == 1.0
+    assert all_right.low == pytest.approx(400 / (400 + 1.96**2), abs=1e-4)
+    assert one_wrong.low < all_right.low < one_wrong.low + 0.006
 
 
 @given(st.integers(1, 5), st.integers(1, 30), st.integers(0, 2**31))

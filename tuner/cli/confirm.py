@@ -51,12 +51,13 @@ def confirm(
     request = make_request(settings, "flags")
     confirmed = Run(run)
     config = confirmation_config(confirmed.files, settings, "flags")
+    from tuner.terminal.finalists import print_confirmation, print_plan
+
+    print_plan(confirmed, request)
     with terminal_stream() as terminal, make_listener(terminal) as listener:
         listener.show("reading the data and starting Ray …")
         with signals_in_main_thread_only():
             from tuner.finalists.confirmation import run_confirmation
 
         outcome = run_confirmation(confirmed, request, config, listener)
-    from tuner.terminal.finalists import print_confirmation
-
     return print_confirmation(outcome)

@@ -9,6 +9,7 @@ from tuner.data import load_dataset
 from tuner.execution.plan import EndReason, SearchOutcome
 from tuner.finalists.card import failure_text, since_text
 from tuner.finalists.choice import Chosen
+from tuner.finalists.comparisons import visible_difference
 from tuner.finalists.finalist import Finalist
 from tuner.finalists.ranking import (
     Failure,
@@ -17,10 +18,13 @@ from tuner.finalists.ranking import (
     read_failures,
     read_finalists,
 )
+from tuner.finalists.request import Request
+from tuner.run import Run
 from tuner.run.finalists_file import best_of_search
 from tuner.run.ledger import others_text
 from tuner.run.requested_trainings import MARGIN, margin_of
 from tuner.run.test_log import MOST_CLASSES, ClassFigures, TestEvaluation, TestFigures
+from tuner.settings.metric import MetricName
 from tuner.settings.objectives import Objectives
 from tuner.settings.space import SearchSpace
 from tuner.terminal.tables import plain_console, printable
@@ -57,6 +61,29 @@ def print_confirmation(outcome: SearchOutcome) -> int:
     console.print(printable(f"Next:      tuner test {where}"), soft_wrap=True)
     console.print(printable(f"           tuner export {where}"), soft_wrap=True)
     return 0
+
+
+def print_plan(run: Run, request: Request) -> None:
+    """Prints what a confirmation can show."""
+    plan = planned(run, request)
+    if plan is not None:
+        plain_console().print(printable(plan), soft_wrap=True)
+
+
+def planned(run: Run, request: Request) -> str | None:
+    """The difference that a confirmation can show, before it trains; None where the number of sequences is unknown."""
+    measured = run.reference or run.ensemble
+    best, is_accuracy = run.best, run.space.metric.name is MetricName.VAL_ACCURACY
+    if measured is None or best is None or best.score is None or not is_accuracy:
+        return None
+    if min(request.seeds, request.top) < 2:
+        return None
+    n = measured.sequences
+    difference = visible_difference(best.score, n=n, seeds=request.seeds, finalists=request.top)
+    return (
+        f"{request.top} finalists with {request.seeds} seeds each on {n:,} sequences: two are told apart in 4 of 5 "
+        f"cases where they differ by about {difference:.3f}; smaller differences need more --seeds or more data."
+    )
 
 
 def finalists_table(finalists: list[Finalist], objectives: Objectives) -> Table:

@@ -129,8 +129,9 @@ def spread_of(
 ) -> Spread:
     """The score of one configuration.
 
-    The mean's variance has two parts: of the seeds, and of the sequences, which all seeds share. Where every prediction
-    was right, or every one wrong, the sequences' part is that of Agresti and Coull (1998): it is not nothing.
+    The mean's variance has two parts: of the seeds, and of the sequences, which all seeds share. The interval of a
+    share is Wilson's (1927), of as many sequences as would give it this variance: near 0 and 1 a symmetric one holds
+    too rarely.
 
     Args:
         scores: `(n_seeds, n_sequences)`, of each sequence what `sequence_scores` gives.
@@ -142,14 +143,25 @@ def spread_of(
     mean = float(by_seed.mean())
     n = scores.shape[1]
     variance = _variance_of_mean(scores.mean(axis=0))
-    if mean in (0.0, 1.0) and most == 1.0:
-        near = (mean * n + 2) / (n + 4)
-        variance = near * (1 - near) / (n + 4)
     seeds = seeds or pooled_seed_variance([scores])
     width = _width(Part(variance, 0.0), seed_part(seeds, len(by_seed)))
     deviation = float(by_seed.std(ddof=1)) if len(by_seed) > 1 else None
-    middle = mean - excess
-    return Spread(mean, deviation, max(0.0, middle - width), min(most, middle + width))
+    middle = max(0.0, min(most, mean - excess))
+    if most == 1.0:
+        return Spread(mean, deviation, *_wilson(middle, width, n))
+    return Spread(mean, deviation, max(0.0, middle - width), middle + width)
+
+
+def _wilson(share: float, width: float, n: int) -> tuple[float, float]:
+    """Wilson's interval of a share whose symmetric one has this half width; of n sequences where that is unknown."""
+    scatter = share * (1 - share)
+    known = width > 0 and scatter > 0
+    squared = (
+        width**2 / scatter if known else _t_quantile(math.inf) ** 2 / n
+    )  # z² over the sequences
+    middle = (share + squared / 2) / (1 + squared)
+    half = math.sqrt(scatter * squared + squared**2 / 4) / (1 + squared)
+    return max(0.0, min(share, middle - half)), min(1.0, max(share, middle + half))
 
 
 @dataclass(frozen=True)
