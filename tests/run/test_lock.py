@@ -78,7 +78,7 @@ from tuner.run import lease, lock
 from tuner.run.folder import RunFolder
 fcntl.flock = lambda *_: None  # each host locks the file by itself
 socket.gethostname = lambda: "elsewhere"
-lease.boot_id = lambda: "another"
+lease.boot_id = lock.kernel_id = lambda: "another"
 lock._PACE = lease.Pace(renew_s=0.05, watch_s=1.0, settle_s=0.0)
 with lock.locked(RunFolder(Path(sys.argv[1]))) as claim:
     print("locked", flush=True)
@@ -150,6 +150,20 @@ def test_of_two_hosts_that_claim_the_folder_at_the_same_moment_one_goes_on(tmp_p
         with pytest.raises(JournalTorn, match="has taken this run over"):
             first.confirm()
         second.__exit__(None, None, None)
+
+
+def test_a_search_that_died_in_another_container_of_this_machine_does_not_block(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = RunFolder(tmp_path / "run")
+    with held_by_another_process(folder.path) as process:
+        monkeypatch.setattr(lease_module, "boot_id", lambda: "another container")
+        process.kill()
+        process.wait()
+        assert owner_of(folder) is None
+        with locked(folder):
+            pass
+    assert capsys.readouterr().err == ""
 
 
 def test_a_search_that_ends_leaves_no_lease(tmp_path: Path) -> None:

@@ -48,6 +48,7 @@ class Lease:
         storage: where the run lies.
         check: raises where the search was asked to end meanwhile.
         name: the lease's file.
+        lock: identifies a lock that this search holds beside the lease, among all who see that lock, if it does.
         notify: receives a line for the person where taking it lasts.
         clock: seconds, from any start.
         sleep: waits for so many seconds.
@@ -59,6 +60,7 @@ class Lease:
         check: Callable[[], None],
         *,
         name: str = LEASE,
+        lock: str | None = None,
         pace: Pace | None = None,
         notify: Callable[[str], None] = lambda _: None,
         clock: Callable[[], float] = time.monotonic,
@@ -67,6 +69,7 @@ class Lease:
         self._storage = storage
         self._check = check
         self._name = name
+        self._lock = lock
         self._pace = pace or _OF_COPIES
         self._notify = notify
         self._clock = clock
@@ -87,12 +90,12 @@ class Lease:
         """
         seen = self._storage.read(self._name)
         until = self._clock() + self._pace.watch_s
-        if seen is not None and not is_of_dead_process(seen):
+        if seen is not None and not is_over(seen, self._lock):
             self._notify(
                 f"tuner: {self._storage.place}: its last search ({owner_in(seen)}) has not ended by itself; watching "
                 f"for {self._pace.watch_s:.0f} s whether it still runs"
             )
-        while seen is not None and not is_of_dead_process(seen) and self._clock() < until:
+        while seen is not None and not is_over(seen, self._lock) and self._clock() < until:
             self._check()
             self._sleep(_POLL_S)
             now = self._storage.read(self._name)
@@ -178,6 +181,7 @@ class Lease:
         content = {
             "owner": f"process {os.getpid()} on {socket.gethostname()}",
             "boot": boot_id(),
+            "lock": self._lock,
             "token": self._token,
             "renewals": self._renewals,
         }
@@ -186,15 +190,33 @@ class Lease:
 
 def boot_id() -> str:
     """Distinguishes one start of one machine from all others, and containers by the root of their process ids."""
-    with suppress(OSError), open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
-        return f"{file.read().strip()} {os.stat('/proc/self/ns/pid').st_ino}"
+    with suppress(OSError):
+        if kernel := kernel_id():
+            return f"{kernel} {os.stat('/proc/self/ns/pid').st_ino}"
     return socket.gethostname()
 
 
-def is_of_dead_process(lease: bytes) -> bool:
-    """Whether its search ran on this machine, since the machine started, and has ended."""
+def kernel_id() -> str | None:
+    """Distinguishes one start of one machine from all others; None where this system does not tell."""
+    with suppress(OSError), open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
+        return file.read().strip()
+    return None
+
+
+def is_over(lease: bytes, lock: str | None) -> bool:
+    """Whether it can be seen at once that the search of this lease has ended.
+
+    Args:
+        lock: one that is free for us, or held by us; None where there is none.
+    """
+    if _field(lease, "boot") != boot_id():  # elsewhere, or in another container
+        return lock is not None and _field(lease, "lock") == lock
+    return _is_of_dead_process(lease)
+
+
+def _is_of_dead_process(lease: bytes) -> bool:
     words = owner_in(lease).split()
-    if _field(lease, "boot") != boot_id() or len(words) != 4 or not words[1].isdecimal():
+    if len(words) != 4 or not words[1].isdecimal():
         return False
     try:
         os.kill(int(words[1]), 0)

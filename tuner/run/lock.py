@@ -22,7 +22,7 @@ from typing import IO
 from tuner.errors import JournalTorn, RunFolderError
 from tuner.files import TEMPORARY, lock_file, lock_owner
 from tuner.run.folder import RunFolder
-from tuner.run.lease import Lease, LeaseTaken, Pace, is_of_dead_process, owner_in
+from tuner.run.lease import Lease, LeaseTaken, Pace, is_over, kernel_id, owner_in
 from tuner.storage import Storage
 from tuner.text import one_line
 
@@ -41,9 +41,16 @@ def _owner_elsewhere(folder: RunFolder) -> str | None:
     try:
         lease = folder.lease.read_bytes()
         age_s = time.time() - folder.lease.stat().st_mtime
+        lock = _lock_id(folder.lock_file.stat())
     except OSError:
         return None
-    return None if is_of_dead_process(lease) or abs(age_s) > _PACE.watch_s else owner_in(lease)
+    return None if is_over(lease, lock) or abs(age_s) > _PACE.watch_s else owner_in(lease)
+
+
+def _lock_id(file: os.stat_result) -> str | None:
+    """The lock on this file, among all processes that see it: those of one kernel, through one mounted file system."""
+    kernel = kernel_id()
+    return f"{kernel} {file.st_dev} {file.st_ino}" if kernel is not None else None
 
 
 class Claim:
@@ -154,7 +161,9 @@ def locked(folder: RunFolder, check: Callable[[], None] = lambda: None) -> Itera
         claim = None
         try:
             try:
-                claim = Claim(folder, _take_lease(folder, check))
+                claim = Claim(
+                    folder, _take_lease(folder, _lock_id(os.fstat(handle.fileno())), check)
+                )
                 handle.truncate(0)
                 handle.write(f"process {os.getpid()} on {socket.gethostname()}")
                 handle.flush()
@@ -174,7 +183,7 @@ def locked(folder: RunFolder, check: Callable[[], None] = lambda: None) -> Itera
                     handle.truncate(0)  # no owner from here on
 
 
-def _take_lease(folder: RunFolder, check: Callable[[], None]) -> Lease:
+def _take_lease(folder: RunFolder, lock: str | None, check: Callable[[], None]) -> Lease:
     """The lease of this folder, renewed from now on.
 
     Raises:
@@ -183,7 +192,7 @@ def _take_lease(folder: RunFolder, check: Callable[[], None]) -> Lease:
     """
     storage = Storage(str(folder.path))
     name = folder.lease.relative_to(folder.path).as_posix()
-    lease = Lease(storage, check, name=name, pace=_PACE, notify=_tell)
+    lease = Lease(storage, check, name=name, lock=lock, pace=_PACE, notify=_tell)
     lease.take()
     lease.start_renewing()
     return lease
