@@ -198,20 +198,21 @@ def test_where_storage_is_shared_they_go_on_from_their_last_epoch(
     assert not (tmp_path / "shared" / "mine").exists()
 
 
-def test_a_node_whose_every_trial_fails_is_left_out_and_costs_no_trial(
+def test_one_node_of_three_whose_every_trial_fails_is_left_out_and_costs_no_trial(
     nodes: Nodes, start: Start, run: Path
 ) -> None:
-    nodes.add(num_cpus=2)
+    for _ in range(2):
+        nodes.add(num_cpus=1)
     nodes.add(num_cpus=2, environment={"TUNER_TOY_FAULTS": "*:fail"})
-    search = start(trials=12, max_epochs=2)
+    search = start(trials=16, max_epochs=2)
     out, err = search.communicate(timeout=_WAIT_S)
     assert search.returncode == 0, err
     assert "is left out: 3 trials failed on it and worked on other nodes" in out + err
     trials = Run(run).study.trials
     counted = [trial for trial in trials if counts_as_finished(trial)]
-    assert len(counted) == 12
+    assert len(counted) == 16
     assert all(trial.state.name == "COMPLETE" for trial in counted)
-    assert len(trials) - len(counted) < 12
+    assert 3 <= len(trials) - len(counted) <= 6
 
 
 def test_a_trial_that_fits_on_no_node_is_refused(nodes: Nodes, start: Start, run: Path) -> None:
