@@ -19,6 +19,7 @@ from tuner.export.prediction_output import Writer, make_writer, output_file
 from tuner.files import STANDARD_INPUT
 
 _ROWS = 2000  # at a time
+_PAUSE_S = 1.0  # a slow pipe's rows are answered when no other has come for so long
 
 
 def predict_file(
@@ -76,7 +77,9 @@ def _predict(
         _opened(source) as file,
         Progress(console=console, transient=True, disable=not console.is_terminal) as bar,
     ):
-        data = DataFile(file, name=source.name, where=str(source), encoding=encoding)
+        data = DataFile(
+            file, name=source.name, where=str(source), encoding=encoding, pause_s=_PAUSE_S
+        )
         task = bar.add_task("predicting", total=_size(file))
         for rows in data.pieces(_ROWS):
             if not rows.size:

@@ -9,18 +9,28 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import IO, Any
 
+from tuner.data.files.pauses import pauses
+
 
 class Stream(io.RawIOBase):
-    """Bytes of a file, a pipe or an unpacked file: its beginning can be seen before it is read."""
+    """Bytes of a file, a pipe or an unpacked file: its beginning can be seen before it is read.
 
-    def __init__(self, file: IO[bytes]) -> None:
+    Args:
+        pause_s: how long the beginning of a pipe is waited for once it has a whole line; None: to its end.
+    """
+
+    def __init__(self, file: IO[bytes], pause_s: float | None = None) -> None:
         self._file = file
+        self._pause_s = pause_s
         self._seen = b""
         self.bytes_read = 0  # of `file`
 
     def beginning(self, size: int) -> bytes:
-        """The next `size` bytes, fewer at the end of the file; they are read again later."""
+        """The next `size` bytes, fewer at the end of the file or in a pause; they are read again later."""
         while len(self._seen) < size:
+            has_line = self._pause_s is not None and b"\n" in self._seen
+            if has_line and self._pause_s is not None and pauses(self._file, self._pause_s):
+                break
             more = self._more(size - len(self._seen))
             if not more:
                 break

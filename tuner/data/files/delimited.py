@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain
 
 from tuner.data.files.dialect import Dialect, dialect_of, dialect_with, is_blank
+from tuner.data.files.pauses import PAUSE
 from tuner.data.files.table import Table
 from tuner.errors import DataError
 from tuner.text import count_text
@@ -28,7 +29,7 @@ def delimited(
     size: int,
     warn: Callable[[str], None],
 ) -> Iterator[Table]:
-    """The rows, `size` at a time; the first line names the columns, and all cells are texts.
+    """The rows, `size` at a time, or fewer in a pause; the first line names the columns, and all cells are texts.
 
     Blank lines are no rows, except in a file of one column, where they are empty texts.
 
@@ -61,8 +62,11 @@ def delimited(
     longer: tuple[int, int] | None = None  # the lines of the first row of several
     try:
         for row in reader:
-            line = reader.line_num + skipped
-            if not names:
+            line = reader.line_num + skipped - watched.pauses
+            is_pause = watched.line == PAUSE
+            if is_pause:
+                pass
+            elif not names:
                 names = [] if is_blank(row, watched.line) else [name.strip() for name in row]
             elif len(row) == len(names) or (not row and len(names) == 1):
                 rows.append(row or [""])
@@ -70,13 +74,13 @@ def delimited(
                 longer = longer or ((begun, line) if begun < line else None)
             elif not is_blank(row, watched.line):
                 raise _ragged(where, line, row, names, dialect)
-            if len(rows) == size:
+            if len(rows) == size or (is_pause and rows):
                 yield _table(where, names, rows, numbers, first)
-                first += size
+                first += len(rows)
                 rows, numbers = [], []
             begun = line + 1
     except csv.Error as error:
-        line = reader.line_num + skipped
+        line = reader.line_num + skipped - watched.pauses
         since = f", in a row that begins on line {begun}" if begun < line else ""
         raise DataError.at(
             where,
@@ -104,6 +108,7 @@ class _Watched:
         self._delimiter = delimiter
         self.each_may_be_a_row = True
         self.line = ""  # the one that was read last
+        self.pauses = 0
 
     def __iter__(self) -> Iterator[str]:
         expected: int | None = None
@@ -113,6 +118,7 @@ class _Watched:
                 expected = count if expected is None else expected
                 self.each_may_be_a_row = count == expected
             self.line = line
+            self.pauses += line == PAUSE
             yield line
 
 
@@ -139,10 +145,14 @@ def _ragged(where: str, line: int, row: list[str], names: list[str], dialect: Di
 
 
 def _sample(lines: Iterator[str]) -> tuple[list[str], bool]:
-    """The first lines, and whether the file has no others."""
+    """The first lines, and whether the file has no others. In a pause a heading with a row must do."""
     sample: list[str] = []
     length = 0
     for line in lines:
+        if line == PAUSE:
+            if sum(not each.isspace() for each in sample) > 1:
+                return sample, False
+            continue
         sample.append(line)
         length += len(line)
         if length >= _SAMPLE:

@@ -3,28 +3,30 @@
 import json
 from collections.abc import Iterator, Sequence
 
+from tuner.data.files.pauses import PAUSE
 from tuner.data.files.table import Table
 from tuner.errors import DataError
 from tuner.text import excerpt
 
 
 def json_lines(lines: Iterator[str], where: str, size: int) -> Iterator[Table]:
-    """The rows, `size` at a time; each piece has the columns of its own rows.
+    """The rows, `size` at a time, or fewer in a pause; each piece has the columns of its own rows.
 
     Raises:
         DataError: a line is no object; the message names the line.
     """
     records: list[dict[str, object]] = []
     numbers: list[int] = []
-    first = 0
-    for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
-        records.append(_object(line, where, number))
-        numbers.append(number)
-        if len(records) == size:
+    first = number = 0
+    for line in lines:
+        if line != PAUSE:
+            number += 1
+        if line.strip():
+            records.append(_object(line, where, number))
+            numbers.append(number)
+        if len(records) == size or (line == PAUSE and records):
             yield _table(records, numbers, where, first)
-            first += size
+            first += len(records)
             records, numbers = [], []
     if records or not first:
         yield _table(records, numbers, where, first)

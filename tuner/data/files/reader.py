@@ -13,6 +13,7 @@ from tuner.data.files.delimited import delimited
 from tuner.data.files.json_lines import is_json_object, json_lines
 from tuner.data.files.parquet import MAGIC as PARQUET
 from tuner.data.files.parquet import parquet_rows
+from tuner.data.files.pauses import PAUSE, with_pauses
 from tuner.data.files.refused_kinds import refuse_other_kinds
 from tuner.data.files.table import Table, joined
 from tuner.errors import DataError
@@ -35,6 +36,7 @@ class DataFile:
         where: its path, for errors.
         encoding: of text, if it is none of Unicode's.
         warn: takes what a person should know of the rows, without the file's place; None: it is logged.
+        pause_s: of a pipe, for so many seconds more rows are waited for before those that have come are given.
     """
 
     def __init__(
@@ -45,12 +47,14 @@ class DataFile:
         where: str,
         encoding: str | None = None,
         warn: Callable[[str], None] | None = None,
+        pause_s: float | None = None,
     ) -> None:
         self._encoding = encoding
+        self._pause_s = None if file.seekable() else pause_s
         self._warn = warn or (lambda warning: _logger.warning("%s: %s", where, warning))
         self._file = file
         self._begin = file.tell() if file.seekable() else 0  # others may have read what is before
-        self._stream = Stream(file)
+        self._stream = Stream(file, self._pause_s)
         self._where = where
         endings = name.lower().split(".")[1:]
         self._packing = next(
@@ -66,7 +70,7 @@ class DataFile:
         return self._file.tell() if self._file.seekable() else self._stream.bytes_read
 
     def pieces(self, size: int) -> Iterator[Table]:
-        """The rows, `size` at a time and in their order; one empty table if there are none.
+        """The rows, `size` at a time, or fewer in a pause, and in their order; one empty table if there are none.
 
         Raises:
             DataError: the file, or a row of it, cannot be read.
@@ -109,6 +113,8 @@ class DataFile:
                 f"take {ending} out of its name, else compress it again",
             )
         lines = text_lines(content, self._where, self._encoding)
+        if self._pause_s is not None:
+            lines = with_pauses(lines, self._pause_s)
         before, line = _up_to_first_row(lines)
         if self._ending in _JSON_LINES or is_json_object(line):
             return json_lines(chain(before, lines), self._where, size)
@@ -154,7 +160,8 @@ def _up_to_first_row(lines: Iterator[str]) -> tuple[list[str], str]:
     """The lines up to the first that is not blank, and that one."""
     before: list[str] = []
     for line in lines:
-        before.append(line)
+        if line != PAUSE:
+            before.append(line)
         if line.strip():
             return before, line
     return before, ""
