@@ -39,7 +39,7 @@ def _same(one: Dataset, other: Dataset) -> bool:
         and getattr(one.splits[split], array).dtype == getattr(other.splits[split], array).dtype
         for split in Split
         for array in ("tokens", "offsets", "labels")
-    )  # fmt: skip
+    ) and all((one.clusters[split] == other.clusters[split]).all() for split in Split)  # fmt: skip
 
 
 def test_the_second_load_is_the_first_from_disk(

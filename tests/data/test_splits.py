@@ -235,6 +235,27 @@ def test_a_group_is_in_one_split(write_csv: WriteCsv) -> None:
         assert 10 <= sizes(dataset)[split] <= 35
 
 
+@pytest.mark.parametrize("sample", [None, 120])
+def test_rows_of_one_text_or_group_are_one_cluster(write_csv: WriteCsv, sample: int | None) -> None:
+    rows = [*_films(40, 5), *((f"review {n} of film 1", "0", f"film {n}") for n in range(5))]
+    source = write_csv(rows, ("text", "label", "film"))
+    films = {text_digest(text.split()): film for text, _, film in rows[:200]}
+    grouped = DataConfig(source=source, group_column="film", sample=sample)
+    plain = DataConfig(source=source, sample=sample)
+    for config in (grouped, plain):
+        dataset, digests = load_dataset(config), text_digests(config)
+        for split in Split:
+            clusters = dataset.clusters_of(split).tolist()
+            assert len(clusters) == len(dataset.splits[split])
+            texts = digests[split]
+            assert len(set(zip(clusters, texts, strict=True))) == len(set(texts))
+            if config is plain:
+                assert len(set(clusters)) == len(set(texts))
+            else:
+                of_films = {films[text] for text in texts}
+                assert len(set(clusters)) <= len(of_films) < len(set(texts))
+
+
 def test_groups_ignore_the_order_of_the_file(write_csv: WriteCsv) -> None:
     rows = _films(30, 4)
     rows += [("a review without a film", "1", ""), ("another one", "0", "")]

@@ -62,6 +62,16 @@ def test_a_test_split_without_a_new_text_is_refused(config_of) -> None:
         of_split(config)
 
 
+def test_copies_are_one_cluster_of_the_split_and_of_a_file(config_of) -> None:
+    copies = [("one text", "a", "test")] * 3 + [("another", "b", "test")]
+    config = config_of([*TRAINED, *copies])
+    dataset, digests = load_dataset(config), text_digests(config)
+    file = read_rows(config_of(copies, "file.csv"))
+    for rows in (unseen_of_split(dataset, digests), unseen_of_file(file, dataset, digests)):
+        by_text = dict(zip(rows.digests, rows.clusters.tolist(), strict=True))
+        assert (len(rows.clusters), len(by_text), len(set(by_text.values()))) == (4, 2, 2)
+
+
 def test_a_file_is_encoded_as_the_test_split_is(config_of) -> None:
     config = config_of([*TRAINED, ("film number 80", "a", "test"), ("film of 3", "b", "test")])
     dataset, digests = load_dataset(config), text_digests(config)

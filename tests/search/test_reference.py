@@ -1,5 +1,6 @@
 """The linear reference of a search: measured once, compared with the search's models, recorded."""
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -72,6 +73,19 @@ def test_it_is_measured_once_and_models_are_compared_with_it(
     assert lines[0].endswith("most frequent class alone 0.5000; on 100 confirmation sequences")
     assert lines[1] == f"             {worse.text}"
     assert reference_lines(None, width=12) == []
+
+
+def test_copies_count_together_in_its_intervals(study: optuna.Study, tmp_path: Path) -> None:
+    models = {"trial 7": right_in(0.6)}
+    apart = measure(study, tmp_path, models).compared[0]
+    clusters = {Split.CONFIRMATION: np.arange(N) // 10}
+    copies = dataclasses.replace(DATASET, clusters=clusters)
+    measure_reference(study, RunFolder(tmp_path), copies, Metric(), models)
+    record = reference_in(study.user_attrs)
+    assert record is not None
+    together = record.compared[0]
+    assert together.gain == apart.gain
+    assert together.high - together.low > 2 * (apart.high - apart.low)
 
 
 def test_a_search_that_goes_on_tells_no_comparisons_of_the_session_before(

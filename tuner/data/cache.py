@@ -20,7 +20,7 @@ from tuner.data.findings import Findings
 from tuner.files import write_atomically, write_bytes_atomically
 from tuner.settings.data import TokenMode
 
-VERSION = 4  # raise it whenever the same source would be encoded differently
+VERSION = 5  # raise it whenever the same source would be encoded differently
 _ARRAYS = ("tokens", "offsets", "labels")
 _logger = logging.getLogger(__name__)
 
@@ -61,6 +61,7 @@ def write_entry(folder: Path, key: str, prepared: Prepared) -> None:
     buffer = io.BytesIO()
     arrays: dict[str, Any] = _named_arrays(dataset.splits)
     arrays |= {f"{split}_texts": prepared.texts[split] for split in Split}
+    arrays |= {f"{split}_clusters": dataset.clusters[split] for split in Split}
     np.savez(buffer, **arrays)
     notes: dict[str, Any] = {
         "fingerprint": dataset.fingerprint,
@@ -103,6 +104,7 @@ def _prepared(arrays: bytes, notes: dict[str, Any], name: str) -> Prepared:
             for split in Split
         }
         texts = {split: stored[f"{split}_texts"] for split in Split}
+        clusters = {split: stored[f"{split}_clusters"] for split in Split}
     dataset = Dataset(
         name,
         notes["fingerprint"],
@@ -110,6 +112,7 @@ def _prepared(arrays: bytes, notes: dict[str, Any], name: str) -> Prepared:
         tuple(notes["vocabulary"]),
         splits,
         TokenMode(notes["token_mode"]),
+        clusters,
     )
     return Prepared(dataset, Findings.from_notes(notes["findings"]), texts)
 

@@ -5,7 +5,7 @@ views. Everything here pickles, because Ray puts it into its object store. Must 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 import numpy as np
@@ -86,6 +86,7 @@ class Dataset:
         vocabulary: token i is `vocabulary[i]`; the first three are PADDING, START and UNKNOWN.
         splits: all four of them, none empty.
         token_mode: how a text becomes tokens.
+        clusters: for each split `(n_sequences,)` int64, the same number where sequences share a text or a group.
     """
 
     name: str
@@ -94,6 +95,11 @@ class Dataset:
     vocabulary: tuple[str, ...]
     splits: Mapping[Split, EncodedSequences]
     token_mode: TokenMode = TokenMode.WORDS
+    clusters: Mapping[Split, NDArray[np.int64]] = field(default_factory=dict)
+
+    def clusters_of(self, split: Split) -> NDArray[np.int64]:
+        """The clusters of a split's sequences; each its own where nothing else is known."""
+        return self.clusters.get(split, np.arange(len(self.splits[split])))
 
 
 def run_positions(starts: NDArray[np.int64], lengths: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -118,23 +118,31 @@ def _prepare(rows: Rows, name: str, config: DataConfig) -> Prepared:
         labels = np.searchsorted(kept, labels).astype(
             np.int32
         )  # of rows that are not used anything
-    texts = tokenized.texts[used]
+    texts = clusters = tokenized.texts[used]
     if rows.groups is None:
         split = assign_splits(texts, labels[used], given[used], keys, class_names, rows.where)
     else:
         _, groups = np.unique(np.array(rows.groups, dtype=object)[used], return_inverse=True)
-        units = units_of(texts, groups.astype(np.int64))
+        clusters = units_of(texts, groups.astype(np.int64))
         split = assign_groups(
-            units, labels[used], given[used], row_keys[used], class_names, rows.where
+            clusters, labels[used], given[used], row_keys[used], class_names, rows.where
         )
     if config.sample is not None and is_split_first:
         sample_keys = hash_keys(tokenized.digests, config.seed, "sample")[texts]
         places = _sampled(labels[used], split, sample_keys, config.sample, rows.where)
-        used, split = used[places], split[places]
+        used, split, clusters = used[places], split[places], clusters[places]
     chosen = {part: used[split == code] for part, code in CODES.items()}
     vocabulary, splits = encode(tokenized, labels, chosen)
     digest = fingerprint(class_names, vocabulary, splits)
-    dataset = Dataset(name, digest, class_names, vocabulary, splits, rows.tokens)
+    dataset = Dataset(
+        name,
+        digest,
+        class_names,
+        vocabulary,
+        splits,
+        rows.tokens,
+        {part: clusters[split == code] for part, code in CODES.items()},
+    )
     digests = np.frombuffer(b"".join(tokenized.digests), np.uint8).reshape(-1, 16)
     return Prepared(
         dataset,

@@ -71,7 +71,7 @@ class Finalist:
     record: TrialRecord  # of the search
     members: tuple[Member, ...]  # best first
     spread: Spread  # of the run's metric
-    scores: NDArray[np.float64]  # (n_seeds, n_sequences), see `sequence_scores`
+    scores: NDArray[np.float64]  # (n_seeds, n_clusters), see `by_cluster`
     seeds: SeedVariance | None  # pooled over all finalists
     gap: Gap  # between its score in the search and the mean
     deficit: Deficit | None = None  # None where no finalist has two seeds, or there is only one

@@ -36,7 +36,7 @@ from tuner.run.requested_trainings import (
 from tuner.search.reference import read_probabilities
 from tuner.settings.metric import Metric
 from tuner.settings.space import SearchSpace
-from tuner.training.statistics import gain_of, sequence_scores
+from tuner.training.statistics import by_cluster, gain_of, sequence_scores
 
 
 @dataclass(frozen=True)
@@ -145,13 +145,15 @@ def ranked_finalists(
             members[training.finalist].append(Member(training.seed, file, score, validated))
     records = {record.number: record for record in search.records()}
     labels = dataset.splits[Split.CONFIRMATION].labels
+    clusters = dataset.clusters_of(Split.CONFIRMATION)
     ordered = {
         number: sorted(of_one, key=lambda member: (metric.as_cost(member.score), member.seed))
         for number, of_one in members.items()
     }
     scores = {
-        number: np.stack(
-            [sequence_scores(metric.name, each.probabilities, labels) for each in of_one]
+        number: by_cluster(
+            np.stack([sequence_scores(metric.name, each.probabilities, labels) for each in of_one]),
+            clusters,
         )
         for number, of_one in ordered.items()
     }
@@ -172,6 +174,7 @@ def compared_with_reference(
     if kept is None:
         return None
     of_reference = sequence_scores(metric.name, kept[0], labels)
+    of_reference = by_cluster(of_reference, dataset.clusters_of(Split.CONFIRMATION))
     gain = gain_of(finalist.scores, of_reference, metric, seeds=finalist.seeds)
     name = f"finalist {finalist.record.number}"
     return Comparison(name=name, gain=gain.mean, low=gain.low, high=gain.high)

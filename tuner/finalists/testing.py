@@ -35,6 +35,7 @@ from tuner.settings.metric import Metric, MetricName
 from tuner.text import one_line
 from tuner.training.confusion import Confusion
 from tuner.training.statistics import (
+    by_cluster,
     expected_calibration_error,
     gain_of,
     roc_auc,
@@ -83,7 +84,7 @@ def evaluate_test(
         members=tuple(
             member_name(member.trial, member.seed) for member in classifier.description.members
         ),
-        figures=figures_of(probabilities, rows.labels, dataset.class_names),
+        figures=figures_of(probabilities, rows.labels, dataset.class_names, rows.clusters),
         left_out=rows.left_out,
         of_test_split=rows.of_test_split,
         others=others or None,
@@ -117,20 +118,33 @@ def _reference(
 
     trained = train_reference(dataset.splits[Split.TRAIN], rows.sequences, len(dataset.class_names))
     accuracy = MetricName.VAL_ACCURACY
-    scores = sequence_scores(accuracy, trained.probabilities, rows.labels)
-    gain = gain_of(sequence_scores(accuracy, probabilities, rows.labels), scores, Metric())
+    of_both = np.stack(
+        [
+            sequence_scores(accuracy, each, rows.labels)
+            for each in (probabilities, trained.probabilities)
+        ]
+    )
+    of_model, of_reference = by_cluster(of_both, rows.clusters)
+    gain = gain_of(of_model, of_reference, Metric())
     return ReferenceFigures(
-        accuracy=float(scores.mean()), gain=gain.mean, low=gain.low, high=gain.high
+        accuracy=float(of_reference.mean()), gain=gain.mean, low=gain.low, high=gain.high
     )
 
 
 def figures_of(
-    probabilities: NDArray[np.float32], labels: NDArray[np.int32], class_names: Sequence[str]
+    probabilities: NDArray[np.float32],
+    labels: NDArray[np.int32],
+    class_names: Sequence[str],
+    clusters: NDArray[np.int64] | None = None,
 ) -> TestFigures:
-    """The figures of `(n, n_classes)` probabilities against `(n,)` labels."""
+    """The figures of `(n, n_classes)` probabilities against `(n,)` labels, of sequences in `(n,)` clusters.
+
+    Without these, each sequence is evidence of its own.
+    """
     count = len(class_names)
     confusion = Confusion.of(labels, probabilities.argmax(axis=1), count)
-    accuracy = spread_of(sequence_scores(MetricName.VAL_ACCURACY, probabilities, labels)[None])
+    hits = sequence_scores(MetricName.VAL_ACCURACY, probabilities, labels)[None]
+    accuracy = spread_of(hits if clusters is None else by_cluster(hits, clusters))
     both = count == 2 and 0 < int((labels == 1).sum()) < len(labels)
     return TestFigures(
         sequences=len(labels),

@@ -25,12 +25,14 @@ class UnseenRows:
     Attributes:
         sequences: encoded with the data set's vocabulary.
         digests: one per sequence, from `text_digest`.
+        clusters: `(n_sequences,)` int64, the same number where sequences share a text or a group.
         left_out: rows that the run has seen, or that are no test rows.
         of_test_split: rows of a file that are in the run's own test split.
     """
 
     sequences: EncodedSequences
     digests: Sequence[bytes]
+    clusters: NDArray[np.int64]
     left_out: int
     of_test_split: int = 0
 
@@ -57,7 +59,8 @@ def unseen_of_split(dataset: Dataset, digests: Mapping[Split, Sequence[bytes]]) 
             "with --data, or mend its split column"
         )
     chosen = [digests[Split.TEST][row] for row in kept.tolist()]
-    return UnseenRows(test.only(kept), chosen, left_out=len(test) - len(kept))
+    clusters = dataset.clusters_of(Split.TEST)[kept]
+    return UnseenRows(test.only(kept), chosen, clusters, left_out=len(test) - len(kept))
 
 
 def unseen_of_file(
@@ -88,6 +91,7 @@ def unseen_of_file(
     return UnseenRows(
         EncodedSequences(encoded.tokens, encoded.offsets, labels),
         chosen,
+        np.unique(chosen, return_inverse=True)[1].astype(np.int64),
         left_out=len(rows.texts) - len(kept),
         of_test_split=int(_is_in(chosen, digests, [Split.TEST]).sum()),
     )

@@ -35,7 +35,7 @@ def measure_reference(
         models: by name, probabilities on the confirmation split, `(n_sequences, n_classes)`.
     """
     # Load SciPy and scikit-learn, which a search needs only now.
-    from tuner.training.statistics import gain_of, sequence_scores, spread_of
+    from tuner.training.statistics import by_cluster, gain_of, sequence_scores, spread_of
 
     labels = dataset.splits[Split.CONFIRMATION].labels
     earlier = reference_in(study.user_attrs)
@@ -46,11 +46,16 @@ def measure_reference(
         seconds = time.monotonic() - began
     else:
         seconds = earlier.seconds
-    scores, majority = (sequence_scores(metric.name, each, labels) for each in kept)
+    clusters = dataset.clusters_of(Split.CONFIRMATION)
+
+    def scores_of(probabilities: NDArray[np.float32]) -> NDArray[np.float64]:
+        return by_cluster(sequence_scores(metric.name, probabilities, labels), clusters)
+
+    scores, majority = map(scores_of, kept)
     spread = spread_of(scores[None], most=1.0 if metric.name.is_share else math.inf)
     compared = []
     for name, probabilities in models.items():
-        gain = gain_of(sequence_scores(metric.name, probabilities, labels), scores, metric)
+        gain = gain_of(scores_of(probabilities), scores, metric)
         figures = {"gain": gain.mean, "low": gain.low, "high": gain.high}
         compared.append(
             Comparison(name=name, **{key: round(value, 6) for key, value in figures.items()})
