@@ -7,7 +7,7 @@ import numpy as np
 import optuna
 import pytest
 from benchmarks.replay import virtual_search
-from benchmarks.replay.arms import RANDOM, Arm, search
+from benchmarks.replay.arms import RANDOM, TODAY, Arm, search
 from benchmarks.replay.table import Table
 from benchmarks.replay.tabular import Recorded
 from benchmarks.replay.virtual_search import History
@@ -78,6 +78,17 @@ def test_a_trial_ends_complete_where_its_patience_ends() -> None:
     assert [each.point for each in history.seen] == [0, 1, 2]
     assert (history.ended_s, history.pruned) == ([3], 0)
     assert searched(table).ended_s == [4]
+
+
+def test_tpe_gets_the_configuration_that_it_thinks_most_of() -> None:
+    table = made_table(np.linspace(0.5, 0.9, 60)[:, None], n_pool=2000)
+    history = searched(table, TODAY, until_s=30.0)
+
+    # The first five come in the table's order; the best learning rates are the last ones.
+    assert [each.configuration for each in history.seen[:5]] == [0, 1, 2, 3, 4]
+    later = [each.configuration for each in history.seen[5:]]
+    assert np.mean(later) > 35
+    assert not history.snapping
 
 
 class _Suggests(optuna.samplers.RandomSampler):

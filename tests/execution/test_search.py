@@ -25,7 +25,9 @@ def test_a_search_ends_with_its_budget_and_every_trial_is_a_row(
     shared_ray: None, space: SearchSpace, sentences: Path, tmp_path: Path
 ) -> None:
     events = Recorder()
-    outcome = run_search(make(space, sentences, tmp_path / "runs", trials=20), events)
+    outcome = run_search(
+        make(space, sentences, tmp_path / "runs", trials=20, pruner="halving"), events
+    )
     board = outcome.run.leaderboard()
     assert outcome.reason is EndReason.BUDGET_USED
     assert sorted(board["trial"]) == list(range(20))

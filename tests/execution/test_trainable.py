@@ -329,7 +329,8 @@ def test_the_next_trial_gets_a_new_process(
     monkeypatch.setattr(
         SearchPlan, "task", lambda *given: replace(original(*given), trials_per_process=1)
     )
-    run = run_search(make(toy_space(), sentences, tmp_path, trials=4, max_concurrent=1)).run
+    asked = make(toy_space(), sentences, tmp_path, trials=4, max_concurrent=1, pruner="halving")
+    run = run_search(asked).run
     # Some reported their end, others were stopped.
     assert set(run.leaderboard()["status"]) == {"complete", "pruned"}
     assert len(list((run.folder / "logs").glob("worker-*.log"))) == 4

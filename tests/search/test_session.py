@@ -39,7 +39,10 @@ class Search:
 
     def open(self, workers: int = 2, **settings: object) -> SearchSession:
         self.workers = workers
-        config = SearchConfig.model_validate({"space": self.space, "trials": 5, **settings})
+        pruner = {} if "objectives" in settings else {"pruner": "halving"}
+        config = SearchConfig.model_validate(
+            {"space": self.space, "trials": 5, **pruner, **settings}
+        )
         study = create_or_open_study(
             self.folder / "study.journal",
             self.space,

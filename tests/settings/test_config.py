@@ -339,10 +339,11 @@ def test_two_objectives_come_back_from_the_run_file_and_nothing_is_pruned(tmp_pa
     assert make_config({**settings, "pruner": "none"}) == config
 
 
-def test_one_objective_is_pruned_by_halving() -> None:
-    config = make_config({"space": "seed"})
+def test_one_objective_is_pruned_by_halving_where_there_is_no_patience() -> None:
+    config = make_config({"space": "seed", "patience": "off"})
     assert (config.objectives, config.compared_by.costs) == (None, ())
     assert config.pruner is PrunerName.HALVING
+    assert make_config({"space": "seed"}).pruner is PrunerName.NONE
 
 
 @pytest.mark.parametrize("pruner", ["halving", "hyperband"])

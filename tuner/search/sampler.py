@@ -5,6 +5,7 @@ no other trial starts. But its model of the good trials holds at most 25 of them
 less and less. So it is shown only the best and the latest trials. Must not import Ray or Keras.
 """
 
+import math
 import warnings
 from collections import Counter
 from collections.abc import Sequence
@@ -16,12 +17,16 @@ from optuna.trial import FrozenTrial, TrialState
 
 from tuner.run.optuna_internals import PartOfStudy, random_choice
 from tuner.run.records import is_interrupted
+from tuner.search.ordered_choices import OrderedChoices
 from tuner.settings.config import SamplerName
 from tuner.settings.objectives import Objectives
 from tuner.settings.space import ARCHITECTURE
 
-_BEST = 25  # as many as TPE's own rule for the good ones ever takes
+_BEST = 25  # as many as `_good` ever takes
 _LATEST = 200
+_STARTUP_TRIALS = (
+    5  # drawn at random, each architecture as often; Optuna's 10 are half of a short search
+)
 _SCORED = (TrialState.COMPLETE, TrialState.PRUNED)
 
 
@@ -42,14 +47,25 @@ def _tpe(objectives: Objectives, *, seed: int, workers: int) -> "BoundedTPESampl
     with warnings.catch_warnings():
         # `group`, without which conditional parameters are sampled one by one, is still called experimental.
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        # Optuna 6 will have no `gamma`; pyproject.toml keeps Optuna 5.
+        warnings.filterwarnings("ignore", "`gamma` has been deprecated", FutureWarning)
         return BoundedTPESampler(
             objectives,
-            n_startup_trials=max(10, 2 * workers),
+            n_startup_trials=max(_STARTUP_TRIALS, workers // 2),
+            gamma=_good,
             multivariate=True,
             group=True,
             constant_liar=True,
             seed=seed,
         )
+
+
+def _good(scored: int) -> int:
+    """How many of the scored trials TPE models as the good ones: the best quarter.
+
+    Optuna takes a tenth: 2 of a search's first 20 trials, which the luckiest seeds decide.
+    """
+    return min(math.ceil(scored / 4), _BEST)
 
 
 class BoundedTPESampler(optuna.samplers.TPESampler):
@@ -60,18 +76,23 @@ class BoundedTPESampler(optuna.samplers.TPESampler):
         self._objectives = objectives
         self._startup_trials = n_startup_trials
         self._shown: PartOfStudy | None = None
+        self._choices = OrderedChoices([])
 
     def infer_relative_search_space(
         self, study: optuna.Study, trial: FrozenTrial
     ) -> dict[str, BaseDistribution]:
         """The parameters of the shown trials, in groups that occur together."""
-        return super().infer_relative_search_space(self._part_of(study), trial)
+        space = super().infer_relative_search_space(self._part_of(study), trial)
+        return self._choices.by_option(space)
 
     def sample_relative(
         self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
         """Values for the parameters of the search space, learned from the shown trials."""
-        return super().sample_relative(self._part_of(study), trial, search_space)
+        part = self._part_of(study)
+        space = {name: self._choices.by_place(name, each) for name, each in search_space.items()}
+        values = super().sample_relative(part, trial, space)
+        return {name: self._choices.option(name, value) for name, value in values.items()}
 
     def sample_independent(
         self,
@@ -84,7 +105,10 @@ class BoundedTPESampler(optuna.samplers.TPESampler):
         part = self._part_of(study)
         if param_name == ARCHITECTURE and _scored(part.trials) < self._startup_trials:
             return self._least_tried(study, param_distribution)
-        return super().sample_independent(part, trial, param_name, param_distribution)
+        self._choices.add(param_name, param_distribution)
+        distribution = self._choices.by_place(param_name, param_distribution)
+        value = super().sample_independent(part, trial, param_name, distribution)
+        return self._choices.option(param_name, value)
 
     def _least_tried(self, study: optuna.Study, architectures: BaseDistribution) -> str:
         """One of the architectures that the fewest trials have, so that the first few trials cover all of them.
@@ -102,7 +126,8 @@ class BoundedTPESampler(optuna.samplers.TPESampler):
     def _part_of(self, study: optuna.Study) -> Any:
         if self._shown is None:
             trials = best_and_latest(study.get_trials(deepcopy=False), self._objectives)
-            self._shown = PartOfStudy(study, trials)
+            self._choices = OrderedChoices(trials)
+            self._shown = PartOfStudy(study, [self._choices.shown(trial) for trial in trials])
         return self._shown
 
 

@@ -51,8 +51,13 @@ class PrunerName(StrEnum):
 
 
 def _default_pruner(settings: Mapping[str, Any]) -> PrunerName:
-    """None with two objectives: a trial that falls behind in one may lead in the other."""
-    return PrunerName.NONE if settings.get("objectives") else PrunerName.HALVING
+    """Halving where nothing else ends a trial early.
+
+    With a patience, rungs cost an average of the best trials more than they gain (docs/decisions/10-no-rungs.md). With
+    two objectives, a trial that falls behind in one may lead in the other.
+    """
+    is_ended_early = settings.get("patience") or settings.get("objectives")
+    return PrunerName.NONE if is_ended_early else PrunerName.HALVING
 
 
 class TrainerName(StrEnum):
@@ -179,7 +184,7 @@ class SearchConfig(Strict):
         Setting(
             Group.SEARCH,
             "How unpromising trials are stopped",
-            unset="halving, or none with two objectives",
+            unset="none, or halving with patience off and one objective",
         ),
     ] = Field(default_factory=_default_pruner)
     ensemble: Annotated[

@@ -1,7 +1,9 @@
 """The searches that are compared: each a sampler and a pruner, replayed under the same chance."""
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import count
 
 import optuna
 
@@ -33,6 +35,26 @@ def _by_optuna(seed: int) -> Decides:
     return lambda own: sampler
 
 
+def _by_bohb(seed: int) -> Decides:
+    """Multivariate TPE beside Hyperband, as BOHB (Falkner et al., 2018) has it."""
+    sampler = _multivariate_tpe(seed)
+    return lambda own: sampler
+
+
+def _by_tpe_of_words(seed: int) -> Decides:
+    """What tuner had before: ten random trials, the best tenth as the good ones, numbers in choices as words."""
+    seeds = count(1000 * seed)
+    return lambda own: _multivariate_tpe(next(seeds))
+
+
+def _multivariate_tpe(seed: int) -> optuna.samplers.TPESampler:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        return optuna.samplers.TPESampler(
+            n_startup_trials=10, multivariate=True, group=True, constant_liar=True, seed=seed
+        )
+
+
 @dataclass(frozen=True)
 class Arm:
     """One way to search.
@@ -55,16 +77,20 @@ class Arm:
 
 RANDOM = Arm("random, none", _in_order, PrunerName.NONE)
 # With the settings' defaults.
-TODAY = Arm("TPE, halving (today)", _by_tuner, PrunerName.HALVING, patience=1)
+TODAY = Arm("TPE, patience 1 (today)", _by_tuner, PrunerName.NONE, patience=1)
 ARMS = (
     RANDOM,
     Arm("random, none, snapped", _by_random_points, PrunerName.NONE, snaps_all=True),
     Arm("random, patience 1", _in_order, PrunerName.NONE, patience=1),
     Arm("random, patience 2", _in_order, PrunerName.NONE, patience=2),
     Arm("random, halving", _in_order, PrunerName.HALVING),
+    Arm("random, halving, patience 1", _in_order, PrunerName.HALVING, patience=1),
     TODAY,
-    Arm("TPE, halving, patience 2", _by_tuner, PrunerName.HALVING, patience=2),
-    Arm("TPE, halving, patience off", _by_tuner, PrunerName.HALVING),
+    Arm("TPE of words, patience 1", _by_tpe_of_words, PrunerName.NONE, patience=1),
+    Arm("TPE of words, halving, patience 1", _by_tpe_of_words, PrunerName.HALVING, patience=1),
+    Arm("TPE, halving, patience 1", _by_tuner, PrunerName.HALVING, patience=1),
+    Arm("TPE, patience 2", _by_tuner, PrunerName.NONE, patience=2),
+    Arm("TPE, patience off", _by_tuner, PrunerName.NONE),
     Arm(
         "TPE, median (Optuna)",
         _by_optuna,
@@ -72,6 +98,7 @@ ARMS = (
         own_pruner=optuna.pruners.MedianPruner,
     ),
     Arm("random, Hyperband", _in_order, PrunerName.HYPERBAND),
+    Arm("TPE, Hyperband (BOHB-like)", _by_bohb, PrunerName.HYPERBAND),
 )
 
 

@@ -1,14 +1,14 @@
 """A search's study that may only suggest what was recorded.
 
-A suggestion that a sampler learned is answered with the nearest recorded configuration that the search has not had, of
-the same architecture: each range scaled to 0 … 1, logarithms where the range is logarithmic, another choice 1 apart.
-The study records what was really trained, so that the sampler learns from it. While a sampler still draws at random
-it gets the next configuration of the replay's random order, which is a random draw without any rounding: the recorded
-ones were drawn by a random search.
+Where TPE has learned something, the trial gets the recorded configuration that TPE thinks most of, among those of its
+suggestion's architecture that the search has not had (see `acquisition.py`). A suggestion of another sampler that
+learned is answered with the nearest of them: each range scaled to 0 … 1, logarithms where the range is logarithmic,
+another choice 1 apart. While a sampler still draws at random it gets the next configuration of the replay's random
+order, which is a random draw without any rounding: the recorded ones were drawn by a random search.
 
-The bias: a table of some hundred configurations is coarse in ten dimensions, so a learned suggestion lands far from
-where it was meant (`snapping` says how far), which makes a clever sampler more like a random one. And the nearest
-configuration is more often one with few neighbours: the arm "random, none, snapped" shows what that alone does.
+The bias: a table of some hundred configurations is coarse in ten dimensions. TPE takes the best of what is there, which
+may be far from what it would have drawn; and the nearest configuration is more often one with few neighbours: the arm
+"random, none, snapped" shows what that alone does.
 """
 
 import math
@@ -30,6 +30,8 @@ from tuner.search.study import SearchStudy
 from tuner.settings.ranges import Choice, Range
 from tuner.settings.space import ARCHITECTURE, SearchSpace
 
+from .acquisition import Acquisition, Columns
+
 Sampler = optuna.samplers.BaseSampler
 # From the sampler that tuner made for a trial to the one that decides; None: the replay's random order decides.
 Decides = Callable[[Sampler], Sampler | None]
@@ -41,6 +43,7 @@ class Recorded:
     def __init__(self, space: SearchSpace, parameters: tuple[Mapping[str, Any], ...]) -> None:
         self.space = space
         self.parameters = parameters
+        self.columns = Columns(space, parameters)
         self.architectures = np.array([each[ARCHITECTURE] for each in parameters])
         self._columns = {
             name: np.array(
@@ -112,17 +115,21 @@ class TabularStudy(SearchStudy):
         return self._recorded.parameters[chosen]
 
     def _answer(self, sampler: Sampler, study: optuna.Study, trial: FrozenTrial) -> int:
+        acquisition = None
+        if isinstance(sampler, optuna.samplers.TPESampler):
+            acquisition = Acquisition(sampler, self._recorded.columns)
         suggestion = _Suggestion(sampler, study, trial)
-        architectures = self._recorded.architectures
-        if not suggestion.is_learned and not self._snaps_all:
-            architecture = self.space.suggest(suggestion).architecture
-            same = [each for each in self._left if architectures[each] == architecture]
-            return same[0] if same else self._left[0]
         self.space.suggest(suggestion)
         architecture = suggestion.values[ARCHITECTURE]
-        left = np.array([each for each in self._left if architectures[each] == architecture])
-        if not len(left):
+        architectures = self._recorded.architectures
+        same = [each for each in self._left if architectures[each] == architecture]
+        if not same:
             return self._left[0]
+        if acquisition is not None and acquisition.was_asked:
+            return acquisition.best(np.array(same))
+        if not suggestion.is_learned and not self._snaps_all:
+            return same[0]
+        left = np.array(same)
         distances = self._recorded.distances(architecture, suggestion.values, left)
         self.snapping.append(float(distances.min() / distances.mean()))
         return int(left[distances.argmin()])

@@ -1,0 +1,66 @@
+"""What TPE thinks of each recorded configuration, in place of the few that it would draw itself.
+
+TPE (Bergstra et al., 2011) draws 24 candidates from its model l of the good trials and takes the one with the largest
+l(x) / g(x), g being its model of the others. A table holds none of these candidates. But the two densities exist at
+every recorded configuration, so TPE can be asked which of them it would take. It models parameters group by group, or
+one by one: the logarithms of their ratios add up.
+"""
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+import optuna
+from numpy.typing import NDArray
+
+from tuner.settings.ranges import Choice
+from tuner.settings.space import ARCHITECTURE, SearchSpace
+
+
+class Columns:
+    """A table's parameters as Optuna calculates with them: numbers, and of a choice the option's place."""
+
+    def __init__(self, space: SearchSpace, parameters: Sequence[Mapping[str, Any]]) -> None:
+        places: dict[str, Sequence[Any]] = {ARCHITECTURE: list(space.architectures)}
+        for architecture in space.architectures:
+            for name, range_ in space.parameters(architecture).items():
+                if isinstance(range_, Choice):
+                    places[space.study_name(architecture, name)] = range_.options
+
+        def number(name: str, value: Any) -> float:
+            return float(places[name].index(value) if name in places else value)
+
+        self.names = tuple(dict.fromkeys(name for each in parameters for name in each))
+        self.values = {
+            name: np.array(
+                [number(name, each[name]) if name in each else np.nan for each in parameters]
+            )
+            for name in self.names
+        }
+
+
+class Acquisition:
+    """Asks a sampler of one trial, which must be a TPE, about every configuration while it suggests its own values."""
+
+    def __init__(self, sampler: optuna.samplers.TPESampler, columns: Columns) -> None:
+        self._columns = columns
+        self._sums = np.zeros(len(columns.values[ARCHITECTURE]))
+        self.was_asked = False
+        # Optuna offers no other way to the two densities. That of the class: a sampler may have been asked before.
+        self._calculate = partial(type(sampler)._compute_acquisition_func, sampler)
+        sampler._compute_acquisition_func = self._listen  # type: ignore[method-assign]
+
+    def best(self, among: NDArray[np.int64]) -> int:
+        """The configuration of `among` that the sampler thinks most of."""
+        return int(among[self._sums[among].argmax()])
+
+    def _listen(self, samples: dict[str, NDArray[Any]], below: Any, above: Any) -> NDArray[Any]:
+        self.was_asked = True
+        names = list(samples)
+        values = np.stack([self._columns.values[name] for name in names])
+        has_all = ~np.isnan(values).any(axis=0)
+        if has_all.any():
+            recorded = {name: values[place, has_all] for place, name in enumerate(names)}
+            self._sums[has_all] += self._calculate(recorded, below, above)
+        return self._calculate(samples, below, above)
