@@ -60,6 +60,19 @@ def test_the_reference_has_a_sentence_for_itself_and_one_for_each_comparison(som
     assert f"To compare with: {record.text}. Against it, {worse.text}." in text
 
 
+def test_what_scores_differ_by_has_a_sentence_once_enough_trials_are_complete(
+    some: Reading, make_run: MakeRun
+) -> None:
+    (line,) = (
+        line for line in summary.in_words(some) if line.startswith("Why the scores of the 15 ")
+    )
+    assert "(standard deviations): configurations " in line
+    assert " points. Twice as many trials would find " in line
+
+    few = read_run(Run(make_run(*[(0.5,)] * 3, name="few").path), "few")
+    assert not any(line.startswith("Why the scores") for line in summary.in_words(few))
+
+
 def test_finalists_give_interval_ties_and_optimism_gap(make_run: MakeRun) -> None:
     folder = make_run((0.9,))
     write_finalists(folder, (0, 0.86, False), (3, 0.85, True), (4, 0.84, True))

@@ -56,6 +56,9 @@ def test_paths_can_be_copied_whatever_is_in_them(
     assert f"             tuner confirm '{folder}'   (is the winner really better?)" in lines
     assert any(line.endswith("/run.yaml' --trials 24   (continues it)") for line in lines)
     assert "… and 2 more" in lines
+    (differences,) = (line for line in lines if line.startswith("Differences: configurations "))
+    assert differences.endswith(" points (standard deviations of scores)")
+    assert lines[lines.index(differences) + 1].startswith("             Twice as many trials would")
 
 
 def test_a_search_by_two_objectives_ends_with_the_ends_of_its_front(

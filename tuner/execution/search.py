@@ -12,6 +12,7 @@ from tuner.execution.refusals import refuse_noise_in_space
 from tuner.execution.run_files import LeaderboardFiles
 from tuner.execution.runner import run_plan
 from tuner.run import Run
+from tuner.run.attributes import Attribute
 from tuner.run.events import SearchListener, SilentListener
 from tuner.run.folder import RunFolder
 from tuner.run.records import StudyReader
@@ -102,6 +103,9 @@ class SearchPlan:
         write_run_file(self.folder, self.config, self.dataset.fingerprint, self.code)
         study = self._open(workers)
         withdraw_comparisons(study.study)
+        n_rows = len(self.dataset.splits[Split.VALIDATION])
+        if study.study.user_attrs.get(Attribute.VALIDATION_ROWS) != n_rows:
+            study.study.set_user_attr(Attribute.VALIDATION_ROWS, n_rows)
         return study
 
     def _open(self, workers: int) -> SearchStudy:

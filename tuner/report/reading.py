@@ -15,6 +15,7 @@ import pandas as pd
 
 from tuner.report.search_time import SearchTime
 from tuner.run import Run
+from tuner.run.components import Components, components_of, validation_rows_in
 from tuner.run.ensemble import EnsembleRecord
 from tuner.run.finalists_file import FinalistRow, read_finalists_file
 from tuner.run.folder import RunFolder
@@ -67,7 +68,15 @@ class Reading:
     @cached_property
     def board(self) -> pd.DataFrame:
         """The leaderboard."""
-        return board_of(self.records, self.space, self.objectives)
+        rows = validation_rows_in(self.study.user_attrs)
+        return board_of(self.records, self.space, self.objectives, validation_rows=rows)
+
+    @cached_property
+    def components(self) -> Components | None:
+        """What makes scores differ; None of a search with two objectives, and while too few trials are complete."""
+        if self.objectives.costs:
+            return None
+        return components_of(self.records, self.space, validation_rows_in(self.study.user_attrs))
 
     @cached_property
     def time(self) -> SearchTime:

@@ -41,6 +41,7 @@ def in_words(reading: Reading) -> list[str]:
         *_front(reading),
         *_ensemble(reading),
         *_reference(reading),
+        *_what_differs(reading),
         _how_sure(reading),
         *_on_gpus(reading),
     ]
@@ -217,6 +218,18 @@ def _reference(reading: Reading) -> list[str]:
         return []
     compared = [f" Against it, {each.text}." for each in reference.compared]
     return [f"To compare with: {reference.text}.{''.join(compared)}"]
+
+
+def _what_differs(reading: Reading) -> list[str]:
+    """How far scores differ by configuration, seed and rows, and what would help."""
+    components = reading.components
+    if components is None:
+        return []
+    metric = reading.space.metric
+    return [
+        f"Why the scores of the {components.trials:,} complete trials differ (standard deviations): "
+        f"{components.text(metric)}. {components.advice(metric, reading.ensemble)}"
+    ]
 
 
 def _how_sure(reading: Reading) -> str:

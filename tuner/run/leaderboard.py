@@ -13,6 +13,7 @@ from typing import Any
 import pandas as pd
 
 from tuner.errors import UsageError
+from tuner.run.components import standard_error, validation_rows_in
 from tuner.run.records import StudyReader, TrialRecord, on_front, ranked
 from tuner.run.trial_status import TrialStatus
 from tuner.settings.hyperparameters import is_custom
@@ -33,9 +34,12 @@ _BEFORE_PARAMETERS = (
     "seconds_per_epoch",
     "weights",
 )
-_AFTER_PARAMETERS = ("baseline", "tries", "seed", "host", "device", "started", "error")
+_AFTER_PARAMETERS = (
+    *("baseline", "tries", "seed", "host", "device", "started", "error", "score_error"),
+)
 _DIGITS = {
     "score": 6,
+    "score_error": 6,
     "val_accuracy": 6,
     "val_loss": 6,
     "seconds": 3,
@@ -46,7 +50,7 @@ _EMPTY_TYPES = {
     **dict.fromkeys(
         ("rank", "trial", "best_epoch", "epochs", "weights", "tries", "seed", "epoch"), "Int64"
     ),
-    **dict.fromkeys(("score", "val_accuracy", "val_loss", "seconds"), "Float64"),
+    **dict.fromkeys(("score", "score_error", "val_accuracy", "val_loss", "seconds"), "Float64"),
     **dict.fromkeys(("seconds_per_epoch", "loss", "accuracy", "val_f1"), "Float64"),
     **dict.fromkeys(("baseline", PARETO), "boolean"),
 }
@@ -54,19 +58,31 @@ _EMPTY_TYPES = {
 
 def leaderboard(reader: StudyReader) -> pd.DataFrame:
     """Every trial of a study, best first; one column per parameter, empty where a trial has none."""
-    return board_of(reader.records(), reader.space, reader.objectives)
+    rows = validation_rows_in(reader.study.user_attrs)
+    return board_of(reader.records(), reader.space, reader.objectives, validation_rows=rows)
 
 
 def board_of(
-    records: Iterable[TrialRecord], space: SearchSpace, objectives: Objectives
+    records: Iterable[TrialRecord],
+    space: SearchSpace,
+    objectives: Objectives,
+    *,
+    validation_rows: int | None = None,
 ) -> pd.DataFrame:
-    """The leaderboard of trials that were read before."""
+    """The leaderboard of trials that were read before.
+
+    Args:
+        validation_rows: how many rows scored them; None where that is not known.
+    """
     names = space.parameter_names
     in_order = ranked(records, space.metric)
     rows = [_row(rank, record, names) for rank, record in enumerate(in_order, start=1)]
     leaders = {record.number for record in on_front(in_order, objectives)}
     for row in rows:
         row[PARETO] = row["trial"] in leaders
+        score = row["score"]
+        if score is not None:
+            row["score_error"] = standard_error(space.metric.name, score, validation_rows)
     return _typed(rows, columns(space, objectives))
 
 

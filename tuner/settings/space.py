@@ -50,7 +50,17 @@ _NUMBERS = _WHOLE_NUMBERS | {
 RESERVED_NAMES = frozenset(
     {
         *("architecture", "baseline", "best_epoch", "custom", "device", "epochs", "error", "host"),
-        *("n_classes", "pareto", "rank", "run", "score", "seconds", "seconds_per_epoch", "seed"),
+        *(
+            "n_classes",
+            "pareto",
+            "rank",
+            "run",
+            "score",
+            "score_error",
+            "seconds",
+            "seconds_per_epoch",
+            "seed",
+        ),
         *("started", "status", "trial", "tries", "val_accuracy", "val_loss", "weights"),
     }
 )

@@ -6,6 +6,7 @@ from collections import Counter
 from rich.console import Console
 
 from tuner.execution.plan import EndReason, SearchOutcome
+from tuner.run.components import components_in
 from tuner.run.records import counts_as_finished, front_trials
 from tuner.run.trial_status import TrialStatus
 from tuner.settings.config import SearchConfig
@@ -40,6 +41,11 @@ def print_outcome(outcome: SearchOutcome, config: SearchConfig) -> int:
         _print(console, f"{head:<12} {line}")
     for line in reference_lines(run.reference, width=12):
         _print(console, line)
+    components = None if run.objectives.costs else components_in(run.reader)
+    if components is not None:
+        metric = run.space.metric
+        _print(console, f"Differences: {components.text(metric)} (standard deviations of scores)")
+        _print(console, f"             {components.advice(metric, run.ensemble)}")
     folder = shlex.quote(str(run.folder))
     finished = sum(counts_as_finished(trial) for trial in run.study.get_trials(deepcopy=False))
     if outcome.reason in {EndReason.INTERRUPTED, EndReason.STOPPED}:

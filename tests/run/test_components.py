@@ -1,0 +1,120 @@
+"""What scores differ by: told apart where it is known, and said in words."""
+
+import numpy as np
+import pytest
+from support.run_files import record
+
+from tuner.run.components import Components, components_of, standard_error
+from tuner.run.ensemble import EnsembleRecord
+from tuner.run.records import TrialRecord
+from tuner.run.trial_status import TrialStatus
+from tuner.settings.metric import Metric, MetricName, Mode
+from tuner.settings.space import SearchSpace
+
+SPACE = SearchSpace.from_mapping(
+    {
+        "name": "made",
+        "shared": {
+            "learning_rate": {"float": [1e-4, 1e-2], "log": True},
+            "max_length": {"choice": [200, 300, 400, 500]},
+            "pooling": {"choice": ["last", "max"]},
+        },
+        "architectures": {"lstm": {}, "cnn_lstm": {"filters": {"int": [8, 64]}}},
+    },
+    "made",
+)
+
+
+def trials(count: int, *, by_rate: float, by_seed: float, seed: int = 0) -> list[TrialRecord]:
+    """Trials whose scores follow the rate's place in its range and chance, with these deviations."""
+    rng = np.random.default_rng(seed)
+    made = []
+    for number in range(count):
+        place = rng.random()
+        architecture = ["lstm", "cnn_lstm"][number % 2]
+        parameters = {
+            "learning_rate": 1e-4 * 100**place,
+            "max_length": int(rng.choice([200, 300, 400, 500])),
+            "pooling": ["last", "max"][rng.integers(2)],
+            **({"filters": int(rng.integers(8, 65))} if architecture == "cnn_lstm" else {}),
+        }
+        score = 0.8 + by_rate * np.sqrt(12) * (place - 0.5) + by_seed * rng.standard_normal()
+        made.append(
+            record(number, architecture=architecture, parameters=parameters, score=float(score))
+        )
+    return made
+
+
+def mean_of(by_rate: float, by_seed: float) -> tuple[float, float]:
+    """Mean estimates over ten searches of 60 trials."""
+    found = [
+        components_of(trials(60, by_rate=by_rate, by_seed=by_seed, seed=seed), SPACE, 1000)
+        for seed in range(10)
+    ]
+    return (
+        float(np.mean([each.configurations for each in found if each])),
+        float(np.mean([each.seeds for each in found if each])),
+    )
+
+
+@pytest.mark.parametrize(("by_rate", "by_seed"), [(0.02, 0.005), (0.01, 0.01), (0.0, 0.01)])
+def test_configurations_and_seeds_are_told_apart(by_rate: float, by_seed: float) -> None:
+    configurations, seeds = mean_of(by_rate, by_seed)
+
+    assert configurations == pytest.approx(by_rate, abs=0.004)
+    assert seeds == pytest.approx(by_seed, abs=0.003)
+
+
+def test_too_few_complete_trials_tell_nothing() -> None:
+    made = trials(12, by_rate=0.01, by_seed=0.01)
+    pruned = [record(number, status=TrialStatus.PRUNED) for number in range(12, 40)]
+    broken = [record(number, status=TrialStatus.DIVERGED) for number in range(40, 60)]
+
+    assert components_of([*made[1:], *pruned, *broken], SPACE, 1000) is None
+    found = components_of([*made, *pruned, *broken], SPACE, 1000)
+    assert found is not None
+    assert found == components_of(made, SPACE, 1000)
+
+
+def test_equal_scores_differ_by_nothing() -> None:
+    found = components_of(trials(20, by_rate=0, by_seed=0), SPACE, None)
+
+    assert found == Components(20, 0.0, 0.0, None)
+    assert found.gain_of_trials() == 0
+    assert not found.is_worth_more_trials
+
+
+def test_an_accuracys_standard_error_is_known_and_another_metrics_is_not() -> None:
+    assert standard_error(MetricName.VAL_ACCURACY, 0.88, 2500) == pytest.approx(0.0065, rel=0.01)
+    assert standard_error(MetricName.VAL_ACCURACY, 0.88, None) is None
+    assert standard_error(MetricName.VAL_F1, 0.88, 2500) is None
+    assert standard_error(MetricName.VAL_LOSS, 0.88, 2500) is None
+
+
+def test_the_figures_and_what_helps_are_said_in_points() -> None:
+    flat = Components(40, 0.005, 0.009, 0.015)
+    ensemble = EnsembleRecord(
+        members=(1, 2, 3),
+        sequences=100,
+        averaged=0.74,
+        low=0.7,
+        high=0.78,
+        single=0.727,
+        gain=0.013,
+        gain_low=0.0,
+        gain_high=0.02,
+        weights=10,
+    )
+
+    assert flat.text(Metric()) == "configurations 0.5, seeds 0.9, validation rows 1.5 points"
+    assert flat.advice(Metric(), ensemble) == (
+        "Twice as many trials would find 0.064 points more: more trials will hardly help; what may help is averaging "
+        "(the best 3 gain 1.3 points) or a wider space or more validation rows."
+    )
+    steep = Components(40, 0.018, 0.01, 0.013)
+    assert steep.advice(Metric(), None).endswith("more trials help.")
+
+
+def test_a_loss_has_no_points() -> None:
+    loss = Metric(name=MetricName.VAL_LOSS, mode=Mode.MIN)
+    assert Components(40, 0.05, 0.03, None).text(loss) == "configurations 0.05, seeds 0.03"
