@@ -21,7 +21,7 @@ from support.commands import Call, Ended
 from support.kinds_of_files import READ, REFUSED, Rows
 
 from tuner import run
-from tuner.data import Dataset, load_dataset
+from tuner.data import Dataset, EncodedSequences, load_dataset
 from tuner.errors import ConfigError
 from tuner.execution import search
 from tuner.export import classifier
@@ -44,8 +44,8 @@ class Model:
     def predict(self, texts: Sequence[str]) -> pd.DataFrame:
         return pd.DataFrame({"label": [f"of {text}" for text in texts], "p(of)": 1.0})
 
-    def probabilities(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        return np.full((len(texts), 2), 0.5, np.float32)
+    def probabilities_of(self, sequences: EncodedSequences) -> NDArray[np.float32]:
+        return np.full((len(sequences), 2), 0.5, np.float32)
 
 
 @pytest.fixture
@@ -78,7 +78,12 @@ def run_with_a_finalist(folder: Path) -> SimpleNamespace:
     source.write_text(f"text,label\n{rows}")
     config = make_config({"space": "seed", "data": {"source": str(source)}})
     return SimpleNamespace(
-        run=SimpleNamespace(files=RunFolder(folder / "run"), folder=folder / "run"),
+        run=SimpleNamespace(
+            files=RunFolder(folder / "run"),
+            folder=folder / "run",
+            name="run",
+            recorded=SimpleNamespace(created="2026-11-26T09:00:00+00:00"),
+        ),
         config=config,
         dataset=load_dataset(DataConfig(source=str(source))),
         better_since=None,
@@ -93,7 +98,7 @@ def read_by_all(call: Call, name: str) -> dict[str, Ended]:
         "data": call("data", name),
         "search": call("search", "seed", "--data", name),
         "train": call("train", "lstm_units=4", "--data", name),
-        "test": call("test", "run", "--data", name),
+        "test": call("test", "run", "--data", name, "--no-reference"),
         "predict": call("predict", "model", "--input", name, "--raw"),
         "predict to a file": call("predict", "model", "--input", name, "--output", "out.jsonl"),
     }

@@ -66,7 +66,7 @@ def check_writable(storage: Storage | None) -> None:
 
 
 def check_nodes(
-    storage: Storage | None, nodes: Sequence[Node], ask: AskNodes, notify: Callable[[str], None]
+    storage: Storage, nodes: Sequence[Node], ask: AskNodes, notify: Callable[[str], None]
 ) -> None:
     """Has every node read a file of this machine and write one that this machine reads.
 
@@ -77,7 +77,7 @@ def check_nodes(
     Raises:
         ConfigError: none can.
     """
-    if storage is None or not nodes:
+    if not nodes:
         return
     token = uuid4().hex
     try:

@@ -112,8 +112,8 @@ class Cluster:
         self, storage: Storage | None, check: Callable[[], None], notify: Callable[[str], None]
     ) -> None:
         """See `check_nodes`; asks the nodes that run trials, unless that is this machine alone."""
-        nodes = [node for node in self.living if node.resources.get("CPU")]
-        if not self.is_ours:
+        if storage is not None and not self.is_ours:
+            nodes = [node for node in self.living if node.resources.get("CPU")]
             check_nodes(storage, nodes, ask_through_ray(self.ray, check), notify)
 
     def faulty_nodes(self, packing: Packing) -> FaultyNodes:
