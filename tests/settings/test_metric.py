@@ -17,7 +17,7 @@ SCORES = st.floats(0, 1)
     ("name", "plain_name", "in_words", "is_share"),
     [
         (MetricName.VAL_ACCURACY, "accuracy", "validation accuracy", True),
-        (MetricName.VAL_F1, "f1", "validation F1", True),
+        (MetricName.VAL_F1, "f1", "validation macro F1", True),
         (MetricName.VAL_LOSS, "loss", "validation loss", False),
     ],
 )

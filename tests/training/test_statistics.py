@@ -13,9 +13,11 @@ from tuner.training.confusion import Confusion
 from tuner.training.evaluation import mean_probabilities
 from tuner.training.statistics import (
     _t_quantile,
+    brier_score,
     by_cluster,
     expected_calibration_error,
     gain_of,
+    paired_part,
     pooled_seed_variance,
     roc_auc,
     sequence_scores,
@@ -212,6 +214,39 @@ def test_a_model_that_is_as_sure_as_it_is_right_has_no_calibration_error() -> No
     labels = np.array([1] * 900 + [0] * 100, np.int32)
     assert expected_calibration_error(probabilities, labels) == pytest.approx(0, abs=1e-6)
     assert expected_calibration_error(probabilities, labels[::-1] * 0) == pytest.approx(0.9)
+
+
+def test_chance_adds_little_to_the_calibration_error() -> None:
+    """The distances of all bins alone give 0.03 for models that are calibrated perfectly."""
+    rng = np.random.default_rng(0)
+    perfect, too_sure = [], []
+    for _ in range(100):
+        truth = rng.uniform(0.5, 1, 2000)
+        labels = (rng.random(2000) < truth).astype(np.int32)
+        for found, stated in ((perfect, truth), (too_sure, 0.5 + truth / 2)):
+            probabilities = np.stack([1 - stated, stated], axis=1).astype(np.float32)
+            found.append(expected_calibration_error(probabilities, labels))
+    assert np.mean(perfect) < 0.01
+    assert np.mean(too_sure) == pytest.approx(0.125, abs=0.01)  # the mean of 0.5 - truth / 2
+
+
+def test_the_brier_score_is_the_mean_squared_distance() -> None:
+    two = np.array([[0.2, 0.8], [0.6, 0.4]], np.float32)
+    assert brier_score(two, np.array([1, 1], np.int32)) == pytest.approx((0.04 + 0.36) / 2)
+    three = np.array([[0.2, 0.3, 0.5]], np.float32)
+    assert brier_score(three, np.array([2], np.int32)) == pytest.approx(0.04 + 0.09 + 0.25)
+
+
+def test_of_losses_a_few_large_differences_are_little_evidence() -> None:
+    """They differ on every sequence, so a count of those that differ would be all of them."""
+    rng = np.random.default_rng(2)
+    difference = rng.normal(0, 1e-4, 2000)
+    difference[:4] = 1.0
+    part = paired_part(difference)
+    assert part.variance**2 / part.uncertainty == pytest.approx(3, abs=0.01)
+    hits = np.repeat([1.0, -1.0, 0.0], [30, 20, 1950])
+    part = paired_part(hits)
+    assert part.variance**2 / part.uncertainty == pytest.approx(49)
 
 
 def test_the_area_under_the_curve_counts_pairs() -> None:

@@ -54,7 +54,7 @@ def model_card(chosen: Chosen, formats: Collection[ExportFormat] = ()) -> str:
 def _how_chosen(chosen: Chosen) -> list[str]:
     config, reader = chosen.config, chosen.run.reader
     trials = sum(map(counts_as_finished, reader.study.get_trials(deepcopy=False)))
-    metric = config.space.metric.name.plain_name
+    metric = config.space.metric.name.measure
     searched = (
         f"{count_text(trials, 'trial')} of the space `{config.space.name}` in "
         f"{format_duration(max(1.0, reader.seconds))}, scored on the validation split"

@@ -35,6 +35,7 @@ from tuner.settings.metric import Metric, MetricName
 from tuner.text import one_line
 from tuner.training.confusion import Confusion
 from tuner.training.statistics import (
+    brier_score,
     by_cluster,
     expected_calibration_error,
     gain_of,
@@ -155,6 +156,7 @@ def figures_of(
         roc_auc=roc_auc(probabilities[:, 1], labels == 1) if both else None,
         macro_f1=confusion.macro_f1,
         calibration_error=expected_calibration_error(probabilities, labels),
+        brier=brier_score(probabilities, labels),
         classes={
             name: ClassFigures(
                 precision=float(confusion.precision[number]),

@@ -48,7 +48,10 @@ class TestFigures(Strict):
     high: float
     loss: float
     roc_auc: float | None = None  # of two classes, where both occur
-    calibration_error: float | None = None  # expected, over 15 bins of confidence
+    calibration_error: float | None = (
+        None  # expected; over bins of equal width in a log of an earlier version
+    )
+    brier: float | None = None  # None in a log of an earlier version
     classes: Mapping[str, ClassFigures]
     # One row per true class, one column per predicted one; empty in the log where there are many classes.
     confusion: tuple[tuple[int, ...], ...]

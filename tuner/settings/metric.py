@@ -33,7 +33,12 @@ class MetricName(StrEnum):
     @property
     def in_words(self) -> str:
         """The name for a person: `validation accuracy` for `val_accuracy`."""
-        return f"validation {'F1' if self is MetricName.VAL_F1 else self.plain_name}"
+        return f"validation {self.measure}"
+
+    @property
+    def measure(self) -> str:
+        """The name for a person, without the split: `macro F1` for `val_f1`, whatever the number of classes."""
+        return "macro F1" if self is MetricName.VAL_F1 else self.plain_name
 
     @property
     def is_share(self) -> bool:

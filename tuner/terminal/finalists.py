@@ -200,6 +200,7 @@ def evaluation_lines(evaluation: TestEvaluation) -> list[str]:
         *reference,
         f"loss       {score_text(figures.loss)}",
         *auc,
+        f"Brier      {score_text(figures.brier)}",
         f"off        {score_text(figures.calibration_error)} (expected calibration error)",
     ]
     if len(figures.classes) > MOST_CLASSES or not figures.confusion:

@@ -38,13 +38,20 @@ def space_ranges(space: SearchSpace) -> RenderableType:
     return Group(
         printable(f"{space.name}: {space.description}" if space.description else space.name),
         printable(
-            f"metric {space.metric.name} ({space.metric.mode}), at most {space.max_epochs} epochs per trial, "
+            f"metric {_metric(space)}, at most {space.max_epochs} epochs per trial, "
             f"{len(space.baselines)} baselines"
         ),
         Text(),
         table,
         *_cost_on_a_gpu(space),
     )
+
+
+def _metric(space: SearchSpace) -> str:
+    """`val_accuracy (max)`; of F1, whose average it is."""
+    name, mode = space.metric.name, space.metric.mode
+    says_all = name.measure == name.plain_name
+    return f"{name} ({mode})" if says_all else f"{name} ({name.measure}, {mode})"
 
 
 def _cost_on_a_gpu(space: SearchSpace) -> list[Text]:
