@@ -5,32 +5,15 @@ from typing import Annotated
 
 import typer
 
-from tuner.cli.options import Modules, exit_on_sigterm
+from tuner.cli.options import EnsembleSize, Members, Modules, Rank, exit_on_sigterm
 from tuner.export.formats import ExportFormat
-from tuner.run.ensemble import MembersOf
 
 
 def export(
     run: Annotated[str, typer.Argument(help="A run folder.", metavar="RUN")],
-    finalist: Annotated[
-        int, typer.Option(help="Rank of the finalist in finalists.csv.", min=1, metavar="N")
-    ] = 1,
-    ensemble: Annotated[
-        int | None,
-        typer.Option(
-            help="Average so many finalists, from this rank on, or trials. Default: 1 finalist, or all trials whose "
-            "weights were kept.",
-            min=1,
-            metavar="N",
-        ),
-    ] = None,
-    members: Annotated[
-        MembersOf | None,
-        typer.Option(
-            help="Whose models: finalists, or the search's best trials as they are. Default: finalists where there "
-            "are some.",
-        ),
-    ] = None,
+    finalist: Rank = 1,
+    ensemble: EnsembleSize = None,
+    members: Members = None,
     format: Annotated[
         list[ExportFormat] | None,
         typer.Option(
