@@ -113,6 +113,25 @@ def test_nothing_ends_a_trial_whose_number_of_epochs_is_fixed(
     assert (spec.epochs, spec.patience) == (3, None)
 
 
+def test_a_flat_search_ends_where_that_is_wanted_and_says_what_helps(search: Search) -> None:
+    def is_over(session: SearchSession) -> bool:
+        for number in range(24):
+            if not session.has_budget:
+                return True
+            complete(session, 0.7 + 0.01 * (number * number % 7))  # whatever the configuration
+        return not session.has_budget
+
+    assert is_over(search.open(trials=40, stop_when_flat=True))
+    (note,) = (event.error for event in search.recorder.events if event.kind is EventKind.NOTE)
+    assert note is not None
+    assert note.startswith("ends: configurations ")
+    assert "more trials will hardly help; what may help is averaging" in note
+
+    again = search.open(trials=40, stop_when_flat=True)
+    assert (again.state.finished, again.has_budget) == (20, False)
+    assert search.open(trials=40).has_budget
+
+
 def test_no_more_trials_run_than_may(search: Search) -> None:
     session = search.open(workers=2)
     numbers = [session.start_trial().number for _ in range(2)]

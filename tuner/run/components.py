@@ -25,6 +25,7 @@ from tuner.settings.ranges import Choice, FloatRange, IntRange, Range
 from tuner.settings.space import SearchSpace
 
 _FEWEST = 12  # trials; of fewer the two are hardly told apart
+_FEWEST_TO_STOP = 20  # trials
 _WORTH = 0.1  # see `Components.is_worth_more_trials`
 _SCALE = 0.4  # of a range: so far apart two values are alike by exp(-1/2)
 _MOST = 300  # trials, the latest ones: the calculation takes their number's third power
@@ -82,6 +83,11 @@ class Components:
         if self.rows is not None and self.rows > math.hypot(self.configurations, self.seeds):
             helps.append("more validation rows")
         return f"{found}: more trials will hardly help; what may help is {' or '.join(helps)}."
+
+    @property
+    def is_flat(self) -> bool:
+        """Whether enough trials tell that more of them would hardly help."""
+        return self.trials >= _FEWEST_TO_STOP and not self.is_worth_more_trials
 
     @property
     def is_worth_more_trials(self) -> bool:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 import optuna
 
 from tuner.kill_points import KillPoint, kill_point
+from tuner.run.components import components_in
 from tuner.run.events import Event, EventKind, SearchListener, SearchState
 from tuner.run.progress import News, StudyProgress
 from tuner.run.records import StudyReader, failed_on
@@ -74,6 +75,7 @@ class SearchSession:
         # Of processes that were ended for a hang, but whose trial ended well just before.
         self._uncharged_deaths = 0
         self._wall_clock = wall_clock
+        self._is_flat = False
         study.begin_session(utc(wall_clock()))
         study.requeue_interrupted_trials()
         self._progress = StudyProgress(
@@ -83,6 +85,7 @@ class SearchSession:
         if note := note_on_versions(StudyReader(study.study).sessions):
             self.note(note)
         self._watchdog = Watchdog(config.epoch_timeout, self._progress.slowest_epoch_s, clock)
+        self._notice_flatness()
 
     @property
     def state(self) -> SearchState:
@@ -100,9 +103,8 @@ class SearchSession:
     def has_budget(self) -> bool:
         """Whether another trial may be started now."""
         trials = self._progress.finished + len(self._running)
-        return self.repeated_failure is None and not self._config.is_budget_used(
-            trials=trials, seconds=self.seconds
-        )
+        has_reason = self.repeated_failure is None and not self._is_flat
+        return has_reason and not self._config.is_budget_used(trials=trials, seconds=self.seconds)
 
     @property
     def is_done(self) -> bool:
@@ -223,6 +225,7 @@ class SearchSession:
             self._failures.append((status, error or ""))
         self._record_seconds()
         self._publish_trial(trial)
+        self._notice_flatness()
 
     def failed_on(self, number: int) -> list[str]:
         """The nodes that earlier tries of the trial failed on."""
@@ -297,6 +300,19 @@ class SearchSession:
         self._study.end_session(utc(self._wall_clock()), reason)
 
     # -- inside -------------------------------------------------------------------------------
+
+    def _notice_flatness(self) -> None:
+        """Ends the search, with a note, where the person wants that and more trials would hardly help."""
+        if not self._config.stop_when_flat or self._is_flat:
+            return
+        reader = StudyReader(self._study.study)
+        components = components_in(reader)
+        if components is not None and components.is_flat:
+            self._is_flat = True
+            metric = reader.space.metric
+            self.note(
+                f"ends: {components.text(metric)}. {components.advice(metric, reader.ensemble)}"
+            )
 
     def _record_seconds(self) -> None:
         self._study.record_seconds(self.seconds)

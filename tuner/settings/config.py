@@ -51,10 +51,9 @@ class PrunerName(StrEnum):
 
 
 def _default_pruner(settings: Mapping[str, Any]) -> PrunerName:
-    """Halving where nothing else ends a trial early.
+    """Halving where no patience ends a trial early: see docs/decisions/10-no-rungs.md.
 
-    With a patience, rungs cost an average of the best trials more than they gain (docs/decisions/10-no-rungs.md). With
-    two objectives, a trial that falls behind in one may lead in the other.
+    With two objectives, a trial that falls behind in one may lead in the other.
     """
     is_ended_early = settings.get("patience") or settings.get("objectives")
     return PrunerName.NONE if is_ended_early else PrunerName.HALVING
@@ -109,6 +108,10 @@ class SearchConfig(Strict):
             "N|off",
         ),
     ] = 1
+    stop_when_flat: Annotated[
+        bool,
+        Setting(Group.BUDGET, "End the search where more trials would hardly find a better one"),
+    ] = False
     cpus_per_trial: Annotated[
         float, Field(ge=0.001), Setting(Group.RESOURCES, "CPUs per trial", "N")
     ] = 1.0  # Ray counts ten-thousandths
@@ -184,7 +187,7 @@ class SearchConfig(Strict):
         Setting(
             Group.SEARCH,
             "How unpromising trials are stopped",
-            unset="none, or halving with patience off and one objective",
+            unset="none; halving with patience off",
         ),
     ] = Field(default_factory=_default_pruner)
     ensemble: Annotated[

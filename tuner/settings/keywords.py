@@ -26,6 +26,7 @@ class SearchKeywords(TypedDict, total=False):
     time_budget: str | float | None
     max_epochs: int | None
     patience: int | str | None
+    stop_when_flat: bool | None
     cpus_per_trial: float | None
     gpus_per_trial: float | str | None
     mps: Literal["auto", "off"] | None
