@@ -57,13 +57,13 @@ def make_run(tmp_path: Path, space: SearchSpace) -> MakeRun:
 
 @pytest.fixture
 def some(make_run: MakeRun) -> Reading:
-    """A run of 24 trials of up to three epochs; every third is pruned after its first, one failed."""
+    """A run of 24 trials of up to three epochs; every eighth is pruned after its first, one failed."""
     trials: list[tuple[float, ...] | None] = [
-        (0.5 + number / 100,) if number % 3 == 2 else (0.5, 0.52, 0.55 + number / 100)
+        (0.5 + number / 100,) if number % 8 == 7 else (0.5, 0.52, 0.55 + number / 100)
         for number in range(24)
     ]
     trials[4] = None
-    return read_run(Run(make_run(*trials, pruned=frozenset(range(2, 24, 3))).path), "mine")
+    return read_run(Run(make_run(*trials, pruned=frozenset(range(7, 24, 8))).path), "mine")
 
 
 @pytest.fixture

@@ -102,11 +102,15 @@ def test_pruned_curves_are_dashed_to_a_cross(some: Reading) -> None:
 def test_importance_compares_at_the_last_epoch_that_most_reached(some: Reading) -> None:
     equal = at_equal_epochs(some)
     assert equal is not None
-    assert (equal.epoch, len(equal.values), equal.out_of) == (3, 15, 23)
+    assert (equal.epoch, len(equal.values), equal.out_of) == (3, 20, 23)
     figure = parameter_importance(some)
     assert figure is not None
-    assert "after 3 epochs. 15 of 23 trials count" in figure.caption
+    assert "after 3 epochs. 20 of 23 trials count" in figure.caption
+    assert "among the best 5, after" in figure.caption
     assert sum(traces(figure)[0].x) == pytest.approx(1)
+    assert [panel.name for panel in figure.panels] == [
+        "all"
+    ]  # 10 trials of an architecture are too few
 
 
 def test_importance_counts_pruned_trials_where_most_are(make_run: MakeRun) -> None:

@@ -64,7 +64,7 @@ def test_what_scores_differ_by_has_a_sentence_once_enough_trials_are_complete(
     some: Reading, make_run: MakeRun
 ) -> None:
     (line,) = (
-        line for line in summary.in_words(some) if line.startswith("Why the scores of the 15 ")
+        line for line in summary.in_words(some) if line.startswith("Why the scores of the 20 ")
     )
     assert "(standard deviations): configurations " in line
     assert " points. Twice as many trials would find " in line

@@ -107,7 +107,7 @@ def finalists_of(
         trained: the search's trials, with their models and these models' `scores`.
         metric: of the scores.
         margin: a finalist that is at most so much worse than the best is as good as that.
-        n_validation: sequences of the validation split.
+        n_validation: sequences of the validation split, or clusters of them where `scores` are those of clusters.
     """
     trained = list(trained)
     seeds = pooled_seed_variance([scores for _, _, scores in trained])

@@ -161,7 +161,7 @@ def ranked_finalists(
         [(records[number], tuple(ordered[number]), scores[number]) for number in ordered],
         metric,
         margin_of(confirmation),
-        n_validation=len(dataset.splits[Split.VALIDATION].labels),
+        n_validation=len(np.unique(dataset.clusters_of(Split.VALIDATION))),
     )
 
 

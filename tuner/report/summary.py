@@ -47,7 +47,7 @@ def in_words(reading: Reading) -> list[str]:
     ]
     if reading.tests:
         lines.append(tested(shown_test(reading)))
-    for edge in edges(reading.space, reading.best):
+    for edge in edges(reading.space, reading.scored):
         lines.append(f"{edge[0].upper()}{edge[1:]}.")
     return lines
 

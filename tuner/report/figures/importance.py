@@ -5,10 +5,12 @@ by its best epoch may have trained for any number of epochs (optuna/optuna issue
 common epoch counts here, with its best value up to that epoch.
 """
 
+import math
 from collections import Counter
 from dataclasses import dataclass
 
 import optuna
+from optuna.importance import PedAnovaImportanceEvaluator
 
 from tuner.report.figure import Figure, Panel
 from tuner.report.optuna_studies import quiet_optuna, study_of
@@ -17,7 +19,8 @@ from tuner.report.style import PALETTE, layout
 from tuner.run.records import TrialRecord
 from tuner.text import count_text
 
-_FEWEST = 8  # trials; importances of fewer are noise
+_FEWEST = 20  # trials; importances of fewer are noise
+_FEWEST_BEST = 5  # of them
 _LATEST = 2000  # trials; more would change nothing and take long
 
 
@@ -71,19 +74,25 @@ def parameter_importance(reading: Reading) -> Figure | None:
         "parameter-importance",
         "Parameter importance",
         "Importance",
-        f"How much each parameter decides whether a trial is among the best tenth, after "
+        f"How much each parameter decides whether a trial is among the best {_best(len(latest))}, after "
         f"{count_text(equal.epoch, 'epoch')}. {len(equal.values):,} of {equal.out_of:,} trials count: those that "
         f"reached epoch {equal.epoch}, pruned ones too, each with its best value until then"
-        f"{f'; of these the latest {_LATEST:,}' if len(latest) < len(equal.values) else ''}. Shares of 1 (PED-ANOVA, "
-        "Optuna's default); with few trials they are rough.",
+        f"{f'; of these the latest {_LATEST:,}' if len(latest) < len(equal.values) else ''}. Shares of 1 "
+        "(PED-ANOVA); with few trials they are rough.",
         tuple(panels),
     )
+
+
+def _best(count: int) -> int:
+    """So many trials count as the best: a tenth, but not so few that one lucky trial decides."""
+    return max(_FEWEST_BEST, math.ceil(count / 10))
 
 
 def _panel(reading: Reading, name: str, title: str, values: dict[int, float]) -> Panel | None:
     study = study_of(reading, values)
     with quiet_optuna():
-        drawing = optuna.visualization.plot_param_importances(study)
+        evaluator = PedAnovaImportanceEvaluator(target_quantile=_best(len(values)) / len(values))
+        drawing = optuna.visualization.plot_param_importances(study, evaluator)
     if not drawing.data:
         return None
     bars = drawing.data[0]

@@ -88,8 +88,7 @@ def _panel(reading: Reading, name: str, records: Sequence[TrialRecord]) -> Panel
         for bound in bounds:
             drawing.add_vline(bound, line={"color": QUIET, "dash": "dash", "width": 1})
     _add_points(drawing, reading, name, records, labels if choices else None)
-    best = reading.best
-    note = edge_of(reading.space, best, name) if best is not None else None
+    note = edge_of(reading.space, reading.scored, name)
     return Panel(
         name.replace("_", "-"), name, drawing, f"{note[0].upper()}{note[1:]}." if note else ""
     )
