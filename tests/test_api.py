@@ -69,7 +69,7 @@ def test_type_checkers_see_the_keywords_that_help_shows(name: str) -> None:
         "members",
         "no_reference",
     }
-    typed = get_type_hints(getattr(keywords, f"{name.capitalize()}Keywords"))
+    typed = get_type_hints(getattr(keywords, f"KeywordsOf{name.capitalize()}"))
     assert {keyword: shown[keyword].annotation for keyword in typed} == typed
     assert set(shown) - set(typed) <= own
 

@@ -19,7 +19,7 @@ from tuner.settings.declarations import (
     expand,
     validated,
 )
-from tuner.settings.keywords import ConfirmKeywords, SearchKeywords, TestKeywords
+from tuner.settings.keywords import KeywordsOfConfirm, KeywordsOfSearch, KeywordsOfTest
 from tuner.settings.space import SearchSpace
 
 if TYPE_CHECKING:
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from tuner.execution.plan import SearchOutcome
     from tuner.export.classifier import Classifier
     from tuner.run.ensemble import MembersOf
+    from tuner.run.evaluations import RecordedEvaluation
     from tuner.run.events import SearchListener
-    from tuner.run.test_log import TestEvaluation
 
 
 _Call = TypeVar("_Call", bound=Callable[..., Any])
@@ -63,7 +63,7 @@ def search(
     config: str | Path | None = None,
     progress: bool = True,
     modules: str | Sequence[str] = (),
-    **settings: Unpack[SearchKeywords],
+    **settings: Unpack[KeywordsOfSearch],
 ) -> Run:
     """Searches `space` for the best classifier of `data`; the same call again continues toward the budget.
 
@@ -104,7 +104,7 @@ def confirm(
     *,
     progress: bool = True,
     modules: str | Sequence[str] = (),
-    **settings: Unpack[ConfirmKeywords],
+    **settings: Unpack[KeywordsOfConfirm],
 ) -> "pd.DataFrame":
     """Trains the best trials again with fresh seeds and ranks them on a split that the search never saw.
 
@@ -153,8 +153,8 @@ def test(
     members: str | None = None,
     no_reference: bool = False,
     modules: str | Sequence[str] = (),
-    **settings: Unpack[TestKeywords],
-) -> "TestEvaluation":
+    **settings: Unpack[KeywordsOfTest],
+) -> "RecordedEvaluation":
     """Evaluates a finalist, or an ensemble, on the test split, which no part of the run has seen.
 
     Args:

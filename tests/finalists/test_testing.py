@@ -12,8 +12,8 @@ from tuner.data import Split, read_rows, text_digest, text_digests
 from tuner.errors import DataError, RunFolderError
 from tuner.finalists.card import model_card
 from tuner.finalists.testing import evaluate_test, figures_of
+from tuner.run.evaluations import read_test_log
 from tuner.run.ledger import Ledger
-from tuner.run.test_log import read_test_log
 from tuner.settings.data import DataConfig
 from tuner.terminal.finalists import evaluation_lines
 

@@ -18,10 +18,10 @@ from tuner.report.page import page
 from tuner.report.reading import read_runs
 from tuner.run import Run
 from tuner.run.csv_text import to_csv, write_csv
+from tuner.run.evaluations import TEST_SPLIT, read_test_log
 from tuner.run.finalists_file import FinalistRow, read_finalists_file
 from tuner.run.run_file import check_same_search
 from tuner.run.state import Activity, read_run_state
-from tuner.run.test_log import TEST_SPLIT, read_test_log
 from tuner.run.trial_status import TrialStatus
 from tuner.settings.config import make_config
 from tuner.terminal.run_state import state_lines

@@ -21,9 +21,9 @@ from tuner.errors import UsageError
 from tuner.execution.fetching import unpack
 from tuner.export.description import DESCRIPTION, read_description
 from tuner.run import Run
+from tuner.run.evaluations import read_test_log
 from tuner.run.folder import RunFolder
 from tuner.run.run_file import read_run_file
-from tuner.run.test_log import read_test_log
 from tuner.run.troubles import read_troubles
 from tuner.settings.builtin import find_space
 from tuner.training.trained_model_file import from_bytes

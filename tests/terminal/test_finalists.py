@@ -13,7 +13,7 @@ from tuner.finalists.finalist import Member, finalists_of
 from tuner.finalists.ranking import Failure
 from tuner.finalists.request import Request
 from tuner.finalists.testing import figures_of
-from tuner.run import Run, test_log
+from tuner.run import Run, evaluations
 from tuner.run.attributes import Attribute
 from tuner.run.records import TrialRecord
 from tuner.run.reference import ReferenceRecord
@@ -169,7 +169,7 @@ def test_the_table_has_the_cost_of_a_search_by_two_objectives() -> None:
 def test_an_evaluation_names_earlier_ones(before: tuple[str, ...], start: str | None) -> None:
     probabilities = np.array([[0.2, 0.8], [0.9, 0.1]], np.float32)
     figures = figures_of(probabilities, np.array([1, 1], np.int32), ("no", "yes"))
-    evaluation = test_log.TestEvaluation(
+    evaluation = evaluations.RecordedEvaluation(
         opened="now",
         data="the test split",
         members=("trial 3, seed 5",),

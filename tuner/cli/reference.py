@@ -96,7 +96,7 @@ def keywords_module(calls: Mapping[str, Iterable[DeclaredSetting]]) -> str:
         "from typing import Literal, TypedDict",
     ]
     for call, settings in calls.items():
-        lines += ["", "", f"class {call.capitalize()}Keywords(TypedDict, total=False):"]
+        lines += ["", "", f"class KeywordsOf{call.capitalize()}(TypedDict, total=False):"]
         lines += [f'    """Keywords of `tuner.{call}`."""', ""]
         for each in settings:
             if not each.setting.is_hidden:

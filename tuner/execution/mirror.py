@@ -20,9 +20,9 @@ from typing import Protocol
 
 from tuner.errors import RunFolderError, SearchError
 from tuner.run.copies import bring_trial_models, take_over, whole_lines
+from tuner.run.evaluations import merge_evaluations
 from tuner.run.folder import RunFolder
 from tuner.run.lease import Lease, LeaseTaken
-from tuner.run.test_log import merge_evaluations
 from tuner.run.troubles import Troubles
 from tuner.settings.config import SearchConfig
 from tuner.storage import Storage

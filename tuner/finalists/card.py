@@ -12,10 +12,10 @@ from tuner.finalists.ranking import Failure, read_failures
 from tuner.finalists.trainings import confirmed
 from tuner.run import Run
 from tuner.run.ensemble import MembersOf
+from tuner.run.evaluations import member_name, read_test_log
 from tuner.run.ledger import Ledger, others_text
 from tuner.run.records import TrialRecord, counts_as_finished
 from tuner.run.requested_trainings import requests
-from tuner.run.test_log import member_name, read_test_log
 from tuner.text import count_text, format_duration, score_text
 
 

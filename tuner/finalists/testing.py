@@ -19,17 +19,17 @@ from tuner.finalists.choice import Chosen
 from tuner.finalists.export import export_model
 from tuner.finalists.unseen import UnseenRows, unseen_of_file, unseen_of_split
 from tuner.run.copies import record_evaluations
-from tuner.run.ledger import Ledger, make_entry
-from tuner.run.test_log import (
+from tuner.run.evaluations import (
     TEST_SPLIT,
     ClassFigures,
+    EvaluationFigures,
+    RecordedEvaluation,
     ReferenceFigures,
-    TestEvaluation,
-    TestFigures,
     append_evaluation,
     member_name,
     read_test_log,
 )
+from tuner.run.ledger import Ledger, make_entry
 from tuner.settings.data import DataConfig
 from tuner.settings.metric import Metric, MetricName
 from tuner.text import one_line
@@ -47,7 +47,7 @@ from tuner.training.statistics import (
 
 def evaluate_test(
     chosen: Chosen, data: DataConfig | None = None, *, with_reference: bool = True
-) -> TestEvaluation:
+) -> RecordedEvaluation:
     """Measures the model that `tuner export` would write of these finalists, and records it in the test log.
 
     Args:
@@ -79,7 +79,7 @@ def evaluate_test(
         rows.digests,
     )
     others = ledger.of_other_runs(entry, own=[each.opened for each in earlier])
-    evaluation = TestEvaluation(
+    evaluation = RecordedEvaluation(
         opened=entry.opened,
         data=TEST_SPLIT if data is None else _place(data.source),
         members=tuple(
@@ -137,7 +137,7 @@ def figures_of(
     labels: NDArray[np.int32],
     class_names: Sequence[str],
     clusters: NDArray[np.int64] | None = None,
-) -> TestFigures:
+) -> EvaluationFigures:
     """The figures of `(n, n_classes)` probabilities against `(n,)` labels, of sequences in `(n,)` clusters.
 
     Without these, each sequence is evidence of its own.
@@ -147,7 +147,7 @@ def figures_of(
     hits = sequence_scores(MetricName.VAL_ACCURACY, probabilities, labels)[None]
     accuracy = spread_of(hits if clusters is None else by_cluster(hits, clusters))
     both = count == 2 and 0 < int((labels == 1).sum()) < len(labels)
-    return TestFigures(
+    return EvaluationFigures(
         sequences=len(labels),
         accuracy=accuracy.mean,
         low=accuracy.low,

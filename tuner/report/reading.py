@@ -17,6 +17,7 @@ from tuner.report.search_time import SearchTime
 from tuner.run import Run
 from tuner.run.components import Components, components_of, validation_rows_in
 from tuner.run.ensemble import EnsembleRecord
+from tuner.run.evaluations import RecordedEvaluation, read_test_log
 from tuner.run.finalists_file import FinalistRow, read_finalists_file
 from tuner.run.folder import RunFolder
 from tuner.run.leaderboard import board_of
@@ -26,7 +27,6 @@ from tuner.run.records import TrialRecord, best_of, on_front, ranked
 from tuner.run.reference import ReferenceRecord
 from tuner.run.run_file import RunFile
 from tuner.run.sessions import Session
-from tuner.run.test_log import TestEvaluation, read_test_log
 from tuner.run.trial_status import TrialStatus
 from tuner.settings.objectives import Objectives
 from tuner.settings.space import SearchSpace
@@ -48,7 +48,7 @@ class Reading:
     sessions: tuple[Session, ...]  # empty where none was recorded
     recorded: RunFile  # empty where there is none
     finalists: tuple[FinalistRow, ...]  # best first
-    tests: tuple[TestEvaluation, ...]  # the first one first
+    tests: tuple[RecordedEvaluation, ...]  # the first one first
     is_running: bool
 
     @property

@@ -9,9 +9,9 @@ from tuner.report.range_edges import edges
 from tuner.report.reading import Reading
 from tuner.report.style import IN_WORDS
 from tuner.run.device import lacks_cudnn, packings
+from tuner.run.evaluations import TEST_SPLIT, RecordedEvaluation
 from tuner.run.finalists_file import FinalistRow, best_of_search
 from tuner.run.records import TrialRecord
-from tuner.run.test_log import TEST_SPLIT, TestEvaluation
 from tuner.run.trial_status import TrialStatus
 from tuner.settings.ranges import Range
 from tuner.text import cost_text, count_text, format_duration, joined, number_text, score_text
@@ -294,13 +294,13 @@ def _on_gpus(reading: Reading) -> list[str]:
     return lines
 
 
-def shown_test(reading: Reading) -> TestEvaluation:
+def shown_test(reading: Reading) -> RecordedEvaluation:
     """The last evaluation of the test split; of other rows only where there is none."""
     of_split = [each for each in reading.tests if each.data == TEST_SPLIT]
     return (of_split or reading.tests)[-1]
 
 
-def tested(test: TestEvaluation) -> str:
+def tested(test: RecordedEvaluation) -> str:
     """The figures of a test evaluation."""
     return (
         f"Tested on {test.data} ({count_text(test.figures.sequences, 'sequence')}, {test.opened[:10]}): "

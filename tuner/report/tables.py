@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from tuner.report.reading import Reading
 from tuner.report.style import IN_WORDS
 from tuner.report.summary import duration_text, shown_test
+from tuner.run.evaluations import EvaluationFigures
 from tuner.run.finalists_file import FinalistRow
 from tuner.run.records import TrialRecord
-from tuner.run.test_log import TestFigures
 from tuner.text import count_text, score_text
 
 _SHOWN_TRIALS = 8  # per kind of failure
@@ -67,7 +67,7 @@ def finalists(reading: Reading) -> Table | None:
     return Table(columns, rows)
 
 
-def confusion(figures: TestFigures) -> Table:
+def confusion(figures: EvaluationFigures) -> Table:
     """One row per true class: the predicted classes of its sequences, recall and precision.
 
     Of many classes, which have no matrix, those of lowest F1.

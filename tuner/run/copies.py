@@ -12,9 +12,9 @@ from pathlib import Path, PurePosixPath
 
 from tuner.errors import RunFolderError
 from tuner.files import write_bytes_atomically
+from tuner.run.evaluations import merge_evaluations
 from tuner.run.folder import RunFolder
 from tuner.run.lock import locked
-from tuner.run.test_log import merge_evaluations
 from tuner.settings.config import SearchConfig
 from tuner.storage import FileChanged, Storage
 from tuner.text import excerpt

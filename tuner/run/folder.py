@@ -1,7 +1,7 @@
 """The run folder: the names of its files, and where runs lie.
 
-Each file has a module of its own beside this one, such as `run_file`, `journal`, `leaderboard` or `test_log`. Must not
-import Ray, Keras or Optuna.
+Each file has a module of its own beside this one, such as `run_file`, `journal`, `leaderboard` or `evaluations`. Must
+not import Ray, Keras or Optuna.
 """
 
 import difflib

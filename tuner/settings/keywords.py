@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal, TypedDict
 
 
-class SearchKeywords(TypedDict, total=False):
+class KeywordsOfSearch(TypedDict, total=False):
     """Keywords of `tuner.search`."""
 
     data: str | Path | None
@@ -46,7 +46,7 @@ class SearchKeywords(TypedDict, total=False):
     address: str | None
 
 
-class ConfirmKeywords(TypedDict, total=False):
+class KeywordsOfConfirm(TypedDict, total=False):
     """Keywords of `tuner.confirm`."""
 
     top: int | None
@@ -62,7 +62,7 @@ class ConfirmKeywords(TypedDict, total=False):
     data: str | Path | None
 
 
-class TestKeywords(TypedDict, total=False):
+class KeywordsOfTest(TypedDict, total=False):
     """Keywords of `tuner.test`."""
 
     data: str | Path | None

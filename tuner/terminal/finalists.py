@@ -20,10 +20,10 @@ from tuner.finalists.ranking import (
 )
 from tuner.finalists.request import Request
 from tuner.run import Run
+from tuner.run.evaluations import MOST_CLASSES, ClassFigures, EvaluationFigures, RecordedEvaluation
 from tuner.run.finalists_file import best_of_search
 from tuner.run.ledger import others_text
 from tuner.run.requested_trainings import MARGIN, margin_of
-from tuner.run.test_log import MOST_CLASSES, ClassFigures, TestEvaluation, TestFigures
 from tuner.settings.metric import MetricName
 from tuner.settings.objectives import Objectives
 from tuner.settings.space import SearchSpace
@@ -178,7 +178,7 @@ def choice_lines(chosen: Chosen) -> list[str]:
     return [f"{since_text(since.number, since.score)} Next: tuner confirm {where}"]
 
 
-def evaluation_lines(evaluation: TestEvaluation) -> list[str]:
+def evaluation_lines(evaluation: RecordedEvaluation) -> list[str]:
     """A test evaluation in words."""
     figures = evaluation.figures
     compared = evaluation.reference
@@ -218,7 +218,7 @@ def evaluation_lines(evaluation: TestEvaluation) -> list[str]:
     return lines
 
 
-def _of_many_classes(figures: TestFigures, file: str | None) -> list[str]:
+def _of_many_classes(figures: EvaluationFigures, file: str | None) -> list[str]:
     """The mean over classes, and the worst of them."""
     names = sorted(figures.classes, key=lambda name: (figures.classes[name].f1, name))
     count = figures.n_classes or len(names)
@@ -229,7 +229,7 @@ def _of_many_classes(figures: TestFigures, file: str | None) -> list[str]:
     return lines if file is None else [*lines, f"All classes: {file}"]
 
 
-def _of_each_class(figures: TestFigures) -> list[str]:
+def _of_each_class(figures: EvaluationFigures) -> list[str]:
     lines = []
     for number, (name, each) in enumerate(figures.classes.items()):
         called = ", ".join(

@@ -37,7 +37,7 @@ class ClassFigures(Strict):
     count: int  # sequences of the class
 
 
-class TestFigures(Strict):
+class EvaluationFigures(Strict):
     """A model's figures on sequences that it never saw."""
 
     model_config = ConfigDict(allow_inf_nan=True)
@@ -58,7 +58,7 @@ class TestFigures(Strict):
     macro_f1: float | None = None  # None in a log of an earlier version
     n_classes: int | None = None  # None: all of them are in `classes`
 
-    def without_most_classes(self) -> "TestFigures":
+    def without_most_classes(self) -> "EvaluationFigures":
         """The figures with the classes of lowest F1 alone, and without the confusion."""
         names = sorted(self.classes, key=lambda name: (self.classes[name].f1, name))
         return self.model_copy(
@@ -85,13 +85,13 @@ class ReferenceFigures(Strict):
         return f"{score_text(self.accuracy)}, n-grams in a linear model; {compared.text}"
 
 
-class TestEvaluation(Strict):
+class RecordedEvaluation(Strict):
     """One evaluation of a model on test rows. Its fields, but for `before`, are the keys in the file."""
 
     opened: str  # when, in UTC
     data: str  # the test split, or a file
     members: tuple[str, ...]  # `trial 7, seed 123`
-    figures: TestFigures
+    figures: EvaluationFigures
     left_out: int = 0  # rows that the run has seen, or that are no test rows
     of_test_split: int = 0  # rows of the file that are in the run's own test split
     per_class: str | None = None  # the file of all classes, in the run folder, where there are many
@@ -100,7 +100,7 @@ class TestEvaluation(Strict):
     reference: ReferenceFigures | None = None
     before: tuple[str, ...] = Field((), exclude=True)  # when the same rows were evaluated earlier
 
-    def shares_rows_with(self, other: "TestEvaluation") -> bool:
+    def shares_rows_with(self, other: "RecordedEvaluation") -> bool:
         """Whether both are of the same file, or both have rows of the test split."""
         return self.data == other.data or (self._is_of_split and other._is_of_split)
 
@@ -112,10 +112,10 @@ class TestEvaluation(Strict):
 class _File(Strict):
     """The content of the file: an earlier word for test evaluations is its key."""
 
-    openings: tuple[TestEvaluation, ...]
+    openings: tuple[RecordedEvaluation, ...]
 
 
-def read_test_log(folder: RunFolder) -> tuple[TestEvaluation, ...]:
+def read_test_log(folder: RunFolder) -> tuple[RecordedEvaluation, ...]:
     """The test evaluations, the first one first; none before any.
 
     Raises:
@@ -135,7 +135,7 @@ def read_test_log(folder: RunFolder) -> tuple[TestEvaluation, ...]:
         ) from cause
 
 
-def append_evaluation(folder: RunFolder, evaluation: TestEvaluation) -> TestEvaluation:
+def append_evaluation(folder: RunFolder, evaluation: RecordedEvaluation) -> RecordedEvaluation:
     """Records a test evaluation; of two processes that do so at the same time, both are recorded.
 
     Of many classes, the log has a few, and a CSV file all: with a matrix of 1,000 classes nobody could read it.
@@ -193,7 +193,7 @@ def merge_evaluations(folder: RunFolder, read: Callable[[str], bytes | None]) ->
             _write(folder, sorted(merged, key=lambda each: each.opened))
 
 
-def _identity(evaluation: TestEvaluation) -> tuple[object, ...]:
+def _identity(evaluation: RecordedEvaluation) -> tuple[object, ...]:
     return evaluation.opened, evaluation.data, evaluation.members
 
 
@@ -211,14 +211,16 @@ def _free_place(folder: RunFolder) -> Path:
     return next(place for place in places if not place.exists())
 
 
-def _write(folder: RunFolder, evaluations: Sequence[TestEvaluation]) -> tuple[TestEvaluation, ...]:
+def _write(
+    folder: RunFolder, evaluations: Sequence[RecordedEvaluation]
+) -> tuple[RecordedEvaluation, ...]:
     whole = _with_before(evaluations)
     content = _File(openings=whole).model_dump(mode="json", exclude_none=True)
     write_atomically(folder.tests, to_yaml(content))
     return whole
 
 
-def _write_per_class(figures: TestFigures, path: Path) -> None:
+def _write_per_class(figures: EvaluationFigures, path: Path) -> None:
     """Writes one row per class, with the class that its sequences were most often called instead."""
     import pandas as pd
 
@@ -244,7 +246,7 @@ def member_name(trial: int | None, seed: int) -> str:
     return f"trial {trial}, seed {seed}"
 
 
-def _with_before(evaluations: Sequence[TestEvaluation]) -> tuple[TestEvaluation, ...]:
+def _with_before(evaluations: Sequence[RecordedEvaluation]) -> tuple[RecordedEvaluation, ...]:
     return tuple(
         each.model_copy(
             update={

@@ -13,32 +13,34 @@ from support.run_files import write_tests
 from tuner.errors import RunFolderError
 from tuner.finalists.testing import figures_of
 from tuner.report.tables import confusion
-from tuner.run import test_log
+from tuner.run import evaluations
 from tuner.run.copies import record_evaluations
-from tuner.run.folder import RunFolder
-from tuner.run.test_log import (
+from tuner.run.evaluations import (
     TEST_SPLIT,
     append_evaluation,
     merge_evaluations,
     read_test_log,
 )
+from tuner.run.folder import RunFolder
 from tuner.settings.config import make_config
 from tuner.settings.space import SearchSpace
 from tuner.terminal.finalists import evaluation_lines
 
-FIGURES = test_log.TestFigures(
+FIGURES = evaluations.EvaluationFigures(
     sequences=4,
     accuracy=0.75,
     low=0.5,
     high=1.0,
     loss=float("inf"),
-    classes={"no": test_log.ClassFigures(precision=1, recall=0.5, f1=0.6, count=4)},
+    classes={"no": evaluations.ClassFigures(precision=1, recall=0.5, f1=0.6, count=4)},
     confusion=((1, 1), (0, 2)),
 )
 
 
-def evaluation(opened: str, data: str = TEST_SPLIT, **others: int) -> test_log.TestEvaluation:
-    return test_log.TestEvaluation(
+def evaluation(
+    opened: str, data: str = TEST_SPLIT, **others: int
+) -> evaluations.RecordedEvaluation:
+    return evaluations.RecordedEvaluation(
         opened=opened, data=data, members=("trial 3, seed 5",), figures=FIGURES, **others
     )
 
