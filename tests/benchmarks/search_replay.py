@@ -142,8 +142,8 @@ def _asked() -> Asked:
     )
     parser.add_argument("--tables", type=Path, nargs="+", default=sorted(TABLES.glob("*.npz")))
     parser.add_argument("--replays", type=int, default=1000)
-    parser.add_argument("--workers", type=int, nargs="+", default=[1, 2, 8])
-    parser.add_argument("--after", type=int, nargs="+", default=[3, 10, 30])
+    parser.add_argument("--workers", type=int, nargs="+", default=[1, 2, 8, 32])
+    parser.add_argument("--after", type=int, nargs="+", default=[3, 10, 30, 60])
     parser.add_argument(
         "--arms", nargs="+", help="parts of their names; random search is always one"
     )

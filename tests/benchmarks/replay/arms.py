@@ -11,6 +11,7 @@ from tuner.search.pruner import make_pruner
 from tuner.settings.config import PrunerName, SamplerName, SearchConfig, make_config
 
 from .draw import Draw
+from .keras_tuner import replay_hyperband
 from .table import Table
 from .tabular import Decides, Recorded, TabularStudy
 from .virtual_search import History, replay, study_in_memory
@@ -55,6 +56,9 @@ def _multivariate_tpe(seed: int) -> optuna.samplers.TPESampler:
         )
 
 
+OwnSearch = Callable[..., History]  # see `virtual_search.replay`, without study and config
+
+
 @dataclass(frozen=True)
 class Arm:
     """One way to search.
@@ -65,6 +69,7 @@ class Arm:
         own_pruner: another one in its place.
         snaps_all: see `TabularStudy`.
         patience: tuner's setting.
+        own_search: another program's search in place of tuner's session; then nothing else of these counts.
     """
 
     name: str
@@ -73,6 +78,7 @@ class Arm:
     own_pruner: Callable[[], optuna.pruners.BasePruner] | None = None
     snaps_all: bool = False
     patience: int | str = "off"
+    own_search: OwnSearch | None = None
 
 
 RANDOM = Arm("random, none", _in_order, PrunerName.NONE)
@@ -99,6 +105,7 @@ ARMS = (
     ),
     Arm("random, Hyperband", _in_order, PrunerName.HYPERBAND),
     Arm("TPE, Hyperband (BOHB-like)", _by_bohb, PrunerName.HYPERBAND),
+    Arm("Hyperband (KerasTuner)", _in_order, PrunerName.NONE, own_search=replay_hyperband),
 )
 
 
@@ -112,6 +119,8 @@ def search(
     is_over: Callable[[History, float], bool],
 ) -> History:
     """One replay of an arm."""
+    if arm.own_search is not None:
+        return arm.own_search(table, draw, workers=workers, is_over=is_over)
     config = _config(arm, table)
     study = study_in_memory(config)
     study.pruner = (

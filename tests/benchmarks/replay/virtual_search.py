@@ -95,7 +95,7 @@ def replay(
         configuration = study.chosen[spec.number]
         session.begin_trial(spec.number)
         trials[spec.number] = (spec, [])
-        begun = clock() + BETWEEN_TRIALS_S + _building_s(table, draw, configuration)
+        begun = clock() + BETWEEN_TRIALS_S + building_s(table, draw, configuration)
         heapq.heappush(queue, (begun + epoch_s(table, draw, configuration, 1), spec.number, 1))
 
     while True:
@@ -140,7 +140,8 @@ def epoch_s(table: Table, draw: Draw, configuration: int, epoch: int) -> float:
     return float(training[point] - before + share * table.evaluation_s[configuration, seed, point])
 
 
-def _building_s(table: Table, draw: Draw, configuration: int) -> float:
+def building_s(table: Table, draw: Draw, configuration: int) -> float:
+    """How long it takes until a trial's first step."""
     return float(table.building_s[configuration, draw.seeds[configuration]])
 
 
