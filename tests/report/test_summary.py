@@ -1,6 +1,7 @@
 """The report in words."""
 
 import dataclasses
+from pathlib import Path
 
 import pytest
 from support.ensembles import RECORD
@@ -11,7 +12,9 @@ from tuner.report.figure_list import figures_of
 from tuner.report.markdown import markdown
 from tuner.report.reading import Reading, read_run, read_runs
 from tuner.run import Run
+from tuner.run.evaluations import ReferenceFigures, read_test_log
 from tuner.run.folder import RunFolder
+from tuner.run.ledger import OtherEvaluation
 from tuner.run.reference import Comparison, ReferenceRecord
 from tuner.settings.objectives import Cost
 
@@ -184,3 +187,18 @@ def test_markdown_of_several_runs_compares_them(some: Reading, make_run: MakeRun
     text = markdown([some, other])
     assert text.startswith("# 2 runs\n\n| run | data |")
     assert "## other" in text
+
+
+def test_a_test_evaluation_is_told_with_the_reference_and_other_runs(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    write_tests(folder)
+    (evaluation,) = read_test_log(folder)
+    plain = summary.tested(evaluation)
+    assert plain.endswith("accuracy 0.8000, 95 % interval 0.7000 to 0.9000.")
+    more = {
+        "reference": ReferenceFigures(accuracy=0.82, gain=-0.02, low=-0.05, high=0.01),
+        "others": (OtherEvaluation(run="quick", opened="2026-11-01T10:00:00+00:00"),),
+    }
+    told = summary.tested(evaluation.model_copy(update=more))
+    assert told.startswith(f"{plain} Reference: 0.8200, n-grams in a linear model; the tested one")
+    assert "were evaluated once by other runs of yours (quick)" in told

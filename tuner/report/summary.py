@@ -11,6 +11,7 @@ from tuner.report.style import IN_WORDS
 from tuner.run.device import lacks_cudnn, packings
 from tuner.run.evaluations import TEST_SPLIT, RecordedEvaluation
 from tuner.run.finalists_file import FinalistRow, best_of_search
+from tuner.run.ledger import others_text
 from tuner.run.records import TrialRecord
 from tuner.run.trial_status import TrialStatus
 from tuner.settings.ranges import Range
@@ -301,12 +302,14 @@ def shown_test(reading: Reading) -> RecordedEvaluation:
 
 
 def tested(test: RecordedEvaluation) -> str:
-    """The figures of a test evaluation."""
-    return (
+    """The figures of a test evaluation, beside those of the reference; what other runs were tested on its rows."""
+    figures = (
         f"Tested on {test.data} ({count_text(test.figures.sequences, 'sequence')}, {test.opened[:10]}): "
         f"accuracy {score_text(test.figures.accuracy)}, 95 % interval {score_text(test.figures.low)} "
         f"to {score_text(test.figures.high)}."
     )
+    reference = "" if test.reference is None else f"Reference: {test.reference.text}."
+    return " ".join(filter(None, (figures, reference, others_text(test.others or ()))))
 
 
 def parameters_text(record: TrialRecord) -> str:
