@@ -10,6 +10,12 @@
 Importing this loads nothing heavy.
 """
 
+import sys
+
+# Python puts the current folder first for `python -m tuner`: a `random.py` or `keras.py` there would be imported.
+if sys.argv[:1] == ["-m"] and not sys.flags.safe_path:
+    del sys.path[0]
+
 from typing import TYPE_CHECKING
 
 # Before the functions of the same names: loading a submodule would bind its name here once more.

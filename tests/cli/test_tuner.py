@@ -178,3 +178,17 @@ def test_a_signal_while_data_is_read_ends_a_search_in_good_order(
             signal.signal(each, handler)
     assert (ended.code, ended.err) == (code, "tuner: stopped before the first trial\n")
     assert list(folder.iterdir()) == []
+
+
+def test_python_m_tuner_imports_nothing_of_the_current_folder(tmp_path: Path) -> None:
+    for name in ("random", "typing", "keras", "pydantic", "typer", "yaml"):
+        (tmp_path / f"{name}.py").write_text(f"raise SystemExit('the folder's {name}.py')")
+    command = [sys.executable, "-m", "tuner", "spaces"]
+    ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert "quickstart" in ended.stdout
+    # With `-P` no folder comes first, and none is left out.
+    safe = subprocess.run(
+        [sys.executable, "-P", *command[1:]], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert (safe.returncode, safe.stdout) == (0, ended.stdout)
