@@ -11,9 +11,10 @@ import sys
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import pandas as pd
+import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -308,6 +309,13 @@ _tables = st.integers(2, 4).flatmap(
 _NAMES = ("text", "label", "note", "id")
 
 
+_IN_POLARS: dict[int, Any] = {
+    csv.QUOTE_MINIMAL: "necessary",
+    csv.QUOTE_ALL: "always",
+    csv.QUOTE_NONNUMERIC: "non_numeric",
+}
+
+
 def _by_csv(rows: list[tuple[str, ...]], delimiter: str, quoting: int, end: str) -> str:
     return written(rows, delimiter, end, _NAMES[: len(rows[0])], quoting)  # type: ignore[arg-type]
 
@@ -317,7 +325,7 @@ def _by_csv(rows: list[tuple[str, ...]], delimiter: str, quoting: int, end: str)
     form=st.sampled_from([(".csv", ","), (".tsv", "\t")]),
     quoting=st.sampled_from([csv.QUOTE_MINIMAL, csv.QUOTE_ALL, csv.QUOTE_NONNUMERIC]),
     end=st.sampled_from(["\n", "\r\n"]),
-    writer=st.sampled_from(["csv", "pandas"]),
+    writer=st.sampled_from(["csv", "pandas", "polars"]),
 )
 @settings(deadline=None, max_examples=300, suppress_health_check=[HealthCheck.too_slow])
 def test_a_written_table_is_read_as_it_was_before_delimiters_were_guessed(
@@ -331,6 +339,10 @@ def test_a_written_table_is_read_as_it_was_before_delimiters_were_guessed(
     names = list(_NAMES[: len(rows[0])])
     if writer == "csv":
         content = _by_csv(rows, delimiter, quoting, end)
+    elif writer == "polars":
+        content = pl.DataFrame(rows, schema=names, orient="row").write_csv(
+            separator=delimiter, quote_style=_IN_POLARS[quoting], line_terminator=end
+        )
     else:
         content = pd.DataFrame(rows, columns=names).to_csv(
             sep=delimiter, index=False, quoting=quoting, lineterminator=end
