@@ -7,7 +7,8 @@ import pytest
 from support.run_files import files_below
 from support.searches import make, toy_space
 
-from tuner.errors import JournalTorn
+from tuner.errors import JournalTorn, SearchError
+from tuner.execution import cluster, ray_internals
 from tuner.execution.runner import run_plan
 from tuner.run import lock as lock_module
 from tuner.run.events import SilentListener
@@ -46,3 +47,17 @@ def test_a_search_whose_folder_another_host_took_over_ends_and_writes_no_more(
     ):
         run_plan(plan, SilentListener())
     assert files_below(plan.folder.path) == plan.before
+
+
+def test_a_ray_that_does_not_start_on_a_busy_machine_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def start(*_: object, **__: object) -> None:
+        raise Exception("The current node timed out\nduring startup.")  # as Ray raises it
+
+    monkeypatch.setattr(ray_internals, "start", start)
+    message = (
+        r"Ray does not start on this machine: The current node timed out during startup\.; the"
+    )
+    with pytest.raises(SearchError, match=message):
+        cluster._start(tmp_path)

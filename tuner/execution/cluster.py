@@ -229,8 +229,10 @@ def _start(scratch: Path) -> None:
                 log_to_driver=False,
                 logging_level="ERROR",
             )
-    except (OSError, RuntimeError, ValueError) as cause:
-        raise SearchError(f"Ray does not start on this machine: {one_line(str(cause))}") from cause
+    except Exception as cause:  # a plain one where the machine is too busy
+        raise SearchError(
+            f"Ray does not start on this machine: {one_line(str(cause))}; the same command tries again"
+        ) from cause
 
 
 def _join(ray: ModuleType, address: str) -> None:
