@@ -13,6 +13,7 @@ from tuner.export import portable
 from tuner.settings.hyperparameters import resolve
 from tuner.training.builder import build_model
 from tuner.training.lstm import LSTM
+from tuner.training.temperature import tempered
 
 pytestmark = [
     pytest.mark.keras,
@@ -74,16 +75,31 @@ def test_no_layer_of_a_users_own_model_asks_for_cudnn() -> None:
     assert model.layers[3].use_cudnn == "auto"  # the model itself stays as it was
 
 
-@pytest.mark.parametrize("architecture", ["cnn_bilstm", "bigru"])
-def test_onnx_predicts_the_same_at_every_width(architecture: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_a_temperature_is_part_of_the_model(n_classes: int) -> None:
+    model = model_of("lstm", n_classes=n_classes)
+    sure = portable.with_temperature(model, 0.5)
+    assert portable.with_temperature(model, 1.0) is model
+    for ids in batches():
+        stated, output = (np.asarray(each(ids)) for each in (model, sure))
+        if n_classes == 2:
+            stated, output = (np.hstack([1 - each, each]) for each in (stated, output))
+        assert output == pytest.approx(tempered(stated, 0.5), abs=1e-6)
+
+
+@pytest.mark.parametrize(("architecture", "temperature"), [("cnn_bilstm", 1.0), ("bigru", 2.0)])
+def test_onnx_predicts_the_same_at_every_width(
+    architecture: str, temperature: float, tmp_path: Path
+) -> None:
     onnxruntime = pytest.importorskip("onnxruntime")
     pytest.importorskip("tf2onnx")
     model = with_table(model_of(architecture, n_classes=3, ngrams=3))
-    portable.export_onnx(model, tmp_path / "m.onnx")
+    portable.export_onnx(model, tmp_path / "m.onnx", temperature)
     session = onnxruntime.InferenceSession(tmp_path / "m.onnx", providers=["CPUExecutionProvider"])
     for ids in batches():
         (output,) = session.run(None, {"ids": ids.astype(np.int64)})
-        assert output == pytest.approx(np.asarray(model(ids)), abs=1e-5)
+        expected = tempered(np.asarray(model(ids)), temperature)
+        assert output == pytest.approx(expected, abs=1e-5)
 
 
 def test_operations_that_onnx_does_not_have_are_refused(

@@ -16,10 +16,12 @@ from support.confirmed_run import Confirmed
 
 from tuner.data import Split
 from tuner.errors import ConfigError, RunFolderError, UsageError
+from tuner.export.description import Description
 from tuner.export.model import Part, check_writable, model_place, write_model
 from tuner.finalists.choice import ModelChoice, chosen_finalists, load_chosen
 from tuner.run import Run
 from tuner.settings.hyperparameters import resolve
+from tuner.training.temperature import tempered
 
 pytestmark = pytest.mark.ray
 
@@ -29,6 +31,29 @@ def test_an_ensemble_predicts_the_mean(confirmed: Confirmed, tmp_path: Path) -> 
     classifier = confirmed.export(tmp_path / "model", confirmed.finalists)
     members = [finalist.members[0].model.probabilities for finalist in confirmed.finalists]
     assert classifier.probabilities(texts) == pytest.approx(np.mean(members, axis=0), abs=1e-6)
+
+
+def test_an_export_has_the_temperature_of_its_confirmation(
+    confirmed: Confirmed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held_out = confirmed.dataset.splits[Split.CONFIRMATION]
+    measured = confirmed.finalists[0].members[0].probabilities
+
+    def fitted(probabilities: np.ndarray, labels: np.ndarray) -> float:
+        assert (probabilities == measured).all()
+        assert (labels == held_out.labels).all()
+        return 2.5
+
+    monkeypatch.setattr("tuner.finalists.export.fit_temperature", fitted)
+    classifier = confirmed.export(tmp_path / "model")
+    assert classifier.probabilities_of(held_out) == pytest.approx(tempered(measured, 2.5), abs=1e-5)
+    assert "the temperature 2.5, fitted on the confirmation split" in (
+        tmp_path / "model" / "README.md"
+    ).read_text(encoding="utf-8")
+    description = (tmp_path / "model" / "model.json").read_text(encoding="utf-8")
+    for damaged in ("0", "NaN", '"hot"', "null"):
+        with pytest.raises(RunFolderError, match="no exported model of this version"):
+            Description.from_json(description.replace("2.5", damaged), "model.json")
 
 
 def test_an_export_replaces_a_model_but_nothing_else(confirmed: Confirmed, tmp_path: Path) -> None:

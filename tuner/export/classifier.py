@@ -19,6 +19,7 @@ from tuner.text import excerpt
 from tuner.training.devices import import_keras_quietly
 from tuner.training.evaluation import mean_probabilities
 from tuner.training.failures import status_of
+from tuner.training.temperature import tempered
 
 
 class Classifier:
@@ -100,7 +101,7 @@ class Classifier:
         from tuner.training.shapes import prediction_widths
 
         with _full_gpu_explained():
-            return mean_probabilities(
+            mean = mean_probabilities(
                 [
                     predict(
                         model,
@@ -113,6 +114,7 @@ class Classifier:
                     for member, model in self._models
                 ]
             )
+        return tempered(mean, self.description.temperature)
 
     def predict(self, texts: Sequence[str | Iterable[int]]) -> pd.DataFrame:
         """One row per text: `label`, the likeliest class, then the probability of every class under its name."""

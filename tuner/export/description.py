@@ -46,6 +46,7 @@ class Description:
     token_mode: TokenMode
     vocabulary: tuple[str, ...]  # the name of token i; the first three are special
     members: tuple[Member, ...]
+    temperature: float = 1.0  # of the members' mean probabilities; 1 in models of earlier versions
 
     def to_json(self) -> str:
         """The text of `model.json`."""
@@ -76,6 +77,7 @@ class Description:
                 token_mode=TokenMode(content["token_mode"]),
                 vocabulary=tuple(content["vocabulary"]),
                 members=members,
+                temperature=float(content.get("temperature", 1.0)),
             )
             description._check(content)
             return description
@@ -92,6 +94,8 @@ class Description:
                 raise ValueError(f"{name} must be a list of {fewest} or more")
             if not all(isinstance(each, str) for each in given):
                 raise ValueError(f"{name} must be texts")
+        if not 0.01 <= self.temperature <= 100:  # NaN, too
+            raise ValueError(f"temperature must be between 0.01 and 100, got {self.temperature}")
         sizes = [(each.max_length, each.vocabulary_size) for each in self.members]
         if not sizes or not all(type(n) is int and n > 0 for pair in sizes for n in pair):
             raise ValueError("members must have a max_length and a vocabulary_size")

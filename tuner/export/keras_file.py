@@ -17,10 +17,15 @@ def save_keras_model(
     *,
     n_classes: int,
     path: Path,
+    temperature: float = 1.0,
     saved_model: Path | None = None,
     onnx: Path | None = None,
 ) -> None:
     """Writes the model as a `.keras` file, and where paths are given in other programs' forms, too.
+
+    Args:
+        temperature: of the probabilities in other programs' forms; `Classifier` applies it to those of the `.keras`
+            file.
 
     Raises:
         TrialFailed: the weights are not of these hyperparameters.
@@ -35,6 +40,6 @@ def save_keras_model(
         model.set_weights(list(trained.weights))
         model.save(path)
         if saved_model is not None:
-            export_saved_model(model, saved_model)
+            export_saved_model(model, saved_model, temperature)
         if onnx is not None:
-            export_onnx(model, onnx)
+            export_onnx(model, onnx, temperature)

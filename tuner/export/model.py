@@ -20,6 +20,7 @@ from tuner.training.devices import import_keras_quietly
 from tuner.training.evaluation import mean_probabilities
 from tuner.training.own_modules import module_of
 from tuner.training.spec import TrainedModel
+from tuner.training.temperature import tempered
 
 _TOLERANCE = 0.02  # another device, or other kernels, change a probability by about a thousandth
 
@@ -92,6 +93,7 @@ def write_model(
     parts: Sequence[Part],
     card: str,
     formats: Collection[ExportFormat] = (),
+    temperature: float = 1.0,
 ) -> Path:
     """Writes the folder `out`, whole or not at all; an earlier model in it is replaced.
 
@@ -100,6 +102,8 @@ def write_model(
         measured_on: the split of the parts' probabilities; the written model must reproduce them.
         card: Markdown.
         formats: forms for other programs, beside the `.keras` files.
+        temperature: of the probabilities, see `fit_temperature`. In other programs' forms one member has it, the
+            programs apply it to the mean of several.
 
     Raises:
         RunFolderError: `out` holds something else, or the written model does not reproduce its parts' predictions.
@@ -128,6 +132,7 @@ def write_model(
                     part.hyperparameters,
                     n_classes=len(dataset.class_names),
                     path=made / name,
+                    temperature=temperature if len(parts) == 1 else 1.0,
                     saved_model=beside(made / name, ExportFormat.SAVED_MODEL, formats),
                     onnx=beside(made / name, ExportFormat.ONNX, formats),
                 )
@@ -148,15 +153,18 @@ def write_model(
             token_mode=dataset.token_mode,
             vocabulary=dataset.vocabulary[:known],
             members=tuple(members),
+            temperature=temperature,
         )
         (made / DESCRIPTION).write_text(description.to_json(), encoding="utf-8")
         (made / "README.md").write_text(card, encoding="utf-8")
-        _check_predictions(made, dataset.splits[measured_on], parts)
+        _check_predictions(made, dataset.splits[measured_on], parts, temperature)
         _put_in_place(made, out, Path(temporary) / "replaced")
     return out
 
 
-def _check_predictions(made: Path, sequences: EncodedSequences, parts: Sequence[Part]) -> None:
+def _check_predictions(
+    made: Path, sequences: EncodedSequences, parts: Sequence[Part], temperature: float
+) -> None:
     """Checks that the written model, loaded again, reproduces the predictions of its parts."""
     try:
         classifier = Classifier(made)
@@ -165,7 +173,8 @@ def _check_predictions(made: Path, sequences: EncodedSequences, parts: Sequence[
         raise RunFolderError(
             f"no model is written, because it could not be read: {reason}"
         ) from cause
-    expected = mean_probabilities([part.model.probabilities for part in parts])
+    mean = mean_probabilities([part.model.probabilities for part in parts])
+    expected = tempered(mean, temperature)
     difference = float(np.abs(classifier.probabilities_of(sequences) - expected).max())
     if not difference <= _TOLERANCE:  # NaN, too
         raise RunFolderError(

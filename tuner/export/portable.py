@@ -29,22 +29,36 @@ def portable(model: keras.Model) -> keras.Model:
     return copy
 
 
-def export_saved_model(model: keras.Model, path: Path) -> None:
+def with_temperature(model: keras.Model, temperature: float) -> keras.Model:
+    """The model with its probabilities raised to the power 1 / temperature, divided by their sum."""
+    if temperature == 1.0:
+        return model
+    ids = keras.Input((None,), dtype="int32", name="ids")
+    stated = keras.ops.clip(model(ids), 1e-7, 1 - 1e-7)
+    powers = stated ** (1 / temperature)
+    if model.output_shape[-1] == 1:  # of the second of two classes
+        total = powers + (1 - stated) ** (1 / temperature)
+    else:
+        total = keras.ops.sum(powers, axis=-1, keepdims=True)
+    return keras.Model(ids, powers / total)
+
+
+def export_saved_model(model: keras.Model, path: Path, temperature: float = 1.0) -> None:
     """Writes the folder `path`, TensorFlow's SavedModel of `model`.
 
     Raises:
         ConfigError: another backend than TensorFlow, or operations that cannot be exported.
     """
-    _export(model, path, "savedmodel")
+    _export(model, path, "savedmodel", temperature)
 
 
-def export_onnx(model: keras.Model, path: Path) -> None:
+def export_onnx(model: keras.Model, path: Path, temperature: float = 1.0) -> None:
     """Writes `path`, an ONNX file of `model`.
 
     Raises:
         ConfigError: another backend than TensorFlow, or operations that ONNX does not have.
     """
-    _export(model, path, "onnx")
+    _export(model, path, "onnx", temperature)
     import onnx
 
     try:
@@ -53,7 +67,7 @@ def export_onnx(model: keras.Model, path: Path) -> None:
         raise _impossible("onnx", cause) from cause
 
 
-def _export(model: keras.Model, path: Path, form: str) -> None:
+def _export(model: keras.Model, path: Path, form: str, temperature: float) -> None:
     if keras.backend.backend() != "tensorflow":
         raise ConfigError(
             f"--format {form}: is made with TensorFlow, and KERAS_BACKEND is {keras.backend.backend()}; "
@@ -62,7 +76,7 @@ def _export(model: keras.Model, path: Path, form: str) -> None:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of Keras and tf2onnx about NumPy
-            portable(model).export(
+            with_temperature(portable(model), temperature).export(
                 path,
                 format="onnx" if form == "onnx" else "tf_saved_model",
                 verbose=False,

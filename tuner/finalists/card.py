@@ -19,7 +19,9 @@ from tuner.run.requested_trainings import requests
 from tuner.text import count_text, format_duration, score_text
 
 
-def model_card(chosen: Chosen, formats: Collection[ExportFormat] = ()) -> str:
+def model_card(
+    chosen: Chosen, formats: Collection[ExportFormat] = (), temperature: float = 1.0
+) -> str:
     """The card of finalists or trials, Markdown."""
     config, members = chosen.config, chosen.members
     folder = chosen.run.files
@@ -37,7 +39,8 @@ def model_card(chosen: Chosen, formats: Collection[ExportFormat] = ()) -> str:
     return Card(
         title=folder.name,
         introduction=f"{'One model' if len(members) == 1 else many}; classifies sequences as "
-        f"{class_list(chosen.dataset.class_names)}. Made by tuner from the run `{folder.name}`.",
+        f"{class_list(chosen.dataset.class_names)}. Made by tuner from the run `{folder.name}`."
+        f"{_calibrated(temperature)}",
         dataset=chosen.dataset,
         source=config.data.source,
         sections=sections,
@@ -49,6 +52,15 @@ def model_card(chosen: Chosen, formats: Collection[ExportFormat] = ()) -> str:
         versions=chosen.run.recorded.versions,
         usage=usage(formats, chosen.dataset.class_names),
     ).markdown()
+
+
+def _calibrated(temperature: float) -> str:
+    if temperature == 1.0:
+        return ""
+    return (
+        f" Its probabilities have the temperature {temperature:g}, fitted on the confirmation split: they are as sure "
+        "as they were right there. That changes no label."
+    )
 
 
 def _how_chosen(chosen: Chosen) -> list[str]:

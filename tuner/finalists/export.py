@@ -8,6 +8,8 @@ from tuner.export.formats import ExportFormat, check_possible
 from tuner.export.model import Part, check_writable, write_model
 from tuner.finalists.card import model_card
 from tuner.finalists.choice import Chosen
+from tuner.training.evaluation import mean_probabilities
+from tuner.training.temperature import fit_temperature
 
 
 def export_model(chosen: Chosen, out: Path, formats: Collection[ExportFormat] = ()) -> Path:
@@ -31,12 +33,15 @@ def export_model(chosen: Chosen, out: Path, formats: Collection[ExportFormat] = 
         )
         for record, member in chosen.members
     ]
+    mean = mean_probabilities([part.model.probabilities for part in parts])
+    temperature = fit_temperature(mean, chosen.dataset.splits[Split.CONFIRMATION].labels)
     return write_model(
         out,
         run=chosen.run.name,
         dataset=chosen.dataset,
         measured_on=Split.CONFIRMATION,
         parts=parts,
-        card=model_card(chosen, formats),
+        card=model_card(chosen, formats, temperature),
         formats=formats,
+        temperature=temperature,
     )
