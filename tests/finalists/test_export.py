@@ -163,9 +163,9 @@ def test_notes_beside_a_model_are_not_a_models(confirmed: Confirmed, tmp_path: P
 
 
 def test_data_that_has_changed_since_is_refused(confirmed: Confirmed, tmp_path: Path) -> None:
-    shutil.copytree(confirmed.folder.path.parent, tmp_path / "moved")
-    run = tmp_path / "moved" / "mine" / "run.yaml"
-    rows = tmp_path / "moved" / "sentences.csv"
+    shutil.copytree(confirmed.folder.path, tmp_path / "mine")
+    run = tmp_path / "mine" / "run.yaml"
+    rows = Path(shutil.copy(confirmed.config.data.source, tmp_path / "sentences.csv"))
     run.write_text(run.read_text().replace(confirmed.config.data.source, str(rows)))
     assert load_chosen(Run(run.parent), ModelChoice()).finalists
     rows.write_text(rows.read_text() + "quite another,positive\n")

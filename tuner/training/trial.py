@@ -153,7 +153,8 @@ class Training:
     def finish(self, held_out: EncodedSequences) -> TrainedModel:
         """See `TrainsByEpoch.finish`."""
         with trial_errors():
-            reached = self._model.get_weights()
+            # With its random numbers: recurrent dropout draws masks also where it does not use them.
+            reached = [keras.ops.convert_to_numpy(each) for each in self._model.variables]
             self._model.set_weights(self._best)
             view = held_out.view(
                 vocabulary_size=self._known, max_length=self._spec.hyperparameters.max_length
@@ -161,7 +162,8 @@ class Training:
             started = time.perf_counter()
             evaluation = evaluate(self._model, view, n_classes=self._n_classes, widths=self._widths)
             seconds = time.perf_counter() - started
-            self._model.set_weights(reached)  # the trial may go on
+            for variable, value in zip(self._model.variables, reached, strict=True):
+                variable.assign(value)  # the trial may go on
         return TrainedModel(
             HeldOutFigures(
                 epoch=self._best_epoch(),

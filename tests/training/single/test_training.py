@@ -91,7 +91,7 @@ def test_rows_are_reproduced_to_the_last_digit(shared_ray: None, folder: Path) -
     chosen = [board.index[board["status"] == status][0] for status in ("complete", "pruned")]
     before = {path: path.stat().st_mtime_ns for path in (folder / "run").rglob("*")}
     ended = train(folder, *(f"run:{trial}" for trial in chosen))
-    assert (ended.code, ended.err) == (0, "")
+    assert (ended.code, ended.err) == (0, ""), ended.out
     for trial in chosen:
         row = board.loc[trial]
         assert f"trial {trial} of run: {row['architecture']}" in ended.out
