@@ -26,8 +26,8 @@ from tuner.data.dataset import (
 from tuner.settings.data import TokenMode
 
 # Keras' default filters; its apostrophe stays inside words, and IMDB's `<br />` becomes the word "br".
-_FILTERS = '!"#$%&()*+,-./:;<=>?@[\\]^_`{|}~\t\n'
-_TO_SPACES = str.maketrans(dict.fromkeys(_FILTERS, " "))
+FILTERS = '!"#$%&()*+,-./:;<=>?@[\\]^_`{|}~\t\n'
+_TO_SPACES = str.maketrans(dict.fromkeys(FILTERS, " "))
 
 
 def words(text: str) -> list[str]:

@@ -65,7 +65,8 @@ def usage(formats: Collection[ExportFormat], class_names: Sequence[str]) -> list
     return [
         "## Without tuner",
         "",
-        "Input: `ids` `(batch, time)`, right-padded with 0; int32 for a SavedModel, int64 for ONNX. How a text becomes "
+        "Input: `ids` `(batch, time)`, right-padded with 0; int32 for a SavedModel, int64 for ONNX. A SavedModel also "
+        "takes texts, in `serve_texts`. How a text becomes "
         "ids is below; `model.json` has the vocabulary, and each member's `max_length` and `vocabulary_size`. "
         f"Output: {output}. Of several members, the mean, raised to the power 1 / `temperature` and divided by the sum "
         "over classes; one member has that in it.",
@@ -81,7 +82,8 @@ _SNIPPETS = {
     ExportFormat.SAVED_MODEL: """import tensorflow as tf
 
 loaded = tf.saved_model.load("model/member-1.savedmodel")
-print(loaded.serve(tf.constant([[1, 14, 22]], tf.int32)))""",
+print(loaded.serve(tf.constant([[1, 14, 22]], tf.int32)))
+print(loaded.serve_texts(tf.constant(["a text as it is"])))""",
     ExportFormat.ONNX: """import numpy as np
 import onnxruntime
 

@@ -1,10 +1,13 @@
 """Builds a Keras model from trained weights and writes it to files. Importing this module loads Keras."""
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import keras
 
 from tuner.export.portable import export_onnx, export_saved_model
+from tuner.settings.data import TokenMode
 from tuner.settings.hyperparameters import Hyperparameters
 from tuner.training.builder import build_model
 from tuner.training.failures import trial_errors
@@ -19,6 +22,7 @@ def save_keras_model(
     path: Path,
     temperature: float = 1.0,
     saved_model: Path | None = None,
+    tokens: tuple[Sequence[str], TokenMode] | None = None,
     onnx: Path | None = None,
 ) -> None:
     """Writes the model as a `.keras` file, and where paths are given in other programs' forms, too.
@@ -26,6 +30,7 @@ def save_keras_model(
     Args:
         temperature: of the probabilities in other programs' forms; `Classifier` applies it to those of the `.keras`
             file.
+        tokens: the vocabulary and the rule for tokens, by which a SavedModel takes texts, too.
 
     Raises:
         TrialFailed: the weights are not of these hyperparameters.
@@ -40,6 +45,16 @@ def save_keras_model(
         model.set_weights(list(trained.weights))
         model.save(path)
         if saved_model is not None:
-            export_saved_model(model, saved_model, temperature)
+
+            def text_ids() -> Any:
+                from tuner.export.text_ids import TextIds
+
+                assert tokens is not None
+                size, length = trained.vocabulary_size, hyperparameters.max_length
+                return TextIds(*tokens, size=size, max_length=length)
+
+            export_saved_model(
+                model, saved_model, temperature, text_ids if tokens is not None else None
+            )
         if onnx is not None:
             export_onnx(model, onnx, temperature)

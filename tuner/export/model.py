@@ -134,6 +134,7 @@ def write_model(
                     path=made / name,
                     temperature=temperature if len(parts) == 1 else 1.0,
                     saved_model=beside(made / name, ExportFormat.SAVED_MODEL, formats),
+                    tokens=(dataset.vocabulary, dataset.token_mode),
                     onnx=beside(made / name, ExportFormat.ONNX, formats),
                 )
             members.append(

@@ -6,6 +6,7 @@ with cuDNN's runs on no CPU. Keras' own loop over time has the same weights and 
 
 import os
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -43,13 +44,43 @@ def with_temperature(model: keras.Model, temperature: float) -> keras.Model:
     return keras.Model(ids, powers / total)
 
 
-def export_saved_model(model: keras.Model, path: Path, temperature: float = 1.0) -> None:
+def export_saved_model(
+    model: keras.Model,
+    path: Path,
+    temperature: float = 1.0,
+    text_ids: Callable[[], Any] | None = None,
+) -> None:
     """Writes the folder `path`, TensorFlow's SavedModel of `model`.
+
+    Args:
+        text_ids: makes the `TextIds` by which it also takes texts, in its signature `serve_texts`.
 
     Raises:
         ConfigError: another backend than TensorFlow, or operations that cannot be exported.
     """
-    _export(model, path, "savedmodel", temperature)
+    if text_ids is None or keras.backend.backend() != "tensorflow":
+        _export(model, path, "savedmodel", temperature)
+        return
+    import tensorflow as tf
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of Keras about NumPy
+            plain, to_ids = with_temperature(portable(model), temperature), text_ids()
+            archive = keras.export.ExportArchive()
+            archive.track(plain)
+            archive.track(to_ids)
+            ids = tf.TensorSpec((None, None), tf.int32, name="ids")
+            texts = tf.TensorSpec((None,), tf.string, name="texts")
+            archive.add_endpoint("serve", lambda ids: plain(ids, training=False), [ids])
+            archive.add_endpoint(
+                "serve_texts", lambda texts: plain(to_ids(texts), training=False), [texts]
+            )
+            archive.write_out(path, verbose=False)
+    except ConfigError:
+        raise
+    except Exception as cause:  # converters raise many kinds
+        raise _impossible("savedmodel", cause) from cause
 
 
 def export_onnx(model: keras.Model, path: Path, temperature: float = 1.0) -> None:
