@@ -109,12 +109,12 @@ define beside_check_code
 	[ $$tests = 0 ] && [ $$code = 0 ]
 endef
 
-# The tests on clusters mostly wait for what several hosts do within a time: beside the others, but before them at a CPU.
+# The tests on clusters mostly wait, so they run beside the others. No `nice`: Ray's workers have 15 of it already.
 # A shell's background job hears no Ctrl-C, so it is ended by SIGTERM, which takes its hosts down.
 define run_all_tests
 	shown=$$(mktemp); "$(BIN)/python" -m pytest tests/cluster >"$$shown" 2>&1 & clusters=$$!; \
 	trap "kill $$clusters" INT TERM; \
-	nice -n 5 "$(BIN)/python" -m pytest --ignore=tests/cluster $(IN_TWO); others=$$?; \
+	"$(BIN)/python" -m pytest --ignore=tests/cluster $(IN_TWO); others=$$?; \
 	wait $$clusters; clusters=$$?; cat "$$shown"; rm "$$shown"; \
 	[ $$others = 0 ] && [ $$clusters = 0 ]
 endef
