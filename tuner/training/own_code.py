@@ -59,7 +59,10 @@ def _spec(module: str) -> ModuleSpec | None:
 def _with_imported(file: Path, root: Path, module: str) -> set[Path]:
     """The file, and those that it imports, and so on: in its package, or beside it where people keep scripts."""
     libraries = {*site.getsitepackages(), site.getusersitepackages()}
-    is_library = str(root) in {*libraries, *sysconfig.get_paths().values()}
+    # Resolved: through a link to the environment all of its packages would lie beside the module.
+    is_library = root.resolve() in {
+        Path(folder).resolve() for folder in {*libraries, *sysconfig.get_paths().values()}
+    }
     own = root / module.partition(".")[0]
     found: set[Path] = set()
     pending = [file]
