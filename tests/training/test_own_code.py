@@ -1,5 +1,6 @@
 """The digest of an architecture's code: other code is another program, other comments are not."""
 
+import site
 import sys
 from pathlib import Path
 
@@ -50,6 +51,24 @@ def test_modules_beside_it_belong_to_it_as_far_as_they_are_imported(
     assert code_of([NAME]) == first
     (folder / "own_code_layers.py").write_text("Layer = 2\n")
     assert code_of([NAME]) != first
+
+
+def test_libraries_are_not_followed_also_through_a_link_to_their_folder(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    packages = folder / "packages"
+    packages.mkdir()
+    (packages / "own_code_library.py").write_text("import own_code_another\n")
+    (packages / "own_code_another.py").write_text("Layer = 1\n")
+    link = folder / "environment"
+    link.symlink_to(packages)
+    monkeypatch.setattr(site, "getsitepackages", lambda: [str(packages)])
+    for reached in (packages, link):
+        monkeypatch.setattr(sys, "path", [str(reached)])
+        first = code_of(["own_code_library:build"])
+        assert len(first) == 1
+        (packages / "own_code_another.py").write_text(f"Layer = {reached.name!r}\n")
+        assert code_of(["own_code_library:build"]) == first
 
 
 def test_a_package_is_followed_through_its_own_modules(folder: Path) -> None:
