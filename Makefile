@@ -14,6 +14,8 @@ BIN := $(VENV)/bin
 UV := "$(BIN)/uv" --quiet pip install --python "$(BIN)/python" --editable .
 # uv trusts the certificates that this machine trusts, as pip does.
 export UV_SYSTEM_CERTS := 1
+# As pip does: where PYTHONDONTWRITEBYTECODE is set, every process would compile TensorFlow and Ray anew.
+export UV_COMPILE_BYTECODE := 1
 STATE := $(CURDIR) $(shell cksum <pyproject.toml)
 QUICK := not ray and not cluster and not keras and not slow
 # A file's tests share what takes long to make; the files with the longest tests come first (tests/conftest.py).
