@@ -14,7 +14,7 @@ BIN := $(VENV)/bin
 UV := "$(BIN)/uv" --quiet pip install --python "$(BIN)/python" --editable .
 # uv trusts the certificates that this machine trusts, as pip does.
 export UV_SYSTEM_CERTS := 1
-# As pip does: where PYTHONDONTWRITEBYTECODE is set, every process would compile TensorFlow and Ray anew.
+# As pip does: where PYTHONDONTWRITEBYTECODE is set, every process would compile TensorFlow and Ray anew, and this package.
 export UV_COMPILE_BYTECODE := 1
 STATE := $(CURDIR) $(shell cksum <pyproject.toml)
 QUICK := not ray and not cluster and not keras and not slow
@@ -83,7 +83,7 @@ benchmark-environment: environment
 # Installs $(2) with this checkout, unless that was done already from this checkout and this pyproject.toml.
 define install
 	if [ "$$(cat "$(VENV)/installed-$(1)" 2>/dev/null)" != "$(STATE)" ]; then \
-	    $(UV) $(2) && echo "$(STATE)" >"$(VENV)/installed-$(1)"; \
+	    $(UV) $(2) && "$(BIN)/python" -m compileall -q tuner && echo "$(STATE)" >"$(VENV)/installed-$(1)"; \
 	fi
 endef
 
