@@ -31,8 +31,8 @@ help: ## list these targets
 	@echo "make TARGET, where TARGET is one of:"
 	@sed -n 's/^\([a-z]*\):.*## /  \1	/p' Makefile | expand -t 12
 
-search: environment ## install, then search the tutorial's four models on real reviews (2 minutes)
-	@"$(BIN)/tuner" search quickstart --sample 10000 --trials 16
+search: environment ## install, then search the tutorial's four models on real reviews (3 minutes)
+	@"$(BIN)/tuner" search quickstart --sample 10000 --trials 8
 
 winner: environment ## install, then search, confirm, test, export and predict on all IMDB reviews (15 minutes)
 	@"$(BIN)/tuner" search imdb --name winner --time-budget 6m
