@@ -85,6 +85,15 @@ def test_a_gain_is_positive_where_the_first_is_better_whatever_the_metric() -> N
     assert (same.mean, same.low, same.high) == (0, 0, 0)
 
 
+def test_shares_of_few_sequences_differ_by_at_most_one() -> None:
+    right, wrong = np.ones(6), np.array([0.0, 1.0, 0.0, 1.0, 0.0, 1.0])
+    gain = gain_of(wrong, right, Metric())
+    assert (gain.mean, gain.low) == (-0.5, -1)
+    assert gain_of(right, wrong, Metric()).high == 1
+    loss = Metric(name=MetricName.VAL_LOSS, mode=Mode.MIN)
+    assert gain_of(right, wrong, loss).low < -1  # a loss has no such end
+
+
 def test_the_interval_holds_the_truth_in_95_of_100_cases_and_pooled_seeds_make_it_narrow() -> None:
     rng = np.random.default_rng(0)
     held, pooled_width, own_width = 0, 0.0, 0.0

@@ -67,7 +67,9 @@ def deficits_of(
     by_sequence = np.stack([each.mean(axis=0) for each in scores]) * metric.gain(1.0, over=0.0)
     counts = [len(each) for each in scores]
     errors = _errors(_covariance(by_sequence, counts, seeds))
-    return _deficits(by_sequence.mean(axis=1), errors, *_pairs(by_sequence, counts, seeds))
+    found = _deficits(by_sequence.mean(axis=1), errors, *_pairs(by_sequence, counts, seeds))
+    most = 1.0 if metric.name.is_share else math.inf  # shares cannot differ by more
+    return [Deficit(each.at_least, min(each.at_most, most)) for each in found]
 
 
 def selection_bias_of(

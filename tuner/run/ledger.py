@@ -94,7 +94,7 @@ class Ledger:
         """Adds an evaluation; of two processes that do so at the same time, both are recorded."""
         if self.path is None:
             return
-        # It begins with a line's end, because the line before may have been cut off.
+        # A newline comes first, because the line before may be incomplete.
         line = f"\n{json.dumps(entry.model_dump())}\n".encode()
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)

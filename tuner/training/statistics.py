@@ -221,7 +221,8 @@ def gain_of(
     seeds = seeds or pooled_seed_variance([by_seed])
     width = _width(paired_part(difference), seed_part(seeds, len(by_seed)))
     mean = float(difference.mean())
-    return Gain(mean, mean - width, mean + width)
+    most = 1.0 if metric.name.is_share else math.inf  # shares cannot differ by more
+    return Gain(mean, max(mean - width, -most), min(mean + width, most))
 
 
 @dataclass(frozen=True)
