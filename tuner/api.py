@@ -162,8 +162,8 @@ def test(
         finalist: rank in `finalists.csv`.
         ensemble: number of models to average: of finalists from this rank on (default 1), or of trials (default: all
             whose weights were kept).
-        members: whose models: `finalists`, or `trials` for the search's best as they are; default: finalists where
-            there are some.
+        members: whose models: `finalists`, the best seed of each; `seeds`, all of theirs; or `trials` for the
+            search's best as they are; default: finalists where there are some.
         {settings}
         no_reference: train no linear model on n-grams, which takes seconds, to compare with.
         modules: of your own, whose code may run although only the run folder names it.
@@ -209,8 +209,8 @@ def export(
         finalist: rank in `finalists.csv`.
         ensemble: number of models to average: of finalists from this rank on (default 1), or of trials (default: all
             whose weights were kept).
-        members: whose models: `finalists`, or `trials` for the search's best as they are; default: finalists where
-            there are some.
+        members: whose models: `finalists`, the best seed of each; `seeds`, all of theirs; or `trials` for the
+            search's best as they are; default: finalists where there are some.
         format: also for programs without tuner: `savedmodel`, `onnx`, or both.
         out: the folder to write; default `model` in the run folder.
         data: where the data of the run lie now, if they were moved; recorded.
@@ -241,7 +241,7 @@ def _members(given: str | None) -> "MembersOf | None":
 
     if given is None or given in set(MembersOf):
         return None if given is None else MembersOf(given)
-    raise ConfigError(f"members: must be {' or '.join(MembersOf)}, got {given!r}")
+    raise ConfigError(f"members: must be one of {', '.join(MembersOf)}, got {given!r}")
 
 
 def _place(run: str | Path | Run) -> str:

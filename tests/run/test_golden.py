@@ -39,7 +39,7 @@ def text_of(path: Path) -> str:
 
 # The ends of the intervals, and columns that this version did not have.
 ADDED = {"low", "high", "worse_at_least", "worse_at_most", "recommended", "selection_bias"}
-ADDED |= {name for name in FinalistRow.model_fields if name.startswith("gap_")}
+ADDED |= {name for name in FinalistRow.model_fields if name.startswith(("gap_", "averaged"))}
 
 
 def assert_same(rows: Sequence[FinalistRow], written: Sequence[FinalistRow]) -> None:

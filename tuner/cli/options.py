@@ -58,8 +58,8 @@ EnsembleSize = Annotated[
 Members = Annotated[
     MembersOf | None,
     typer.Option(
-        help="Whose models: finalists, or the search's best trials as they are. Default: finalists where there "
-        "are some.",
+        help="Whose models: finalists, the best seed of each; seeds, all of theirs averaged; or the search's best "
+        "trials as they are. Default: finalists where there are some.",
     ),
 ]
 

@@ -30,10 +30,13 @@ def model_card(
     if tests := _tests(chosen.run, members):
         sections["Tested"] = tests
     sections["Parameters"] = list(_parameters(record for record, _ in members))
-    choice = replace(chosen.choice, members=None if chosen.trials is None else MembersOf.TRIALS)
+    members_of = chosen.choice.members if chosen.trials is None else MembersOf.TRIALS
+    choice = replace(chosen.choice, members=members_of)
     export = ["tuner", "export", str(folder.path)]
     export += [
-        f"--{name}={value}" for name, value in vars(choice).items() if value not in (None, 1)
+        f"--{name}={value}"
+        for name, value in vars(choice).items()
+        if value not in (None, 1, MembersOf.FINALISTS)
     ]
     export += [f"--format={form}" for form in sorted(formats)]
     return Card(
@@ -75,18 +78,26 @@ def _how_chosen(chosen: Chosen) -> list[str]:
         return _how_trials_chosen(chosen.trials, searched, metric)
     since = chosen.better_since
     numbers = {each.record.number for each in chosen.finalists}
+    average = chosen.average
     return [
         f"{searched}; the best were trained again with fresh seeds and ranked on the confirmation split, which the "
-        "search never saw. Of each, the seed that was best there is in this folder.",
+        f"search never saw. {_which_seeds(chosen)}",
         "",
         f"| trial | architecture | seeds | confirmed {metric} | 95 % interval | at most worse than the best "
         "| in the search | gap |",
         "|---|---|---|---|---|---|---|---|",
         *map(_row, chosen.finalists),
         *_corrected(chosen.finalists),
+        *([f"\nThis model: {average.text}, on the confirmation split."] if average else []),
         *(f"\n{failure_text(each)}" for each in read_failures(chosen.run) if each.trial in numbers),
         *([f"\n{since_text(since.number, since.score)}"] if since is not None else []),
     ]
+
+
+def _which_seeds(chosen: Chosen) -> str:
+    if chosen.choice.members is MembersOf.SEEDS:
+        return "All of their seeds are in this folder, their probabilities averaged."
+    return "Of each, the seed that was best there is in this folder."
 
 
 def _corrected(finalists: Sequence[Finalist]) -> list[str]:

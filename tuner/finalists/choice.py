@@ -1,4 +1,4 @@
-"""The choice of the models to test or export: finalists, or the search's own trials."""
+"""The choice of the models to test or export: finalists, all their seeds, or the search's own trials."""
 
 import shlex
 from collections.abc import Sequence
@@ -8,6 +8,7 @@ from tuner.data import Dataset, Split, load_dataset
 from tuner.errors import RunFolderError, UsageError
 from tuner.finalists.finalist import Finalist, Member
 from tuner.finalists.ranking import better_since, read_finalists
+from tuner.finalists.seed_average import SeedAverage, average_of
 from tuner.run import Run
 from tuner.run.ensemble import NO_MODELS, EnsembleRecord, MembersOf
 from tuner.run.records import TrialRecord
@@ -56,11 +57,25 @@ class Chosen:
     def members(self) -> Sequence[tuple[TrialRecord, Member]]:
         """The models that are averaged, with the trials of the search that they come from.
 
-        Of each finalist, the seed that was best on the confirmation split.
+        Of each finalist, the seed that was best on the confirmation split, or all seeds.
         """
         if self.trials is not None:
             return self.trials.members
-        return [(finalist.record, finalist.members[0]) for finalist in self.finalists]
+        count = None if self.choice.members is MembersOf.SEEDS else 1
+        return [(each.record, member) for each in self.finalists for member in each.members[:count]]
+
+    @property
+    def average(self) -> SeedAverage | None:
+        """What averaging all seeds of these finalists is worth; None where not all were chosen, or there is one."""
+        if self.choice.members is not MembersOf.SEEDS:
+            return None
+        held_out = Split.CONFIRMATION
+        return average_of(
+            [member.probabilities for _, member in self.members],
+            self.dataset.splits[held_out].labels,
+            self.dataset.clusters_of(held_out),
+            self.config.space.metric,
+        )
 
 
 def load_chosen(run: Run, choice: ModelChoice, data: str | None = None) -> Chosen:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from tuner.errors import RunFolderError
 from tuner.finalists.comparisons import Deficit, deficits_of, selection_bias_of
 from tuner.finalists.gap import Gap, deviation_of, gap_of
+from tuner.finalists.seed_average import SeedAverage
 from tuner.run.records import TrialRecord
 from tuner.run.requested_trainings import MARGIN
 from tuner.settings.metric import Metric
@@ -78,6 +79,7 @@ class Finalist:
     selection_bias: float = (
         0.0  # of the first: how much too good its mean is; its interval leaves that out
     )
+    average: SeedAverage | None = None  # of all its seeds; None of a single one
     is_recommended: bool = (
         False  # it is the smallest of those that are shown to be close enough to the best
     )

@@ -7,17 +7,19 @@ import shlex
 import time
 from collections import defaultdict
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import optuna
 import pandas as pd
+from numpy.typing import NDArray
 
 from tuner.data import Dataset, Split
 from tuner.errors import RunFolderError
 from tuner.execution.run_files import RunFiles
 from tuner.finalists.finalist import Finalist, Member, finalists_of
 from tuner.finalists.gap import Gap
+from tuner.finalists.seed_average import SeedAverage, average_of
 from tuner.finalists.trainings import confirmed, ended_trials
 from tuner.run import Run
 from tuner.run.attributes import Attribute
@@ -157,12 +159,20 @@ def ranked_finalists(
         )
         for number, of_one in ordered.items()
     }
-    return finalists_of(
+    finalists = finalists_of(
         [(records[number], tuple(ordered[number]), scores[number]) for number in ordered],
         metric,
         margin_of(confirmation),
         n_validation=len(np.unique(dataset.clusters_of(Split.VALIDATION))),
     )
+    return [
+        replace(each, average=average_of(_probabilities(each), labels, clusters, metric))
+        for each in finalists
+    ]
+
+
+def _probabilities(finalist: Finalist) -> list[NDArray[np.float32]]:
+    return [member.probabilities for member in finalist.members]
 
 
 def compared_with_reference(
@@ -207,6 +217,7 @@ def finalist_rows(finalists: Sequence[Finalist]) -> list[FinalistRow]:
             selection_bias=round(each.selection_bias, 6) if rank == 1 else None,
             gap_error=round(each.gap.whole.error, 6),
             **_split(each.gap),
+            **_averaged(each.average),
         )
         for rank, each in enumerate(finalists, start=1)
     ]
@@ -221,6 +232,18 @@ def _split(gap: Gap) -> dict[str, float]:
         "gap_of_selection_error": round(gap.of_selection.error, 6),
         "gap_of_rows": round(gap.of_rows.value, 6),
         "gap_of_rows_error": round(gap.of_rows.error, 6),
+    }
+
+
+def _averaged(average: SeedAverage | None) -> dict[str, float]:
+    """The columns of all seeds averaged; none of a single one."""
+    if average is None:
+        return {}
+    return {
+        "averaged": round(average.score, 6),
+        "averaged_gain": round(average.gain.mean, 6),
+        "averaged_gain_low": round(average.gain.low, 6),
+        "averaged_gain_high": round(average.gain.high, 6),
     }
 
 

@@ -253,7 +253,7 @@ def _how_sure(reading: Reading) -> str:
         f"never saw, trial {first.trial} ({first.architecture}) is first with {score_text(first.mean)}, "
         f"{_interval(first)}.{tied} The finalist that was "
         f"best in the search, trial {searched.trial}, scored {score_text(searched.search_score)} there and "
-        f"{score_text(searched.mean)} when confirmed: a gap of {searched.gap_text}."
+        f"{score_text(searched.mean)} when confirmed: a gap of {searched.gap_text}.{_averaged(first)}"
     )
 
 
@@ -265,6 +265,12 @@ def _interval(first: FinalistRow) -> str:
     if not first.selection_bias:
         return interval
     return f"{interval} without the {score_text(first.selection_bias)} that coming first was worth"
+
+
+def _averaged(first: FinalistRow) -> str:
+    """All seeds of the finalist that came first, as one model."""
+    text = first.averaged_text
+    return "" if text is None else f" Of trial {first.trial}, all {text} (`--members seeds`)."
 
 
 def _recommended(finalist: FinalistRow) -> str:

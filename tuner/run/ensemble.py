@@ -20,7 +20,8 @@ _BYTES_PER_WEIGHT = 4  # float32
 class MembersOf(StrEnum):
     """Whose models `tuner test` and `tuner export` take."""
 
-    FINALISTS = "finalists"  # that were trained anew with fresh seeds
+    FINALISTS = "finalists"  # trained anew with fresh seeds; of each, the best seed's
+    SEEDS = "seeds"  # all seeds' of these finalists
     TRIALS = "trials"  # the best of the search, as they were trained there
 
 

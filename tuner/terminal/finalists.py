@@ -53,6 +53,10 @@ def print_confirmation(outcome: SearchOutcome) -> int:
     confirmation = run.confirmation
     margin = MARGIN if confirmation is None else margin_of(confirmation)
     words = in_words(finalists, run.space, read_failures(run), margin)
+    average = finalists[0].average
+    if average is not None:
+        trial = finalists[0].record.number
+        words.append(f"Trial {trial}, all {average.text}: --members seeds tests or exports them.")
     compared = compared_with_reference(finalists[0], run.files, dataset, run.space.metric)
     if compared is not None:
         words.append(f"Against n-grams in a linear model, {compared.text}.")
@@ -165,17 +169,18 @@ def _corrected(finalists: Sequence[Finalist]) -> list[str]:
 
 
 def choice_lines(chosen: Chosen) -> list[str]:
-    """The figures of the search's trials, or a hint that it has found a better one since it was confirmed."""
+    """The figures of the models averaged, and a hint where the search has found a better trial since."""
     if chosen.trials is not None:
         return [
             f"The search's own trials, not confirmed: {chosen.trials.ensemble.text}",
             f"({chosen.trials.ensemble.cost_text})",
         ]
-    since = chosen.better_since
-    if since is None:
-        return []
-    where = shlex.quote(str(chosen.run.folder))
-    return [f"{since_text(since.number, since.score)} Next: tuner confirm {where}"]
+    average, since = chosen.average, chosen.better_since
+    lines = [] if average is None else [f"On the confirmation split: {average.text}"]
+    if since is not None:
+        where = shlex.quote(str(chosen.run.folder))
+        lines.append(f"{since_text(since.number, since.score)} Next: tuner confirm {where}")
+    return lines
 
 
 def evaluation_lines(evaluation: RecordedEvaluation) -> list[str]:
