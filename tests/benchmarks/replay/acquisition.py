@@ -41,26 +41,36 @@ class Columns:
 
 
 class Acquisition:
-    """Asks a sampler of one trial, which must be a TPE, about every configuration while it suggests its own values."""
+    """Asks a sampler of one trial, which must be a TPE, about every configuration while it suggests its own values.
+
+    Of the sampler's own suggestion only the architecture is of use.
+    """
 
     def __init__(self, sampler: optuna.samplers.TPESampler, columns: Columns) -> None:
         self._columns = columns
-        self._sums = np.zeros(len(columns.values[ARCHITECTURE]))
-        self.was_asked = False
+        self._densities: list[
+            tuple[list[str], Any, Any]
+        ] = []  # of which parameters, good ones, others
         # Optuna offers no other way to the two densities. That of the class: a sampler may have been asked before.
         self._calculate = partial(type(sampler)._compute_acquisition_func, sampler)
         sampler._compute_acquisition_func = self._listen  # type: ignore[method-assign]
 
+    @property
+    def was_asked(self) -> bool:
+        """Whether the sampler has learned anything."""
+        return bool(self._densities)
+
     def best(self, among: NDArray[np.int64]) -> int:
-        """The configuration of `among` that the sampler thinks most of."""
-        return int(among[self._sums[among].argmax()])
+        """The configuration of `among`, all of one architecture, that the sampler thinks most of."""
+        sums = np.zeros(len(among))
+        for names, below, above in self._densities:
+            recorded = {name: self._columns.values[name][among] for name in names}
+            if not any(np.isnan(values[0]) for values in recorded.values()):
+                sums += self._calculate(recorded, below, above)
+        return int(among[sums.argmax()])
 
     def _listen(self, samples: dict[str, NDArray[Any]], below: Any, above: Any) -> NDArray[Any]:
-        self.was_asked = True
-        names = list(samples)
-        values = np.stack([self._columns.values[name] for name in names])
-        has_all = ~np.isnan(values).any(axis=0)
-        if has_all.any():
-            recorded = {name: values[place, has_all] for place, name in enumerate(names)}
-            self._sums[has_all] += self._calculate(recorded, below, above)
+        self._densities.append((list(samples), below, above))
+        if ARCHITECTURE not in samples:
+            return np.zeros(len(next(iter(samples.values()))))
         return self._calculate(samples, below, above)

@@ -3,6 +3,7 @@
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import count
 
 import optuna
@@ -12,9 +13,11 @@ from tuner.settings.config import PrunerName, SamplerName, SearchConfig, make_co
 
 from .draw import Draw
 from .keras_tuner import replay_hyperband
+from .quick_search import QuickSearch
+from .session_search import SessionSearch
 from .table import Table
-from .tabular import Decides, Recorded, TabularStudy
-from .virtual_search import History, replay, study_in_memory
+from .tabular import Chooser, Decides, Recorded
+from .virtual_search import History, replay
 
 
 def _in_order(seed: int) -> Decides:
@@ -22,7 +25,7 @@ def _in_order(seed: int) -> Decides:
 
 
 def _by_tuner(seed: int) -> Decides:
-    return lambda own: own
+    return lambda own: own()
 
 
 def _by_random_points(seed: int) -> Decides:
@@ -56,7 +59,7 @@ def _multivariate_tpe(seed: int) -> optuna.samplers.TPESampler:
         )
 
 
-OwnSearch = Callable[..., History]  # see `virtual_search.replay`, without study and config
+OwnSearch = Callable[..., History]  # see `replay`, without the search
 
 
 @dataclass(frozen=True)
@@ -67,7 +70,7 @@ class Arm:
         decides: by the replay's number, which sampler decides; see `tuner.search.sampler`.
         pruner: tuner's.
         own_pruner: another one in its place.
-        snaps_all: see `TabularStudy`.
+        snaps_all: see `Chooser`.
         patience: tuner's setting.
         own_search: another program's search in place of tuner's session; then nothing else of these counts.
     """
@@ -117,30 +120,23 @@ def search(
     *,
     workers: int,
     is_over: Callable[[History, float], bool],
+    kind: type[SessionSearch] | type[QuickSearch] = QuickSearch,
 ) -> History:
     """One replay of an arm."""
     if arm.own_search is not None:
         return arm.own_search(table, draw, workers=workers, is_over=is_over)
     config = _config(arm, table)
-    study = study_in_memory(config)
-    study.pruner = (
+    chooser = Chooser(recorded, draw.order, arm.decides(draw.number), snaps_all=arm.snaps_all)
+    pruner = (
         make_pruner(config.pruner, config.epochs, config.space.metric)
         if arm.own_pruner is None
         else arm.own_pruner()
     )
-    tabular = TabularStudy(
-        study,
-        recorded,
-        draw.order,
-        arm.decides(draw.number),
-        snaps_all=arm.snaps_all,
-        seed=draw.number,
-        sampler=config.sampler,
-        workers=workers,
-    )
-    return replay(tabular, config, table, draw, workers=workers, is_over=is_over)
+    found = kind(chooser, config, pruner, seed=draw.number, workers=workers)
+    return replay(found, table, draw, is_over=is_over)
 
 
+@lru_cache
 def _config(arm: Arm, table: Table) -> SearchConfig:
     return make_config(
         {

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from .draw import Draw
 from .table import Table
-from .virtual_search import BETWEEN_TRIALS_S, History, Seen, building_s, epoch_s
+from .virtual_search import BETWEEN_TRIALS_S, History, Seen, building_s, epoch_seconds
 
 _FACTOR = 3
 
@@ -99,6 +99,7 @@ def replay_hyperband(
     """Searches until `is_over`, or no configuration is left; see `virtual_search.replay`."""
     brackets = Brackets(len(table.epoch_points), map(int, draw.order))
     history = History()
+    seconds = epoch_seconds(table, draw)
     queue: list[tuple[float, int, int, _Run]] = []  # when, place in line, epoch from 1, the run
     running, line, now_s = 0, 0, 0.0
     while True:
@@ -112,7 +113,7 @@ def replay_hyperband(
             line += 1
             begun_s = now_s + BETWEEN_TRIALS_S + building_s(table, draw, run.configuration)
             epoch = run.epochs_before + 1
-            ends_s = begun_s + epoch_s(table, draw, run.configuration, epoch)
+            ends_s = begun_s + seconds[run.configuration][epoch - 1]
             heapq.heappush(queue, (ends_s, line, epoch, run))
         if not queue or is_over(history, queue[0][0]):
             break
@@ -121,7 +122,7 @@ def replay_hyperband(
         history.seen.append(Seen(now_s, run.trial, run.configuration, point))
         run.score = max(run.score, float(draw.validation_accuracy[run.configuration, point]))
         if epoch < run.epochs:
-            ends_s = now_s + epoch_s(table, draw, run.configuration, epoch + 1)
+            ends_s = now_s + seconds[run.configuration][epoch]
             heapq.heappush(queue, (ends_s, place, epoch + 1, run))
             continue
         run.has_ended = True

@@ -1,4 +1,4 @@
-"""A search's study that may only suggest what was recorded.
+"""Suggestions that may only be what was recorded.
 
 Where TPE has learned something, the trial gets the recorded configuration that TPE thinks most of, among those of its
 suggestion's architecture that the search has not had (see `acquisition.py`). A suggestion of another sampler that
@@ -26,23 +26,28 @@ from optuna.distributions import (
 )
 from optuna.trial import FrozenTrial
 
-from tuner.search.study import SearchStudy
 from tuner.settings.ranges import Choice, Range
 from tuner.settings.space import ARCHITECTURE, SearchSpace
 
 from .acquisition import Acquisition, Columns
 
 Sampler = optuna.samplers.BaseSampler
-# From the sampler that tuner made for a trial to the one that decides; None: the replay's random order decides.
-Decides = Callable[[Sampler], Sampler | None]
+# From what makes tuner's own sampler of a trial to the one that decides; None: the replay's random order decides.
+Decides = Callable[[Callable[[], Sampler]], Sampler | None]
 
 
 class Recorded:
-    """The recorded configurations of a table as points of its space, to measure distances between."""
+    """The recorded configurations of a table as points of its space, to measure distances between.
+
+    `distributions` has those of each configuration's parameters, `hyperparameters` what a trial of it trains.
+    """
 
     def __init__(self, space: SearchSpace, parameters: tuple[Mapping[str, Any], ...]) -> None:
         self.space = space
         self.parameters = parameters
+        asked = [_Asked(each) for each in parameters]
+        self.hyperparameters = [space.suggest(each) for each in asked]
+        self.distributions = [each.distributions for each in asked]
         self.columns = Columns(space, parameters)
         self.architectures = np.array([each[ARCHITECTURE] for each in parameters])
         self._columns = {
@@ -64,8 +69,8 @@ class Recorded:
         return np.sqrt(squares)
 
 
-class TabularStudy(SearchStudy):
-    """A study of one replay. Afterwards `chosen` holds each trial's configuration, by the trial's number.
+class Chooser:
+    """Which configuration each trial of one replay gets. Afterwards `chosen` holds them, by the trial's number.
 
     Args:
         order: the recorded configurations as a random search draws them.
@@ -75,18 +80,15 @@ class TabularStudy(SearchStudy):
 
     def __init__(
         self,
-        study: optuna.Study,
         recorded: Recorded,
         order: NDArray[np.int64],
         decides: Decides,
         *,
         snaps_all: bool = False,
-        **settings: Any,
     ) -> None:
-        super().__init__(study, recorded.space, **settings)
+        self.recorded = recorded
         self.chosen: list[int] = []
         self.snapping: list[float] = []  # distance to the chosen one, as a share of the mean to all
-        self._recorded = recorded
         self._left = list(map(int, order))
         self._decides = decides
         self._snaps_all = snaps_all
@@ -96,32 +98,25 @@ class TabularStudy(SearchStudy):
         """Whether any recorded configuration is left."""
         return bool(self._left)
 
-    def ask(self) -> optuna.Trial:
-        """See `SearchStudy.ask`; the trial's parameters will be recorded ones."""
-        trial = super().ask()
-        self.study.sampler = _TabularSampler(self, self._decides(self.study.sampler))
-        return trial
+    def sampler(self, own: Callable[[], Sampler]) -> Sampler | None:
+        """The sampler that decides about the next trial; `own` makes the one that tuner would take."""
+        return self._decides(own)
 
-    def choose(
-        self,
-        sampler: Sampler | None,
-        study: optuna.Study,
-        trial: FrozenTrial,
-    ) -> Mapping[str, Any]:
-        """The parameters of the configuration that the trial gets."""
+    def choose(self, sampler: Sampler | None, study: optuna.Study, trial: FrozenTrial) -> int:
+        """The configuration that a trial gets."""
         chosen = self._left[0] if sampler is None else self._answer(sampler, study, trial)
         self._left.remove(chosen)
         self.chosen.append(chosen)
-        return self._recorded.parameters[chosen]
+        return chosen
 
     def _answer(self, sampler: Sampler, study: optuna.Study, trial: FrozenTrial) -> int:
         acquisition = None
         if isinstance(sampler, optuna.samplers.TPESampler):
-            acquisition = Acquisition(sampler, self._recorded.columns)
+            acquisition = Acquisition(sampler, self.recorded.columns)
         suggestion = _Suggestion(sampler, study, trial)
-        self.space.suggest(suggestion)
+        self.recorded.space.suggest(suggestion)
         architecture = suggestion.values[ARCHITECTURE]
-        architectures = self._recorded.architectures
+        architectures = self.recorded.architectures
         same = [each for each in self._left if architectures[each] == architecture]
         if not same:
             return self._left[0]
@@ -130,54 +125,13 @@ class TabularStudy(SearchStudy):
         if not suggestion.is_learned and not self._snaps_all:
             return same[0]
         left = np.array(same)
-        distances = self._recorded.distances(architecture, suggestion.values, left)
+        distances = self.recorded.distances(architecture, suggestion.values, left)
         self.snapping.append(float(distances.min() / distances.mean()))
         return int(left[distances.argmin()])
 
 
-class _TabularSampler(Sampler):
-    """Gives one trial the parameters that its study chooses."""
-
-    def __init__(self, study: TabularStudy, sampler: Sampler | None) -> None:
-        self._study = study
-        self._sampler = sampler
-        self._values: Mapping[str, Any] | None = None
-
-    def infer_relative_search_space(
-        self, study: optuna.Study, trial: FrozenTrial
-    ) -> dict[str, BaseDistribution]:
-        return {}
-
-    def sample_relative(
-        self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
-    ) -> dict[str, Any]:
-        return {}
-
-    def sample_independent(
-        self,
-        study: optuna.Study,
-        trial: FrozenTrial,
-        param_name: str,
-        param_distribution: BaseDistribution,
-    ) -> Any:
-        if self._values is None:
-            self._values = self._study.choose(self._sampler, study, trial)
-        return self._values[param_name]
-
-
-class _Suggestion:
-    """The configuration that a sampler would give a trial; the trial itself gets none of it."""
-
-    def __init__(self, sampler: Sampler, study: optuna.Study, trial: FrozenTrial) -> None:
-        self.values: dict[str, Any] = {}
-        self._sampler, self._study, self._trial = sampler, study, trial
-        space = sampler.infer_relative_search_space(study, trial)
-        self._learned = sampler.sample_relative(study, trial, space)
-
-    @property
-    def is_learned(self) -> bool:
-        """Whether the sampler learned anything of it, and does not draw at random."""
-        return bool(self._learned)
+class _Answers:
+    """What a space asks a trial for, given in turn by `_value`."""
 
     def suggest_float(
         self, name: str, low: float, high: float, *, step: float | None = None, log: bool = False
@@ -191,6 +145,36 @@ class _Suggestion:
 
     def suggest_categorical(self, name: str, choices: Any) -> Any:
         return self._value(name, CategoricalDistribution(choices))
+
+    def _value(self, name: str, distribution: BaseDistribution) -> Any:
+        raise NotImplementedError
+
+
+class _Asked(_Answers):
+    """A recorded configuration, and of what distributions its parameters are."""
+
+    def __init__(self, parameters: Mapping[str, Any]) -> None:
+        self.distributions: dict[str, BaseDistribution] = {}
+        self._parameters = parameters
+
+    def _value(self, name: str, distribution: BaseDistribution) -> Any:
+        self.distributions[name] = distribution
+        return self._parameters[name]
+
+
+class _Suggestion(_Answers):
+    """The configuration that a sampler would give a trial; the trial itself gets none of it."""
+
+    def __init__(self, sampler: Sampler, study: optuna.Study, trial: FrozenTrial) -> None:
+        self.values: dict[str, Any] = {}
+        self._sampler, self._study, self._trial = sampler, study, trial
+        space = sampler.infer_relative_search_space(study, trial)
+        self._learned = sampler.sample_relative(study, trial, space)
+
+    @property
+    def is_learned(self) -> bool:
+        """Whether the sampler learned anything of it, and does not draw at random."""
+        return bool(self._learned)
 
     def _value(self, name: str, distribution: BaseDistribution) -> Any:
         if name in self._learned:

@@ -1,33 +1,23 @@
-"""A whole search in milliseconds: the product's own session and study, recorded trainings, a clock that jumps.
+"""Searches on a virtual clock: recorded trainings, and an event queue of workers in place of processes.
 
-Workers are an event queue: each trial's next epoch ends after its recorded seconds. Nothing else takes time, but what
-lies between two trials of one worker. The study lies in memory.
+Each trial's next epoch ends after its recorded seconds. Nothing else takes time, but what lies between two trials of
+one worker.
 """
 
 import heapq
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import NamedTuple, Protocol
 
-import optuna
-
-from tuner.run.attributes import Attribute
-from tuner.run.events import SilentListener
-from tuner.run.journal import SEARCH
-from tuner.run.sessions import SessionEnd
-from tuner.run.trial_status import TrialFacts, TrialStatus
-from tuner.search.session import SearchSession
-from tuner.settings.config import SearchConfig
-from tuner.training.spec import EpochResult, TrialSpec
+import numpy as np
 
 from .draw import Draw
 from .table import Table
-from .tabular import TabularStudy
 
 BETWEEN_TRIALS_S = 0.03  # measured: tests/benchmarks/between_trials.py
 
 
-@dataclass(frozen=True)
-class Seen:
+class Seen(NamedTuple):
     """One epoch of one trial, when its scores are known."""
 
     at_s: float
@@ -45,7 +35,7 @@ class History:
     ended: set[int] = field(default_factory=set)  # these trials
     pruned: int = 0
     seconds: float = 0.0  # where the replay stopped
-    snapping: list[float] = field(default_factory=list)  # see `TabularStudy`
+    snapping: list[float] = field(default_factory=list)  # see `Chooser`
     ran_out: bool = False  # of recorded configurations
 
 
@@ -59,112 +49,93 @@ class VirtualClock:
         return self.now_s
 
 
-def study_in_memory(config: SearchConfig) -> optuna.Study:
-    """A study of the search, empty; made as `create_or_open_study` makes one in a journal."""
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    study = optuna.create_study(study_name=SEARCH, directions=config.compared_by.directions)
-    study.set_user_attr(Attribute.SPACE, config.space.to_mapping())
-    return study
+class Search(Protocol):
+    """What decides in a replayed search."""
+
+    clock: VirtualClock
+
+    @property
+    def has_more(self) -> bool:
+        """Whether any recorded configuration is left."""
+
+    @property
+    def has_room(self) -> bool:
+        """Whether another trial may start now."""
+
+    @property
+    def snapping(self) -> list[float]:
+        """See `Chooser`."""
+
+    def start_trial(self) -> tuple[int, int]:
+        """The number and the configuration of the next trial."""
+
+    def end_epoch(self, trial: int, epoch: int, accuracy: float, loss: float) -> bool:
+        """Takes a trial's validation scores after an epoch, from 1; whether it is pruned."""
+
+    def is_over(self, trial: int, losses: list[float]) -> bool:
+        """Whether a trial has trained to its end, by the losses of its epochs so far."""
+
+    def end_trial(self, trial: int, *, is_pruned: bool) -> None:
+        """Ends a trial."""
+
+    def close(self) -> None:
+        """Ends the search."""
 
 
 def replay(
-    study: TabularStudy,
-    config: SearchConfig,
-    table: Table,
-    draw: Draw,
-    *,
-    workers: int,
-    is_over: Callable[[History, float], bool],
+    search: Search, table: Table, draw: Draw, *, is_over: Callable[[History, float], bool]
 ) -> History:
     """Searches until `is_over`, which gets the history and the time of the next event, or no configuration is left."""
-    clock = VirtualClock()
-    session = SearchSession(
-        study,
-        config,
-        workers=lambda: workers,
-        listener=SilentListener(),
-        clock=clock,
-        wall_clock=clock,
-    )
+    clock = search.clock
     history = History()
     queue: list[tuple[float, int, int]] = []  # when, trial, epoch from 1
-    trials: dict[int, tuple[TrialSpec, list[float]]] = {}  # with the losses of their epochs so far
-
-    def start() -> None:
-        spec = session.start_trial()
-        configuration = study.chosen[spec.number]
-        session.begin_trial(spec.number)
-        trials[spec.number] = (spec, [])
-        begun = clock() + BETWEEN_TRIALS_S + building_s(table, draw, configuration)
-        heapq.heappush(queue, (begun + epoch_s(table, draw, configuration, 1), spec.number, 1))
+    running: dict[int, tuple[int, list[float]]] = {}  # the configuration, its losses so far
+    epochs = list(table.epoch_points)
+    accuracies = draw.validation_accuracy[:, epochs].tolist()
+    losses = table.loss[np.arange(table.n_configurations), draw.seeds][:, epochs].tolist()
+    seconds = epoch_seconds(table, draw)
 
     while True:
-        while study.has_more and session.has_budget and session.has_room:
-            start()
+        while search.has_more and search.has_room:
+            number, configuration = search.start_trial()
+            running[number] = (configuration, [])
+            begun = clock() + BETWEEN_TRIALS_S + building_s(table, draw, configuration)
+            heapq.heappush(queue, (begun + seconds[configuration][0], number, 1))
         if not queue or is_over(history, queue[0][0]):
             break
         clock.now_s, number, epoch = heapq.heappop(queue)
-        configuration = study.chosen[number]
-        point = table.epoch_points[epoch - 1]
-        history.seen.append(Seen(clock(), number, configuration, point))
-        if epoch == 1:
-            session.record_facts(number, _facts(table, draw, configuration))
-        result = _result(table, draw, configuration, epoch)
-        spec, val_losses = trials[number]
-        val_losses.append(result.val_loss)
-        if session.end_epoch(number, result):
-            session.end_trial(number, TrialStatus.PRUNED)
-            history.pruned += 1
-        elif spec.is_over(val_losses):
-            session.end_trial(number, TrialStatus.COMPLETE)
-        else:
-            seconds = epoch_s(table, draw, configuration, epoch + 1)
-            heapq.heappush(queue, (clock() + seconds, number, epoch + 1))
+        configuration, so_far = running[number]
+        history.seen.append(Seen(clock.now_s, number, configuration, epochs[epoch - 1]))
+        loss = losses[configuration][epoch - 1]
+        so_far.append(loss)
+        accuracy = accuracies[configuration][epoch - 1]
+        is_pruned = search.end_epoch(number, epoch, accuracy, loss)
+        if not is_pruned and not search.is_over(number, so_far):
+            next_s = clock.now_s + seconds[configuration][epoch]
+            heapq.heappush(queue, (next_s, number, epoch + 1))
             continue
-        history.ended_s.append(clock())
+        search.end_trial(number, is_pruned=is_pruned)
+        history.pruned += is_pruned
+        history.ended_s.append(clock.now_s)
         history.ended.add(number)
-    history.seconds = queue[0][0] if queue else clock()
-    history.snapping = study.snapping
-    history.ran_out = not study.has_more
-    session.close(SessionEnd.BUDGET_USED)
+    history.seconds = queue[0][0] if queue else clock.now_s
+    history.snapping = search.snapping
+    history.ran_out = not search.has_more
+    search.close()
     return history
 
 
-def epoch_s(table: Table, draw: Draw, configuration: int, epoch: int) -> float:
-    """How long an epoch takes: its training and its evaluation on the replay's validation rows."""
-    seed = draw.seeds[configuration]
-    training = table.training_s[configuration, seed]
-    point = table.epoch_points[epoch - 1]
-    before = training[table.epoch_points[epoch - 2]] if epoch > 1 else 0.0
+def epoch_seconds(table: Table, draw: Draw) -> list[list[float]]:
+    """How long each configuration's epochs take: training, and evaluation on the replay's validation rows."""
+    points = list(table.epoch_points)
+    every = np.arange(table.n_configurations)
+    training = np.diff(table.training_s[every, draw.seeds][:, points], axis=1, prepend=0.0)
     share = len(draw.validation) / table.n_pool
-    return float(training[point] - before + share * table.evaluation_s[configuration, seed, point])
+    evaluation = table.evaluation_s[every, draw.seeds][:, points]
+    seconds: list[list[float]] = (training + share * evaluation).tolist()
+    return seconds
 
 
 def building_s(table: Table, draw: Draw, configuration: int) -> float:
     """How long it takes until a trial's first step."""
     return float(table.building_s[configuration, draw.seeds[configuration]])
-
-
-def _facts(table: Table, draw: Draw, configuration: int) -> TrialFacts:
-    return TrialFacts(
-        seed=int(draw.seeds[configuration]),
-        host="replay",
-        device="cpu",
-        weights=int(table.weights[configuration]),
-    )
-
-
-def _result(table: Table, draw: Draw, configuration: int, epoch: int) -> EpochResult:
-    """The worker's report. Figures of the training batches are not recorded; nothing decides by them."""
-    seed, point = draw.seeds[configuration], table.epoch_points[epoch - 1]
-    accuracy = float(draw.validation_accuracy[configuration, point])
-    loss = float(table.loss[configuration, seed, point])
-    return EpochResult(
-        epoch=epoch,
-        loss=loss,
-        accuracy=accuracy,
-        val_loss=loss,
-        val_accuracy=accuracy,
-        val_f1=accuracy,
-        seconds=epoch_s(table, draw, configuration, epoch),
-    )
