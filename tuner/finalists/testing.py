@@ -34,15 +34,8 @@ from tuner.settings.data import DataConfig
 from tuner.settings.metric import Metric, MetricName
 from tuner.text import one_line
 from tuner.training.confusion import Confusion
-from tuner.training.statistics import (
-    brier_score,
-    by_cluster,
-    expected_calibration_error,
-    gain_of,
-    roc_auc,
-    sequence_scores,
-    spread_of,
-)
+from tuner.training.probabilities import brier_score, expected_calibration_error, roc_auc
+from tuner.training.statistics import by_cluster, gain_of, sequence_scores, spread_of
 
 
 def evaluate_test(
