@@ -5,7 +5,7 @@ import io
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import fields, replace
+from dataclasses import MISSING, fields, replace
 from datetime import UTC, datetime, timedelta
 from itertools import permutations
 from pathlib import Path
@@ -45,6 +45,10 @@ CONTRACT_AFTER = ("baseline", "tries", "seed", "host", "device", "started", "err
 @pytest.fixture
 def study(space: SearchSpace) -> SearchStudy:
     """A study in memory, without the baseline."""
+    return in_memory(space)
+
+
+def in_memory(space: SearchSpace) -> SearchStudy:
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     inner = optuna.create_study(direction="maximize", pruner=optuna.pruners.NopPruner())
     inner.set_user_attr("space", space.to_mapping())
@@ -244,10 +248,24 @@ def test_curves_have_one_row_per_trial_and_epoch(study: SearchStudy) -> None:
     run(study, 0.5, 0.6)
     run(study, 0.7)
     frame = curves(StudyReader(study.study))
-    assert list(frame.columns) == ["trial", *(field.name for field in fields(EpochResult))]
+    always = [field.name for field in fields(EpochResult) if field.default is MISSING]
+    assert list(frame.columns) == ["trial", *always]
     assert list(frame["trial"]) == [0, 0, 1]
     assert list(frame["epoch"]) == [1, 2, 1]
     assert list(frame["val_accuracy"]) == [0.5, 0.6, 0.7]
+
+
+def test_curves_have_the_metric_of_the_run_where_it_is_another(
+    space: SearchSpace,
+) -> None:
+    balanced = space.model_copy(update={"metric": Metric(name=MetricName.VAL_BALANCED_ACCURACY)})
+    study = in_memory(balanced)
+    assert str(curves(StudyReader(study.study)).dtypes["val_balanced_accuracy"]) == "Float64"
+    trial = begin(study)
+    study.report(trial, 1, {**metrics(0.9), "val_balanced_accuracy": 0.6})
+    frame = curves(StudyReader(study.study))
+    assert frame.columns[-1] == "val_balanced_accuracy"
+    assert list(frame["val_balanced_accuracy"]) == [0.6]
 
 
 # -- order ----------------------------------------------------------------------------------------

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tuner.errors import ConfigError
 from tuner.settings.metric import Metric, MetricName, Mode
 
 ACCURACY = Metric()
@@ -18,6 +19,13 @@ SCORES = st.floats(0, 1)
     [
         (MetricName.VAL_ACCURACY, "accuracy", "validation accuracy", True),
         (MetricName.VAL_F1, "f1", "validation macro F1", True),
+        (MetricName.VAL_F1_POSITIVE, "f1_positive", "validation F1 of the second class", True),
+        (
+            MetricName.VAL_BALANCED_ACCURACY,
+            "balanced_accuracy",
+            "validation balanced accuracy",
+            True,
+        ),
         (MetricName.VAL_LOSS, "loss", "validation loss", False),
     ],
 )
@@ -25,6 +33,15 @@ def test_a_metric_has_names_for_people_and_a_scale(
     name: MetricName, plain_name: str, in_words: str, is_share: bool
 ) -> None:
     assert (name.plain_name, name.in_words, name.is_share) == (plain_name, in_words, is_share)
+
+
+def test_a_metric_of_two_classes_is_refused_where_there_are_more() -> None:
+    for name in MetricName:
+        name.check_classes(2)
+    for name in set(MetricName) - {MetricName.VAL_F1_POSITIVE}:
+        name.check_classes(3)
+    with pytest.raises(ConfigError, match=r"^metric val_f1_positive: is a .* have 3; score by"):
+        MetricName.VAL_F1_POSITIVE.check_classes(3)
 
 
 @pytest.mark.parametrize(

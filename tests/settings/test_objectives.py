@@ -41,7 +41,7 @@ def test_a_metric_and_a_cost_are_read(given: object) -> None:
         (7, "must be METRIC,COST such as val_accuracy,weights, got 7"),
         (
             "weights,val_accuracy",
-            "the first must be val_accuracy, val_f1 or val_loss, got 'weights'",
+            "the first must be val_accuracy, .*val_balanced_accuracy or val_loss, got 'weights'",
         ),
         ("accuracy,weights", "the first must be .*, got 'accuracy'"),
         (

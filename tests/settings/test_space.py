@@ -398,7 +398,7 @@ def test_a_bad_parameter_is_refused_with_field_rule_and_value(parameter: str, me
         ),
         (
             "name: s\nmetric: {name: accuracy}\narchitectures: {lstm: }",
-            "metric.name: must be 'val_accuracy', 'val_f1' or 'val_loss', got 'accuracy'",
+            "metric.name: must be 'val_accuracy', .*'val_balanced_accuracy' or 'val_loss', got 'acc",
         ),
     ],
 )

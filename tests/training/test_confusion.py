@@ -29,6 +29,14 @@ def test_macro_f1_is_the_mean_over_the_classes_that_occur() -> None:
     assert only_predicted.macro_f1 == pytest.approx((2 / 3 + 0) / 2, abs=1e-12)
 
 
+def test_the_figures_of_skewed_data_are_those_worked_out_by_hand() -> None:
+    confusion = Confusion.of(LABELS, PREDICTED, 4)
+    assert confusion.f1_positive == 2 / 4
+    assert confusion.balanced_accuracy == pytest.approx((2 / 3 + 1 / 2 + 0) / 3)
+    nobody = Confusion.of(np.array([0, 0, 1], np.int32), np.array([0, 0, 0]), 2)
+    assert (nobody.f1_positive, nobody.balanced_accuracy) == (0, 0.5)
+
+
 def test_f1_is_the_harmonic_mean_of_precision_and_recall() -> None:
     rng = np.random.default_rng(0)
     confusion = Confusion.of(rng.integers(0, 3, 200).astype(np.int32), rng.integers(0, 3, 200), 3)

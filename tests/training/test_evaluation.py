@@ -34,6 +34,8 @@ def test_figures_of_three_classes() -> None:
     assert evaluation.loss == pytest.approx(-np.log([0.4, 0.7, 0.6, 0.2]).mean(), rel=1e-6)
     # class 0: 1 hit, 1 label, 2 predictions; class 1: 1, 2, 2; class 2: 0, 1, 0
     assert evaluation.f1 == pytest.approx((2 / 3 + 2 / 4 + 0) / 3)
+    assert evaluation.f1_positive is None  # which one would be the positive of three?
+    assert evaluation.balanced_accuracy == pytest.approx((1 + 1 / 2 + 0) / 3)
     np.testing.assert_allclose(evaluation.probabilities[0], [0.1, 0.5, 0.4])
 
 
@@ -48,6 +50,8 @@ def test_one_sigmoid_unit_is_two_classes() -> None:
     )
     assert evaluation.accuracy == pytest.approx(2 / 3)
     assert evaluation.loss == pytest.approx(-np.log([0.9, 0.8, 0.2]).mean(), rel=1e-5)
+    assert evaluation.f1_positive == pytest.approx(2 / 3)
+    assert evaluation.balanced_accuracy == pytest.approx((1 + 1 / 2) / 2)
 
 
 def test_class_that_never_occurs_does_not_count_in_f1() -> None:

@@ -198,7 +198,10 @@ def test_the_mean_over_sequences_is_the_metric(n: int, seed: int) -> None:
         MetricName.VAL_ACCURACY: (best == labels).mean(),
         MetricName.VAL_LOSS: -np.log(probabilities[np.arange(n), labels].astype(float)).mean(),
         MetricName.VAL_F1: Confusion.of(labels, best, 3).macro_f1,
+        MetricName.VAL_F1_POSITIVE: Confusion.of(labels, best, 3).f1_positive,
+        MetricName.VAL_BALANCED_ACCURACY: Confusion.of(labels, best, 3).balanced_accuracy,
     }
+    assert set(expected) == set(MetricName)
     for metric, value in expected.items():
         assert sequence_scores(metric, probabilities, labels).mean() == pytest.approx(value)
 

@@ -77,7 +77,8 @@ class SearchPlan:
         return code_of(self.config.space.architectures)
 
     def check(self) -> None:
-        """Refuses to continue another search under this name."""
+        """Refuses to continue another search under this name, and a metric that these classes do not have."""
+        self.config.space.metric.name.check_classes(len(self.dataset.class_names))
         check_same_search(self.folder, self.config, self.dataset.fingerprint, self.code)
 
     def is_done(self) -> bool:

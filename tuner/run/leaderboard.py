@@ -17,6 +17,7 @@ from tuner.run.components import standard_error, validation_rows_in
 from tuner.run.records import StudyReader, TrialRecord, on_front, ranked
 from tuner.run.trial_status import TrialStatus
 from tuner.settings.hyperparameters import is_custom
+from tuner.settings.metric import MetricName
 from tuner.settings.objectives import PARETO, Objectives
 from tuner.settings.space import SearchSpace
 
@@ -50,8 +51,8 @@ _EMPTY_TYPES = {
     **dict.fromkeys(
         ("rank", "trial", "best_epoch", "epochs", "weights", "tries", "seed", "epoch"), "Int64"
     ),
-    **dict.fromkeys(("score", "score_error", "val_accuracy", "val_loss", "seconds"), "Float64"),
-    **dict.fromkeys(("seconds_per_epoch", "loss", "accuracy", "val_f1"), "Float64"),
+    **dict.fromkeys(("score", "score_error", "seconds", "seconds_per_epoch"), "Float64"),
+    **dict.fromkeys(("loss", "accuracy", *map(str, MetricName)), "Float64"),
     **dict.fromkeys(("baseline", PARETO), "boolean"),
 }
 
@@ -98,8 +99,14 @@ def columns(space: SearchSpace, objectives: Objectives) -> list[str]:
 
 
 def curves(reader: StudyReader) -> pd.DataFrame:
-    """One row per trial and epoch: trial, epoch, loss, accuracy, val_loss, val_accuracy, val_f1, seconds."""
-    metrics = ("loss", "accuracy", "val_loss", "val_accuracy", "val_f1", "seconds")
+    """One row per trial and epoch: trial, epoch, loss, accuracy, val_loss, val_accuracy, val_f1, seconds.
+
+    Where the run is scored by another metric, that is the last column.
+    """
+    scored_by = reader.space.metric.name
+    metrics = dict.fromkeys(
+        ("loss", "accuracy", "val_loss", "val_accuracy", "val_f1", "seconds", str(scored_by))
+    )
     rows = [
         {"trial": record.number, "epoch": epoch, **{name: values.get(name) for name in metrics}}
         for record in reader.records()

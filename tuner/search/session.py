@@ -197,7 +197,11 @@ class SearchSession:
         """Records an epoch's metrics; True when the trial should stop here."""
         trial = self._running[number]
         self._watchdog.end_epoch(number)
-        metrics = {name: value for name, value in vars(result).items() if name != "epoch"}
+        metrics = {
+            name: value
+            for name, value in vars(result).items()
+            if name != "epoch" and value is not None
+        }
         is_pruned = self._study.report(trial, result.epoch, metrics)
         if self._clock() - self._seconds_recorded_at >= _RECORD_SECONDS_EVERY_S:
             self._record_seconds()

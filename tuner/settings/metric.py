@@ -6,6 +6,7 @@ from typing import Literal, assert_never
 
 from pydantic import model_validator
 
+from tuner.errors import ConfigError
 from tuner.settings.validation import Strict
 
 Direction = Literal["maximize", "minimize"]  # Optuna's words
@@ -23,6 +24,8 @@ class MetricName(StrEnum):
 
     VAL_ACCURACY = "val_accuracy"
     VAL_F1 = "val_f1"
+    VAL_F1_POSITIVE = "val_f1_positive"
+    VAL_BALANCED_ACCURACY = "val_balanced_accuracy"
     VAL_LOSS = "val_loss"
 
     @property
@@ -38,7 +41,13 @@ class MetricName(StrEnum):
     @property
     def measure(self) -> str:
         """The name for a person, without the split: `macro F1` for `val_f1`, whatever the number of classes."""
-        return "macro F1" if self is MetricName.VAL_F1 else self.plain_name
+        match self:
+            case MetricName.VAL_F1:
+                return "macro F1"
+            case MetricName.VAL_F1_POSITIVE:
+                return "F1 of the second class"
+            case _:
+                return self.plain_name.replace("_", " ")
 
     @property
     def is_share(self) -> bool:
@@ -46,10 +55,24 @@ class MetricName(StrEnum):
         match self:
             case MetricName.VAL_ACCURACY | MetricName.VAL_F1:
                 return True
+            case MetricName.VAL_F1_POSITIVE | MetricName.VAL_BALANCED_ACCURACY:
+                return True
             case MetricName.VAL_LOSS:
                 return False
             case _:
                 assert_never(self)
+
+    def check_classes(self, n_classes: int) -> None:
+        """Refuses a metric that data of so many classes do not have.
+
+        Raises:
+            ConfigError: it is one of two classes.
+        """
+        if self is MetricName.VAL_F1_POSITIVE and n_classes != 2:
+            raise ConfigError(
+                f"metric {self}: is a figure of two classes, and the data have {n_classes}; score by "
+                f"{MetricName.VAL_F1} or {MetricName.VAL_BALANCED_ACCURACY}"
+            )
 
 
 class Metric(Strict):

@@ -68,6 +68,16 @@ class Confusion:
         """The mean F1 of the classes that occur as label or prediction."""
         return float(self.f1[self.occurrences > 0].mean())
 
+    @property
+    def f1_positive(self) -> float:
+        """The F1 of the second class."""
+        return float(self.f1[1])
+
+    @property
+    def balanced_accuracy(self) -> float:
+        """The mean recall of the classes that are labelled."""
+        return float(self.recall[self.labelled > 0].mean())
+
 
 def _share(part: NDArray[np.int64], whole: NDArray[np.int64]) -> NDArray[np.float64]:
     return part / np.maximum(whole, 1)  # the part of nothing is 0

@@ -1,4 +1,4 @@
-"""A model's figures on sequences it does not learn from: loss, accuracy, macro F1 and every probability."""
+"""A model's figures on sequences it does not learn from: loss, accuracy, F1 and every probability."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,6 +20,8 @@ class Evaluation:
     loss: float  # mean negative log-likelihood of the true classes
     accuracy: float
     f1: float  # unweighted mean over the classes that occur as label or prediction
+    f1_positive: float | None  # of the second of two classes; None of more classes
+    balanced_accuracy: float  # mean recall of the classes that are labelled
     probabilities: NDArray[np.float32]  # (n, n_classes), rows in the order of the sequences
 
 
@@ -38,10 +40,13 @@ def evaluate(
     probabilities = predict(model, sequences, n_classes=n_classes, widths=widths)
     labels = sequences.labels
     predicted = probabilities.argmax(axis=1)
+    confusion = Confusion.of(labels, predicted, n_classes)
     return Evaluation(
         loss=float(losses(probabilities, labels).mean()),
         accuracy=float((predicted == labels).mean()),
-        f1=Confusion.of(labels, predicted, n_classes).macro_f1,
+        f1=confusion.macro_f1,
+        f1_positive=confusion.f1_positive if n_classes == 2 else None,
+        balanced_accuracy=confusion.balanced_accuracy,
         probabilities=probabilities,
     )
 

@@ -61,6 +61,9 @@ class EpochResult:
     val_accuracy: float
     val_f1: float  # unweighted mean over the classes
     seconds: float
+    # See `Evaluation`; None in a checkpoint of an earlier version, the F1 also of more than two classes.
+    val_f1_positive: float | None = None
+    val_balanced_accuracy: float | None = None
 
 
 @dataclass(frozen=True)
@@ -74,6 +77,8 @@ class HeldOutFigures:
     seconds_per_text: float | None = (
         None  # of predicting, where it trained; None where not measured
     )
+    f1_positive: float | None = None  # as of `EpochResult`
+    balanced_accuracy: float | None = None
 
 
 @dataclass(frozen=True, eq=False)

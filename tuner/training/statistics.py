@@ -39,9 +39,10 @@ def sequence_scores(
 ) -> NDArray[np.float64]:
     """Each sequence's contribution to `metric`: `(n,)`, whose mean is the metric of all of them.
 
-    Of accuracy, whether the model was right; of the loss, the negative log-likelihood of the true class. Macro F1 is no
-    mean over sequences: these are its infinitesimal jackknife's pseudo-values (Efron, 1982), F1 plus n times its
-    derivative by the weight of the sequence, whose mean is F1 and whose variance gives that of F1.
+    Of accuracy, whether the model was right; of the loss, the negative log-likelihood of the true class. F1 and
+    balanced accuracy are no means over sequences: these are their infinitesimal jackknife's pseudo-values (Efron,
+    1982), the metric plus n times its derivative by the weight of the sequence, whose mean is the metric and whose
+    variance gives that of the metric.
 
     Args:
         probabilities: `(n, n_classes)`.
@@ -56,6 +57,10 @@ def sequence_scores(
             return is_hit
         case MetricName.VAL_F1:
             return _f1_pseudo_values(predicted, labels, probabilities.shape[1])
+        case MetricName.VAL_F1_POSITIVE:
+            return _positive_f1_pseudo_values(predicted == 1, labels == 1)
+        case MetricName.VAL_BALANCED_ACCURACY:
+            return _balanced_pseudo_values(predicted, labels, probabilities.shape[1])
         case _:
             assert_never(metric)
 
@@ -100,6 +105,31 @@ def _f1_pseudo_values(
     )
     n_occurring = np.count_nonzero(occurrences)
     pseudo_values: NDArray[np.float64] = (f1.sum() + len(labels) * moved) / n_occurring
+    return pseudo_values
+
+
+def _positive_f1_pseudo_values(
+    predicted: NDArray[np.bool_], labelled: NDArray[np.bool_]
+) -> NDArray[np.float64]:
+    """See `sequence_scores`."""
+    occurrences = predicted.astype(np.float64) + labelled
+    total = max(1.0, occurrences.sum())
+    hits = 2.0 * (predicted & labelled)
+    f1 = hits.sum() / total
+    pseudo_values: NDArray[np.float64] = f1 + len(labelled) * (hits - f1 * occurrences) / total
+    return pseudo_values
+
+
+def _balanced_pseudo_values(
+    predicted: NDArray[np.int64], labels: NDArray[np.int32], n_classes: int
+) -> NDArray[np.float64]:
+    """See `sequence_scores`."""
+    confusion = Confusion.of(labels, predicted, n_classes)
+    n_labelled = np.count_nonzero(confusion.labelled)
+    moved = ((predicted == labels) - confusion.recall[labels]) / confusion.labelled[labels]
+    pseudo_values: NDArray[np.float64] = (
+        confusion.balanced_accuracy + len(labels) * moved / n_labelled
+    )
     return pseudo_values
 
 

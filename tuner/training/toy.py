@@ -113,6 +113,8 @@ class ToyTraining:
                 loss=float(losses(probabilities, held_out.labels).mean()),
                 accuracy=float(is_right.mean()),
                 f1=confusion.macro_f1,
+                f1_positive=confusion.f1_positive if self._n_classes == 2 else None,
+                balanced_accuracy=confusion.balanced_accuracy,
             ),
             probabilities=probabilities,
             weights=(),
@@ -158,6 +160,8 @@ class ToyTraining:
             val_loss=-math.log(reached) + 0.01 / epoch,
             val_accuracy=val_accuracy,
             val_f1=val_accuracy,
+            val_f1_positive=val_accuracy,
+            val_balanced_accuracy=val_accuracy,
             seconds=seconds,
         )
 

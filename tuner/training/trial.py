@@ -143,6 +143,8 @@ class Training:
                     val_loss=evaluation.loss,
                     val_accuracy=evaluation.accuracy,
                     val_f1=evaluation.f1,
+                    val_f1_positive=evaluation.f1_positive,
+                    val_balanced_accuracy=evaluation.balanced_accuracy,
                     seconds=time.perf_counter() - started,
                 )
             )
@@ -170,6 +172,8 @@ class Training:
                 loss=evaluation.loss,
                 accuracy=evaluation.accuracy,
                 f1=evaluation.f1,
+                f1_positive=evaluation.f1_positive,
+                balanced_accuracy=evaluation.balanced_accuracy,
                 seconds_per_text=seconds / len(held_out),
             ),
             probabilities=evaluation.probabilities,
