@@ -92,17 +92,28 @@ def shared_ray(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     ray.shutdown()
 
 
+@pytest.fixture
+def without_ray() -> Iterator[None]:
+    """Trials of this test run in this process; see `trials_in_this_process`."""
+    from support.in_process import trials_in_this_process  # not for all tests: it imports Ray Tune
+
+    with trials_in_this_process():
+        yield
+
+
 @pytest.fixture(scope="session")
-def run_once(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Confirmed:
+def run_once(tmp_path_factory: pytest.TempPathFactory) -> Confirmed:
     """Searched and confirmed once for all tests, also of two processes, of which each has a copy."""
+    from support.in_process import trials_in_this_process
+
     is_one_of_two = "PYTEST_XDIST_WORKER" in os.environ
     base = tmp_path_factory.getbasetemp()
     shared = (base.parent if is_one_of_two else base) / "confirmed-once"
     with FileLock(f"{shared}.lock"):
         if not (shared / "mine").is_dir():
-            request.getfixturevalue("shared_ray")
             shared.mkdir()
-            make_confirmed_run(shared)
+            with trials_in_this_process():
+                make_confirmed_run(shared)
     copy = tmp_path_factory.mktemp("confirmed") / "mine"
     shutil.copytree(shared / "mine", copy)
     return Confirmed(copy)

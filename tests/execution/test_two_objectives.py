@@ -1,10 +1,11 @@
-"""Whole searches by two objectives through a real Ray Tune."""
+"""Whole searches by two objectives."""
 
 import csv
 from pathlib import Path
 
 import pytest
 from faults.killing import Search, Tally, kill_at_points
+from support.commands import WITHOUT_RAY
 from support.watching import Recorder
 
 import tuner
@@ -17,7 +18,7 @@ from tuner.settings.config import SearchConfig, make_config
 from tuner.settings.pareto_fronts import dominates
 from tuner.settings.space import SearchSpace
 
-pytestmark = pytest.mark.ray
+pytestmark = pytest.mark.usefixtures("without_ray")
 
 
 @pytest.fixture
@@ -36,9 +37,7 @@ def asked(space: SearchSpace, sentences: Path, tmp_path: Path) -> SearchConfig:
     )
 
 
-def test_a_search_by_two_objectives_ends_with_its_front(
-    shared_ray: None, asked: SearchConfig
-) -> None:
+def test_a_search_by_two_objectives_ends_with_its_front(asked: SearchConfig) -> None:
     recorder = Recorder()
     run = run_search(asked, recorder).run
     board = run.leaderboard()
@@ -60,7 +59,7 @@ def test_a_search_by_two_objectives_ends_with_its_front(
 
 
 def test_the_same_search_goes_on_and_another_pair_is_refused_and_touches_nothing(
-    shared_ray: None, asked: SearchConfig
+    asked: SearchConfig,
 ) -> None:
     first = run_search(asked.model_copy(update={"trials": 4})).run.study.trials
     files = {path: path.stat().st_mtime_ns for path in asked.folder.iterdir()}
@@ -83,18 +82,14 @@ def test_the_same_search_goes_on_and_another_pair_is_refused_and_touches_nothing
 
 
 def test_a_search_by_two_objectives_survives_kills(
-    shared_ray: None, asked: SearchConfig, sentences: Path, tmp_path: Path
+    asked: SearchConfig, sentences: Path, tmp_path: Path
 ) -> None:
-    from ray._private.worker import _global_node
-
-    assert _global_node is not None
     folder = tmp_path / "typed"
     folder.mkdir()
     (folder / "space.yaml").write_text(asked.space.to_yaml(), encoding="utf-8")
-    options = "--trainer toy --max-epochs 3 --max-concurrent 1 --objectives val_accuracy,weights"
+    options = "--trainer toy --max-epochs 3 --objectives val_accuracy,weights"
     arguments = ["space.yaml", "--data", str(sentences), *options.split()]
-    joined = [*arguments, "--address", str(_global_node.address)]
-    search = Search(folder, joined, 8, {"TUNER_CACHE": str(tmp_path / "cache")})
+    search = Search(folder, arguments, 8, {"TUNER_CACHE": str(tmp_path / "cache")}, WITHOUT_RAY)
     tally = Tally()
     kill_at_points(search, ["epoch_noted:5", "status_noted:2"], tally)
     assert tally.problems == []

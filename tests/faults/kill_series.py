@@ -21,12 +21,11 @@ import random
 import shutil
 import signal
 import sqlite3
-import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, suppress
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
@@ -34,6 +33,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from faults.killing import Search, Tally, kill_at_random
 from faults.test_kills import TOY, kill_workers
 from moto.server import ThreadedMotoServer
+from support.commands import TUNER
 from support.searches import write_sentences
 
 from tuner.run import Run
@@ -46,25 +46,8 @@ OUTAGE_S = 6.0
 _LIMIT_S = 280.0
 
 
-class HostSearch(Search):
-    """A search on a host of its own: with its first process all others end."""
-
-    def start(self, kill_at: str | None = None) -> "subprocess.Popen[str]":
-        """See `Search`."""
-        with _prefixed(["unshare", "--pid", "--mount", "--fork", "--mount-proc", "--kill-child"]):
-            return super().start(kill_at)
-
-
-@contextmanager
-def _prefixed(prefix: list[str]):  # type: ignore[no-untyped-def]
-    from faults import killing
-
-    command = killing._COMMAND
-    killing._COMMAND = [*prefix, *command]
-    try:
-        yield
-    finally:
-        killing._COMMAND = command
+# A host of its own: with its first process all others end.
+ON_A_HOST = [*["unshare", "--pid", "--mount", "--fork", "--mount-proc", "--kill-child"], *TUNER]
 
 
 def kill_daemon(search: Search, name: str, chance: random.Random, tally: Tally) -> None:
@@ -124,7 +107,7 @@ def _round(kind: str, folder: Path, seed: int, tally: Tally) -> None:
         case "driver":
             kill_at_random(search, A_ROUND, seed, WITHIN_S, tally)
         case "host":
-            search = HostSearch(folder, arguments, TRIALS, environment)
+            search.command = ON_A_HOST
             kill_at_random(search, A_ROUND, seed, WITHIN_S, tally)
         case "worker":
             search.trials = 4 * TRIALS

@@ -26,7 +26,6 @@ from tuner.run.records import (
 )
 from tuner.settings.config import TrainerName
 
-_COMMAND = [*TUNER, "search"]
 _LONGEST_S = 280.0  # a search that hangs; other tests may run beside this one
 
 
@@ -51,11 +50,12 @@ class Search:
     arguments: Sequence[str]
     trials: int  # its budget
     environment: Mapping[str, str] = field(default_factory=dict)
+    command: Sequence[str] = field(default_factory=lambda: TUNER)
 
     def start(self, kill_at: str | None = None) -> subprocess.Popen[str]:
         """Runs the command; the process kills itself at `kill_at`, a kill point and how often it is passed."""
         return subprocess.Popen(
-            [*_COMMAND, *self.arguments, "--name", "x", "--trials", str(self.trials)],
+            [*self.command, "search", *self.arguments, "--name=x", f"--trials={self.trials}"],
             cwd=self.folder,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,

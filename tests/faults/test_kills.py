@@ -1,6 +1,7 @@
 """Searches that are killed at every kind of moment: the same command again ends as if nothing had happened.
 
-Most searches join one Ray, because starting Ray takes most of a short search's time; it survives its drivers.
+Kills at points are of searches without Ray: what is written between two of them is the same, and Ray's start takes most
+of a short search's time. Kills at random moments are of searches that join one Ray, which survives its drivers.
 """
 
 import os
@@ -14,16 +15,22 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from faults.killing import Search, Tally, kill_at_points, kill_at_random
+from support.commands import TUNER, WITHOUT_RAY
+from support.searches import make
 
-from tuner.kill_points import KillPoint
+from tuner.execution.search import run_search
+from tuner.kill_points import VARIABLE, KillPoint
+from tuner.run import Run
+from tuner.run.records import counts_as_finished
 from tuner.settings.space import SearchSpace
 
-pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 SEED = int(os.environ.get("TUNER_FAULT_SEED", time.time_ns() % 2**31))
-RANDOM_KILLS = int(os.environ.get("TUNER_FAULT_KILLS", 8))
+RANDOM_KILLS = int(os.environ.get("TUNER_FAULT_KILLS", 4))
 # The last ones come when the budget is used up: no trial starts after them.
 POINTS = (
     *("folder_claimed:1", "ray_started:1", "file_written:1", "baseline_enqueued:1"),
@@ -40,7 +47,13 @@ MakeSearch = Callable[..., Search]
 def make_search(tmp_path: Path, sentences: Path) -> MakeSearch:
     """A search of toy trials, or of another space."""
 
-    def make(name: str, *arguments: str, trials: int, space: SearchSpace = TOY) -> Search:
+    def make_one(
+        name: str,
+        *arguments: str,
+        trials: int,
+        space: SearchSpace = TOY,
+        without_ray: bool = False,
+    ) -> Search:
         folder = tmp_path / name
         folder.mkdir()
         shutil.copy(sentences, folder / "sentences.csv")
@@ -50,9 +63,10 @@ def make_search(tmp_path: Path, sentences: Path) -> MakeSearch:
             ["space.yaml", "--data", "sentences.csv", *arguments],
             trials,
             {"TUNER_CACHE": str(tmp_path / "cache")},
+            WITHOUT_RAY if without_ray else TUNER,
         )
 
-    return make
+    return make_one
 
 
 TOY = SearchSpace.from_mapping(
@@ -103,35 +117,41 @@ def test_every_kill_point_is_tried() -> None:
     assert tried == set(KillPoint)
 
 
-def test_a_search_survives_kills_at_every_point_and_at_random_ones(
+def test_a_search_survives_kills_at_every_point(
+    make_search: MakeSearch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tally = Tally()
+    kill_at_points(
+        make_search("points", "--trainer=toy", trials=20, without_ray=True), POINTS, tally
+    )
+    few = make_search("closed", "--trainer=toy", trials=3, without_ray=True)
+    kill_at_points(few, ["closed:1"], tally)
+    with capsys.disabled():
+        print(f"\nat points: {tally}")
+    assert tally.problems == []
+    assert (tally.kills, tally.lost, tally.doubled) == (len(POINTS) + 1, 0, 0)
+
+
+@pytest.mark.ray
+def test_a_search_survives_kills_at_random_moments(
     shared_ray: None, make_search: MakeSearch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     joined = ["--trainer", "toy", "--address", address(), "--max-concurrent", "1"]
-    by_points = make_search("points", *joined, trials=20)
-    by_chance = make_search("chance", *joined, trials=20)
-    tally, tally_of_chance = Tally(), Tally()
-    chance = threading.Thread(
-        target=kill_at_random, args=(by_chance, RANDOM_KILLS, SEED, 5.0, tally_of_chance)
-    )
-    chance.start()
-    kill_at_points(by_points, POINTS, tally)
-    kill_at_points(make_search("closed", *joined, trials=3), ["closed:1"], tally)
-    chance.join()
+    tally = Tally()
+    kill_at_random(make_search("chance", *joined, trials=20), RANDOM_KILLS, SEED, 5.0, tally)
     with capsys.disabled():
-        print(f"\nat points: {tally}\nat random (seed {SEED}): {tally_of_chance}")
-    assert tally.problems == []
-    assert tally_of_chance.problems == [], f"seed {SEED}"
-    assert (tally.kills, tally.lost, tally.doubled) == (len(POINTS) + 1, 0, 0)
-    assert tally_of_chance.kills == RANDOM_KILLS
-    assert (tally_of_chance.lost, tally_of_chance.doubled) == (0, 0), f"seed {SEED}"
+        print(f"\nat random (seed {SEED}): {tally}")
+    assert tally.problems == [], f"seed {SEED}"
+    assert (tally.kills, tally.lost, tally.doubled) == (RANDOM_KILLS, 0, 0), f"seed {SEED}"
 
 
+@pytest.mark.ray
 def test_a_search_survives_the_deaths_of_its_trials_processes(
     make_search: MakeSearch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     settings = ["--trainer", "toy", "--retries", "100"]
     search, tally = make_search("workers", *settings, trials=12), Tally()
-    kills = kill_workers(search, random.Random(SEED), every_s=2.0)
+    kills = kill_workers(search, random.Random(SEED), every_s=2.0, most=RANDOM_KILLS)
     kill_at_random(search, 0, SEED, 0.0, tally)
     with capsys.disabled():
         print(f"\ntrials' processes: {kills()} killed, {tally}")
@@ -140,19 +160,38 @@ def test_a_search_survives_the_deaths_of_its_trials_processes(
     assert (tally.lost, tally.doubled) == (0, 0)
 
 
-def test_a_search_of_real_models_survives_kills_of_driver_and_workers(
+@pytest.mark.ray
+def test_a_search_of_real_models_survives_kills_of_driver_and_worker(
     make_search: MakeSearch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    search = make_search("real", "--retries", "100", trials=4, space=TINY)
+    search = make_search(
+        "real", "--retries=100", "--max-concurrent=1", trials=3, space=TINY
+    )  # one process that imports TensorFlow at a time
     tally = Tally()
     # Not to the end: where a new process needs longer than 4 s to its first epoch, no trial would ever end.
-    kills = kill_workers(search, random.Random(SEED), every_s=4.0, most=2)
+    kills = kill_workers(search, random.Random(SEED), every_s=4.0, most=1)
     kill_at_random(search, 1, SEED, 12.0, tally)
     with capsys.disabled():
         print(f"\nreal models: {tally}, {kills()} processes of trials killed as well")
     assert tally.problems == []
     assert tally.kills == 1
     assert (tally.lost, tally.doubled) == (0, 0)
+
+
+def test_a_confirmation_survives_kills(without_ray: None, sentences: Path, tmp_path: Path) -> None:
+    config = make(TOY, sentences, tmp_path, name="x", trials=4)
+    run_search(config)
+    command = [*WITHOUT_RAY, "confirm", str(config.folder), "--top=3", "--seeds=2"]
+    for point in ("reported:5", "retry_marked:1", "status_noted:2", "told:1"):
+        killed = subprocess.run(command, env={**os.environ, VARIABLE: point}, capture_output=True)
+        assert killed.returncode == -signal.SIGKILL, (point, killed.stderr.decode())
+    ended = subprocess.run(command, capture_output=True, text=True)
+    assert ended.returncode == 0, ended.stderr
+    assert list(pd.read_csv(config.folder / "finalists.csv")["seeds"]) == [2, 2, 2]
+    study = Run(config.folder).confirmation
+    assert study is not None
+    assert sum(map(counts_as_finished, study.trials)) == 6
+    assert all(trial.state.is_finished() for trial in study.trials)
 
 
 def kill_workers(

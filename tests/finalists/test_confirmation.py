@@ -1,9 +1,7 @@
-"""Finalists, trained again through a real Ray."""
+"""Finalists, trained again. tests/faults and tests/cluster do that through a real Ray."""
 
-import os
 import shutil
 import signal
-import subprocess
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,7 +12,8 @@ import pandas as pd
 import pytest
 from optuna.trial import FrozenTrial
 from support.confirmed_run import Confirmed
-from support.searches import TUNER, write_sentences
+from support.in_process import trials_in_this_process
+from support.searches import write_sentences
 
 from tuner.data import Dataset, Split, load_dataset
 from tuner.errors import RunFolderError, UsageError
@@ -29,7 +28,6 @@ from tuner.finalists.ranking import (
     read_finalists,
 )
 from tuner.finalists.request import Request, confirmation_config
-from tuner.kill_points import VARIABLE
 from tuner.run import Run
 from tuner.run.attributes import Attribute
 from tuner.run.events import Event, EventKind, SearchState, SilentListener
@@ -39,7 +37,7 @@ from tuner.run.requested_trainings import TrainOn
 from tuner.settings.config import SearchConfig, make_config
 from tuner.settings.space import SearchSpace
 
-pytestmark = pytest.mark.ray
+pytestmark = pytest.mark.usefixtures("without_ray")
 
 
 def searched(
@@ -52,7 +50,6 @@ def searched(
         "name": "mine",
         "trainer": "toy",
         "trials": 12,
-        "max_concurrent": 1,  # every process that trains takes seconds to start
         **settings,
     }
     config = make_config(asked)
@@ -62,7 +59,7 @@ def searched(
 
 @pytest.fixture(scope="module")
 def searched_once(
-    shared_ray: None, tmp_path_factory: pytest.TempPathFactory
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> tuple[RunFolder, SearchConfig]:
     """A search of 12 toy trials."""
     space = SearchSpace.from_mapping(
@@ -78,7 +75,8 @@ def searched_once(
         "small.yaml",
     )
     folder = tmp_path_factory.mktemp("searched")
-    return searched(space, write_sentences(folder), folder)
+    with trials_in_this_process():
+        return searched(space, write_sentences(folder), folder)
 
 
 @pytest.fixture
@@ -208,7 +206,7 @@ def test_a_confirmation_that_is_refused_leaves_the_finalists_as_they_are(folder:
 
 
 def test_a_better_trial_found_after_the_confirmation_is_reported(
-    shared_ray: None, space: SearchSpace, sentences: Path, tmp_path: Path
+    space: SearchSpace, sentences: Path, tmp_path: Path
 ) -> None:
     folder, config = searched(space, sentences, tmp_path, trials=1)
     confirm(folder, top=1, seeds=1)
@@ -221,26 +219,9 @@ def test_a_better_trial_found_after_the_confirmation_is_reported(
     assert better_since(Run(folder.path)) is None
 
 
-def test_a_confirmation_survives_kills(folder: RunFolder) -> None:
-    from ray._private.worker import _global_node
-
-    command = [*TUNER, "confirm", str(folder.path), "--top", "3", "--seeds", "2"]
-    command += ["--address", str(_global_node.address), "--max-concurrent", "1"]
-    # tests/faults kills searches, whose session this is, at every point.
-    for point in ("reported:5", "retry_marked:1", "status_noted:2", "told:1"):
-        killed = subprocess.run(command, env={**os.environ, VARIABLE: point}, capture_output=True)
-        assert killed.returncode == -signal.SIGKILL, (point, killed.stderr.decode())
-    ended = subprocess.run(command, capture_output=True, text=True)
-    assert ended.returncode == 0, ended.stderr
-    assert list(pd.read_csv(folder.finalists)["seeds"]) == [2, 2, 2]
-    assert len(trainings(folder)) == 6
-    study = Run(folder.path).confirmation
-    assert all(trial.state.is_finished() for trial in study.trials)
-
-
 @pytest.mark.parametrize("metric", ["val_loss", "val_f1"])
 def test_finalists_of_every_metric_have_an_interval_over_sequences(
-    shared_ray: None, sentences: Path, tmp_path: Path, metric: str
+    sentences: Path, tmp_path: Path, metric: str
 ) -> None:
     mode = "min" if metric == "val_loss" else "max"
     space = SearchSpace.from_mapping(
@@ -265,7 +246,7 @@ def test_finalists_of_every_metric_have_an_interval_over_sequences(
 
 
 def test_of_two_objectives_the_front_is_confirmed(
-    shared_ray: None, space: SearchSpace, sentences: Path, tmp_path: Path
+    space: SearchSpace, sentences: Path, tmp_path: Path
 ) -> None:
     settings = {"trials": 8, "max_epochs": 2, "objectives": "val_accuracy,weights"}
     folder, config = searched(space, sentences, tmp_path, **settings)

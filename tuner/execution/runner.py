@@ -7,7 +7,7 @@ import errno
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -26,7 +26,6 @@ from tuner.execution.plan import EndReason, Plan, SearchOutcome
 from tuner.execution.probe import Wait
 from tuner.execution.refusals import refuse_unknown_architectures
 from tuner.execution.run_files import RunFiles
-from tuner.execution.tune_internals import callbacks_not_counted, waiting_workers_taken
 from tuner.kill_points import KillPoint, kill_point
 from tuner.output import output_to
 from tuner.run.events import Event, EventKind, SearchListener, SearchState
@@ -215,11 +214,8 @@ class _Session:
         self, cluster: Cluster, places: Places, session: SearchSession, files: RunFiles
     ) -> None:
         """Runs the session's trials through Ray Tune."""
-        from ray import tune
-
-        from tuner.execution.messages import resources_of
+        from tuner.execution import tune_run
         from tuner.execution.ray_tune import Heartbeat, StudyScheduler, StudySearcher
-        from tuner.execution.trainable import TrialActor
 
         n_gpus = sum(node.get("GPU", 0.0) for node in (*cluster.nodes, *cluster.expected))
         task = replace(self.plan.task(), rests_gpus=n_gpus > 1)
@@ -232,33 +228,9 @@ class _Session:
         heartbeat = Heartbeat(
             session, cluster, diagnostician, self.flag, files, self.mirror, faulty, troubles
         )
-        tuner = tune.Tuner(
-            tune.with_resources(tune.with_parameters(TrialActor, task=task), resources_of),
-            tune_config=tune.TuneConfig(
-                search_alg=StudySearcher(session, places, faulty, troubles),
-                scheduler=StudyScheduler(session, places, faulty, troubles, diagnostician),
-                num_samples=-1,
-                reuse_actors=True,
-                trial_name_creator=lambda trial: (
-                    f"trial-{trial.config.get('number', trial.trial_id)}"
-                ),
-                trial_dirname_creator=lambda trial: str(trial.trial_id),
-            ),
-            run_config=tune.RunConfig(
-                name="tune",
-                storage_path=str(cluster.scratch / "tune"),
-                verbose=0,
-                callbacks=[heartbeat],
-                checkpoint_config=tune.CheckpointConfig(
-                    checkpoint_frequency=0, checkpoint_at_end=False
-                ),
-            ),
-        )
-        with waiting_workers_taken() if cluster.is_ours else nullcontext(), callbacks_not_counted():
-            try:
-                tuner.fit()
-            except tune.TuneError as error:  # so Tune wraps what is raised in `on_trial_error`
-                raise session.callback_error or error from None
+        searcher = StudySearcher(session, places, faulty, troubles)
+        scheduler = StudyScheduler(session, places, faulty, troubles, diagnostician)
+        tune_run.run_trials(session, task, searcher, scheduler, heartbeat, cluster)
 
     def _export_after_the_end(self) -> None:
         """Brings exporters up to date, which may have been requested after the search."""
