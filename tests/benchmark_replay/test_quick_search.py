@@ -29,7 +29,7 @@ TRIED = (
 @pytest.fixture(scope="module")
 def recorded() -> tuple[Table, Recorded, Draw]:
     table = load_table(TABLE)
-    (draw,) = draws(table, 1, seed=7)
+    (draw,) = draws(table, range(1), seed=7)
     return table, Recorded(table.space, table.parameters), draw
 
 

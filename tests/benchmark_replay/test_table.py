@@ -97,13 +97,15 @@ def test_average_over_three_classes_takes_the_likeliest(tmp_path: Path) -> None:
 
 def test_roles_of_a_draw_share_no_row_and_do_not_depend_on_how_many_are_drawn() -> None:
     table = made_table(np.full((4, 2), 0.7))
-    few, many = list(draws(table, 2, seed=3)), list(draws(table, 103, seed=3))
+    few, many = list(draws(table, range(2), seed=3)), list(draws(table, range(103), seed=3))
 
     for draw in many:
         parts = [draw.validation, draw.confirmation, draw.truth]
         assert sorted(np.concatenate(parts)) == list(range(100))
         truth = table.right[:, 0][..., draw.truth].mean(axis=-1)
         np.testing.assert_allclose(draw.true_accuracy, truth, atol=1e-6)
+    (later,) = draws(table, range(102, 103), seed=3)
+    np.testing.assert_array_equal(later.order, many[102].order)
     for one, other in zip(few, many, strict=False):
         np.testing.assert_array_equal(one.truth, other.truth)
         np.testing.assert_array_equal(one.order, other.order)

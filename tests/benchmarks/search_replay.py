@@ -1,7 +1,7 @@
 """What an hour of search is worth: searches replayed a thousand times on recorded trainings, against random search.
 
 Every replay draws anew which rows of the pool validate, which confirm and which measure, and which recorded seed each
-configuration gets. All arms of a replay share that chance. They search through tuner's own session and study, on a
+configuration gets. All arms of a replay share that chance. They search with tuner's own sampler and pruner, on a
 virtual clock. An outcome is the true accuracy of what a search hands over, on rows that chose nothing.
 
 The factor says how many times less time an arm needs for the outcome that random search has after so many whole
@@ -17,10 +17,10 @@ from statistics import fmean
 
 from benchmark_io import show
 from replay.arms import ARMS, RANDOM, TODAY, Arm
-from replay.measurement import OUTCOMES, SLACK, Measurement, Result, measure
-from replay.outcomes import SINGLE
+from replay.measurement import Measurement, Result, Trained
+from replay.outcomes import GREEDY, KEPT, KEPT_COUNT, SINGLE
+from replay.replays import SLACK, measure
 from replay.table import load_table
-from replay.virtual_search import History
 
 TABLES = Path(__file__).parent / "replay" / "tables"
 # A random search may use up so large a share of a table: with more, all arms have tried the same in the end.
@@ -39,6 +39,7 @@ class Asked:
     slack: float
     out: Path
     seed: int
+    processes: int
 
 
 def main() -> None:
@@ -60,28 +61,33 @@ def main() -> None:
                 after=after,
                 slack=asked.slack,
                 seed=asked.seed,
+                processes=asked.processes,
             )
             title = f"search_replay, {table.name}, {_workers(workers)}"
-            show(title, [_row(each) for each in measured.results], asked.out)
+            show(title, [_row(each) for each in measured.results()], asked.out)
             print("\n".join(_notes(measured)))
-            lines += _headlines(measured.results, workers)
+            lines += _headlines(measured, workers)
     print("\n".join(lines))
 
 
 def _notes(measured: Measurement) -> list[str]:
-    notes = [_note(name, each) for name, each in measured.histories.items()]
+    notes = [_note(name, each.trained) for name, each in measured.arms.items()]
     seconds = (f"{at_s:,.0f} s after {n}" for n, at_s in measured.moments_s.items())
     return [*notes, f"random search took on average {', '.join(seconds)} whole trainings"]
 
 
-def _note(name: str, histories: Sequence[History]) -> str:
-    ended = fmean(len(each.ended_s) for each in histories)
-    pruned = fmean(each.pruned for each in histories)
-    note = f"{name}: {ended:.1f} trials ended, {pruned:.1f} of them pruned"
-    distances = [distance for each in histories for distance in each.snapping]
+def _note(name: str, replays: Sequence[Trained]) -> str:
+    ended = fmean(each.ended for each in replays)
+    pruned = fmean(each.pruned for each in replays)
+    lost = fmean(each.lost for each in replays)
+    note = (
+        f"{name}: {ended:.1f} trials ended, {pruned:.1f} of them pruned; of the best {KEPT_COUNT}, had they "
+        f"trained to their ends, {lost:.2f} were stopped and left out"
+    )
+    distances = [each.snapping for each in replays if each.snapping is not None]
     if distances:
         note += f"; a suggestion was {fmean(distances):.2f} of the mean distance from what it got"
-    ran_out = fmean(each.ran_out for each in histories)
+    ran_out = fmean(each.ran_out for each in replays)
     return note + (f"; {ran_out:.0%} ran out of configurations" if ran_out else "")
 
 
@@ -99,25 +105,39 @@ def _row(result: Result) -> dict[str, object]:
     }
 
 
-def _headlines(results: Sequence[Result], workers: int) -> list[str]:
+def _headlines(measured: Measurement, workers: int) -> list[str]:
     """The lines of today's search, the first of them after 10 whole trainings."""
-    ours = {(each.after, each.outcome): each for each in results if each.arm == TODAY.name}
-    numbers = sorted({after for after, _ in ours}, key=lambda n: (n != 10, n))
     lines = []
-    for n in numbers:
-        single = ours[n, SINGLE]
+    for n in sorted(measured.moments_s, key=lambda n: (n != 10, n)):
+        against_random = measured.compare(TODAY.name, KEPT, n)
         lines.append(
-            f"factor over random search: {_factor(single)}; {_workers(workers)}, random's "
-            f"{single.target:.4f} after {n}; sees {single.factor.seen:.2f}"
+            f"factor over random search: {_factor(against_random)}; {_workers(workers)}, its best single "
+            f"{against_random.target:.4f} after {n}, our {KEPT}; sees {against_random.factor.seen:.2f}"
         )
-        for outcome in OUTCOMES:
-            each = ours[n, outcome]
-            points = each.gain
+        lines.append(f"  {_points(against_random)}")
+        single = measured.compare(TODAY.name, SINGLE, n)
+        lines.append(f"  single model alone: factor {_factor(single)}, {_points(single)}")
+        peer = measured.best_peer(n)
+        if peer is not None:
+            over = measured.compare(TODAY.name, KEPT, n, against=peer)
             lines.append(
-                f"  {outcome}: factor {_factor(each)}, points at equal time {points.value:+.2f} "
-                f"({points.low:+.2f} to {points.high:+.2f}; sees {points.seen:.2f})"
+                f"  over the best peer that hands over one model, {peer}: factor {_factor(over)}, {_points(over)}"
             )
+        bagged = measured.compare(TODAY.name, KEPT, n, its=KEPT)
+        lines.append(
+            f"  over averaging of whole random trainings: factor {_factor(bagged)}, {_points(bagged)}"
+        )
+        greedy = measured.compare(TODAY.name, GREEDY, n, against=TODAY.name, its=KEPT)
+        lines.append(f"  greedy selection over the plain average: {_points(greedy)}")
     return lines
+
+
+def _points(result: Result) -> str:
+    points = result.gain
+    return (
+        f"points at equal time {points.value:+.2f} "
+        f"({points.low:+.2f} to {points.high:+.2f}; sees {points.seen:.2f})"
+    )
 
 
 def _workers(count: int) -> str:
@@ -145,22 +165,24 @@ def _asked() -> Asked:
     parser.add_argument("--workers", type=int, nargs="+", default=[1, 2, 8, 32])
     parser.add_argument("--after", type=int, nargs="+", default=[3, 10, 30, 60])
     parser.add_argument(
-        "--arms", nargs="+", help="parts of their names; random search is always one"
+        "--arms", nargs="+", help="parts of their names; random and today's search always run"
     )
     parser.add_argument("--out", type=Path, default=Path("runs/benchmarks"))
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--processes", type=int, default=1, help="that share the replays")
     given = parser.parse_args()
-    parts = [TODAY.name] if given.short else given.arms
+    parts = [] if given.short else given.arms
     arms = ARMS if parts is None else [a for a in ARMS if any(part in a.name for part in parts)]
     return Asked(
         tables=tuple(given.tables),
         replays=100 // len(given.tables) if given.short else given.replays,
         workers=(1,) if given.short else tuple(given.workers),
         after=(3, 10) if given.short else tuple(given.after),
-        arms=(RANDOM, *(arm for arm in arms if arm is not RANDOM)),
+        arms=(RANDOM, TODAY, *(arm for arm in arms if arm not in (RANDOM, TODAY))),
         slack=1.0 if given.short else SLACK,
         out=given.out,
         seed=given.seed,
+        processes=given.processes,
     )
 
 

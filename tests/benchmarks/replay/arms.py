@@ -72,7 +72,9 @@ class Arm:
         own_pruner: another one in its place.
         snaps_all: see `Chooser`.
         patience: tuner's setting.
-        own_search: another program's search in place of tuner's session; then nothing else of these counts.
+        own_search: another program's search in place of tuner's; then nothing of the above counts.
+        is_peer: a rule of others that hands over one model.
+        tries_greedy: whether greedy selection from its trials is measured, too.
     """
 
     name: str
@@ -82,20 +84,23 @@ class Arm:
     snaps_all: bool = False
     patience: int | str = "off"
     own_search: OwnSearch | None = None
+    is_peer: bool = False
+    tries_greedy: bool = False
 
 
-RANDOM = Arm("random, none", _in_order, PrunerName.NONE)
+RANDOM = Arm("random, none", _in_order, PrunerName.NONE, tries_greedy=True)
 # With the settings' defaults.
-TODAY = Arm("TPE, patience 1 (today)", _by_tuner, PrunerName.NONE, patience=1)
+TODAY = Arm("TPE, patience 1 (today)", _by_tuner, PrunerName.NONE, patience=1, tries_greedy=True)
 ARMS = (
     RANDOM,
     Arm("random, none, snapped", _by_random_points, PrunerName.NONE, snaps_all=True),
     Arm("random, patience 1", _in_order, PrunerName.NONE, patience=1),
     Arm("random, patience 2", _in_order, PrunerName.NONE, patience=2),
-    Arm("random, halving", _in_order, PrunerName.HALVING),
+    Arm("random, halving (ASHA)", _in_order, PrunerName.HALVING, is_peer=True),
     Arm("random, halving, patience 1", _in_order, PrunerName.HALVING, patience=1),
     TODAY,
     Arm("TPE of words, patience 1", _by_tpe_of_words, PrunerName.NONE, patience=1),
+    Arm("TPE of words, halving", _by_tpe_of_words, PrunerName.HALVING, is_peer=True),
     Arm("TPE of words, halving, patience 1", _by_tpe_of_words, PrunerName.HALVING, patience=1),
     Arm("TPE, halving, patience 1", _by_tuner, PrunerName.HALVING, patience=1),
     Arm("TPE, patience 2", _by_tuner, PrunerName.NONE, patience=2),
@@ -105,10 +110,17 @@ ARMS = (
         _by_optuna,
         PrunerName.NONE,
         own_pruner=optuna.pruners.MedianPruner,
+        is_peer=True,
     ),
-    Arm("random, Hyperband", _in_order, PrunerName.HYPERBAND),
-    Arm("TPE, Hyperband (BOHB-like)", _by_bohb, PrunerName.HYPERBAND),
-    Arm("Hyperband (KerasTuner)", _in_order, PrunerName.NONE, own_search=replay_hyperband),
+    Arm("random, Hyperband", _in_order, PrunerName.HYPERBAND, is_peer=True),
+    Arm("TPE, Hyperband (BOHB-like)", _by_bohb, PrunerName.HYPERBAND, is_peer=True),
+    Arm(
+        "Hyperband (KerasTuner)",
+        _in_order,
+        PrunerName.NONE,
+        own_search=replay_hyperband,
+        is_peer=True,
+    ),
 )
 
 

@@ -6,6 +6,7 @@ Intervals are bootstrapped over replays. They hold for further replays of this t
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,8 @@ from .outcomes import Course
 
 _RESAMPLES = 500
 _LEVELS = (0.025, 0.975)
+# So many moments of all replays' events are looked at; between two of them lies a thousandth of the events.
+_MOMENTS = 1000
 # Two-sided 5 %, power 80 %: the smallest effect that so many replays see, in standard errors.
 _SEEN_IN_ERRORS = 1.96 + 0.84
 
@@ -43,48 +46,61 @@ def gain(ours: NDArray[np.float64], theirs: NDArray[np.float64], *, seed: int = 
     )
 
 
-def factor(
-    ours: Sequence[Course],
-    target: NDArray[np.float64],
-    moment_s: float,
-    *,
-    longest: float,
-    seed: int = 0,
-) -> Interval:
-    """How many times less time `ours` needs for the mean outcome that another had at a moment.
+class MeanCourse:
+    """The mean of an outcome over replays as time goes on, and how far that mean is known.
 
-    The mean over replays is a step function of time, and the answer is where it reaches the mean of
-    `target`. It is made monotone first, by least squares: where it is flat, the first of its random ups would reach
-    the target too soon.
+    It is a step function of time, made monotone by least squares: where it is flat, the first of its random ups would
+    reach a target too soon.
 
     Args:
-        target: of each replay, the other's outcome.
-        moment_s: when it had that.
-        longest: the share of that time up to which every one of our courses is known. Where the outcome is not reached
-            by then, the factor counts as 1 / longest, which is too much.
+        courses: of each replay.
+        end_s: up to which they are known.
     """
-    shares = [course.at_s[1:] / moment_s for course in ours]
-    steps = [np.diff(course.values) for course in ours]
-    replay = np.repeat(np.arange(len(ours)), [len(each) for each in steps])
-    order = np.argsort(np.concatenate(shares), kind="stable")
-    order = order[np.concatenate(shares)[order] <= longest]
-    share, step, replay = np.concatenate(shares)[order], np.concatenate(steps)[order], replay[order]
-    # Of events at the same moment only the last one's curve was ever true.
-    is_last = np.append(np.diff(share) > 0, True)
-    begin = np.array([course.values[0] for course in ours])
 
-    def one(weights: NDArray[np.float64]) -> float:
-        curve = (weights @ begin + np.cumsum(step * weights[replay]))[is_last]
-        reached = isotonic_regression(curve).x >= weights @ target - 1e-9 * len(ours)
-        return float(1 / (share[is_last][reached.argmax()] if reached.any() else longest))
+    def __init__(self, courses: Sequence[Course], end_s: float, *, seed: int = 0) -> None:
+        self._courses = courses
+        self._end_s = end_s
+        events = np.unique(np.concatenate([course.at_s[1:] for course in courses]))
+        events = events[events <= end_s]
+        if len(events) > _MOMENTS:
+            events = events[np.linspace(0, len(events) - 1, _MOMENTS).round().astype(int)]
+        values = np.array([course.at_all(events) for course in courses])
+        self._moments_s = events
+        self._weights = _weights(len(courses), seed) / len(courses)
+        self._curve = _monotone(values.mean(axis=0))
+        self._resampled = [_monotone(curve) for curve in self._weights @ values]
 
-    value = one(np.ones(len(ours)))
-    resampled = np.array([one(weights) for weights in _weights(len(ours), seed)])
-    low, high = np.quantile(resampled, _LEVELS)
-    seen = math.exp(_SEEN_IN_ERRORS * float(np.log(resampled).std()))
-    return Interval(value, float(low), float(high), seen)
+    def at(self, moment_s: float) -> NDArray[np.float64]:
+        """Of each replay the outcome at a moment, `(n_replays,)`."""
+        return np.array([course.at(moment_s) for course in self._courses])
+
+    def factor(self, target: NDArray[np.float64], moment_s: float) -> Interval:
+        """How many times less time this needs for the mean outcome that another had at a moment.
+
+        Where that is not reached in the time that is known, the factor counts as that of its end, which is too much.
+
+        Args:
+            target: of each replay, the other's outcome.
+            moment_s: when it had that.
+        """
+
+        def one(curve: NDArray[np.float64], mean: float) -> float:
+            reached = curve >= mean - 1e-9
+            at_s = self._moments_s[reached.argmax()] if reached.any() else self._end_s
+            return float(moment_s / at_s)
+
+        targets = self._weights @ target
+        factors = np.array([one(*each) for each in zip(self._resampled, targets, strict=True)])
+        low, high = np.quantile(factors, _LEVELS)
+        seen = math.exp(_SEEN_IN_ERRORS * float(np.log(factors).std()))
+        return Interval(one(self._curve, float(target.mean())), float(low), float(high), seen)
 
 
+def _monotone(curve: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.asarray(isotonic_regression(curve).x)
+
+
+@lru_cache
 def _weights(count: int, seed: int) -> NDArray[np.float64]:
     """How often each replay is in each bootstrap sample, `(n_resamples, count)`."""
     rng = np.random.default_rng(seed)

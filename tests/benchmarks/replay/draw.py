@@ -39,11 +39,11 @@ class Draw:
     true_accuracy: NDArray[np.float32]
 
 
-def draws(table: Table, count: int, *, seed: int) -> Iterator[Draw]:
-    """`count` replays' chance; the same for the same seed, however many are drawn."""
+def draws(table: Table, numbers: range, *, seed: int) -> Iterator[Draw]:
+    """The chance of the replays of these numbers; the same for the same seed, however many are drawn."""
     flat = table.right.reshape(-1, table.n_pool).astype(np.float32)
-    for first in range(0, count, _REPLAYS_AT_ONCE):
-        yield from _block(table, flat, range(first, min(count, first + _REPLAYS_AT_ONCE)), seed)
+    for first in range(0, len(numbers), _REPLAYS_AT_ONCE):
+        yield from _block(table, flat, numbers[first : first + _REPLAYS_AT_ONCE], seed)
 
 
 def _block(

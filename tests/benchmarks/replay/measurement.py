@@ -1,118 +1,143 @@
-"""All arms replayed under the same chance, and each outcome against random search's best single model."""
+"""What all arms reached under the same chance, and how their outcomes compare."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from statistics import fmean
 
-from .arms import RANDOM, Arm, search
-from .comparison import Interval, factor, gain
-from .draw import Draw, draws
-from .outcomes import KEPT, SINGLE, Course, at_moment, average_of, courses
+from .arms import RANDOM, Arm
+from .comparison import Interval, MeanCourse, gain
+from .draw import Draw
+from .outcomes import KEPT_COUNT, SINGLE, Course
 from .table import Table
-from .tabular import Recorded
 from .virtual_search import History
-
-AVERAGES = (3, 5, 9)
-OUTCOMES = (SINGLE, *map(average_of, AVERAGES), KEPT)
-SLACK = 1.25
 
 
 @dataclass(frozen=True)
 class Result:
-    """One arm's outcome against random search's best single model after so many whole trainings."""
+    """One arm's outcome against another's at one moment, when random search has ended `after` whole trainings."""
 
     arm: str
     outcome: str
+    against: str  # an arm
+    its_outcome: str
     after: int
-    target: float
+    target: float  # its mean
     factor: Interval
     least_factor: float  # that could be seen
     gain: Interval
 
 
+@dataclass(frozen=True)
+class Trained:
+    """What one replay of an arm trained.
+
+    Args:
+        lost: of the best five trials, had all that ended trained to their ends, those that were stopped before and are
+            not among the best five.
+        snapping: the mean of `History.snapping`; None where nothing was rounded.
+    """
+
+    ended: int
+    pruned: int
+    lost: int
+    snapping: float | None
+    ran_out: bool
+
+
+@dataclass(frozen=True, eq=False)
+class ArmMeasured:
+    """One arm's replays.
+
+    Args:
+        of_outcome: by the outcome's name, its course in every replay.
+        end_s: up to which these are known.
+    """
+
+    arm: Arm
+    trained: Sequence[Trained]
+    of_outcome: Mapping[str, Sequence[Course]]
+    end_s: float
+
+    @cached_property
+    def courses(self) -> Mapping[str, MeanCourse]:
+        """Each outcome's mean over the replays."""
+        return {name: MeanCourse(each, self.end_s) for name, each in self.of_outcome.items()}
+
+
 @dataclass(frozen=True, eq=False)
 class Measurement:
-    """All results of one table and number of workers.
+    """The replays of one table and number of workers.
 
     Args:
-        histories: of each arm, replay by replay.
         moments_s: of each number of whole trainings, when random search had them on average.
+        arms: by name.
     """
 
-    results: Sequence[Result]
-    histories: Mapping[str, Sequence[History]]
     moments_s: Mapping[int, float]
+    end_s: float
+    arms: Mapping[str, ArmMeasured]
+
+    def compare(
+        self, arm: str, outcome: str, after: int, *, against: str = RANDOM.name, its: str = SINGLE
+    ) -> Result:
+        """An arm's outcome against that of another, when random search has ended so many whole trainings."""
+        moment_s = self.moments_s[after]
+        ours = self.arms[arm].courses[outcome]
+        target = self.arms[against].courses[its].at(moment_s)
+        return Result(
+            arm=arm,
+            outcome=outcome,
+            against=against,
+            its_outcome=its,
+            after=after,
+            target=float(target.mean()),
+            factor=ours.factor(target, moment_s),
+            least_factor=moment_s / self.end_s,
+            gain=gain(ours.at(moment_s), target),
+        )
+
+    def results(self) -> Iterator[Result]:
+        """Every outcome against random search's best single model."""
+        for name, measured in self.arms.items():
+            for outcome in measured.of_outcome:
+                for after in self.moments_s:
+                    yield self.compare(name, outcome, after)
+
+    def best_peer(self, after: int) -> str | None:
+        """The arm of a peer whose best single model is best at that moment; None where none was replayed."""
+        peers = [name for name, measured in self.arms.items() if measured.arm.is_peer]
+
+        def outcome(name: str) -> float:
+            return float(self.arms[name].courses[SINGLE].at(self.moments_s[after]).mean())
+
+        return max(peers, key=outcome, default=None)
 
 
-def measure(
-    table: Table,
-    arms: Sequence[Arm],
-    *,
-    replays: int,
-    workers: int,
-    after: Sequence[int],
-    slack: float = SLACK,
-    seed: int = 0,
-) -> Measurement:
-    """Replays `arms`, of which random search is one, and compares their outcomes.
-
-    All are compared at one moment, when random search has ended so many trainings on average. Where it had ended them
-    in the same replay would favour it: nobody else has just ended a training then, and is half of one behind.
-
-    Args:
-        after: whole trainings of random search whose outcome is the target.
-        slack: every arm runs so many times as long: a factor is seen down to 1 / slack.
-    """
-    recorded = Recorded(table.space, table.parameters)
-
-    def searched(
-        arm: Arm, draw: Draw, is_over: Callable[[History, float], bool]
-    ) -> tuple[str, History]:
-        history = search(arm, table, recorded, draw, workers=workers, is_over=is_over)
-        return arm.name, history
-
-    most = max(after)
-    trained = [
-        searched(RANDOM, draw, lambda history, _: len(history.ended_s) >= most)[1]
-        for draw in draws(table, replays, seed=seed)
-    ]
-    moments_s = {n: fmean(history.ended_s[n - 1] for history in trained) for n in after}
-    end_s = slack * moments_s[most]
-
-    histories: dict[str, list[History]] = {}
-    of_arm: dict[str, dict[str, list[Course]]] = {}
-    for draw in draws(table, replays, seed=seed):
-        for arm in arms:
-            name, history = searched(arm, draw, lambda _, next_s: next_s > end_s)
-            histories.setdefault(name, []).append(history)
-            for outcome, course in courses(table, draw, history, averages=AVERAGES).items():
-                of_arm.setdefault(name, {}).setdefault(outcome, []).append(course)
-    results = [
-        _compare(name, outcome, n, ours, of_arm[RANDOM.name][SINGLE], moments_s[n], end_s)
-        for name, outcomes in of_arm.items()
-        for outcome, ours in outcomes.items()
-        for n in after
-    ]
-    return Measurement(results, histories, moments_s)
-
-
-def _compare(
-    arm: str,
-    outcome: str,
-    after: int,
-    ours: Sequence[Course],
-    random: Sequence[Course],
-    moment_s: float,
-    end_s: float,
-) -> Result:
-    target = at_moment(random, moment_s)
-    longest = end_s / moment_s
-    return Result(
-        arm=arm,
-        outcome=outcome,
-        after=after,
-        target=float(target.mean()),
-        factor=factor(ours, target, moment_s, longest=longest),
-        least_factor=1 / longest,
-        gain=gain(at_moment(ours, moment_s), target),
+def trained_in(table: Table, draw: Draw, history: History) -> Trained:
+    """The figures of one replay."""
+    return Trained(
+        ended=len(history.ended_s),
+        pruned=history.pruned,
+        lost=_lost_members(table, draw, history),
+        snapping=fmean(history.snapping) if history.snapping else None,
+        ran_out=history.ran_out,
     )
+
+
+def _lost_members(table: Table, draw: Draw, history: History) -> int:
+    """See `Trained.lost`."""
+    scores: dict[int, float] = {}
+    configurations: dict[int, int] = {}
+    for seen in history.seen:
+        if seen.trial in history.ended:
+            score = float(draw.validation_accuracy[seen.configuration, seen.point])
+            scores[seen.trial] = max(score, scores.get(seen.trial, 0.0))
+            configurations[seen.trial] = seen.configuration
+    whole = draw.validation_accuracy[:, list(table.epoch_points)].max(axis=1)
+
+    def best(of: Mapping[int, float]) -> set[int]:
+        return set(sorted(of, key=lambda trial: (-of[trial], trial))[:KEPT_COUNT])
+
+    wanted = best({trial: float(whole[each]) for trial, each in configurations.items()})
+    return len(wanted - best(scores))

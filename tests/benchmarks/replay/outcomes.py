@@ -10,12 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .draw import Draw
+from .greedy import selected
 from .table import Table
 from .virtual_search import History
 
 SINGLE = "best single"
 KEPT = "average of 5 ended"  # tuner's: the weights of those that still run are not used
-_KEPT_COUNT = 5
+GREEDY = "greedy of ended"  # greedy selection in place of the best five
+KEPT_COUNT = 5
 
 
 def average_of(count: int) -> str:
@@ -32,18 +34,26 @@ class Course:
 
     def at(self, seconds: float) -> float:
         """The accuracy at a moment."""
-        return float(self.values[np.searchsorted(self.at_s, seconds, side="right") - 1])
+        return float(self.at_all(np.array([seconds]))[0])
+
+    def at_all(self, moments_s: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The accuracies at moments, `(n,)`."""
+        return self.values[np.searchsorted(self.at_s, moments_s, side="right") - 1]
 
 
 def courses(
-    table: Table, draw: Draw, history: History, *, averages: Sequence[int]
+    table: Table, draw: Draw, history: History, *, averages: Sequence[int], greedy: bool = False
 ) -> dict[str, Course]:
     """Of the best single model, and of the plain average of the best trials, or of all while there are fewer.
 
     That of trials that ended is the best single one before any has.
+
+    Args:
+        averages: of so many trials, whether they ended or not.
+        greedy: greedy selection, too, which takes time.
     """
     guess = 1 / table.n_classes
-    names = [SINGLE, *map(average_of, averages), KEPT]
+    names = [SINGLE, *map(average_of, averages), KEPT, *([GREEDY] if greedy else [])]
     at_s: dict[str, list[float]] = {name: [0.0] for name in names}
     values: dict[str, list[float]] = {name: [guess] for name in names}
     sets: dict[str, list[tuple[int, int]]] = {}
@@ -78,14 +88,11 @@ def courses(
             continue
         order = sorted(best, key=lambda each: (-best[each][0], each))
         ranked = [best[trial][1:] for trial in order]
-        kept = [best[trial][1:] for trial in order if trial in ended][:_KEPT_COUNT]
+        of_ended = [best[trial][1:] for trial in order if trial in ended]
         add(SINGLE, seen.at_s, ranked[:1])
         for count in averages:
             add(average_of(count), seen.at_s, ranked[:count])
-        add(KEPT, seen.at_s, kept or ranked[:1])
+        add(KEPT, seen.at_s, of_ended[:KEPT_COUNT] or ranked[:1])
+        if greedy and has_ended:
+            add(GREEDY, seen.at_s, selected(table, draw, of_ended) or ranked[:1])
     return {name: Course(np.array(at_s[name]), np.array(values[name])) for name in at_s}
-
-
-def at_moment(of: Sequence[Course], moment_s: float) -> NDArray[np.float64]:
-    """Of each replay its course's accuracy at a moment, `(n_replays,)`."""
-    return np.array([each.at(moment_s) for each in of])

@@ -15,7 +15,7 @@ from optuna.samplers._tpe.probability_distributions import (
     _BatchedCategoricalDistributions,
     _MixtureOfProductDistribution,
 )
-from scipy.special import log_ndtr, ndtr
+from scipy.special import log_ndtr, ndtr, ndtri_exp
 
 Floats = NDArray[np.float64]
 
@@ -23,14 +23,20 @@ Floats = NDArray[np.float64]
 @contextmanager
 def quick_normal() -> Iterator[None]:
     """Optuna's TPE calculates in this way meanwhile."""
-    own = _truncnorm._log_ndtr, _truncnorm._log_gauss_mass, _MixtureOfProductDistribution.log_pdf
-    _truncnorm._log_ndtr, _truncnorm._log_gauss_mass = log_ndtr, _log_mass
-    _MixtureOfProductDistribution.log_pdf = _log_pdf
+    quick = {
+        (_truncnorm, "_log_ndtr"): log_ndtr,
+        (_truncnorm, "_log_gauss_mass"): _log_mass,
+        (_truncnorm, "_ndtri_exp"): ndtri_exp,
+        (_MixtureOfProductDistribution, "log_pdf"): _log_pdf,
+    }
+    own = {place: getattr(*place) for place in quick}
+    for place, function in quick.items():
+        setattr(*place, function)
     try:
         yield
     finally:
-        _truncnorm._log_ndtr, _truncnorm._log_gauss_mass = own[:2]
-        _MixtureOfProductDistribution.log_pdf = own[2]
+        for place, function in own.items():
+            setattr(*place, function)
 
 
 def _log_mass(a: Floats, b: Floats) -> Floats:

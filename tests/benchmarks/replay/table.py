@@ -116,13 +116,25 @@ class Table:
         return kept[configuration, seed, point][rows].astype(np.float32)
 
     def accuracy_of(self, answers: Sequence[NDArray[np.float32]], rows: NDArray[np.int64]) -> float:
-        """The accuracy of the models' plain average on `rows`. Without probabilities they vote; a tie is half right."""
-        average = np.sum(answers, axis=0) / len(answers)
+        """The accuracy of the models' plain average on `rows`."""
+        return float(self.accuracies_of(np.sum(answers, axis=0)[None], len(answers), rows)[0])
+
+    def accuracies_of(
+        self, sums: NDArray[np.float32], count: int, rows: NDArray[np.int64]
+    ) -> NDArray[np.float64]:
+        """The accuracies on `rows` of averages whose `count` answers each add up to `sums`, `(n_averages, n_rows, …)`.
+
+        Without probabilities models vote; a tie is half right.
+        """
+        average = sums / count
         if self.probabilities is None:
-            return float((average > 0.5).mean() + (average == 0.5).mean() / 2)
+            shares: NDArray[np.float64] = (average > 0.5).mean(axis=1) + (average == 0.5).mean(
+                axis=1
+            ) / 2
+            return shares
         assert self.labels is not None
-        predicted = average > 0.5 if average.ndim == 1 else average.argmax(axis=1)
-        return float((predicted == self.labels[rows]).mean())
+        predicted = average > 0.5 if average.ndim == 2 else average.argmax(axis=2)
+        return np.asarray((predicted == self.labels[rows]).mean(axis=1))
 
 
 def load_table(path: Path) -> Table:
