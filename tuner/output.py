@@ -1,18 +1,48 @@
 """Keeps the output of Ray and TensorFlow off the screen: it goes to the run's logs."""
 
 import os
+import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
+
+# Waits for a line, and prints the last words if none comes before its input ends.
+_WAIT = 'read -r line || printf "%s\\n" "$0" >&2'
+
+
+@dataclass(frozen=True)
+class Screen:
+    """The standard error that this process had before its output went to a log; called, it writes a line there."""
+
+    handle: int
+
+    def __call__(self, line: str) -> None:
+        """Writes a line."""
+        with suppress(OSError):
+            os.write(self.handle, f"{line}\n".encode(errors="backslashreplace"))
+
+    @contextmanager
+    def last_words(self, line: str) -> Iterator[None]:
+        """Writes a line if this process ends in the `with` block, even where a library ends it or it is killed."""
+        with subprocess.Popen(
+            ["/bin/sh", "-c", _WAIT, line],
+            stdin=subprocess.PIPE,
+            stderr=self.handle,
+            start_new_session=True,  # no Ctrl-C ends it
+        ) as waiting:
+            try:
+                yield
+            finally:
+                waiting.communicate(b"\n")
 
 
 @contextmanager
-def output_to(log: Path) -> Iterator[Callable[[str], None]]:
+def output_to(log: Path) -> Iterator[Screen]:
     """Appends what this process and its children write to their standard output and error to `log`.
 
-    The function that this yields writes a line to the former standard error. A duplicate of the terminal's handle made
-    before still writes to the terminal.
+    A duplicate of the terminal's handle made before still writes to the terminal.
     """
     _flush()
     saved = [(number, os.dup(number)) for number in (1, 2)]
@@ -20,18 +50,13 @@ def output_to(log: Path) -> Iterator[Callable[[str], None]]:
     try:
         for number, _ in saved:
             os.dup2(target, number)
-        yield lambda line: _write_line(saved[1][1], line)
+        yield Screen(saved[1][1])
     finally:
         _flush()
         for number, copy in saved:
             os.dup2(copy, number)
             os.close(copy)
         os.close(target)
-
-
-def _write_line(handle: int, line: str) -> None:
-    with suppress(OSError):
-        os.write(handle, f"{line}\n".encode(errors="backslashreplace"))
 
 
 def _flush() -> None:

@@ -134,6 +134,22 @@ def test_ray_starts_only_the_daemons_that_a_search_needs(shared_ray: None) -> No
     assert f"{check}:" in inspect.getsource(services.start_raylet)
 
 
+def test_a_raylet_waits_for_no_ports_of_its_agents(shared_ray: None) -> None:
+    """It would abort after 15 s, which they need on a busy machine to import what they import."""
+    from ray._private import worker
+    from ray._private.node import Node
+
+    assert worker._global_node is not None
+    raylet = worker._global_node.all_processes["raylet"][0].process
+    options = Path(f"/proc/{raylet.pid}/cmdline").read_text().split("\0")
+    ports = dict(option.split("=", 1) for option in options if "port=" in option[:40])
+    assert ports["--metrics-agent-port"] == "-1"
+    for name in ("--runtime_env_agent_port", "--metrics_export_port"):
+        assert 20_000 <= int(ports[name]) < 32_000
+    name = ray_internals.START_PROCESSES  # of a cluster's head, which others start, it is Ray's
+    assert getattr(Node, name).__qualname__ == f"Node.{name}"
+
+
 @pytest.mark.ray
 def test_workers_look_for_modules_in_no_folder_of_the_driver(
     shared_ray: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

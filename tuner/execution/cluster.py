@@ -21,11 +21,13 @@ from tuner.execution.packing import Packing, Resources
 from tuner.execution.scratch import scratch_folder
 from tuner.files import has_home, substitute_home
 from tuner.machine import memory, ray_folder, usable_cpus
+from tuner.output import Screen
 from tuner.settings.config import SearchConfig
 from tuner.storage import Storage
 from tuner.text import one_line
 
 _CONNECT_TIMEOUT_S = 10.0
+_NO_START = "this search ended while its Ray was starting; the same command tries again"
 _WATCH_S = 0.3
 _GRACE_S = (
     3.0  # less than the timeout in ray_internals.ENVIRONMENT, after which Ray ends this process
@@ -128,9 +130,7 @@ class Cluster:
 
 
 @contextmanager
-def ray_cluster(
-    config: SearchConfig, flag: InterruptFlag, *, notify: Callable[[str], None]
-) -> Iterator[Cluster]:
+def ray_cluster(config: SearchConfig, flag: InterruptFlag, *, notify: Screen) -> Iterator[Cluster]:
     """Ray for as long as the search needs it; one that the caller has started is used and left running.
 
     Args:
@@ -169,7 +169,9 @@ def ray_cluster(
             try:
                 with flag.held():
                     if is_ours:
-                        _start(scratch)
+                        # Connecting to a daemon that has died ends this process in Ray's C++ part.
+                        with notify.last_words(f"tuner: {_NO_START}"):
+                            _start(scratch)
                     elif config.address is not None:
                         _join(ray, config.address)
                 cluster = Cluster(ray, scratch, is_ours)

@@ -9,11 +9,15 @@ Must not import Ray at module level: some of this is set before Ray is first imp
 """
 
 import os
+import random
 import secrets
+import signal
 import site
+import socket
 import sys
+import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -27,9 +31,11 @@ ENVIRONMENT = {
     "RAY_TRAIN_ENABLE_V2_MIGRATION_WARNINGS": "0",
     # Tune draws no tables: the live table is ours (ray/tune/experimental/output.py).
     "RAY_AIR_NEW_OUTPUT": "0",
-    # A GCS of this machine that has ended stays so: 5 s instead of a minute until Ray notices
-    # (https://github.com/ray-project/ray/pull/20900).
-    "RAY_gcs_rpc_server_reconnect_timeout_s": "5",
+    # A GCS of this machine that has ended stays so: 10 s instead of a minute until Ray ends this process, and time
+    # enough to report it first on a machine that is busy (https://github.com/ray-project/ray/pull/20900).
+    "RAY_gcs_rpc_server_reconnect_timeout_s": "10",
+    # As long may the agent for runtime environments take to listen, instead of 30 s, before its raylet aborts.
+    "RAY_agent_register_timeout_ms": "120000",
     # A user's relative paths and modules are found where the command was typed (ray/tune/trainable/trainable.py).
     "RAY_CHDIR_TO_TRIAL_DIR": "0",
     # Tune writes no CSV, JSON or TensorBoard files of its own: the study is the record. Its loggers would also keep
@@ -54,6 +60,10 @@ _NO_LIMIT = 1_000_000
 # Methods of a node of Ray's that start a daemon each (ray/_private/node.py).
 NEEDLESS_DAEMONS = ("start_monitor", "start_log_monitor", "start_api_server")
 DASHBOARD_CHECK = "get_dashboard_dependency_error"  # of ray._private.utils
+START_PROCESSES = "start_ray_processes"  # another method: it starts the raylet
+_RAYLET_START_S = 90.0
+_UNUSED = -1  # of an agent without the dashboard (ray/dashboard/agent.py)
+_LEAST_PORT, _LARGEST_PORT = 20_000, 32_000  # below those that systems give to whoever asks for any
 
 
 def let_the_searcher_limit_trials() -> None:
@@ -141,7 +151,7 @@ def start(folder: Path, **options: Any) -> None:
     """
     import ray
 
-    with _fewer_daemons():
+    with _fewer_daemons(), _time_to_start():
         ray.init(_temp_dir=str(folder), job_config=job_without_folders(), **options)
 
 
@@ -187,6 +197,50 @@ def _fewer_daemons() -> Iterator[None]:
 
 
 @contextmanager
+def _time_to_start() -> Iterator[None]:
+    """Lets Ray's daemons start on a machine that is busy.
+
+    A raylet waits 15 s for the ports of its two agents, which have much to import, and aborts
+    (https://github.com/ray-project/ray/issues/65983). So it gets them before they start. Then Ray waits 30 s for the
+    raylet, whether it lives or not (ray/_private/node.py).
+    """
+    from ray import _raylet
+    from ray._private import services
+    from ray._private.node import Node
+
+    core: Any = _raylet
+    original: Any = getattr(Node, START_PROCESSES)
+
+    def start_and_wait(node: Any) -> None:
+        node._ray_params.update(
+            metrics_agent_port=_UNUSED,
+            metrics_export_port=_free_port(node.node_ip_address),
+            runtime_env_agent_port=_free_port(node.node_ip_address),
+        )
+        listens_at = core.DASHBOARD_AGENT_LISTEN_PORT_NAME  # no option of a raylet: a file
+        core.persist_port(node.get_session_dir_path(), node.node_id, listens_at, _UNUSED)
+        original(node)
+        until = time.monotonic() + _RAYLET_START_S
+        while time.monotonic() < until and not signal.sigpending():
+            if (dead := _dead_daemon_of(node)) is not None:
+                raise RuntimeError(f"its {dead} ended")
+            with suppress(RuntimeError):  # not registered yet
+                services.get_node(node.gcs_address, node.node_id)
+                break
+            time.sleep(0.05)
+
+    with replaced(Node, START_PROCESSES, start_and_wait):
+        yield
+
+
+def _free_port(address: str) -> int:
+    while True:
+        port = random.SystemRandom().randrange(_LEAST_PORT, _LARGEST_PORT)
+        with suppress(OSError), socket.create_server((address, port)):
+            return port
+
+
+@contextmanager
 def replaced(owner: Any, name: str, value: Any) -> Iterator[None]:
     """Has `owner` another attribute `name` meanwhile."""
     kept = getattr(owner, name)
@@ -225,8 +279,10 @@ def dead_daemon() -> str | None:
     from ray._private import worker
 
     node = worker._global_node
-    if node is None:
-        return None
+    return _dead_daemon_of(node) if node is not None else None
+
+
+def _dead_daemon_of(node: Any) -> str | None:
     for kind in ("raylet", "gcs_server"):
         if any(each.process.poll() is not None for each in node.all_processes.get(kind, ())):
             return kind

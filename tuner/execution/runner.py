@@ -27,7 +27,7 @@ from tuner.execution.probe import Wait
 from tuner.execution.refusals import refuse_unknown_architectures
 from tuner.execution.run_files import RunFiles
 from tuner.kill_points import KillPoint, kill_point
-from tuner.output import output_to
+from tuner.output import Screen, output_to
 from tuner.run.events import Event, EventKind, SearchListener, SearchState
 from tuner.run.lock import Claim, claimed
 from tuner.run.records import StudyReader
@@ -101,7 +101,7 @@ class _Session:
     listener: SearchListener
     flag: InterruptFlag
     claim: Claim
-    notify: Callable[[str], None]  # prints a line for the person
+    notify: Screen  # prints a line for the person
 
     def run(self) -> SearchOutcome:
         """Starts Ray and runs the trials, unless there is nothing left to do."""

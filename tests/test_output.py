@@ -1,0 +1,40 @@
+"""What reaches the screen while output goes to a log (`tuner/output.py`)."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PROGRAM = """
+import os, signal, sys
+from pathlib import Path
+from tuner.output import output_to
+
+with output_to(Path(sys.argv[1])) as screen:
+    with screen.last_words("ended in the middle"):
+        print("to the log", flush=True)
+        {inside}
+    screen("after it")
+"""
+
+
+@pytest.mark.parametrize(
+    ("inside", "shown"),
+    [
+        ("pass", "after it\n"),
+        ("os._exit(1)", "ended in the middle\n"),  # as C++ code does it
+        ("os.kill(os.getpid(), signal.SIGKILL)", "ended in the middle\n"),
+    ],
+)
+def test_last_words_are_shown_where_a_process_ends_in_the_middle(
+    tmp_path: Path, inside: str, shown: str
+) -> None:
+    log = tmp_path / "log"
+    ended = subprocess.run(
+        [sys.executable, "-c", PROGRAM.format(inside=inside), str(log)],
+        capture_output=True,
+        text=True,
+    )
+    assert (ended.stdout, ended.stderr) == ("", shown)
+    assert log.read_text() == "to the log\n"
