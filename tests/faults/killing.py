@@ -4,8 +4,11 @@ import os
 import random
 import signal
 import subprocess
+import threading
+import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -25,8 +28,31 @@ from tuner.run.records import (
     ranked,
 )
 from tuner.settings.config import TrainerName
+from tuner.settings.space import SearchSpace
 
-_LONGEST_S = 280.0  # a search that hangs; other tests may run beside this one
+LONGEST_S = 280.0  # a search that hangs; other tests may run beside this one
+
+
+def toy(epoch_seconds: float) -> SearchSpace:
+    """A space of toy trials whose epochs last so long."""
+    architecture = "tuner.training.toy:curve"
+    return SearchSpace.from_mapping(
+        {
+            "name": "toy",
+            "max_epochs": 9,
+            "shared": {"learning_rate": {"float": [1e-4, 1e-2], "log": True}},
+            "architectures": {architecture: {"epoch_seconds": epoch_seconds}},
+            "baselines": [
+                {
+                    "architecture": architecture,
+                    "learning_rate": rate,
+                    "epoch_seconds": epoch_seconds,
+                }
+                for rate in (1e-3, 2e-3)
+            ],
+        },
+        "toy.yaml",
+    )
 
 
 @dataclass
@@ -51,6 +77,7 @@ class Search:
     trials: int  # its budget
     environment: Mapping[str, str] = field(default_factory=dict)
     command: Sequence[str] = field(default_factory=lambda: TUNER)
+    run_folder: Path | None = None  # where that is not so
 
     def start(self, kill_at: str | None = None) -> subprocess.Popen[str]:
         """Runs the command; the process kills itself at `kill_at`, a kill point and how often it is passed."""
@@ -63,10 +90,14 @@ class Search:
             env={**os.environ, **self.environment, VARIABLE: kill_at or ""},
         )
 
+    def enlarge(self) -> None:
+        """Gives it a larger budget, because it has used up the one that it had."""
+        self.trials += max(1, self.trials // 3)
+
     @property
     def run(self) -> Path:
         """The run folder."""
-        return self.folder / "runs" / "x"
+        return self.run_folder or self.folder / "runs" / "x"
 
     def finished(self) -> dict[int, tuple[object, ...]]:
         """The record of each trial that counts toward the budget."""
@@ -81,7 +112,7 @@ def kill_at_points(search: Search, points: Sequence[str], tally: Tally) -> None:
     """Lets the search kill itself at each point in turn, then run to its end."""
     for point in points:
         _one_kill(search, tally, point=point)
-    _end(search, tally)
+    end(search, tally)
 
 
 def kill_at_random(search: Search, kills: int, seed: int, within_s: float, tally: Tally) -> None:
@@ -95,12 +126,52 @@ def kill_at_random(search: Search, kills: int, seed: int, within_s: float, tally
         before = tally.kills
         _one_kill(search, tally, after_s=moments.uniform(0, within_s))
         if tally.kills == before:
-            search.trials += max(1, search.trials // 3)
-    _end(search, tally)
+            search.enlarge()
+    end(search, tally)
+
+
+def kill_workers(
+    search: Search, chance: random.Random, every_s: float, most: int = 100
+) -> Callable[[], int]:
+    """Kills a process of the search's trials every so often until its budget is used; gives how many."""
+    killed = 0
+
+    def work() -> None:
+        nonlocal killed
+        until = time.monotonic() + 500
+        while killed < most and len(search.finished()) < search.trials and time.monotonic() < until:
+            time.sleep(every_s)
+            killed += kill_worker(search, chance)
+
+    threading.Thread(target=work, daemon=True).start()
+    return lambda: killed
+
+
+def kill_worker(search: Search, chance: random.Random) -> bool:
+    """Kills one process that trains a trial of this search; False where there is none."""
+    listed = subprocess.run(
+        ["pgrep", "-f", "^ray::(TrialActor|ResourceTrainable)"], capture_output=True, text=True
+    )
+    logs = str(search.run / "logs")  # which they write to
+    pids = [int(pid) for pid in listed.stdout.split()]
+    workers = [pid for pid in pids if _output_of(pid).startswith(logs)]
+    if not workers:
+        return False
+    with suppress(ProcessLookupError):  # it ended just now
+        os.kill(chance.choice(workers), signal.SIGKILL)
+        return True
+    return False
+
+
+def _output_of(pid: int) -> str:
+    try:
+        return os.readlink(f"/proc/{pid}/fd/1")
+    except OSError:
+        return ""
 
 
 def _one_kill(
-    search: Search, tally: Tally, *, point: str | None = None, after_s: float = _LONGEST_S
+    search: Search, tally: Tally, *, point: str | None = None, after_s: float = LONGEST_S
 ) -> None:
     before = search.finished()
     process = search.start(point)
@@ -119,12 +190,12 @@ def _one_kill(
     tally.lost += sum(after.get(number) != content for number, content in before.items())
 
 
-def _end(search: Search, tally: Tally) -> None:
+def end(search: Search, tally: Tally) -> None:
     """Lets the search end and checks everything that must hold."""
     before = search.finished()
     process = search.start()
     try:
-        _, error = process.communicate(timeout=_LONGEST_S)
+        _, error = process.communicate(timeout=LONGEST_S)
     except subprocess.TimeoutExpired:
         process.kill()
         process.communicate()

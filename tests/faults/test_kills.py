@@ -9,15 +9,13 @@ import random
 import shutil
 import signal
 import subprocess
-import threading
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 
 import pandas as pd
 import pytest
-from faults.killing import Search, Tally, kill_at_points, kill_at_random
+from faults.killing import Search, Tally, kill_at_points, kill_at_random, kill_workers, toy
 from support.commands import TUNER, WITHOUT_RAY
 from support.searches import make
 
@@ -69,23 +67,7 @@ def make_search(tmp_path: Path, sentences: Path) -> MakeSearch:
     return make_one
 
 
-TOY = SearchSpace.from_mapping(
-    {
-        "name": "toy",
-        "max_epochs": 9,
-        "shared": {"learning_rate": {"float": [1e-4, 1e-2], "log": True}},
-        "architectures": {"tuner.training.toy:curve": {"epoch_seconds": 0.05}},
-        "baselines": [
-            {
-                "architecture": "tuner.training.toy:curve",
-                "learning_rate": rate,
-                "epoch_seconds": 0.05,
-            }
-            for rate in (1e-3, 2e-3)
-        ],
-    },
-    "toy.yaml",
-)
+TOY = toy(epoch_seconds=0.05)
 TINY = SearchSpace.from_mapping(
     {
         "name": "tiny",
@@ -192,40 +174,3 @@ def test_a_confirmation_survives_kills(without_ray: None, sentences: Path, tmp_p
     assert study is not None
     assert sum(map(counts_as_finished, study.trials)) == 6
     assert all(trial.state.is_finished() for trial in study.trials)
-
-
-def kill_workers(
-    search: Search, chance: random.Random, every_s: float, most: int = 100
-) -> Callable[[], int]:
-    """Kills a process of the search's trials every so often until its budget is used; gives how many."""
-    killed = 0
-
-    def work() -> None:
-        nonlocal killed
-        until = time.monotonic() + 500
-        while killed < most and len(search.finished()) < search.trials and time.monotonic() < until:
-            time.sleep(every_s)
-            if workers := _workers(search):
-                with suppress(ProcessLookupError):  # it ended just now
-                    os.kill(chance.choice(workers), signal.SIGKILL)
-                    killed += 1
-
-    threading.Thread(target=work, daemon=True).start()
-    return lambda: killed
-
-
-def _workers(search: Search) -> list[int]:
-    """Processes that train this search's trials: they write to its logs."""
-    listed = subprocess.run(
-        ["pgrep", "-f", "^ray::(TrialActor|ResourceTrainable)"], capture_output=True, text=True
-    )
-    logs = str(search.run / "logs")
-    pids = [int(pid) for pid in listed.stdout.split()]
-    return [pid for pid in pids if _output_of(pid).startswith(logs)]
-
-
-def _output_of(pid: int) -> str:
-    try:
-        return os.readlink(f"/proc/{pid}/fd/1")
-    except OSError:
-        return ""
