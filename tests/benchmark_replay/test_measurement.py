@@ -179,7 +179,7 @@ def test_models_of_running_trials_are_in_no_average_of_ended_ones() -> None:
     seen = [at(1, 0, 1), at(2, 1, 1), at(3, 0, 2), at(4, 0, 3), at(5, 2, 1)]
     found = courses(table, plain, History(seen, ended={0, 1}), averages=[5])
     assert found[KEPT].at(1) == found[SINGLE].at(1)  # before any has ended
-    pruned = float(plain.true_accuracy[1, table.epoch_points[0]])
+    pruned = float(table.right[1, 0, table.epoch_points[0]][plain.truth].mean())
     assert found[KEPT].at(2) == found[KEPT].at(3) == pytest.approx(pruned)
     assert found[KEPT].at(4) == found[average_of(5)].at(4)
     assert found[KEPT].at(9) == found[KEPT].at(4)

@@ -102,8 +102,8 @@ def test_roles_of_a_draw_share_no_row_and_do_not_depend_on_how_many_are_drawn() 
     for draw in many:
         parts = [draw.validation, draw.confirmation, draw.truth]
         assert sorted(np.concatenate(parts)) == list(range(100))
-        truth = table.right[:, 0][..., draw.truth].mean(axis=-1)
-        np.testing.assert_allclose(draw.true_accuracy, truth, atol=1e-6)
+        measured = table.right[:, 0][..., draw.validation].mean(axis=-1)
+        np.testing.assert_allclose(draw.validation_accuracy, measured, atol=1e-6)
     (later,) = draws(table, range(102, 103), seed=3)
     np.testing.assert_array_equal(later.order, many[102].order)
     for one, other in zip(few, many, strict=False):

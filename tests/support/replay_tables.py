@@ -68,5 +68,4 @@ def plain_draw(table: Table) -> Draw:
         seeds=np.zeros(table.n_configurations, np.int64),
         order=np.arange(table.n_configurations),
         validation_accuracy=table.right[:, 0][..., validation].mean(axis=-1, dtype=np.float32),
-        true_accuracy=table.right[:, 0][..., truth].mean(axis=-1, dtype=np.float32),
     )

@@ -19,14 +19,14 @@ _REPLAYS_AT_ONCE = 100
 
 @dataclass(frozen=True, eq=False)
 class Draw:
-    """One replay's chance, and every model's accuracy under it.
+    """One replay's chance, and every model's validation accuracy under it.
 
     Args:
         number: the replay's, from 0.
         validation, confirmation, truth: rows of the pool, disjoint.
         seeds: `(n,)`, of each configuration the recorded seed that the search trains it with.
         order: `(n,)`, the configurations as a random search draws them: any architecture, then one of its own.
-        validation_accuracy, true_accuracy: `(n, n_points)`, with that seed, on validation and on truth.
+        validation_accuracy: `(n, n_points)`, with that seed.
     """
 
     number: int
@@ -36,7 +36,6 @@ class Draw:
     seeds: NDArray[np.int64]
     order: NDArray[np.int64]
     validation_accuracy: NDArray[np.float32]
-    true_accuracy: NDArray[np.float32]
 
 
 def draws(table: Table, numbers: range, *, seed: int) -> Iterator[Draw]:
@@ -53,7 +52,6 @@ def _block(
     ends = np.cumsum([round(VALIDATION * table.n_pool), round(CONFIRMATION * table.n_pool)])
     roles = [np.split(rng.permutation(table.n_pool), ends) for rng in rngs]
     on_validation = _accuracies(table, flat, [validation for validation, _, _ in roles])
-    on_truth = _accuracies(table, flat, [truth for _, _, truth in roles])
     every = np.arange(table.n_configurations)
     for place, (number, rng) in enumerate(zip(numbers, rngs, strict=True)):
         validation, confirmation, truth = roles[place]
@@ -66,7 +64,6 @@ def _block(
             seeds=seeds,
             order=random_order(table.architectures, rng),
             validation_accuracy=on_validation[every, seeds, :, place],
-            true_accuracy=on_truth[every, seeds, :, place],
         )
 
 

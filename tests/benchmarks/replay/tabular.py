@@ -26,7 +26,7 @@ from optuna.distributions import (
 )
 from optuna.trial import FrozenTrial
 
-from tuner.settings.ranges import Choice, Range
+from tuner.settings.ranges import Choice, Range, SuggestsValues
 from tuner.settings.space import ARCHITECTURE, SearchSpace
 
 from .acquisition import Acquisition, Columns
@@ -50,20 +50,28 @@ class Recorded:
         self.distributions = [each.distributions for each in asked]
         self.columns = Columns(space, parameters)
         self.architectures = np.array([each[ARCHITECTURE] for each in parameters])
+        self._ranges = {each: _ranges(space, each) for each in space.architectures}
         self._columns = {
             name: np.array(
                 [_scaled(range_, each[name]) if name in each else math.nan for each in parameters]
             )
-            for architecture in space.architectures
-            for name, range_ in _ranges(space, architecture).items()
+            for ranges in self._ranges.values()
+            for name, range_ in ranges.items()
         }
+
+    def ask(self, trial: SuggestsValues) -> str:
+        """Asks a trial for all parameters as the space does, and makes nothing of them; returns its architecture."""
+        architecture: str = trial.suggest_categorical(ARCHITECTURE, list(self._ranges))
+        for name, range_ in self._ranges[architecture].items():
+            range_.suggest(trial, name)
+        return architecture
 
     def distances(
         self, architecture: str, values: Mapping[str, Any], among: NDArray[np.int64]
     ) -> NDArray[np.float64]:
         """How far the configurations `among`, all of one architecture, are from `values`."""
         squares = np.zeros(len(among))
-        for name, range_ in _ranges(self.space, architecture).items():
+        for name, range_ in self._ranges[architecture].items():
             apart = np.abs(self._columns[name][among] - _scaled(range_, values[name]))
             squares += np.minimum(apart, 1) ** 2
         return np.sqrt(squares)
@@ -114,8 +122,7 @@ class Chooser:
         if isinstance(sampler, optuna.samplers.TPESampler):
             acquisition = Acquisition(sampler, self.recorded.columns)
         suggestion = _Suggestion(sampler, study, trial)
-        self.recorded.space.suggest(suggestion)
-        architecture = suggestion.values[ARCHITECTURE]
+        architecture = self.recorded.ask(suggestion)
         architectures = self.recorded.architectures
         same = [each for each in self._left if architectures[each] == architecture]
         if not same:
