@@ -9,7 +9,11 @@ import pytest
 
 TUNER = Path(__file__).parents[1] / "tuner"
 ALLOWED = {
-    "ray": ("execution/ray_internals.py", "execution/tune_internals.py"),
+    "ray": (
+        "execution/ray_internals.py",
+        "execution/tune_internals.py",
+        "execution/worker_internals.py",
+    ),
     "optuna": ("run/optuna_internals.py",),
     "keras": ("training/keras_internals.py",),
     "tensorflow": ("training/keras_internals.py",),

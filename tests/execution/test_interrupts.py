@@ -4,8 +4,10 @@ import os
 import pty
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -22,6 +24,23 @@ pytestmark = pytest.mark.ray
 
 def _session_ends(run: Run) -> list[SessionEnd | None]:
     return [session.record.reason for session in StudyReader(run.study).sessions]
+
+
+def _has_forked_workers(driver: int) -> bool:
+    """Whether a process that trains was forked, and not started by Ray; where there is no fork, always."""
+    if sys.platform != "linux":
+        return True
+    servers = [pid for pid, parent, name in _processes() if parent == driver and "python" in name]
+    return any(parent in servers and name.startswith("ray::") for _, parent, name in _processes())
+
+
+def _processes() -> Iterator[tuple[int, int, str]]:
+    """The id, the parent's id and the name of each process."""
+    for file in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):  # it has just ended
+            pid, _, rest = file.read_text(encoding="utf-8").partition(" (")
+            name, _, more = rest.rpartition(") ")
+            yield int(pid), int(more.split()[1]), name
 
 
 @pytest.fixture
@@ -105,6 +124,7 @@ def test_another_terminal_stops_a_search_and_it_continues(sentences: Path, tmp_p
     command = toy_command(tmp_path, sentences, epoch_seconds=0.1)
     search = begin([*command, "--trials", "500"], tmp_path)
     wait_for_trial(2, search)
+    assert _has_forked_workers(search.pid)
     stop = subprocess.run(
         [*TUNER, "stop", "runs/x"], cwd=tmp_path, capture_output=True, text=True, timeout=240
     )

@@ -28,6 +28,7 @@ def confirm(
     **settings: str | None,
 ) -> int:
     """Train the best trials again with fresh seeds and rank them. Ranks by a split that the search never saw."""
+    from tuner.execution.fork_server import fork_server
     from tuner.execution.interrupts import signals_in_main_thread_only
     from tuner.terminal.live import make_listener, terminal_stream
     from tuner.training.own_modules import name_modules
@@ -56,8 +57,9 @@ def confirm(
     print_plan(confirmed, request)
     with terminal_stream() as terminal, make_listener(terminal) as listener:
         listener.show("reading the data and starting Ray …")
-        with signals_in_main_thread_only():
-            from tuner.finalists.confirmation import run_confirmation
+        with fork_server(config):
+            with signals_in_main_thread_only():
+                from tuner.finalists.confirmation import run_confirmation
 
-        outcome = run_confirmation(confirmed, request, config, listener)
+            outcome = run_confirmation(confirmed, request, config, listener)
     return print_confirmation(outcome)

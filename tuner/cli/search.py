@@ -29,6 +29,7 @@ def search(
     **settings: object,
 ) -> int:
     """Search for the best classifier of your data. The same command again continues toward the budget."""
+    from tuner.execution.fork_server import fork_server
     from tuner.execution.interrupts import signals_in_main_thread_only
     from tuner.settings.config import make_config
     from tuner.terminal.live import make_listener, terminal_stream
@@ -43,10 +44,11 @@ def search(
         check_own_space(asked, config)
     with terminal_stream() as terminal, make_listener(terminal) as listener:
         listener.show("reading the data and starting Ray …")
-        with signals_in_main_thread_only():
-            from tuner.execution.search import run_search
+        with fork_server(asked):
+            with signals_in_main_thread_only():
+                from tuner.execution.search import run_search
 
-        outcome = run_search(asked, listener)
+            outcome = run_search(asked, listener)
     from tuner.terminal.outcome import print_outcome
 
     return print_outcome(outcome, asked)

@@ -16,9 +16,11 @@ from tuner.execution import ray_internals
 from tuner.execution.capacity import Capacity, check_fits, read_growth
 from tuner.execution.checkpoints import ask_through_ray, check_nodes
 from tuner.execution.faulty_nodes import FaultyNodes, Node
+from tuner.execution.fork_server import running_fork_server
 from tuner.execution.interrupts import InterruptFlag, receive_signals
 from tuner.execution.packing import Packing, Resources
 from tuner.execution.scratch import scratch_folder
+from tuner.execution.worker_internals import workers_forked
 from tuner.files import has_home, substitute_home
 from tuner.machine import memory, ray_folder, usable_cpus
 from tuner.output import Screen
@@ -221,8 +223,10 @@ def _restore(name: str, value: str | None) -> None:
 
 
 def _start(scratch: Path) -> None:
+    server = running_fork_server()
     try:
-        with ray_internals.daemons_shielded_from_signals(receive_signals):
+        forked = workers_forked(server.listen(scratch)) if server is not None else nullcontext()
+        with forked, ray_internals.daemons_shielded_from_signals(receive_signals):
             ray_internals.start(
                 scratch / "r",  # Ray opens its folder to everybody, ours above it is not
                 address="local",

@@ -1,7 +1,8 @@
 """Every use of Ray's private parts, each with its reason: the module to look at when Ray changes.
 
 Private are names with an underscore, modules that Ray does not document, and variables that only its source names.
-Those of Ray Tune are in `tuner.execution.tune_internals`, the words of Ray's errors in `tuner.execution.ray_errors`.
+Those of Ray Tune are in `tuner.execution.tune_internals`, of the start of workers in
+`tuner.execution.worker_internals`, the words of Ray's errors in `tuner.execution.ray_errors`.
 `tests/execution/test_ray_internals.py` fails when Ray changes one of them, and `tests/test_private_parts.py` when
 another module uses one. Written for Ray 2.60, which `pyproject.toml` pins.
 

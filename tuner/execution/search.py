@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from tuner.data import Dataset, Split, load_dataset
 from tuner.execution.checkpoints import checkpoints_of
+from tuner.execution.fork_server import fork_server
 from tuner.execution.plan import SearchOutcome
 from tuner.execution.refusals import refuse_noise_in_space
 from tuner.execution.run_files import LeaderboardFiles
@@ -54,8 +55,9 @@ def run_search(config: SearchConfig, listener: SearchListener | None = None) -> 
     refuse_noise_in_space(config)
     folder = RunFolder(config.folder)
     config = with_recorded_splits(folder, config)
-    plan = SearchPlan(config, folder, load_dataset(config.data))
-    return run_plan(plan, listener or SilentListener())
+    with fork_server(config):
+        plan = SearchPlan(config, folder, load_dataset(config.data))
+        return run_plan(plan, listener or SilentListener())
 
 
 @dataclass(frozen=True)

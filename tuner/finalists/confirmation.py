@@ -14,6 +14,7 @@ import optuna
 
 from tuner.data import Dataset, EncodedSequences, Split, load_dataset
 from tuner.errors import UsageError
+from tuner.execution.fork_server import fork_server
 from tuner.execution.plan import SearchOutcome
 from tuner.execution.refusals import refuse_noise
 from tuner.execution.run_files import RunFiles
@@ -70,6 +71,13 @@ def run_confirmation(
         UsageError: there is nothing to confirm, or its data is not here.
         SearchError: as of a search.
     """
+    with fork_server(config):
+        return _run(run, request, config, listener)
+
+
+def _run(
+    run: Run, request: Request, config: SearchConfig, listener: SearchListener
+) -> SearchOutcome:
     dataset = load_dataset(config.data)
     wanted = wanted_trials(run.reader, config, request, run.confirmation)
     for each in wanted:
