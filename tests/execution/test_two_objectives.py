@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 from faults.killing import Search, Tally, kill_at_points
-from support.commands import WITHOUT_RAY
 from support.watching import Recorder
 
 import tuner
@@ -89,7 +88,9 @@ def test_a_search_by_two_objectives_survives_kills(
     (folder / "space.yaml").write_text(asked.space.to_yaml(), encoding="utf-8")
     options = "--trainer toy --max-epochs 3 --objectives val_accuracy,weights"
     arguments = ["space.yaml", "--data", str(sentences), *options.split()]
-    search = Search(folder, arguments, 8, {"TUNER_CACHE": str(tmp_path / "cache")}, WITHOUT_RAY)
+    search = Search(
+        folder, arguments, 8, {"TUNER_CACHE": str(tmp_path / "cache")}, without_ray=True
+    )
     tally = Tally()
     kill_at_points(search, ["epoch_noted:5", "status_noted:2"], tally)
     assert tally.problems == []

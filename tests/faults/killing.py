@@ -15,6 +15,7 @@ from pathlib import Path
 import pandas as pd
 from optuna.trial import FrozenTrial, TrialState
 from support.commands import TUNER
+from support.forked import Forked
 
 from tuner.errors import RunFolderError
 from tuner.kill_points import VARIABLE
@@ -78,16 +79,21 @@ class Search:
     environment: Mapping[str, str] = field(default_factory=dict)
     command: Sequence[str] = field(default_factory=lambda: TUNER)
     run_folder: Path | None = None  # where that is not so
+    without_ray: bool = False
 
-    def start(self, kill_at: str | None = None) -> subprocess.Popen[str]:
+    def start(self, kill_at: str | None = None) -> "subprocess.Popen[str] | Forked":
         """Runs the command; the process kills itself at `kill_at`, a kill point and how often it is passed."""
+        words = ["search", *self.arguments, "--name=x", f"--trials={self.trials}"]
+        environment = {**self.environment, VARIABLE: kill_at or ""}
+        if self.without_ray:
+            return Forked(words, self.folder, environment)
         return subprocess.Popen(
-            [*self.command, "search", *self.arguments, "--name=x", f"--trials={self.trials}"],
+            [*self.command, *words],
             cwd=self.folder,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             text=True,
-            env={**os.environ, **self.environment, VARIABLE: kill_at or ""},
+            env={**os.environ, **environment},
         )
 
     def enlarge(self) -> None:
@@ -178,7 +184,7 @@ def _one_kill(
     try:
         _, error = process.communicate(timeout=after_s)
     except subprocess.TimeoutExpired:
-        process.send_signal(signal.SIGKILL)
+        process.kill()
         _, error = process.communicate()
     if process.returncode == -signal.SIGKILL:
         tally.kills += 1

@@ -8,7 +8,6 @@ import os
 import random
 import shutil
 import signal
-import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -16,7 +15,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from faults.killing import Search, Tally, kill_at_points, kill_at_random, kill_workers, toy
-from support.commands import TUNER, WITHOUT_RAY
+from support.forked import Forked
 from support.searches import make
 
 from tuner.execution.search import run_search
@@ -61,7 +60,7 @@ def make_search(tmp_path: Path, sentences: Path) -> MakeSearch:
             ["space.yaml", "--data", "sentences.csv", *arguments],
             trials,
             {"TUNER_CACHE": str(tmp_path / "cache")},
-            WITHOUT_RAY if without_ray else TUNER,
+            without_ray=without_ray,
         )
 
     return make_one
@@ -163,12 +162,14 @@ def test_a_search_of_real_models_survives_kills_of_driver_and_worker(
 def test_a_confirmation_survives_kills(without_ray: None, sentences: Path, tmp_path: Path) -> None:
     config = make(TOY, sentences, tmp_path, name="x", trials=4)
     run_search(config)
-    command = [*WITHOUT_RAY, "confirm", str(config.folder), "--top=3", "--seeds=2"]
+    command = ["confirm", str(config.folder), "--top=3", "--seeds=2"]
     for point in ("reported:5", "retry_marked:1", "status_noted:2", "told:1"):
-        killed = subprocess.run(command, env={**os.environ, VARIABLE: point}, capture_output=True)
-        assert killed.returncode == -signal.SIGKILL, (point, killed.stderr.decode())
-    ended = subprocess.run(command, capture_output=True, text=True)
-    assert ended.returncode == 0, ended.stderr
+        killed = Forked(command, tmp_path, {VARIABLE: point})
+        _, error = killed.communicate()
+        assert killed.returncode == -signal.SIGKILL, (point, error)
+    ended = Forked(command, tmp_path)
+    _, error = ended.communicate()
+    assert ended.returncode == 0, error
     assert list(pd.read_csv(config.folder / "finalists.csv")["seeds"]) == [2, 2, 2]
     study = Run(config.folder).confirmation
     assert study is not None

@@ -3,7 +3,6 @@
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 
@@ -11,9 +10,6 @@ from tuner import cli
 
 TUNER = [sys.executable, "-m", "tuner"]
 """The command in a process of its own, from any folder."""
-
-WITHOUT_RAY = [sys.executable, str(Path(__file__).with_name("in_process.py"))]
-"""The same, whose trials run in that very process."""
 
 
 @dataclass(frozen=True)

@@ -3,8 +3,6 @@
 Starting Ray and a process per search takes seconds; most tests of what a session records need neither. All but
 `tuner.execution.tune_run` and the cluster is the program's own: its searcher, scheduler, heartbeat and trainable are
 called as Tune calls them, which `tests/execution` shows with a real Ray. No trial may end this process.
-
-    python tests/support/in_process.py search …    the command line of `tuner` in such a process
 """
 
 import os
@@ -16,7 +14,6 @@ from types import SimpleNamespace
 from typing import Any
 from unittest.mock import patch
 
-from tuner.cli import main
 from tuner.execution import ray_internals, runner, trainable, tune_run
 from tuner.execution.cluster import Cluster
 from tuner.execution.trainable import Task, TrialActor
@@ -112,8 +109,3 @@ def trials_in_this_process() -> Iterator[None]:
         ):
             stack.enter_context(patch.object(module, name, ours))
         yield
-
-
-if __name__ == "__main__":
-    with trials_in_this_process():
-        main()
