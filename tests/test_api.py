@@ -91,9 +91,8 @@ def test_a_run_without_finalists_is_refused_in_one_line(tmp_path: Path) -> None:
         tuner.export(tmp_path / "none", format="pickle")
 
 
-@pytest.mark.ray
 def test_a_search_from_python_gives_a_run(
-    shared_ray: None, sentences: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    without_ray: None, sentences: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     settings = tmp_path / "settings.yaml"
     settings.write_text("trainer: toy\n", encoding="utf-8")

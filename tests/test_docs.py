@@ -151,7 +151,7 @@ def test_the_spaces_load() -> None:
         assert SearchSpace.from_text(block, page).architectures
 
 
-@pytest.mark.ray
+@pytest.mark.keras
 @pytest.mark.parametrize("page", TYPED_PAGES)
 def test_the_commands_of_a_page_run(
     page: str,

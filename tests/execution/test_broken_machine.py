@@ -21,7 +21,7 @@ pytestmark = pytest.mark.ray
 
 
 def test_a_file_that_cannot_be_written_stops_the_search_with_the_reason(
-    shared_ray: None, space: SearchSpace, sentences: Path, tmp_path: Path
+    without_ray: None, space: SearchSpace, sentences: Path, tmp_path: Path
 ) -> None:
     config = make(space, sentences, tmp_path, name="x", trials=3)
     (config.folder / "leaderboard.csv").mkdir(parents=True)
@@ -42,7 +42,7 @@ from tuner.run.events import EventKind
 from tuner.execution.search import run_search
 
 config = make_config({"trials": 50, "out": sys.argv[3], "name": "x", "space": sys.argv[1],
-                      "data": {"source": sys.argv[2]}, "trainer": "toy", "max_concurrent": 2})
+                      "data": {"source": sys.argv[2]}, "trainer": "toy", "max_concurrent": 1})
 journal = config.folder / "study.journal"
 
 class FillsTheDisk:
@@ -56,7 +56,7 @@ run_search(config, FillsTheDisk())
 
 
 def test_a_disk_that_is_full_stops_the_search_and_the_journal_stays_whole(
-    shared_ray: None, space: SearchSpace, sentences: Path, tmp_path: Path
+    without_ray: None, space: SearchSpace, sentences: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "space.yaml").write_text(space.to_yaml(), encoding="utf-8")
     arguments = [str(tmp_path / "space.yaml"), str(sentences), str(tmp_path / "runs")]
@@ -82,10 +82,10 @@ def test_a_disk_that_is_full_stops_the_search_and_the_journal_stays_whole(
 
 @pytest.mark.parametrize("daemon", ["raylet", "gcs_server"])
 def test_a_ray_that_dies_ends_the_search_with_a_message_and_it_continues(
-    sentences: Path, tmp_path: Path, daemon: str, shared_ray: None
+    sentences: Path, tmp_path: Path, daemon: str, without_ray: None
 ) -> None:
     command = toy_command(tmp_path, sentences, epoch_seconds=0.1)
-    search = begin([*command, "--trials", "500"], tmp_path)
+    search = begin([*command, "--trials", "500", "--max-concurrent", "1"], tmp_path)
     wait_for_trial(2, search)
     (pid,) = (pid for pid, name in children(search.pid) if name == daemon)
     os.kill(pid, signal.SIGKILL)

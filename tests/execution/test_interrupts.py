@@ -51,28 +51,26 @@ def hangups_are_not_ignored() -> Iterator[None]:
     signal.signal(signal.SIGHUP, before)
 
 
-@pytest.mark.usefixtures("hangups_are_not_ignored")
-@pytest.mark.parametrize(
-    ("signal_number", "code"),
-    [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)],
-)
 def test_an_interrupted_search_ends_at_once_keeps_finished_trials_and_continues(
-    sentences: Path, tmp_path: Path, signal_number: signal.Signals, code: int, shared_ray: None
+    sentences: Path, tmp_path: Path, without_ray: None
 ) -> None:
-    command = toy_command(tmp_path, sentences, epoch_seconds=0.1)
-    search = begin([*command, "--trials", "500"], tmp_path, start_new_session=True)
-    wait_for_trial(2, search)
-    os.killpg(search.pid, signal_number)  # as a terminal's Ctrl-C does
-    out, error = search.communicate(timeout=240)
-    assert search.returncode == code, error
-    assert "type the same command again to continue" in out
-    assert error == ""
-    run = Run(tmp_path / "runs" / "x")
-    assert "running" not in set(run.leaderboard()["status"])
-    assert _session_ends(run) == [SessionEnd.INTERRUPTED]
-    if signal_number is not signal.SIGINT:  # from here on all are alike
-        return
-    kept = {trial.number for trial in run.study.trials if counts_as_finished(trial)}
+    """Ctrl-C, then the same command again, then what `timeout` does, then the rest; SIGHUP is below."""
+    command = [*toy_command(tmp_path, sentences, epoch_seconds=0.1), "--max-concurrent=1"]
+    run, kept, ends = Run(tmp_path / "runs" / "x"), set[int](), list[SessionEnd]()
+    for signal_number, code in ((signal.SIGINT, 130), (signal.SIGTERM, 143)):
+        search = begin([*command, "--trials", "500"], tmp_path, start_new_session=True)
+        wait_for_trial(len(kept) + 2, search)
+        os.killpg(search.pid, signal_number)  # as a terminal's Ctrl-C does
+        out, error = search.communicate(timeout=240)
+        assert search.returncode == code, error
+        assert "type the same command again to continue" in out
+        assert error == ""
+        run = Run(tmp_path / "runs" / "x")
+        assert "running" not in set(run.leaderboard()["status"])
+        ends.append(SessionEnd.INTERRUPTED)
+        assert _session_ends(run) == ends
+        before, kept = kept, {t.number for t in run.study.trials if counts_as_finished(t)}
+        assert before < kept
     space = toy_space(epoch_seconds=0.1)
     again = run_search(make(space, sentences, tmp_path / "runs", name="x", trials=len(kept) + 3))
     trials = again.run.study.trials
@@ -81,7 +79,7 @@ def test_an_interrupted_search_ends_at_once_keeps_finished_trials_and_continues(
     assert len(counted) == len(kept) + 3
     retried = {trial.user_attrs["retry_of"] for trial in trials if "retry_of" in trial.user_attrs}
     assert retried == {trial.number for trial in trials} - counted
-    assert _session_ends(again.run) == [SessionEnd.INTERRUPTED, SessionEnd.BUDGET_USED]
+    assert _session_ends(again.run) == [*ends, SessionEnd.BUDGET_USED]
 
 
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")  # of Python 3.12, with threads
@@ -93,14 +91,17 @@ def test_a_terminal_that_goes_ends_the_search_in_good_order(
     process, terminal = pty.fork()
     if not process:
         os.chdir(tmp_path)
-        os.execv(command[0], [*command, "--trials", "500"])
+        os.execv(command[0], [*command, "--trials", "500", "--max-concurrent", "1"])
     seen = b""
     while b"3 complete" not in seen:  # the live table
         seen += os.read(terminal, 65536)
     os.close(terminal)
     _, status = os.waitpid(process, 0)
     assert os.waitstatus_to_exitcode(status) == 128 + signal.SIGHUP
-    assert read_run_state(Run(tmp_path / "runs" / "x")).activity is Activity.STOPPED
+    run = Run(tmp_path / "runs" / "x")
+    assert read_run_state(run).activity is Activity.STOPPED
+    assert "running" not in set(run.leaderboard()["status"])
+    assert _session_ends(run) == [SessionEnd.INTERRUPTED]
 
 
 @pytest.mark.parametrize("after_s", [0.0, 1.5])
@@ -122,7 +123,7 @@ def test_a_sigterm_while_ray_starts_ends_the_search_with_143_and_leaves_nothing(
 
 def test_another_terminal_stops_a_search_and_it_continues(sentences: Path, tmp_path: Path) -> None:
     command = toy_command(tmp_path, sentences, epoch_seconds=0.1)
-    search = begin([*command, "--trials", "500"], tmp_path)
+    search = begin([*command, "--trials", "500", "--max-concurrent", "1"], tmp_path)
     wait_for_trial(2, search)
     assert _has_forked_workers(search.pid)
     stop = subprocess.run(

@@ -419,9 +419,8 @@ def bucket(aws: None) -> str:
     return "s3://tuner/runs"
 
 
-@pytest.mark.ray
 def test_a_search_on_s3_goes_on_on_another_machine(
-    shared_ray: None,
+    without_ray: None,
     space: SearchSpace,
     sentences: Path,
     tmp_path: Path,
@@ -458,9 +457,8 @@ def test_a_search_on_s3_goes_on_on_another_machine(
     assert copy.read(LEASE) is None
 
 
-@pytest.mark.ray
 def test_a_confirmation_of_a_run_on_s3_is_copied_with_its_models(
-    shared_ray: None,
+    without_ray: None,
     space: SearchSpace,
     sentences: Path,
     tmp_path: Path,

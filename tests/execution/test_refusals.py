@@ -16,7 +16,7 @@ pytestmark = pytest.mark.ray
 
 
 def test_another_space_or_data_under_the_same_name_is_refused_and_nothing_is_touched(
-    shared_ray: None, space: SearchSpace, sentences: Path, tmp_path: Path
+    without_ray: None, space: SearchSpace, sentences: Path, tmp_path: Path
 ) -> None:
     config = make(space, sentences, tmp_path, name="mine", trials=2)
     run_search(config)

@@ -1,4 +1,4 @@
-"""Whole searches through a real Ray Tune: their results, and how they are continued."""
+"""Whole searches: their results, also through a real Ray Tune, and how they are continued."""
 
 import csv
 from pathlib import Path
@@ -46,7 +46,7 @@ def test_a_search_ends_with_its_budget_and_every_trial_is_a_row(
 
 
 def test_the_same_search_again_continues_toward_a_larger_budget(
-    shared_ray: None, space: SearchSpace, sentences: Path, tmp_path: Path
+    without_ray: None, space: SearchSpace, sentences: Path, tmp_path: Path
 ) -> None:
     first = run_search(make(space, sentences, tmp_path, trials=4))
     before = first.run.leaderboard().set_index("trial")["score"]
@@ -75,7 +75,7 @@ def test_the_time_budget_ends_a_search_in_the_middle_of_an_epoch(
 
 
 def test_a_used_up_time_budget_can_be_continued_with_a_number_of_trials(
-    shared_ray: None, space: SearchSpace, sentences: Path, tmp_path: Path
+    without_ray: None, space: SearchSpace, sentences: Path, tmp_path: Path
 ) -> None:
     first = run_search(make(space, sentences, tmp_path, trials=None, time_budget="1s"))
     assert first.reason is EndReason.BUDGET_USED
@@ -139,7 +139,7 @@ def test_real_models_are_trained_and_ranked(
 
 
 def test_three_classes_in_chinese_are_searched_by_characters(
-    shared_ray: None, tmp_path: Path
+    without_ray: None, tmp_path: Path
 ) -> None:
     words = {"体育": "球队赢得比赛冠军", "财经": "股市上涨银行利率", "美食": "餐厅菜肴味道鲜美"}
     path = tmp_path / "新闻.csv"

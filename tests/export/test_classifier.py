@@ -16,7 +16,7 @@ from tuner.data import Split
 from tuner.errors import ConfigError, DataError, RunFolderError
 from tuner.export.classifier import Classifier
 
-pytestmark = pytest.mark.ray
+pytestmark = pytest.mark.keras
 
 
 def test_raw_text_gets_the_probabilities_of_the_confirmation(

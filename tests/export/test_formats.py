@@ -15,7 +15,7 @@ from tuner.export.classifier import Classifier
 from tuner.export.formats import ExportFormat
 from tuner.finalists.export import export_model
 
-pytestmark = pytest.mark.ray
+pytestmark = pytest.mark.keras
 
 
 _SERVE = """

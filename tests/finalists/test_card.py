@@ -10,7 +10,7 @@ from tuner.finalists.card import model_card
 from tuner.finalists.testing import evaluate_test
 from tuner.terminal.finalists import choice_lines
 
-pytestmark = pytest.mark.ray
+pytestmark = pytest.mark.keras
 
 
 def test_the_card_names_scores_classes_and_data(confirmed: Confirmed, tmp_path: Path) -> None:

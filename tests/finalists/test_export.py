@@ -23,7 +23,7 @@ from tuner.run import Run
 from tuner.settings.hyperparameters import resolve
 from tuner.training.temperature import tempered
 
-pytestmark = pytest.mark.ray
+pytestmark = pytest.mark.keras
 
 
 def test_an_ensemble_predicts_the_mean(confirmed: Confirmed, tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from tuner.run.ledger import Ledger
 from tuner.settings.data import DataConfig
 from tuner.terminal.finalists import evaluation_lines
 
-pytestmark = pytest.mark.ray
+pytestmark = pytest.mark.keras
 
 
 def test_the_test_split_is_evaluated_and_the_log_records_it(confirmed: Confirmed) -> None:

@@ -18,7 +18,7 @@ from tuner.run import Run
 from tuner.run.ensemble import MembersOf
 from tuner.terminal.finalists import choice_lines
 
-pytestmark = pytest.mark.ray
+pytestmark = pytest.mark.keras
 
 TRIALS = ModelChoice(members=MembersOf.TRIALS)
 

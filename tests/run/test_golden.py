@@ -148,9 +148,8 @@ def test_it_is_tested_again_with_the_same_figures(small: Run) -> None:
     assert now.figures.loss == pytest.approx(earlier.figures.loss, abs=1e-5)
 
 
-@pytest.mark.ray
 @pytest.mark.slow
-def test_it_is_continued(small: Run, shared_ray: None) -> None:
+def test_it_is_continued(small: Run, without_ray: None) -> None:
     asked = {"trials": 9, "out": str(small.folder.parent)}
     before = small.leaderboard()
     run_search(make_config(asked, config_file=small.files.run_file))

@@ -1,4 +1,4 @@
-"""Whole searches through a real Ray Tune, with exporters."""
+"""Whole searches with exporters."""
 
 from collections import Counter
 from pathlib import Path
@@ -16,7 +16,7 @@ from tuner.run.folder import RunFolder
 from tuner.settings.config import make_config
 from tuner.settings.space import SearchSpace
 
-pytestmark = [pytest.mark.ray, pytest.mark.filterwarnings("ignore")]  # MLflow's own warnings
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]  # MLflow's own warnings
 
 
 @pytest.fixture
@@ -40,7 +40,7 @@ def runs_in(path: Path) -> Counter[str]:
 
 
 def test_every_trial_is_logged_once_whenever_it_was_requested(
-    shared_ray: None, settings: dict[str, Any], tmp_path: Path
+    without_ray: None, settings: dict[str, Any], tmp_path: Path
 ) -> None:
     recorder, database = Recorder(), tmp_path / "m.db"
     settings["tensorboard"] = True
@@ -59,7 +59,7 @@ def test_every_trial_is_logged_once_whenever_it_was_requested(
 
 
 def test_a_server_that_is_down_is_reported_once_and_stops_nothing(
-    shared_ray: None, settings: dict[str, Any]
+    without_ray: None, settings: dict[str, Any]
 ) -> None:
     recorder = Recorder()
     asked = make_config({**settings, "trials": 4, "mlflow": "http://127.0.0.1:9"})
