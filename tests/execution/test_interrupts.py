@@ -56,7 +56,8 @@ def test_an_interrupted_search_ends_at_once_keeps_finished_trials_and_continues(
 ) -> None:
     """Ctrl-C, then the same command again, then what `timeout` does, then the rest; SIGHUP is below."""
     command = [*toy_command(tmp_path, sentences, epoch_seconds=0.1), "--max-concurrent=1"]
-    run, kept, ends = Run(tmp_path / "runs" / "x"), set[int](), list[SessionEnd]()
+    kept: set[int] = set()
+    ends: list[SessionEnd] = []
     for signal_number, code in ((signal.SIGINT, 130), (signal.SIGTERM, 143)):
         search = begin([*command, "--trials", "500"], tmp_path, start_new_session=True)
         wait_for_trial(len(kept) + 2, search)

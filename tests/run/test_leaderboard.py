@@ -1,95 +1,48 @@
-"""The leaderboard: its columns are a contract, its order is total, its text is safe."""
+"""The leaderboard: its columns are a contract, and its order is total."""
 
-import csv
 import io
 import json
-import re
-from collections.abc import Mapping
 from dataclasses import MISSING, fields, replace
 from datetime import UTC, datetime, timedelta
-from itertools import permutations
-from pathlib import Path
-from typing import Any
 
 import optuna
-import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
+from support.boards import (
+    ACCURACY,
+    BY_ACCURACY,
+    BY_TWO,
+    CONTRACT_AFTER,
+    CONTRACT_BEFORE,
+    LOSS,
+    begin,
+    board_of,
+    by_two,
+    in_memory,
+    metrics,
+    rows_of,
+    run,
+)
 
-from tuner.errors import UsageError
-from tuner.run.csv_text import to_csv, write_csv
-from tuner.run.leaderboard import PARETO, curves, leaderboard, merge, only_front, sort_by, to_json
+from tuner.run.csv_text import to_csv
+from tuner.run.leaderboard import PARETO, curves, leaderboard, merge, only_front, to_json
 from tuner.run.records import StudyReader, TrialRecord, on_front, ranked
 from tuner.run.trial_status import TrialFacts, TrialStatus
 from tuner.search.study import SearchStudy
 from tuner.settings.config import SamplerName
-from tuner.settings.metric import Metric, MetricName, Mode
-from tuner.settings.objectives import Cost, MetricAlone, MetricAndCost
+from tuner.settings.metric import Metric, MetricName
 from tuner.settings.pareto_fronts import dominates
 from tuner.settings.space import RESERVED_NAMES, SearchSpace
 from tuner.terminal.tables import leaderboard_table
 from tuner.training.spec import EpochResult
-
-ACCURACY = Metric()
-BY_ACCURACY = MetricAlone(ACCURACY)
-LOSS = Metric(name=MetricName.VAL_LOSS, mode=Mode.MIN)
-CONTRACT_BEFORE = (
-    *("rank", "trial", "status", "architecture", "score", "val_accuracy", "val_loss"),
-    *("best_epoch", "epochs", "seconds", "seconds_per_epoch", "weights"),
-)
-CONTRACT_AFTER = ("baseline", "tries", "seed", "host", "device", "started", "error", "score_error")
 
 
 @pytest.fixture
 def study(space: SearchSpace) -> SearchStudy:
     """A study in memory, without the baseline."""
     return in_memory(space)
-
-
-def in_memory(space: SearchSpace) -> SearchStudy:
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    inner = optuna.create_study(direction="maximize", pruner=optuna.pruners.NopPruner())
-    inner.set_user_attr("space", space.to_mapping())
-    return SearchStudy(inner, space, seed=0, sampler=SamplerName.RANDOM, workers=1)
-
-
-def metrics(accuracy: float, **others: float) -> dict[str, float]:
-    return {
-        "loss": 0.4,
-        "accuracy": 0.9,
-        "val_loss": 0.3,
-        "val_accuracy": accuracy,
-        "val_f1": 0.8,
-        "seconds": 2.0,
-        **others,
-    }
-
-
-def begin(study: SearchStudy, architecture: str = "lstm", **parameters: float) -> optuna.Trial:
-    given = {"architecture": architecture, "learning_rate": 1e-3, "lstm_units": 32, **parameters}
-    study.study.enqueue_trial(given)
-    trial = study.ask()
-    study.space.suggest(trial)
-    study.record_facts(trial, TrialFacts(seed=7, host="node", device="cpu", weights=1234))
-    return trial
-
-
-def run(study: SearchStudy, *accuracies: float, **parameters: Any) -> None:
-    """A complete trial with these epochs."""
-    trial = begin(study, **parameters)
-    for epoch, accuracy in enumerate(accuracies, start=1):
-        study.report(trial, epoch, metrics(accuracy))
-    study.finish(trial, TrialStatus.COMPLETE)
-
-
-def board_of(study: SearchStudy) -> pd.DataFrame:
-    return leaderboard(StudyReader(study.study))
-
-
-def rows_of(text: str) -> list[dict[str, str]]:
-    return list(csv.DictReader(io.StringIO(text, newline=""), strict=True))
 
 
 def test_trials_of_two_programs_are_marked() -> None:
@@ -329,23 +282,6 @@ def test_no_trial_is_ranked_above_a_better_one(
 
 # -- two objectives -------------------------------------------------------------------------------
 
-BY_TWO = MetricAndCost(Metric(), Cost.WEIGHTS)
-
-
-def by_two(space: SearchSpace, *trials: tuple[float | None, int]) -> StudyReader:
-    """A search by score and weights; without a score the trial failed."""
-    inner = optuna.create_study(directions=BY_TWO.directions, pruner=optuna.pruners.NopPruner())
-    inner.set_user_attr("space", space.to_mapping())
-    inner._storage.set_study_system_attr(inner._study_id, "study:metric_names", BY_TWO.names)
-    study = SearchStudy(inner, space, seed=0, sampler=SamplerName.RANDOM, workers=1)
-    for score, weights in trials:
-        trial = begin(study)
-        study.record_facts(trial, TrialFacts(seed=7, host="node", device="cpu", weights=weights))
-        if score is not None:
-            study.report(trial, 1, metrics(score))
-        study.finish(trial, TrialStatus.FAILED if score is None else TrialStatus.COMPLETE, "why")
-    return StudyReader(inner)
-
 
 def test_the_front_is_marked_in_the_column_before_the_parameters(space: SearchSpace) -> None:
     trials = ((0.9, 50), (0.8, 60), (None, 1), (0.7, 40), (0.7, 40), (0.6, 45))
@@ -385,181 +321,6 @@ def test_the_front_holds_the_trials_that_no_ranked_trial_beats(
     }
     assert {each.number for each in chosen} == leaders
     assert [each.score for each in chosen] == sorted((e.score for e in chosen), reverse=True)
-
-
-def test_runs_by_the_same_objectives_have_one_front(space: SearchSpace) -> None:
-    boards = {
-        "a": leaderboard(by_two(space, (0.9, 50), (0.7, 40))),
-        "b": leaderboard(by_two(space, (0.9, 45), (0.6, 40), (None, 1))),
-    }
-    merged = merge(boards, BY_TWO)
-    leaders = only_front(merged)
-    assert list(zip(leaders["run"], leaders["trial"], strict=True)) == [("b", 0), ("a", 1)]
-    assert list(merged.columns)[:14] == ["run", *CONTRACT_BEFORE, PARETO]
-    assert PARETO not in merge(boards, BY_ACCURACY)
-    assert list(merge(boards, BY_ACCURACY)["rank"]) == [1, 2, 3, 4, 5]
-
-
-# -- several runs ---------------------------------------------------------------------------------
-
-
-def small_board(*rows: Mapping[str, Any], space: SearchSpace) -> pd.DataFrame:
-    """A leaderboard of trials with these scores, statuses and filters."""
-    inner = optuna.create_study(direction="maximize", pruner=optuna.pruners.NopPruner())
-    inner.set_user_attr("space", space.to_mapping())
-    study = SearchStudy(inner, space, seed=0, sampler=SamplerName.RANDOM, workers=1)
-    for row in rows:
-        name = "cnn_lstm" if "filters" in row else "lstm"
-        trial = begin(study, name, **({"filters": row["filters"]} if "filters" in row else {}))
-        if "score" in row:
-            study.report(trial, 1, metrics(row["score"]))
-        status = row.get("status", TrialStatus.COMPLETE)
-        study.finish(trial, status, "why" if status is TrialStatus.FAILED else None)
-    return board_of(study)
-
-
-def test_runs_are_ranked_anew_with_the_run_in_the_first_column(space: SearchSpace) -> None:
-    merged = merge(
-        {
-            "runs/a": small_board({"score": 0.5}, {"score": 0.9}, space=space),
-            "runs/b": small_board({"score": 0.7}, {"score": 0.9}, space=space),
-        },
-        BY_ACCURACY,
-    )
-    assert list(merged.columns)[:3] == ["run", "rank", "trial"]
-    assert list(merged["rank"]) == [1, 2, 3, 4]
-    assert list(zip(merged["run"], merged["trial"], strict=True)) == [
-        ("runs/a", 1),
-        ("runs/b", 1),
-        ("runs/b", 0),
-        ("runs/a", 0),
-    ]
-
-
-def test_runs_of_a_metric_to_minimise_are_ranked_by_the_smallest(space: SearchSpace) -> None:
-    low, high = (small_board({"score": score}, space=space) for score in (0.2, 0.8))
-    assert list(merge({"high": high, "low": low}, MetricAlone(LOSS))["run"]) == ["low", "high"]
-    assert list(merge({"high": high, "low": low}, BY_ACCURACY)["run"]) == ["high", "low"]
-
-
-def test_runs_with_other_parameters_and_without_scores_merge(space: SearchSpace) -> None:
-    narrow = SearchSpace.from_mapping(
-        {
-            "name": "narrow",
-            "shared": {"learning_rate": {"float": [1e-4, 1e-2]}, "lstm_units": {"int": [8, 64]}},
-            "architectures": {"lstm": {}},
-        },
-        "narrow",
-    )
-    failed = {"status": TrialStatus.FAILED}
-    merged = merge(
-        {
-            "broken": small_board(failed, failed, space=space),
-            "empty": small_board(space=space),
-            "narrow": small_board({"score": 0.6}, space=narrow),
-            "wide": small_board({"score": 0.7, "filters": 16}, failed, space=space),
-        },
-        BY_ACCURACY,
-    )
-    rows = rows_of(to_csv(merged))
-    assert [row["run"] for row in rows] == ["wide", "narrow", "broken", "broken", "wide"]
-    assert [row["filters"] for row in rows] == ["16", "", "", "", ""]
-    assert [row["best_epoch"] for row in rows] == ["1", "1", "", "", ""]
-    assert list(merged.columns) == [
-        *("run", *CONTRACT_BEFORE, "learning_rate", "lstm_units", "filters", *CONTRACT_AFTER)
-    ]
-    assert sort_by(merged, "-filters")["run"].iloc[0] == "wide"
-
-
-def test_merging_ignores_the_order_of_the_runs(space: SearchSpace) -> None:
-    failed = {"status": TrialStatus.FAILED}
-    boards = {name: small_board({"score": 0.5}, failed, space=space) for name in "abc"}
-    expected = to_csv(merge(boards, BY_ACCURACY))
-    for order in permutations("abc"):
-        assert to_csv(merge({name: boards[name] for name in order}, BY_ACCURACY)) == expected
-
-
-# -- sorting --------------------------------------------------------------------------------------
-
-
-def test_sorting_keeps_the_ranks_order_of_equals_and_empty_cells_last(space: SearchSpace) -> None:
-    board = small_board(
-        {"score": 0.9, "filters": 32},
-        {"score": 0.8},
-        {"score": 0.7, "filters": 8},
-        {"score": 0.6, "filters": 32},
-        space=space,
-    )
-    assert list(sort_by(board, "filters")["trial"]) == [2, 0, 3, 1]
-    assert list(sort_by(board, "-filters")["trial"]) == [0, 3, 2, 1]
-    assert list(sort_by(board, "-architecture")["trial"]) == [1, 0, 2, 3]
-    assert list(sort_by(board, "error")["trial"]) == [0, 1, 2, 3]
-
-
-def test_an_unknown_column_is_refused_with_the_existing_ones(space: SearchSpace) -> None:
-    board = small_board({"score": 0.9}, space=space)
-    with pytest.raises(UsageError, match=r"^--sort: no column 'scor'; did you mean score\?$"):
-        sort_by(board, "-scor")
-    with pytest.raises(UsageError, match=r"^--sort: no column 'xyz'; write one of rank, trial, "):
-        sort_by(board, "xyz")
-
-
-# -- text -----------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r"])
-def test_a_cell_that_a_spreadsheet_would_run_is_neutralised(start: str) -> None:
-    frame = pd.DataFrame({"error": [f"{start}HYPERLINK(1)", None], f"{start}x": ["fine", "1-1"]})
-    text = to_csv(frame)
-    rows = list(csv.reader(io.StringIO(text, newline="")))
-    assert rows == [["error", f"'{start}x"], [f"'{start}HYPERLINK(1)", "fine"], ["", "1-1"]]
-
-
-def test_a_lone_sign_is_no_formula() -> None:
-    assert to_csv(pd.DataFrame({"class": ["+", "-"]})) == "class\r\n+\r\n-\r\n"
-
-
-def test_chosen_columns_are_written_unchanged() -> None:
-    frame = pd.DataFrame({"label": ["=1+1"], "text": ["=1+1"]})
-    assert to_csv(frame, unchanged={"label"}) == "label,text\r\n=1+1,'=1+1\r\n"
-
-
-def test_negative_numbers_are_no_formulas() -> None:
-    scores = pd.array([-1.5, None], dtype="Float64")
-    assert to_csv(pd.DataFrame({"trial": [1, 2], "score": scores})) == (
-        "trial,score\r\n1,-1.5\r\n2,\r\n"
-    )
-
-
-@given(cells=st.lists(st.text(max_size=10), min_size=1, max_size=4))
-def test_any_text_reads_back_from_csv_except_formulas(cells: list[str]) -> None:
-    text = to_csv(pd.DataFrame({"error": cells, "n": range(len(cells))}))
-    read = [row[0] for row in list(csv.reader(io.StringIO(text, newline=""), strict=True))[1:]]
-    assert [cell.removeprefix("'") for cell in read] == [
-        "".join(c if c in "\t\r\n" or not _is_control(c) else "�" for c in cell).removeprefix("'")
-        for cell in cells
-    ]
-    harmless = re.compile(r"[+-]|[+-]?\d[\d.eE+-]*")
-    assert not any(
-        cell.startswith(("=", "+", "-", "@", "\t", "\r")) and not harmless.fullmatch(cell)
-        for cell in read
-    )
-
-
-def _is_control(character: str) -> bool:
-    return ord(character) < 32 or 127 <= ord(character) < 160
-
-
-def test_commas_quotes_line_ends_and_other_scripts_survive_in_the_file(tmp_path: Path) -> None:
-    errors = ['one, "two"', "first\nsecond", "内存不足 🙂", "a\r\nb"]
-    write_csv(pd.DataFrame({"error": errors}), tmp_path / "board.csv")
-    assert (tmp_path / "board.csv").read_bytes().startswith(b'error\r\n"one, ""two"""\r\n')
-    with open(tmp_path / "board.csv", encoding="utf-8", newline="") as file:
-        assert [row["error"] for row in csv.DictReader(file, strict=True)] == errors
-
-
-def test_escape_sequences_do_not_get_into_the_file() -> None:
-    assert "\x1b" not in to_csv(pd.DataFrame({"error": ["\x1b[2J gone"]}))
 
 
 def test_json_keeps_every_digit_and_types(study: SearchStudy) -> None:
