@@ -19,13 +19,7 @@ from tuner.training.spec import TrialSpec
 pytestmark = pytest.mark.ray
 
 SPACE = toy_space(fault="none", epoch_seconds=0.05)
-# 8 have room on two cards; every process that trains takes seconds to start.
-QUARTERS = {
-    "gpus_per_trial": 0.25,
-    "cpus_per_trial": 0.25,
-    "pruner": "none",
-    "max_concurrent": 4,
-}
+QUARTERS = {"gpus_per_trial": 0.25, "cpus_per_trial": 0.25, "pruner": "none"}  # 8 on two cards
 
 
 @dataclass

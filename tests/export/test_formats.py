@@ -22,9 +22,9 @@ _SERVE = """
 import json, sys
 sys.modules["tuner"] = None  # not to be imported
 import numpy as np, tensorflow as tf
-ids = np.load(sys.argv[2])["ids"]
-loaded = tf.saved_model.load(sys.argv[1])
-print(json.dumps(loaded.serve(tf.constant(ids)).numpy().tolist()))
+for folder, ids in zip(sys.argv[1::2], sys.argv[2::2]):
+    loaded = tf.saved_model.load(folder)
+    print(json.dumps(loaded.serve(tf.constant(np.load(ids))).numpy().tolist()))
 """
 
 
@@ -37,18 +37,20 @@ def test_programs_without_tuner_predict_the_same(confirmed: Confirmed, tmp_path:
         [ExportFormat.SAVED_MODEL, ExportFormat.ONNX],
     )
     held_out = confirmed.dataset.splits[Split.CONFIRMATION]
-    for number, (finalist, known) in enumerate(
-        zip(confirmed.finalists, Classifier(made).description.members, strict=True), start=1
-    ):
+    inputs, places = [], []
+    for number, known in enumerate(Classifier(made).description.members, start=1):
         view = held_out.view(vocabulary_size=known.vocabulary_size, max_length=known.max_length)
-        ids = pad(view, np.arange(len(view)))
-        np.savez(tmp_path / "ids.npz", ids=ids)
+        inputs.append(pad(view, np.arange(len(view))))
+        np.save(tmp_path / f"{number}.npy", inputs[-1])
+        places += [str(made / f"member-{number}.savedmodel"), str(tmp_path / f"{number}.npy")]
+    served = subprocess.run(
+        [sys.executable, "-c", _SERVE, *places], capture_output=True, text=True, check=True
+    )
+    for number, (finalist, ids, line) in enumerate(
+        zip(confirmed.finalists, inputs, served.stdout.splitlines(), strict=True), start=1
+    ):
         expected = finalist.members[0].model.probabilities[:, 1:]
-        place = [str(made / f"member-{number}.savedmodel"), str(tmp_path / "ids.npz")]
-        served = subprocess.run(
-            [sys.executable, "-c", _SERVE, *place], capture_output=True, text=True, check=True
-        )
-        assert np.array(json.loads(served.stdout)) == pytest.approx(expected, abs=1e-5)
+        assert np.array(json.loads(line)) == pytest.approx(expected, abs=1e-5)
         session = onnxruntime.InferenceSession(made / f"member-{number}.onnx")
         (output,) = session.run(None, {"ids": ids.astype(np.int64)})
         assert output == pytest.approx(expected, abs=1e-5)
