@@ -14,7 +14,7 @@ from types import SimpleNamespace
 from typing import Any
 from unittest.mock import patch
 
-from tuner.execution import ray_internals, runner, trainable, tune_run
+from tuner.execution import fork_server, ray_internals, runner, trainable, tune_run
 from tuner.execution.cluster import Cluster
 from tuner.execution.trainable import Task, TrialActor
 from tuner.training import devices
@@ -102,6 +102,7 @@ def trials_in_this_process() -> Iterator[None]:
         for module, name, ours in (
             (runner, "ray_cluster", _cluster),
             (tune_run, "run_trials", _run_trials),
+            (fork_server, "_start", lambda config: SimpleNamespace(close=lambda: None)),
             # The output is pytest's, and TensorFlow, its devices and its objects are other tests', too.
             (trainable, "_redirect_output", lambda logs: None),
             (trainable, "_freeze_imports", lambda: None),
