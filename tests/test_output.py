@@ -12,7 +12,7 @@ from pathlib import Path
 from tuner.output import output_to
 
 with output_to(Path(sys.argv[1])) as screen:
-    with screen.last_words("ended in the middle"):
+    with screen.last_words("ended in the middle") as take_back:
         print("to the log", flush=True)
         {inside}
     screen("after it")
@@ -25,6 +25,7 @@ with output_to(Path(sys.argv[1])) as screen:
         ("pass", "after it\n"),
         ("os._exit(1)", "ended in the middle\n"),  # as C++ code does it
         ("os.kill(os.getpid(), signal.SIGKILL)", "ended in the middle\n"),
+        ("take_back(); screen('told'); os._exit(1)", "told\n"),
     ],
 )
 def test_last_words_are_shown_where_a_process_ends_in_the_middle(

@@ -3,13 +3,12 @@
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-# Waits for a line, and prints the last words if none comes before its input ends.
-_WAIT = 'read -r line || printf "%s\\n" "$0" >&2'
+_WAIT = 'read -r _; printf "%s\\n" "$0" >&2'  # for the end of this process, which closes its input
 
 
 @dataclass(frozen=True)
@@ -24,8 +23,11 @@ class Screen:
             os.write(self.handle, f"{line}\n".encode(errors="backslashreplace"))
 
     @contextmanager
-    def last_words(self, line: str) -> Iterator[None]:
-        """Writes a line if this process ends in the `with` block, even where a library ends it or it is killed."""
+    def last_words(self, line: str) -> Iterator[Callable[[], None]]:
+        """Writes a line if this process ends in the `with` block, even where a library ends it or it is killed.
+
+        Yields a function after which no line is written.
+        """
         with subprocess.Popen(
             ["/bin/sh", "-c", _WAIT, line],
             stdin=subprocess.PIPE,
@@ -33,9 +35,9 @@ class Screen:
             start_new_session=True,  # no Ctrl-C ends it
         ) as waiting:
             try:
-                yield
+                yield waiting.kill
             finally:
-                waiting.communicate(b"\n")
+                waiting.kill()
 
 
 @contextmanager

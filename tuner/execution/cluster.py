@@ -29,7 +29,10 @@ from tuner.storage import Storage
 from tuner.text import one_line
 
 _CONNECT_TIMEOUT_S = 10.0
-_NO_START = "this search ended while its Ray was starting; the same command tries again"
+# Where a daemon has died, Ray's C++ part may end this process before `_watched` notices.
+_SILENT_END = (
+    "this search was ended, as when Ray dies; finished trials are kept, the same command continues"
+)
 _WATCH_S = 0.3
 _GRACE_S = (
     3.0  # less than the timeout in ray_internals.ENVIRONMENT, after which Ray ends this process
@@ -165,19 +168,21 @@ def ray_cluster(config: SearchConfig, flag: InterruptFlag, *, notify: Screen) ->
     os.environ.update(environment)
     try:
         locked = ray_internals.local_ray_locked() if is_ours else nullcontext()
-        with scratch_folder(ray_folder(os.environ)) as scratch, locked:
+        with (
+            scratch_folder(ray_folder(os.environ)) as scratch,
+            locked,
+            notify.last_words(f"tuner: {_SILENT_END}") as take_back,
+        ):
             import ray  # not before: see `local_ray_locked`
 
             try:
                 with flag.held():
                     if is_ours:
-                        # Connecting to a daemon that has died ends this process in Ray's C++ part.
-                        with notify.last_words(f"tuner: {_NO_START}"):
-                            _start(scratch)
+                        _start(scratch)
                     elif config.address is not None:
                         _join(ray, config.address)
                 cluster = Cluster(ray, scratch, is_ours)
-                with _watched(cluster, notify):
+                with _watched(cluster, notify, take_back):
                     yield cluster
             finally:
                 if not was_running and ray.is_initialized():
@@ -190,7 +195,9 @@ def ray_cluster(config: SearchConfig, flag: InterruptFlag, *, notify: Screen) ->
 
 
 @contextmanager
-def _watched(cluster: Cluster, notify: Callable[[str], None]) -> Iterator[None]:
+def _watched(
+    cluster: Cluster, notify: Callable[[str], None], take_back: Callable[[], None]
+) -> Iterator[None]:
     """Ends this process with a message where its main thread waits for a Ray that has died.
 
     `Heartbeat` checks as well, and ends the search in good order. But without its GCS, calls of Ray do not return, and
@@ -204,6 +211,7 @@ def _watched(cluster: Cluster, notify: Callable[[str], None]) -> Iterator[None]:
                 cluster.check_alive()
             except SearchError as error:
                 if not is_over.wait(_GRACE_S):
+                    take_back()
                     notify(f"tuner: {error}")
                     os._exit(1)
 
