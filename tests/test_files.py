@@ -4,6 +4,7 @@ import os
 import pwd
 import stat
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from tuner.files import (
     cache_root,
     has_home,
     lock_file,
+    replace_folder,
     substitute_home,
     write_atomically,
 )
@@ -43,23 +45,73 @@ def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(
     assert files_below(tmp_path) == {"board.csv": b"old"}
 
 
-def test_the_new_name_is_on_the_disk_before_a_write_ends(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    steps, fsync, replace = [], os.fsync, os.replace
+@pytest.fixture
+def steps(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The names of files and folders that are brought to the disk or renamed, in order."""
+    noted: list[str] = []
+    fsync = os.fsync
 
     def note_fsync(handle: int) -> None:
-        steps.append("folder" if stat.S_ISDIR(os.fstat(handle).st_mode) else "file")
+        noted.append(f"sync {Path(os.readlink(f'/proc/self/fd/{handle}')).name}")
         fsync(handle)
 
-    def note_replace(old: Path, new: Path) -> None:
-        steps.append("replace")
-        replace(old, new)
+    def noting(rename: Callable[[Path, Path], None]) -> Callable[[Path, Path], None]:
+        def note(old: Path, new: Path) -> None:
+            noted.append(f"rename to {new.name}")
+            rename(old, new)
+
+        return note
 
     monkeypatch.setattr(os, "fsync", note_fsync)
-    monkeypatch.setattr(os, "replace", note_replace)
+    for name in ("replace", "rename"):
+        monkeypatch.setattr(os, name, noting(getattr(os, name)))
+    return noted
+
+
+def test_the_new_name_is_on_the_disk_before_a_write_ends(tmp_path: Path, steps: list[str]) -> None:
     write_atomically(tmp_path / "tests.yaml", "new")
-    assert steps == ["file", "replace", "folder"]
+    written, *rest = steps
+    assert written.startswith("sync .tests.yaml.")
+    assert rest == ["rename to tests.yaml", f"sync {tmp_path.name}"]
+
+
+def test_the_names_of_new_folders_are_on_the_disk_as_well(tmp_path: Path, steps: list[str]) -> None:
+    write_atomically(tmp_path / "runs" / "x" / "trial.npz", "new")
+    assert steps[:2] == [f"sync {tmp_path.name}", "sync runs"]
+    assert steps[-1] == "sync x"
+
+
+def test_a_folder_is_on_the_disk_before_it_replaces_another_one(
+    tmp_path: Path, steps: list[str]
+) -> None:
+    made, out = tmp_path / "made", tmp_path / "model"
+    for folder in (made / "member", out):
+        folder.mkdir(parents=True)
+    (made / "model.json").write_text("new")
+    (made / "member" / "weights").write_text("new")
+    replace_folder(made, out, tmp_path / "replaced")
+    assert sorted(steps[:4]) == ["sync made", "sync member", "sync model.json", "sync weights"]
+    assert steps[4:] == ["rename to replaced", "rename to model", f"sync {tmp_path.name}"]
+    assert (out / "member" / "weights").read_text() == "new"
+
+
+def test_a_folder_that_cannot_be_replaced_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made, out = tmp_path / "made", tmp_path / "model"
+    made.mkdir()
+    write_atomically(out / "model.json", "old")
+    rename = os.rename
+
+    def refuse(old: Path, new: Path) -> None:
+        if old == made:
+            raise OSError(28, "No space left on device")
+        rename(old, new)
+
+    monkeypatch.setattr(os, "rename", refuse)
+    with pytest.raises(OSError, match="No space left on device"):
+        replace_folder(made, out, tmp_path / "replaced")
+    assert (out / "model.json").read_text() == "old"
 
 
 def test_a_file_system_that_cannot_sync_folders_takes_files_all_the_same(

@@ -55,6 +55,34 @@ def sync_folder(folder: Path) -> None:
             os.close(handle)
 
 
+def make_folder(folder: Path) -> None:
+    """Makes a folder, and those above it that are missing; at the end their names are on the disk."""
+    missing = [each for each in (folder, *folder.parents) if not each.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    for made in reversed(missing):
+        sync_folder(made.parent)
+
+
+def replace_folder(made: Path, out: Path, replaced: Path) -> None:
+    """Renames `made` to `out`, and a folder that was there to `replaced`; puts that back if it fails.
+
+    After a power cut `out` has the content of one of both.
+    """
+    for parent, _, names in os.walk(made):
+        for name in names:
+            with open(Path(parent, name), "rb+") as file:
+                os.fsync(file.fileno())
+        sync_folder(Path(parent))
+    if out.exists():
+        os.rename(out, replaced)
+    try:
+        os.rename(made, out)
+    finally:
+        if not out.exists() and replaced.exists():
+            os.rename(replaced, out)
+    sync_folder(out.parent)
+
+
 def write_atomically(path: Path, text: str) -> None:
     """Replaces `path` by `text` in UTF-8; makes its folder."""
     write_bytes_atomically(path, text.encode("utf-8", errors="backslashreplace"))
@@ -62,7 +90,7 @@ def write_atomically(path: Path, text: str) -> None:
 
 def write_bytes_atomically(path: Path, content: bytes) -> None:
     """Replaces `path` by `content`; makes its folder."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     with atomic_file(path) as temporary:
         temporary.write_bytes(content)
 

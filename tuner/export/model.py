@@ -13,6 +13,7 @@ from tuner.errors import ConfigError, RunFolderError
 from tuner.export.classifier import Classifier
 from tuner.export.description import DESCRIPTION, MEMBER, Description, Member
 from tuner.export.formats import ExportFormat, beside
+from tuner.files import make_folder, replace_folder
 from tuner.output import output_to
 from tuner.settings.hyperparameters import Hyperparameters, is_custom
 from tuner.storage import is_url
@@ -114,7 +115,7 @@ def write_model(
     from tuner.export.keras_file import save_keras_model
 
     try:
-        out.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(out.parent)
         folder = tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.")
     except OSError as cause:
         raise RunFolderError(
@@ -159,7 +160,7 @@ def write_model(
         (made / DESCRIPTION).write_text(description.to_json(), encoding="utf-8")
         (made / "README.md").write_text(card, encoding="utf-8")
         _check_predictions(made, dataset.splits[measured_on], parts, temperature)
-        _put_in_place(made, out, Path(temporary) / "replaced")
+        replace_folder(made, out, Path(temporary) / "replaced")
     return out
 
 
@@ -186,14 +187,3 @@ def _check_predictions(
 
 def _module(architecture: str) -> str | None:
     return module_of(architecture) if is_custom(architecture) else None
-
-
-def _put_in_place(made: Path, out: Path, replaced: Path) -> None:
-    """Renames `made` to `out`, and a folder that was there to `replaced`; puts that back if it fails."""
-    if out.exists():
-        os.rename(out, replaced)
-    try:
-        os.rename(made, out)
-    finally:
-        if not out.exists() and replaced.exists():
-            os.rename(replaced, out)

@@ -20,7 +20,7 @@ from contextlib import contextmanager, suppress
 from typing import IO
 
 from tuner.errors import JournalTorn, RunFolderError
-from tuner.files import TEMPORARY, lock_file, lock_owner
+from tuner.files import TEMPORARY, lock_file, lock_owner, make_folder
 from tuner.run.folder import RunFolder
 from tuner.run.lease import Lease, LeaseTaken, Pace, is_over, kernel_id, owner_in
 from tuner.storage import Storage
@@ -144,7 +144,7 @@ def locked(folder: RunFolder, check: Callable[[], None] = lambda: None) -> Itera
     """
     folder.check_no_links()
     try:
-        folder.logs.mkdir(parents=True, exist_ok=True)
+        make_folder(folder.logs)
         lock = open(folder.lock_file, "a+", encoding="utf-8", errors="replace")  # noqa: SIM115 - closed below
     except OSError as cause:
         raise RunFolderError(
