@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from support.run_files import record
 
 from tuner.errors import RunFolderError
 from tuner.run.sessions import (
@@ -99,3 +100,25 @@ def test_a_session_with_other_versions_is_told() -> None:
     note = note_on_versions([first, session_of(4, keras="3.15")])
     assert note is not None
     assert note.endswith("keras 3.14 is 3.15 now, backend jax is not installed now")
+
+
+@pytest.mark.usefixtures("central_european_time")
+@pytest.mark.parametrize(
+    ("begin", "end", "trained_s", "seconds"),
+    [
+        ("2026-10-24T23:30", "2026-10-25T02:30", 9000, 3 * 3600),  # from 1:30 to 3:30 by the clock
+        ("2026-10-25T00:30", "2026-10-25T01:10", 2000, 40 * 60),  # from 2:30 to 2:10
+        ("2026-10-25T00:10", "2026-10-25T00:40", 1500, 30 * 60),
+        ("2026-03-29T00:30", "2026-03-29T01:30", 3000, 3600),  # from 1:30 to 3:30
+        ("2026-06-01T10:00", "2026-06-01T10:01", 61, 60),  # its epochs by another clock
+    ],
+)
+def test_a_trial_lasts_as_long_as_it_does_when_the_clock_changes(
+    begin: str, end: str, trained_s: float, seconds: float
+) -> None:
+    started, ended = (  # as Optuna returns them
+        datetime.fromisoformat(each).replace(tzinfo=UTC).astimezone().replace(tzinfo=None)
+        for each in (begin, end)
+    )
+    curve = {1: {"seconds": trained_s}}
+    assert record(started=started, ended=ended, curve=curve).seconds == seconds

@@ -16,7 +16,7 @@ from optuna.trial import FrozenTrial, TrialState
 from tuner.errors import RunFolderError
 from tuner.run.attributes import Attribute
 from tuner.run.ensemble import EnsembleRecord, ensemble_in
-from tuner.run.sessions import Session, sessions_in
+from tuner.run.sessions import Session, seconds_between, sessions_in
 from tuner.run.trial_status import TrialStatus
 from tuner.settings.hyperparameters import Scalar
 from tuner.settings.metric import Metric
@@ -74,7 +74,7 @@ class TrialRecord:
             return self.trained_s
         if self.started is None or self.ended is None:
             return None
-        return (self.ended - self.started).total_seconds()
+        return seconds_between(self.started, self.ended, at_least=self.trained_s)
 
     @property
     def seconds_per_epoch(self) -> float | None:

@@ -119,3 +119,15 @@ def _record(attributes: Mapping[str, object], key: str) -> SessionRecord:
 def _last_sign(record: SessionRecord, seconds: float) -> datetime:
     """When a session without an end had recorded so many seconds."""
     return record.started + timedelta(seconds=max(0.0, seconds - record.seconds_before))
+
+
+def seconds_between(start: datetime, end: datetime, *, at_least: float) -> float:
+    """The seconds between two times of this machine's clock, as Optuna returns them, which clock changes shift.
+
+    A time in an hour that is repeated means two moments; then the shortest duration of `at_least` seconds is taken.
+    """
+    starts, ends = (
+        [each.replace(fold=fold).timestamp() for fold in (0, 1)] for each in (start, end)
+    )
+    durations = [ended - started for ended in ends for started in starts]
+    return min((each for each in durations if each >= at_least), default=max(durations))
