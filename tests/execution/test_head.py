@@ -5,18 +5,21 @@ import io
 import os
 import subprocess
 import tarfile
+from enum import StrEnum
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from support.run_files import write_tests
 
 from tuner.errors import ConfigError, RunFolderError
-from tuner.execution import fetching
+from tuner.execution import fetching, job_head
 from tuner.execution.fetching import fetch_from_storage, pack, unpack
 from tuner.execution.head import (
     head_at,
     run_on_head,
 )
+from tuner.execution.job_head import JobHead
 from tuner.execution.marked_output import Answer, marking_command, read_answer
 from tuner.execution.ssh_head import SshHead
 from tuner.run.copies import adopt
@@ -98,6 +101,40 @@ def test_a_line_is_passed_on_before_the_command_ends(head: SshHead, tmp_path: Pa
 
     assert head.stream(["confirm", "runs/mine"], show) == 0
     assert shown == ["one", "two", "three"]
+
+
+class _Status(StrEnum):
+    """As Ray's of a job."""
+
+    RUNNING = "RUNNING"
+    SUCCEEDED = "SUCCEEDED"
+
+    def is_terminal(self) -> bool:
+        return self is _Status.SUCCEEDED
+
+
+def test_a_log_that_takes_long_to_fetch_is_fetched_less_often(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now, pauses = 0.0, []
+    statuses = [_Status.RUNNING, _Status.RUNNING, _Status.SUCCEEDED]
+    logs = iter([(0.1, "one\n"), (3.0, "one\ntwo\nthr"), (3.0, "one\ntwo\nthree\n")])
+
+    def fetch(job: str) -> str:
+        nonlocal now
+        took_s, log = next(logs)
+        now += took_s
+        return log
+
+    monkeypatch.setattr(
+        job_head, "time", SimpleNamespace(monotonic=lambda: now, sleep=pauses.append)
+    )
+    head = JobHead.__new__(JobHead)
+    head._client = SimpleNamespace(get_job_status=lambda job: statuses.pop(0), get_job_logs=fetch)
+    shown: list[str] = []
+    assert head.follow("job", shown.append)
+    assert shown == ["one", "two", "three"]
+    assert pauses == pytest.approx([2.0, 30.0])
 
 
 def test_a_head_that_does_not_answer_a_long_command_is_refused(

@@ -18,6 +18,7 @@ from tuner.text import one_line
 
 _POLL_S = 0.5
 _FOLLOW_S = 2.0
+_FOLLOW_SHARE = 0.1  # of the time may be spent on fetching a log, which is sent whole each time
 _TRIES = 5  # of a question to the job server
 _REASON_LENGTH = 200
 
@@ -96,15 +97,17 @@ class JobHead:
         """
         shown = 0
         while True:
+            asked_at = time.monotonic()
             status = self._ask("get_job_status", job)
             logs = self._ask("get_job_logs", job)
+            took_s = time.monotonic() - asked_at
             whole = len(logs) if status.is_terminal() else logs.rfind("\n") + 1
             for line in logs[shown:whole].splitlines():
                 show(line)
             shown = whole
             if status.is_terminal():
                 return str(status) == "SUCCEEDED"
-            time.sleep(_FOLLOW_S)
+            time.sleep(max(_FOLLOW_S, took_s / _FOLLOW_SHARE))
 
     def _ask(self, question: str, job: str) -> Any:
         """The job server's answer, asked for again while the server restarts or the connection is lost.
