@@ -144,6 +144,17 @@ def test_files_of_the_repository_exist(page: str) -> None:
         assert (ROOT / path).exists(), path
 
 
+def test_the_tests_that_hold_an_audits_findings_exist() -> None:
+    named = re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", PAGES["docs/security-audit.md"])
+    assert len(named) > 40
+    missing = [
+        f"{file}::{test}"
+        for file, test in named
+        if f"def {test}(" not in (ROOT / file).read_text(encoding="utf-8")
+    ]
+    assert missing == []
+
+
 def test_the_spaces_load() -> None:
     spaces = [(page, block) for page in PAGES for block in blocks(page, "yaml")]
     assert spaces
