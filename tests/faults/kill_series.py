@@ -33,7 +33,6 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from faults.killing import (
-    LONGEST_S,
     Search,
     Tally,
     end,
@@ -49,6 +48,7 @@ from tuner.run import Run
 from tuner.settings.places import working_copy
 
 KILLS = int(os.environ.get("TUNER_FAULT_KILLS", "30"))
+LIMIT_S = 900.0  # of a search that hangs; the machine may be busy
 SEARCHES = int(os.environ.get("TUNER_FAULT_SEARCHES", "3"))
 WITHIN_S = 16.0  # of a search's start; of a daemon's, as much less as Ray needs to start
 _A_HOST = (*["unshare", "--pid", "--mount", "--fork", "--mount-proc", "--kill-child"], *TUNER)
@@ -103,7 +103,7 @@ def _daemons(name: str, this: Round) -> None:
             if process.poll() is None:
                 os.kill(daemons[0], signal.SIGKILL)
                 tally.kills += 1
-        _, error = process.communicate(timeout=LONGEST_S)
+        _, error = process.communicate(timeout=search.limit_s)
         if process.returncode == 0:
             search.enlarge()
         elif process.returncode != 1 or "Traceback" in error or not error.startswith("tuner: "):
@@ -145,7 +145,7 @@ def storage(this: Round) -> None:
         search.run_folder = _working_copy(f"{place}/x", search.environment["TUNER_CACHE"])
 
         def hurt() -> bool:
-            time.sleep(chance.uniform(1.0, 5.0))  # a write that is tried again needs some
+            time.sleep(chance.uniform(0.5, 2.5))  # a write that is tried again needs some
             return s3.out_for(chance.choice((0.5, 1.0, 3.0)), is_silent=chance.random() < 0.5)
 
         _hurt_while_it_runs(this, hurt)
@@ -164,11 +164,14 @@ def databases(this: Round) -> None:
     search.arguments = [*search.arguments, "--mlflow", str(database)]
 
     def hurt() -> bool:
-        time.sleep(chance.uniform(0.3, 1.5))
-        return database.exists() and locked(database, chance.choice((0.5, 1.0, 1.0, 7.0)))
+        time.sleep(chance.uniform(0.3, 0.8))
+        lasts_s = chance.choice(
+            (1.0, 1.0, 1.0, 1.0, 1.0, 7.0)
+        )  # MLflow writes every second, and waits for 5
+        return database.exists() and locked(database, lasts_s)
 
     _hurt_while_it_runs(this, hurt)
-    search.start().communicate(timeout=LONGEST_S)  # adds what is missing, if anything is
+    search.start().communicate(timeout=search.limit_s)  # adds what is missing, if anything is
     this.tally.problems += mlflow_problems(search.run, database)
     _check_that_none_ran_again(this)
 
@@ -223,13 +226,13 @@ class Kind:
 
 
 KINDS = {
-    "driver": Kind(drivers, 70, 10),
-    "worker": Kind(workers, 150, 25, trials=40, at_once=2),
+    "driver": Kind(drivers, 60, 10),
+    "worker": Kind(workers, 130, 25, trials=40, at_once=2),
     "raylet": Kind(raylets, 60, 10),
     "head": Kind(heads, 60, 10),
     "host": Kind(hosts, 60, 10),
-    "storage": Kind(storage, 240, 24, trials=30, epoch_s=0.2, at_once=2),
-    "database": Kind(databases, 360, 60, trials=50, epoch_s=0.2),
+    "storage": Kind(storage, 300, 60, trials=40, epoch_s=0.5, at_once=2),
+    "database": Kind(databases, 330, 80, trials=40, epoch_s=0.5),
 }
 
 
@@ -300,7 +303,8 @@ def _one_round(kind: str, kills: int, seed: int, folder: Path, tally: Tally) -> 
     (folder / "space.yaml").write_text(toy(how.epoch_s).to_yaml(), encoding="utf-8")
     arguments = ["space.yaml", "--data", "sentences.csv", "--trainer", "toy", "--retries", "100"]
     arguments += ["--max-concurrent", str(how.at_once)]
-    search = Search(folder, arguments, how.trials, {"TUNER_CACHE": str(folder / "cache")})
+    environment = {"TUNER_CACHE": str(folder / "cache"), "RAY_prestart_worker_first_driver": "0"}
+    search = Search(folder, arguments, how.trials, environment, limit_s=LIMIT_S)
     how.hurt(Round(search, kills, seed, tally))
 
 

@@ -31,7 +31,7 @@ from tuner.run.records import (
 from tuner.settings.config import TrainerName
 from tuner.settings.space import SearchSpace
 
-LONGEST_S = 280.0  # a search that hangs; other tests may run beside this one
+_LONGEST_S = 280.0  # a search that hangs; other tests may run beside this one
 
 
 def toy(epoch_seconds: float) -> SearchSpace:
@@ -78,6 +78,7 @@ class Search:
     trials: int  # its budget
     environment: Mapping[str, str] = field(default_factory=dict)
     command: Sequence[str] = field(default_factory=lambda: TUNER)
+    limit_s: float = _LONGEST_S
     run_folder: Path | None = None  # where that is not so
     without_ray: bool = False
 
@@ -177,7 +178,7 @@ def _output_of(pid: int) -> str:
 
 
 def _one_kill(
-    search: Search, tally: Tally, *, point: str | None = None, after_s: float = LONGEST_S
+    search: Search, tally: Tally, *, point: str | None = None, after_s: float = _LONGEST_S
 ) -> None:
     before = search.finished()
     process = search.start(point)
@@ -201,7 +202,7 @@ def end(search: Search, tally: Tally) -> None:
     before = search.finished()
     process = search.start()
     try:
-        _, error = process.communicate(timeout=LONGEST_S)
+        _, error = process.communicate(timeout=search.limit_s)
     except subprocess.TimeoutExpired:
         process.kill()
         process.communicate()

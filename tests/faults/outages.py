@@ -1,5 +1,6 @@
 """Services that a search writes to, taken away for a while, and what must be in them when it has ended."""
 
+import socket
 import sqlite3
 import threading
 import time
@@ -52,7 +53,8 @@ class S3:
             self._refused.set()
             while self._is_silent and self._is_out.is_set():
                 time.sleep(0.05)
-            raise ConnectionResetError  # the server closes the connection
+            environ["werkzeug.socket"].shutdown(socket.SHUT_RDWR)
+            raise ConnectionResetError
         return self._moto(environ, start_response)
 
     def out_for(self, seconds: float, *, is_silent: bool) -> bool:
