@@ -151,6 +151,7 @@ def test(
     finalist: int = 1,
     ensemble: int | None = None,
     members: str | None = None,
+    threshold: float | None = None,
     no_reference: bool = False,
     modules: str | Sequence[str] = (),
     **settings: Unpack[KeywordsOfTest],
@@ -164,6 +165,8 @@ def test(
             whose weights were kept).
         members: whose models: `finalists`, the best seed of each; `seeds`, all of theirs; or `trials` for the
             search's best as they are; default: finalists where there are some.
+        threshold: of two classes, the probability above which a text is of the second one; default: the best on the
+            confirmation split where the run's metric is an F1 or balanced accuracy, else 0.5.
         {settings}
         no_reference: train no linear model on n-grams, which takes seconds, to compare with.
         modules: of your own, whose code may run although only the run folder names it.
@@ -184,7 +187,9 @@ def test(
     name_modules(modules)
     given = by_path(TEST_SETTINGS, settings)
     rows = validated(DataConfig, given, "keywords") if "source" in given else None
-    chosen = load_chosen(Run(_place(run)), ModelChoice(finalist, ensemble, _members(members)))
+    chosen = load_chosen(
+        Run(_place(run)), ModelChoice(finalist, ensemble, _members(members), threshold)
+    )
     evaluation = evaluate_test(chosen, rows, with_reference=not no_reference)
     if reason := record_in_copy(chosen):
         warnings.warn(f"recorded here, but not in the run's copy: {reason}", stacklevel=2)
@@ -197,6 +202,7 @@ def export(
     finalist: int = 1,
     ensemble: int | None = None,
     members: str | None = None,
+    threshold: float | None = None,
     format: str | Sequence[str] | None = None,
     out: str | Path | None = None,
     data: str | Path | None = None,
@@ -211,6 +217,8 @@ def export(
             whose weights were kept).
         members: whose models: `finalists`, the best seed of each; `seeds`, all of theirs; or `trials` for the
             search's best as they are; default: finalists where there are some.
+        threshold: of two classes, the probability above which a text is of the second one; default: the best on the
+            confirmation split where the run's metric is an F1 or balanced accuracy, else 0.5.
         format: also for programs without tuner: `savedmodel`, `onnx`, or both.
         out: the folder to write; default `model` in the run folder.
         data: where the data of the run lie now, if they were moved; recorded.
@@ -231,7 +239,7 @@ def export(
     name_modules(modules)
     formats = read_formats([format] if isinstance(format, str) else format or ())
     place = None if out is None else model_place(str(out))
-    choice = ModelChoice(finalist, ensemble, _members(members))
+    choice = ModelChoice(finalist, ensemble, _members(members), threshold)
     chosen = load_chosen(Run(_place(run)), choice, None if data is None else str(data))
     return export_model(chosen, place or chosen.run.files.model, formats)
 

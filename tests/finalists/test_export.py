@@ -18,7 +18,8 @@ from tuner.data import Split
 from tuner.errors import ConfigError, RunFolderError, UsageError
 from tuner.export.description import Description
 from tuner.export.model import Part, check_writable, model_place, write_model
-from tuner.finalists.choice import ModelChoice, chosen_finalists, load_chosen
+from tuner.finalists.card import model_card
+from tuner.finalists.choice import ModelChoice, check_threshold, chosen_finalists, load_chosen
 from tuner.run import Run
 from tuner.settings.hyperparameters import resolve
 from tuner.training.temperature import tempered
@@ -33,7 +34,7 @@ def test_an_ensemble_predicts_the_mean(confirmed: Confirmed, tmp_path: Path) -> 
     assert classifier.probabilities(texts) == pytest.approx(np.mean(members, axis=0), abs=1e-6)
 
 
-def test_an_export_has_the_temperature_of_its_confirmation(
+def test_an_export_has_the_temperature_and_the_threshold_of_its_confirmation(
     confirmed: Confirmed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     held_out = confirmed.dataset.splits[Split.CONFIRMATION]
@@ -45,15 +46,19 @@ def test_an_export_has_the_temperature_of_its_confirmation(
         return 2.5
 
     monkeypatch.setattr("tuner.finalists.export.fit_temperature", fitted)
+    monkeypatch.setattr("tuner.finalists.export.fit_threshold", lambda *_: 0.625)
     classifier = confirmed.export(tmp_path / "model")
     assert classifier.probabilities_of(held_out) == pytest.approx(tempered(measured, 2.5), abs=1e-5)
-    assert "the temperature 2.5, fitted on the confirmation split" in (
-        tmp_path / "model" / "README.md"
-    ).read_text(encoding="utf-8")
+    card = (tmp_path / "model" / "README.md").read_text(encoding="utf-8")
+    assert "the temperature 2.5, fitted on the confirmation split" in card
+    assert "labelled `positive` where the probability of that is above 0.625, which gave" in card
+    predicted = classifier.predict(confirmed.texts(held_out))
+    assert ((predicted["label"] == "positive") == (predicted["p(positive)"] > 0.625)).all()
     description = (tmp_path / "model" / "model.json").read_text(encoding="utf-8")
-    for damaged in ("0", "NaN", '"hot"', "null"):
-        with pytest.raises(RunFolderError, match="no exported model of this version"):
-            Description.from_json(description.replace("2.5", damaged), "model.json")
+    for figure in ("0.625", "2.5"):
+        for damaged in ("0", "NaN", '"hot"', "null"):
+            with pytest.raises(RunFolderError, match="no exported model of this version"):
+                Description.from_json(description.replace(figure, damaged), "model.json")
 
 
 def test_an_export_replaces_a_model_but_nothing_else(confirmed: Confirmed, tmp_path: Path) -> None:
@@ -194,6 +199,20 @@ def test_a_sigterm_leaves_neither_half_a_model_nor_a_temporary_folder(
     ended = subprocess.run(call, cwd=tmp_path, capture_output=True, text=True)
     assert ended.returncode == 128 + signal.SIGTERM, ended.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_threshold_that_decides_nothing_is_refused(confirmed: Confirmed) -> None:
+    for given in (0.0, 1.0, float("nan"), True):
+        with pytest.raises(UsageError, match=r"^threshold: must be above 0 and below 1, got"):
+            load_chosen(confirmed.run, ModelChoice(threshold=given))
+    with pytest.raises(
+        UsageError, match=r"^threshold 0\.3: decides between two classes, and .* 5;"
+    ):
+        check_threshold(0.3, 5)
+    asked = dataclasses.replace(confirmed.chosen(), choice=ModelChoice(threshold=0.3))
+    card = model_card(asked, threshold=0.3)
+    assert "above 0.3, as asked for." in card
+    assert f"tuner export {confirmed.folder.path} --threshold=0.3\n" in card
 
 
 @pytest.mark.parametrize("choice", [{"finalist": "1"}, {"ensemble": 1.5}, {"finalist": None}])

@@ -143,6 +143,15 @@ def test_a_file_that_is_named_in_another_way_was_evaluated_before(
     assert second.before == (first.opened,)
 
 
+def test_the_figures_of_two_classes_are_those_with_the_models_threshold() -> None:
+    of_second = np.array([0.2, 0.4, 0.6, 0.9], np.float32)
+    probabilities = np.stack([1 - of_second, of_second], axis=1)
+    labels = np.array([0, 1, 1, 1], np.int32)
+    assert figures_of(probabilities, labels, ("a", "b")).accuracy == 0.75
+    moved = figures_of(probabilities, labels, ("a", "b"), threshold=0.3)
+    assert (moved.accuracy, moved.confusion) == (1.0, ((1, 0), (0, 3)))
+
+
 def test_the_figures_of_three_classes() -> None:
     probabilities = np.eye(3, dtype=np.float32)[[0, 0, 1, 1, 2]]
     figures = figures_of(probabilities, np.array([0, 1, 1, 1, 2], np.int32), ("a", "b", "c"))

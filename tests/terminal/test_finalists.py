@@ -184,6 +184,17 @@ def test_an_evaluation_names_earlier_ones(before: tuple[str, ...], start: str | 
     )
 
 
+def test_an_evaluation_names_a_threshold_that_is_not_the_even_one() -> None:
+    probabilities = np.array([[0.2, 0.8], [0.9, 0.1]], np.float32)
+    figures = figures_of(probabilities, np.array([1, 1], np.int32), ("no", "yes"), threshold=0.05)
+    evaluation = evaluations.RecordedEvaluation(
+        opened="now", data="the test split", members=(), figures=figures, threshold=0.05
+    )
+    lines = evaluation_lines(evaluation)
+    assert "threshold  0.05, above which a sequence is labelled yes" in lines
+    assert "accuracy   1.0000" in "\n".join(lines)
+
+
 def test_a_confirmation_tells_beforehand_which_difference_it_can_show(tmp_path: Path) -> None:
     run = golden_run("small", tmp_path)
     assert (

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from tuner.cli.options import EnsembleSize, Members, Modules, Rank, exit_on_sigterm
+from tuner.cli.options import EnsembleSize, Members, Modules, Rank, Threshold, exit_on_sigterm
 from tuner.export.formats import ExportFormat
 
 
@@ -14,6 +14,7 @@ def export(
     finalist: Rank = 1,
     ensemble: EnsembleSize = None,
     members: Members = None,
+    threshold: Threshold = None,
     format: Annotated[
         list[ExportFormat] | None,
         typer.Option(
@@ -43,7 +44,7 @@ def export(
     exit_on_sigterm()
     name_modules(modules or ())
     place = None if out is None else model_place(out)
-    chosen = load_chosen(Run(run), ModelChoice(finalist, ensemble, members), data)
+    chosen = load_chosen(Run(run), ModelChoice(finalist, ensemble, members, threshold), data)
     place = chosen.run.files.model if place is None else place
     made = export_model(chosen, place, format or ())
     where = shlex.quote(str(made))

@@ -63,6 +63,15 @@ Members = Annotated[
     ),
 ]
 
+Threshold = Annotated[
+    float | None,
+    typer.Option(
+        help="Of two classes: the probability above which a text is of the second one. Default: the best on the "
+        "confirmation split where the run's metric is an F1 or balanced accuracy, else 0.5.",
+        metavar="P",
+    ),
+]
+
 
 def with_settings(settings: Iterable[DeclaredSetting]) -> Callable[[_Command], _Command]:
     """Gives a command that takes `**settings` one option per setting; an option that is not given is None.

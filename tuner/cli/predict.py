@@ -84,7 +84,7 @@ def predict(
     modules: Modules = None,
     **settings: object,
 ) -> None:
-    """Classify texts with an exported model. Prints the likeliest class and the probability of every class."""
+    """Classify texts with an exported model. Prints the class and the probability of every class."""
     exit_on_sigterm()
     input = STANDARD_INPUT if input == _DASH else input
     output = None if output == _DASH else output

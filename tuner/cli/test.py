@@ -9,6 +9,7 @@ from tuner.cli.options import (
     Members,
     Modules,
     Rank,
+    Threshold,
     exit_on_sigterm,
     with_settings,
 )
@@ -22,6 +23,7 @@ def evaluate_test_split(
     finalist: Rank = 1,
     ensemble: EnsembleSize = None,
     members: Members = None,
+    threshold: Threshold = None,
     no_reference: Annotated[
         bool,
         typer.Option(
@@ -42,7 +44,7 @@ def evaluate_test_split(
 
     exit_on_sigterm()
     name_modules(modules or ())
-    chosen = load_chosen(Run(run), ModelChoice(finalist, ensemble, members))
+    chosen = load_chosen(Run(run), ModelChoice(finalist, ensemble, members, threshold))
     rows = None
     if settings["data"] is not None:
         rows = validated(DataConfig, by_path(TEST_SETTINGS, settings), "flags")

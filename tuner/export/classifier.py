@@ -20,6 +20,7 @@ from tuner.training.devices import import_keras_quietly
 from tuner.training.evaluation import mean_probabilities
 from tuner.training.failures import status_of
 from tuner.training.temperature import tempered
+from tuner.training.threshold import classes_of
 
 
 class Classifier:
@@ -117,9 +118,13 @@ class Classifier:
         return tempered(mean, self.description.temperature)
 
     def predict(self, texts: Sequence[str | Iterable[int]]) -> pd.DataFrame:
-        """One row per text: `label`, the likeliest class, then the probability of every class under its name."""
+        """One row per text: `label`, the predicted class, then the probability of every class under its name.
+
+        That is the likeliest class, or of two classes the one that the model's threshold decides for.
+        """
         probabilities = self.probabilities(texts)
-        labels = [self.class_names[best] for best in probabilities.argmax(axis=1)]
+        predicted = classes_of(probabilities, self.description.threshold)
+        labels = [self.class_names[number] for number in predicted]
         columns: dict[str, Any] = {
             f"p({name})": probabilities[:, number] for number, name in enumerate(self.class_names)
         }

@@ -16,6 +16,7 @@ from tuner.export.tokens_in_words import ID_RULE, TOKEN_RULES
 from tuner.settings.data import TokenMode
 from tuner.text import one_line
 from tuner.training.own_modules import is_module_name
+from tuner.training.threshold import EVEN
 
 FORMAT = 1
 DESCRIPTION = "model.json"
@@ -47,6 +48,7 @@ class Description:
     vocabulary: tuple[str, ...]  # the name of token i; the first three are special
     members: tuple[Member, ...]
     temperature: float = 1.0  # of the members' mean probabilities; 1 in models of earlier versions
+    threshold: float = EVEN  # of two classes, see `classes_of`; 0.5 in models of earlier versions
 
     def to_json(self) -> str:
         """The text of `model.json`."""
@@ -78,6 +80,7 @@ class Description:
                 vocabulary=tuple(content["vocabulary"]),
                 members=members,
                 temperature=float(content.get("temperature", 1.0)),
+                threshold=float(content.get("threshold", EVEN)),
             )
             description._check(content)
             return description
@@ -96,6 +99,10 @@ class Description:
                 raise ValueError(f"{name} must be texts")
         if not 0.01 <= self.temperature <= 100:  # NaN, too
             raise ValueError(f"temperature must be between 0.01 and 100, got {self.temperature}")
+        if not 0 < self.threshold < 1 or (self.threshold != EVEN and len(self.class_names) != 2):
+            raise ValueError(
+                f"threshold must be between 0 and 1, and of two classes, got {self.threshold}"
+            )
         sizes = [(each.max_length, each.vocabulary_size) for each in self.members]
         if not sizes or not all(type(n) is int and n > 0 for pair in sizes for n in pair):
             raise ValueError("members must have a max_length and a vocabulary_size")

@@ -22,6 +22,7 @@ from tuner.training.evaluation import mean_probabilities
 from tuner.training.own_modules import module_of
 from tuner.training.spec import TrainedModel
 from tuner.training.temperature import tempered
+from tuner.training.threshold import EVEN
 
 _TOLERANCE = 0.02  # another device, or other kernels, change a probability by about a thousandth
 
@@ -95,6 +96,7 @@ def write_model(
     card: str,
     formats: Collection[ExportFormat] = (),
     temperature: float = 1.0,
+    threshold: float = EVEN,
 ) -> Path:
     """Writes the folder `out`, whole or not at all; an earlier model in it is replaced.
 
@@ -105,6 +107,7 @@ def write_model(
         formats: forms for other programs, beside the `.keras` files.
         temperature: of the probabilities, see `fit_temperature`. In other programs' forms one member has it, the
             programs apply it to the mean of several.
+        threshold: of two classes, see `classes_of`; other programs apply it themselves.
 
     Raises:
         RunFolderError: `out` holds something else, or the written model does not reproduce its parts' predictions.
@@ -156,6 +159,7 @@ def write_model(
             vocabulary=dataset.vocabulary[:known],
             members=tuple(members),
             temperature=temperature,
+            threshold=threshold,
         )
         (made / DESCRIPTION).write_text(description.to_json(), encoding="utf-8")
         (made / "README.md").write_text(card, encoding="utf-8")

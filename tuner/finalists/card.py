@@ -17,17 +17,21 @@ from tuner.run.ledger import Ledger, others_text
 from tuner.run.records import TrialRecord, counts_as_finished
 from tuner.run.requested_trainings import requests
 from tuner.text import count_text, format_duration, score_text
+from tuner.training.threshold import EVEN
 
 
 def model_card(
-    chosen: Chosen, formats: Collection[ExportFormat] = (), temperature: float = 1.0
+    chosen: Chosen,
+    formats: Collection[ExportFormat] = (),
+    temperature: float = 1.0,
+    threshold: float = EVEN,
 ) -> str:
     """The card of finalists or trials, Markdown."""
     config, members = chosen.config, chosen.members
     folder = chosen.run.files
     many = f"{len(members)} models, their probabilities averaged"
     sections = {"How it was chosen": _how_chosen(chosen)}
-    if tests := _tests(chosen.run, members):
+    if tests := _tests(chosen.run, members, threshold):
         sections["Tested"] = tests
     sections["Parameters"] = list(_parameters(record for record, _ in members))
     members_of = chosen.choice.members if chosen.trials is None else MembersOf.TRIALS
@@ -43,7 +47,7 @@ def model_card(
         title=folder.name,
         introduction=f"{'One model' if len(members) == 1 else many}; classifies sequences as "
         f"{class_list(chosen.dataset.class_names)}. Made by tuner from the run `{folder.name}`."
-        f"{_calibrated(temperature)}",
+        f"{_calibrated(temperature)}{_decided(chosen, threshold)}",
         dataset=chosen.dataset,
         source=config.data.source,
         sections=sections,
@@ -64,6 +68,22 @@ def _calibrated(temperature: float) -> str:
         f" Its probabilities have the temperature {temperature:g}, fitted on the confirmation split: they are as sure "
         "as they were right there. That changes no label."
     )
+
+
+def _decided(chosen: Chosen, threshold: float) -> str:
+    """How a label follows from probabilities, where it is not the likelier one."""
+    if threshold == EVEN:
+        return ""
+    name = chosen.dataset.class_names[1]
+    if chosen.choice.threshold is not None:
+        why = "as asked for"
+    else:
+        measure = chosen.config.space.metric.name.measure
+        why = (
+            f"which gave the best {measure} on the confirmation split; the other figures on that split are those "
+            f"with {EVEN}"
+        )
+    return f" A sequence is labelled `{name}` where the probability of that is above {threshold:g}, {why}."
 
 
 def _how_chosen(chosen: Chosen) -> list[str]:
@@ -154,8 +174,8 @@ def _row(finalist: Finalist) -> str:
     )
 
 
-def _tests(run: Run, members: Sequence[tuple[TrialRecord, Member]]) -> list[str]:
-    """The test evaluations of just these models, and how often other models were evaluated on the same rows.
+def _tests(run: Run, members: Sequence[tuple[TrialRecord, Member]], threshold: float) -> list[str]:
+    """The test evaluations of just these models and threshold, and how often others were evaluated on the same rows.
 
     Other runs count until today, where this machine knows of them: the models of several runs may have been tested
     before one of them is exported.
@@ -167,7 +187,7 @@ def _tests(run: Run, members: Sequence[tuple[TrialRecord, Member]]) -> list[str]
     own = [each.opened for each in log]
     lines = []
     for number, evaluation in enumerate(log):
-        if evaluation.members != names:
+        if evaluation.members != names or (evaluation.threshold or EVEN) != threshold:
             continue
         figures = evaluation.figures
         others = [

@@ -31,6 +31,7 @@ class ModelChoice:
     members: MembersOf | None = (
         None  # None: finalists where a confirmation was asked for, else trials
     )
+    threshold: float | None = None  # of two classes; None: chosen by the run's metric
 
 
 @dataclass(frozen=True)
@@ -101,6 +102,7 @@ def load_chosen(run: Run, choice: ModelChoice, data: str | None = None) -> Chose
     config = config.model_copy(update={"data": run.recorded.located_data(data)})
     dataset = load_dataset(config.data)
     run.recorded.check_same_data(config.data.source, dataset.fingerprint)
+    check_threshold(choice.threshold, len(dataset.class_names))
     remember_place(run.files, config.data.source)
     if is_trials:
         trials = chosen_trials(run, dataset, choice)
@@ -165,6 +167,22 @@ def chosen_finalists(finalists: Sequence[Finalist], choice: ModelChoice) -> list
 
 def _has_models(run: Run) -> bool:
     return any(run.files.trial_models.glob("trial-*.npz"))
+
+
+def check_threshold(threshold: float | None, n_classes: int) -> None:
+    """Refuses a threshold that decides nothing.
+
+    Raises:
+        UsageError: there are not two classes, or no probability can lie on both sides of it.
+    """
+    if threshold is None:
+        return
+    if n_classes != 2:
+        raise UsageError(
+            f"threshold {threshold}: decides between two classes, and this run has {n_classes}; leave it out"
+        )
+    if isinstance(threshold, bool) or not 0 < threshold < 1:
+        raise UsageError(f"threshold: must be above 0 and below 1, got {threshold}")
 
 
 def _check_numbers(choice: ModelChoice) -> None:

@@ -9,7 +9,8 @@ from tuner.export.model import Part, check_writable, write_model
 from tuner.finalists.card import model_card
 from tuner.finalists.choice import Chosen
 from tuner.training.evaluation import mean_probabilities
-from tuner.training.temperature import fit_temperature
+from tuner.training.temperature import fit_temperature, tempered
+from tuner.training.threshold import fit_threshold
 
 
 def export_model(chosen: Chosen, out: Path, formats: Collection[ExportFormat] = ()) -> Path:
@@ -34,14 +35,22 @@ def export_model(chosen: Chosen, out: Path, formats: Collection[ExportFormat] = 
         for record, member in chosen.members
     ]
     mean = mean_probabilities([part.model.probabilities for part in parts])
-    temperature = fit_temperature(mean, chosen.dataset.splits[Split.CONFIRMATION].labels)
+    labels = chosen.dataset.splits[Split.CONFIRMATION].labels
+    temperature = fit_temperature(mean, labels)
+    threshold = chosen.choice.threshold or fit_threshold(
+        tempered(mean, temperature),
+        labels,
+        chosen.dataset.clusters_of(Split.CONFIRMATION),
+        chosen.config.space.metric,
+    )
     return write_model(
         out,
         run=chosen.run.name,
         dataset=chosen.dataset,
         measured_on=Split.CONFIRMATION,
         parts=parts,
-        card=model_card(chosen, formats, temperature),
+        card=model_card(chosen, formats, temperature, threshold),
         formats=formats,
         temperature=temperature,
+        threshold=threshold,
     )

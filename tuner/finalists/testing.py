@@ -36,6 +36,7 @@ from tuner.text import one_line
 from tuner.training.confusion import Confusion
 from tuner.training.probabilities import brier_score, expected_calibration_error, roc_auc
 from tuner.training.statistics import by_cluster, gain_of, sequence_scores, spread_of
+from tuner.training.threshold import EVEN, classes_of
 
 
 def evaluate_test(
@@ -64,6 +65,7 @@ def evaluate_test(
     with tempfile.TemporaryDirectory() as temporary:
         classifier = Classifier(export_model(chosen, Path(temporary) / "model"))
         probabilities = classifier.probabilities_of(rows.sequences)
+        threshold = classifier.description.threshold
     ledger = Ledger.of_user()
     entry = make_entry(
         chosen.run.name,
@@ -78,11 +80,14 @@ def evaluate_test(
         members=tuple(
             member_name(member.trial, member.seed) for member in classifier.description.members
         ),
-        figures=figures_of(probabilities, rows.labels, dataset.class_names, rows.clusters),
+        figures=figures_of(
+            probabilities, rows.labels, dataset.class_names, rows.clusters, threshold=threshold
+        ),
+        threshold=None if threshold == EVEN else threshold,
         left_out=rows.left_out,
         of_test_split=rows.of_test_split,
         others=others or None,
-        reference=_reference(dataset, rows, probabilities) if with_reference else None,
+        reference=_reference(dataset, rows, probabilities, threshold) if with_reference else None,
     )
     evaluation = append_evaluation(folder, evaluation)
     ledger.record(entry)
@@ -105,19 +110,14 @@ def _place(source: str) -> str:
 
 
 def _reference(
-    dataset: Dataset, rows: UnseenRows, probabilities: NDArray[np.float32]
+    dataset: Dataset, rows: UnseenRows, probabilities: NDArray[np.float32], threshold: float
 ) -> ReferenceFigures:
     """The linear reference on the same rows, and by how much the model is more often right than it."""
     from tuner.training.reference import train_reference  # loads scikit-learn
 
     trained = train_reference(dataset.splits[Split.TRAIN], rows.sequences, len(dataset.class_names))
-    accuracy = MetricName.VAL_ACCURACY
-    of_both = np.stack(
-        [
-            sequence_scores(accuracy, each, rows.labels)
-            for each in (probabilities, trained.probabilities)
-        ]
-    )
+    predicted = classes_of(probabilities, threshold), classes_of(trained.probabilities)
+    of_both = np.stack([each == rows.labels for each in predicted]).astype(np.float64)
     of_model, of_reference = by_cluster(of_both, rows.clusters)
     gain = gain_of(of_model, of_reference, Metric())
     return ReferenceFigures(
@@ -130,14 +130,19 @@ def figures_of(
     labels: NDArray[np.int32],
     class_names: Sequence[str],
     clusters: NDArray[np.int64] | None = None,
+    *,
+    threshold: float = EVEN,
 ) -> EvaluationFigures:
     """The figures of `(n, n_classes)` probabilities against `(n,)` labels, of sequences in `(n,)` clusters.
 
-    Without these, each sequence is evidence of its own.
+    Args:
+        clusters: without them, each sequence is evidence of its own.
+        threshold: of two classes, see `classes_of`.
     """
     count = len(class_names)
-    confusion = Confusion.of(labels, probabilities.argmax(axis=1), count)
-    hits = sequence_scores(MetricName.VAL_ACCURACY, probabilities, labels)[None]
+    predicted = classes_of(probabilities, threshold)
+    confusion = Confusion.of(labels, predicted, count)
+    hits = (predicted == labels).astype(np.float64)[None]
     accuracy = spread_of(hits if clusters is None else by_cluster(hits, clusters))
     both = count == 2 and 0 < int((labels == 1).sum()) < len(labels)
     return EvaluationFigures(

@@ -94,6 +94,8 @@ class RecordedEvaluation(Strict):
     figures: EvaluationFigures
     left_out: int = 0  # rows that the run has seen, or that are no test rows
     of_test_split: int = 0  # rows of the file that are in the run's own test split
+    # Of two classes: the probability above which a sequence was of the second one; None: the likelier class.
+    threshold: float | None = None
     per_class: str | None = None  # the file of all classes, in the run folder, where there are many
     # Of other runs, on some of these rows, earlier; None: none that is known.
     others: tuple[OtherEvaluation, ...] | None = None

@@ -200,6 +200,7 @@ def evaluation_lines(evaluation: RecordedEvaluation) -> list[str]:
         f"model      {'; '.join(evaluation.members)}",
         f"data       {evaluation.data}, {count_text(figures.sequences, 'sequence')}",
         *left_out,
+        *_decided(evaluation),
         f"accuracy   {score_text(figures.accuracy)} "
         f"(95 % interval {score_text(figures.low)} to {score_text(figures.high)})",
         *reference,
@@ -221,6 +222,14 @@ def evaluation_lines(evaluation: RecordedEvaluation) -> list[str]:
     if evaluation.others:
         lines.append(others_text(evaluation.others))
     return lines
+
+
+def _decided(evaluation: RecordedEvaluation) -> list[str]:
+    """The threshold between two classes, where it is not 0.5."""
+    if evaluation.threshold is None:
+        return []
+    second = list(evaluation.figures.classes)[1]
+    return [f"threshold  {evaluation.threshold:g}, above which a sequence is labelled {second}"]
 
 
 def _of_many_classes(figures: EvaluationFigures, file: str | None) -> list[str]:
