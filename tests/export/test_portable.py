@@ -50,7 +50,10 @@ def batches() -> Iterator[NDArray[np.int32]]:
     ("architecture", "parameters"),
     [
         ("lstm_recurrent_dropout", {}),
-        ("cnn_bilstm", {"pooling": "max_mean", "lstm_layers": 2, "ngrams": 3}),
+        (
+            "cnn_bilstm",
+            {"pooling": "max_mean", "lstm_layers": 2, "ngrams": 3, "parallel_filters": 2},
+        ),
         ("stacked_lstm", {}),
     ],
 )

@@ -134,7 +134,11 @@ def test_noise_has_the_given_norm_and_raises_the_loss_more_than_chance(make_sequ
 @pytest.mark.parametrize("architecture", sorted(ARCHITECTURES))
 def test_every_architecture_learns_with_noise(make_sequences, architecture: str) -> None:
     model = compiled(
-        resolve(architecture, {**SMALL, "learning_rate": 0.02, "ngrams": 2}), n_classes=3
+        resolve(
+            architecture,
+            {**SMALL, "learning_rate": 0.02, "ngrams": 2, "parallel_filters": 2},
+        ),
+        n_classes=3,
     )
     sequences = make_sequences(BATCH, n_classes=3, seed=1)
     step = make_train_step(model, batch_size=BATCH, adversarial_noise=0.05)
