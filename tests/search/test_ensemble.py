@@ -41,6 +41,18 @@ def test_the_best_trials_are_members_and_only_their_files_are_kept(
     assert searched.files == {1, 2, 4}
 
 
+def test_copies_in_the_confirmation_split_are_less_evidence(searched: Searched) -> None:
+    for score in (0.6, 0.9, 0.7):
+        searched.complete(score)
+    alone = searched.record
+    searched.clusters = np.arange(len(LABELS)) // 10
+    searched.open()
+    copied = searched.record
+    assert (copied.averaged, copied.gain) == (alone.averaged, alone.gain)
+    assert copied.high - copied.low > 1.2 * (alone.high - alone.low)
+    assert copied.gain_high - copied.gain_low > 1.5 * (alone.gain_high - alone.gain_low)
+
+
 def test_of_equal_scores_the_earlier_trial_is_a_member(searched: Searched) -> None:
     for _ in range(5):
         searched.complete(0.7)

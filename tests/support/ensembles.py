@@ -44,13 +44,17 @@ class Searched:
         self.folder = RunFolder(path)
         self.space = space
         self.cost = cost
+        self.clusters: NDArray[np.int64] | None = None  # each sequence is one
         self.study: SearchStudy
         self.open()
 
     def open(self, size: int = 3, labels: NDArray[np.int32] = LABELS) -> None:
         """Begins a session."""
         self.study = open_study(self.folder.journal, self.space, cost=self.cost)
-        self.study.ensemble = TrialEnsemble(self.study.study, self.folder, size=size, labels=labels)
+        clusters = np.arange(len(labels)) if self.clusters is None else self.clusters
+        self.study.ensemble = TrialEnsemble(
+            self.study.study, self.folder, size=size, labels=labels, clusters=clusters
+        )
         self.study.requeue_interrupted_trials()
 
     @property

@@ -128,6 +128,7 @@ class SearchPlan:
                 self.folder,
                 size=self.config.ensemble,
                 labels=self.dataset.splits[Split.CONFIRMATION].labels,
+                clusters=self.dataset.clusters_of(Split.CONFIRMATION),
             )
         return study
 

@@ -145,7 +145,8 @@ def chosen_trials(run: Run, dataset: Dataset, choice: ModelChoice) -> ChosenTria
         record = records[each.trial]
         member = Member(record.seed or 0, run.files.trial_model(each.trial), each.score)
         members.append((record, member))
-    return ChosenTrials(members, measured(kept, lost, size, labels, run.space.metric))
+    clusters = dataset.clusters_of(Split.CONFIRMATION)
+    return ChosenTrials(members, measured(kept, lost, size, labels, clusters, run.space.metric))
 
 
 def chosen_finalists(finalists: Sequence[Finalist], choice: ModelChoice) -> list[Finalist]:

@@ -94,15 +94,23 @@ class TrialEnsemble:
         folder: the run folder.
         size: the number of trials.
         labels: of the confirmation split, `(n_sequences,)`.
+        clusters: of its sequences, `(n_sequences,)`.
     """
 
     def __init__(
-        self, study: optuna.Study, folder: RunFolder, *, size: int, labels: NDArray[np.int32]
+        self,
+        study: optuna.Study,
+        folder: RunFolder,
+        *,
+        size: int,
+        labels: NDArray[np.int32],
+        clusters: NDArray[np.int64],
     ) -> None:
         self._study = study
         self._folder = folder
         self._size = size
         self._labels = labels
+        self._clusters = clusters
         self._reader = StudyReader(study)
         self._metric = self._reader.space.metric
         self._candidates: dict[int, KeptModel] = {}  # of trials that have not ended
@@ -164,7 +172,9 @@ class TrialEnsemble:
         """Records the ensemble in the study, where it has changed."""
         if not self._members:
             return
-        record = measured(self._members, self._lost, self._size, self._labels, self._metric)
+        record = measured(
+            self._members, self._lost, self._size, self._labels, self._clusters, self._metric
+        )
         if record != ensemble_in(self._study.user_attrs):
             self._study.set_user_attr(Attribute.ENSEMBLE, record.model_dump(mode="json"))
         kill_point(KillPoint.ENSEMBLE_RECORDED)
@@ -240,6 +250,7 @@ def measured(
     lost: Sequence[tuple[float, int]],
     size: int,
     labels: NDArray[np.int32],
+    clusters: NDArray[np.int64],
     metric: Metric,
 ) -> EnsembleRecord:
     """The figures of the average of these models, and of the first alone on the same sequences.
@@ -249,14 +260,17 @@ def measured(
         lost: cost and number of trials without a model.
         size: the number of members that was asked for.
         labels: of the confirmation split.
+        clusters: of its sequences.
         metric: of the run.
     """
     # Loads SciPy, 0.3 s, while trials train.
-    from tuner.training.statistics import gain_of, sequence_scores, spread_of
+    from tuner.training.statistics import by_cluster, gain_of, sequence_scores, spread_of
 
     averaged = mean_probabilities([each.probabilities for each in members])
-    scores = sequence_scores(metric.name, averaged, labels)
-    single = sequence_scores(metric.name, members[0].probabilities, labels)
+    both = [
+        sequence_scores(metric.name, each, labels) for each in (averaged, members[0].probabilities)
+    ]
+    scores, single = by_cluster(np.stack(both), clusters)
     spread = spread_of(scores[None], most=1.0 if metric.name.is_share else math.inf)
     gain = gain_of(scores, single, metric)
     seconds = [each.seconds_per_text for each in members]

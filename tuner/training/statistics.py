@@ -187,10 +187,11 @@ def spread_of(
 
     The mean's variance has two parts: of the seeds, and of the sequences, which all seeds share. The interval of a
     share is Wilson's (1927), of as many sequences as would give it this variance: near 0 and 1 a symmetric one holds
-    too rarely.
+    too rarely. Of few sequences or clusters the variance is itself uncertain, so they have Student's t.
 
     Args:
-        scores: `(n_seeds, n_sequences)`, of each sequence what `sequence_scores` gives.
+        scores: `(n_seeds, n_sequences)`, of each sequence what `sequence_scores` gives, or of each cluster what
+            `by_cluster` gives.
         most: no score is above it, none below 0.
         seeds: the variance between seeds; by default that of these scores.
         excess: by how much the mean is expected to be too high; the interval lies around the rest.
@@ -198,9 +199,8 @@ def spread_of(
     by_seed = scores.mean(axis=1)
     mean = float(by_seed.mean())
     n = scores.shape[1]
-    variance = _variance_of_mean(scores.mean(axis=0))
     seeds = seeds or pooled_seed_variance([scores])
-    width = _width(Part(variance, 0.0), seed_part(seeds, len(by_seed)))
+    width = _width(_sequence_part(scores.mean(axis=0)), seed_part(seeds, len(by_seed)))
     deviation = float(by_seed.std(ddof=1)) if len(by_seed) > 1 else None
     middle = max(0.0, min(most, mean - excess))
     if most == 1.0:
@@ -263,6 +263,16 @@ class Part:
     uncertainty: (
         float  # the variance of `variance` as an estimate, halved; 0 where it is known well
     )
+
+
+def _sequence_part(values: NDArray[np.float64]) -> Part:
+    """Of a mean over sequences or clusters, `(n,)`.
+
+    Of hits and misses alone the variance follows from their share, and Wilson's interval allows for that.
+    """
+    variance = _variance_of_mean(values)
+    is_binary = bool(np.isin(values, (0.0, 1.0)).all())
+    return Part(variance, 0.0 if is_binary else variance**2 / max(1, len(values) - 1))
 
 
 def paired_part(difference: NDArray[np.float64]) -> Part:

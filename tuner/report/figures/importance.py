@@ -78,7 +78,8 @@ def parameter_importance(reading: Reading) -> Figure | None:
         f"{count_text(equal.epoch, 'epoch')}. {len(equal.values):,} of {equal.out_of:,} trials count: those that "
         f"reached epoch {equal.epoch}, pruned ones too, each with its best value until then"
         f"{f'; of these the latest {_LATEST:,}' if len(latest) < len(equal.values) else ''}. Shares of 1 "
-        "(PED-ANOVA); with few trials they are rough.",
+        "(PED-ANOVA), without an interval: with 50 trials and fewer, other trials would put parameters of similar bars "
+        "in another order.",
         tuple(panels),
     )
 
