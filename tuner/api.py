@@ -140,7 +140,7 @@ def confirm(
         lambda listener: run_confirmation(confirmed, request, config, listener),
         progress=progress,
     )
-    finalists = read_finalists(confirmed, load_dataset(config.data))
+    finalists = read_finalists(confirmed, load_dataset(config.data.without_vectors))
     return finalists_frame(finalists, config.space)
 
 

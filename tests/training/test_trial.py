@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import pytest
 
-from tuner.data import bucketed_batches, pad
+from tuner.data import WordVectors, bucketed_batches, pad
 from tuner.errors import TrialDiverged, TrialFailed
 from tuner.settings.hyperparameters import ARCHITECTURES, resolve
 from tuner.settings.metric import Metric
@@ -177,6 +177,27 @@ def test_error_inside_keras_is_a_failed_trial_with_its_cause(make_training) -> N
         list(training.epochs())
 
     assert caught.value.__cause__ is not None
+
+
+def test_the_embedding_starts_from_word_vectors_where_they_are_known(make_sequences) -> None:
+    def started(architecture: str = "lstm", **parameters: object) -> np.ndarray:
+        training = Training(
+            TrialSpec(0, resolve(architecture, {**SMALL, **parameters}), 1, 1),
+            train=make_sequences(30, n_classes=2, seed=1),
+            validation=make_sequences(5, n_classes=2, seed=2),
+            n_classes=2,
+            vectors=vectors,
+        )
+        return training.model.get_layer("embedding").get_weights()[0]
+
+    # The last one is of a word that this vocabulary has not.
+    values = np.arange(24, dtype=np.float32).reshape(3, 8)
+    vectors = WordVectors(np.array([7, 4, 900], np.int32), values)
+    rows = started()
+    np.testing.assert_array_equal(rows[[7, 4]], values[:2])
+    assert np.abs(np.delete(rows, [7, 4], axis=0)).max() <= 0.05  # as Keras draws them
+    with pytest.raises(TrialFailed, match="embedding_size must be 8, as the word vectors are, got"):
+        started(embedding_size=4)
 
 
 def test_model_that_cannot_be_built_is_a_failed_trial(make_sequences) -> None:

@@ -11,7 +11,7 @@ from tuner.settings.declarations import by_path, declared_settings, validated
 _SETTINGS = declared_settings(DataConfig)
 
 
-@with_settings(setting for setting in _SETTINGS if setting.keyword != "data")
+@with_settings(setting for setting in _SETTINGS if setting.keyword not in ("data", "vectors"))
 def data(
     source: Annotated[
         str | None, typer.Argument(help="A data set's name or a file.", metavar="NAME|PATH")

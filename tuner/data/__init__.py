@@ -19,6 +19,7 @@ from tuner.data.dataset import (
     Dataset,
     EncodedSequences,
     Split,
+    WordVectors,
 )
 from tuner.data.encoding import encode_known, text_digest, token_ids
 from tuner.data.findings import Contradiction, Findings, SampleRow
@@ -43,6 +44,7 @@ __all__ = [
     "Source",
     "Split",
     "SplitBalance",
+    "WordVectors",
     "bucketed_batches",
     "encode_known",
     "evaluation_batches",

@@ -75,6 +75,24 @@ class EncodedSequences:
 
 
 @dataclass(frozen=True, eq=False)
+class WordVectors:
+    """A person's own vectors of words, see `tuner.data.vectors`.
+
+    Attributes:
+        ids: `(n,)` int32, of the words.
+        values: `(n, size)` float32.
+    """
+
+    ids: NDArray[np.int32]
+    values: NDArray[np.float32]
+
+    @property
+    def size(self) -> int:
+        """Values per word."""
+        return int(self.values.shape[1])
+
+
+@dataclass(frozen=True, eq=False)
 class Dataset:
     """Encoded sequences of every split, with the meaning of ids and labels.
 
@@ -87,6 +105,7 @@ class Dataset:
         splits: all four of them, none empty.
         token_mode: how a text becomes tokens.
         clusters: for each split `(n_sequences,)` int64, the same number where sequences share a text or a group.
+        vectors: from which embeddings start, where a person gave some. No part of the fingerprint.
     """
 
     name: str
@@ -96,6 +115,7 @@ class Dataset:
     splits: Mapping[Split, EncodedSequences]
     token_mode: TokenMode = TokenMode.WORDS
     clusters: Mapping[Split, NDArray[np.int64]] = field(default_factory=dict)
+    vectors: WordVectors | None = None
 
     def clusters_of(self, split: Split) -> NDArray[np.int64]:
         """The clusters of a split's sequences; each its own where nothing else is known."""

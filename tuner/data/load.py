@@ -6,6 +6,7 @@ for the order of the sequences.
 
 import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -32,6 +33,7 @@ from tuner.data.splits import (
     too_few,
     units_of,
 )
+from tuner.data.vectors import read_vectors
 from tuner.errors import DataError
 from tuner.files import cache_root
 from tuner.settings.data import DataConfig, SplitRule
@@ -47,11 +49,14 @@ def load_dataset(config: DataConfig, *, cache_folder: Path | None = None) -> Dat
         cache_folder: instead of `$TUNER_CACHE` or the user's cache folder.
 
     Raises:
-        DataError: unknown, missing, unreadable, not downloadable, or too small to split.
+        DataError: unknown, missing, unreadable, not downloadable, or too small to split; or its vectors are.
     """
     prepared = prepare(config, cache_folder=cache_folder)
     warn(config, prepared.findings.warnings)
-    return prepared.dataset
+    if config.vectors is None:
+        return prepared.dataset
+    vectors = read_vectors(config.vectors, prepared.dataset.vocabulary)
+    return replace(prepared.dataset, vectors=vectors)
 
 
 def read_rows(config: DataConfig, *, cache_folder: Path | None = None) -> Rows:
@@ -70,7 +75,7 @@ def prepare(config: DataConfig, *, cache_folder: Path | None = None) -> Prepared
     """As `load_dataset`, with the findings."""
     root = cache_root(cache_folder)
     source = open_source(config, downloads=root / "downloads")
-    asked = config.model_dump_json(exclude={"source"})
+    asked = config.model_dump_json(exclude={"source", "vectors"})
     key = cache_key(source.identity, asked)
     prepared = read_entry(root / "data", key, source.name)
     if prepared is None:

@@ -6,6 +6,8 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from tuner.data import Dataset, Split, load_dataset
+from tuner.data.vectors import digest_of
+from tuner.errors import ConfigError
 from tuner.execution.checkpoints import checkpoints_of
 from tuner.execution.fork_server import fork_server
 from tuner.execution.plan import SearchOutcome
@@ -28,6 +30,8 @@ from tuner.search.ensemble import TrialEnsemble
 from tuner.search.reference import measure_reference, withdraw_comparisons
 from tuner.search.study import SearchStudy, create_or_open_study
 from tuner.settings.config import SearchConfig, TrainerName
+from tuner.settings.hyperparameters import is_custom
+from tuner.settings.space import SearchSpace
 from tuner.tracking.selection import check_exporters
 from tuner.training.own_code import code_of
 from tuner.training.own_modules import folders_for, name_modules_of
@@ -56,8 +60,33 @@ def run_search(config: SearchConfig, listener: SearchListener | None = None) -> 
     folder = RunFolder(config.folder)
     config = with_recorded_splits(folder, config)
     with fork_server(config):
-        plan = SearchPlan(config, folder, load_dataset(config.data))
+        dataset = load_dataset(config.data)
+        if dataset.vectors is not None:
+            space = starting_from_vectors(config.space, dataset.vectors.size)
+            config = config.model_copy(update={"space": space})
+        plan = SearchPlan(config, folder, dataset)
         return run_plan(plan, listener or SilentListener())
+
+
+def starting_from_vectors(space: SearchSpace, size: int) -> SearchSpace:
+    """The space with embeddings as large as the word vectors, whatever it says of their size.
+
+    Raises:
+        ConfigError: it has an architecture of the person's own, which builds its own embedding.
+    """
+    for architecture in filter(is_custom, space.architectures):
+        raise ConfigError(
+            f"vectors: {architecture} builds an embedding of its own, which does not start from them; leave them out, "
+            "or search tuner's architectures alone"
+        )
+    mapping = space.to_mapping()
+    for name, own in mapping["architectures"].items():
+        kept = {key: value for key, value in (own or {}).items() if key != "embedding_size"}
+        mapping["architectures"][name] = kept
+    fixed = {"embedding_size": size}
+    mapping["shared"] = {**mapping.get("shared", {}), **fixed}
+    mapping["baselines"] = [{**baseline, **fixed} for baseline in mapping.get("baselines", ())]
+    return SearchSpace.from_mapping(mapping, space.name)
 
 
 @dataclass(frozen=True)
@@ -175,7 +204,10 @@ def make_task(config: SearchConfig, folder: RunFolder, dataset: Dataset) -> "Tas
         mps=config.mps,
         logs=str(folder.logs.resolve()),
         checkpoints=checkpoints.place if checkpoints is not None else None,
-        fingerprint=dataset.fingerprint,
+        vectors=dataset.vectors,
+        fingerprint=dataset.fingerprint
+        if config.data.vectors is None
+        else f"{dataset.fingerprint} {digest_of(config.data.vectors)}",
         folders=folders_for(config.space.architectures),
         trials_per_process=_TRIALS_PER_PROCESS_ON_A_GPU if config.gpus else None,
     )

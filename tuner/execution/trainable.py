@@ -22,7 +22,7 @@ import numpy as np
 import ray
 from ray import tune
 
-from tuner.data import EncodedSequences
+from tuner.data import EncodedSequences, WordVectors
 from tuner.errors import (
     ConfigError,
     DeviceFault,
@@ -63,7 +63,8 @@ class Task:
     cpus: float
     logs: str
     checkpoints: str | None = None  # a path or URL
-    fingerprint: str = ""  # of the data
+    vectors: WordVectors | None = None
+    fingerprint: str = ""  # of the data, and of the vectors
     mps: MpsMode = MpsMode.OFF
     rests_gpus: bool = False  # that failed again and again: others can train in their place
     trials_per_process: int | None = None  # then a new process takes over; None: any number
@@ -83,7 +84,7 @@ class Task:
             offsets=np.zeros(1, np.int64),
             labels=np.zeros(0, np.int32),
         )
-        return replace(self, train=nothing, validation=nothing)
+        return replace(self, train=nothing, validation=nothing, vectors=None)
 
 
 class TrialActor(tune.Trainable):  # type: ignore[misc]
@@ -306,6 +307,7 @@ def _make_training(
         n_classes=task.n_classes,
         checkpoint=checkpoint,
         keep_best=task.metric,
+        vectors=task.vectors,
     )
 
 

@@ -100,7 +100,7 @@ def load_chosen(run: Run, choice: ModelChoice, data: str | None = None) -> Chose
         where = run.files.path
         raise RunFolderError(f"{where}: {NO_MODELS}; tuner confirm {shlex.quote(str(where))}")
     config = config.model_copy(update={"data": run.recorded.located_data(data)})
-    dataset = load_dataset(config.data)
+    dataset = load_dataset(config.data.without_vectors)
     run.recorded.check_same_data(config.data.source, dataset.fingerprint)
     check_threshold(choice.threshold, len(dataset.class_names))
     remember_place(run.files, config.data.source)

@@ -19,6 +19,7 @@ from typing import Any
 from pydantic import ConfigDict, Field, ValidationError
 
 from tuner.data.sources import SOURCES
+from tuner.data.vectors import digest_of
 from tuner.errors import RunFolderError
 from tuner.files import write_atomically
 from tuner.machine import keras_backend
@@ -42,8 +43,8 @@ class Fingerprint(Strict):
     """The parts of a search that must stay the same for its trials to be comparable; budget and resources may change.
 
     A part that is None was not recorded, as in a run from before the part was added, and is not compared. Objectives
-    are always compared: None means that the metric is the only one. The order of the fields is the order in which
-    differences are reported.
+    and word vectors are always compared: None means that the metric is the only one, and that there are none. The
+    order of the fields is the order in which differences are reported.
     """
 
     seed: int | None = None  # before the data: in earlier versions it also drew the splits
@@ -51,6 +52,7 @@ class Fingerprint(Strict):
     trainer: str | None = None
     space: str | None = None
     data: str | None = None
+    vectors: str | None = None
     objectives: str | None = None
     patience: str | None = None
     code: dict[str, str] | None = None  # by architecture of a person's own
@@ -73,6 +75,7 @@ class Fingerprint(Strict):
             trainer=str(config.trainer),
             space=hashlib.sha256(space.encode()).hexdigest()[:16],
             data=data,
+            vectors=None if config.data.vectors is None else digest_of(config.data.vectors),
             objectives=",".join(config.objectives) if config.objectives else None,
             patience=str(config.patience or "off"),
             code=dict(code) if code else None,
@@ -145,8 +148,8 @@ class RunFile:
             code: as for `Fingerprint.of`.
 
         Raises:
-            RunFolderError: the space, objectives, data, epochs, patience or seed differ from the recorded ones, or code
-                does and the settings do not accept that.
+            RunFolderError: the space, objectives, data, word vectors, epochs, patience or seed differ from the recorded
+                ones, or code does and the settings do not accept that.
         """
         if self.fingerprint is None:
             raise RunFolderError(f"{self.path}: no fingerprint in it; choose another --name")
@@ -154,11 +157,12 @@ class RunFile:
         for part, value in (
             Fingerprint.of(config, data_fingerprint).model_dump(exclude={"code"}).items()
         ):
-            is_recorded = recorded[part] is not None or part == "objectives"
+            is_recorded = recorded[part] is not None or part in ("objectives", "vectors")
             if is_recorded and recorded[part] != value:
                 other = {
                     "space": "another space",
                     "data": "other data, another sample of them or another --data-seed",
+                    "vectors": "other word vectors",
                     "objectives": f"objectives {recorded['objectives'] or config.space.metric.name}, "
                     f"not {value or config.space.metric.name}",
                 }.get(part, f"{part} {recorded[part]}, not {value}")
@@ -254,6 +258,8 @@ def write_run_file(
         content["mlflow"] = tracking_uri(config.mlflow)
     if os.path.isfile(os.path.expanduser(config.data.source)):
         content["data"]["source"] = os.path.abspath(os.path.expanduser(config.data.source))
+    if config.data.vectors is not None:
+        content["data"]["vectors"] = os.path.abspath(os.path.expanduser(config.data.vectors))
     created = read_run_file(folder).created if folder.run_file.is_file() else None
     record = {
         "space": config.space.to_mapping(),

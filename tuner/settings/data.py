@@ -107,7 +107,20 @@ class DataConfig(Strict):
         bool,
         Setting(Group.DATA, "Leave out classes that have too few texts for all splits"),
     ] = False
+    vectors: Annotated[
+        PathText | None,
+        Setting(
+            Group.DATA,
+            "Word vectors that embeddings start from: a file of word2vec's text form, GloVe or fastText, or gzipped",
+            "PATH",
+        ),
+    ] = None
     split_rule: SplitRule = SplitRule.SPLIT_FIRST  # recorded, not asked for
+
+    @property
+    def without_vectors(self) -> "DataConfig":
+        """The same data, for what trains nothing."""
+        return self.model_copy(update={"vectors": None})
 
     def at(self, source: str) -> "DataConfig":
         """The same data in another place."""
@@ -123,7 +136,8 @@ def data_mapping(written: object) -> object:
 TEST_SETTINGS = tuple(
     each.with_default("the run's own test split") if each.keyword == "data" else each
     for each in declared_settings(DataConfig)
-    if each.keyword not in ("tokens", "sample", "data_seed", "group_column", "leave_out_rare")
+    if each.keyword
+    not in ("tokens", "sample", "data_seed", "group_column", "leave_out_rare", "vectors")
 )
 # The same for texts without labels, whose file is another argument.
 PREDICT_SETTINGS = tuple(

@@ -20,6 +20,7 @@ class KeywordsOfSearch(TypedDict, total=False):
     sample: int | None
     data_seed: int | None
     leave_out_rare: bool | None
+    vectors: str | Path | None
     name: str | None
     out: str | Path | None
     trials: int | None

@@ -47,7 +47,7 @@ def print_confirmation(outcome: SearchOutcome) -> int:
             soft_wrap=True,
         )
         return 128 + outcome.signal_number if outcome.signal_number is not None else 0
-    dataset = load_dataset(config.data)
+    dataset = load_dataset(config.data.without_vectors)
     finalists = read_finalists(run, dataset)
     console.print(finalists_table(finalists, run.objectives))
     confirmation = run.confirmation

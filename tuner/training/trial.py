@@ -12,10 +12,10 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from tuner.data import UNKNOWN, EncodedSequences, bucketed_batches, pad
-from tuner.errors import TrialDiverged
+from tuner.data import UNKNOWN, EncodedSequences, WordVectors, bucketed_batches, pad
+from tuner.errors import TrialDiverged, TrialFailed
 from tuner.run.device import CPU
-from tuner.settings.hyperparameters import ClassWeight
+from tuner.settings.hyperparameters import ClassWeight, Hyperparameters, is_custom
 from tuner.settings.metric import Metric
 from tuner.training.builder import build_model, uses_cudnn
 from tuner.training.checkpoint import Checkpoint
@@ -53,15 +53,17 @@ class Training:
         n_classes: int,
         checkpoint: Checkpoint | None = None,
         keep_best: Metric | None = None,
+        vectors: WordVectors | None = None,
     ) -> None:
         """Cuts the data to the trial's vocabulary and length, builds the model and compiles it.
 
         Args:
             checkpoint: keeps the trial's state after every epoch; the trial continues from it.
             keep_best: the metric that decides which epoch is the best, for `finish`; None where that is not called.
+            vectors: that the embedding starts from; words without one start at random.
 
         Raises:
-            TrialFailed: the model cannot be built.
+            TrialFailed: the model cannot be built, or has no embedding of the vectors' size.
             TrialOutOfMemory: it does not fit into memory.
             DeviceFault: its card failed.
         """
@@ -89,6 +91,8 @@ class Training:
                     hyperparameters.model_copy(update={"vocabulary_size": known}),
                     n_classes=n_classes,
                 )
+            if vectors is not None:
+                _start_from_vectors(self._model, vectors, hyperparameters)
             if hyperparameters.ngrams:
                 start_from_counts(self._model.get_layer(NAME), self._train, n_classes)
             epoch_steps = math.ceil(len(train) / hyperparameters.batch_size)
@@ -258,3 +262,24 @@ class Training:
                 f"validation loss became {evaluation.loss} in epoch {epoch}; lower learning_rate"
             )
         return evaluation
+
+
+def _start_from_vectors(
+    model: keras.Model, vectors: WordVectors, hyperparameters: Hyperparameters
+) -> None:
+    """Puts the vectors of the words that the model knows into its embedding.
+
+    Raises:
+        TrialFailed: that has another size, or is a person's own.
+    """
+    if is_custom(hyperparameters.architecture):
+        raise TrialFailed("an architecture of your own starts from no word vectors; leave them out")
+    if hyperparameters.embedding_size != vectors.size:
+        raise TrialFailed(
+            f"embedding_size must be {vectors.size}, as the word vectors are, got {hyperparameters.embedding_size}"
+        )
+    layer = model.get_layer("embedding")
+    (rows,) = layer.get_weights()
+    is_known = vectors.ids < len(rows)
+    rows[vectors.ids[is_known]] = vectors.values[is_known]
+    layer.set_weights([rows])

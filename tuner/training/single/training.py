@@ -97,6 +97,7 @@ def train(
             validation=dataset.splits[Split.VALIDATION],
             n_classes=len(dataset.class_names),
             keep_best=configuration.metric,
+            vectors=dataset.vectors,
         )
         if keep_model and is_custom(configuration.spec.hyperparameters.architecture):
             check_loads_again(training.model)  # not after hours of training

@@ -1,0 +1,112 @@
+"""A person's own word vectors, from which a trial's embedding starts.
+
+The text forms of word2vec, fastText (a first line with the numbers of words and of values) and GloVe (none), perhaps
+compressed by gzip: each line is a word and its values. Words that the data do not have are passed over unread.
+"""
+
+import functools
+import gzip
+import hashlib
+import os
+import zlib
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from tuner.data.dataset import UNKNOWN, WordVectors
+from tuner.errors import DataError
+
+_GZIP = b"\x1f\x8b"
+
+
+def read_vectors(path: str, vocabulary: Sequence[str]) -> WordVectors:
+    """The vectors of the words in `vocabulary`; of a word that the file has twice, the first one.
+
+    Raises:
+        DataError: in one line, what is wrong with the file, or that it has none of these words.
+    """
+    wanted = {word: number for number, word in enumerate(vocabulary) if number > UNKNOWN}
+    ids, values = [], []
+    size = 0
+    for number, line in enumerate(_lines(path), start=1):
+        word, *numbers = line.split()
+        if number == 1:
+            is_heading = len(numbers) == 1 and word.isdigit() and numbers[0].isdigit()
+            size = int(numbers[0]) if is_heading else len(numbers)
+            if size < 1:
+                raise DataError(
+                    f"{path}: line 1 must be a word and its values, or the numbers of words and values; name a file "
+                    "of word2vec's text form, GloVe or fastText"
+                )
+            if is_heading:
+                continue
+        found = wanted.pop(word.decode("utf-8", "replace"), None)
+        if found is not None:
+            ids.append(found)
+            values.append(_values(numbers, size, f"{path}: line {number}"))
+    if not ids:
+        raise DataError(
+            f"{path}: none of its words is in the data; name vectors of this language, and of lower case where the "
+            "data's tokens are words"
+        )
+    return WordVectors(np.array(ids, np.int32), np.array(values, np.float32))
+
+
+def digest_of(path: str) -> str:
+    """SHA-256 in hex of the file, unpacked.
+
+    Raises:
+        DataError: it cannot be read.
+    """
+    place = os.path.expanduser(path)
+    try:
+        status = os.stat(place)
+    except OSError as cause:
+        raise _unreadable(path, cause) from cause
+    return _digest(place, status.st_mtime_ns, status.st_size)
+
+
+@functools.lru_cache(maxsize=4)
+def _digest(path: str, changed_ns: int, size: int) -> str:
+    digest = hashlib.sha256()
+    for line in _lines(path):
+        digest.update(line)
+    return digest.hexdigest()
+
+
+def _values(numbers: Sequence[bytes], size: int, where: str) -> list[float]:
+    try:
+        values = [float(each) for each in numbers]
+    except ValueError as cause:
+        raise DataError(f"{where}: {cause}; the values of a word must be numbers") from cause
+    if len(values) != size:
+        raise DataError(
+            f"{where}: must have {size} values, as the first line says, got {len(values)}; correct the file"
+        )
+    if not np.isfinite(values).all():
+        raise DataError(f"{where}: has a value that is not finite; correct the file")
+    return values
+
+
+def _lines(path: str) -> Iterator[bytes]:
+    """The lines that are not empty."""
+    place = os.path.expanduser(path)
+    try:
+        with open(place, "rb") as file:
+            is_packed = file.read(2) == _GZIP
+        with gzip.open(place) if is_packed else open(place, "rb") as file:
+            for line in file:
+                if b"\0" in line:
+                    raise DataError(
+                        f"{path}: is no text; save word2vec's binary form as text first"
+                    )
+                if line.strip():
+                    yield line
+    except (OSError, EOFError, zlib.error) as cause:
+        raise _unreadable(path, cause) from cause
+
+
+def _unreadable(path: str, cause: Exception) -> DataError:
+    is_missing = isinstance(cause, FileNotFoundError)
+    reason = "no such file" if is_missing else getattr(cause, "strerror", None) or cause
+    return DataError(f"{path}: {reason}; name a file of word vectors")
