@@ -85,6 +85,21 @@ def test_an_architecture_that_is_nowhere_is_refused(typed_in: Path) -> None:
         packed(typed_in, "nowhere:build")
 
 
+def test_word_vectors_travel_too_beside_data_of_the_same_name(typed_in: Path) -> None:
+    data = typed_in / "mine.csv"
+    (typed_in / "other").mkdir()
+    vectors = typed_in / "other" / "mine.csv"
+    for file in (data, vectors):
+        file.write_text(f"good {file}\n")
+    config = make_config({"space": "seed", "data": {"source": str(data), "vectors": str(vectors)}})
+    (typed_in / "sent").mkdir()
+    pack_submission(config, typed_in / "sent")
+    there = make_config({}, config_file=typed_in / "sent" / RUN_FILE).data
+    assert there.vectors is not None
+    assert Path(there.source).read_text() == data.read_text()
+    assert Path(there.vectors).read_text() == vectors.read_text()
+
+
 def test_a_data_file_that_is_too_large_to_travel_is_refused(
     typed_in: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

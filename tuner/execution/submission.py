@@ -40,21 +40,30 @@ def pack_submission(config: SearchConfig, folder: Path) -> None:
         raise ConfigError(
             f"mlflow: {config.mlflow} is of this machine; write a server's address, or a path of the head"
         )
-    source = Path(os.path.expanduser(config.data.source))
-    if source.is_file():
-        megabytes = source.stat().st_size / 1e6
-        if megabytes > _LARGEST_MB:
-            raise ConfigError(
-                f"data: {source} has {megabytes:.0f} MB, {_LARGEST_MB} may travel with a job; "
-                "put it on the head, and write its path there with `tuner search` instead"
-            )
-        shutil.copy(source, folder / source.name)
-        settings["data"]["source"] = source.name
+    for name, key, given in (
+        ("data", "source", config.data.source),
+        ("vectors", "vectors", config.data.vectors),
+    ):
+        if given is not None and (file := Path(os.path.expanduser(given))).is_file():
+            settings["data"][key] = _travelling(name, file, folder)
     for architecture in config.space.architectures:
         if is_custom(architecture):
             _copy_module(architecture.split(":")[0], folder)
     record = {"space": config.space.to_mapping(), **settings}
     (folder / RUN_FILE).write_text(to_yaml(record), encoding="utf-8")
+
+
+def _travelling(name: str, file: Path, folder: Path) -> str:
+    """Copies a file of the setting `name` into `folder`; its name there."""
+    megabytes = file.stat().st_size / 1e6
+    if megabytes > _LARGEST_MB:
+        raise ConfigError(
+            f"{name}: {file} has {megabytes:.0f} MB, {_LARGEST_MB} may travel with a job; "
+            "put it on the head, and write its path there with `tuner search` instead"
+        )
+    copy = file.name if name == "data" else f"{name}-{file.name}"
+    shutil.copy(file, folder / copy)
+    return copy
 
 
 def _copy_module(name: str, folder: Path) -> None:

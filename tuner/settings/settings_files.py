@@ -21,7 +21,7 @@ RECORDED = ("versions", "fingerprint", "created")
 
 
 def read_settings(path: Path) -> dict[str, Any]:
-    """Settings in a YAML file; a space or data path in it is relative to the file.
+    """Settings in a YAML file; a path of the space, the data or word vectors in it is relative to the file.
 
     Those of a run are of the folder that they lie in, and of the data that lie as they lay, also after both were moved.
     """
@@ -33,12 +33,14 @@ def read_settings(path: Path) -> dict[str, Any]:
     if isinstance(space, str) and os.path.isfile(path.parent / space):
         settings["space"] = str(path.parent / space)
     data = data_settings(content)
-    if isinstance(data, dict) and isinstance(data.get("source"), str):
-        source = path.parent / data["source"]
-        if not os.path.isfile(source):
-            source = _moved_along(data["source"], settings.get("out"), path) or source
-        settings["data"] = {**data, "source": str(source)} if os.path.isfile(source) else data
-    elif data is not None and not isinstance(data, dict):
+    if isinstance(data, dict):
+        files = {
+            key: _located(data[key], settings.get("out"), path)
+            for key in ("source", "vectors")
+            if isinstance(data.get(key), str)
+        }
+        settings["data"] = {**data, **files}
+    elif data is not None:
         raise ConfigError(f"{path}: data: must be a name, a path or a mapping, got {data!r}")
     if is_run_file(path) and not is_url(str(settings.get("out", ""))):
         settings["out"] = os.path.abspath(path.parent.parent)
@@ -61,6 +63,14 @@ def data_settings(content: Mapping[str, Any]) -> object:
 def is_run_file(path: Path) -> bool:
     """Whether a settings file is the `run.yaml` of a run folder."""
     return (path.parent / "study.journal").is_file()
+
+
+def _located(written: str, out: object, path: Path) -> str:
+    """Where a file lies that is `written` in the settings file `path`; as written if it is none, but a name, say."""
+    file = path.parent / written
+    if not os.path.isfile(file):
+        file = _moved_along(written, out, path) or file
+    return str(file) if os.path.isfile(file) else written
 
 
 def _moved_along(source: str, out: object, path: Path) -> Path | None:

@@ -29,7 +29,7 @@ _TYPES = (
 
 
 # Earlier versions wrote these texts as YAML 1.1: `name: 0918` without quotes. The last two are in fingerprints.
-_TEXTS = frozenset({"name", "source", "text_column", "label_column", "space", "data"})
+_TEXTS = frozenset({"name", "source", "vectors", "text_column", "label_column", "space", "data"})
 _YAML_1_1 = yaml.resolver.Resolver()
 
 
