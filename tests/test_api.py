@@ -67,6 +67,7 @@ def test_type_checkers_see_the_keywords_that_help_shows(name: str) -> None:
         "finalist",
         "ensemble",
         "members",
+        "threshold",
         "no_reference",
     }
     typed = get_type_hints(getattr(keywords, f"KeywordsOf{name.capitalize()}"))
