@@ -22,7 +22,7 @@ QUICK := not ray and not cluster and not keras and not slow
 IN_TWO := -n 2 --dist loadfile --no-loadscope-reorder
 
 # In the order of the table in docs/measurements.md.
-BENCHMARKS := between_trials throughput time_to_accuracy search_quality driver_growth leaderboard_growth \
+BENCHMARKS := first_step between_trials throughput time_to_accuracy search_quality driver_growth leaderboard_growth \
   report_growth bucketing_accuracy imdb_ablation memory_growth scale
 
 .PHONY: help search winner check test coverage benchmark wheel clean environment test-environment benchmark-environment
