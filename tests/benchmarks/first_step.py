@@ -1,8 +1,8 @@
 """Seconds from the command of a search to its first training step, and what they are spent on.
 
 `quickstart` on built-in sentences into a new run folder: once with data that were encoded before, and once without.
-Every process of the search notes when it comes to the moments below. The time of a moment is the median of the searches,
-of which the first does not count.
+Every process of the search notes when it comes to the moments below. A moment's time is the median of the searches, of
+which the first does not count.
 """
 
 import os
