@@ -92,6 +92,7 @@ def test_a_run_without_finalists_is_refused_in_one_line(tmp_path: Path) -> None:
         tuner.export(tmp_path / "none", format="pickle")
 
 
+@pytest.mark.slow
 def test_a_search_from_python_gives_a_run(
     without_ray: None, sentences: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

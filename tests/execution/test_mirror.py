@@ -419,6 +419,7 @@ def bucket(aws: None) -> str:
     return "s3://tuner/runs"
 
 
+@pytest.mark.slow
 def test_a_search_on_s3_goes_on_on_another_machine(
     without_ray: None,
     space: SearchSpace,
@@ -457,6 +458,7 @@ def test_a_search_on_s3_goes_on_on_another_machine(
     assert copy.read(LEASE) is None
 
 
+@pytest.mark.slow
 def test_a_confirmation_of_a_run_on_s3_is_copied_with_its_models(
     without_ray: None,
     space: SearchSpace,

@@ -17,7 +17,7 @@ from tuner.settings.config import SearchConfig, make_config
 from tuner.settings.pareto_fronts import dominates
 from tuner.settings.space import SearchSpace
 
-pytestmark = pytest.mark.usefixtures("without_ray")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("without_ray")]
 
 
 @pytest.fixture

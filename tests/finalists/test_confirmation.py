@@ -37,7 +37,7 @@ from tuner.run.requested_trainings import TrainOn
 from tuner.settings.config import SearchConfig, make_config
 from tuner.settings.space import SearchSpace
 
-pytestmark = pytest.mark.usefixtures("without_ray")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("without_ray")]
 
 
 def searched(
@@ -260,6 +260,7 @@ def test_of_two_objectives_the_front_is_confirmed(
     assert Run(folder.path).objectives == config.compared_by  # the search is as it was
 
 
+@pytest.mark.keras
 def test_training_on_more_data_takes_the_number_of_epochs_of_fresh_seeds(
     run_once: Confirmed, tmp_path: Path
 ) -> None:
@@ -278,6 +279,7 @@ def test_training_on_more_data_takes_the_number_of_epochs_of_fresh_seeds(
     assert finalist.record.weights == sum(weight.size for weight in member.model.weights)
 
 
+@pytest.mark.keras
 def test_the_first_finalist_with_all_its_seeds_is_compared_with_the_reference(
     run_once: Confirmed, folder: RunFolder
 ) -> None:
