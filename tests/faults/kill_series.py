@@ -231,8 +231,8 @@ KINDS = {
     "raylet": Kind(raylets, 60, 10),
     "head": Kind(heads, 60, 10),
     "host": Kind(hosts, 60, 10),
-    "storage": Kind(storage, 300, 60, trials=40, epoch_s=0.5, at_once=2),
-    "database": Kind(databases, 330, 80, trials=40, epoch_s=0.5),
+    "storage": Kind(storage, 300, 20, trials=20, epoch_s=0.5, at_once=2),
+    "database": Kind(databases, 330, 42, trials=30, epoch_s=0.5),
 }
 
 
