@@ -68,14 +68,14 @@ def test_a_trial_whose_process_always_dies_has_failed_and_others_go_on(
     assert list(worked["status"]) == ["complete"]
 
 
-def test_trials_whose_process_of_two_dies_or_hangs_or_breaks_run_again_and_cost_no_other(
+def test_trials_whose_process_of_four_dies_or_hangs_or_breaks_run_again_and_cost_no_other(
     sentences: Path, tmp_path: Path
 ) -> None:
-    faults = {2: "crash", 6: "hang", 10: "card", 14: "poison"}
+    faults = {2: "crash", 7: "hang", 12: "card", 17: "poison"}
     # A trial that runs again may be the next one that is told to fail.
-    settings = ["--trials", "18", "--pruner", "none", "--retries", "10", "--epoch-timeout=8s"]
+    settings = ["--trials", "24", "--pruner", "none", "--retries", "10", "--epoch-timeout=8s"]
     ended = subprocess.run(
-        [*toy_command(tmp_path, sentences, epoch_seconds=0.02), *settings],
+        [*toy_command(tmp_path, sentences, epoch_seconds=0.02), *settings, "--cpus-per-trial=0.5"],
         cwd=tmp_path,
         capture_output=True,
         text=True,
@@ -85,7 +85,7 @@ def test_trials_whose_process_of_two_dies_or_hangs_or_breaks_run_again_and_cost_
     assert ended.returncode == 0, ended.stderr
     trials = Run(tmp_path / "runs" / "x").study.trials
     counted = [trial for trial in trials if counts_as_finished(trial)]
-    assert len(counted) == 18
+    assert len(counted) == 24
     assert {trial.state for trial in counted} == {TrialState.COMPLETE}
     # A process that is poisoned fails every trial that it gets: it gets none.
     assert [trial.number for trial in trials if trial not in counted] == [*faults]
@@ -94,7 +94,7 @@ def test_trials_whose_process_of_two_dies_or_hangs_or_breaks_run_again_and_cost_
         assert again.params == trials[lost].params
     reasons = {number: trials[number].user_attrs["error"] for number in faults}
     assert reasons[2] == "its process died; see the run's logs; runs again"
-    assert reasons[6].startswith("no epoch within 8s, so its process was ended")
-    assert reasons[10].startswith("its GPU failed: RuntimeError: CUDA_ERROR_ILL")
-    assert reasons[14].endswith("told to fail every trial; runs again")
+    assert reasons[7].startswith("no epoch within 8s, so its process was ended")
+    assert reasons[12].startswith("its GPU failed: RuntimeError: CUDA_ERROR_ILL")
+    assert reasons[17].endswith("told to fail every trial; runs again")
     assert "a GPU failed: the trials that were on it run again" in ended.stdout + ended.stderr
