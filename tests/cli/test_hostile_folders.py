@@ -214,9 +214,8 @@ def test_finalists_whose_code_only_a_run_folder_names_are_not_run(
     run: str, call: Call, command: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     finalist = SimpleNamespace(record=record(architecture=f"{EVIL}:build"))
-    monkeypatch.setattr(
-        choice, "load_dataset", lambda *_, **__: SimpleNamespace(fingerprint="data")
-    )
+    dataset = SimpleNamespace(fingerprint="data", class_names=("down", "up"))
+    monkeypatch.setattr(choice, "load_dataset", lambda *_, **__: dataset)
     monkeypatch.setattr(choice, "read_finalists", lambda *_: [finalist])
     assert f"--module {EVIL}" in call(command, run).refusal
 

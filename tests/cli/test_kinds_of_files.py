@@ -37,7 +37,7 @@ ENOUGH = "read, and that is enough"
 class Model:
     """In place of an exported model: the label that it predicts shows the text."""
 
-    description = SimpleNamespace(members=())
+    description = SimpleNamespace(members=(), threshold=0.5)
 
     def __init__(self, *_: object) -> None: ...
 
@@ -87,6 +87,7 @@ def run_with_a_finalist(folder: Path) -> SimpleNamespace:
         config=config,
         dataset=load_dataset(DataConfig(source=str(source))),
         better_since=None,
+        average=None,
         trials=None,
         finalists=(),
     )

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import astuple
+from dataclasses import astuple, replace
 
 import numpy as np
 import pytest
@@ -69,8 +69,8 @@ def make_failing(
     return _make
 
 
-def without_seconds(results: list[EpochResult]) -> list[tuple[float, ...]]:
-    return [astuple(result)[:-1] for result in results]
+def without_seconds(results: list[EpochResult]) -> list[EpochResult]:
+    return [replace(result, seconds=0.0) for result in results]
 
 
 def test_gives_one_result_per_epoch_in_order(make: Make) -> None:
