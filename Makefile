@@ -52,7 +52,7 @@ test: test-environment ## install, then check the same, and run every test (15 m
 
 coverage: test-environment ## run every test but those on clusters, and print the lines that none reaches
 	@"$(BIN)/coverage" erase
-	@"$(BIN)/coverage" run -m pytest $(or $(PYTEST_ARGS),--ignore=tests/cluster); tests=$$?; \
+	@"$(BIN)/coverage" run -m pytest $(or $(PYTEST_ARGS),--ignore=tests/cluster $(IN_TWO)); tests=$$?; \
 	"$(BIN)/coverage" combine --quiet && "$(BIN)/coverage" report; exit $$tests
 
 benchmark: benchmark-environment ## install, then measure against other tuners (30 minutes; leave the machine alone)

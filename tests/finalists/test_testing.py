@@ -42,7 +42,10 @@ def test_the_test_split_is_evaluated_and_the_log_records_it(confirmed: Confirmed
     assert [each["opened"] for each in content["openings"]] == [first.opened, second.opened]
 
 
-def test_evaluations_of_other_runs_on_the_same_rows_are_told(confirmed: Confirmed) -> None:
+def test_evaluations_of_other_runs_on_the_same_rows_are_told(
+    confirmed: Confirmed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TUNER_CACHE", str(tmp_path))  # other tests' runs may have these rows, too
     ledger = Ledger.of_user()
     evaluate_test(confirmed.chosen())
     own = ledger.entries()[-1]
