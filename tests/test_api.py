@@ -84,7 +84,10 @@ def test_a_misspelt_keyword_is_refused_before_anything_is_read() -> None:
         tuner.test("runs/none", label_colum="y")  # type: ignore[call-arg]
 
 
-def test_a_run_without_finalists_is_refused_in_one_line(tmp_path: Path) -> None:
+def test_a_run_without_finalists_is_refused_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)  # the checkout may have runs, one of which would be suggested
     for call in (tuner.confirm, tuner.test, tuner.export):
         with pytest.raises(RunFolderError, match="no such run folder; `tuner search` makes one"):
             call(tmp_path / "none")
