@@ -35,7 +35,7 @@ search: environment ## install, then search the tutorial's four models on real r
 	@"$(BIN)/tuner" search quickstart --sample 10000 --trials 8
 
 # Three whole trials, and at the end their average, which is trained already.
-winner: environment ## install, then search, average, test, export and predict on all IMDB reviews (12 minutes)
+winner: environment ## install, then search, average, test, export and predict on all IMDB reviews (10 minutes)
 	@"$(BIN)/tuner" search imdb --name winner --trials 3 --time-budget 15m
 	@"$(BIN)/tuner" test runs/winner --members trials
 	@"$(BIN)/tuner" export runs/winner --members trials
