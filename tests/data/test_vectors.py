@@ -42,11 +42,13 @@ def test_every_form_gives_the_same_vectors(tmp_path: Path, content: bytes) -> No
     ("content", "message"),
     [
         (b"film\n", "line 1 must be a word and its values, or"),
+        pytest.param(b"2 " + b"9" * 5000, "none of its words is in the data", id="many digits"),
         (b"", "none of its words is in the data; name vectors of this language"),
         (b"Film 1 2\n", "none of its words is in the data; .* and of lower case"),
         (b"the 1 2\nfilm 1\n", "line 2: must have 2 values, as the first line says, got 1"),
         (b"the 1 2\nfilm 1 x\n", "line 2: could not convert .*; the values of a word must be num"),
         (b"the 1 nan\n", "line 1: has a value that is not finite"),
+        (b"the 1 1e39\n", "line 1: has a value that is not finite"),  # as the 32 bits that it gets
         (b"4 2\nfilm \0\1\2\n", "is no text; save word2vec's binary form as text first"),
         (gzip.compress(GLOVE.encode(), mtime=0)[:-9], "name a file of word vectors"),
         (None, "no such file; name a file of word vectors"),

@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 from support.run_files import write_tests
 
+from tuner.data.vectors import read_vectors
 from tuner.errors import UsageError
 from tuner.execution.fetching import unpack
 from tuner.export.description import DESCRIPTION, read_description
@@ -144,6 +145,12 @@ def as_troubles(folder: Path, content: bytes) -> None:
     read_troubles(RunFolder(folder))
 
 
+def as_vectors(folder: Path, content: bytes) -> None:
+    put(folder, "words.vec", content)
+    vectors = read_vectors(str(folder / "words.vec"), ["", "?", "the", "film"])
+    assert np.isfinite(vectors.values).all()
+
+
 def as_archive(folder: Path, content: bytes) -> None:
     place = folder / str(random.random())
     unpack(lambda _: base64.encodebytes(content).decode(), place)
@@ -162,6 +169,7 @@ CASES: dict[str, tuple[Callable[[Path], bytes], Parse]] = {
         lambda folder: b'[{"topic": "x", "reason": "y", "worked": null, "since": 1.0}]',
         as_troubles,
     ),
+    "vectors": (lambda folder: b"2 2\nthe 1 2e3\nfilm -0.5 1\n", as_vectors),
     "archive": (lambda folder: archive(), as_archive),
     "weights": (lambda folder: weights(), lambda folder, content: from_bytes(content, "x")),
 }

@@ -31,7 +31,7 @@ def read_vectors(path: str, vocabulary: Sequence[str]) -> WordVectors:
     for number, line in enumerate(_lines(path), start=1):
         word, *numbers = line.split()
         if number == 1:
-            is_heading = len(numbers) == 1 and word.isdigit() and numbers[0].isdigit()
+            is_heading = len(numbers) == 1 and _is_count(word) and _is_count(numbers[0])
             size = int(numbers[0]) if is_heading else len(numbers)
             if size < 1:
                 raise DataError(
@@ -74,6 +74,10 @@ def _digest(path: str, changed_ns: int, size: int) -> str:
     return digest.hexdigest()
 
 
+def _is_count(number: bytes) -> bool:
+    return number.isdigit() and len(number) < 20  # Python refuses numbers of thousands of digits
+
+
 def _values(numbers: Sequence[bytes], size: int, where: str) -> list[float]:
     try:
         values = [float(each) for each in numbers]
@@ -83,7 +87,7 @@ def _values(numbers: Sequence[bytes], size: int, where: str) -> list[float]:
         raise DataError(
             f"{where}: must have {size} values, as the first line says, got {len(values)}; correct the file"
         )
-    if not np.isfinite(values).all():
+    if not (np.abs(values) <= np.finfo(np.float32).max).all():  # a NaN is not, either
         raise DataError(f"{where}: has a value that is not finite; correct the file")
     return values
 
