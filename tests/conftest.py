@@ -13,6 +13,8 @@ from support.confirmed_run import Confirmed, make_confirmed_run
 from support.searches import write_sentences
 
 from tuner.execution import ray_internals
+from tuner.execution.fork_server import ForkServer
+from tuner.execution.worker_internals import workers_forked
 from tuner.settings.space import SearchSpace
 from tuner.training.keras_internals import import_keras_without_scikit_learn
 
@@ -75,21 +77,25 @@ def space() -> SearchSpace:
 
 @pytest.fixture(scope="session")
 def shared_ray(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """One Ray for all tests that need one: starting it takes seconds."""
+    """One Ray for all tests that need one: starting it takes seconds, and so does a worker that is not forked."""
     ray = pytest.importorskip("ray")
+    folder = tmp_path_factory.mktemp("r")
+    server = ForkServer.start(with_keras=False)
     with pytest.MonkeyPatch.context() as patch:
         # With it Ray refuses to declare GPUs that are hidden, as in `CUDA_VISIBLE_DEVICES=-1 make test`.
         patch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-        ray_internals.start(
-            tmp_path_factory.mktemp("r"),
-            num_cpus=2,
-            num_gpus=2,  # declared: toy trials need none
-            include_dashboard=False,
-            log_to_driver=False,
-            logging_level="ERROR",
-        )
+        with workers_forked(server.listen(folder)):
+            ray_internals.start(
+                folder,
+                num_cpus=2,
+                num_gpus=2,  # declared: toy trials need none
+                include_dashboard=False,
+                log_to_driver=False,
+                logging_level="ERROR",
+            )
     yield
     ray.shutdown()
+    server.close()
 
 
 @pytest.fixture

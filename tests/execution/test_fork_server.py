@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 from support.searches import make, toy_space
@@ -36,11 +37,11 @@ def _config(folder: Path, **settings: object) -> SearchConfig:
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ForkServer]:
-    with fork_server.fork_server(_config(tmp_path_factory.mktemp("data"))):
-        server = fork_server.running_fork_server()
-        assert server is not None
+def server() -> Iterator[ForkServer]:
+    server = ForkServer.start(with_keras=False)
+    with patch.object(fork_server, "_running", server):
         yield server
+    server.close()
 
 
 @pytest.fixture(scope="module")
@@ -144,5 +145,6 @@ def test_workers_with_gpus_or_on_a_cluster_start_by_themselves(
     tmp_path: Path, settings: dict[str, object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(fork_server, "_running", None)
+    monkeypatch.delitem(sys.modules, "ray", raising=False)  # where Ray runs there is none, either
     with fork_server.fork_server(_config(tmp_path, **settings)):
         assert fork_server.running_fork_server() is None

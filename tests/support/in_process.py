@@ -102,7 +102,7 @@ def trials_in_this_process() -> Iterator[None]:
         for module, name, ours in (
             (runner, "ray_cluster", _cluster),
             (tune_run, "run_trials", _run_trials),
-            (fork_server, "_start", lambda config: SimpleNamespace(close=lambda: None)),
+            (fork_server.ForkServer, "start", lambda **given: SimpleNamespace(close=lambda: None)),
             # The output is pytest's, and TensorFlow, its devices and its objects are other tests', too.
             (trainable, "_redirect_output", lambda logs: None),
             (trainable, "_freeze_imports", lambda: None),

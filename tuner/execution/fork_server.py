@@ -41,6 +41,28 @@ class ForkServer:
     _control: socket.socket
     _process: "subprocess.Popen[bytes]"
 
+    @classmethod
+    def start(cls, *, with_keras: bool) -> "ForkServer":
+        """Starts one, which imports at once what needs no Ray.
+
+        Args:
+            with_keras: imports Keras on TensorFlow, too.
+        """
+        ours, theirs = socket.socketpair()
+        with theirs:
+            process = subprocess.Popen(
+                [
+                    *[sys.executable, "-P", *(["-s"] if sys.flags.no_user_site else [])],
+                    *["-c", _PROGRAM, _KERAS if with_keras else _NO_KERAS],
+                    str(Path(__file__).parents[2]),  # where this package is not installed
+                ],
+                stdin=theirs.fileno(),
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                process_group=0,  # a terminal's Ctrl-C is the driver's
+            )
+        return cls(ours, process)
+
     def listen(self, folder: Path) -> Path:
         """The socket in `folder` at which workers may be requested from now on."""
         path = folder / _SOCKET
@@ -74,7 +96,7 @@ def fork_server(config: SearchConfig) -> Iterator[None]:
     if _running is not None or has_ray or config.address is not None or not is_possible:
         yield
         return
-    _running = _start(config)
+    _running = ForkServer.start(with_keras=_imports_keras(config))
     try:
         yield
     finally:
@@ -87,24 +109,10 @@ def running_fork_server() -> ForkServer | None:
     return _running
 
 
-def _start(config: SearchConfig) -> ForkServer:
+def _imports_keras(config: SearchConfig) -> bool:
     backend = keras_backend(os.environ, Path(os.path.expanduser("~")))[0]
     # The other backends start threads, or read variables that a worker sets, when they are imported.
-    is_preloaded = config.trainer is TrainerName.KERAS and backend in ("tensorflow", None)
-    ours, theirs = socket.socketpair()
-    with theirs:
-        process = subprocess.Popen(
-            [
-                *[sys.executable, "-P", *(["-s"] if sys.flags.no_user_site else [])],
-                *["-c", _PROGRAM, _KERAS if is_preloaded else _NO_KERAS],
-                str(Path(__file__).parents[2]),  # where this package is not installed
-            ],
-            stdin=theirs.fileno(),
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            process_group=0,  # a terminal's Ctrl-C is the driver's
-        )
-    return ForkServer(ours, process)
+    return config.trainer is TrainerName.KERAS and backend in ("tensorflow", None)
 
 
 # -- in the server ----------------------------------------------------------------------------------
