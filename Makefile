@@ -16,6 +16,8 @@ UV := "$(BIN)/uv" --quiet pip install --python "$(BIN)/python" --editable .
 export UV_SYSTEM_CERTS := 1
 # As pip does: where PYTHONDONTWRITEBYTECODE is set, every process would compile TensorFlow and Ray anew, and this package.
 export UV_COMPILE_BYTECODE := 1
+# pytest rewrites the asserts of 200 files, 7 s of each of its processes, unless it may keep what it wrote.
+unexport PYTHONDONTWRITEBYTECODE
 STATE := $(CURDIR) $(shell cksum <pyproject.toml)
 QUICK := not ray and not cluster and not keras and not slow
 # A file's tests share what takes long to make; the files with the longest tests come first (tests/conftest.py).

@@ -1,6 +1,7 @@
 """Fixtures that several folders of tests share. No test touches the user's own cache, runs or Ray."""
 
 import os
+import re
 import shutil
 import time
 from collections.abc import Iterator
@@ -19,6 +20,17 @@ from tuner.settings.space import SearchSpace
 from tuner.training.keras_internals import import_keras_without_scikit_learn
 
 import_keras_without_scikit_learn()
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leaves out files of which `-m "not keras and …"` leaves no test: to import them takes as long as many tests."""
+    excluded = set(re.findall(r"\bnot (\w+)", config.option.markexpr))
+    if not excluded or " or " in config.option.markexpr or collection_path.suffix != ".py":
+        return None
+    marks = re.search(
+        r"^pytestmark = ([(\[]\n(?: .*\n)+|.*)", collection_path.read_text(), re.MULTILINE
+    )
+    return bool(marks and excluded & set(re.findall(r"pytest\.mark\.(\w+)", marks[1]))) or None
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -284,6 +284,7 @@ _json_like = st.lists(
 ).map(lambda rows: "\n".join(json.dumps(row) for row in rows).encode())
 
 
+@pytest.mark.slow
 @given(
     content=st.binary(max_size=200) | _csv_like | _json_like,
     ending=st.sampled_from([*FORMATS, ".csv.gz"]),

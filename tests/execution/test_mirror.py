@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -51,12 +52,22 @@ class Machine:
         self.place = place
         self.clock = Clock(1000.0)
         path.mkdir(exist_ok=True)
+        self._mirrors: list[StorageMirror] = []
 
     def mirror(self) -> StorageMirror:
         storage = Storage(self.place)
-        return StorageMirror(
+        mirror = StorageMirror(
             self.folder, storage, lambda: None, clock=self.clock, sleep=self.clock.sleep
         )
+        self._mirrors.append(mirror)
+        return mirror
+
+    def end(self) -> None:
+        """As the end of its process: nothing renews a lease, nor gives one up."""
+        for mirror in self._mirrors:
+            mirror._lease._is_over.set()
+            if mirror._lease._renewing.is_alive():
+                mirror._lease._renewing.join()
 
     def write(self, journal: str) -> None:
         self.folder.journal.write_text(journal)
@@ -69,13 +80,17 @@ def copy(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def old(tmp_path: Path, copy: Path) -> Machine:
-    return Machine(tmp_path / "old", f"file://{copy}")
+def old(tmp_path: Path, copy: Path) -> Iterator[Machine]:
+    machine = Machine(tmp_path / "old", f"file://{copy}")
+    yield machine
+    machine.end()
 
 
 @pytest.fixture
-def new(tmp_path: Path, copy: Path) -> Machine:
-    return Machine(tmp_path / "new", f"file://{copy}")
+def new(tmp_path: Path, copy: Path) -> Iterator[Machine]:
+    machine = Machine(tmp_path / "new", f"file://{copy}")
+    yield machine
+    machine.end()
 
 
 def test_another_machine_goes_on_from_the_copy(old: Machine, new: Machine) -> None:

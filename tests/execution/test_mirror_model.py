@@ -284,6 +284,7 @@ class TwoHeads(RuleBasedStateMachine):
         self.temporary.cleanup()
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::hypothesis.errors.HypothesisDeprecationWarning")
 class TestTwoHeads(TwoHeads.TestCase):  # type: ignore[name-defined, misc]
     settings = settings(

@@ -117,6 +117,7 @@ def test_ray_keeps_its_files_in_the_given_folder(
     assert '"_temp_dir"' in inspect.getsource(inspect.unwrap(ray.init))
 
 
+@pytest.mark.ray
 def test_ray_starts_only_the_daemons_that_a_search_needs(shared_ray: None) -> None:
     from ray._private import services, utils, worker
     from ray._private.node import Node
@@ -134,6 +135,7 @@ def test_ray_starts_only_the_daemons_that_a_search_needs(shared_ray: None) -> No
     assert f"{check}:" in inspect.getsource(services.start_raylet)
 
 
+@pytest.mark.ray
 def test_a_raylet_waits_for_no_ports_of_its_agents(shared_ray: None) -> None:
     """It would abort after 15 s, which they need on a busy machine to import what they import."""
     from ray._private import worker
@@ -179,6 +181,7 @@ def test_a_client_presents_the_token_by_this_function() -> None:
     assert list(inspect.signature(present).parameters) == ["warn_if_disabled"]
 
 
+@pytest.mark.ray
 def test_the_command_ray_runs_without_a_path_to_it() -> None:
     ended = subprocess.run(
         ray_internals.command("--version"), capture_output=True, text=True, check=True

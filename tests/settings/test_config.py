@@ -248,6 +248,7 @@ def test_any_file_makes_a_search_or_is_refused_in_one_line(
 # -- run.yaml -------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @settings(
     max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )

@@ -6,14 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from support.trainings import BOTH, training_of
 
 from tuner.data import EncodedSequences
 from tuner.settings.hyperparameters import resolve
 from tuner.storage import Storage
 from tuner.training.checkpoint import Checkpoint
 from tuner.training.spec import EpochResult, TrainsByEpoch, TrialSpec
-from tuner.training.toy import ToyTraining
-from tuner.training.trial import Training
 
 SETTINGS = {
     "vocabulary_size": 20,
@@ -32,17 +31,12 @@ SPEC = TrialSpec(7, resolve("lstm_dropout", SETTINGS), seed=5, max_epochs=4)
 Begin = Callable[[Checkpoint | None], TrainsByEpoch]
 
 
-@pytest.fixture(
-    params=[
-        pytest.param(Training, marks=pytest.mark.keras, id="keras"),
-        pytest.param(ToyTraining, id="toy"),
-    ]
-)
+@pytest.fixture(params=BOTH)
 def begin(
     request: pytest.FixtureRequest, train: EncodedSequences, validation: EncodedSequences
 ) -> Begin:
     def _begin(checkpoint: Checkpoint | None) -> TrainsByEpoch:
-        return request.param(
+        return training_of(request.param)(
             SPEC, train=train, validation=validation, n_classes=2, checkpoint=checkpoint
         )
 
@@ -94,7 +88,7 @@ def test_a_checkpoint_of_another_shape_is_passed_over(
     train: EncodedSequences, validation: EncodedSequences, tmp_path: Path
 ) -> None:
     checkpoint(tmp_path).save([EpochResult(1, 1.0, 0.5, 1.0, 0.5, 0.5, 1.0)], [np.zeros(3)])
-    training = Training(
+    training = training_of("keras")(
         SPEC, train=train, validation=validation, n_classes=2, checkpoint=checkpoint(tmp_path)
     )
     assert next(training.epochs()).loss != 1.0

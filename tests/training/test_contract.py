@@ -6,13 +6,12 @@ from dataclasses import astuple, replace
 
 import numpy as np
 import pytest
+from support.trainings import BOTH, training_of
 
 from tuner.data import EncodedSequences
 from tuner.errors import TrialDiverged, TrialFailed, TrialOutOfMemory
 from tuner.settings.hyperparameters import resolve
 from tuner.training.spec import EpochResult, TrainsByEpoch, TrialSpec
-from tuner.training.toy import ToyTraining
-from tuner.training.trial import Training
 
 SMALL = {
     "vocabulary_size": 20,
@@ -25,12 +24,7 @@ SMALL = {
 Make = Callable[..., TrainsByEpoch]
 
 
-@pytest.fixture(
-    params=[
-        pytest.param(Training, marks=pytest.mark.keras, id="keras"),
-        pytest.param(ToyTraining, id="toy"),
-    ]
-)
+@pytest.fixture(params=BOTH)
 def make(
     request: pytest.FixtureRequest,
     train: EncodedSequences,
@@ -39,7 +33,9 @@ def make(
 ) -> Make:
     def _make(*, seed: int = 5, epochs: int = 2):
         spec = TrialSpec(0, resolve("lstm", SMALL), seed, epochs)
-        return request.param(spec, train=train, validation=validation, n_classes=n_classes)
+        return training_of(request.param)(
+            spec, train=train, validation=validation, n_classes=n_classes
+        )
 
     return _make
 
@@ -63,7 +59,8 @@ def make_failing(
                 raise error
             return math.nan, 0.5
 
-        monkeypatch.setattr("tuner.training.steps.make_train_step", lambda model, **_: step)
+        if request.node.callspec.params["make"] == "keras":
+            monkeypatch.setattr("tuner.training.steps.make_train_step", lambda model, **_: step)
         return make()
 
     return _make

@@ -15,8 +15,6 @@ from tuner.nvidia import Card
 from tuner.training import devices
 from tuner.training.devices import device_name
 
-pytest.importorskip("tensorflow")
-
 
 @pytest.mark.keras
 def test_thread_pools_follow_the_cpus_once_per_process() -> None:
