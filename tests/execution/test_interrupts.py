@@ -136,5 +136,5 @@ def test_another_terminal_stops_a_search_and_it_continues(sentences: Path, tmp_p
     assert stop.stdout.startswith(f"Stopped runs/x (process {search.pid} on ")
     state = read_run_state(Run(tmp_path / "runs" / "x"))
     assert state.activity is Activity.STOPPED
-    assert state.running == 0
+    assert state.running == ()
     assert _session_ends(Run(tmp_path / "runs" / "x")) == [SessionEnd.STOPPED]

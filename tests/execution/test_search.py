@@ -9,12 +9,17 @@ from support.searches import make, toy_space
 from support.watching import Recorder
 
 from tuner.data import load_dataset
+from tuner.execution import run_files
 from tuner.execution.plan import EndReason
 from tuner.execution.search import SearchPlan, run_search
 from tuner.run import Run
 from tuner.run.attributes import Attribute
-from tuner.run.events import EventKind
+from tuner.run.epoch_parts import read_epoch_parts
+from tuner.run.events import Event, EventKind, SearchState
+from tuner.run.folder import RunFolder
+from tuner.run.journal import SEARCH
 from tuner.run.trial_status import TrialStatus
+from tuner.search import session
 from tuner.settings.config import make_config
 from tuner.settings.space import SearchSpace
 
@@ -72,6 +77,43 @@ def test_the_time_budget_ends_a_search_in_the_middle_of_an_epoch(
     assert list(board["epochs"]) == [0, 0]  # it did not wait for the minute
     assert all("interrupted by the end of the search" in error for error in board["error"])
     assert run_search(config).reason is EndReason.BUDGET_WAS_USED
+
+
+class Reading(Recorder):
+    """Reads, as `tuner watch` does, how far the trials are."""
+
+    def __init__(self, folder: RunFolder) -> None:
+        super().__init__()
+        self.folder = folder
+        self.read: set[int] = set()
+
+    def on_event(self, event: Event, state: SearchState) -> None:
+        super().on_event(event, state)
+        self.read |= set(read_epoch_parts(self.folder, SEARCH))
+
+
+def test_a_running_epoch_shows_how_far_it_is_and_changes_nothing(
+    without_ray: None,
+    space: SearchSpace,
+    sentences: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    plain = run_search(make(space, sentences, tmp_path / "plain", trials=2))
+    monkeypatch.setenv("TUNER_TOY_SECONDS", "0.02")
+    monkeypatch.setattr(session, "_PROGRESS_EVERY_S", 0.005)
+    monkeypatch.setattr(session, "_MOST_PROGRESS_PER_S", 1000)
+    monkeypatch.setattr(run_files, "_EVERY_S", 0.0)
+    config = make(space, sentences, tmp_path / "shown", trials=2)
+    listener = Reading(RunFolder(config.folder))
+    shown = run_search(config, listener)
+    assert EventKind.EPOCH_CONTINUES in listener.kinds
+    assert 0 in listener.read
+    assert not listener.folder.epoch_parts.exists()
+    columns = ["trial", "status", "score", "epochs"]
+    assert shown.run.leaderboard()[columns].equals(plain.run.leaderboard()[columns])
+    lines = [each.journal.read_bytes().count(b"\n") for each in (shown.run.files, plain.run.files)]
+    assert abs(lines[0] - lines[1]) <= 2  # the seconds searched are recorded by the clock
 
 
 def test_a_used_up_time_budget_can_be_continued_with_a_number_of_trials(

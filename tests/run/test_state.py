@@ -10,6 +10,7 @@ from support.studies import metrics, open_study, run_trial
 
 from tuner.errors import RunFolderError, UsageError
 from tuner.run import Run
+from tuner.run.epoch_parts import EpochPart, write_epoch_parts
 from tuner.run.folder import RunFolder
 from tuner.run.lock import locked, owner_of
 from tuner.run.run_file import check_same_search, write_run_file
@@ -71,10 +72,39 @@ def test_a_run_that_searches_names_its_process_and_counts_its_trials(searched: S
     assert state.owner is not None
     assert state.owner.startswith("process ")
     assert state.counts == {TrialStatus.COMPLETE: 1, TrialStatus.FAILED: 1}
-    assert (state.finished, state.running, state.trial_budget) == (2, 1, 3)
+    assert (state.finished, len(state.running), state.trial_budget) == (2, 1, 3)
     assert state.best is not None
     assert state.best.number == 0
     assert state.quiet_s < 60
+
+
+def test_a_running_trial_shows_how_far_it_is(searched: Searched) -> None:
+    searched.start_trial()
+    trial = searched.study.ask()
+    searched.study.space.suggest(trial)
+    searched.study.report(trial, 1, metrics(0.75))
+    study = searched.study.study.study_name
+    parts = {0: EpochPart(1, 0.44, 0.61, 0.66), 1: EpochPart(2, 0.99, 0.31, 0.9)}
+    with locked(searched.folder):
+        write_epoch_parts(searched.folder, study, parts)
+        state = read_run_state(Run(searched.folder.path))
+    lines = state_lines(state)
+    place = lines.index("running     trial 0 lstm: 0.4 of 9 epochs, training loss 0.6100")
+    assert lines[place + 1].endswith(": 1.9 of 9 epochs, best 0.7500, training loss 0.3100")
+    content = json.loads(state_json(state))
+    assert content["running"] == 2
+    assert content["running_trials"][0] == {
+        "trial": 0,
+        "architecture": "lstm",
+        "epochs": 0.44,
+        "max_epochs": 9,
+        "score": None,
+        "loss": 0.61,
+        "accuracy": 0.66,
+    }
+    # The file of a search that was killed.
+    dead = read_run_state(Run(searched.folder.path))
+    assert "training loss" not in "\n".join(state_lines(dead))
 
 
 def test_a_run_whose_search_left_its_name_on_the_lock_has_died(searched: Searched) -> None:

@@ -9,6 +9,7 @@ from support.watching import Clock, Recorder
 
 from tuner.errors import JournalTorn, RunFolderError
 from tuner.run import Run
+from tuner.run.epoch_parts import EpochPart, read_epoch_parts, write_epoch_parts
 from tuner.run.events import Event, EventKind, SearchState
 from tuner.run.folder import RunFolder
 from tuner.run.lock import locked
@@ -246,6 +247,49 @@ def test_a_run_is_watched_until_its_search_ends(search: Search) -> None:
         assert watch(Run(search.folder.path, read_only=True), seen, sleep=sleep)
     assert seen.kinds == search.own.kinds
     assert seen.state.finished == 3
+
+
+def test_the_progress_of_an_epoch_is_seen(search: Search) -> None:
+    seen = Recorder()
+    first, second = (search.session.start_trial().number for _ in range(2))
+    parts = [{first: EpochPart(1, 0.2, 0.7, 0.5)}, {first: EpochPart(1, 0.6, 0.6, 0.6)}]
+    study = search.study.study.study_name
+
+    def sleep(seconds: float) -> None:
+        if parts:
+            write_epoch_parts(search.folder, study, parts.pop(0))
+            return
+        search.epoch(first, 1, 0.5)  # what the file says of this epoch is old now
+        write_epoch_parts(search.folder, study, {first: EpochPart(1, 0.9, 0.5, 0.7)})
+        holding.__exit__(None, None, None)
+
+    holding = locked(search.folder)
+    holding.__enter__()
+    assert watch(Run(search.folder.path, read_only=True), seen, sleep=sleep)
+    assert seen.kinds[-3:] == [*[EventKind.EPOCH_CONTINUES] * 2, EventKind.EPOCH_ENDED]
+    state = seen.told[-2][1]
+    assert [each.number for each in state.running if each.part is not None] == [first]
+    assert state.running[second].part is None
+    assert seen.state.running[0].part is None
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        b"",
+        b"\xff",
+        b"[" * 100_000,
+        b'{"tuner": {"0": {"epoch": 1, "share": 7.0, "loss": 0.1, "accuracy": 0.5}}}',
+        b'{"tuner": {"0": {"epoch": "1; x", "share": 0.5, "loss": 0.1, "accuracy": 0.5}}}',
+        b'{"tuner": {"0": {"epoch": 1, "share": 0.5, "loss": NaN, "accuracy": 0.5}}}',
+    ],
+)
+def test_a_damaged_file_of_progress_shows_nothing(search: Search, damage: bytes) -> None:
+    write_epoch_parts(search.folder, "tuner", {0: EpochPart(1, 0.5, 0.1, 0.5)})
+    assert read_epoch_parts(search.folder, "tuner") == {0: EpochPart(1, 0.5, 0.1, 0.5)}
+    assert read_epoch_parts(search.folder, "another study") == {}
+    search.folder.epoch_parts.write_bytes(damage)
+    assert read_epoch_parts(search.folder, "tuner") == {}
 
 
 def test_a_run_in_which_no_search_runs_is_not_watched(search: Search) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from support.sessions import Search, complete, epoch
 
+from tuner.run.epoch_parts import EpochPart
 from tuner.run.events import EventKind
 from tuner.run.records import StudyReader
 from tuner.run.sessions import SessionEnd, utc
@@ -339,6 +340,36 @@ def test_a_broken_trial_is_not_on_the_front(search: Search) -> None:
     session.end_trial(number, TrialStatus.DIVERGED, "its loss is nan")
     assert session.state.front == ()
     assert session.state.best is None
+
+
+def test_the_progress_of_an_epoch_is_shown_but_not_recorded(search: Search) -> None:
+    session = search.open()
+    number = session.start_trial().number
+    before = search.journal_lines
+    session.continue_epoch(number, EpochPart(1, 0.25, 0.7, 0.5))
+    session.continue_epoch(number, EpochPart(1, 0.5, 0.6, 0.6))
+    assert search.journal_lines == before
+    assert search.recorder.kinds[-2:] == [EventKind.EPOCH_CONTINUES] * 2
+    assert session.state.running[0].part == EpochPart(1, 0.5, 0.6, 0.6)
+    session.end_epoch(number, epoch(1))
+    assert session.state.running[0].part is None
+
+
+def test_progress_that_comes_late_is_not_shown(search: Search) -> None:
+    session = search.open()
+    number = session.start_trial().number
+    session.end_epoch(number, epoch(1))
+    session.continue_epoch(number, EpochPart(1, 0.9, 0.7, 0.5))
+    session.end_trial(number, TrialStatus.COMPLETE)
+    session.continue_epoch(number, EpochPart(2, 0.1, 0.7, 0.5))
+    assert EventKind.EPOCH_CONTINUES not in search.recorder.kinds
+
+
+@pytest.mark.parametrize(("workers", "every_s"), [(1, 4.0), (40, 4.0), (1000, 100.0)])
+def test_many_trials_report_their_progress_more_rarely(
+    search: Search, workers: int, every_s: float
+) -> None:
+    assert search.open(workers).progress_every_s == every_s
 
 
 def test_the_person_is_told_once(search: Search) -> None:

@@ -10,7 +10,9 @@ from typing import IO, Any
 import pytest
 from rich.console import Console
 from support.ensembles import RECORD
+from support.watching import Clock
 
+from tuner.run.epoch_parts import EpochPart
 from tuner.run.events import BestTrial, Event, EventKind, LiveTrial, SearchState
 from tuner.run.trial_status import TrialStatus
 from tuner.settings.metric import Metric
@@ -79,6 +81,11 @@ def picture(of: SearchState, now: float = 100.0, *, height: int = 40, width: int
             "trial 7 lstm (baseline) started: learning_rate=0.001235  lstm_units=64",
         ),
         (
+            Event(EventKind.EPOCH_CONTINUES, trial(epoch=1, part=EpochPart(2, 0.449, 0.6, 0.7))),
+            {},
+            "trial 7 lstm epoch 1.4/9: training loss 0.6000",
+        ),
+        (
             Event(EventKind.EPOCH_ENDED, trial(epoch=2), score=0.81234),
             {},
             "trial 7 lstm epoch 2/9: val_accuracy 0.8123",
@@ -143,6 +150,17 @@ def test_lines_begin_with_the_time_searched_in_all_sessions() -> None:
     )
 
 
+def test_a_log_shows_how_far_an_epoch_is_only_when_nothing_else_happens() -> None:
+    clock = Clock(100.0)
+    out = io.StringIO()
+    lines = Lines(out, clock)
+    for _ in range(10):
+        clock.now += 4
+        part = EpochPart(1, (clock.now - 100) / 100, 0.6, 0.7)
+        lines.on_event(Event(EventKind.EPOCH_CONTINUES, trial(part=part)), state())
+    assert [line.split()[-4] for line in out.getvalue().splitlines()] == ["0.1/9:", "0.3/9:"]
+
+
 def test_an_error_with_line_ends_stays_one_line() -> None:
     out = io.StringIO()
     ended = Event(EventKind.TRIAL_ENDED, trial(), TrialStatus.FAILED, f"{EVIL}\r\nmore")
@@ -160,7 +178,12 @@ def test_the_table_shows_running_trials_the_best_and_the_budget_left() -> None:
         state(
             time_budget_s=600.0,
             seconds=20.0,
-            running=(trial(epoch=2, score=0.8), trial(number=8, architecture="cnn_lstm")),
+            running=(
+                trial(epoch=2, score=0.8),
+                trial(number=8, architecture="cnn_lstm"),
+                trial(number=9, part=EpochPart(1, 1.0, 0.6, 0.7)),
+                trial(number=10, epoch=1, score=0.7, part=EpochPart(2, 0.25, 0.6, 0.7)),
+            ),
             counts={TrialStatus.COMPLETE: 3, TrialStatus.PRUNED: 2, TrialStatus.OUT_OF_MEMORY: 1},
             best=BestTrial(3, "lstm", 0.85),
         )
@@ -172,7 +195,10 @@ def test_the_table_shows_running_trials_the_best_and_the_budget_left() -> None:
     assert lines[3] == "trial architecture epoch val_accuracy time parameters"
     assert lines[4] == "7 lstm 2/9 0.8000 5s learning_rate=0.001235 lstm_units=64"
     assert lines[5].startswith("8 cnn_lstm 0/9 … 5s ")
-    assert len(lines) == 6
+    # A training loss stands in for the first score; an epoch is whole when it has been evaluated.
+    assert lines[6].startswith("9 lstm 0.9/9 loss 0.6000 5s ")
+    assert lines[7].startswith("10 lstm 1.2/9 0.7000 5s ")
+    assert len(lines) == 8
 
 
 @pytest.mark.parametrize(

@@ -2,10 +2,12 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 
 from tuner.errors import TrialFailed
+from tuner.run.epoch_parts import EpochPart
 from tuner.settings.hyperparameters import resolve
 from tuner.training.spec import TrialSpec
 from tuner.training.toy import ToyTraining
@@ -53,6 +55,19 @@ def test_fault_of_a_custom_architecture_comes_in_its_epoch() -> None:
     assert [next(epochs).epoch, next(epochs).epoch] == [1, 2]
     with pytest.raises(TrialFailed, match="told to fail"):
         next(epochs)
+
+
+def test_a_long_epoch_shows_how_far_it_is() -> None:
+    spec = TrialSpec(0, resolve("lstm", {}), 0, 2)
+    environment = {"TUNER_TOY_SECONDS": "0.05"}
+    plain = list(ToyTraining(spec, environment={}).epochs())
+    progress = list(ToyTraining(spec, environment=environment).progress(0.02))
+    parts = [each for each in progress if isinstance(each, EpochPart)]
+    assert [replace(each, seconds=0) for each in progress if each not in parts] == [
+        replace(each, seconds=0) for each in plain
+    ]
+    assert {each.epoch for each in parts} == {1, 2}
+    assert all(0 < each.share < 1 for each in parts)
 
 
 def test_environment_names_the_trials_that_go_wrong() -> None:

@@ -11,11 +11,12 @@ import pytest
 
 from tuner.data import WordVectors, bucketed_batches, pad
 from tuner.errors import TrialDiverged, TrialFailed
+from tuner.run.epoch_parts import EpochPart
 from tuner.settings.hyperparameters import ARCHITECTURES, resolve
 from tuner.settings.metric import Metric
 from tuner.training import trial as training_module
 from tuner.training.evaluation import evaluate
-from tuner.training.spec import TrialSpec
+from tuner.training.spec import EpochResult, TrialSpec
 from tuner.training.steps import (
     balanced_weights,
     fill_batch,
@@ -105,7 +106,7 @@ def test_model_is_the_one_that_was_scored(make_training, make_sequences) -> None
     assert again.loss == result.val_loss
 
 
-def test_subclass_may_measure_the_model_inside_an_epoch(make_training) -> None:
+def test_a_subclass_or_a_report_inside_an_epoch_changes_no_figure(make_training) -> None:
     looks: list[tuple[int, int, int]] = []
 
     class Looking(Training):
@@ -119,8 +120,16 @@ def test_subclass_may_measure_the_model_inside_an_epoch(make_training) -> None:
     ]
     looking = make_training("lstm_dropout", cls=Looking, **settings)
 
-    assert [replace(each, seconds=0) for each in looking.epochs()] == plain
+    progress = list(looking.progress(0.0))  # a part after every step but the last
+    parts = [each for each in progress if isinstance(each, EpochPart)]
+
+    assert [replace(each, seconds=0) for each in progress if isinstance(each, EpochResult)] == plain
     assert looks == [(epoch, made, 5) for epoch in (1, 2) for made in range(1, 6)]
+    assert [(each.epoch, each.share) for each in parts] == [
+        (epoch, made / 5) for epoch in (1, 2) for made in range(1, 5)
+    ]
+    assert parts[3].loss == pytest.approx(plain[0].loss, rel=0.2)
+    assert parts[3].loss != parts[2].loss
 
 
 def test_training_figures_are_means_over_every_sequence(make_training, make_sequences) -> None:

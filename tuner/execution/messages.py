@@ -1,6 +1,7 @@
 """What the driver and a worker send each other about a trial, in the form in which Ray Tune carries it."""
 
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -10,6 +11,7 @@ from ray import tune
 from tuner.execution.faulty_nodes import label_selector
 from tuner.execution.packing import Place
 from tuner.execution.shares import Share
+from tuner.run.epoch_parts import EpochPart
 from tuner.run.trial_status import TrialFacts, TrialStatus
 from tuner.settings.hyperparameters import Hyperparameters
 from tuner.training.spec import EpochResult, TrialSpec
@@ -20,12 +22,14 @@ def to_ray_config(
     place: Place,
     model_from: float | None = None,
     avoided: Sequence[str] = (),
+    progress_every_s: float = math.inf,
 ) -> dict[str, Any]:
     """A trial's spec and place as Tune carries them, with nothing that Tune would expand or name trials after.
 
     Args:
         model_from: the score from which on its model is wanted; None: whatever its score.
         avoided: nodes that it must not run on, by Ray's ids.
+        progress_every_s: seconds after which it reports how far a long epoch is.
     """
     content = {**asdict(spec), "hyperparameters": spec.hyperparameters.model_dump(mode="json")}
     return {
@@ -35,6 +39,7 @@ def to_ray_config(
         "resources": json.dumps(dict(place.resources)),
         "model_from": model_from,
         "avoided": json.dumps(list(avoided)),
+        "progress_every_s": progress_every_s,
     }
 
 
@@ -65,9 +70,10 @@ def from_ray_config(config: dict[str, Any]) -> TrialSpec:
 
 @dataclass(frozen=True)
 class Report:
-    """A worker's report of its trial, once per epoch."""
+    """A worker's report of its trial: after each epoch, and every few seconds inside a long one."""
 
     epoch: EpochResult | None = None
+    part: EpochPart | None = None  # of an epoch that has not ended; then there is nothing else
     facts: TrialFacts | None = None  # with the first epoch
     status: TrialStatus | None = None  # with the last one
     error: str | None = None
@@ -98,6 +104,7 @@ class Report:
         content = json.loads(result["report"])
         return cls(
             epoch=EpochResult(**content["epoch"]) if content["epoch"] else None,
+            part=EpochPart(**content["part"]) if content["part"] else None,
             facts=TrialFacts(**content["facts"]) if content["facts"] else None,
             status=TrialStatus(content["status"]) if content["status"] else None,
             error=content["error"],

@@ -68,6 +68,8 @@ class _Adapter(Disposable):
             self._troubles.note(topic, reason or None)
         if report.facts is not None:
             self._session.record_facts(number, report.facts)
+        if report.part is not None:
+            self._session.continue_epoch(number, report.part)
         if report.epoch is None:
             return False
         if report.node:
@@ -133,7 +135,8 @@ class StudySearcher(_Adapter, Searcher):  # type: ignore[misc]
             is_larger = self._session.has_larger_share(spec.number)
             place = self._places.take(spec.number, is_larger=is_larger)
             avoided = self._faulty.to_avoid(self._session.failed_on(spec.number))
-            return to_ray_config(spec, place, self._session.model_from, avoided)
+            every_s = self._session.progress_every_s
+            return to_ray_config(spec, place, self._session.model_from, avoided, every_s)
 
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
@@ -214,7 +217,7 @@ class StudyScheduler(_Adapter, FIFOScheduler):  # type: ignore[misc]
                 )
 
     def on_trial_result(self, tune_controller: object, trial: Trial, result: dict[str, Any]) -> str:
-        """Notes the epoch; STOP when the pruner decides so."""
+        """Notes the epoch, or a part of it; STOP when the pruner decides so."""
         with self._keeping_errors():
             self._has_trained = True
             should_stop = self._note(trial.config["number"], Report.from_result(result))

@@ -1,9 +1,12 @@
-"""Keeps the files of a run up to date with its study while trials run."""
+"""Keeps the files of a run up to date with its study, and with its trials, while they run."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 from tuner.run.csv_text import write_csv
+from tuner.run.epoch_parts import write_epoch_parts
+from tuner.run.events import LiveTrial
 from tuner.run.folder import RunFolder
 from tuner.run.leaderboard import curves, leaderboard
 from tuner.run.leaderboard_snapshot import point_of, write_note
@@ -62,3 +65,32 @@ class LeaderboardFiles(RunFiles):
         write_csv(board, self._folder.leaderboard)
         write_csv(curves(self._reader), self._folder.curves)
         write_note(board, self._reader, point, self._folder)
+
+
+class EpochPartsFile(RunFiles):
+    """`logs/epochs.json`, from the trials that run.
+
+    Args:
+        study: the name of the study that they are of.
+    """
+
+    def __init__(self, folder: RunFolder, study: str, clock: Callable[[], float]) -> None:
+        super().__init__(clock)
+        self._folder = folder
+        self._study = study
+        self._running: Sequence[LiveTrial] = ()
+
+    def note(self, running: Sequence[LiveTrial]) -> None:
+        """Notes that one of these trials is further, and writes if that is due."""
+        self._running = running
+        self.mark_stale()
+        self.write_if_due()
+
+    def close(self) -> None:
+        """Removes the file: no trial runs any more."""
+        with suppress(OSError):
+            self._folder.epoch_parts.unlink(missing_ok=True)
+
+    def _write(self) -> None:
+        parts = {each.number: each.part for each in self._running if each.part is not None}
+        write_epoch_parts(self._folder, self._study, parts)

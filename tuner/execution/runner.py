@@ -7,7 +7,7 @@ import errno
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -25,7 +25,7 @@ from tuner.execution.packing import Packing, Places, kind_of
 from tuner.execution.plan import EndReason, Plan, SearchOutcome
 from tuner.execution.probe import Wait
 from tuner.execution.refusals import refuse_unknown_architectures
-from tuner.execution.run_files import RunFiles
+from tuner.execution.run_files import EpochPartsFile, RunFiles
 from tuner.kill_points import KillPoint, kill_point
 from tuner.output import Screen, output_to
 from tuner.run.events import Event, EventKind, SearchListener, SearchState
@@ -171,7 +171,8 @@ class _Session:
         config = self.plan.config
         files = self.plan.files(study)
         tracking = Tracking(make_exporters(config, self.plan.folder), StudyReader(study.study))
-        listener = _Listener(self.listener, files, tracking)
+        parts = EpochPartsFile(self.plan.folder, study.study.study_name, time.monotonic)
+        listener = _Listener(self.listener, files, parts, tracking)
         session = SearchSession(
             study,
             config,
@@ -181,6 +182,7 @@ class _Session:
         )
         try:
             with (
+                closing(parts),
                 _exporting(
                     tracking, lambda note: listener.note(note, session.state), self.flag.check
                 ),
@@ -305,14 +307,24 @@ def _exporting(
 class _Listener:
     """Passes events on to the listener, and lets files and exporters know that the study has changed."""
 
-    def __init__(self, listener: SearchListener, files: RunFiles, tracking: Tracking) -> None:
+    def __init__(
+        self,
+        listener: SearchListener,
+        files: RunFiles,
+        parts: EpochPartsFile,
+        tracking: Tracking,
+    ) -> None:
         self._listener = listener
         self._files = files
+        self._parts = parts
         self._tracking = tracking
 
     def on_event(self, event: Event, state: SearchState) -> None:
-        self._files.mark_stale()
-        self._tracking.wake()
+        if event.kind is EventKind.EPOCH_CONTINUES:  # the study has not changed
+            self._parts.note(state.running)
+        else:
+            self._files.mark_stale()
+            self._tracking.wake()
         self._listener.on_event(event, state)
         for note in self._tracking.notes():
             self.note(note, state)

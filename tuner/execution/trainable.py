@@ -39,6 +39,7 @@ from tuner.execution.mps import JOINED, MpsState, ensure
 from tuner.execution.shares import Share
 from tuner.nvidia import MpsMode
 from tuner.run.device import CPU, with_share
+from tuner.run.epoch_parts import EpochPart
 from tuner.run.trial_status import TrialFacts, TrialStatus
 from tuner.settings.config import TrainerName
 from tuner.settings.metric import Metric
@@ -88,7 +89,7 @@ class Task:
 
 
 class TrialActor(tune.Trainable):  # type: ignore[misc]
-    """Runs one trial after the other; a `step` is an epoch."""
+    """Runs one trial after the other; a `step` is an epoch, or a part of a long one."""
 
     _sent_epoch: int  # whose model was sent last; 0 before any
 
@@ -115,14 +116,15 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
         return True
 
     def step(self) -> dict[str, Any]:
-        """Trains one epoch and reports it."""
+        """Trains to the end of the epoch, or until its next report is due."""
         report = replace(self._next_report(), note=self._note)
         self._note = None
         return report.to_result()
 
     def _next_report(self) -> Report:
         try:
-            return self._report(next(self._results))
+            result = next(self._results)
+            return Report(part=result) if isinstance(result, EpochPart) else self._report(result)
         except StopIteration:
             return Report(status=TrialStatus.COMPLETE, retire=self._is_worn)
         except Exception as error:  # ends the trial, not the process, which the next one needs
@@ -229,9 +231,10 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
         self._has_trained = False  # an epoch of this trial
         # The last trial's model goes before the next one is built, in the first step.
         self._training: TrainsByEpoch | None = None
-        self._results: Iterator[EpochResult] = self._train(self._spec)
+        every_s = config["progress_every_s"]
+        self._results: Iterator[EpochResult | EpochPart] = self._train(self._spec, every_s)
 
-    def _train(self, spec: TrialSpec) -> Iterator[EpochResult]:
+    def _train(self, spec: TrialSpec, every_s: float) -> Iterator[EpochResult | EpochPart]:
         # Here, not in `_begin`: storage that hangs is noticed in a step, and only there.
         if self._checkpoint is not None:
             self._checkpoint.remove()  # the last trial's, which was stopped
@@ -250,7 +253,7 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
             weights=training.weights,
             code=_code_of(spec.hyperparameters.architecture),
         )
-        yield from training.epochs()
+        yield from training.progress(every_s)
 
 
 @functools.cache

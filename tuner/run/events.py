@@ -10,6 +10,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from tuner.run.ensemble import EnsembleRecord
+from tuner.run.epoch_parts import EpochPart
 from tuner.run.trial_status import TrialStatus
 from tuner.settings.objectives import FrontTrial, Objectives
 
@@ -27,6 +28,7 @@ class LiveTrial:
     score: float | None = None  # best so far
     baseline: bool = False
     label: str | None = None  # shown in place of its number
+    part: EpochPart | None = None  # of the epoch that it trains now, where that is known
 
     @property
     def name(self) -> str:
@@ -82,6 +84,7 @@ class EventKind(StrEnum):
 
     SEARCH_STARTED = "search started"
     TRIAL_STARTED = "trial started"
+    EPOCH_CONTINUES = "epoch continues"  # how far it is, every few seconds
     EPOCH_ENDED = "epoch ended"
     TRIAL_ENDED = "trial ended"
     NOTE = "note"  # a warning, in `error`; the search continues

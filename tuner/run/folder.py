@@ -132,6 +132,11 @@ class RunFolder:
         return self.logs / "troubles.json"
 
     @property
+    def epoch_parts(self) -> Path:
+        """How far the running trials are in their epochs: see `tuner.run.epoch_parts`."""
+        return self.logs / "epochs.json"
+
+    @property
     def lock_file(self) -> Path:
         return self.logs / "lock"
 
@@ -166,7 +171,7 @@ class RunFolder:
     @property
     def of_processes(self) -> frozenset[Path]:
         """Files that mean something to processes of this machine alone."""
-        names = ("tests.lock", self.troubles.name)
+        names = ("tests.lock", self.troubles.name, self.epoch_parts.name)
         of_search = (self.lock_file, self.lease, self.stop_request)
         return frozenset({*of_search, *(self.logs / name for name in names)})
 

@@ -1,6 +1,7 @@
 """The progress of a search, read from its study: the state that a live table draws, and the events between two states.
 
-The searching process and `tuner watch` both read it here, so they show the same for the same study. A trial that has
+The searching process and `tuner watch` both read it here, so they show the same for the same study. How far a trial is
+in its epoch is in no study: each tells it by `StudyProgress.advance`. A trial that has
 ended never changes, so each is read once. An event thus costs as much in a long study as in a new one. Must not import
 Ray or Keras.
 """
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from tuner.run.attributes import Attribute
 from tuner.run.ensemble import ensemble_in
+from tuner.run.epoch_parts import EpochPart
 from tuner.run.events import BestTrial, Event, EventKind, LiveTrial, SearchState
 from tuner.run.journal import CONFIRMATION
 from tuner.run.records import (
@@ -136,6 +138,14 @@ class StudyProgress:
         )
         yield ended, self.state
 
+    def advance(self, number: int, part: EpochPart) -> News:
+        """The event of a trial that is further in its epoch, which the study does not record."""
+        live = self._running.get(number)
+        if live is None or part.epoch != live.epoch + 1 or part == live.part:
+            return
+        live = self._running[number] = replace(live, part=part)
+        yield Event(EventKind.EPOCH_CONTINUES, live), self.state
+
     def read_study(self) -> None:
         """Reads how long was searched by now, and the ensemble."""
         attributes = self._reader.study.user_attrs  # a copy each time
@@ -181,7 +191,8 @@ class StudyProgress:
             if epoch > live.epoch:
                 best = best_epoch_of(seen, metric)
                 score = seen[best][metric.name] if best is not None else None
-                live = self._running[record.number] = replace(live, epoch=epoch, score=score)
+                live = replace(live, epoch=epoch, score=score, part=None)
+                self._running[record.number] = live
                 yield Event(EventKind.EPOCH_ENDED, live, score=metrics[metric.name]), self.state
 
     def _count(self, records: Sequence[TrialRecord]) -> None:

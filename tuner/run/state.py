@@ -12,6 +12,7 @@ from pathlib import Path
 
 from tuner.run import Run
 from tuner.run.ensemble import EnsembleRecord
+from tuner.run.epoch_parts import EpochPart, read_epoch_parts
 from tuner.run.lock import is_abandoned, owner_of
 from tuner.run.records import (
     TrialRecord,
@@ -37,6 +38,20 @@ class Activity(StrEnum):
 
 
 @dataclass(frozen=True)
+class RunningTrial:
+    """A trial that runs, or was interrupted where no search runs."""
+
+    record: TrialRecord
+    max_epochs: int
+    part: EpochPart | None  # of the epoch that it trains now, where that is known
+
+    @property
+    def epochs(self) -> float:
+        """Epochs trained, with the part of the one that it trains now."""
+        return max(self.record.curve, default=0) + (self.part.share if self.part else 0.0)
+
+
+@dataclass(frozen=True)
 class RunState:
     """A run at one moment."""
 
@@ -44,7 +59,7 @@ class RunState:
     activity: Activity
     owner: str | None  # `process 123 on host`, while it searches
     counts: Mapping[TrialStatus, int]  # of the trials that count toward the budget
-    running: int  # trials
+    running: tuple[RunningTrial, ...]
     trial_budget: int | None
     seconds: float  # searched so far, to some seconds
     time_budget_s: float | None
@@ -83,7 +98,12 @@ def read_run_state(run: Run, clock: Callable[[], float] = time.time) -> RunState
     trials = reader.study.get_trials(deepcopy=False)
     counted = {trial.number for trial in trials if counts_as_finished(trial)}
     counts = Counter(record.status for record in records if record.number in counted)
-    running = sum(record.status is TrialStatus.RUNNING for record in records)
+    parts = read_epoch_parts(folder, reader.study.study_name) if owner is not None else {}
+    running = tuple(
+        RunningTrial(record, config.epochs, _current(parts.get(record.number), record))
+        for record in records
+        if record.status is TrialStatus.RUNNING
+    )
     front = on_front(records, reader.objectives)
     quiet_s = max(0.0, clock() - folder.journal.stat().st_mtime)
     return RunState(
@@ -103,6 +123,12 @@ def read_run_state(run: Run, clock: Callable[[], float] = time.time) -> RunState
         quiet_s=quiet_s,
         troubles=tuple(each.text(clock()) for each in read_troubles(folder)),
     )
+
+
+def _current(part: EpochPart | None, record: TrialRecord) -> EpochPart | None:
+    """The part, unless its epoch has ended."""
+    is_current = part is not None and part.epoch == max(record.curve, default=0) + 1
+    return part if is_current else None
 
 
 def _activity(

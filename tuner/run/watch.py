@@ -5,12 +5,13 @@ are recognised and skipped. Must not import Ray or Keras.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tuner.errors import RunFolderError
 from tuner.run import Run
+from tuner.run.epoch_parts import EpochPart, read_epoch_parts
 from tuner.run.events import SearchListener
 from tuner.run.folder import RunFolder
 from tuner.run.journal import CONFIRMATION
@@ -70,15 +71,19 @@ class _WatchedRun:
 
     def report(self, listener: SearchListener) -> None:
         """Reports the changes since the last call."""
-        seen = [_stamp(self._folder.journal), _stamp(self._folder.run_file)]
+        files = self._folder.journal, self._folder.run_file, self._folder.epoch_parts
+        seen = [_stamp(each) for each in files]
         if seen == self._seen:
             return
-        if seen[1:] != self._seen[1:]:  # the search was continued with another budget
+        if seen[1:2] != self._seen[1:2]:  # the search was continued with another budget
             self._config = read_run_file(self._folder).config
         self._seen = seen
         try:
             self._watched = self._active_study()
             for event, state in self._watched.news(self._config):
+                listener.on_event(event, state)
+            parts = read_epoch_parts(self._folder, self._watched.name)
+            for event, state in self._watched.parts_news(parts):
                 listener.on_event(event, state)
         except ValueError as cause:
             # A line that is no JSON: Optuna lets its parser's error through.
@@ -138,6 +143,12 @@ class WatchedStudy:
         for number, trial in enumerate(self._trials):
             if number >= len(before) or trial is not before[number]:
                 yield from self._progress.follow(trial)
+
+    def parts_news(self, parts: Mapping[int, EpochPart]) -> News:
+        """The events of running trials that are further in their epochs, after `news`."""
+        assert self._progress is not None
+        for number, part in parts.items():
+            yield from self._progress.advance(number, part)
 
 
 def _is_alive(folder: RunFolder) -> bool:

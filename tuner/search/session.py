@@ -11,6 +11,7 @@ import optuna
 
 from tuner.kill_points import KillPoint, kill_point
 from tuner.run.components import components_in
+from tuner.run.epoch_parts import EpochPart
 from tuner.run.events import Event, EventKind, SearchListener, SearchState
 from tuner.run.progress import News, StudyProgress
 from tuner.run.records import StudyReader, failed_on
@@ -33,6 +34,9 @@ _SAME_FAILURES = {
 _MOST_TRIES = 20
 # So long no other trial starts while one waits for its larger share of a card.
 _LONGEST_WAIT_S = 60.0
+# A running trial reports its progress so often; of many trials the driver takes so many reports per second.
+_PROGRESS_EVERY_S = 4.0
+_MOST_PROGRESS_PER_S = 10
 # A killed search loses no more of its time than this and an epoch.
 _RECORD_SECONDS_EVERY_S = 5.0
 
@@ -192,6 +196,15 @@ class SearchSession:
     def record_facts(self, number: int, facts: TrialFacts) -> None:
         """Records where the trial runs and how large its model is."""
         self._study.record_facts(self._running[number], facts)
+
+    @property
+    def progress_every_s(self) -> float:
+        """Seconds after which a trial that starts now is to report how far its epoch is."""
+        return max(_PROGRESS_EVERY_S, self._workers() / _MOST_PROGRESS_PER_S)
+
+    def continue_epoch(self, number: int, part: EpochPart) -> None:
+        """Shows how far the trial is in its epoch. The study does not record it, and nothing is decided by it."""
+        self._publish(self._progress.advance(number, part))
 
     def end_epoch(self, number: int, result: EpochResult) -> bool:
         """Records an epoch's metrics; True when the trial should stop here."""

@@ -22,6 +22,7 @@ from tuner.text import count_text, format_duration, number_text, score_text
 
 _SHOWN_PARAMETERS = 4
 _BAR_WIDTH = 30
+_QUIET_S = 15.0  # then a log shows how far an epoch is
 
 
 class Lines:
@@ -42,6 +43,7 @@ class Lines:
     ) -> None:
         self._out = out
         self._clock = clock
+        self._printed_at = clock()
         self._silenced_by = () if ends_with_reader else (BrokenPipeError,)
 
     def __enter__(self) -> Self:
@@ -56,8 +58,12 @@ class Lines:
             print(text, file=self._out, flush=True)
 
     def on_event(self, event: Event, state: SearchState) -> None:
-        """Prints the event."""
-        elapsed = state.seconds_at(self._clock())
+        """Prints the event; how far an epoch is only after a while without any other."""
+        now = self._clock()
+        if event.kind is EventKind.EPOCH_CONTINUES and now - self._printed_at < _QUIET_S:
+            return
+        self._printed_at = now
+        elapsed = state.seconds_at(now)
         self.show(f"[{format_duration(elapsed):>6}] {printable(event_line(event, state))}")
 
 
@@ -135,8 +141,8 @@ def draw(state: SearchState, now: float, height: int) -> RenderableType:
         trials.add_row(
             trial.name,
             printable(trial.architecture),
-            f"{trial.epoch}/{trial.max_epochs}",
-            score_text(trial.score) or "…",
+            f"{_epochs_text(trial)}/{trial.max_epochs}",
+            score_text(trial.score) or _loss_text(trial) or "…",
             format_duration(now - trial.started),
             on_one_line(_parameters_text(trial)),
         )
@@ -159,6 +165,10 @@ def event_line(event: Event, state: SearchState) -> str:
     if event.kind is EventKind.TRIAL_STARTED:
         kind = " (baseline)" if trial.baseline else ""
         return f"{where}{kind} started: {_parameters_text(trial, shown=99)}"
+    if event.kind is EventKind.EPOCH_CONTINUES:
+        return (
+            f"{where} epoch {_epochs_text(trial)}/{trial.max_epochs}: training {_loss_text(trial)}"
+        )
     if event.kind is EventKind.EPOCH_ENDED:
         return f"{where} epoch {trial.epoch}/{trial.max_epochs}: {state.metric} {score_text(event.score)}"
     score = f", best {state.metric} {score_text(event.score)}" if event.score is not None else ""
@@ -265,6 +275,19 @@ def _ensemble_text(state: SearchState) -> str:
     if ensemble is None or len(ensemble.members) < 2:
         return ""
     return f"{ensemble.short_text}, on confirmation sequences"
+
+
+def _epochs_text(trial: LiveTrial) -> str:
+    """The epochs that it has trained, with a tenth of one where that is known: 1.4."""
+    if trial.part is None:
+        return str(trial.epoch)
+    # Rounded down: a whole number has been evaluated, too.
+    return f"{trial.epoch}.{min(9, int(10 * trial.part.share))}"
+
+
+def _loss_text(trial: LiveTrial) -> str:
+    """The loss of its training so far in this epoch."""
+    return "" if trial.part is None else f"loss {score_text(trial.part.loss)}"
 
 
 def _parameters_text(trial: LiveTrial, shown: int = _SHOWN_PARAMETERS) -> str:

@@ -4,17 +4,19 @@ import json
 import shlex
 
 from tuner.run.folder import RunFolder
-from tuner.run.state import Activity, RunState
+from tuner.run.state import Activity, RunningTrial, RunState
 from tuner.terminal.ensemble import ensemble_lines
 from tuner.terminal.pareto import pareto_texts
-from tuner.text import format_duration, score_text
+from tuner.text import count_text, format_duration, score_text
+
+_SHOWN_TRIALS = 8
 
 
 def state_lines(state: RunState) -> list[str]:
     """A run's state in words, one line per fact."""
     shares = [f"{count} {status}" for status, count in sorted(state.counts.items())]
     if state.running:
-        shares.append(f"{state.running} {_running_word(state)}")
+        shares.append(f"{len(state.running)} {_running_word(state)}")
     of_trials = f" of {state.trial_budget}" if state.trial_budget is not None else ""
     of_time = f" of {format_duration(state.time_budget_s)}" if state.time_budget_s else ""
     lines = [
@@ -22,6 +24,10 @@ def state_lines(state: RunState) -> list[str]:
         f"state       {_in_words(state)}",
         f"trials      {state.finished}{of_trials}" + (f": {', '.join(shares)}" if shares else ""),
         f"searched    {format_duration(state.seconds)}{of_time}",
+    ]
+    lines += [
+        f"{'' if place else 'running':<12}{line}"
+        for place, line in enumerate(_running_lines(state))
     ]
     if state.best is not None:
         best = state.best
@@ -45,7 +51,8 @@ def state_json(state: RunState) -> str:
         "owner": state.owner,
         "trials": dict(state.counts),
         "finished": state.finished,
-        "running": state.running,
+        "running": len(state.running),
+        "running_trials": [_running_json(each) for each in state.running],
         "trial_budget": state.trial_budget,
         "searched_s": state.seconds,
         "time_budget_s": state.time_budget_s,
@@ -88,6 +95,39 @@ def _in_words(state: RunState) -> str:
             return f"stopped; to continue: {command}"
         case Activity.DIED:
             return f"died; to continue: {command}"
+
+
+def _running_lines(state: RunState) -> list[str]:
+    """How far the trials of a running search are."""
+    if state.activity is not Activity.SEARCHING:
+        return []
+    lines = [
+        f"trial {each.record.number} {each.record.architecture}: {_epochs_text(each)}"
+        for each in state.running[:_SHOWN_TRIALS]
+    ]
+    hidden = len(state.running) - len(lines)
+    return [*lines, f"… and {hidden} more"] if hidden else lines
+
+
+def _epochs_text(trial: RunningTrial) -> str:
+    # Rounded down: a whole number has been evaluated, too.
+    epochs = f"{int(10 * trial.epochs) / 10:g} of {count_text(trial.max_epochs, 'epoch')}"
+    score = f", best {score_text(trial.record.score)}" if trial.record.score is not None else ""
+    loss = f", training loss {score_text(trial.part.loss)}" if trial.part is not None else ""
+    return f"{epochs}{score}{loss}"
+
+
+def _running_json(trial: RunningTrial) -> dict[str, object]:
+    part = trial.part
+    return {
+        "trial": trial.record.number,
+        "architecture": trial.record.architecture,
+        "epochs": round(trial.epochs, 3),
+        "max_epochs": trial.max_epochs,
+        "score": trial.record.score,
+        "loss": None if part is None else part.loss,
+        "accuracy": None if part is None else part.accuracy,
+    }
 
 
 def _running_word(state: RunState) -> str:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tuner.data import EncodedSequences
+from tuner.run.epoch_parts import EpochPart
 from tuner.settings.hyperparameters import Hyperparameters
 
 
@@ -103,8 +104,11 @@ class TrainsByEpoch(Protocol):
     def device(self) -> str:
         """The device that it trains on: "cpu", or a GPU's name."""
 
-    def epochs(self) -> Iterator[EpochResult]:
-        """Trains, giving each epoch's figures as it ends.
+    def progress(self, every_s: float) -> Iterator[EpochResult | EpochPart]:
+        """Trains, giving each epoch's figures as it ends, and how far a long epoch is.
+
+        Args:
+            every_s: seconds from a part of an epoch to the next one; its figures do not depend on it.
 
         Raises:
             TrialDiverged: the loss became NaN or infinite.
@@ -121,6 +125,11 @@ class TrainsByEpoch(Protocol):
         Raises:
             TrialOutOfMemory, DeviceFault, TrialFailed: it cannot be measured.
         """
+
+
+def epochs_of(progress: Iterator[EpochResult | EpochPart]) -> Iterator[EpochResult]:
+    """The epochs alone."""
+    return (each for each in progress if isinstance(each, EpochResult))
 
 
 def derive_seed(seed: int, purpose: str) -> int:

@@ -23,13 +23,20 @@ import numpy as np
 
 from tuner.data import EncodedSequences
 from tuner.errors import TrialDiverged
+from tuner.run.epoch_parts import EpochPart
 from tuner.settings.hyperparameters import ARCHITECTURES, Hyperparameters
 from tuner.settings.metric import Metric
 from tuner.training.checkpoint import Checkpoint
 from tuner.training.confusion import Confusion
 from tuner.training.evaluation import losses
 from tuner.training.failures import trial_errors
-from tuner.training.spec import EpochResult, HeldOutFigures, TrainedModel, TrialSpec
+from tuner.training.spec import (
+    EpochResult,
+    HeldOutFigures,
+    TrainedModel,
+    TrialSpec,
+    epochs_of,
+)
 
 _BEST_LEARNING_RATE = 2e-3
 _BEST_UNITS = 96
@@ -81,7 +88,11 @@ class ToyTraining:
         self.device = f"gpu {given}" if given and given != "-1" else "cpu"
 
     def epochs(self) -> Iterator[EpochResult]:
-        """The curve's points; see `TrainsByEpoch.epochs`."""
+        """The curve's points."""
+        return epochs_of(self.progress(math.inf))
+
+    def progress(self, every_s: float) -> Iterator[EpochResult | EpochPart]:
+        """The curve's points, and how far an epoch is; see `TrainsByEpoch.progress`."""
         progress = self._checkpoint.load() if self._checkpoint is not None else None
         done = list(progress.epochs) if progress is not None else []
         self._done = done
@@ -91,7 +102,7 @@ class ToyTraining:
             with trial_errors():
                 if epoch == self._fault_epoch:
                     self._misbehave(epoch)
-                time.sleep(self._seconds)
+                yield from self._pass_time(epoch, every_s)
             done.append(self._result(epoch, time.perf_counter() - started))
             if self._checkpoint is not None and epoch < self._spec.epochs:
                 self._checkpoint.save(done, ())
@@ -120,6 +131,16 @@ class ToyTraining:
             weights=(),
             vocabulary_size=self._spec.hyperparameters.vocabulary_size,
         )
+
+    def _pass_time(self, epoch: int, every_s: float) -> Iterator[EpochPart]:
+        """An epoch's length, with the figures that its end will have."""
+        ends_at = time.perf_counter() + self._seconds
+        while (left_s := ends_at - time.perf_counter()) > every_s:
+            time.sleep(every_s)
+            result = self._result(epoch, 0.0)
+            share = min(1.0, max(0.0, 1 - (left_s - every_s) / self._seconds))
+            yield EpochPart(epoch, share, result.loss, result.accuracy)
+        time.sleep(max(0.0, left_s))
 
     def _misbehave(self, epoch: int) -> None:
         match self._fault:

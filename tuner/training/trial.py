@@ -5,7 +5,7 @@ Only a worker imports this module: it loads Keras.
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from typing import Any
 
 import keras
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from tuner.data import UNKNOWN, EncodedSequences, WordVectors, bucketed_batches, pad
 from tuner.errors import TrialDiverged, TrialFailed
 from tuner.run.device import CPU
+from tuner.run.epoch_parts import EpochPart
 from tuner.settings.hyperparameters import ClassWeight, Hyperparameters, is_custom
 from tuner.settings.metric import Metric
 from tuner.training.builder import build_model, uses_cudnn
@@ -26,7 +27,13 @@ from tuner.training.failures import trial_errors
 from tuner.training.keras_internals import initial_values_by_numpy
 from tuner.training.ngrams import NAME, start_from_counts
 from tuner.training.shapes import trial_widths
-from tuner.training.spec import EpochResult, HeldOutFigures, TrainedModel, TrialSpec
+from tuner.training.spec import (
+    EpochResult,
+    HeldOutFigures,
+    TrainedModel,
+    TrialSpec,
+    epochs_of,
+)
 from tuner.training.steps import STEPS_PER_CALL_ON_GPU, balanced_weights, make_train_steps
 
 # A trial's first steps take batches of mixed lengths, of whose sequences they see the last tokens only: sequence length
@@ -122,7 +129,11 @@ class Training:
         return self._model
 
     def epochs(self) -> Iterator[EpochResult]:
-        """Trains up to `max_epochs`; see `TrainsByEpoch.epochs`."""
+        """Trains up to `max_epochs`, giving each epoch's figures as it ends."""
+        return epochs_of(self.progress(math.inf))
+
+    def progress(self, every_s: float) -> Iterator[EpochResult | EpochPart]:
+        """Trains up to `max_epochs`; see `TrainsByEpoch.progress`."""
         with trial_errors():
             largest = min(self._spec.hyperparameters.batch_size, len(self._train))
             self._learn = make_train_steps(
@@ -137,7 +148,7 @@ class Training:
         for epoch in range(len(done) + 1, self._spec.epochs + 1):
             started = time.perf_counter()
             with trial_errors():
-                loss, accuracy = self._train_epoch(epoch)
+                loss, accuracy = yield from self._train_epoch(epoch, every_s)
                 evaluation = self._evaluate(epoch)
             done.append(
                 EpochResult(
@@ -222,9 +233,12 @@ class Training:
         self._model.optimizer.build(self._model.trainable_variables)
         return [*self._model.variables, *self._model.optimizer.variables]
 
-    def _train_epoch(self, epoch: int) -> tuple[float, float]:
-        """Mean loss and accuracy over the epoch's sequences."""
-        sums = np.zeros(2)
+    def _train_epoch(
+        self, epoch: int, every_s: float
+    ) -> Generator[EpochPart, None, tuple[float, float]]:
+        """Mean loss and accuracy over the epoch's sequences; on the way, how far it is."""
+        sums, n_seen = np.zeros(2), 0
+        told_at = time.perf_counter()
         rng = np.random.default_rng((self._spec.seed, epoch))
         batch_size = self._spec.hyperparameters.batch_size
         max_length = self._spec.hyperparameters.max_length
@@ -246,7 +260,13 @@ class Training:
                 if not math.isfinite(loss):
                     raise TrialDiverged(f"loss became {loss} in epoch {epoch}; lower learning_rate")
                 sums += len(indices) * np.array([loss, accuracy], np.float64)
-            self._after_steps(epoch, first + len(together), len(batches))
+                n_seen += len(indices)
+            made = first + len(together)
+            self._after_steps(epoch, made, len(batches))
+            if made < len(batches) and time.perf_counter() - told_at >= every_s:
+                loss, accuracy = sums / n_seen
+                yield EpochPart(epoch, made / len(batches), float(loss), float(accuracy))
+                told_at = time.perf_counter()
         loss, accuracy = sums / len(self._train)
         return float(loss), float(accuracy)
 

@@ -4,7 +4,7 @@ Only a recording process imports this module: it loads Keras.
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from fractions import Fraction
 from typing import Any
 
@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tuner.data import EncodedSequences
+from tuner.run.epoch_parts import EpochPart
 from tuner.training.evaluation import Evaluation
 from tuner.training.spec import TrialSpec
 from tuner.training.trial import Training
@@ -88,11 +89,13 @@ class PointTraining(Training):
             answers=np.stack(self._answers),
         )
 
-    def _train_epoch(self, epoch: int) -> tuple[float, float]:
+    def _train_epoch(
+        self, epoch: int, every_s: float
+    ) -> Generator[EpochPart, None, tuple[float, float]]:
         self._since = self._clock()
         if self._building_s is None:  # it ends when the first step is traced
             self._building_s = self._since - self._began_at
-        figures = super()._train_epoch(epoch)
+        figures = yield from super()._train_epoch(epoch, every_s)
         self._trained_s += self._clock() - self._since
         return figures
 
