@@ -17,6 +17,9 @@ from ray.cluster_utils import Cluster
 from support.commands import TUNER
 
 from tuner.errors import RunFolderError
+from tuner.execution import ray_internals
+from tuner.execution.fork_server import ForkServer
+from tuner.execution.worker_internals import NO_WORKERS_BEFORE, workers_forked
 from tuner.run import Run
 from tuner.run.records import counts_as_finished
 from tuner.settings.space import SearchSpace
@@ -25,36 +28,63 @@ pytestmark = [pytest.mark.ray, pytest.mark.slow]
 
 _SEARCH = [*TUNER, "search"]
 _WAIT_S = 280.0
-_EPOCH_S = 1.5  # the first trial still runs when the last has its process, which takes 2 s of a core to start
+_EPOCH_S = 1.5  # the first trial still runs when the last has its process
+_ENVIRONMENT = {"TUNER_TOY_SECONDS": str(_EPOCH_S)}
 
 
 class Nodes:
-    """A cluster whose head runs no trials."""
+    """A cluster whose head runs no trials. What these tests do not show is left out: dashboard, monitors, imports.
 
-    def __init__(self, epoch_s: float) -> None:
-        self._environment = {"TUNER_TOY_SECONDS": str(epoch_s)}
-        self._cluster = Cluster(
-            initialize_head=True, head_node_args={"num_cpus": 0, "env_vars": self._environment}
-        )
+    The workers of the first search on a node are forked; those of a second one start by themselves.
+    """
+
+    def __init__(self, folders: pytest.TempPathFactory) -> None:
+        self._folders = folders
+        variables = {**_ENVIRONMENT, **NO_WORKERS_BEFORE}
+        with ray_internals.few_daemons():
+            self._cluster = Cluster(
+                initialize_head=True, head_node_args={"num_cpus": 0, "env_vars": variables}
+            )
+        self._servers: dict[Any, ForkServer] = {}
         self.address = self._cluster.address
 
     def add(self, environment: Mapping[str, str] | None = None, **resources: Any) -> Any:
-        variables = {**self._environment, **(environment or {})}
-        return self._cluster.add_node(env_vars=variables, **resources)
+        variables = {**_ENVIRONMENT, **(environment or {})}
+        server = ForkServer.start(with_keras=False)
+        listening = server.listen(self._folders.mktemp("n"))
+        with ray_internals.few_daemons(), workers_forked(listening):
+            node = self._cluster.add_node(env_vars=variables, **resources)
+        self._servers[node] = server
+        return node
 
     def kill(self, node: Any) -> None:
         self._cluster.remove_node(node, allow_graceful=False)
+        self._servers.pop(node).close()
+
+    def remove_all(self) -> None:
+        """But the head."""
+        for node, server in self._servers.items():
+            self._cluster.remove_node(node)
+            server.close()
+        self._servers.clear()
 
     def shutdown(self) -> None:
         self._cluster.shutdown()
 
 
+@pytest.fixture(scope="module")
+def head(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nodes]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("CUDA_VISIBLE_DEVICES", raising=False)  # or Ray declares no GPUs
+        cluster = Nodes(tmp_path_factory)
+        yield cluster
+        cluster.shutdown()
+
+
 @pytest.fixture
-def nodes(monkeypatch: pytest.MonkeyPatch) -> Iterator[Nodes]:
-    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)  # or Ray declares no GPUs
-    cluster = Nodes(epoch_s=_EPOCH_S)
-    yield cluster
-    cluster.shutdown()
+def nodes(head: Nodes) -> Iterator[Nodes]:
+    yield head
+    head.remove_all()
 
 
 Start = Callable[..., "subprocess.Popen[str]"]
@@ -135,15 +165,6 @@ def test_cards_of_two_kinds_are_packed_each_in_its_own_way(
 ) -> None:
     nodes.add(num_cpus=2, num_gpus=1, resources={"accelerator_type:T4": 1})
     nodes.add(num_cpus=6, num_gpus=2, resources={"accelerator_type:H100": 2})
-    unmeasured = start(gpus_per_trial="auto", trainer="keras", trials=1)
-    _, error = unmeasured.communicate(timeout=_WAIT_S)
-    assert unmeasured.returncode == 2
-    assert error.splitlines()[-1] == (
-        "tuner: --gpus-per-trial: the largest models cannot be measured: NVIDIA's driver does not report the memory "
-        "of a GPU here; --gpus-per-trial 1 needs no measuring"
-    )
-    assert not run.exists()
-
     search = start(gpus_per_trial="auto", trials=20)
     wait_for(lambda: len(training(run)) == 8, search)
     assert Counter(training(run)["device"]) == {"gpu 0, 1/2": 2, "gpu 0, 1/3": 3, "gpu 1, 1/3": 3}
@@ -152,6 +173,16 @@ def test_cards_of_two_kinds_are_packed_each_in_its_own_way(
     assert free.get("GPU", 0) < 0.001  # two halves, and twice three thirds in four decimals
     assert free["accelerator_type:T4"] == pytest.approx(1 - 2 * 0.001)
     assert free["accelerator_type:H100"] == pytest.approx(2 - 6 * 0.001)
+
+    search.kill()
+    unmeasured = start(gpus_per_trial="auto", trainer="keras", trials=1, name="unmeasured")
+    _, error = unmeasured.communicate(timeout=_WAIT_S)
+    assert unmeasured.returncode == 2
+    assert error.splitlines()[-1] == (
+        "tuner: --gpus-per-trial: the largest models cannot be measured: NVIDIA's driver does not report the memory "
+        "of a GPU here; --gpus-per-trial 1 needs no measuring"
+    )
+    assert not run.with_name("unmeasured").exists()
 
 
 @pytest.mark.skipif(missing() is None, reason="tests/cluster does it on real hosts here")
@@ -204,13 +235,13 @@ def test_one_node_of_three_whose_every_trial_fails_is_left_out_and_costs_no_tria
     for _ in range(2):
         nodes.add(num_cpus=1)
     nodes.add(num_cpus=2, environment={"TUNER_TOY_FAULTS": "*:fail"})
-    search = start(trials=16, max_epochs=2)
+    search = start(trials=12, max_epochs=2)
     out, err = search.communicate(timeout=_WAIT_S)
     assert search.returncode == 0, err
     assert "is left out: 3 trials failed on it and worked on other nodes" in out + err
     trials = Run(run).study.trials
     counted = [trial for trial in trials if counts_as_finished(trial)]
-    assert len(counted) == 16
+    assert len(counted) == 12
     assert all(trial.state.name == "COMPLETE" for trial in counted)
     assert 3 <= len(trials) - len(counted) <= 6
 

@@ -152,7 +152,7 @@ def start(folder: Path, **options: Any) -> None:
     """
     import ray
 
-    with _fewer_daemons(), _time_to_start():
+    with few_daemons():
         ray.init(_temp_dir=str(folder), job_config=job_without_folders(), **options)
 
 
@@ -173,6 +173,13 @@ def job_without_folders() -> Any:
     known.update(os.environ.get("PYTHONPATH", "").split(os.pathsep))
     folders = [] if str(package) in known else [str(package)]
     return OwnFolders(_py_driver_sys_path=folders)
+
+
+@contextmanager
+def few_daemons() -> Iterator[None]:
+    """Has every node of Ray's that is started meanwhile run what trials need alone, and gives it time to start."""
+    with _fewer_daemons(), _time_to_start():
+        yield
 
 
 @contextmanager
