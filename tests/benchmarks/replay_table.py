@@ -2,26 +2,29 @@
 
     python tests/benchmarks/replay_table.py record --space seed --data rotten-tomatoes --out FOLDER
     python tests/benchmarks/replay_table.py pack --space seed --data rotten-tomatoes --out FOLDER
+    python tests/benchmarks/replay_table.py reference --space seed --data rotten-tomatoes --out FOLDER
 
 The same command goes on where an ended one stopped, and with a larger number adds to what is there. Many processes
-may record at once.
+may record at once. `reference` trains the linear reference on the same texts, and writes it beside the tables.
 """
 
 import argparse
 from pathlib import Path
 
-from replay.recording import Plan, labels_of, pack, record
+from replay.recording import Plan, labels_of, pack, record, record_reference
 
 from tuner.settings.builtin import find_space
 from tuner.settings.space import SearchSpace
 
+TABLES = Path(__file__).parent / "replay" / "tables"
+
 
 def main() -> None:
-    """Records or packs."""
+    """Records, packs, or trains the reference."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("what", choices=["record", "pack"])
+    parser.add_argument("what", choices=["record", "pack", "reference"])
     parser.add_argument("--space", required=True, help="a built-in space or a YAML file")
     parser.add_argument("--data", required=True, help="a data set's name or a file")
     parser.add_argument("--tokens", default="words")
@@ -46,6 +49,8 @@ def main() -> None:
     )
     if given.what == "record":
         record(given.out, plan, processes=given.processes, gpu=given.gpu)
+    elif given.what == "reference":
+        print(record_reference(given.out, plan, TABLES / f"{plan.name}.npz"))
     else:
         path = given.out.with_suffix(".npz")
         print(pack(given.out, plan, path, labels_of(given.out, plan)))

@@ -55,7 +55,8 @@ def test_an_export_has_the_temperature_and_the_threshold_of_its_confirmation(
     predicted = classifier.predict(confirmed.texts(held_out))
     assert ((predicted["label"] == "positive") == (predicted["p(positive)"] > 0.625)).all()
     description = (tmp_path / "model" / "model.json").read_text(encoding="utf-8")
-    for figure in ("0.625", "2.5"):
+    assert '"weight": 1.0' in description
+    for figure in ("0.625", "2.5", "1.0"):
         for damaged in ("0", "NaN", '"hot"', "null"):
             with pytest.raises(RunFolderError, match="no exported model of this version"):
                 Description.from_json(description.replace(figure, damaged), "model.json")

@@ -46,12 +46,16 @@ def test_exported_they_predict_the_mean_and_the_card_tells_how_good_it_is(
     classifier = Classifier(export_model(chosen, tmp_path / "model"))
     members = [member.model.probabilities for _, member in chosen.members]
     probabilities = classifier.probabilities(confirmed.texts(held_out))
-    assert probabilities == pytest.approx(np.mean(members, axis=0), abs=1e-5)
+    assert chosen.reference is not None  # these sentences are easy for it
+    assert chosen.reference.weight == 0.5
+    expected = (np.mean(members, axis=0) + chosen.reference.model.probabilities) / 2
+    assert probabilities == pytest.approx(expected, abs=1e-5)
     card = (tmp_path / "model" / "README.md").read_text(encoding="utf-8")
     assert chosen.trials is not None
     assert chosen.trials.ensemble.text in card
     assert f"T{chosen.trials.ensemble.cost_text.removeprefix('t')}." in card
     assert "not confirmed with fresh seeds" in card
+    assert "The linear reference has 50% of the average, the trials have the rest" in card
     assert "tuner confirm" not in card
     assert f"tuner export {confirmed.folder.path} --members=trials\n" in card
     (line, _) = choice_lines(chosen)
@@ -60,7 +64,9 @@ def test_exported_they_predict_the_mean_and_the_card_tells_how_good_it_is(
 
 def test_they_are_tested_like_finalists(confirmed: Confirmed, chosen: Chosen) -> None:
     evaluation = evaluate_test(chosen)
-    assert len(evaluation.members) == len(chosen.members)
+    assert evaluation.members == chosen.member_names
+    assert evaluation.members[-1] == "the linear reference"
+    assert len(evaluation.members) == len(chosen.members) + 1
     assert evaluation.figures.sequences == len(confirmed.dataset.splits[Split.TEST])
 
 
@@ -75,7 +81,9 @@ def test_finalists_are_taken_where_a_confirmation_was_asked_for(
 
 
 def test_fewer_can_be_chosen_but_not_more(confirmed: Confirmed) -> None:
-    (member,) = load_chosen(confirmed.run, dataclasses.replace(TRIALS, ensemble=1)).members
+    fewer = load_chosen(confirmed.run, dataclasses.replace(TRIALS, ensemble=1))
+    (member,) = fewer.members
+    assert fewer.reference is None
     assert confirmed.run.ensemble is not None
     assert member[0].number == confirmed.run.ensemble.members[0]
     with pytest.raises(UsageError, match=r"^ensemble 7: .* has the weights of \d trials; ask for"):
@@ -93,6 +101,9 @@ def test_a_missing_file_is_left_out_and_named(confirmed: Confirmed, tmp_path: Pa
     best = run.ensemble.members[0]
     run.files.trial_model(best).unlink()
     chosen = load_chosen(run, TRIALS)
+    assert chosen.reference is not None
+    run.files.reference.unlink()
+    assert load_chosen(run, TRIALS).reference is None
     assert best not in {record.number for record, _ in chosen.members}
     assert f"without trial {best}, whose weights are missing" in choice_lines(chosen)[1]
     for path in run.files.trial_models.iterdir():

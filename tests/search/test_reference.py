@@ -10,13 +10,21 @@ from numpy.typing import NDArray
 
 from tuner.data import Dataset, EncodedSequences, Split
 from tuner.errors import RunFolderError
+from tuner.files import write_bytes_atomically
 from tuner.run.attributes import Attribute
 from tuner.run.folder import RunFolder
 from tuner.run.reference import ReferenceRecord, reference_in
-from tuner.search.reference import measure_reference, read_probabilities, withdraw_comparisons
+from tuner.search.reference import (
+    measure_reference,
+    read_probabilities,
+    read_reference,
+    trained_reference,
+    withdraw_comparisons,
+)
 from tuner.settings.metric import Metric, MetricName
 from tuner.terminal.reference import reference_lines
 from tuner.training import reference
+from tuner.training.trained_model_file import to_bytes
 
 N = 100
 
@@ -29,7 +37,8 @@ def _sequences(n: int) -> EncodedSequences:
     )
 
 
-DATASET = Dataset("d", "f", ("no", "yes"), (), dict.fromkeys(Split, _sequences(N)))
+WORDS = tuple(map(str, range(12)))
+DATASET = Dataset("d", "f", ("no", "yes"), WORDS, dict.fromkeys(Split, _sequences(N)))
 LABELS = DATASET.splits[Split.CONFIRMATION].labels
 
 
@@ -46,7 +55,8 @@ def study() -> optuna.Study:
 def measure(
     study: optuna.Study, folder: Path, models: dict[str, NDArray[np.float32]] | None = None
 ) -> ReferenceRecord:
-    measure_reference(study, RunFolder(folder), DATASET, Metric(), models or {})
+    kept = trained_reference(study, RunFolder(folder), DATASET)
+    measure_reference(study, kept, DATASET, Metric(), models or {})
     record = reference_in(study.user_attrs)
     assert record is not None
     return record
@@ -80,7 +90,8 @@ def test_copies_count_together_in_its_intervals(study: optuna.Study, tmp_path: P
     apart = measure(study, tmp_path, models).compared[0]
     clusters = {Split.CONFIRMATION: np.arange(N) // 10}
     copies = dataclasses.replace(DATASET, clusters=clusters)
-    measure_reference(study, RunFolder(tmp_path), copies, Metric(), models)
+    kept = trained_reference(study, RunFolder(tmp_path), copies)
+    measure_reference(study, kept, copies, Metric(), models)
     record = reference_in(study.user_attrs)
     assert record is not None
     together = record.compared[0]
@@ -111,17 +122,51 @@ def test_without_its_probabilities_it_is_trained_again(
     path.unlink()
     if content is not None:
         path.write_bytes(content)
-    assert read_probabilities(RunFolder(tmp_path), N, 2) is None
+    assert read_probabilities(RunFolder(tmp_path), DATASET) is None
     again = measure(study, tmp_path)
     assert again.model_copy(update={"seconds": 0.0}) == first.model_copy(update={"seconds": 0.0})
-    assert read_probabilities(RunFolder(tmp_path), N, 2) is not None
-    assert read_probabilities(RunFolder(tmp_path), N, 3) is None  # of other data
+    assert read_probabilities(RunFolder(tmp_path), DATASET) is not None
+    other = dataclasses.replace(DATASET, class_names=("no", "perhaps", "yes"))
+    assert read_probabilities(RunFolder(tmp_path), other) is None
+
+
+def test_a_file_of_an_earlier_version_is_compared_with_but_is_no_member(
+    study: optuna.Study, tmp_path: Path
+) -> None:
+    folder = RunFolder(tmp_path)
+    kept = trained_reference(study, folder, DATASET).model
+    arrays = {"probabilities": kept.probabilities, "majority": right_in(0.5)}
+    np.savez_compressed(folder.reference, **arrays)
+    assert read_probabilities(folder, DATASET) is not None
+    assert read_reference(folder, DATASET) is None
+    again = trained_reference(study, folder, DATASET).model  # a search that goes on
+    assert (again.probabilities == kept.probabilities).all()
+    assert read_reference(folder, DATASET) is not None
+
+
+def test_weights_that_do_not_fit_the_data_are_not_read(study: optuna.Study, tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    kept = trained_reference(study, folder, DATASET).model
+    singles, starts, *others = kept.weights
+    wrong = [
+        (singles + len(kept.weights[3]), starts, *others),  # rows that are not there
+        (singles, starts[::-1].copy(), *others),
+        (singles[:-1], starts, *others),
+        kept.weights[:4],
+        (*kept.weights[:4], np.zeros(2, np.float32)),  # of more classes
+    ]
+    for weights in wrong:
+        write_bytes_atomically(
+            folder.reference, to_bytes(dataclasses.replace(kept, weights=weights))
+        )
+        assert read_reference(folder, DATASET) is None
 
 
 def test_of_a_loss_less_is_better(study: optuna.Study, tmp_path: Path) -> None:
     metric = Metric(name=MetricName.VAL_LOSS, mode="min")
     models = {"trial 1": np.full((N, 2), 0.5, np.float32)}
-    measure_reference(study, RunFolder(tmp_path), DATASET, metric, models)
+    kept = trained_reference(study, RunFolder(tmp_path), DATASET)
+    measure_reference(study, kept, DATASET, metric, models)
     record = reference_in(study.user_attrs)
     assert record is not None
     assert record.majority == pytest.approx(np.log(2), abs=1e-3)

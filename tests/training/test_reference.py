@@ -7,7 +7,8 @@ import pytest
 
 from tuner.data import EncodedSequences
 from tuner.training import reference
-from tuner.training.reference import train_reference
+from tuner.training.linear_model import n_grams_of
+from tuner.training.reference import Reference, train_reference
 
 
 def encoded(rows: Sequence[Sequence[int]], labels: Sequence[int]) -> EncodedSequences:
@@ -30,20 +31,23 @@ def drawn(n: int, n_classes: int, seed: int) -> EncodedSequences:
 @pytest.mark.parametrize("n_classes", [2, 4, 25])
 def test_tokens_that_tell_the_class_are_learned(n_classes: int) -> None:
     test = drawn(200, n_classes, seed=2)
-    trained = train_reference(drawn(500, n_classes, seed=1), test, n_classes)
-    assert trained.probabilities.shape == (200, n_classes)
-    assert trained.probabilities.sum(axis=1) == pytest.approx(1.0, abs=1e-5)
-    assert (trained.probabilities.argmax(axis=1) == test.labels).mean() > 0.95
-    assert trained.majority[0] == pytest.approx(np.full(n_classes, 1 / n_classes), abs=0.002)
+    trained = train_reference(drawn(500, n_classes, seed=1), n_classes)
+    probabilities = trained.probabilities_of(test)
+    assert probabilities.shape == (200, n_classes)
+    assert probabilities.sum(axis=1) == pytest.approx(1.0, abs=1e-5)
+    assert (probabilities.argmax(axis=1) == test.labels).mean() > 0.95
+    majority = Reference(trained.frequencies, None).probabilities_of(test)
+    assert majority[0] == pytest.approx(np.full(n_classes, 1 / n_classes), abs=0.002)
 
 
 def test_the_order_of_two_tokens_is_seen_but_no_pair_over_the_end_of_a_sequence() -> None:
     rows = [[3, 4, 3] if number % 2 else [4, 3, 4] for number in range(40)]
     ordered = [[3, 4] if number % 2 else [4, 3] for number in range(40)]
     labels = [number % 2 for number in range(40)]
-    trained = train_reference(encoded(ordered, labels), encoded(ordered, labels), 2)
-    assert (trained.probabilities.argmax(axis=1) == labels).all()
-    places, grams = reference._n_grams(encoded(rows[:2], labels[:2]))
+    sequences = encoded(ordered, labels)
+    probabilities = train_reference(sequences, 2).probabilities_of(sequences)
+    assert (probabilities.argmax(axis=1) == labels).all()
+    places, grams = n_grams_of(encoded(rows[:2], labels[:2]))
     assert (np.bincount(places) == 3 + 3).all()  # 1, 3, 4 and three different pairs each
     assert len(grams) == 12
 
@@ -51,10 +55,9 @@ def test_the_order_of_two_tokens_is_seen_but_no_pair_over_the_end_of_a_sequence(
 def test_classes_that_are_not_learned_from_get_no_probability() -> None:
     train = drawn(300, 3, seed=1)
     test = drawn(30, 4, seed=2)
-    trained = train_reference(train, test, 4)
-    assert (trained.probabilities[:, 3] < 1e-6).all()
+    assert (train_reference(train, 4).probabilities_of(test)[:, 3] < 1e-6).all()
     one = encoded([[5, 6], [6, 7]], [1, 1])
-    assert train_reference(one, test, 2).probabilities.argmax(axis=1).all()
+    assert train_reference(one, 2).probabilities_of(test).argmax(axis=1).all()
 
 
 def test_of_very_many_tokens_sequences_from_all_over_are_learned_from(
@@ -67,4 +70,30 @@ def test_of_very_many_tokens_sequences_from_all_over_are_learned_from(
     assert fewer.tokens[:12].tolist() == first.tolist()
     assert fewer.tokens[-12:].tolist() == last.tolist()
     monkeypatch.setattr(reference, "_MOST_WEIGHTS", 2 * 30)
-    assert train_reference(train, drawn(10, 2, seed=3), 2).probabilities.shape == (10, 2)
+    model = train_reference(train, 2).model
+    assert model is not None
+    assert len(model.known) == 30
+
+
+@pytest.mark.keras
+@pytest.mark.parametrize("n_classes", [2, 4])
+def test_the_keras_model_has_the_same_probabilities(n_classes: int) -> None:
+    import keras
+
+    from tuner.training.evaluation import predict
+    from tuner.training.linear_layer import build_linear
+
+    trained = train_reference(drawn(500, n_classes, seed=1), n_classes).model
+    assert trained is not None
+    others = drawn(60, n_classes + 3, seed=2)  # some tokens and pairs are not known
+    rows = [[*row, *row[:2]] for row in others.tokens.reshape(60, 12)[:, 1:].tolist()]
+    longer = encoded(
+        [*rows, [5], [], [70_000] * 9], [0] * 63
+    )  # n-grams twice, longer, shorter, unknown
+    model = build_linear(trained.weights)
+    model = keras.models.model_from_json(model.to_json())
+    model.set_weights(list(trained.weights))
+    view = longer.view(vocabulary_size=trained.vocabulary_size, max_length=trained.max_length)
+    found = predict(model, view, n_classes=n_classes)
+    assert found == pytest.approx(trained.probabilities_of(longer), abs=1e-5)
+    assert len(np.unique(found.round(4), axis=0)) > 20

@@ -27,7 +27,12 @@ from tuner.run.run_file import (
     write_run_file,
 )
 from tuner.search.ensemble import TrialEnsemble
-from tuner.search.reference import measure_reference, withdraw_comparisons
+from tuner.search.reference import (
+    measure_reference,
+    read_reference,
+    trained_reference,
+    withdraw_comparisons,
+)
 from tuner.search.study import SearchStudy, create_or_open_study
 from tuner.settings.config import SearchConfig, TrainerName
 from tuner.settings.hyperparameters import is_custom
@@ -158,6 +163,9 @@ class SearchPlan:
                 size=self.config.ensemble,
                 labels=self.dataset.splits[Split.CONFIRMATION].labels,
                 clusters=self.dataset.clusters_of(Split.CONFIRMATION),
+                reference=None
+                if self.config.no_reference
+                else read_reference(self.folder, self.dataset),
             )
         return study
 
@@ -180,9 +188,10 @@ class SearchPlan:
         """Measures the reference, unless a toy was searched or the person wants none."""
         if self.config.no_reference or self.config.trainer is TrainerName.TOY:
             return
-        metric = self.config.space.metric
-        models = study.ensemble.probabilities
-        measure_reference(study.study, self.folder, self.dataset, metric, models)
+        reference = trained_reference(study.study, self.folder, self.dataset)
+        study.ensemble.take_reference(reference.model)
+        metric, models = self.config.space.metric, study.ensemble.probabilities
+        measure_reference(study.study, reference, self.dataset, metric, models)
         self.files(study).write()
 
     def files(self, study: SearchStudy) -> LeaderboardFiles:

@@ -113,7 +113,8 @@ class Classifier:
                         widths=prediction_widths(member.max_length),
                     )
                     for member, model in self._models
-                ]
+                ],
+                [member.weight for member, _ in self._models],
             )
         return tempered(mean, self.description.temperature)
 

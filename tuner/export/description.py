@@ -36,6 +36,8 @@ class Member:
     max_length: int  # last tokens that it reads
     vocabulary_size: int  # ids that it knows
     module: str | None = None  # of a person's own architecture: may define layers
+    weight: float = 1.0  # in the average, relative to the others'; 1 in models of earlier versions
+    is_reference: bool = False  # the linear reference, which is no trial
 
 
 @dataclass(frozen=True)
@@ -111,6 +113,10 @@ class Description:
                 f"{len(self.members):,} members; an export has {_MOST_MEMBERS:,} at most"
             )
         for member in self.members:
+            if type(member.weight) is not float or not 0.001 <= member.weight <= 1000:  # NaN, too
+                raise ValueError("a member's weight must be a number between 0.001 and 1000")
+            if not isinstance(member.is_reference, bool):
+                raise ValueError("is_reference must be true or false")
             if not isinstance(member.file, str) or MEMBER.fullmatch(member.file) is None:
                 raise ValueError("a member's file must be named like member-1.keras")
             if member.module is not None and not (

@@ -68,8 +68,8 @@ def usage(formats: Collection[ExportFormat], class_names: Sequence[str]) -> list
         "Input: `ids` `(batch, time)`, right-padded with 0; int32 for a SavedModel, int64 for ONNX. A SavedModel also "
         "takes texts, in `serve_texts`. How a text becomes "
         "ids is below; `model.json` has the vocabulary, and each member's `max_length` and `vocabulary_size`. "
-        f"Output: {output}. Of several members, the mean, raised to the power 1 / `temperature` and divided by the sum "
-        "over classes; one member has that in it.",
+        f"Output: {output}. Of several members, the mean by their `weight`, raised to the power 1 / `temperature` and "
+        "divided by the sum over classes; one member has that in it.",
         "",
         "```python",
         *"\n\n".join(snippets).splitlines(),

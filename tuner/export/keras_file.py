@@ -11,12 +11,13 @@ from tuner.settings.data import TokenMode
 from tuner.settings.hyperparameters import Hyperparameters
 from tuner.training.builder import build_model
 from tuner.training.failures import trial_errors
-from tuner.training.spec import TrainedModel
+from tuner.training.linear_layer import build_linear
+from tuner.training.spec import LinearShape, TrainedModel
 
 
 def save_keras_model(
     trained: TrainedModel,
-    hyperparameters: Hyperparameters,
+    hyperparameters: Hyperparameters | LinearShape,
     *,
     n_classes: int,
     path: Path,
@@ -38,11 +39,14 @@ def save_keras_model(
     """
     with trial_errors():
         keras.backend.clear_session()
-        model = build_model(
-            hyperparameters.model_copy(update={"vocabulary_size": trained.vocabulary_size}),
-            n_classes=n_classes,
-        )
-        model.set_weights(list(trained.weights))
+        if isinstance(hyperparameters, LinearShape):
+            model = build_linear(trained.weights)
+        else:
+            model = build_model(
+                hyperparameters.model_copy(update={"vocabulary_size": trained.vocabulary_size}),
+                n_classes=n_classes,
+            )
+            model.set_weights(list(trained.weights))
         model.save(path)
         if saved_model is not None:
 

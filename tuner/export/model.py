@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tuner.data import Dataset, EncodedSequences, Split
 from tuner.errors import ConfigError, RunFolderError
@@ -20,7 +21,7 @@ from tuner.storage import is_url
 from tuner.training.devices import import_keras_quietly
 from tuner.training.evaluation import mean_probabilities
 from tuner.training.own_modules import module_of
-from tuner.training.spec import TrainedModel
+from tuner.training.spec import LinearShape, TrainedModel
 from tuner.training.temperature import tempered
 from tuner.training.threshold import EVEN
 
@@ -32,9 +33,10 @@ class Part:
     """One of the models whose probabilities are averaged, with its weights."""
 
     model: TrainedModel
-    hyperparameters: Hyperparameters
+    hyperparameters: Hyperparameters | LinearShape
     seed: int
     trial: int | None  # of the search; None where there was none
+    weight: float = 1.0  # in the average, relative to the others'
 
 
 def model_place(out: str) -> Path:
@@ -148,7 +150,9 @@ def write_model(
                     part.seed,
                     part.hyperparameters.max_length,
                     part.model.vocabulary_size,
-                    _module(part.hyperparameters.architecture),
+                    _module(part.hyperparameters),
+                    part.weight,
+                    isinstance(part.hyperparameters, LinearShape),
                 )
             )
         known = max(member.vocabulary_size for member in members)
@@ -179,8 +183,7 @@ def _check_predictions(
         raise RunFolderError(
             f"no model is written, because it could not be read: {reason}"
         ) from cause
-    mean = mean_probabilities([part.model.probabilities for part in parts])
-    expected = tempered(mean, temperature)
+    expected = tempered(average_of(parts), temperature)
     difference = float(np.abs(classifier.probabilities_of(sequences) - expected).max())
     if not difference <= _TOLERANCE:  # NaN, too
         raise RunFolderError(
@@ -189,5 +192,14 @@ def _check_predictions(
         )
 
 
-def _module(architecture: str) -> str | None:
-    return module_of(architecture) if is_custom(architecture) else None
+def average_of(parts: Sequence[Part]) -> NDArray[np.float32]:
+    """The probabilities that they were measured by, averaged: `(n, n_classes)`."""
+    return mean_probabilities(
+        [part.model.probabilities for part in parts], [part.weight for part in parts]
+    )
+
+
+def _module(hyperparameters: Hyperparameters | LinearShape) -> str | None:
+    if isinstance(hyperparameters, LinearShape) or not is_custom(hyperparameters.architecture):
+        return None
+    return module_of(hyperparameters.architecture)

@@ -6,13 +6,13 @@ from dataclasses import replace
 
 from tuner.export.card import Card, class_list, parameter_lines
 from tuner.export.formats import ExportFormat, usage
-from tuner.finalists.choice import Chosen, ChosenTrials
-from tuner.finalists.finalist import Finalist, Member
+from tuner.finalists.choice import Chosen, ChosenReference, ChosenTrials
+from tuner.finalists.finalist import Finalist
 from tuner.finalists.ranking import Failure, read_failures
 from tuner.finalists.trainings import confirmed
 from tuner.run import Run
 from tuner.run.ensemble import MembersOf
-from tuner.run.evaluations import member_name, read_test_log
+from tuner.run.evaluations import read_test_log
 from tuner.run.ledger import Ledger, others_text
 from tuner.run.records import TrialRecord, counts_as_finished
 from tuner.run.requested_trainings import requests
@@ -29,9 +29,10 @@ def model_card(
     """The card of finalists or trials, Markdown."""
     config, members = chosen.config, chosen.members
     folder = chosen.run.files
-    many = f"{len(members)} models, their probabilities averaged"
+    count = len(members) + (chosen.reference is not None)
+    many = f"{count} models, their probabilities averaged"
     sections = {"How it was chosen": _how_chosen(chosen)}
-    if tests := _tests(chosen.run, members, threshold):
+    if tests := _tests(chosen.run, chosen.member_names, threshold):
         sections["Tested"] = tests
     sections["Parameters"] = list(_parameters(record for record, _ in members))
     members_of = chosen.choice.members if chosen.trials is None else MembersOf.TRIALS
@@ -45,7 +46,7 @@ def model_card(
     export += [f"--format={form}" for form in sorted(formats)]
     return Card(
         title=folder.name,
-        introduction=f"{'One model' if len(members) == 1 else many}; classifies sequences as "
+        introduction=f"{'One model' if count == 1 else many}; classifies sequences as "
         f"{class_list(chosen.dataset.class_names)}. Made by tuner from the run `{folder.name}`."
         f"{_calibrated(temperature)}{_decided(chosen, threshold)}",
         dataset=chosen.dataset,
@@ -148,6 +149,17 @@ def _how_trials_chosen(trials: ChosenTrials, searched: str, metric: str) -> list
             f"| {record.number} | {record.architecture} | {member.score:.4f} |"
             for record, member in trials.members
         ),
+        *(_reference(trials.reference) if trials.reference is not None else ()),
+    ]
+
+
+def _reference(reference: ChosenReference) -> list[str]:
+    """What the linear reference is, and its part of the average."""
+    return [
+        "",
+        f"The linear reference has {reference.weight:.0%} of the average, the trials have the rest in equal parts: a "
+        "logistic regression on the presence of single tokens and of pairs that follow each other, trained on the "
+        f"training split (on the confirmation split, its accuracy alone is {reference.model.figures.accuracy:.4f}).",
     ]
 
 
@@ -174,13 +186,12 @@ def _row(finalist: Finalist) -> str:
     )
 
 
-def _tests(run: Run, members: Sequence[tuple[TrialRecord, Member]], threshold: float) -> list[str]:
+def _tests(run: Run, names: tuple[str, ...], threshold: float) -> list[str]:
     """The test evaluations of just these models and threshold, and how often others were evaluated on the same rows.
 
     Other runs count until today, where this machine knows of them: the models of several runs may have been tested
     before one of them is exported.
     """
-    names = tuple(member_name(record.number, member.seed) for record, member in members)
     log = read_test_log(run.files)
     ledger = Ledger.of_user()
     recorded = {each.opened: each for each in ledger.entries() if each.run == run.name}

@@ -11,13 +11,16 @@ from tuner.finalists.ranking import better_since, read_finalists
 from tuner.finalists.seed_average import SeedAverage, average_of
 from tuner.run import Run
 from tuner.run.ensemble import NO_MODELS, EnsembleRecord, MembersOf
+from tuner.run.evaluations import LINEAR_REFERENCE, member_name
 from tuner.run.records import TrialRecord
 from tuner.run.requested_trainings import requests
 from tuner.run.run_file import remember_place
 from tuner.search.ensemble import kept_models, measured
+from tuner.search.reference import read_reference
 from tuner.settings.config import SearchConfig, TrainerName
 from tuner.text import count_text
 from tuner.training.own_modules import check_named
+from tuner.training.spec import TrainedModel
 
 
 @dataclass(frozen=True)
@@ -34,12 +37,21 @@ class ModelChoice:
     threshold: float | None = None  # of two classes; None: chosen by the run's metric
 
 
+@dataclass(frozen=True, eq=False)
+class ChosenReference:
+    """The linear reference as a member of the average."""
+
+    model: TrainedModel
+    weight: float  # its part of the average; the others have the rest
+
+
 @dataclass(frozen=True)
 class ChosenTrials:
     """The best trials of a search whose weights were kept."""
 
     members: Sequence[tuple[TrialRecord, Member]]  # best first
     ensemble: EnsembleRecord  # their figures, measured again
+    reference: ChosenReference | None = None  # None where it takes no part
 
 
 @dataclass(frozen=True)
@@ -64,6 +76,17 @@ class Chosen:
             return self.trials.members
         count = None if self.choice.members is MembersOf.SEEDS else 1
         return [(each.record, member) for each in self.finalists for member in each.members[:count]]
+
+    @property
+    def reference(self) -> ChosenReference | None:
+        """The linear reference, where it is averaged with them."""
+        return None if self.trials is None else self.trials.reference
+
+    @property
+    def member_names(self) -> tuple[str, ...]:
+        """The names of all these models in the test log."""
+        names = [member_name(record.number, member.seed) for record, member in self.members]
+        return (*names, *([LINEAR_REFERENCE] if self.reference is not None else []))
 
     @property
     def average(self) -> SeedAverage | None:
@@ -114,7 +137,9 @@ def load_chosen(run: Run, choice: ModelChoice, data: str | None = None) -> Chose
 
 
 def chosen_trials(run: Run, dataset: Dataset, choice: ModelChoice) -> ChosenTrials:
-    """The best trials of the search whose weights were kept.
+    """The best trials of the search whose weights were kept, and the linear reference where it is better with them.
+
+    A number of models that was asked for is one of trials, and they are all.
 
     Raises:
         UsageError: there are not so many, or none.
@@ -146,7 +171,14 @@ def chosen_trials(run: Run, dataset: Dataset, choice: ModelChoice) -> ChosenTria
         member = Member(record.seed or 0, run.files.trial_model(each.trial), each.score)
         members.append((record, member))
     clusters = dataset.clusters_of(Split.CONFIRMATION)
-    return ChosenTrials(members, measured(kept, lost, size, labels, clusters, run.space.metric))
+    searched = run.reader.ensemble
+    takes_part = choice.ensemble is None and searched is not None and searched.has_reference
+    reference = read_reference(run.files, dataset) if takes_part else None
+    ensemble = measured(kept, lost, size, labels, clusters, run.space.metric, reference)
+    found = ensemble.with_reference
+    if reference is None or found is None or not found.weight:
+        return ChosenTrials(members, ensemble)
+    return ChosenTrials(members, ensemble, ChosenReference(reference, found.weight))
 
 
 def chosen_finalists(finalists: Sequence[Finalist], choice: ModelChoice) -> list[Finalist]:

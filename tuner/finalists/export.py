@@ -5,10 +5,10 @@ from pathlib import Path
 
 from tuner.data import Split
 from tuner.export.formats import ExportFormat, check_possible
-from tuner.export.model import Part, check_writable, write_model
+from tuner.export.model import Part, average_of, check_writable, write_model
 from tuner.finalists.card import model_card
 from tuner.finalists.choice import Chosen
-from tuner.training.evaluation import mean_probabilities
+from tuner.training.spec import LinearShape
 from tuner.training.temperature import fit_temperature, tempered
 from tuner.training.threshold import fit_threshold
 
@@ -34,7 +34,13 @@ def export_model(chosen: Chosen, out: Path, formats: Collection[ExportFormat] = 
         )
         for record, member in chosen.members
     ]
-    mean = mean_probabilities([part.model.probabilities for part in parts])
+    if chosen.reference is not None:
+        # The trials have the rest of the average, in equal parts.
+        weight = len(parts) * chosen.reference.weight / (1 - chosen.reference.weight)
+        longest = int(chosen.dataset.splits[Split.TRAIN].lengths.max())
+        shape = LinearShape(max_length=longest)
+        parts.append(Part(chosen.reference.model, shape, seed=0, trial=None, weight=weight))
+    mean = average_of(parts)
     labels = chosen.dataset.splits[Split.CONFIRMATION].labels
     temperature = fit_temperature(mean, labels)
     threshold = chosen.choice.threshold or fit_threshold(

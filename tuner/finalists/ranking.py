@@ -180,10 +180,10 @@ def compared_with_reference(
 ) -> Comparison | None:
     """A finalist, all its seeds, against the linear reference; None where that was not measured."""
     labels = dataset.splits[Split.CONFIRMATION].labels
-    kept = read_probabilities(folder, len(labels), len(dataset.class_names))
+    kept = read_probabilities(folder, dataset)
     if kept is None:
         return None
-    of_reference = sequence_scores(metric.name, kept[0], labels)
+    of_reference = sequence_scores(metric.name, kept, labels)
     of_reference = by_cluster(of_reference, dataset.clusters_of(Split.CONFIRMATION))
     gain = gain_of(finalist.scores, of_reference, metric, seeds=finalist.seeds)
     name = f"finalist {finalist.record.number}"

@@ -20,6 +20,7 @@ from tuner.finalists.export import export_model
 from tuner.finalists.unseen import UnseenRows, unseen_of_file, unseen_of_split
 from tuner.run.copies import record_evaluations
 from tuner.run.evaluations import (
+    LINEAR_REFERENCE,
     TEST_SPLIT,
     ClassFigures,
     EvaluationFigures,
@@ -78,7 +79,8 @@ def evaluate_test(
         opened=entry.opened,
         data=TEST_SPLIT if data is None else _place(data.source),
         members=tuple(
-            member_name(member.trial, member.seed) for member in classifier.description.members
+            LINEAR_REFERENCE if member.is_reference else member_name(member.trial, member.seed)
+            for member in classifier.description.members
         ),
         figures=figures_of(
             probabilities, rows.labels, dataset.class_names, rows.clusters, threshold=threshold
@@ -115,13 +117,14 @@ def _reference(
     """The linear reference on the same rows, and by how much the model is more often right than it."""
     from tuner.training.reference import train_reference  # loads scikit-learn
 
-    trained = train_reference(dataset.splits[Split.TRAIN], rows.sequences, len(dataset.class_names))
-    predicted = classes_of(probabilities, threshold), classes_of(trained.probabilities)
+    trained = train_reference(dataset.splits[Split.TRAIN], len(dataset.class_names))
+    of_reference = trained.probabilities_of(rows.sequences)
+    predicted = classes_of(probabilities, threshold), classes_of(of_reference)
     of_both = np.stack([each == rows.labels for each in predicted]).astype(np.float64)
-    of_model, of_reference = by_cluster(of_both, rows.clusters)
-    gain = gain_of(of_model, of_reference, Metric())
+    of_model, right = by_cluster(of_both, rows.clusters)
+    gain = gain_of(of_model, right, Metric())
     return ReferenceFigures(
-        accuracy=float(of_reference.mean()), gain=gain.mean, low=gain.low, high=gain.high
+        accuracy=float(right.mean()), gain=gain.mean, low=gain.low, high=gain.high
     )
 
 

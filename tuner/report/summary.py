@@ -63,14 +63,24 @@ def tiles(reading: Reading) -> list[Tile]:
             f"trial {best.number}, {best.architecture}" if best else "no score yet",
         )
     ]
-    if reading.ensemble is not None and len(reading.ensemble.members) > 1:
-        ensemble = reading.ensemble
+    ensemble = reading.ensemble
+    if ensemble is not None and len(ensemble.members) > 1:
         found.append(
             Tile(
                 f"best {len(ensemble.members)} averaged",
                 score_text(ensemble.averaged),
                 f"95 % interval {score_text(ensemble.low)} to {score_text(ensemble.high)}, trial {ensemble.members[0]} "
                 f"alone {score_text(ensemble.single)}",
+            )
+        )
+    if ensemble is not None and ensemble.with_reference is not None and ensemble.has_reference:
+        together = ensemble.with_reference
+        found.append(
+            Tile(
+                "with the linear reference",
+                score_text(together.averaged),
+                f"95 % interval {score_text(together.low)} to {score_text(together.high)}, "
+                f"{together.gain:+.4f} over the trials alone",
             )
         )
     if reading.finalists:
@@ -203,12 +213,14 @@ def _front(reading: Reading) -> list[str]:
 def _ensemble(reading: Reading) -> list[str]:
     """The best trials averaged, on the rows of the confirmation split."""
     ensemble = reading.ensemble
-    if ensemble is None or len(ensemble.members) < 2:
+    if ensemble is None or not ensemble.is_average:
         return []
+    together = ensemble.with_reference
+    further = f" And {together.text}." if together is not None else ""
+    command = f"tuner export {shlex.quote(str(reading.folder.path))} --members trials"
     return [
-        f"The search's own trials averaged, without further training: {ensemble.text}, which chose none of them. They "
-        f"are {ensemble.cost_text}; `tuner export {shlex.quote(str(reading.folder.path))} --members trials` writes "
-        "them as one model."
+        f"The search's own trials averaged, without further training: {ensemble.trials_text}, which chose none of "
+        f"them.{further} They are {ensemble.cost_text}; `{command}` writes them as one model."
     ]
 
 

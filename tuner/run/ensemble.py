@@ -25,6 +25,38 @@ class MembersOf(StrEnum):
     TRIALS = "trials"  # the best of the search, as they were trained there
 
 
+class EnsembleWithReference(BaseModel):
+    """The linear reference as a further member: the average's figures with it, on the same sequences.
+
+    Its weight is chosen on the confirmation split. The score and the gain are of two halves of that, each with the
+    weight that the other half chooses.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    weight: float = Field(ge=0, lt=1)  # its part of the average; 0 where it adds nothing
+    averaged: float  # the score with it
+    low: float  # a 95 % interval of it over further sequences
+    high: float
+    gain: float  # over the trials alone, negative where it is worse
+    gain_low: float  # a 95 % interval of it, paired
+    gain_high: float
+    weights: int  # of its model
+    seconds_per_text: float | None = None  # as of the trials
+
+    @property
+    def text(self) -> str:
+        """`with the linear reference, half of the average, 0.7560 (95 % interval …): gain …`."""
+        if not self.weight:
+            return "the linear reference would add nothing to it"
+        part = {0.25: "a quarter", 0.5: "half"}.get(self.weight, f"{self.weight:.0%}")
+        return (
+            f"with the linear reference, {part} of the average, {score_text(self.averaged)} (95 % interval "
+            f"{score_text(self.low)} to {score_text(self.high)}): gain {self.gain:+.4f} ({self.gain_low:+.4f} to "
+            f"{self.gain_high:+.4f})"
+        )
+
+
 class EnsembleRecord(BaseModel):
     """The best trials of a search, their probabilities averaged, on sequences that nothing was chosen by.
 
@@ -49,37 +81,69 @@ class EnsembleRecord(BaseModel):
     seconds_per_text: float | None = (
         None  # of all members, where they trained; None where it was not measured
     )
+    with_reference: EnsembleWithReference | None = None  # None where it takes no part
+
+    @property
+    def is_average(self) -> bool:
+        """Whether several models are averaged."""
+        return len(self.members) > 1 or self.has_reference
+
+    @property
+    def has_reference(self) -> bool:
+        """Whether the linear reference is one of the models."""
+        return self.with_reference is not None and self.with_reference.weight > 0
 
     @property
     def text(self) -> str:
+        """All figures in one line."""
+        return "; ".join(self.lines)
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """The figures of the trials, and those with the reference."""
+        return (
+            self.trials_text,
+            *([self.with_reference.text] if self.with_reference is not None else []),
+        )
+
+    @property
+    def trials_text(self) -> str:
         """The figures: `best 5 averaged 0.7400, best single 0.7270 (trial 7): gain …`."""
         where = f"on {count_text(self.sequences, 'confirmation sequence')}"
         if len(self.members) == 1:
             return f"best single {score_text(self.single)} (trial {self.members[0]}) {where}"
         return (
-            f"{self.short_text}: gain {self.gain:+.4f} (95 % interval {self.gain_low:+.4f} to "
+            f"best {len(self.members)} averaged {score_text(self.averaged)}, best single {score_text(self.single)} "
+            f"(trial {self.members[0]}): gain {self.gain:+.4f} (95 % interval {self.gain_low:+.4f} to "
             f"{self.gain_high:+.4f}) {where}"
         )
 
     @property
     def short_text(self) -> str:
-        """`best 5 averaged 0.7400, best single 0.7270 (trial 7)`."""
-        return (
-            f"best {len(self.members)} averaged {score_text(self.averaged)}, best single {score_text(self.single)} "
-            f"(trial {self.members[0]})"
-        )
+        """`best 5 averaged 0.7400, with the linear reference 0.7560, best single 0.7270 (trial 7)`."""
+        parts = []
+        if len(self.members) > 1:
+            parts.append(f"best {len(self.members)} averaged {score_text(self.averaged)}")
+        single = f"best single {score_text(self.single)} (trial {self.members[0]})"
+        if self.with_reference is not None and self.has_reference:
+            parts.append(f"with the linear reference {score_text(self.with_reference.averaged)}")
+        return ", ".join([*parts, single] if len(self.members) > 1 else [single, *parts])
 
     @property
     def cost_text(self) -> str:
         """The members and what they cost: `trials 7, 3 and 12; 1,023,000 weights, 4.1 MB; 2.3 ms per text`."""
         noun = "trial" if len(self.members) == 1 else "trials"
-        megabytes = self.weights * _BYTES_PER_WEIGHT / 1e6
-        parts = [
-            f"{noun} {joined(self.members)}",
-            f"{count_text(self.weights, 'weight')}, {megabytes:,.1f} MB",
-        ]
-        if self.seconds_per_text is not None:
-            parts.append(f"{self.seconds_per_text * 1000:.2g} ms per text")
+        members = f"{noun} {joined(self.members)}"
+        weights, seconds = self.weights, self.seconds_per_text
+        if self.with_reference is not None and self.has_reference:
+            members += " and the linear reference"
+            weights += self.with_reference.weights
+            further = self.with_reference.seconds_per_text
+            seconds = None if seconds is None or further is None else seconds + further
+        megabytes = weights * _BYTES_PER_WEIGHT / 1e6
+        parts = [members, f"{count_text(weights, 'weight')}, {megabytes:,.1f} MB"]
+        if seconds is not None:
+            parts.append(f"{seconds * 1000:.2g} ms per text")
         if self.left_out:
             noun = "trial" if len(self.left_out) == 1 else "trials"
             parts.append(f"without {noun} {joined(self.left_out)}, whose weights are missing")

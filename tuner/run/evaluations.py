@@ -243,6 +243,9 @@ def _write_per_class(figures: EvaluationFigures, path: Path) -> None:
     write_csv(frame, path, unchanged={"class", "most_often_called"})
 
 
+LINEAR_REFERENCE = "the linear reference"  # the name of that member in the log
+
+
 def member_name(trial: int | None, seed: int) -> str:
     """The name of a tested model in the log."""
     return f"trial {trial}, seed {seed}"

@@ -27,8 +27,10 @@ from tuner.run.ensemble import EnsembleRecord, ensemble_in
 from tuner.run.folder import RunFolder
 from tuner.run.optuna_internals import frozen
 from tuner.run.records import StudyReader, TrialRecord, ranked
+from tuner.search.reference_member import honestly_mixed, measured_with
 from tuner.settings.metric import Metric
 from tuner.training.evaluation import mean_probabilities
+from tuner.training.spec import TrainedModel
 from tuner.training.trained_model_file import measured_in
 
 
@@ -55,7 +57,10 @@ class Ensemble(Protocol):
 
     @property
     def probabilities(self) -> Mapping[str, NDArray[np.float32]]:
-        """Of the average and of the best trial alone, by name; `(n_sequences, n_classes)` on the confirmation split."""
+        """Of averages and of the best trial alone, by name; `(n_sequences, n_classes)` on the confirmation split."""
+
+    def take_reference(self, reference: TrainedModel) -> None:
+        """Makes the linear reference a member, where that adds something."""
 
     def keep(self, trial: FrozenTrial, model: bytes) -> None:
         """Writes the model of a running trial, where it would become a member if it ended now.
@@ -76,6 +81,9 @@ class NoEnsemble:
     model_from = None
     probabilities: Mapping[str, NDArray[np.float32]] = MappingProxyType({})
 
+    def take_reference(self, reference: TrainedModel) -> None:
+        """Nothing."""
+
     def keep(self, trial: FrozenTrial, model: bytes) -> None:
         """Nothing."""
 
@@ -95,6 +103,7 @@ class TrialEnsemble:
         size: the number of trials.
         labels: of the confirmation split, `(n_sequences,)`.
         clusters: of its sequences, `(n_sequences,)`.
+        reference: of an earlier session; None where there is none, or it is not wanted.
     """
 
     def __init__(
@@ -105,12 +114,14 @@ class TrialEnsemble:
         size: int,
         labels: NDArray[np.int32],
         clusters: NDArray[np.int64],
+        reference: TrainedModel | None = None,
     ) -> None:
         self._study = study
         self._folder = folder
         self._size = size
         self._labels = labels
         self._clusters = clusters
+        self._reference = reference
         self._reader = StudyReader(study)
         self._metric = self._reader.space.metric
         self._candidates: dict[int, KeptModel] = {}  # of trials that have not ended
@@ -132,10 +143,22 @@ class TrialEnsemble:
             return {}
         best = self._members[0]
         found = {f"trial {best.trial}": best.probabilities}
+        averaged = mean_probabilities([each.probabilities for each in self._members])
+        name = f"trial {best.trial}"
         if len(self._members) > 1:
-            averaged = mean_probabilities([each.probabilities for each in self._members])
-            found = {f"the average of the best {len(self._members)}": averaged, **found}
+            name = f"the average of the best {len(self._members)}"
+            found = {name: averaged, **found}
+        record = ensemble_in(self._study.user_attrs)
+        if self._reference is not None and record is not None and record.has_reference:
+            reference = self._reference.probabilities
+            together = honestly_mixed(averaged, reference, self._labels, self._clusters)
+            found = {f"{name} together with it": together, **found}
         return found
+
+    def take_reference(self, reference: TrainedModel) -> None:
+        """See `Ensemble`."""
+        self._reference = reference
+        self._record()
 
     def keep(self, trial: FrozenTrial, model: bytes) -> None:
         """See `Ensemble`."""
@@ -173,7 +196,13 @@ class TrialEnsemble:
         if not self._members:
             return
         record = measured(
-            self._members, self._lost, self._size, self._labels, self._clusters, self._metric
+            self._members,
+            self._lost,
+            self._size,
+            self._labels,
+            self._clusters,
+            self._metric,
+            self._reference,
         )
         if record != ensemble_in(self._study.user_attrs):
             self._study.set_user_attr(Attribute.ENSEMBLE, record.model_dump(mode="json"))
@@ -252,6 +281,7 @@ def measured(
     labels: NDArray[np.int32],
     clusters: NDArray[np.int64],
     metric: Metric,
+    reference: TrainedModel | None = None,
 ) -> EnsembleRecord:
     """The figures of the average of these models, and of the first alone on the same sequences.
 
@@ -262,6 +292,7 @@ def measured(
         labels: of the confirmation split.
         clusters: of its sequences.
         metric: of the run.
+        reference: the linear one, whose share is measured, too.
     """
     # Loads SciPy, 0.3 s, while trials train.
     from tuner.training.statistics import by_cluster, gain_of, sequence_scores, spread_of
@@ -288,4 +319,7 @@ def measured(
         gain_high=round(gain.high, 6),
         weights=sum(each.weights for each in members),
         seconds_per_text=None if None in seconds else sum(filter(None, seconds)),
+        with_reference=None
+        if reference is None
+        else measured_with(averaged, reference, labels, clusters, metric),
     )

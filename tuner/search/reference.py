@@ -1,7 +1,7 @@
 """Measures the linear reference of a search once its trials have ended, and compares the best of them with it.
 
-Its probabilities on the confirmation split are kept in the run folder: a continued search and a confirmation compare
-their models with the same ones. Must not import Ray or Keras.
+Its model is kept in the run folder, with its probabilities on the confirmation split: it is a member of the ensemble,
+and a continued search and a confirmation compare their models with the same ones. Must not import Ray or Keras.
 """
 
 import io
@@ -9,49 +9,70 @@ import math
 import time
 import zipfile
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 import optuna
 from numpy.typing import NDArray
 
 from tuner.data import Dataset, Split
+from tuner.errors import RunFolderError
 from tuner.files import write_bytes_atomically
 from tuner.run.attributes import Attribute
 from tuner.run.folder import RunFolder
 from tuner.run.reference import Comparison, ReferenceRecord, reference_in
 from tuner.settings.metric import Metric
+from tuner.training.evaluation import evaluation_of
+from tuner.training.linear_model import are_weights
+from tuner.training.spec import HeldOutFigures, TrainedModel
+from tuner.training.trained_model_file import from_bytes, to_bytes
+
+
+@dataclass(frozen=True)
+class KeptReference:
+    """The reference in the run folder."""
+
+    model: TrainedModel  # without weights where it cannot be a member of an average
+    seconds: float  # that training and measuring it took
+
+
+def trained_reference(study: optuna.Study, folder: RunFolder, dataset: Dataset) -> KeptReference:
+    """The reference of a run; trains it only where no earlier session did."""
+    earlier = reference_in(study.user_attrs)
+    kept = read_reference(folder, dataset)
+    if kept is not None and earlier is not None:
+        return KeptReference(kept, earlier.seconds)
+    began = time.monotonic()
+    model = _train(dataset)
+    write_bytes_atomically(folder.reference, to_bytes(model))
+    return KeptReference(model, time.monotonic() - began)
 
 
 def measure_reference(
     study: optuna.Study,
-    folder: RunFolder,
+    reference: KeptReference,
     dataset: Dataset,
     metric: Metric,
     models: Mapping[str, NDArray[np.float32]],
 ) -> None:
-    """Records the reference in the study; trains it only where no earlier session did.
+    """Records the reference in the study.
 
     Args:
-        models: by name, probabilities on the confirmation split, `(n_sequences, n_classes)`.
+        models: to compare with it; by name, probabilities on the confirmation split, `(n_sequences, n_classes)`.
     """
     # Load SciPy and scikit-learn, which a search needs only now.
+    from tuner.training.reference import Reference, frequencies_of
     from tuner.training.statistics import by_cluster, gain_of, sequence_scores, spread_of
 
-    labels = dataset.splits[Split.CONFIRMATION].labels
-    earlier = reference_in(study.user_attrs)
-    began = time.monotonic()
-    kept = read_probabilities(folder, len(labels), len(dataset.class_names))
-    if kept is None or earlier is None:
-        kept = _trained(folder, dataset)
-        seconds = time.monotonic() - began
-    else:
-        seconds = earlier.seconds
+    split = dataset.splits[Split.CONFIRMATION]
     clusters = dataset.clusters_of(Split.CONFIRMATION)
+    frequencies = frequencies_of(dataset.splits[Split.TRAIN], len(dataset.class_names))
 
     def scores_of(probabilities: NDArray[np.float32]) -> NDArray[np.float64]:
-        return by_cluster(sequence_scores(metric.name, probabilities, labels), clusters)
+        return by_cluster(sequence_scores(metric.name, probabilities, split.labels), clusters)
 
-    scores, majority = map(scores_of, kept)
+    scores = scores_of(reference.model.probabilities)
+    majority = scores_of(Reference(frequencies, None).probabilities_of(split))
     spread = spread_of(scores[None], most=1.0 if metric.name.is_share else math.inf)
     compared = []
     for name, probabilities in models.items():
@@ -61,15 +82,15 @@ def measure_reference(
             Comparison(name=name, **{key: round(value, 6) for key, value in figures.items()})
         )
     record = ReferenceRecord(
-        sequences=len(labels),
+        sequences=len(split),
         score=round(spread.mean, 6),
         low=round(spread.low, 6),
         high=round(spread.high, 6),
         majority=round(float(majority.mean()), 6),
-        seconds=round(seconds, 3),
+        seconds=round(reference.seconds, 3),
         compared=tuple(compared),
     )
-    if record != earlier:
+    if record != reference_in(study.user_attrs):
         study.set_user_attr(Attribute.REFERENCE, record.model_dump(mode="json"))
 
 
@@ -84,34 +105,70 @@ def withdraw_comparisons(study: optuna.Study) -> None:
         study.set_user_attr(Attribute.REFERENCE, record.model_dump(mode="json"))
 
 
-def read_probabilities(
-    folder: RunFolder, n_sequences: int, n_classes: int
-) -> tuple[NDArray[np.float32], NDArray[np.float32]] | None:
-    """Of the reference and of the most frequent class, `(n_sequences, n_classes)` each.
+def read_reference(folder: RunFolder, dataset: Dataset) -> TrainedModel | None:
+    """The reference with its probabilities on the confirmation split.
+
+    None where it was not trained, by an earlier version of tuner, or the file is damaged or of other data.
+    """
+    try:
+        model = from_bytes(folder.reference.read_bytes(), str(folder.reference))
+    except (OSError, RunFolderError):
+        return None
+    if not _is_of(model.probabilities, dataset) or (model.weights and not _fit(model, dataset)):
+        return None
+    return model
+
+
+def read_probabilities(folder: RunFolder, dataset: Dataset) -> NDArray[np.float32] | None:
+    """Those of the reference on the confirmation split, `(n_sequences, n_classes)`, of every version of tuner.
 
     None where they were not measured, or the file is damaged or of other data.
     """
     try:
         content = io.BytesIO(folder.reference.read_bytes())  # NumPy leaves a damaged file open
         with np.load(content, allow_pickle=False) as saved:
-            probabilities, majority = saved["probabilities"], saved["majority"]
+            probabilities: NDArray[np.float32] = saved["probabilities"]
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
         return None
-    if {probabilities.shape, majority.shape} != {(n_sequences, n_classes)}:
-        return None
-    return probabilities, majority
+    return probabilities if _is_of(probabilities, dataset) else None
 
 
-def _trained(
-    folder: RunFolder, dataset: Dataset
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def _is_of(probabilities: NDArray[np.float32], dataset: Dataset) -> bool:
+    shape = (len(dataset.splits[Split.CONFIRMATION]), len(dataset.class_names))
+    return probabilities.shape == shape
+
+
+def _fit(model: TrainedModel, dataset: Dataset) -> bool:
+    """Whether the weights are those of a linear model of the data's classes and vocabulary."""
+    if not are_weights(model.weights):
+        return False
+    n_classes, known = len(dataset.class_names), len(model.weights[0])
+    n_outputs = 1 if n_classes == 2 else n_classes
+    is_known = model.vocabulary_size == known <= len(dataset.vocabulary)
+    return is_known and len(model.weights[-1]) == n_outputs
+
+
+def _train(dataset: Dataset) -> TrainedModel:
     from tuner.training.reference import train_reference
 
-    splits = dataset.splits
-    trained = train_reference(
-        splits[Split.TRAIN], splits[Split.CONFIRMATION], len(dataset.class_names)
+    held_out = dataset.splits[Split.CONFIRMATION]
+    trained = train_reference(dataset.splits[Split.TRAIN], len(dataset.class_names))
+    began = time.monotonic()
+    probabilities = trained.probabilities_of(held_out)
+    seconds_per_text = (time.monotonic() - began) / len(held_out)
+    found = evaluation_of(probabilities, held_out.labels)
+    is_member = trained.model is not None and trained.model.is_regression
+    return TrainedModel(
+        HeldOutFigures(
+            epoch=0,
+            loss=found.loss,
+            accuracy=found.accuracy,
+            f1=found.f1,
+            seconds_per_text=seconds_per_text,
+            f1_positive=found.f1_positive,
+            balanced_accuracy=found.balanced_accuracy,
+        ),
+        probabilities=probabilities,
+        weights=trained.model.weights if trained.model is not None and is_member else (),
+        vocabulary_size=trained.model.vocabulary_size if trained.model is not None else 0,
     )
-    content = io.BytesIO()
-    np.savez_compressed(content, probabilities=trained.probabilities, majority=trained.majority)
-    write_bytes_atomically(folder.reference, content.getvalue())
-    return trained.probabilities, trained.majority

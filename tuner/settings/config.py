@@ -203,7 +203,8 @@ class SearchConfig(Strict):
         bool,
         Setting(
             Group.SEARCH,
-            "Train no linear model on n-grams, which takes seconds, to compare the search's models with",
+            "Train no linear model on n-grams, which takes seconds, to compare the search's models with and to average "
+            "with them",
         ),
     ] = False
     tensorboard: Annotated[

@@ -1,7 +1,7 @@
 """The ensemble of a search on the screen: its figures, its members, its cost, or why there is none."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from tuner.run.ensemble import NO_MODELS, EnsembleRecord
 from tuner.run.merged_board import MergedBoard
@@ -13,14 +13,14 @@ from tuner.terminal.reference import reference_lines
 def ensemble_lines(
     ensemble: EnsembleRecord | None, counts: Mapping[TrialStatus, int], objectives: Objectives
 ) -> list[str]:
-    """A line of figures and one of members and costs; where there is no ensemble, one that tells why.
+    """Lines of figures and one of members and costs; where there is no ensemble, one that tells why.
 
     Args:
         counts: of the trials that have ended; before one has worked there is nothing to tell.
         objectives: of the search.
     """
     if ensemble is not None:
-        return [ensemble.text, ensemble.cost_text]
+        return [*ensemble.lines, ensemble.cost_text]
     if not any(status.has_worked for status in counts):
         return []
     if objectives.costs:
@@ -44,6 +44,11 @@ def board_footer(board: MergedBoard) -> list[str]:
     lines = ensemble_lines(ensemble, counts, board.objectives)
     (reference,) = board.references.values()
     return [
-        *(f"{head:<10} {line}" for head, line in zip(("Ensemble:", ""), lines, strict=False)),
+        *headed("Ensemble:", lines, width=11),
         *reference_lines(reference, width=10),
     ]
+
+
+def headed(heading: str, lines: Sequence[str], *, width: int) -> list[str]:
+    """The lines in a column, the first one with its heading before it, of so many characters with the space between."""
+    return [f"{'' if number else heading:<{width}}{line}" for number, line in enumerate(lines)]

@@ -270,9 +270,9 @@ def _ensemble_lines(state: SearchState) -> list[Text]:
 
 
 def _ensemble_text(state: SearchState) -> str:
-    """The ensemble of a search, once it has two members; empty before, and of a confirmation."""
+    """The ensemble of a search, once several models are averaged; empty before, and of a confirmation."""
     ensemble = state.ensemble
-    if ensemble is None or len(ensemble.members) < 2:
+    if ensemble is None or not ensemble.is_average:
         return ""
     return f"{ensemble.short_text}, on confirmation sequences"
 

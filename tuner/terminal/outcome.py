@@ -10,7 +10,7 @@ from tuner.run.components import components_in
 from tuner.run.records import counts_as_finished, front_trials
 from tuner.run.trial_status import TrialStatus
 from tuner.settings.config import SearchConfig
-from tuner.terminal.ensemble import ensemble_lines
+from tuner.terminal.ensemble import ensemble_lines, headed
 from tuner.terminal.pareto import pareto_texts
 from tuner.terminal.reference import reference_lines
 from tuner.terminal.tables import leaderboard_table, plain_console, printable
@@ -35,10 +35,9 @@ def print_outcome(outcome: SearchOutcome, config: SearchConfig) -> int:
     if "front" in texts:
         _print(console, f"Front:       {texts['front']}")
     counts = Counter(map(TrialStatus, board["status"]))
-    for head, line in zip(
-        ("Ensemble:", ""), ensemble_lines(run.ensemble, counts, run.objectives), strict=False
-    ):
-        _print(console, f"{head:<12} {line}")
+    lines = ensemble_lines(run.ensemble, counts, run.objectives)
+    for line in headed("Ensemble:", lines, width=13):
+        _print(console, line)
     for line in reference_lines(run.reference, width=12):
         _print(console, line)
     components = None if run.objectives.costs else components_in(run.reader)
@@ -62,7 +61,7 @@ def print_outcome(outcome: SearchOutcome, config: SearchConfig) -> int:
     _print(console, f"Next:        tuner leaderboard {folder}{front}")
     if run.best is not None:
         _print(console, f"             tuner confirm {folder}   (is the winner really better?)")
-    if run.ensemble is not None and len(run.ensemble.members) > 1:
+    if run.ensemble is not None and run.ensemble.is_average:
         _print(
             console,
             f"             tuner export {folder} --members trials   (the ensemble, as one model)",

@@ -5,7 +5,7 @@ import shlex
 
 from tuner.run.folder import RunFolder
 from tuner.run.state import Activity, RunningTrial, RunState
-from tuner.terminal.ensemble import ensemble_lines
+from tuner.terminal.ensemble import ensemble_lines, headed
 from tuner.terminal.pareto import pareto_texts
 from tuner.text import count_text, format_duration, score_text
 
@@ -37,7 +37,7 @@ def state_lines(state: RunState) -> list[str]:
     texts = pareto_texts(state.objectives, state.front)
     lines += [f"{name:<12}{text}" for name, text in texts.items()]
     ensemble = ensemble_lines(state.ensemble, state.counts, state.objectives)
-    lines += [f"{head:<12}{line}" for head, line in zip(("ensemble", ""), ensemble, strict=False)]
+    lines += headed("ensemble", ensemble, width=12)
     lines += [f"trouble     {each}" for each in state.troubles]
     return [*lines, f"last event  {format_duration(state.quiet_s)} ago"]
 

@@ -38,7 +38,12 @@ def evaluate(
         widths: see `predict`.
     """
     probabilities = predict(model, sequences, n_classes=n_classes, widths=widths)
-    labels = sequences.labels
+    return evaluation_of(probabilities, sequences.labels)
+
+
+def evaluation_of(probabilities: NDArray[np.float32], labels: NDArray[np.int32]) -> Evaluation:
+    """The figures of `(n, n_classes)` probabilities, of sequences with these labels."""
+    n_classes = probabilities.shape[1]
     predicted = probabilities.argmax(axis=1)
     confusion = Confusion.of(labels, predicted, n_classes)
     return Evaluation(
@@ -85,7 +90,13 @@ def predict(
     return probabilities
 
 
-def mean_probabilities(members: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
-    """An ensemble's prediction: its members' probabilities averaged, `(n, n_classes)`."""
-    averaged: NDArray[np.float32] = np.stack(members).mean(axis=0).astype(np.float32)
-    return averaged
+def mean_probabilities(
+    members: Sequence[NDArray[np.float32]], weights: Sequence[float] | None = None
+) -> NDArray[np.float32]:
+    """An ensemble's prediction: its members' probabilities averaged, `(n, n_classes)`.
+
+    Args:
+        weights: of the members, relative to each other; None: all alike.
+    """
+    averaged: NDArray[np.float32] = np.average(np.stack(members), axis=0, weights=weights)
+    return averaged.astype(np.float32)

@@ -11,6 +11,7 @@ from tuner.errors import TrialFailed
 from tuner.text import one_line
 from tuner.training import (
     layers,  # noqa: F401  (registers the layers that a saved model names)
+    linear_layer,  # noqa: F401  (registers the layers that a saved model names)
     lstm,  # noqa: F401  (registers the layers that a saved model names)
     ngrams,  # noqa: F401  (registers the layers that a saved model names)
     optimizers,  # noqa: F401  (registers the optimizer of a model that is saved while it is trained)

@@ -14,12 +14,14 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.naive_bayes import ComplementNB
 
 from tuner.data import EncodedSequences
+from tuner.training.linear_model import LinearModel, n_grams_of, presence
 
 _MOST_TOKENS = 10_000_000  # to learn from: a minute
 _MOST_WEIGHTS = 20_000_000  # features x classes
 _MOST_CLASSES = 20  # each has a regression of its own; with more, naive Bayes alone
 _STRENGTH = 1.0  # the inverse of the L2 penalty; 0.25 and 4 are within 0.1 points of it on reviews
 _COUNTS_FROM = 2  # sequences that have an n-gram, or it tells nothing about another one
+_NEVER = -1e9  # the logit of a class without sequences
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,51 +29,61 @@ class Reference:
     """A trained one.
 
     Attributes:
-        probabilities: of the classes, `(n_sequences, n_classes)` float32, on the sequences it was measured on.
-        majority: the same of the model that knows how frequent the classes are and nothing else.
+        frequencies: of the classes, `(n_classes,)` float32; without a model it gives them to every sequence.
+        model: None where nothing tells the classes apart.
     """
 
-    probabilities: NDArray[np.float32]
-    majority: NDArray[np.float32]
+    frequencies: NDArray[np.float32]
+    model: LinearModel | None
+
+    def probabilities_of(self, sequences: EncodedSequences) -> NDArray[np.float32]:
+        """`(n_sequences, n_classes)`."""
+        if self.model is None:
+            return np.tile(self.frequencies, (len(sequences), 1))
+        return self.model.probabilities_of(sequences)
 
 
-def train_reference(
-    train: EncodedSequences, measured_on: EncodedSequences, n_classes: int
-) -> Reference:
-    """Trains on one split, and gives the probabilities of another's sequences.
+def train_reference(train: EncodedSequences, n_classes: int) -> Reference:
+    """Trains on one split.
 
     Features are the presence of single tokens and of pairs that follow each other. Each has the log-count ratio of a
     class as its weight, and a logistic regression learns a factor for it (Wang & Manning, 2012, with a regression in
     place of their support vector machine). With more than 20 classes it is complement naive Bayes (Rennie et al.,
     2003).
     """
+    frequencies, max_length = frequencies_of(train, n_classes), int(train.lengths.max())
     train = _at_most(train, _MOST_TOKENS)
-    counts = np.bincount(train.labels, minlength=n_classes)
-    frequencies = (counts + 1) / (counts.sum() + n_classes)
-    majority = np.tile(frequencies.astype(np.float32), (len(measured_on), 1))
-    if np.count_nonzero(counts) < 2:
-        return Reference(majority, majority)
-    most = max(1, _MOST_WEIGHTS // n_classes)
-    known = _frequent(train, most)
+    if np.count_nonzero(np.bincount(train.labels, minlength=n_classes)) < 2:
+        return Reference(frequencies, None)
+    known = _frequent(train, max(1, _MOST_WEIGHTS // n_classes))
     if not len(known):
-        return Reference(majority, majority)
-    features, others = _presence(train, known), _presence(measured_on, known)
-    if n_classes > _MOST_CLASSES:
-        probabilities = _by_naive_bayes(features, train.labels, others, n_classes)
-    else:
-        probabilities = _by_regressions(features, train.labels, others, n_classes)
-    return Reference(probabilities.astype(np.float32), majority)
+        return Reference(frequencies, None)
+    features = presence(train, known)
+    is_regression = n_classes <= _MOST_CLASSES
+    fit = _regressions if is_regression else _naive_bayes
+    table, bias = fit(features, train.labels, n_classes)
+    model = LinearModel(
+        known, table.astype(np.float32), bias.astype(np.float32), max_length, is_regression
+    )
+    return Reference(frequencies, model)
 
 
-def _by_regressions(
-    features: csr_matrix, labels: NDArray[np.int32], others: csr_matrix, n_classes: int
-) -> NDArray[np.float64]:
-    """One regression per class against the rest; of two classes, one."""
-    columns = []
+def frequencies_of(train: EncodedSequences, n_classes: int) -> NDArray[np.float32]:
+    """How frequent the classes are, `(n_classes,)`; none is impossible."""
+    counts = np.bincount(train.labels, minlength=n_classes)
+    return np.asarray((counts + 1) / (counts.sum() + n_classes), np.float32)
+
+
+def _regressions(
+    features: csr_matrix, labels: NDArray[np.int32], n_classes: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Table and bias of one regression per class against the rest; of two classes, one."""
+    columns, biases = [], []
     for label in range(1, 2) if n_classes == 2 else range(n_classes):
         is_class = labels == label
         if not is_class.any():
-            columns.append(np.zeros(others.shape[0]))
+            columns.append(np.zeros(features.shape[1]))
+            biases.append(_NEVER)
             continue
         with_class = np.asarray(features[is_class].sum(axis=0)).ravel() + 1
         without = np.asarray(features[~is_class].sum(axis=0)).ravel() + 1
@@ -79,20 +91,20 @@ def _by_regressions(
         # Its dual form takes the fewer of rows and features as unknowns; the seed decides the order of its steps.
         model = LogisticRegression(C=_STRENGTH, solver="liblinear", dual=True, random_state=0)
         model.fit(features.multiply(ratio).tocsr(), is_class)
-        columns.append(model.predict_proba(others.multiply(ratio).tocsr())[:, 1])
-    if n_classes == 2:
-        return np.stack([1 - columns[0], columns[0]], axis=1)
-    scores = np.stack(columns, axis=1) + 1e-9
-    return np.asarray(scores / scores.sum(axis=1, keepdims=True))
+        columns.append(model.coef_[0] * ratio)
+        biases.append(model.intercept_[0])
+    return np.stack(columns, axis=1), np.array(biases)
 
 
-def _by_naive_bayes(
-    features: csr_matrix, labels: NDArray[np.int32], others: csr_matrix, n_classes: int
-) -> NDArray[np.float64]:
+def _naive_bayes(
+    features: csr_matrix, labels: NDArray[np.int32], n_classes: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     model = ComplementNB().fit(features, labels)
-    probabilities = np.zeros((others.shape[0], n_classes))
-    probabilities[:, model.classes_] = model.predict_proba(others)
-    return probabilities
+    table = np.zeros((features.shape[1], n_classes))
+    table[:, model.classes_] = model.feature_log_prob_.T
+    bias = np.full(n_classes, _NEVER)
+    bias[model.classes_] = 0.0
+    return table, bias
 
 
 def _at_most(sequences: EncodedSequences, tokens: int) -> EncodedSequences:
@@ -103,37 +115,10 @@ def _at_most(sequences: EncodedSequences, tokens: int) -> EncodedSequences:
     return sequences.only(np.arange(0, len(sequences), step))
 
 
-def _n_grams(sequences: EncodedSequences) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Sequence and n-gram of every token and every pair, each once per sequence, in order."""
-    tokens = sequences.tokens.astype(np.int64)
-    rows = np.repeat(np.arange(len(sequences)), sequences.lengths)
-    follows = rows[1:] == rows[:-1]
-    pairs = (tokens[:-1][follows] + 1 << 31) + tokens[1:][follows]
-    grams = np.concatenate([tokens, pairs])
-    places = np.concatenate([rows, rows[1:][follows]])
-    order = np.lexsort((grams, places))
-    grams, places = grams[order], places[order]
-    is_first = np.ones(len(grams), bool)
-    is_first[1:] = (grams[1:] != grams[:-1]) | (places[1:] != places[:-1])
-    return places[is_first], grams[is_first]
-
-
 def _frequent(sequences: EncodedSequences, most: int) -> NDArray[np.int64]:
     """The n-grams that several sequences have, the most frequent ones of them, sorted."""
-    grams, counts = np.unique(_n_grams(sequences)[1], return_counts=True)
+    grams, counts = np.unique(n_grams_of(sequences)[1], return_counts=True)
     grams, counts = grams[counts >= _COUNTS_FROM], counts[counts >= _COUNTS_FROM]
     if len(grams) > most:
         grams = np.sort(grams[np.argsort(-counts, kind="stable")[:most]])
     return grams
-
-
-def _presence(sequences: EncodedSequences, known: NDArray[np.int64]) -> csr_matrix:
-    """Which of the `known` n-grams a sequence has: `(n_sequences, len(known))`, 0 and 1."""
-    rows, grams = _n_grams(sequences)
-    at = np.searchsorted(known, grams)
-    at[at == len(known)] = 0
-    is_known = known[at] == grams
-    rows, at = rows[is_known], at[is_known]
-    return csr_matrix(
-        (np.ones(len(rows), np.float32), (rows, at)), shape=(len(sequences), len(known))
-    )

@@ -93,6 +93,13 @@ class TrainedModel:
     vocabulary_size: int  # ids that the model knows: no more than occur in what it learned from
 
 
+@dataclass(frozen=True)
+class LinearShape:
+    """What the linear reference has in place of hyperparameters."""
+
+    max_length: int  # last tokens of a sequence that it reads
+
+
 class TrainsByEpoch(Protocol):
     """The interface of a trial in progress, as a search uses it."""
 

@@ -29,6 +29,7 @@ from tuner.settings.hyperparameters import Hyperparameters
 from tuner.settings.space import SearchSpace
 from tuner.training.spec import TrialSpec, derive_seed
 
+from .recorded_reference import RecordedReference, save_reference
 from .table import RecordedTraining, save_table
 
 POINTS = (Fraction(1, 27), *(Fraction(ninth, 9) for ninth in range(1, 10)))
@@ -186,6 +187,19 @@ def pack(folder: Path, plan: Plan, path: Path, labels: NDArray[np.int32]) -> str
     return (
         f"{path}: {len(trainings)} trainings, {path.stat().st_size / 1e6:.1f} MB; {failed} failed"
     )
+
+
+def record_reference(folder: Path, plan: Plan, table: Path) -> Path:
+    """Trains the linear reference on what the recorded trainings learned from, and writes it beside their table."""
+    from tuner.training.reference import train_reference
+
+    learn, pool, n_classes = _load(folder, plan)
+    began = time.process_time()
+    probabilities = train_reference(learn, n_classes).probabilities_of(pool)
+    seconds = time.process_time() - began
+    answers = probabilities[:, 1] if n_classes == 2 else probabilities
+    reference = RecordedReference(answers.astype(np.float16), round(seconds, 3))
+    return save_reference(table, reference, pool.labels)
 
 
 def labels_of(folder: Path, plan: Plan) -> NDArray[np.int32]:

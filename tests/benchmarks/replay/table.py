@@ -25,6 +25,8 @@ from numpy.typing import NDArray
 from tuner.files import atomic_file
 from tuner.settings.space import ARCHITECTURE, SearchSpace
 
+from .recorded_reference import RecordedReference, load_reference
+
 _FORMAT = 1
 
 
@@ -61,6 +63,7 @@ class Table:
         right: `(n, n_seeds, n_points, n_pool)` bool.
         probabilities: the same float16, of class 1, or with one more axis of classes; None where they are not known.
         labels: `(n_pool,)`; None where they are not known.
+        reference: the linear one; None where it was not recorded.
     """
 
     name: str
@@ -75,6 +78,7 @@ class Table:
     right: NDArray[np.bool_]
     probabilities: NDArray[np.float16] | None = None
     labels: NDArray[np.int64] | None = None
+    reference: RecordedReference | None = None
 
     @property
     def n_configurations(self) -> int:
@@ -172,6 +176,7 @@ def load_table(path: Path) -> Table:
         right=right,
         probabilities=None if answers.dtype == np.uint8 else answers,
         labels=labels,
+        reference=load_reference(path, labels),
     )
 
 
