@@ -18,7 +18,7 @@ from statistics import fmean
 from benchmark_io import show
 from replay.arms import ARMS, RANDOM, TODAY, Arm
 from replay.measurement import Measurement, Result, Trained
-from replay.outcomes import GREEDY, KEPT, KEPT_COUNT, SINGLE
+from replay.outcomes import GREEDY, KEPT, KEPT_COUNT, SINGLE, WITH_REFERENCE
 from replay.replays import SLACK, measure
 from replay.table import load_table
 
@@ -129,6 +129,24 @@ def _headlines(measured: Measurement, workers: int) -> list[str]:
         )
         greedy = measured.compare(TODAY.name, GREEDY, n, against=TODAY.name, its=KEPT)
         lines.append(f"  greedy selection over the plain average: {_points(greedy)}")
+        if WITH_REFERENCE in measured.arms[TODAY.name].courses:
+            lines += _with_reference(measured, n)
+    return lines
+
+
+def _with_reference(measured: Measurement, n: int) -> list[str]:
+    """What today's search hands over with the linear reference, against other outcomes."""
+    against = {
+        "random search's best single": (RANDOM.name, SINGLE),
+        "whole random trainings averaged": (RANDOM.name, KEPT),
+        "those with the reference": (RANDOM.name, WITH_REFERENCE),
+    }
+    lines = []
+    for name, (arm, outcome) in against.items():
+        found = measured.compare(TODAY.name, WITH_REFERENCE, n, against=arm, its=outcome)
+        lines.append(
+            f"  with the linear reference, over {name}: factor {_factor(found)}, {_points(found)}"
+        )
     return lines
 
 

@@ -74,7 +74,7 @@ class Arm:
         patience: tuner's setting.
         own_search: another program's search in place of tuner's; then nothing of the above counts.
         is_peer: a rule of others that hands over one model.
-        tries_greedy: whether greedy selection from its trials is measured, too.
+        has_all_kinds: whether all outcomes are measured, see `outcomes.courses`.
     """
 
     name: str
@@ -85,12 +85,12 @@ class Arm:
     patience: int | str = "off"
     own_search: OwnSearch | None = None
     is_peer: bool = False
-    tries_greedy: bool = False
+    has_all_kinds: bool = False
 
 
-RANDOM = Arm("random, none", _in_order, PrunerName.NONE, tries_greedy=True)
+RANDOM = Arm("random, none", _in_order, PrunerName.NONE, has_all_kinds=True)
 # With the settings' defaults.
-TODAY = Arm("TPE, patience 1 (today)", _by_tuner, PrunerName.NONE, patience=1, tries_greedy=True)
+TODAY = Arm("TPE, patience 1 (today)", _by_tuner, PrunerName.NONE, patience=1, has_all_kinds=True)
 ARMS = (
     RANDOM,
     Arm("random, none, snapped", _by_random_points, PrunerName.NONE, snaps_all=True),

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from tuner.search.reference_member import mixed, weight_of
+
 from .draw import Draw
 from .greedy import selected
 from .table import Table
@@ -17,6 +19,7 @@ from .virtual_search import History
 SINGLE = "best single"
 KEPT = "average of 5 ended"  # tuner's: the weights of those that still run are not used
 GREEDY = "greedy of ended"  # greedy selection in place of the best five
+WITH_REFERENCE = f"{KEPT}, reference"  # tuner's, where the table has the linear reference
 KEPT_COUNT = 5
 
 
@@ -42,7 +45,7 @@ class Course:
 
 
 def courses(
-    table: Table, draw: Draw, history: History, *, averages: Sequence[int], greedy: bool = False
+    table: Table, draw: Draw, history: History, *, averages: Sequence[int], all_kinds: bool = False
 ) -> dict[str, Course]:
     """Of the best single model, and of the plain average of the best trials, or of all while there are fewer.
 
@@ -50,10 +53,14 @@ def courses(
 
     Args:
         averages: of so many trials, whether they ended or not.
-        greedy: greedy selection, too, which takes time.
+        all_kinds: also what takes time to measure: greedy selection, and the linear reference as a member, which a
+            search trains when it ends.
     """
     guess = 1 / table.n_classes
-    names = [SINGLE, *map(average_of, averages), KEPT, *([GREEDY] if greedy else [])]
+    names = [SINGLE, *map(average_of, averages), KEPT, *([GREEDY] if all_kinds else [])]
+    reference = table.reference if all_kinds else None
+    if reference is not None:
+        names.append(WITH_REFERENCE)
     at_s: dict[str, list[float]] = {name: [0.0] for name in names}
     values: dict[str, list[float]] = {name: [guess] for name in names}
     sets: dict[str, list[tuple[int, int]]] = {}
@@ -71,7 +78,10 @@ def courses(
             if member not in answers:
                 seed = int(draw.seeds[member[0]])
                 answers[member] = table.answers(member[0], seed, member[1], draw.truth)
-        value = table.accuracy_of([answers[member] for member in members], draw.truth)
+        if name == WITH_REFERENCE and reference is not None:
+            value = _with_reference(table, draw, members, reference.answers)
+        else:
+            value = table.accuracy_of([answers[member] for member in members], draw.truth)
         if value != values[name][-1]:
             at_s[name].append(seconds)
             values[name].append(value)
@@ -93,6 +103,28 @@ def courses(
         for count in averages:
             add(average_of(count), seen.at_s, ranked[:count])
         add(KEPT, seen.at_s, of_ended[:KEPT_COUNT] or ranked[:1])
-        if greedy and has_ended:
+        if reference is not None:
+            members = of_ended[:KEPT_COUNT] or ranked[:1]
+            add(WITH_REFERENCE, seen.at_s + reference.seconds, members)
+        if all_kinds and has_ended:
             add(GREEDY, seen.at_s, selected(table, draw, of_ended) or ranked[:1])
     return {name: Course(np.array(at_s[name]), np.array(values[name])) for name in at_s}
+
+
+def _with_reference(
+    table: Table, draw: Draw, members: Sequence[tuple[int, int]], reference: NDArray[np.float16]
+) -> float:
+    """The accuracy of the members' average and the reference, which gets the weight that confirmation rows choose."""
+    assert table.labels is not None
+
+    def both_on(rows: NDArray[np.int64]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        answers = [table.answers(each, int(draw.seeds[each]), at, rows) for each, at in members]
+        mean, of_reference = np.mean(answers, axis=0), reference[rows].astype(np.float32)
+        if mean.ndim == 2:
+            return mean, of_reference
+        return np.stack([1 - mean, mean], axis=1), np.stack([1 - of_reference, of_reference], 1)
+
+    rows = draw.confirmation
+    weight = weight_of(*both_on(rows), table.labels[rows].astype(np.int32))
+    predicted = mixed(*both_on(draw.truth), weight).argmax(axis=1)
+    return float((predicted == table.labels[draw.truth]).mean())

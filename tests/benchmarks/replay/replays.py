@@ -98,7 +98,7 @@ def _replayed(table: Table, recorded: Recorded, part: _Part) -> list[_OfArms]:
             history = _searched(
                 table, recorded, arm, draw, part.workers, lambda _, next_s: next_s > part.end_s
             )
-            found = courses(table, draw, history, averages=AVERAGES, greedy=arm.tries_greedy)
+            found = courses(table, draw, history, averages=AVERAGES, all_kinds=arm.has_all_kinds)
             of_arms[arm.name] = (trained_in(table, draw, history), found)
         replayed.append(of_arms)
     return replayed
