@@ -58,6 +58,8 @@ ln -s "$ENVIRONMENT" /root/tuner-env
 cp /mnt/state/key.pub /root/.ssh/authorized_keys
 chmod 700 /root/.ssh; chmod 600 /root/.ssh/authorized_keys
 cp /etc/skel/.bashrc /etc/skel/.profile /root/
+mkdir -p /root/.config/pip
+printf "[install]\n$PIP_INSTALLS" >/root/.config/pip/pip.conf
 ip link set lo up
 /usr/sbin/sshd -E "/mnt/state/$NAME.log" -f /mnt/state/sshd_config -h /mnt/state/host_key
 sleep infinity & wait  # as process 1 it takes away the dead
@@ -146,6 +148,8 @@ class Network:
 
     def __init__(self, state: Path) -> None:
         self.state = state
+        # Whether pip looks at what a package requires, on hosts that are switched on from now on: 6 s of a core.
+        self.looks_at_requirements = True
         self.key = state / "key"
         self.hosts: list[Host] = []
         for name in ("key", "host_key"):
@@ -187,6 +191,7 @@ class Network:
             "STATE": str(self.state),
             "PYTHON": sys.base_prefix,
             "ENVIRONMENT": sys.prefix,
+            "PIP_INSTALLS": "" if self.looks_at_requirements else "no-deps = true",
         }
         isolated = ("unshare", "--pid", "--mount", "--uts", "--ipc", "--fork", "--mount-proc")
         with open(self.state / f"{name}.log", "ab") as log:
