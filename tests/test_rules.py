@@ -37,7 +37,7 @@ def test_a_user_may_have_no_home() -> None:
 
 def test_modules_are_imported_by_name_in_one_module() -> None:
     imports = r"import_module\(|__import__\(|spec_from_file|exec_module|runpy"
-    # The first asks `own_modules`, the second becomes the program of Ray's that Ray would have started.
+    # The first asks `own_modules`, the second becomes the worker that Ray would have started.
     callers = {"training/custom.py", "execution/forked_worker.py"}
     assert modules_with(imports) - callers == {"training/own_modules.py"}
 

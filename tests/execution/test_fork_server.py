@@ -11,6 +11,7 @@ from pathlib import Path
 from unittest.mock import patch
 
 import pytest
+import ray
 from support.searches import make, toy_space
 
 from tuner.execution import fork_server, forked_worker
@@ -23,6 +24,7 @@ pytestmark = [
     pytest.mark.skipif(sys.platform != "linux", reason="elsewhere workers start by themselves"),
 ]
 
+_RAYS_SETUP = str(Path(ray.__file__).parent / "_private" / "workers" / "setup_worker.py")
 _PROGRAM = """
 import json, os, sys
 has_ray = "ray" in sys.modules
@@ -50,14 +52,19 @@ def listening(server: ForkServer, tmp_path_factory: pytest.TempPathFactory) -> P
     return server.listen(tmp_path_factory.mktemp("s"))
 
 
-def _worker(listening: Path, folder: Path, **environment: str) -> "subprocess.Popen[str]":
+def _worker(
+    listening: Path, folder: Path, *options: str, **environment: str
+) -> "subprocess.Popen[str]":
     """What Ray starts, with a program that prints what it is."""
     program = folder / "worker.py"
     program.write_text(_PROGRAM, encoding="utf-8")
-    variables = {forked_worker.SERVER: str(listening), forked_worker.PROGRAM: str(program)}
+    variables = {forked_worker.SERVER: str(listening), forked_worker.SETUP: _RAYS_SETUP}
     pipe = subprocess.PIPE
     return subprocess.Popen(
-        [sys.executable, forked_worker.__file__, "--word", ""],
+        [
+            *[sys.executable, forked_worker.__file__, "-s", str(program)],
+            *["--word", "", "--language=PYTHON", *options],
+        ],
         cwd=folder,
         env={**os.environ, **dict.fromkeys(FIXED_AT_IMPORT, "1"), **variables, **environment},
         stdout=pipe,
@@ -96,6 +103,26 @@ def test_a_worker_of_another_ray_starts_by_itself(
 def test_a_worker_starts_by_itself_without_a_server(tmp_path: Path) -> None:
     started = _worker(tmp_path / "none", tmp_path, WORD="")
     assert json.loads(started.communicate(timeout=240)[0])[0] == started.pid
+
+
+@pytest.mark.parametrize(
+    ("context", "is_forked", "word"),
+    [
+        ({"env_vars": {"WORD": "its own"}, "py_executable": sys.executable}, True, "its own"),
+        ({"env_vars": {"WORD": "${OTHER} own"}}, False, "the other's own"),
+        ({"command_prefix": ["export", "WORD=set;"]}, False, "set"),
+    ],
+)
+def test_a_worker_with_more_to_set_up_than_variables_starts_by_itself(
+    listening: Path, tmp_path: Path, context: dict[str, object], is_forked: bool, word: str
+) -> None:
+    option = f"{forked_worker.RUNTIME_ENVIRONMENT}={json.dumps(context)}"
+    started = _worker(listening, tmp_path, option, WORD="", OTHER="the other's")
+    out, error = started.communicate(timeout=240)
+    pid, *_, arguments = json.loads(out)
+    assert (pid != started.pid) is is_forked
+    assert arguments == ["--word", ""]
+    assert error == f"{word}\n"
 
 
 def test_a_server_serves_on_after_a_client_that_was_ended(

@@ -1,7 +1,8 @@
-"""The program that Ray runs in place of its own to start a worker: the fork server makes the worker, this one ends.
+"""The program that Ray runs in place of its own to set a worker up: the fork server makes the worker, this one ends.
 
-Where the server does not, this process becomes the worker, as if there were no server. Run by its path, in every
-worker that Ray starts: it must import nothing of tuner, and little else.
+Ray's own imports Ray, half a second of a core, and then runs the worker's program. Where the server makes none, or
+where there is more to set up, Ray's own takes over, as if there were no server. Run by its path, for every worker that
+Ray starts: it must import nothing of tuner, and little else.
 """
 
 import contextlib
@@ -13,32 +14,39 @@ import sys
 from pathlib import Path
 
 SERVER = "TUNER_FORK_SERVER"  # the variable that names the server's socket
-PROGRAM = "TUNER_WORKER_PROGRAM"  # and the one that names Ray's own program
+SETUP = "TUNER_WORKER_SETUP"  # and the one that names Ray's own program
 FORKED = b"forked"
+# Ray's own takes these two away from the worker's arguments (ray/_private/workers/setup_worker.py).
+RUNTIME_ENVIRONMENT = "--serialized-runtime-env-context"
+LANGUAGE = "--language"
 _TIMEOUT_S = 40.0  # of the minute after which Ray gives a worker up
 
 
 def main() -> None:
-    """Has a worker forked, or becomes one."""
+    """Has a worker forked, or has Ray's own program set one up."""
     if not _is_forked():
-        become(sys.argv)
+        os.execv(sys.executable, [sys.executable, os.environ[SETUP], *sys.argv[1:]])
 
 
 def become(arguments: list[str]) -> None:
-    """Runs Ray's own program with these arguments."""
-    program = os.environ[PROGRAM]
-    sys.argv = [program, *arguments[1:]]
-    sys.path[0] = str(Path(program).parent)
-    runpy.run_path(program, run_name="__main__")
+    """Runs a program of Python's, the first of these arguments, with the others."""
+    sys.argv = arguments
+    sys.path[0] = str(Path(arguments[0]).parent)
+    runpy.run_path(arguments[0], run_name="__main__")
 
 
 def _is_forked() -> bool:
-    with contextlib.suppress(OSError, KeyError), socket.socket(socket.AF_UNIX) as server:
+    # Refused is what Ray's own program has to do, and where there is no server.
+    with (
+        contextlib.suppress(OSError, KeyError, ValueError),
+        socket.socket(socket.AF_UNIX) as server,
+    ):
+        arguments, variables = _worker(sys.argv[1:])
         server.settimeout(_TIMEOUT_S)
         server.connect(os.environ[SERVER])
         request = {
-            "arguments": sys.argv,
-            "environment": dict(os.environ),
+            "arguments": arguments,
+            "environment": {**os.environ, **variables},
             "folder": os.getcwd(),
             "oom_score": Path("/proc/self/oom_score_adj").read_text(encoding="ascii"),
         }
@@ -47,6 +55,32 @@ def _is_forked() -> bool:
         server.shutdown(socket.SHUT_WR)
         return server.recv(len(FORKED)) == FORKED
     return False
+
+
+def _worker(words: list[str]) -> tuple[list[str], dict[str, str]]:
+    """A worker's program with its arguments, and its own variables.
+
+    Raises:
+        ValueError: more has to be set up than variables.
+    """
+    options = {LANGUAGE: "", RUNTIME_ENVIRONMENT: "{}"}
+    arguments: list[str] = []
+    for word in words:
+        name, _, value = word.partition("=")
+        if name in options:
+            options[name] = value
+        elif arguments or not word.startswith(
+            "-"
+        ):  # options of the interpreter are the server's, too
+            arguments.append(word)
+    context = json.loads(options[RUNTIME_ENVIRONMENT])
+    variables: dict[str, str] = context.pop("env_vars", {})
+    is_plain = context.pop("py_executable", sys.executable) == sys.executable
+    if options[LANGUAGE] != "PYTHON" or not is_plain or any(context.values()):
+        raise ValueError
+    if any("$" in value for value in variables.values()):  # Ray puts other variables in
+        raise ValueError
+    return arguments, variables
 
 
 if __name__ == "__main__":
