@@ -237,7 +237,7 @@ def test_the_state_of_two_objectives_has_the_front_and_no_pruner(
     assert lines[5].startswith("front       2 trials, 0.9000 with 2,000 weights (trial 1, ")
     assert lines[5].endswith(" to 0.7000 with 1,000 weights (trial 0, lstm)")
     assert lines[6] == "objectives  val_accuracy (max), weights (min)"
-    assert lines[7].startswith("pruner      no pruning: every trial takes all its epochs, because ")
+    assert lines[7].startswith("pruner      no pruning, because a trial that is behind in ")
     content = json.loads(state_json(state))
     assert (content["objectives"], content["pruner"]) == (["val_accuracy", "weights"], "none")
     assert content["pareto"][1] == {

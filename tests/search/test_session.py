@@ -39,6 +39,10 @@ def test_trials_have_the_patience_that_was_asked_for(search: Search) -> None:
     assert search.open(patience="off").start_trial().patience is None
 
 
+def test_trials_of_two_objectives_have_a_patience_too(search: Search) -> None:
+    assert search.open(objectives="val_accuracy,weights").start_trial().patience == 1
+
+
 def test_nothing_ends_a_trial_whose_number_of_epochs_is_fixed(
     search: Search, monkeypatch: pytest.MonkeyPatch
 ) -> None:

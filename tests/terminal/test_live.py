@@ -126,8 +126,9 @@ FRONT = (FrontTrial(3, "cnn_lstm", 0.91, 12.345), FrontTrial(8, "lstm", 0.85, 0.
 def test_a_search_by_two_objectives_begins_with_a_note_that_nothing_is_pruned() -> None:
     started = event_line(Event(EventKind.SEARCH_STARTED), state(objectives=BY_TWO))
     assert started == (
-        "searching seed-imdb-train: 30 trials; val_accuracy (max), seconds_per_epoch (min); no pruning: every trial "
-        "takes all its epochs, because one that is behind in val_accuracy may still be on the front"
+        "searching seed-imdb-train: 30 trials; val_accuracy (max), seconds_per_epoch (min); no pruning, because a "
+        "trial that is behind in val_accuracy may still be on the front: each takes all its epochs, or ends by its own "
+        "--patience"
     )
 
 
@@ -244,7 +245,7 @@ def test_the_table_leaves_on_the_screen_that_nothing_is_pruned() -> None:
     with LiveTable(console, clock=lambda: 100.0) as table:
         table.on_event(Event(EventKind.SEARCH_STARTED), state(objectives=BY_TWO))
     assert isinstance(console.file, io.StringIO)
-    assert "no pruning: every trial takes all its epochs" in console.file.getvalue()
+    assert "no pruning, because a trial that is behind" in console.file.getvalue()
 
 
 def test_the_live_table_keeps_to_the_height_of_its_terminal() -> None:

@@ -15,8 +15,8 @@ def pareto_texts(objectives: Objectives, front: Sequence[FrontTrial]) -> Mapping
     return {
         "front": _front_text(front, cost),
         "objectives": f"{name} ({mode}), {cost} (min)",
-        "pruner": f"no pruning: every trial takes all its epochs, because one that is behind in {name} may still be "
-        "on the front",
+        "pruner": f"no pruning, because a trial that is behind in {name} may still be on the front: each takes all its "
+        "epochs, or ends by its own --patience",
     }
 
 
