@@ -3,11 +3,16 @@
 import re
 import sys
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 
 from tuner.cli import main
+from tuner.errors import ConfigError
+from tuner.run.folder import RunFolder
+from tuner.search.starters import with_starters
+from tuner.settings.config import SearchConfig
 
 GOOD_SPACE = """
 name: good
@@ -147,3 +152,26 @@ def test_an_architecture_that_cannot_be_imported(
     (folder / "own.yaml").write_text("name: x\narchitectures: {nowhere:build: {}}", "utf-8")
     assert "nowhere" in refusal("own.yaml --data good.csv", monkeypatch, capfd)
     assert not (folder / "runs").exists()
+
+
+def test_several_runs_to_learn_from_are_asked_for_and_one_that_is_not_there_is_refused(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    asked: list[SearchConfig] = []
+
+    def search(config: SearchConfig, listener: object) -> None:
+        asked.append(config)
+        with_starters(RunFolder(config.folder), config)
+        raise ConfigError("nothing to learn from")
+
+    monkeypatch.setattr("tuner.execution.search.run_search", search)
+    monkeypatch.setattr("tuner.execution.fork_server.fork_server", nullcontext)
+    error = refusal(
+        "good.yaml --data good.csv --learn-from no/a --learn-from no/b", monkeypatch, capfd
+    )
+    assert "learn_from: no/a: no such run folder" in error
+    assert "nothing to learn from" in refusal("good.yaml --data good.csv", monkeypatch, capfd)
+    several, none = [each.starters for each in asked]
+    assert several is not None
+    assert several.learn_from == ("no/a", "no/b")
+    assert none is None

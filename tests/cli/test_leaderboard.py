@@ -42,7 +42,7 @@ def test_leaderboard_as_csv_parses(call: Call, make_run: MakeRun) -> None:
 def test_leaderboard_as_markdown_escapes_pipes(call: Call, make_run: MakeRun) -> None:
     out = call("leaderboard", make_run("a", None, error="a|b\nc"), "--format", "markdown").out
     header, dashes, row = out.splitlines()
-    assert row.endswith(r"| a\|b c |  |")
+    assert row.endswith(r"| a\|b c |  |  |")
     assert header.count("|") == dashes.count("|") == row.count("|") - 1
 
 

@@ -60,6 +60,7 @@ def test_leaderboard_and_curves_are_as_they_were_written(tmp_path: Path, name: s
     assert (
         board.pop("score_error").isna().all()
     )  # that version did not record how many rows validate
+    assert board.pop("starter").isna().all()  # nor had any
     assert to_csv(board) == text_of(run.files.leaderboard)
     assert to_csv(run.curves()) == text_of(run.files.curves)
 

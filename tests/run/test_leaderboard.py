@@ -60,7 +60,7 @@ def test_trials_of_two_programs_are_marked() -> None:
         study.report(trial, 1, metrics(0.5))
         study.finish(trial, TrialStatus.COMPLETE)
     board = board_of(study)
-    assert list(board.columns[-2:]) == ["score_error", "code"]
+    assert list(board.columns[-2:]) == ["starter", "code"]
     assert board["code"].tolist() == ["aaaa", "bbbb", None]
     file = io.StringIO()
     Console(file=file, width=200).print(leaderboard_table(board, ["units"], BY_ACCURACY))
@@ -138,6 +138,7 @@ def test_a_row_has_the_figures_of_the_best_epoch(study: SearchStudy) -> None:
         "host": "node",
         "device": "cpu",
         "error": "",
+        "starter": "",
         "score_error": "",  # how many rows scored the trial is not known
     }
 

@@ -24,7 +24,17 @@ CONTRACT_BEFORE = (
     *("rank", "trial", "status", "architecture", "score", "val_accuracy", "val_loss"),
     *("best_epoch", "epochs", "seconds", "seconds_per_epoch", "weights"),
 )
-CONTRACT_AFTER = ("baseline", "tries", "seed", "host", "device", "started", "error", "score_error")
+CONTRACT_AFTER = (
+    "baseline",
+    "tries",
+    "seed",
+    "host",
+    "device",
+    "started",
+    "error",
+    "score_error",
+    "starter",
+)
 
 
 def in_memory(space: SearchSpace) -> SearchStudy:

@@ -92,11 +92,12 @@ def _parameter(setting: DeclaredSetting) -> inspect.Parameter:
         hidden=setting.setting.is_hidden,
         rich_help_panel=setting.setting.group,
     )
+    kind: Any = bool if setting.is_switch else list[str] if setting.is_list else str
     return inspect.Parameter(
         setting.keyword,
         inspect.Parameter.KEYWORD_ONLY,
         default=None,
-        annotation=Annotated[bool | None if setting.is_switch else str | None, option],
+        annotation=Annotated[kind | None, option],
     )
 
 

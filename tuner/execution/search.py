@@ -33,6 +33,7 @@ from tuner.search.reference import (
     trained_reference,
     withdraw_comparisons,
 )
+from tuner.search.starters import in_narrower_space, with_starters
 from tuner.search.study import SearchStudy, create_or_open_study
 from tuner.settings.config import SearchConfig, TrainerName
 from tuner.settings.hyperparameters import is_custom
@@ -63,12 +64,12 @@ def run_search(config: SearchConfig, listener: SearchListener | None = None) -> 
     check_exporters(config)
     refuse_noise_in_space(config)
     folder = RunFolder(config.folder)
-    config = with_recorded_splits(folder, config)
+    config = with_starters(folder, with_recorded_splits(folder, config))
     with fork_server(config):
         dataset = load_dataset(config.data)
         if dataset.vectors is not None:
             space = starting_from_vectors(config.space, dataset.vectors.size)
-            config = config.model_copy(update={"space": space})
+            config = in_narrower_space(config, space)
         plan = SearchPlan(config, folder, dataset)
         return run_plan(plan, listener or SilentListener())
 
@@ -155,6 +156,7 @@ class SearchPlan:
             max_epochs=self.config.epochs,
             workers=workers,
             objectives=self.config.compared_by,
+            starters=self.config.starters.found if self.config.starters is not None else (),
         )
         if self.config.ensemble:
             study.ensemble = TrialEnsemble(

@@ -8,6 +8,7 @@ from typing import Any
 
 from tuner.errors import ConfigError
 from tuner.run.folder import RUN_FILE
+from tuner.search.starters import with_found_starters
 from tuner.settings.config import SearchConfig
 from tuner.settings.hyperparameters import is_custom
 from tuner.settings.yaml_files import to_yaml
@@ -22,8 +23,11 @@ def pack_submission(config: SearchConfig, folder: Path) -> None:
     Raises:
         ConfigError: the data file is too large to travel, or an architecture's module is not in this folder.
     """
+    config = with_found_starters(config)  # the head has none of these runs
     settings: dict[str, Any] = config.model_dump(
-        mode="json", exclude_none=True, exclude={"space", "address"}
+        mode="json",
+        exclude_none=True,
+        exclude={"space": True, "address": True, "starters": {"learn_from"}},
     )
     settings["name"] = config.run_name
     if not is_url(config.out) and not config.out.startswith(("/", "~")):

@@ -16,6 +16,7 @@ class Attribute(StrEnum):
     ENSEMBLE = "ensemble"  # a study: its best trials averaged, see `tuner.run.ensemble`
     REFERENCE = "reference"  # a study: the linear reference, see `tuner.run.reference`
     BASELINE = "baseline"  # a trial: it runs because the space names it
+    STARTER = "starter"  # a trial: the trial of an earlier run whose configuration it has
     STATUS = "status"  # a trial: its TrialStatus, if Optuna has no state for it
     ERROR = "error"  # a trial: the reason why it failed or was stopped
     FACTS = "facts"  # a trial: seed, host, device, weights
@@ -40,7 +41,8 @@ class Attribute(StrEnum):
 
 
 # A trial that runs again takes these over from its first try, besides the parameters.
-OF_A_CONFIRMATION = (
+OF_EVERY_TRY = (
+    Attribute.STARTER,
     Attribute.FINALIST,
     Attribute.SEED,
     Attribute.STOP_AFTER,

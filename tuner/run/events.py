@@ -27,6 +27,7 @@ class LiveTrial:
     epoch: int = 0  # epochs finished
     score: float | None = None  # best so far
     baseline: bool = False
+    starter: str | None = None  # the trial of an earlier run that has the same configuration
     label: str | None = None  # shown in place of its number
     part: EpochPart | None = None  # of the epoch that it trains now, where that is known
 

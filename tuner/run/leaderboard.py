@@ -36,7 +36,7 @@ _BEFORE_PARAMETERS = (
     "weights",
 )
 _AFTER_PARAMETERS = (
-    *("baseline", "tries", "seed", "host", "device", "started", "error", "score_error"),
+    *("baseline", "tries", "seed", "host", "device", "started", "error", "score_error", "starter"),
 )
 _DIGITS = {
     "score": 6,
@@ -201,6 +201,7 @@ def _row(rank: int, record: TrialRecord, names: Sequence[str]) -> dict[str, Any]
         "device": record.device,
         "started": record.started.isoformat(timespec="seconds") if record.started else None,
         "error": record.error,
+        "starter": record.starter,
     }
 
 

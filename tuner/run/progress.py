@@ -177,6 +177,7 @@ class StudyProgress:
             epoch=0 if is_new else max(record.curve, default=0),
             score=None if is_new else record.score,
             baseline=record.baseline,
+            starter=record.starter,
             label=self._label(trial) if self._is_confirmation else None,
         )
         self._running[record.number] = live

@@ -47,6 +47,7 @@ class TrialRecord:
     error: str | None
     code: str | None = None  # a digest of the architecture's code, where it is a person's own
     tries: int = 1  # how often these parameters have run, with this trial
+    starter: str | None = None  # the trial of an earlier run that has the same configuration
     interrupted: bool = False  # its parameters run again
     superseded: bool = False  # they have begun to
 
@@ -226,6 +227,7 @@ class StudyReader:
             started=trial.datetime_start,
             ended=trial.datetime_complete,
             error=trial.user_attrs.get(Attribute.ERROR),
+            starter=trial.user_attrs.get(Attribute.STARTER),
             interrupted=is_interrupted(trial),
         )
 
@@ -262,8 +264,7 @@ def number_in(attributes: Mapping[str, object], name: str) -> float:
 
 def best_of(records: Iterable[TrialRecord], metric: Metric) -> TrialRecord | None:
     """The first of the ranked ones; None while there is no ranked score."""
-    scored = [record for record in records if record.ranked_score is not None]
-    return next(iter(ranked(scored, metric)), None)
+    return next(iter(ranked((r for r in records if r.ranked_score is not None), metric)), None)
 
 
 def values_of(record: TrialRecord, objectives: Objectives) -> Values | None:

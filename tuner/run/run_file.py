@@ -248,7 +248,9 @@ def write_run_file(
         RunFolderError: there is a `run.yaml` already, and it is damaged.
     """
     content = config.model_dump(
-        mode="json", exclude_none=True, exclude={"space", "accept_changed_code"}
+        mode="json",
+        exclude_none=True,
+        exclude={"space": True, "accept_changed_code": True, "starters": {"learn_from"}},
     )
     # Absolute, so that `--config` continues the run from any folder.
     content["out"] = config.out if config.is_mirrored else os.path.abspath(folder.path.parent)

@@ -6,7 +6,7 @@ Must not import Ray or Keras.
 import os
 import socket
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from optuna.trial import FrozenTrial, TrialState
 from tuner.errors import RunFolderError
 from tuner.files import atomic_file
 from tuner.kill_points import KillPoint, kill_point
-from tuner.run.attributes import OF_A_CONFIRMATION, Attribute
+from tuner.run.attributes import OF_EVERY_TRY, Attribute
 from tuner.run.journal import NO_STUDY, SEARCH, mend_end, open_journal, study_in
 from tuner.run.optuna_internals import enqueued_parameters, frozen, set_user_attributes
 from tuner.run.records import (
@@ -36,9 +36,11 @@ from tuner.search.ensemble import Ensemble, NoEnsemble
 from tuner.search.pruner import HalvingPruner, make_pruner
 from tuner.search.sampler import make_sampler
 from tuner.search.shares import needs_larger_share
+from tuner.search.starters import first_trials
 from tuner.settings.config import PrunerName, SamplerName
 from tuner.settings.objectives import Objectives, Values
 from tuner.settings.space import SearchSpace
+from tuner.settings.starters import Starter
 from tuner.training.spec import derive_seed
 
 _INTERRUPTED = "interrupted by the end of the search; runs again when it is continued"
@@ -54,8 +56,9 @@ def create_or_open_study(
     max_epochs: int,
     workers: int,
     objectives: Objectives,
+    starters: Sequence[Starter] = (),
 ) -> "SearchStudy":
-    """The study in `journal`, made with its baselines if it is new.
+    """The study in `journal`, made with its baselines and starters if it is new.
 
     The caller holds the run folder's lock.
 
@@ -68,11 +71,11 @@ def create_or_open_study(
     else:
         # Made under another name, so that no reader sees a study without its space.
         with atomic_file(journal) as fresh:
-            _fill(_open_or_create(fresh, space, objectives), space, objectives)
+            _fill(_open_or_create(fresh, space, objectives), space, objectives, starters)
     study = _open_or_create(journal, space, objectives)
     study.pruner = make_pruner(pruner, max_epochs, space.metric)
     if Attribute.SPACE not in study.user_attrs:  # all that was left of a torn one
-        _fill(study, space, objectives)
+        _fill(study, space, objectives, starters)
     elif StudyReader(study).space.identity() != space.identity():
         raise RunFolderError(
             f"{journal}: belongs to a search with another space; choose another --name, or ask for the same"
@@ -98,15 +101,16 @@ def _open_or_create(journal: Path, space: SearchSpace, objectives: Objectives) -
     )
 
 
-def _fill(study: optuna.Study, space: SearchSpace, objectives: Objectives) -> None:
+def _fill(
+    study: optuna.Study, space: SearchSpace, objectives: Objectives, starters: Sequence[Starter]
+) -> None:
     if len(study.directions) == len(objectives.names) > 1:
         with warnings.catch_warnings():  # still called experimental; Optuna's own plots use them
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
             study.set_metric_names(objectives.names)
-    for parameters in space.baseline_parameters():
-        if not _is_known(study, parameters):
-            study.enqueue_trial(parameters, user_attrs={Attribute.BASELINE: True})
-            kill_point(KillPoint.BASELINE_ENQUEUED)
+    for parameters, attributes in first_trials(study, space, starters):
+        study.enqueue_trial(parameters, user_attrs=attributes)
+        kill_point(KillPoint.BASELINE_ENQUEUED)
     study.set_user_attr(Attribute.SPACE, space.to_mapping())
 
 
@@ -187,7 +191,7 @@ class SearchStudy:
         parameters = {**enqueued_parameters(trial), **trial.params}
         passed = max(trial.last_step or 0, int(number_in(trial.user_attrs, Attribute.PASSED)))
         attributes: dict[str, Any] = {
-            **{n: trial.user_attrs[n] for n in OF_A_CONFIRMATION if n in trial.user_attrs},
+            **{n: trial.user_attrs[n] for n in OF_EVERY_TRY if n in trial.user_attrs},
             Attribute.RETRY_OF: trial.number,
             Attribute.BASELINE: is_baseline(trial),
             **({Attribute.DEATHS: deaths} if deaths else {}),
@@ -334,13 +338,6 @@ class SearchStudy:
     def record_seconds(self, seconds: float) -> None:
         """Records the seconds searched so far, over all sessions."""
         self.study.set_user_attr(Attribute.SECONDS, round(seconds, 3))
-
-
-def _is_known(study: optuna.Study, parameters: Mapping[str, Any]) -> bool:
-    """Whether an earlier start was killed after it enqueued this baseline."""
-    return any(
-        enqueued_parameters(trial) == dict(parameters) for trial in study.get_trials(deepcopy=False)
-    )
 
 
 def _has_retry(study: optuna.Study, number: int) -> bool:

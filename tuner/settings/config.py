@@ -10,12 +10,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import (
-    Field,
-    ValidationError,
-    ValidationInfo,
-    field_validator,
-)
+from pydantic import Field, ValidationError, ValidationInfo, field_validator
 
 from tuner.errors import ConfigError
 from tuner.nvidia import MpsMode
@@ -28,6 +23,7 @@ from tuner.settings.places import Place, TrackingPlace, working_copy
 from tuner.settings.quantities import CountOrOff, Duration, GpusPerTrial
 from tuner.settings.settings_files import RUN_NAME, read_settings
 from tuner.settings.space import SearchSpace
+from tuner.settings.starters import Starters
 from tuner.settings.validation import Strict, first_problem
 from tuner.storage import is_url
 
@@ -174,6 +170,7 @@ class SearchConfig(Strict):
             "Continue although the code of an architecture of your own has changed; the leaderboard shows each trial's",
         ),
     ] = False
+    starters: Starters | None = None
     objectives: Annotated[
         TwoObjectives | None,
         Setting(

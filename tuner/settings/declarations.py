@@ -81,6 +81,11 @@ class DeclaredSetting:
         return self.field.annotation is bool
 
     @property
+    def is_list(self) -> bool:
+        """Whether the flag may be given several times."""
+        return get_origin(self.field.annotation) is tuple and ... in get_args(self.field.annotation)
+
+    @property
     def choices(self) -> tuple[str, ...]:
         """The values of an enum; none for other types."""
         for annotation in (self.field.annotation, *get_args(self.field.annotation)):

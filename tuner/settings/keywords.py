@@ -38,6 +38,7 @@ class KeywordsOfSearch(TypedDict, total=False):
     seed: int | None
     sampler: Literal["tpe", "random"] | None
     accept_changed_code: bool | None
+    learn_from: str | Path | Sequence[str | Path] | None
     objectives: str | Sequence[str] | None
     pruner: Literal["halving", "hyperband", "none"] | None
     ensemble: int | str | None

@@ -21,7 +21,7 @@ RECORDED = ("versions", "fingerprint", "created")
 
 
 def read_settings(path: Path) -> dict[str, Any]:
-    """Settings in a YAML file; a path of the space, the data or word vectors in it is relative to the file.
+    """Settings in a YAML file; a path of the space, the data, word vectors or runs in it is relative to the file.
 
     Those of a run are of the folder that they lie in, and of the data that lie as they lay, also after both were moved.
     """
@@ -32,6 +32,12 @@ def read_settings(path: Path) -> dict[str, Any]:
     space = settings.get("space")
     if isinstance(space, str) and os.path.isfile(path.parent / space):
         settings["space"] = str(path.parent / space)
+    starters = settings.get("starters")
+    if isinstance(starters, dict) and isinstance(starters.get("learn_from"), str | list):
+        settings["starters"] = {
+            **starters,
+            "learn_from": _runs_beside(starters["learn_from"], path),
+        }
     data = data_settings(content)
     if isinstance(data, dict):
         files = {
@@ -71,6 +77,15 @@ def _located(written: str, out: object, path: Path) -> str:
     if not os.path.isfile(file):
         file = _moved_along(written, out, path) or file
     return str(file) if os.path.isfile(file) else written
+
+
+def _runs_beside(runs: str | list[object], path: Path) -> list[object]:
+    """The runs to learn from that the settings file `path` names; those that lie beside it, by their paths."""
+    written = [runs] if isinstance(runs, str) else runs
+    return [
+        str(path.parent / run) if isinstance(run, str) and os.path.isdir(path.parent / run) else run
+        for run in written
+    ]
 
 
 def _moved_along(source: str, out: object, path: Path) -> Path | None:

@@ -60,6 +60,7 @@ RESERVED_NAMES = frozenset(
             "seconds",
             "seconds_per_epoch",
             "seed",
+            "starter",
         ),
         *("started", "status", "trial", "tries", "val_accuracy", "val_loss", "weights"),
     }
@@ -84,7 +85,7 @@ class SearchSpace(Strict):
             for where, name, parameter in self._located(architecture):
                 _check_parameter(where, architecture, name, parameter)
         for index, baseline in enumerate(self.baselines):
-            self._check_baseline(f"baselines[{index}]", baseline)
+            self.check_configuration(f"baselines[{index}]", baseline)
         return self
 
     # -- reading ------------------------------------------------------------------------------
@@ -218,13 +219,16 @@ class SearchSpace(Strict):
 
     def baseline_parameters(self) -> Iterator[dict[str, Scalar]]:
         """The baselines as the study names their parameters, ready to be enqueued."""
-        for baseline in self.baselines:
-            architecture = str(baseline["architecture"])
-            named: dict[str, Scalar] = {"architecture": architecture}
-            for name, parameter in self.parameters(architecture).items():
-                if isinstance(parameter, Range):
-                    named[self.study_name(architecture, name)] = baseline[name]
-            yield named
+        return map(self.study_parameters, self.baselines)
+
+    def study_parameters(self, configuration: Mapping[str, Scalar]) -> dict[str, Scalar]:
+        """A complete configuration as the study names its parameters, ready to be enqueued."""
+        architecture = str(configuration[ARCHITECTURE])
+        named: dict[str, Scalar] = {ARCHITECTURE: architecture}
+        for name, parameter in self.parameters(architecture).items():
+            if isinstance(parameter, Range):
+                named[self.study_name(architecture, name)] = configuration[name]
+        return named
 
     def _located(self, architecture: str) -> Iterator[tuple[str, str, Parameter]]:
         own = self.architectures[architecture] or {}
@@ -234,7 +238,12 @@ class SearchSpace(Strict):
         for name, parameter in own.items():
             yield f"architectures.{architecture}.{name}", name, parameter
 
-    def _check_baseline(self, where: str, baseline: Mapping[str, Scalar]) -> None:
+    def check_configuration(self, where: str, baseline: Mapping[str, Scalar]) -> None:
+        """Refuses a configuration, such as a baseline, that is incomplete or lies outside.
+
+        Raises:
+            ValueError: in one line that begins with `where`, and why.
+        """
         architecture = baseline.get("architecture")
         if architecture not in self.architectures:
             raise ValueError(

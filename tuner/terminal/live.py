@@ -164,6 +164,7 @@ def event_line(event: Event, state: SearchState) -> str:
     where = f"trial {trial.name} {trial.architecture}"
     if event.kind is EventKind.TRIAL_STARTED:
         kind = " (baseline)" if trial.baseline else ""
+        kind = f" (as {trial.starter})" if trial.starter is not None else kind
         return f"{where}{kind} started: {_parameters_text(trial, shown=99)}"
     if event.kind is EventKind.EPOCH_CONTINUES:
         return (

@@ -101,6 +101,8 @@ def leaderboard_table(
             f"{name}={number_text(value)}" for name, value in shown.items() if not pd.isna(value)
         )
         note = "  (baseline)" if row["baseline"] is True or str(row["baseline"]) == "True" else ""
+        starter = row.get("starter")  # absent in the leaderboard of an earlier version
+        note = note if starter is None or pd.isna(starter) else f"  (as {starter})"
         error = "" if pd.isna(row["error"]) else f"  {row['error']}"
         code = f"  (code {row['code']})" if has_several_codes and not pd.isna(row["code"]) else ""
         cells.append(printable(settings + note + code + error))

@@ -1,7 +1,7 @@
 """The searches that are compared: each a sampler and a pruner, replayed under the same chance."""
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import count
@@ -15,6 +15,7 @@ from .draw import Draw
 from .keras_tuner import replay_hyperband
 from .quick_search import QuickSearch
 from .session_search import SessionSearch
+from .starters import best_of_others, best_of_same, worst_of_same
 from .table import Table
 from .tabular import Chooser, Decides, Recorded
 from .virtual_search import History, replay
@@ -72,6 +73,7 @@ class Arm:
         own_pruner: another one in its place.
         snaps_all: see `Chooser`.
         patience: tuner's setting.
+        starters: the configurations that it tries first; see `tuner.search.starters`.
         own_search: another program's search in place of tuner's; then nothing of the above counts.
         is_peer: a rule of others that hands over one model.
         has_all_kinds: whether all outcomes are measured, see `outcomes.courses`.
@@ -83,9 +85,15 @@ class Arm:
     own_pruner: Callable[[], optuna.pruners.BasePruner] | None = None
     snaps_all: bool = False
     patience: int | str = "off"
+    starters: Callable[[Table], Sequence[int]] = lambda _: ()
     own_search: OwnSearch | None = None
     is_peer: bool = False
     has_all_kinds: bool = False
+
+
+def _learning_from(what: str, starters: Callable[[Table], Sequence[int]]) -> Arm:
+    name = f"TPE, patience 1, learning from {what}"
+    return Arm(name, _by_tuner, PrunerName.NONE, patience=1, starters=starters)
 
 
 RANDOM = Arm("random, none", _in_order, PrunerName.NONE, has_all_kinds=True)
@@ -105,6 +113,9 @@ ARMS = (
     Arm("TPE, halving, patience 1", _by_tuner, PrunerName.HALVING, patience=1),
     Arm("TPE, patience 2", _by_tuner, PrunerName.NONE, patience=2),
     Arm("TPE, patience off", _by_tuner, PrunerName.NONE),
+    _learning_from("the best of the same", best_of_same),
+    _learning_from("the best of others", best_of_others),
+    _learning_from("the worst of the same", worst_of_same),
     Arm(
         "TPE, median (Optuna)",
         _by_optuna,
@@ -138,7 +149,13 @@ def search(
     if arm.own_search is not None:
         return arm.own_search(table, draw, workers=workers, is_over=is_over)
     config = _config(arm, table)
-    chooser = Chooser(recorded, draw.order, arm.decides(draw.number), snaps_all=arm.snaps_all)
+    chooser = Chooser(
+        recorded,
+        draw.order,
+        arm.decides(draw.number),
+        snaps_all=arm.snaps_all,
+        first=arm.starters(table),
+    )
     pruner = (
         make_pruner(config.pruner, config.epochs, config.space.metric)
         if arm.own_pruner is None

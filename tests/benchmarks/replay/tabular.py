@@ -12,7 +12,7 @@ may be far from what it would have drawn; and the nearest configuration is more 
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -84,6 +84,7 @@ class Chooser:
         order: the recorded configurations as a random search draws them.
         decides: which sampler decides.
         snaps_all: random suggestions are rounded, too, and do not follow `order`.
+        first: the configurations that the first trials get, whatever the sampler says.
     """
 
     def __init__(
@@ -93,7 +94,9 @@ class Chooser:
         decides: Decides,
         *,
         snaps_all: bool = False,
+        first: Sequence[int] = (),
     ) -> None:
+        self._first = list(first)
         self.recorded = recorded
         self.chosen: list[int] = []
         self.snapping: list[float] = []  # distance to the chosen one, as a share of the mean to all
@@ -112,7 +115,10 @@ class Chooser:
 
     def choose(self, sampler: Sampler | None, study: optuna.Study, trial: FrozenTrial) -> int:
         """The configuration that a trial gets."""
-        chosen = self._left[0] if sampler is None else self._answer(sampler, study, trial)
+        if self._first:
+            chosen = self._first.pop(0)
+        else:
+            chosen = self._left[0] if sampler is None else self._answer(sampler, study, trial)
         self._left.remove(chosen)
         self.chosen.append(chosen)
         return chosen

@@ -1,0 +1,171 @@
+"""The trials that a search begins with: the space's baselines, then configurations that were good in earlier runs.
+
+An earlier run may mislead, on other data. So there are few of its configurations, they stop like any trial, and what
+they cost is all that it can cost. Must not import Ray or Keras.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from enum import Enum
+from itertools import zip_longest
+from typing import Any
+
+import optuna
+
+from tuner.errors import ConfigError, UsageError
+from tuner.run import Run
+from tuner.run.attributes import Attribute
+from tuner.run.folder import RunFolder
+from tuner.run.optuna_internals import enqueued_parameters
+from tuner.run.records import ranked
+from tuner.run.run_file import read_run_file
+from tuner.settings.config import SearchConfig, TrainerName
+from tuner.settings.hyperparameters import Scalar, resolve
+from tuner.settings.ranges import Range
+from tuner.settings.space import ARCHITECTURE, SearchSpace
+from tuner.settings.starters import Starter
+
+MOST_OF_A_RUN = 3  # each of another architecture
+MOST = 6
+
+
+def first_trials(
+    study: optuna.Study, space: SearchSpace, starters: Sequence[Starter]
+) -> Iterator[tuple[dict[str, Scalar], dict[str, Any]]]:
+    """Parameters and attributes of each trial to be enqueued, but for those of an earlier start that was killed."""
+    first: list[tuple[dict[str, Scalar], dict[str, Any]]] = [
+        (each, {str(Attribute.BASELINE): True}) for each in space.baseline_parameters()
+    ]
+    for starter in starters:
+        attributes = {str(Attribute.STARTER): starter.trial}
+        first.append((space.study_parameters(starter.configuration), attributes))
+    for parameters, attributes in first:
+        known = map(enqueued_parameters, study.get_trials(deepcopy=False))
+        if parameters not in list(known):
+            yield parameters, attributes
+
+
+def with_starters(folder: RunFolder, config: SearchConfig) -> SearchConfig:
+    """The settings with the starters of the run in `folder`, which has them recorded, or of a new one.
+
+    Raises:
+        ConfigError: there is nothing to learn from in one of the runs, or the run in `folder` began without.
+    """
+    asked = config.starters
+    if folder.journal.is_file() and folder.run_file.is_file():
+        recorded = read_run_file(folder).config.starters
+        if recorded is None and asked is not None and asked.learn_from:
+            raise ConfigError(
+                f"learn_from: {folder.path} began without starters, which are tried first; leave it out, or choose "
+                "another --name"
+            )
+        return config.model_copy(update={"starters": recorded})
+    return with_found_starters(config)
+
+
+def with_found_starters(config: SearchConfig) -> SearchConfig:
+    """The settings of a new run, with the starters that its runs to learn from have.
+
+    Raises:
+        ConfigError: as above, or starters that a file of settings records do not lie in the space.
+    """
+    asked = config.starters
+    if asked is None:
+        return config
+    if asked.learn_from:
+        of_runs = [_starters_of(place, config) for place in asked.learn_from]
+        in_turn = [each for same_rank in zip_longest(*of_runs) for each in same_rank if each]
+        found = {str(sorted(each.configuration.items())): each for each in reversed(in_turn)}
+        starters = list(reversed(found.values()))[:MOST]
+        asked = asked.model_copy(update={"found": tuple(starters)})
+    for number, starter in enumerate(asked.found):  # a file may have been edited
+        try:
+            config.space.check_configuration(f"starters.found[{number}]", starter.configuration)
+        except ValueError as error:
+            raise ConfigError(str(error)) from error
+    return config.model_copy(update={"starters": asked})
+
+
+def in_narrower_space(config: SearchConfig, space: SearchSpace) -> SearchConfig:
+    """The settings with `space`, which fixes some parameters that the starters still have."""
+    starters = config.starters
+    if starters is not None:
+        found = [
+            each.model_copy(update={"configuration": _varied(space, each.configuration)})
+            for each in starters.found
+        ]
+        starters = starters.model_copy(update={"found": tuple(found)})
+    return config.model_copy(update={"space": space, "starters": starters})
+
+
+def _varied(space: SearchSpace, configuration: Mapping[str, Scalar]) -> dict[str, Scalar]:
+    known = space.parameters(str(configuration[ARCHITECTURE]))
+    return {
+        name: value
+        for name, value in configuration.items()
+        if name == ARCHITECTURE or isinstance(known.get(name), Range)
+    }
+
+
+def _starters_of(place: str, config: SearchConfig) -> list[Starter]:
+    """The best trials of a run that lie in the space, at most one of each architecture, best first."""
+    try:
+        run = Run(place, read_only=True)
+        space, records = run.space, run.reader.records()
+        trainer = run.recorded.config.trainer
+    except UsageError as error:
+        raise ConfigError(f"learn_from: {error}") from error
+    if trainer is TrainerName.TOY and config.trainer is not TrainerName.TOY:
+        raise ConfigError(
+            f"learn_from: {place}: this run was a rehearsal, its trials trained nothing; leave it out"
+        )
+    worked = [each for each in records if each.status.has_worked and each.ranked_score is not None]
+    if not worked:
+        raise ConfigError(
+            f"learn_from: {place}: no trial of this run has ended in order, so nothing can be learned from it; "
+            "leave it out"
+        )
+    found: dict[str, Starter] = {}
+    reasons = []
+    for record in ranked(worked, space.metric):
+        if record.architecture in found:
+            continue
+        try:
+            configuration = configuration_in(config.space, record.architecture, record.parameters)
+        except Outside as outside:
+            reasons.append(str(outside))
+            continue
+        starter = Starter(trial=f"{run.name}:{record.number}", configuration=configuration)
+        found[record.architecture] = starter
+    if not found:
+        raise ConfigError(
+            f"learn_from: {place}: none of its configurations lies in this space (of the best one {reasons[0]}); "
+            "leave it out, or widen the space"
+        )
+    return list(found.values())[:MOST_OF_A_RUN]
+
+
+class Outside(Exception):
+    """A configuration does not lie in the space; why."""
+
+
+def configuration_in(
+    space: SearchSpace, architecture: str, parameters: Mapping[str, Scalar]
+) -> dict[str, Scalar]:
+    """A configuration's values of the parameters that the space varies; those that it does not have, at their defaults.
+
+    Raises:
+        Outside: one of them is outside. What the space does not vary is the space's own.
+    """
+    if architecture not in space.architectures:
+        raise Outside(f"{ARCHITECTURE} {architecture} is outside")
+    defaults = vars(resolve(architecture, {}))
+    configuration: dict[str, Scalar] = {ARCHITECTURE: architecture}
+    for name, parameter in space.parameters(architecture).items():
+        if not isinstance(parameter, Range):
+            continue
+        value = parameters.get(name, defaults.get(name))
+        value = value.value if isinstance(value, Enum) else value
+        if value is None or not parameter.contains(value):
+            raise Outside(f"{name} {value} is outside of {parameter}")
+        configuration[name] = value
+    return configuration
