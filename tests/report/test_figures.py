@@ -3,6 +3,7 @@
 import json
 from typing import Any
 
+import numpy as np
 import pytest
 from support.run_files import SCRIPT, MakeRun, record
 
@@ -107,7 +108,14 @@ def test_importance_compares_at_the_last_epoch_that_most_reached(some: Reading) 
     assert figure is not None
     assert "after 3 epochs. 20 of 23 trials count" in figure.caption
     assert "among the best 5, after" in figure.caption
-    assert sum(traces(figure)[0].x) == pytest.approx(1)
+    (bars,) = traces(figure)
+    assert sum(bars.x) == pytest.approx(1)
+    low, high = bars.x - bars.error_x.arrayminus, bars.x + bars.error_x.array
+    assert (low >= 0).all()
+    assert (high <= 1).all()
+    assert max(high - low) > 0.1  # of twenty trials
+    assert bars.customdata == pytest.approx(np.stack([low, high], axis=1))
+    assert "the lines are 95 % intervals" in figure.caption
     assert [panel.name for panel in figure.panels] == [
         "all"
     ]  # 10 trials of an architecture are too few

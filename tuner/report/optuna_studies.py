@@ -6,10 +6,11 @@ in choices. So they get studies in memory in which each trial that counts is COM
 
 import logging
 import warnings
-from collections.abc import Container, Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.trial import FrozenTrial, TrialState, create_trial
@@ -68,6 +69,14 @@ def study_of(
         for number in numbers
     ]
     return _in_memory(reading, trials)
+
+
+def resampled(
+    reading: Reading, trials: Sequence[FrozenTrial], rng: np.random.Generator
+) -> optuna.Study:
+    """A study with as many of these trials, drawn with replacement: what others might have been."""
+    drawn = rng.integers(len(trials), size=len(trials))
+    return _in_memory(reading, [trials[place] for place in drawn])
 
 
 def _in_memory(reading: Reading, trials: list[FrozenTrial]) -> optuna.Study:
