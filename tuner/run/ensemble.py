@@ -49,7 +49,9 @@ class EnsembleWithReference(BaseModel):
         """`with the linear reference, half of the average, 0.7560 (95 % interval …): gain …`."""
         if not self.weight:
             return "the linear reference would add nothing to it"
-        part = {0.25: "a quarter", 0.5: "half"}.get(self.weight, f"{self.weight:.0%}")
+        part = {0.25: "a quarter", 0.5: "half", 0.75: "three quarters"}.get(
+            self.weight, f"{self.weight:.0%}"
+        )
         return (
             f"with the linear reference, {part} of the average, {score_text(self.averaged)} (95 % interval "
             f"{score_text(self.low)} to {score_text(self.high)}): gain {self.gain:+.4f} ({self.gain_low:+.4f} to "

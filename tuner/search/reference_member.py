@@ -1,8 +1,8 @@
 """The linear reference as a member of the ensemble: how much of the average it gets, and what that is worth.
 
 It knows other things than models that read in order, so together they are right more often: on long reviews half and
-half, which is better than either; where it knows little, less of it or nothing (docs/measurements.md). Must not import
-Ray or Keras.
+half, which is better than either; where it knows little, less of it or nothing, and beside weak trials more
+(docs/measurements.md). Must not import Ray or Keras.
 """
 
 import math
@@ -16,7 +16,7 @@ from tuner.training.evaluation import losses, mean_probabilities
 from tuner.training.spec import TrainedModel
 from tuner.training.temperature import fit_temperature, tempered
 
-WEIGHTS = (0.0, 0.25, 0.5)  # finer ones, and larger ones, were no better
+WEIGHTS = (0.0, 0.25, 0.5, 0.75)  # finer ones were no better
 _ENOUGH = 5000  # sequences to choose by
 
 
