@@ -83,7 +83,6 @@ IDEAS: Mapping[str, Idea] = {
     "noise": Idea({"adversarial_noise": 0.03}, bases=("cnn_bilstm, tuned",)),
     "ngrams-2": Idea({"ngrams": 2}),
     "ngrams-3": Idea({"ngrams": 3}),
-    "cnn-beside": Idea({"parallel_filters": 64}),
 }
 
 

@@ -52,7 +52,7 @@ def batches() -> Iterator[NDArray[np.int32]]:
         ("lstm_recurrent_dropout", {}),
         (
             "cnn_bilstm",
-            {"pooling": "max_mean", "lstm_layers": 2, "ngrams": 3, "parallel_filters": 2},
+            {"pooling": "max_mean", "lstm_layers": 2, "ngrams": 3},
         ),
         ("stacked_lstm", {}),
     ],

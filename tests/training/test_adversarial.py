@@ -136,7 +136,7 @@ def test_every_architecture_learns_with_noise(make_sequences, architecture: str)
     model = compiled(
         resolve(
             architecture,
-            {**SMALL, "learning_rate": 0.02, "ngrams": 2, "parallel_filters": 2},
+            {**SMALL, "learning_rate": 0.02, "ngrams": 2},
         ),
         n_classes=3,
     )

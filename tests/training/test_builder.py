@@ -112,26 +112,6 @@ def test_backward_half_agrees_with_keras_bidirectional_on_full_width(layers: int
     np.testing.assert_allclose(ours(ids), theirs(ids), atol=1e-6)
 
 
-@pytest.mark.parametrize("architecture", ["lstm", "cnn_bilstm"])
-def test_a_convolution_beside_the_lstm_sees_no_padding_and_is_keras_own(architecture: str) -> None:
-    model = randomized(build_model(small(architecture, parallel_filters=3), n_classes=3))
-    sequences = [[4, 7, 9, 2, 29], [3], [8, 8]]
-    alone = np.vstack([model(padded([ids], len(ids))) for ids in sequences])
-    wide = np.asarray(model(padded(sequences, 11)))
-    np.testing.assert_allclose(wide, alone, atol=2e-6)
-
-    embedded = model.get_layer("embedding")(padded(sequences[:1], 5))
-    for width in (2, 3):
-        features = model.get_layer(f"parallel_{width}_max").output
-        ours = keras.Model(model.inputs[0], features)(padded(sequences[:1], 11))
-        kernel, bias = model.get_layer(f"parallel_{width}").get_weights()
-        plain = keras.ops.conv(embedded, kernel, padding="same") + bias
-        theirs = np.maximum(np.asarray(plain), 0).max(axis=1)
-        np.testing.assert_allclose(ours, theirs, atol=1e-6)
-    units = 8 if ARCHITECTURES[architecture].bidirectional else 4
-    assert model.get_layer("classifier").get_weights()[0].shape == (units + 6, 3)
-
-
 def test_cnn_lstm_agrees_with_plain_keras_layers_on_full_width() -> None:
     ours = randomized(build_model(small("cnn_lstm", pool_size=2), n_classes=2))
     x = keras.Input((None,), dtype="int32")

@@ -113,12 +113,6 @@ class Hyperparameters(BaseModel):
         Pooling.LAST, description="how LSTM outputs become one vector: last, max, mean, max_mean"
     )
     output_dropout: float = Field(0.0, ge=0, lt=1, description="dropout before the classifier")
-    parallel_filters: int = Field(
-        0,
-        ge=0,
-        description="filters of a convolution over 2, and of one over 3 tokens, beside the LSTM, with max pooling over "
-        "time; 0 for none",
-    )
     ngrams: int = Field(
         0,
         ge=0,

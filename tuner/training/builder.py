@@ -22,8 +22,6 @@ from tuner.training.custom import build_custom_model
 from tuner.training.lstm import LSTM, spares_padding
 from tuner.training.ngrams import NAME, NGramLogits
 
-_PARALLEL_WIDTHS = (2, 3)  # tokens, as of Johnson and Zhang (2015)
-
 
 def build_model(hyperparameters: Hyperparameters, *, n_classes: int) -> keras.Model:
     """The model of `hyperparameters`, not compiled.
@@ -38,10 +36,9 @@ def build_model(hyperparameters: Hyperparameters, *, n_classes: int) -> keras.Mo
     ids = keras.Input((None,), dtype="int32", name="ids")
     lengths = layers.SequenceLengths(name="lengths")(ids)
     x = _embedded(ids, hyperparameters)
-    beside = _beside(x, lengths, hyperparameters.parallel_filters)
     if architecture.convolution:
         x, lengths = _convolved(x, lengths, hyperparameters)
-    x = _joined([_recurrent(x, lengths, hyperparameters, architecture), *beside])
+    x = _recurrent(x, lengths, hyperparameters, architecture)
     if hyperparameters.output_dropout:
         x = keras.layers.Dropout(hyperparameters.output_dropout, name="output_dropout")(x)
     return keras.Model(
@@ -84,20 +81,6 @@ def _convolved(x: Any, lengths: Any, hyperparameters: Hyperparameters) -> tuple[
     x = layers.ZeroPastEnd(name="after_convolution")(x, lengths)
     x = layers.MaxPoolingFromStart(hyperparameters.pool_size, name="max_pooling")(x)
     return x, layers.PooledLengths(hyperparameters.pool_size, name="pooled_lengths")(lengths)
-
-
-def _beside(x: Any, lengths: Any, filters: int) -> list[Any]:
-    """`(batch, time, channels)` -> `(batch, filters)` for each of the widths: whether a pattern of words occurs."""
-    if not filters:
-        return []
-    x = layers.ZeroPastEnd(name="before_parallel")(x, lengths)
-    found = []
-    for width in _PARALLEL_WIDTHS:
-        convolution = keras.layers.Conv1D(
-            filters, width, padding="same", activation="relu", name=f"parallel_{width}"
-        )
-        found.append(layers.MaxOverTime(name=f"parallel_{width}_max")(convolution(x), lengths))
-    return found
 
 
 def _recurrent(
