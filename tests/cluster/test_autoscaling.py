@@ -57,9 +57,11 @@ FILE = {
     "rsync_exclude": [],
     "rsync_filter": [],
 }
+# The raylet waits 15 s for ports that its agents choose, and aborts: too short on a busy machine.
 START = (
     "AUTOSCALER_UPDATE_INTERVAL_S=1 RAY_FAKE_CLUSTER=1 RAY_enable_autoscaler_v2=0 "
     "~/tuner-env/bin/python -m ray.scripts.scripts start --head --num-cpus=0 --disable-usage-stats "
+    "--dashboard-agent-grpc-port=20001 --runtime-env-agent-port=20002 --metrics-export-port=20003 "
     "--autoscaling-config=/mnt/state/fake.yaml >/dev/null 2>start.log"
 )
 # As `ray up` would leave it on the head.
@@ -79,6 +81,7 @@ ASKED = {
     "data": {"source": "rotten-tomatoes", "sample": 500},
     "name": "mine",
     "trials": 100,  # more than end before the last node is there
+    "cpus_per_trial": 2,  # a whole node: every process that trains takes 3 s of a core to start
     "trainer": "toy",
     "pruner": "none",
 }
@@ -102,7 +105,7 @@ def test_as_many_trials_wait_as_the_grown_cluster_has_room_for(tmp_path: Path) -
             head.run(command, timeout_s=240)
         until = time.monotonic() + 250
         training = 0
-        while training < 6:
+        while training < 3:
             assert time.monotonic() < until, head.run(
                 "cat start.log search.log; tail -n 30 /tmp/ray/session_latest/logs/monitor*"
             )[-3000:]
@@ -111,4 +114,4 @@ def test_as_many_trials_wait_as_the_grown_cluster_has_room_for(tmp_path: Path) -
             if text:
                 rows = pd.read_csv(io.StringIO(text))
                 training = ((rows["status"] == "running") & (rows["epochs"] > 0)).sum()
-        assert training == 6  # two on each of three nodes, which the autoscaler started
+        assert training == 3  # one on each of three nodes, which the autoscaler started
