@@ -165,9 +165,10 @@ def test_cards_of_two_kinds_are_packed_each_in_its_own_way(
 ) -> None:
     nodes.add(num_cpus=2, num_gpus=1, resources={"accelerator_type:T4": 1})
     nodes.add(num_cpus=6, num_gpus=2, resources={"accelerator_type:H100": 2})
-    search = start(gpus_per_trial="auto", trials=20)
-    wait_for(lambda: len(training(run)) == 8, search)
-    assert Counter(training(run)["device"]) == {"gpu 0, 1/2": 2, "gpu 0, 1/3": 3, "gpu 1, 1/3": 3}
+    # More trials than end before all eight places have a process.
+    search = start(gpus_per_trial="auto", trials=100)
+    packed = {"gpu 0, 1/2": 2, "gpu 0, 1/3": 3, "gpu 1, 1/3": 3}
+    wait_for(lambda: Counter(training(run)["device"]) == packed, search)
     free = free_resources(nodes)
     assert free.get("CPU", 0) == 0
     assert free.get("GPU", 0) < 0.001  # two halves, and twice three thirds in four decimals
