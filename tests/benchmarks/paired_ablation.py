@@ -24,12 +24,11 @@ from pathlib import Path
 
 import numpy as np
 from benchmark_io import show
-from numpy.typing import NDArray
 from scipy.special import stdtrit
 from tutorial import silence_tensorflow
 
 from tuner.data import EncodedSequences, load_dataset
-from tuner.data.dataset import offsets_of, run_positions
+from tuner.data.dataset import offsets_of
 from tuner.files import write_atomically
 from tuner.settings.data import DataConfig
 from tuner.settings.hyperparameters import Hyperparameters, resolve
@@ -83,6 +82,7 @@ IDEAS: Mapping[str, Idea] = {
     "noise": Idea({"adversarial_noise": 0.03}, bases=("cnn_bilstm, tuned",)),
     "ngrams-2": Idea({"ngrams": 2}),
     "ngrams-3": Idea({"ngrams": 3}),
+    "cnn-beside": Idea({"parallel_filters": 64}),
 }
 
 
@@ -140,7 +140,7 @@ def main() -> None:
     idea, data = IDEAS[given.name], Data(given.data, given.learn)
     bases = given.bases or idea.bases
     given.out.mkdir(parents=True, exist_ok=True)
-    _texts(data.source)  # so that no process has to encode them
+    texts(data.source)  # so that no process has to encode them
     jobs = {
         job.file(given.out): job
         for pair in range(given.pairs)
@@ -175,22 +175,29 @@ def _resolved(settings: Mapping[str, object]) -> Hyperparameters:
 
 def _row(base: str, without: Sequence[Recorded], with_it: Sequence[Recorded]) -> dict[str, object]:
     """One line of the table: accuracy in per cent, its differences in points."""
-    gained = 100 * np.array(
-        [b.accuracy - a.accuracy for a, b in zip(without, with_it, strict=True)]
-    )
+    return {
+        "base": base,
+        **paired(
+            [100 * each.accuracy for each in without], [100 * each.accuracy for each in with_it]
+        ),
+        "loss": np.mean([each.loss for each in with_it]) - np.mean([each.loss for each in without]),
+        "time": np.median([b.seconds / a.seconds for a, b in zip(without, with_it, strict=True)]),
+    }
+
+
+def paired(without: Sequence[float], with_it: Sequence[float]) -> dict[str, object]:
+    """The mean difference of two arms with its interval, as cells of a table; per cent and points."""
+    gained = np.subtract(with_it, without)
     error = gained.std(ddof=1) / np.sqrt(len(gained))
     df = len(gained) - 1
     half = stdtrit(df, 0.975) * error
     return {
-        "base": base,
         "pairs": len(gained),
-        "without": 100 * np.mean([each.accuracy for each in without]),
+        "without": np.mean(without),
         "difference": gained.mean(),
         "standard error": error,
         "95 %": f"{gained.mean() - half:+.2f} to {gained.mean() + half:+.2f}",
         "sees": (stdtrit(df, 0.975) + stdtrit(df, 0.8)) * error,
-        "loss": np.mean([each.loss for each in with_it]) - np.mean([each.loss for each in without]),
-        "time": np.median([b.seconds / a.seconds for a, b in zip(without, with_it, strict=True)]),
     }
 
 
@@ -222,7 +229,7 @@ def _train(path: Path, job: Job) -> str:
 
 
 @cache
-def _texts(source: str) -> EncodedSequences:
+def texts(source: str) -> EncodedSequences:
     """All rows, each text once; the split they were encoded in plays no role."""
     splits = load_dataset(DataConfig(source=source)).splits.values()
     tokens = [part for each in splits for part in np.split(each.tokens, each.offsets[1:-1])]
@@ -236,17 +243,11 @@ def _texts(source: str) -> EncodedSequences:
 
 def _rows(data: Data, pair: int) -> tuple[EncodedSequences, EncodedSequences, EncodedSequences]:
     """Rows to learn from, to choose the epoch by (a fifth as many), and to measure on (the rest)."""
-    texts = _texts(data.source)
-    order = np.random.default_rng(pair).permutation(len(texts))
+    rows = texts(data.source)
+    order = np.random.default_rng(pair).permutation(len(rows))
     ends = np.cumsum([data.learn, data.learn // 5, MOST_MEASURED])
-    learn, validation, measured = (_taken(texts, part) for part in np.split(order, ends)[:3])
+    learn, validation, measured = (rows.only(part) for part in np.split(order, ends)[:3])
     return learn, validation, measured
-
-
-def _taken(texts: EncodedSequences, rows: NDArray[np.int64]) -> EncodedSequences:
-    lengths = texts.lengths[rows]
-    tokens = texts.tokens[run_positions(texts.offsets[rows], lengths)]
-    return EncodedSequences(tokens, offsets_of(lengths), texts.labels[rows])
 
 
 def _prepare() -> None:
