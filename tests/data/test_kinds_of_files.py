@@ -327,7 +327,7 @@ def _by_csv(rows: list[tuple[str, ...]], delimiter: str, quoting: int, end: str)
     end=st.sampled_from(["\n", "\r\n"]),
     writer=st.sampled_from(["csv", "pandas", "polars"]),
 )
-@settings(deadline=None, max_examples=300, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=300, suppress_health_check=[HealthCheck.too_slow])
 def test_a_written_table_is_read_as_it_was_before_delimiters_were_guessed(
     rows: list[tuple[str, ...]], form: tuple[str, str], quoting: int, end: str, writer: str
 ) -> None:
@@ -356,7 +356,7 @@ def test_a_written_table_is_read_as_it_was_before_delimiters_were_guessed(
 
 
 @given(rows=_tables, delimiter=st.sampled_from(";|\t"))
-@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(suppress_health_check=[HealthCheck.too_slow])
 def test_no_row_is_lost_whatever_delimits_it(rows: list[tuple[str, ...]], delimiter: str) -> None:
     content = _by_csv(rows, delimiter, csv.QUOTE_ALL, "\n")
     table = read_table(content.encode(), "rows.csv", "somewhere")

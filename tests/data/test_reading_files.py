@@ -292,7 +292,7 @@ _json_like = st.lists(
 @example(content=b"\xff\xfe\x00\xd8", ending=".csv")
 @example(content=b"\xff\xfe\x00\x00\x00", ending=".tsv")
 @example(content=b'text,label\n"a\nb', ending=".csv")
-@settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
+@settings(suppress_health_check=[HealthCheck.too_slow])
 def test_any_bytes_are_rows_or_one_line_of_refusal(content: bytes, ending: str) -> None:
     refused = None
     try:

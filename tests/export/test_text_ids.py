@@ -66,7 +66,7 @@ def makers() -> dict[TokenMode, TextIds]:
 
 @pytest.mark.parametrize("mode", TokenMode)
 @given(texts=_texts)
-@settings(deadline=None, max_examples=INPUTS)
+@settings(max_examples=INPUTS)
 def test_every_id_is_ours(
     makers: dict[TokenMode, TextIds], mode: TokenMode, texts: list[str]
 ) -> None:

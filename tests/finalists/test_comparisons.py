@@ -19,6 +19,7 @@ def told_apart(scores: list[np.ndarray], pooled: SeedVariance | None) -> bool:
     return any(each.at_least > 0 for each in deficits_of(scores, Metric(), pooled))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("count", "seeds"), [(5, 2), (10, 3)])
 def test_of_equal_finalists_somebody_is_told_apart_in_5_of_100_confirmations(
     count: int, seeds: int
@@ -50,6 +51,7 @@ def test_all_deficits_hold_together_in_95_of_100_confirmations(spread: float) ->
     assert below / 200 <= 0.08
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("count", "seeds", "spread"), [(5, 1, 0.0), (5, 2, 0.0), (5, 5, 0.003), (10, 2, 0.0)]
 )

@@ -31,7 +31,7 @@ SPACE = SearchSpace.from_mapping(
     },
     "small.yaml",
 )
-MANY = settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+MANY = settings(max_examples=150, suppress_health_check=list(HealthCheck))
 
 
 @pytest.fixture(scope="module")

@@ -165,7 +165,7 @@ def test_a_search_does_not_obey_an_earlier_ones_stop_request(searched: Searched)
 
 
 @pytest.mark.slow
-@settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=100, suppress_health_check=list(HealthCheck))
 @given(
     hits=st.lists(
         st.tuples(st.floats(0, 1), st.integers(0, 8), st.binary(max_size=2)), min_size=1, max_size=3

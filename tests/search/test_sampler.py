@@ -108,7 +108,7 @@ def test_a_parameter_that_no_remembered_trial_has_can_be_suggested(
 
 
 @given(st.integers(0, 1000))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_the_first_trials_see_every_architecture_equally_often(seed: int) -> None:
     study = optuna.create_study()
     names = ["a", "b", "c", "d"]

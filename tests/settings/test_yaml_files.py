@@ -191,7 +191,7 @@ _PLAIN = st.recursive(
 )  # fmt: skip
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(content=st.dictionaries(st.text(max_size=5), _PLAIN, max_size=4))
 def test_plain_data_written_as_yaml_reads_back_the_same(content: dict[str, object]) -> None:
     assert parse(to_yaml(content)) == content

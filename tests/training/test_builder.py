@@ -63,7 +63,7 @@ _models: dict[tuple[str, Pooling, int], keras.Model] = {}
 
 
 @pytest.mark.parametrize("variant", VARIANTS, ids=lambda variant: "-".join(map(str, variant)))
-@settings(max_examples=3, deadline=None)
+@settings(max_examples=3)
 @given(
     sequences=st.lists(
         st.lists(st.integers(1, 29), min_size=1, max_size=11),

@@ -307,7 +307,8 @@ def test_the_device_name_shows_a_gpu_without_cudnn(
     gpu: str | None, cudnn: bool, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("KERAS_BACKEND", "tensorflow")
-    monkeypatch.setattr("keras.backend.backend", lambda: "tensorflow")
+    backend = SimpleNamespace(backend=lambda: "tensorflow")
+    monkeypatch.setitem(sys.modules, "keras", SimpleNamespace(backend=backend))
     monkeypatch.setattr("tuner.training.devices._tensorflow_gpu", lambda: gpu)
 
     assert device_name(cudnn=cudnn) == name

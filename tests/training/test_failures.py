@@ -139,8 +139,9 @@ def test_the_reason_is_the_line_that_tells_it() -> None:
     assert str(error).startswith("InvalidArgumentError: No DNN in stream executor.;")
 
 
+@pytest.mark.keras
 def test_a_real_resource_exhausted_error_of_tensorflow_is_out_of_memory() -> None:
-    tf = pytest.importorskip("tensorflow")
+    import tensorflow as tf
 
     with pytest.raises(TrialOutOfMemory, match="lower batch_size"), trial_errors():
         raise tf.errors.ResourceExhaustedError(None, None, "no room")

@@ -49,7 +49,7 @@ def assert_alike(ours: list[np.ndarray], theirs: list[np.ndarray]) -> None:
         np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5)
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(st.integers(1, 4), st.integers(1, 7), st.integers(1, 3), st.integers(1, 5))
 def test_gives_keras_results_and_gradients(
     batch: int, time: int, features: int, units: int
@@ -63,7 +63,7 @@ def test_gives_keras_results_and_gradients(
     )
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(st.integers(1, 4), st.integers(1, 7), st.integers(1, 3), st.integers(1, 5))
 def test_recurrent_dropout_is_one_mask_at_every_step(
     batch: int, time: int, features: int, units: int
