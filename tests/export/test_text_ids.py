@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow as tf
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tuner.data import SPECIAL_TOKENS, encode_known, token_ids
@@ -66,6 +66,7 @@ def makers() -> dict[TokenMode, TextIds]:
 
 @pytest.mark.parametrize("mode", TokenMode)
 @given(texts=_texts)
+@example(texts=["\x00", "Good\x00BAD it's", "\x00\x00 GOOD bad\x00", ""])
 @settings(max_examples=INPUTS)
 def test_every_id_is_ours(
     makers: dict[TokenMode, TextIds], mode: TokenMode, texts: list[str]
@@ -95,3 +96,9 @@ def test_a_saved_model_answers_texts_as_their_ids(tmp_path: Path) -> None:
     ids = [[2, 2, 5, 3, 4], [1, 0, 0, 0, 0]]
     by_ids = loaded.serve(tf.constant(ids, tf.int32)).numpy()
     np.testing.assert_allclose(loaded.serve_texts(tf.constant(texts)).numpy(), by_ids, atol=1e-6)
+
+
+def test_tensorflow_still_drops_what_follows_a_character_0() -> None:
+    """Where this fails, `_lower` need not split texts any more."""
+    lowered = tf.strings.lower(tf.constant(["A\x00B"]), encoding="utf-8")
+    assert lowered.numpy() == [b"a"]

@@ -60,10 +60,20 @@ class TextIds(tf.Module):  # type: ignore[misc]
         if self._mode is TokenMode.WORDS:
             for letter, lowered in self._lowered.items():
                 texts = tf.strings.regex_replace(texts, letter, lowered)
-            texts = tf.strings.lower(texts, encoding="utf-8")
+            texts = _lower(texts)
         between = FILTERS if self._mode is TokenMode.WORDS else _SPACES
         parts = tf.strings.split(tf.strings.regex_replace(texts, _any_of(between), " "), " ")
         return tf.ragged.boolean_mask(parts, tf.not_equal(parts, ""))
+
+
+def _lower(texts: Any) -> Any:
+    """TensorFlow drops all that comes after a character 0, so what lies between two is made lower case by itself.
+
+    A separator cannot be that character, so each part ends with one, and the last one goes.
+    """
+    parts = tf.strings.lower(tf.strings.split(texts, "\x00"), encoding="utf-8")
+    ended = tf.ragged.map_flat_values(lambda flat: tf.strings.join([flat, "\x00"]), parts)
+    return tf.strings.regex_replace(tf.strings.reduce_join(ended, axis=-1), r"\x00\z", "")
 
 
 def _any_of(characters: str) -> str:
