@@ -12,6 +12,7 @@ import pytest
 from filelock import FileLock
 from moto.server import ThreadedMotoServer
 from support.confirmed_run import Confirmed, make_confirmed_run
+from support.forked_keras import KerasCommands, keras_commands
 from support.searches import write_sentences
 
 from tuner.execution import ray_internals
@@ -79,7 +80,7 @@ def central_european_time() -> Iterator[None]:
     time.tzset()
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def space() -> SearchSpace:
     """A small conditional space with one baseline."""
     return SearchSpace.from_mapping(
@@ -130,6 +131,13 @@ def without_ray() -> Iterator[None]:
 
     with trials_in_this_process():
         yield
+
+
+@pytest.fixture(scope="session")
+def keras_command() -> Iterator[KerasCommands]:
+    """What runs commands that load Keras, each in a process of its own."""
+    with keras_commands() as run:
+        yield run
 
 
 @pytest.fixture(scope="session")

@@ -2,13 +2,13 @@
 
 import os
 import pty
-import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pandas as pd
 import pytest
-from support.commands import TUNER
+from support.commands import run_tuner
+from support.forked_keras import KerasCommands
 
 from tuner.errors import ConfigError, DataError
 from tuner.export import prediction
@@ -85,21 +85,21 @@ def test_lists_of_integers_are_sequences_too(classifier: Classifier, tmp_path: P
     assert list(pd.read_csv(tmp_path / "predictions.csv")["sequence"]) == ["[1, 2]", "[]"]
 
 
-def test_a_bar_is_drawn_on_a_terminal_only(exported: Path, tmp_path: Path) -> None:
+def test_a_bar_is_drawn_on_a_terminal_only(
+    exported: Path, tmp_path: Path, keras_command: KerasCommands
+) -> None:
     (tmp_path / "texts.csv").write_text("text\ngood\n")
-    call = [*TUNER, "predict", str(exported), "--input", "texts.csv"]
-    piped = subprocess.run(call, cwd=tmp_path, capture_output=True, text=True)
-    assert (piped.returncode, piped.stderr) == (0, "")
-    assert piped.stdout.startswith("text,label,p(negative),p(positive)\n")
+    words = ["predict", str(exported), "--input", "texts.csv"]
+    piped = keras_command(words, tmp_path)
+    assert (piped.code, piped.err) == (0, "")
+    assert piped.out.startswith("text,label,p(negative),p(positive)\n")
     master, slave = pty.openpty()
-    with subprocess.Popen(call, cwd=tmp_path, stdout=subprocess.PIPE, stderr=slave) as shown:
-        assert shown.stdout is not None
-        out = shown.stdout.read().decode()
+    shown = keras_command(words, tmp_path, errors=Path(os.ttyname(slave)))
     os.close(slave)
     drawn = os.read(master, 100_000).decode()
     os.close(master)
     assert "predicting" in drawn
-    assert out.replace("\r", "") == piped.stdout
+    assert shown.out == piped.out
 
 
 @pytest.mark.parametrize(
@@ -227,12 +227,16 @@ def test_whole_numbers_stay_whole_where_one_is_missing(
     ],
 )
 def test_an_output_named_as_another_format_is_refused(
-    exported: Path, tmp_path: Path, name: str
+    exported: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    name: str,
 ) -> None:
-    call = [*TUNER, "predict", str(exported), "good", "--output", name]
-    ended = subprocess.run(call, cwd=tmp_path, capture_output=True, text=True)
-    assert ended.returncode == 2
-    assert ended.stderr.startswith(
+    monkeypatch.chdir(tmp_path)
+    ended = run_tuner(["predict", str(exported), "good", "--output", name], capsys)
+    assert ended.code == 2
+    assert ended.err.startswith(
         f"tuner: --output: is written as CSV or JSON lines, got {name}; name it predictions"
     )
     assert not (tmp_path / name).exists()

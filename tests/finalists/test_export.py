@@ -4,18 +4,18 @@ import dataclasses
 import os
 import shutil
 import signal
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
 import pytest
+from support.commands import run_tuner
 from support.confirmed_run import Confirmed
 
 from tuner.data import Split
 from tuner.errors import ConfigError, RunFolderError, UsageError
+from tuner.export import model
 from tuner.export.description import Description
 from tuner.export.model import Part, check_writable, model_place, write_model
 from tuner.finalists.card import model_card
@@ -188,17 +188,26 @@ def test_a_place_that_is_no_folder_here_is_refused(out: str) -> None:
 
 
 def test_a_sigterm_leaves_neither_half_a_model_nor_a_temporary_folder(
-    confirmed: Confirmed, tmp_path: Path
+    confirmed: Confirmed,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    code = (
-        "import os, signal\n"
-        "from tuner.export import model\n"
-        "model._check_predictions = lambda *_: os.kill(os.getpid(), signal.SIGTERM)\n"
-        "from tuner.cli import main; main()"
-    )
-    call = [sys.executable, "-c", code, "export", str(confirmed.folder.path), "--out", "model"]
-    ended = subprocess.run(call, cwd=tmp_path, capture_output=True, text=True)
-    assert ended.returncode == 128 + signal.SIGTERM, ended.stderr
+    before = signal.getsignal(signal.SIGTERM)
+    half: list[Path] = []
+
+    def sigterm(*_: object) -> None:
+        half.extend(tmp_path.iterdir())
+        signal.raise_signal(signal.SIGTERM)
+
+    monkeypatch.setattr(model, "_check_predictions", sigterm)
+    monkeypatch.chdir(tmp_path)
+    try:
+        ended = run_tuner(["export", str(confirmed.folder.path), "--out", "model"], capsys)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert ended.code == 128 + signal.SIGTERM, ended.err
+    assert len(half) == 1  # the signal came while it was written
     assert list(tmp_path.iterdir()) == []
 
 

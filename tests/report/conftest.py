@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.run_files import SCRIPT, MakeRun, write_run_file, write_tests
+from support.run_files import SCRIPT, MakeRun, write_finalists, write_run_file, write_tests
 from support.studies import metrics, open_study
 
 from tuner.report.reading import Reading, read_run
@@ -27,17 +27,36 @@ ARGUMENTS = (
 @pytest.fixture
 def make_run(tmp_path: Path, space: SearchSpace) -> MakeRun:
     """Makes a run folder with a trial for each list of accuracies by epoch; None is a trial that failed."""
+    return _runs_in(tmp_path, space)
 
+
+@pytest.fixture
+def some(make_run: MakeRun) -> Reading:
+    """A run of 24 trials of up to three epochs; every eighth is pruned after its first, one failed."""
+    return _some(make_run)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory, space: SearchSpace) -> Reading:
+    """The same run, confirmed and tested, once for a module."""
+    folder = _some(_runs_in(tmp_path_factory.mktemp("whole"), space)).folder
+    write_run_file(folder)
+    write_finalists(folder, (3, 0.85, False), (5, 0.84, True))
+    write_tests(folder)
+    return read_run(Run(folder.path), "mine")
+
+
+def _runs_in(parent: Path, own_space: SearchSpace) -> MakeRun:
     def make(
         *trials: tuple[float, ...] | None,
         name: str = "mine",
-        space: SearchSpace = space,
+        space: SearchSpace = own_space,
         error: str = "it broke",
         host: str = "h",
         pruned: frozenset[int] = frozenset(),
         cost: Cost | None = None,
     ) -> RunFolder:
-        folder = RunFolder(tmp_path / name)
+        folder = RunFolder(parent / name)
         # At random: what a sampler that learns would draw from so few values is no part of these tests.
         study = open_study(folder.journal, space, sampler=SamplerName.RANDOM, cost=cost)
         for number, accuracies in enumerate(trials):
@@ -57,9 +76,7 @@ def make_run(tmp_path: Path, space: SearchSpace) -> MakeRun:
     return make
 
 
-@pytest.fixture
-def some(make_run: MakeRun) -> Reading:
-    """A run of 24 trials of up to three epochs; every eighth is pruned after its first, one failed."""
+def _some(make_run: MakeRun) -> Reading:
     trials: list[tuple[float, ...] | None] = [
         (0.5 + number / 100,) if number % 8 == 7 else (0.5, 0.52, 0.55 + number / 100)
         for number in range(24)

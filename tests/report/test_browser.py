@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.run_files import SCRIPT, MakeRun, write_finalists, write_run_file, write_tests
+from support.run_files import SCRIPT, MakeRun
 
 from tuner.report.page import page
 from tuner.report.reading import Reading, read_run, read_runs
@@ -71,69 +71,92 @@ def options_of(select: Any) -> list[str]:
     return values
 
 
-@pytest.fixture(params=["light 1280", "dark 390"])
-def tab(browser: Any, request: pytest.FixtureRequest) -> Iterator[Tab]:
-    """A page on a desk by day, and one on a phone at night."""
-    scheme, width = request.param.split()
-    with browser.new_context(
-        viewport={"width": int(width), "height": 900}, color_scheme=scheme
-    ) as context:
-        yield Tab(context.new_page())
+DESK = {"width": 1280, "height": 900}
 
 
 @pytest.fixture
 def desk(browser: Any) -> Iterator[Tab]:
     """A page on a desk."""
-    with browser.new_context(viewport={"width": 1280, "height": 900}) as context:
+    with browser.new_context(viewport=DESK) as context:
         yield Tab(context.new_page())
 
 
-def test_a_report_draws_all_its_figures_without_any_request(
-    tab: Tab, some: Reading, tmp_path: Path
-) -> None:
-    write_run_file(some.folder)
-    write_finalists(some.folder, (3, 0.85, False), (5, 0.84, True))
-    write_tests(some.folder)
-    path = tmp_path / "report.html"
-    tab.open(path, [read_run(Run(some.folder.path), "mine")])
-    tab.look_at_everything()
-    assert tab.is_quiet(path)
+@pytest.fixture(scope="module")
+def report(whole: Reading) -> Path:
+    """A report with all its figures."""
+    path = whole.folder.path / "report.html"
+    path.write_text(page([whole], NOW), encoding="utf-8")
+    return path
+
+
+@pytest.fixture(scope="module")
+def read_on_a_desk(browser: Any, report: Path) -> Iterator[Tab]:
+    """That report, which was looked through from its beginning to its end."""
+    with browser.new_context(viewport=DESK, color_scheme="light") as context:
+        tab = Tab(context.new_page())
+        tab.page.goto(report.as_uri())
+        tab.look_at_everything()
+        yield tab
+
+
+@pytest.fixture
+def read(read_on_a_desk: Tab) -> Iterator[Tab]:
+    """The same, with its table as it was in the beginning."""
+    yield read_on_a_desk
+    read_on_a_desk.page.locator("#filter").fill("")
+    read_on_a_desk.page.locator('[data-column="rank"]').click()
+
+
+def test_a_report_draws_all_its_figures_without_any_request(read: Tab, report: Path) -> None:
+    check_whole(read, report)
+
+
+def test_so_it_does_on_a_phone_at_night(browser: Any, report: Path) -> None:
+    phone = {"width": 390, "height": 900}
+    with browser.new_context(viewport=phone, color_scheme="dark") as context:
+        tab = Tab(context.new_page())
+        tab.page.goto(report.as_uri())
+        tab.look_at_everything()
+        check_whole(tab, report)
+
+
+def check_whole(tab: Tab, report: Path) -> None:
+    assert tab.is_quiet(report)
     assert tab.page.locator(".main-svg").count() > 10
     width = tab.page.evaluate("document.documentElement.scrollWidth - innerWidth")
     assert width <= 0  # tables and wide figures scroll by themselves
 
 
-def test_text_of_users_data_stays_text(tab: Tab, hostile: RunFolder, tmp_path: Path) -> None:
+def test_text_of_users_data_stays_text(desk: Tab, hostile: RunFolder, tmp_path: Path) -> None:
     path = tmp_path / "report.html"
-    tab.open(path, [read_run(Run(hostile.path), "hostile")])
-    tab.look_at_everything()
-    assert tab.is_quiet(path)
-    tested = tab.page.locator("#summary table").last
+    desk.open(path, [read_run(Run(hostile.path), "hostile")])
+    desk.look_at_everything()
+    assert desk.is_quiet(path)
+    tested = desk.page.locator("#summary table").last
     assert tested.locator("tbody th").first.inner_text() == SCRIPT
-    assert SCRIPT in tab.page.locator("#failures").inner_text()
-    assert SCRIPT in tab.page.locator("#parallel-coordinates").text_content()
-    assert SCRIPT in tab.page.locator("#slices").text_content()
-    assert SCRIPT in tab.page.locator("#timeline").text_content()
-    assert SCRIPT in tab.page.locator("#board").inner_text()
-    assert tab.page.locator("b, img").count() == 0
-    assert tab.page.locator("script").count() == 3
+    assert SCRIPT in desk.page.locator("#failures").inner_text()
+    assert SCRIPT in desk.page.locator("#parallel-coordinates").text_content()
+    assert SCRIPT in desk.page.locator("#slices").text_content()
+    assert SCRIPT in desk.page.locator("#timeline").text_content()
+    assert SCRIPT in desk.page.locator("#board").inner_text()
+    assert desk.page.locator("b, img").count() == 0
+    assert desk.page.locator("script").count() == 3
 
 
-def test_a_click_on_a_heading_sorts(desk: Tab, some: Reading, tmp_path: Path) -> None:
-    desk.open(tmp_path / "report.html", [some])
-    trial = desk.page.locator('[data-column="trial"]')
-    assert desk.rows(1) == [str(rank) for rank in range(1, 25)]
+def test_a_click_on_a_heading_sorts(read: Tab) -> None:
+    trial = read.page.locator('[data-column="trial"]')
+    assert read.rows(1) == [str(rank) for rank in range(1, 25)]
     trial.click()
-    assert desk.rows(2) == [str(number) for number in range(24)]
+    assert read.rows(2) == [str(number) for number in range(24)]
     assert trial.locator("..").get_attribute("aria-sort") == "ascending"
     trial.click()
-    assert desk.rows(2) == [str(number) for number in range(23, -1, -1)]
-    score = desk.page.locator('[data-column="score"]')
+    assert read.rows(2) == [str(number) for number in range(23, -1, -1)]
+    score = read.page.locator('[data-column="score"]')
     score.click()
-    assert desk.rows(3)[:-1] == sorted(desk.rows(3)[:-1], key=float)
-    assert desk.rows(3)[-1] == ""  # empty cells last, whichever way
+    assert read.rows(3)[:-1] == sorted(read.rows(3)[:-1], key=float)
+    assert read.rows(3)[-1] == ""  # empty cells last, whichever way
     score.click()
-    assert desk.rows(3)[-1] == ""
+    assert read.rows(3)[-1] == ""
 
 
 FILTERS: dict[str, Callable[[Any], bool]] = {
@@ -151,15 +174,14 @@ FILTERS: dict[str, Callable[[Any], bool]] = {
 }
 
 
-def test_the_filter_leaves_the_rows_that_it_names(desk: Tab, some: Reading, tmp_path: Path) -> None:
-    desk.open(tmp_path / "report.html", [some])
-    board = some.board.astype("object").where(some.board.notna(), None)
+def test_the_filter_leaves_the_rows_that_it_names(read: Tab, whole: Reading) -> None:
+    board = whole.board.astype("object").where(whole.board.notna(), None)
     for asked, passes in FILTERS.items():
-        desk.page.locator("#filter").fill(asked)
+        read.page.locator("#filter").fill(asked)
         wanted = [str(row["trial"]) for row in board.to_dict(orient="records") if passes(row)]
-        assert desk.rows(2) == wanted, asked
+        assert read.rows(2) == wanted, asked
         count = f"{len(wanted)} of 24 trials" if len(wanted) < 24 else "24 trials"
-        assert desk.page.locator("#count").inner_text() == count
+        assert read.page.locator("#count").inner_text() == count
 
 
 def test_a_long_leaderboard_has_pages_and_more_columns(
@@ -176,28 +198,21 @@ def test_a_long_leaderboard_has_pages_and_more_columns(
     assert desk.page.get_by_role("button", name="host").count() == 1
 
 
-def test_the_theme_can_be_switched_and_print_is_light(
-    desk: Tab, some: Reading, tmp_path: Path
-) -> None:
-    path = tmp_path / "report.html"
-    desk.open(path, [some])
-
-    drawings = desk.page.locator("[data-drawing]")
-    drawings.first.scroll_into_view_if_needed()
-    drawings.first.locator(".main-svg").first.wait_for()
+def test_the_theme_can_be_switched_and_print_is_light(read: Tab, report: Path) -> None:
+    drawings = read.page.locator("[data-drawing]")
     dark, light = "rgb(21, 24, 30)", "rgb(255, 255, 255)"
     assert background(drawings.first) == light
-    desk.page.locator("#theme").click()
+    read.page.locator("#theme").click()
     assert background(drawings.first) == dark
-    desk.page.emulate_media(media="print")
-    desk.page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    read.page.emulate_media(media="print")
+    read.page.evaluate("dispatchEvent(new Event('beforeprint'))")
     assert [background(each) for each in drawings.all()] == [light] * drawings.count()  # drawn, too
     boxes = [each.locator(".main-svg").first.bounding_box() for each in drawings.all()]
     assert all(box is not None and 300 < box["width"] <= 700 for box in boxes)  # shown, on a sheet
-    desk.page.emulate_media(media="screen")
-    desk.page.evaluate("dispatchEvent(new Event('afterprint'))")
+    read.page.emulate_media(media="screen")
+    read.page.evaluate("dispatchEvent(new Event('afterprint'))")
     assert background(drawings.first) == dark
-    assert desk.is_quiet(path)
+    assert read.is_quiet(report)
 
 
 def background(drawing: Any) -> str:
@@ -207,7 +222,7 @@ def background(drawing: Any) -> str:
 
 
 def test_several_runs_are_side_by_side(
-    tab: Tab, make_run: MakeRun, some: Reading, tmp_path: Path
+    desk: Tab, make_run: MakeRun, some: Reading, tmp_path: Path
 ) -> None:
     other_space = SearchSpace.from_mapping(
         {
@@ -222,13 +237,13 @@ def test_several_runs_are_side_by_side(
     empty = make_run(name="empty")
     path = tmp_path / "report.html"
     folders = (some.folder, other, empty)
-    tab.open(path, read_runs([str(folder.path) for folder in folders]))
-    tab.look_at_everything()
-    assert tab.is_quiet(path)
-    rows = tab.page.locator("#summary table tbody th").all_inner_texts()
+    desk.open(path, read_runs([str(folder.path) for folder in folders]))
+    desk.look_at_everything()
+    assert desk.is_quiet(path)
+    rows = desk.page.locator("#summary table tbody th").all_inner_texts()
     assert rows == ["mine", "other", "empty"]
-    assert tab.rows(2)[:2] == ["other", "mine"]
-    assert tab.page.locator("[data-drawing]").count() == 2
+    assert desk.rows(2)[:2] == ["other", "mine"]
+    assert desk.page.locator("[data-drawing]").count() == 2
 
 
 @pytest.mark.parametrize("trials", [(), (None, None), ((0.5,),)], ids=["none", "failed", "one"])

@@ -1,12 +1,12 @@
 """Real trainings, each in a process of its own: TensorFlow is configured once."""
 
-import os
-import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
-from support.commands import TUNER, Ended, run_tuner
+from support.commands import Ended, run_tuner
+from support.forked_keras import KerasCommands
 
 import tuner
 from tuner.execution.search import run_search
@@ -26,16 +26,17 @@ def build(*, vocabulary_size, n_classes, width):
 """
 
 
-def train(folder: Path, *words: str) -> Ended:
-    """On a machine that has no GPU for it."""
-    done = subprocess.run(
-        [*TUNER, "train", *words],
-        cwd=folder,
-        env={**os.environ, "CUDA_VISIBLE_DEVICES": "-1"},
-        capture_output=True,
-        text=True,
-    )
-    return Ended(done.returncode, done.stdout, done.stderr)
+Train = Callable[..., Ended]
+
+
+@pytest.fixture
+def train(folder: Path, keras_command: KerasCommands) -> Train:
+    """Runs `tuner train` with these words, on a machine that has no GPU for it."""
+
+    def _train(*words: str) -> Ended:
+        return keras_command(["train", *words], folder, {"CUDA_VISIBLE_DEVICES": "-1"})
+
+    return _train
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +53,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.ray
-def test_rows_are_reproduced_to_the_last_digit(shared_ray: None, folder: Path) -> None:
+def test_rows_are_reproduced_to_the_last_digit(
+    shared_ray: None, folder: Path, train: Train
+) -> None:
     space = SearchSpace.from_mapping(
         {
             "name": "small",
@@ -90,7 +93,7 @@ def test_rows_are_reproduced_to_the_last_digit(shared_ray: None, folder: Path) -
     assert board["val_loss"].is_unique
     chosen = [board.index[board["status"] == status][0] for status in ("complete", "pruned")]
     before = {path: path.stat().st_mtime_ns for path in (folder / "run").rglob("*")}
-    ended = train(folder, *(f"run:{trial}" for trial in chosen))
+    ended = train(*(f"run:{trial}" for trial in chosen))
     assert (ended.code, ended.err) == (0, ""), ended.out
     for trial in chosen:
         row = board.loc[trial]
@@ -102,15 +105,17 @@ def test_rows_are_reproduced_to_the_last_digit(shared_ray: None, folder: Path) -
     assert ended.out.count("Reproduced: best epoch, val_accuracy and val_loss are the row's") == 2
     assert {path: path.stat().st_mtime_ns for path in (folder / "run").rglob("*")} == before
     (folder / "sentences.csv").write_text((folder / "sentences.csv").read_text() + "a b,no\n")
-    changed = train(folder, f"run:{chosen[0]}")
+    changed = train(f"run:{chosen[0]}")
     assert (changed.code, changed.out) == (2, "")
     assert "sentences.csv: differs from the data that run learned from" in changed.err
 
 
-def test_an_architecture_of_ones_own_is_trained_and_written_for_predict(folder: Path) -> None:
+def test_an_architecture_of_ones_own_is_trained_and_written_for_predict(
+    folder: Path, train: Train
+) -> None:
     words = ("architecture=own_models:build", "width=8", "learning_rate=0.05", "batch_size=16")
     options = ("--data", "sentences.csv", "--epochs", "3", "--out", "models/mine")
-    ended = train(folder, *words, *options)
+    ended = train(*words, *options)
     assert (ended.code, ended.err) == (0, "")
     epochs = [line.split()[0] for line in ended.out.splitlines() if line.startswith("    ")]
     assert epochs == ["1", "2", "3"]
@@ -144,41 +149,39 @@ def build(*, vocabulary_size, n_classes, width):
 
 
 def test_a_model_with_a_layer_of_ones_own_is_predicted_with_where_its_module_is_named(
-    folder: Path,
+    folder: Path, train: Train, keras_command: KerasCommands
 ) -> None:
     decorated = OWN_LAYERS.replace(
         "class S", "@keras.saving.register_keras_serializable()\nclass S"
     )
     (folder / "own_layers.py").write_text(decorated)
     words = ("architecture=own_layers:build", "width=4", "--data", "sentences.csv", "--epochs", "1")
-    ended = train(folder, *words, "--out", "layered")
+    ended = train(*words, "--out", "layered")
     assert (ended.code, ended.err) == (0, "")
-    # As the installed command: without the current folder on Python's path.
-    predict = [TUNER[0], "-P", *TUNER[1:], "predict"]
     for named, code in ((["--module=own_layers"], 0), ([], 2)):
-        ended = subprocess.run(
-            [*predict, "layered", "a b", *named], cwd=folder, capture_output=True, text=True
-        )
-        assert ended.returncode == code, ended.stderr
-    assert "Keras does not know Scale" in ended.stderr
-    assert "if you trust its code: --module own_layers, in Python modules=" in ended.stderr
+        ended = keras_command(["predict", "layered", "a b", *named], folder)
+        assert ended.code == code, ended.err
+    assert "Keras does not know Scale" in ended.err
+    assert "if you trust its code: --module own_layers, in Python modules=" in ended.err
 
 
 def test_a_layer_that_could_not_be_loaded_again_is_refused_before_anything_is_trained(
-    folder: Path,
+    folder: Path, train: Train
 ) -> None:
     (folder / "plain_layers.py").write_text(OWN_LAYERS)
     words = ("architecture=plain_layers:build", "width=4", "--data", "sentences.csv")
-    ended = train(folder, *words, "--out", "plain")
+    ended = train(*words, "--out", "plain")
     assert ended.code == 1
     assert "decorate it with @keras.saving.register_keras_serializable()" in ended.out
     assert not [line for line in ended.out.splitlines() if line.startswith("    1 ")]
     assert not (folder / "plain").exists()
 
 
-def test_a_training_that_diverges_is_reported_and_leaves_no_model(folder: Path) -> None:
+def test_a_training_that_diverges_is_reported_and_leaves_no_model(
+    folder: Path, train: Train
+) -> None:
     words = ("learning_rate=1e38", "batch_size=8", "lstm_units=4")
-    ended = train(folder, *words, "--data", "sentences.csv", "--out", "diverged")
+    ended = train(*words, "--data", "sentences.csv", "--out", "diverged")
     assert ended.code == 1
     assert "diverged: loss became" in ended.out
     assert not (folder / "diverged").exists()
@@ -201,6 +204,7 @@ def test_a_training_that_diverges_is_reported_and_leaves_no_model(folder: Path) 
 )
 def test_a_refusal_is_one_line_and_leaves_nothing(
     folder: Path,
+    train: Train,
     options: tuple[str, ...],
     message: str,
     monkeypatch: pytest.MonkeyPatch,
@@ -212,7 +216,7 @@ def test_a_refusal_is_one_line_and_leaves_nothing(
     before = set(folder.rglob("*"))
     monkeypatch.chdir(folder)
     has_data = "sentences.csv" in options  # so that TensorFlow is configured
-    ended = train(folder, *options) if has_data else run_tuner(["train", *options], capsys)
+    ended = train(*options) if has_data else run_tuner(["train", *options], capsys)
     assert (ended.code, ended.out) == (2, "")
     assert message in ended.err
     assert ended.err.count("\n") == 1
