@@ -200,19 +200,19 @@ def test_the_python_blocks_run(tmp_path: Path, sentences: Path) -> None:
     (tmp_path / "reviews.csv").write_text(sentences.read_text(encoding="utf-8"), encoding="utf-8")
     assert 'search("seed", data="reviews.csv", trials=30)' in call
     call = call.replace('"seed"', '"gru.yaml"')
-    call = call.replace("trials=30", "trials=2, max_epochs=1, max_concurrent=1")
-    call = call.replace("top=3, seeds=3", "top=2, seeds=1, max_concurrent=1")
+    call = call.replace("trials=30", "trials=1, max_epochs=1, max_concurrent=1")
+    call = call.replace("top=3, seeds=3", "top=1, seeds=1, max_concurrent=1")
     program = f"if __name__ == '__main__':\n{_indented(call)}\n    print(len(run.leaderboard()), run.best)"
     ended = subprocess.run(
         [sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, timeout=500
     )
     assert ended.returncode == 0, ended.stderr
     last = ended.stdout.splitlines()[-1]
-    assert last.startswith("2 TrialRecord(")
+    assert last.startswith("1 TrialRecord(")
     assert "architecture='my_models:build'" in last
     assert ended.stderr == ""
     run = tmp_path / "runs" / "gru-reviews"
-    assert len(pd.read_csv(run / "finalists.csv")) == 2
+    assert len(pd.read_csv(run / "finalists.csv")) == 1
     assert (run / "tests.yaml").is_file()
     assert (run / "model" / "README.md").is_file()
 

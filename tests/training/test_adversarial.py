@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from tuner.data import pad
 from tuner.errors import TrialFailed
-from tuner.settings.hyperparameters import ARCHITECTURES, Hyperparameters, resolve
+from tuner.settings.hyperparameters import Hyperparameters, resolve
 from tuner.training import adversarial
 from tuner.training.adversarial import adversarial_shift
 from tuner.training.builder import build_model
@@ -43,7 +43,6 @@ def weights_after_a_step(
 @pytest.mark.parametrize(
     "settings",
     [
-        {},
         {"optimizer": "adamw", "learning_rate": 0.01, "weight_decay": 0.1, "clipnorm": 0.1},
         {
             "embedding_dropout": 0.2,
@@ -53,7 +52,7 @@ def weights_after_a_step(
             "output_dropout": 0.5,
         },
     ],
-    ids=["sgd", "adamw", "dropout"],  # a mask of the second pass' own would give another gradient
+    ids=["adamw", "sgd, dropout"],  # a mask of the second pass' own would give another gradient
 )
 def test_noise_that_vanishes_leaves_a_plain_step(make_sequences, settings) -> None:
     plain = weights_after_a_step(make_sequences, 0.0, **settings)
@@ -131,8 +130,11 @@ def test_noise_has_the_given_norm_and_raises_the_loss_more_than_chance(make_sequ
     )
 
 
-@pytest.mark.parametrize("architecture", sorted(ARCHITECTURES))
-def test_every_architecture_learns_with_noise(make_sequences, architecture: str) -> None:
+# Every kind of layer that an architecture has, once.
+@pytest.mark.parametrize(
+    "architecture", ["cnn_bilstm", "gru", "lstm_recurrent_dropout", "stacked_lstm"]
+)
+def test_every_kind_of_layer_learns_with_noise(make_sequences, architecture: str) -> None:
     model = compiled(
         resolve(
             architecture,

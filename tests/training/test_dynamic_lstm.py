@@ -1,22 +1,13 @@
-"""On JAX on a CPU our LSTM gives Keras' results and gradients, with and without masks.
-
-In a process of its own, as in `test_shapes.py`.
-"""
-
-import json
-import os
-import subprocess
-import sys
-from importlib.util import find_spec
-from pathlib import Path
+"""On JAX on a CPU our LSTM gives Keras' results and gradients, with and without masks."""
 
 import pytest
+from support.on_jax import printed_on_jax
 
 pytestmark = [pytest.mark.keras, pytest.mark.slow]
 
-JAX = Path(sys.prefix) / "jax"
 PROGRAM = """
-import json
+import json, os
+os.environ["JAX_PLATFORMS"] = "cpu"
 import jax, keras, numpy as np
 from jax import numpy as jnp
 from tuner.settings.hyperparameters import resolve
@@ -47,7 +38,7 @@ def results(kind, mask, dropout):
         )
         return (outputs * cotangent).sum() + (output * cell).sum(), outputs
 
-    (_, outputs), gradients = jax.value_and_grad(total, argnums=(0, 1, 2), has_aux=True)(
+    (_, outputs), gradients = jax.jit(jax.value_and_grad(total, argnums=(0, 1, 2), has_aux=True))(
         [v.value for v in layer.trainable_variables], sequences, state
     )
     return jax.tree.leaves((outputs, gradients))
@@ -74,17 +65,6 @@ print(json.dumps([differences, program.count("while["), program.count("scan[")])
 
 
 def test_gives_keras_results_and_gradients_and_stops_early() -> None:
-    if find_spec("jax") is None and not JAX.is_dir():
-        pytest.skip("JAX is not installed; `make test` installs it")
-    path = os.pathsep.join(filter(None, [os.environ.get("PYTHONPATH"), str(JAX)]))
-    ended = subprocess.run(
-        [sys.executable, "-W", "error::UserWarning", "-c", PROGRAM],
-        check=False,
-        capture_output=True,
-        text=True,
-        env={**os.environ, "KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu", "PYTHONPATH": path},
-    )
-    assert ended.returncode == 0, ended.stderr
-    differences, loops, scans = json.loads(ended.stdout.splitlines()[-1])
+    differences, loops, scans = printed_on_jax(PROGRAM, "-W", "error::UserWarning")
     assert differences == pytest.approx(dict.fromkeys(differences, 0), abs=1e-5)
     assert (loops, scans) == (4, 0)  # two layers, two directions

@@ -1,23 +1,12 @@
-"""On JAX every shape of a batch is a compilation: a trial has few, and so has a model that predicts.
-
-In a process of its own, for Keras has one backend per process. `make test` puts JAX into a folder of its own, because
-TensorFlow imports it where it finds it, which takes two seconds in every process.
-"""
-
-import json
-import os
-import subprocess
-import sys
-from importlib.util import find_spec
-from pathlib import Path
+"""On JAX every shape of a batch is a compilation: a trial has few, and so has a model that predicts."""
 
 import pytest
+from support.on_jax import printed_on_jax
 
 from tuner.training import shapes
 
 pytestmark = pytest.mark.keras
 
-JAX = Path(sys.prefix) / "jax"
 PROGRAM = """
 import json
 from collections import Counter
@@ -63,18 +52,7 @@ print(json.dumps([keras.backend.backend(), trial, compiled["jit(predict_step)"]]
 
 @pytest.mark.slow
 def test_on_jax_a_trial_compiles_for_at_most_six_shapes() -> None:
-    if find_spec("jax") is None and not JAX.is_dir():
-        pytest.skip("JAX is not installed; `make test` installs it")
-    path = os.pathsep.join(filter(None, [os.environ.get("PYTHONPATH"), str(JAX)]))
-    ended = subprocess.run(
-        [sys.executable, "-c", PROGRAM],
-        check=False,
-        capture_output=True,
-        text=True,
-        env={**os.environ, "KERAS_BACKEND": "jax", "PYTHONPATH": path},
-    )
-    assert ended.returncode == 0, ended.stderr
-    backend, compiled, predicting = json.loads(ended.stdout.splitlines()[-1])
+    backend, compiled, predicting = printed_on_jax(PROGRAM)
     assert backend == "jax"
     assert (compiled["jit(train_step)"], compiled["jit(predict_step)"]) == (3, 3)
     assert predicting <= 3  # 16, 32 and 64

@@ -53,9 +53,8 @@ def make_training(make_sequences):
     return _make
 
 
-@pytest.mark.parametrize("architecture", ["lstm_dropout", "lstm_recurrent_dropout"])
 def test_a_model_that_is_measured_between_epochs_learns_as_if_it_were_not(
-    make_training, make_sequences, architecture: str
+    make_training, make_sequences
 ) -> None:
     held_out = make_sequences(10, n_classes=2, seed=3)
     curves, models = [], []
@@ -63,7 +62,12 @@ def test_a_model_that_is_measured_between_epochs_learns_as_if_it_were_not(
         # Dropout draws random numbers, recurrent dropout also where nothing is learned; and at so high a rate the
         # best epoch is not always the last.
         training = make_training(
-            architecture, epochs=3, learning_rate=0.3, keep_best=Metric(), n=200
+            "lstm_recurrent_dropout",
+            output_dropout=0.2,
+            epochs=3,
+            learning_rate=0.3,
+            keep_best=Metric(),
+            n=200,
         )
         curve = []
         for result in training.epochs():
@@ -88,8 +92,11 @@ def test_learns_an_easy_task(make_training, n_classes: int) -> None:
     assert results[-1].loss < results[0].loss
 
 
-@pytest.mark.parametrize("architecture", sorted(ARCHITECTURES))
-def test_every_architecture_trains(make_training, architecture: str) -> None:
+TRAINED_ABOVE_OR_BELOW = {"cnn_bilstm", "lstm", "lstm_dropout", "lstm_recurrent_dropout"}
+
+
+@pytest.mark.parametrize("architecture", sorted({*ARCHITECTURES} - TRAINED_ABOVE_OR_BELOW))
+def test_every_other_architecture_trains(make_training, architecture: str) -> None:
     (result,) = make_training(architecture, n=20).epochs()
 
     assert math.isfinite(result.val_loss)
@@ -251,7 +258,7 @@ def test_a_step_is_the_step_of_plain_keras_layers(make_training) -> None:
     x = keras.layers.LSTM(8)(keras.layers.Dense(8, use_bias=False)(words))
     theirs = keras.Model(words, keras.layers.Dense(1, activation="sigmoid")(x))
     theirs.set_weights(ours.get_weights())
-    theirs.compile(optimizer=keras.optimizers.Adam(0.02), loss="binary_crossentropy")
+    theirs.compile(keras.optimizers.Adam(0.02), "binary_crossentropy", run_eagerly=True)
     rng = np.random.default_rng(0)
     step = make_train_step(ours, batch_size=8)
 
@@ -267,8 +274,7 @@ def test_a_step_is_the_step_of_plain_keras_layers(make_training) -> None:
 
 
 @pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="TensorFlow's alone")
-@pytest.mark.parametrize("noise", [0.0, 0.1])
-def test_steps_in_one_call_are_the_same_steps(make_training, noise: float) -> None:
+def test_steps_in_one_call_are_the_same_steps(make_training) -> None:
     rng = np.random.default_rng(0)
     batches = [
         (
@@ -281,7 +287,7 @@ def test_steps_in_one_call_are_the_same_steps(make_training, noise: float) -> No
     for at_once in (1, 8):
         model = make_training(optimizer="adam").model
         keras.utils.set_random_seed(0)
-        learn = make_train_steps(model, batch_size=8, adversarial_noise=noise, at_once=at_once)
+        learn = make_train_steps(model, batch_size=8, adversarial_noise=0.1, at_once=at_once)
         figures.append(np.concatenate([learn(batches), learn(batches[:1])]))
         weights.append(model.get_weights())
 

@@ -82,7 +82,7 @@ def test_rows_are_reproduced_to_the_last_digit(
                 "data": settings,
                 "out": str(folder),
                 "name": "run",
-                "trials": 6,
+                "trials": 4,
                 "max_concurrent": 1,
                 "pruner": "halving",
             }
