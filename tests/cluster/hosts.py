@@ -59,7 +59,7 @@ cp /mnt/state/key.pub /root/.ssh/authorized_keys
 chmod 700 /root/.ssh; chmod 600 /root/.ssh/authorized_keys
 cp /etc/skel/.bashrc /etc/skel/.profile /root/
 mkdir -p /root/.config/pip
-printf "[install]\n$PIP_INSTALLS" >/root/.config/pip/pip.conf
+printf "[install]\n$PIP_INSTALLS\n" >/root/.config/pip/pip.conf
 ip link set lo up
 /usr/sbin/sshd -E "/mnt/state/$NAME.log" -f /mnt/state/sshd_config -h /mnt/state/host_key
 sleep infinity & wait  # as process 1 it takes away the dead
@@ -74,8 +74,18 @@ PasswordAuthentication no
 StrictModes no
 MaxStartups 100
 MaxSessions 100
-SetEnv HOME=/root
+SetEnv {variables}
 """
+FEWER_PARTS = Path(__file__).parent / "fewer_parts"
+# Of every process on a host.
+_VARIABLES = {
+    "HOME": "/root",
+    "PYTHONPATH": str(FEWER_PARTS),
+    "RAY_START_HOOK": "sitecustomize.start_few_daemons",
+    # The states of processes and of daemons, which the dashboard would draw.
+    "RAY_enable_metrics_collection": "0",
+    "REPORTER_UPDATE_INTERVAL_MS": "3600000",
+}
 
 
 def missing() -> str | None:
@@ -105,7 +115,7 @@ class Host:
             capture_output=True,
             text=True,
             timeout=timeout_s,
-            env={**os.environ, "HOME": "/root"},
+            env={**os.environ, **_VARIABLES},
         )
         if done.returncode:
             raise RuntimeError(f"{self.name}: {command}: {done.stdout}{done.stderr}")
@@ -154,7 +164,8 @@ class Network:
         self.hosts: list[Host] = []
         for name in ("key", "host_key"):
             _call("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(state / name))
-        (state / "sshd_config").write_text(_SSHD)
+        variables = " ".join(f"{name}={value}" for name, value in _VARIABLES.items())
+        (state / "sshd_config").write_text(_SSHD.format(variables=variables))
         _call("ip", "link", "add", _BRIDGE, "type", "bridge")
         _call("ip", "address", "add", f"{_NETWORK}.1/24", "dev", _BRIDGE)
         _call("ip", "link", "set", _BRIDGE, "up")
@@ -191,7 +202,9 @@ class Network:
             "STATE": str(self.state),
             "PYTHON": sys.base_prefix,
             "ENVIRONMENT": sys.prefix,
-            "PIP_INSTALLS": "" if self.looks_at_requirements else "no-deps = true",
+            # Half of tuner is never imported there: to compile it twice would take longer than the installation.
+            "PIP_INSTALLS": "compile = no\n"
+            + ("" if self.looks_at_requirements else "no-deps = true"),
         }
         isolated = ("unshare", "--pid", "--mount", "--uts", "--ipc", "--fork", "--mount-proc")
         with open(self.state / f"{name}.log", "ab") as log:

@@ -13,7 +13,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import yaml
-from cluster.hosts import Host, Network, missing, network
+from cluster.hosts import FEWER_PARTS, Host, Network, missing, network
 
 from tuner.errors import RunFolderError
 from tuner.machine import usable_cpus
@@ -105,6 +105,9 @@ class Site:
                 **{name: value for name, value in os.environ.items() if "RAY" not in name},
                 "HOME": str(self.home),
                 "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+                "PYTHONPATH": os.pathsep.join(
+                    [str(FEWER_PARTS), *filter(None, [os.environ.get("PYTHONPATH")])]
+                ),
                 "RAY_TMPDIR": str(self.folder),  # where `ray up` keeps its notes
             },
             stdin=subprocess.DEVNULL,
