@@ -184,20 +184,6 @@ def test_the_filter_leaves_the_rows_that_it_names(read: Tab, whole: Reading) -> 
         assert read.page.locator("#count").inner_text() == count
 
 
-def test_a_long_leaderboard_has_pages_and_more_columns(
-    desk: Tab, make_run: MakeRun, tmp_path: Path
-) -> None:
-    desk.open(tmp_path / "report.html", [read_run(Run(make_run(*[(0.6,)] * 30).path), "mine")])
-    assert len(desk.rows(1)) == 25
-    desk.page.get_by_role("button", name="Next").click()
-    assert desk.rows(1)[0] == "26"
-    desk.page.locator("#filter").fill("trial<27")
-    assert desk.page.locator("#where").inner_text() == "1 of 2"
-    assert desk.page.get_by_role("button", name="host").count() == 0
-    desk.page.get_by_role("button", name="All columns").click()
-    assert desk.page.get_by_role("button", name="host").count() == 1
-
-
 def test_the_theme_can_be_switched_and_print_is_light(read: Tab, report: Path) -> None:
     drawings = read.page.locator("[data-drawing]")
     dark, light = "rgb(21, 24, 30)", "rgb(255, 255, 255)"
@@ -221,7 +207,7 @@ def background(drawing: Any) -> str:
     return colour
 
 
-def test_several_runs_are_side_by_side(
+def test_several_runs_are_side_by_side_and_their_26_trials_on_two_pages(
     desk: Tab, make_run: MakeRun, some: Reading, tmp_path: Path
 ) -> None:
     other_space = SearchSpace.from_mapping(
@@ -244,6 +230,14 @@ def test_several_runs_are_side_by_side(
     assert rows == ["mine", "other", "empty"]
     assert desk.rows(2)[:2] == ["other", "mine"]
     assert desk.page.locator("[data-drawing]").count() == 2
+    assert len(desk.rows(1)) == 25
+    desk.page.get_by_role("button", name="Next").click()
+    assert desk.rows(1) == ["26"]
+    desk.page.locator("#filter").fill("trial<27")
+    assert desk.page.locator("#where").inner_text() == "1 of 2"
+    assert desk.page.get_by_role("button", name="host").count() == 0
+    desk.page.get_by_role("button", name="All columns").click()
+    assert desk.page.get_by_role("button", name="host").count() == 1
 
 
 @pytest.mark.parametrize("trials", [(), (None, None), ((0.5,),)], ids=["none", "failed", "one"])
