@@ -84,6 +84,7 @@ def test_wheel_publishes_no_extra_that_only_developers_need(wheel: Path) -> None
     assert not [line for line in metadata.get_all("Requires-Dist", []) if "pytest" in line]
 
 
+@pytest.mark.slow
 def test_sdist_makes_the_same_wheel(wheel: Path, sdist: Path, tmp_path: Path) -> None:
     with tarfile.open(sdist) as archive:
         archive.extractall(tmp_path, filter="data")

@@ -29,6 +29,7 @@ from tuner.finalists import choice, testing
 from tuner.run.folder import RunFolder
 from tuner.settings.config import make_config
 from tuner.settings.data import DataConfig
+from tuner.settings.space import SearchSpace
 from tuner.training.single import training
 
 ENOUGH = "read, and that is enough"
@@ -49,9 +50,10 @@ class Model:
 
 
 @pytest.fixture
-def datasets(folder: Path, monkeypatch: pytest.MonkeyPatch) -> list[Dataset]:
+def datasets(folder: Path, space: SearchSpace, monkeypatch: pytest.MonkeyPatch) -> list[Dataset]:
     """The data sets that commands have read; nothing is made of them."""
     read: list[Dataset] = []
+    (folder / "small.yaml").write_text(space.to_yaml())  # is read sooner than a built-in one
 
     def stop(plan: Any, listener: object) -> None:
         read.append(plan.dataset)
@@ -67,16 +69,16 @@ def datasets(folder: Path, monkeypatch: pytest.MonkeyPatch) -> list[Dataset]:
     monkeypatch.setattr(testing, "Classifier", Model)
     monkeypatch.setattr(testing, "export_model", lambda *_: None)
     monkeypatch.setattr(run, "Run", lambda path: path)
-    monkeypatch.setattr(choice, "load_chosen", lambda *_: run_with_a_finalist(folder))
+    monkeypatch.setattr(choice, "load_chosen", lambda *_: run_with_a_finalist(folder, space))
     return read
 
 
-def run_with_a_finalist(folder: Path) -> SimpleNamespace:
+def run_with_a_finalist(folder: Path, space: SearchSpace) -> SimpleNamespace:
     """A run on other rows, as far as a test evaluation needs one."""
     source = folder / "searched.csv"
     rows = "".join(f"searched text {number},{('down', 'up')[number % 2]}\n" for number in range(40))
     source.write_text(f"text,label\n{rows}")
-    config = make_config({"space": "seed", "data": {"source": str(source)}})
+    config = make_config({"space": space, "data": {"source": str(source)}})
     return SimpleNamespace(
         run=SimpleNamespace(
             files=RunFolder(folder / "run"),
@@ -97,7 +99,7 @@ def read_by_all(call: Call, name: str) -> dict[str, Ended]:
     """Every command that reads rows, on one file."""
     return {
         "data": call("data", name),
-        "search": call("search", "seed", "--data", name),
+        "search": call("search", "small.yaml", "--data", name),
         "train": call("train", "lstm_units=4", "--data", name),
         "test": call("test", "run", "--data", name, "--no-reference"),
         "predict": call("predict", "model", "--input", name, "--raw"),

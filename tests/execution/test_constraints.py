@@ -6,6 +6,8 @@ import sys
 from importlib.metadata import version
 from pathlib import Path
 
+import pytest
+
 from tuner.execution.constraints import installed_constraints
 
 
@@ -16,6 +18,7 @@ def test_every_package_that_trains_or_records_has_the_version_of_this_machine() 
     assert "sequence-tuner" not in constraints
 
 
+@pytest.mark.slow
 def test_the_file_holds_names_and_versions_alone(tmp_path: Path) -> None:
     file = tmp_path / "dist" / "constraints.txt"
     subprocess.run([sys.executable, "-m", "tuner.execution.constraints", file], check=True)
