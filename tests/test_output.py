@@ -28,6 +28,7 @@ with output_to(Path(sys.argv[1])) as screen:
         ("take_back(); screen('told'); os._exit(1)", "told\n"),
     ],
 )
+@pytest.mark.slow
 def test_last_words_are_shown_where_a_process_ends_in_the_middle(
     tmp_path: Path, inside: str, shown: str
 ) -> None:

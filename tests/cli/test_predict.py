@@ -62,6 +62,7 @@ def test_other_forms_of_output_are_refused(capsys: pytest.CaptureFixture[str]) -
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
 def test_closed_standard_streams_end_no_command_with_a_stack_trace(closed: str) -> None:
     command = f"{shlex.join([*TUNER, 'spaces', 'quickstart'])} {closed}"

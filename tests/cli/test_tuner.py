@@ -142,6 +142,7 @@ def test_the_exit_code_shows_how_a_command_ended(
     assert ended.err.count("\n") == (1 if line else 0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("buffering", ["", "1"], ids=["buffered", "unbuffered"])
 @pytest.mark.parametrize("arguments", [["spaces"], ["search", "--help"]])
 def test_a_reader_that_goes_early_is_no_failure(arguments: list[str], buffering: str) -> None:
@@ -180,6 +181,7 @@ def test_a_signal_while_data_is_read_ends_a_search_in_good_order(
     assert list(folder.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_python_m_tuner_imports_nothing_of_the_current_folder(tmp_path: Path) -> None:
     for name in ("random", "typing", "keras", "pydantic", "typer", "yaml"):
         (tmp_path / f"{name}.py").write_text(f"raise SystemExit('the folder's {name}.py')")

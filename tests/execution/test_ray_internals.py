@@ -61,6 +61,7 @@ def test_the_token_is_still_read_from_the_environment() -> None:
     assert binaries_name("RAY_AUTH_TOKEN")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("before", ["", "import ray"], ids=["fresh", "ray was imported before"])
 def test_a_local_ray_has_the_loopback_address_and_a_token_and_leaves_nothing_behind(
     before: str,

@@ -71,6 +71,7 @@ def test_a_log_of_an_earlier_version_is_read(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.slow
 def test_a_thousand_classes_are_in_a_table_and_the_log_stays_readable(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path)
     labels = np.arange(1000, dtype=np.int32)

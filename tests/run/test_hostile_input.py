@@ -175,6 +175,7 @@ CASES: dict[str, tuple[Callable[[Path], bytes], Parse]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", CASES)
 def test_a_damaged_file_is_read_or_refused_in_one_line_and_imports_nothing(
     case: str, tmp_path: Path

@@ -117,6 +117,7 @@ def test_a_search_on_another_host_is_respected_where_locks_do_not_show_it(
         assert folder.lease.is_file()
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("shared_without_locks")
 def test_a_search_that_another_host_took_over_while_it_was_suspended_writes_no_more(
     tmp_path: Path,
@@ -211,6 +212,7 @@ def test_the_lock_is_released_when_a_search_ends(tmp_path: Path) -> None:
             locked(folder).__enter__()
 
 
+@pytest.mark.slow
 def test_a_dead_process_leaves_an_abandoned_folder(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path / "run")
     assert not is_abandoned(folder)
