@@ -1,9 +1,10 @@
 """The options and the output of a benchmark: the same for every script in this folder."""
 
 import argparse
+import csv
 import datetime
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
+from tuner.data.cells import Rows
 from tuner.machine import memory, usable_cpus
 
 
@@ -49,6 +51,16 @@ def show(name: str, rows: Sequence[Mapping[str, object]], out: Path) -> None:
     Console(width=110).print(table)
     out.mkdir(parents=True, exist_ok=True)
     frame.to_csv(out / f"{name}.csv", index=False)
+
+
+def write_rows(path: Path, rows: Rows, order: Iterable[int], splits: Iterable[str]) -> Path:
+    """Writes labelled texts as CSV: those at the places of `order`, with one of `splits` each, until either ends."""
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["text", "label", "split"])
+        for place, split in zip(order, splits, strict=False):
+            writer.writerow([rows.texts[place], rows.labels[place], split])
+    return path
 
 
 def machine() -> str:

@@ -9,7 +9,6 @@ The last lines compare every pair's gain with the middle nine tenths of the repl
 """
 
 import argparse
-import csv
 import subprocess
 import sys
 import time
@@ -19,7 +18,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 import numpy as np
-from benchmark_io import show
+from benchmark_io import show, write_rows
 from replay.arms import RANDOM, TODAY
 from replay.draw import CONFIRMATION, VALIDATION
 from replay.outcomes import KEPT, SINGLE
@@ -162,12 +161,7 @@ def _write_rows(table: Table, pair: int, path: Path) -> Path:
         ],
     )
     order = np.random.default_rng(pair).permutation(len(rows.labels))
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(["text", "label", "split"])
-        for place, split in zip(order, splits, strict=False):
-            writer.writerow([rows.texts[place], rows.labels[place], split])
-    return path
+    return write_rows(path, rows, order, splits)
 
 
 if __name__ == "__main__":

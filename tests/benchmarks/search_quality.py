@@ -6,7 +6,6 @@ machine does costs both the same. Their winners are then trained again with thre
 that no search saw: a search's own best score is partly luck.
 """
 
-import csv
 import subprocess
 import sys
 from collections.abc import Iterable
@@ -15,7 +14,7 @@ from pathlib import Path
 from statistics import mean, stdev
 
 import pandas as pd
-from benchmark_io import options, show
+from benchmark_io import options, show, write_rows
 
 from tuner.data.load import read_rows
 from tuner.run import Run
@@ -111,12 +110,7 @@ def _write_data(problem: Problem, path: Path) -> Path:
     for place, label in enumerate(rows.labels):
         by_class.setdefault(label, []).append(place)
     order = [place for places in zip(*by_class.values(), strict=False) for place in places]
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(["text", "label", "split"])
-        for place, split in zip(order, splits, strict=False):
-            writer.writerow([rows.texts[place], rows.labels[place], split])
-    return path
+    return write_rows(path, rows, order, splits)
 
 
 def _write_space(name: str, path: Path) -> Path:

@@ -69,10 +69,9 @@ def _worker(words: list[str]) -> tuple[list[str], dict[str, str]]:
         name, _, value = word.partition("=")
         if name in options:
             options[name] = value
-        elif arguments or not word.startswith(
-            "-"
-        ):  # options of the interpreter are the server's, too
+        elif arguments or not word.startswith("-"):
             arguments.append(word)
+        # else an option of the interpreter, which the server has, too
     context = json.loads(options[RUNTIME_ENVIRONMENT])
     variables: dict[str, str] = context.pop("env_vars", {})
     is_plain = context.pop("py_executable", sys.executable) == sys.executable
