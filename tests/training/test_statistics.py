@@ -1,10 +1,11 @@
 """Intervals, ties and the contribution of each sequence to a metric."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from support.simulated_scores import simulated
 
@@ -12,13 +13,16 @@ from tuner.settings.metric import Metric, MetricName, Mode
 from tuner.training.confusion import Confusion
 from tuner.training.evaluation import mean_probabilities
 from tuner.training.statistics import (
+    _half_width,
     _t_quantile,
     by_cluster,
     gain_of,
     paired_part,
     pooled_seed_variance,
+    seed_part,
     sequence_scores,
     spread_of,
+    standard_error,
 )
 
 
@@ -183,10 +187,26 @@ def test_the_interval_does_not_jump_where_every_answer_is_right() -> None:
 
 
 @given(st.integers(1, 5), st.integers(1, 30), st.integers(0, 2**31))
+@example(4, 3, 41735)
 def test_an_interval_holds_its_mean_and_lies_in_its_bounds(seeds: int, n: int, seed: int) -> None:
     scores = (np.random.default_rng(seed).random((seeds, n)) < 0.7).astype(float)
     accuracy = spread_of(scores)
     assert 0 <= accuracy.low <= accuracy.mean <= accuracy.high <= 1
+
+
+def test_noise_that_explains_the_scatter_of_seeds_leaves_an_interval_with_ends() -> None:
+    """Of the seeds' variance nothing is left but a rounding error, whose degrees of freedom are none."""
+    scores = np.array([[0, 0, 0], [1, 0, 1], [0, 1, 1], [1, 1, 0]], float)
+    seeds = pooled_seed_variance([scores])
+    assert seeds is not None
+    assert seeds.variance == pytest.approx(0, abs=1e-15)
+    error, degrees = standard_error(seed_part(seeds, 4))
+    assert (error, degrees) == pytest.approx((math.sqrt(seeds.mean_square / 4), 3))
+    spread = spread_of(scores, most=2.0)
+    assert spread.high == pytest.approx(0.5 + 3.182 * error, abs=1e-3)
+    for left in (1e-30, 1e-6, 1e-3, 0.02, 0.1):
+        width = _half_width(*standard_error(seed_part(replace(seeds, variance=left), 4)))
+        assert width <= spread.high - 0.5 + 1e-9
 
 
 def test_where_every_answer_was_right_the_next_one_may_be_wrong() -> None:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from scipy.special import ndtr, ndtri, stdtrit
 
 from tuner.settings.metric import Metric
-from tuner.training.statistics import SeedVariance, paired_part, seed_part
+from tuner.training.statistics import SeedVariance, paired_part, seed_part, standard_error
 
 _DRAWS = 10_000
 _LEVEL = 0.05
@@ -138,15 +138,12 @@ def _pairs(
     errors, degrees = np.zeros((size, size)), np.full((size, size), math.inf)
     for one in range(size):
         for other in range(one):
-            parts = [
+            error, freedom = standard_error(
                 paired_part(by_sequence[one] - by_sequence[other]),
                 seed_part(seeds, counts[one], counts[other]),
-            ]
-            variance = sum(part.variance for part in parts)
-            uncertainty = sum(part.uncertainty for part in parts)
-            errors[one, other] = errors[other, one] = math.sqrt(variance)
-            if uncertainty:
-                degrees[one, other] = degrees[other, one] = variance**2 / uncertainty
+            )
+            errors[one, other] = errors[other, one] = error
+            degrees[one, other] = degrees[other, one] = freedom
     return errors, degrees
 
 
@@ -164,10 +161,11 @@ def _deficits(
     Student's t with the pair's own degrees of freedom.
     """
     size = len(means)
-    safe = np.where(errors > 0, errors, 1.0)  # equal models: their draws are equal, too
     largest, reach = np.zeros(draws.shape[1]), np.empty((size, size))
     for best in range(size):
-        against = (draws - draws[best]) / safe[best][:, None]
+        against = draws - draws[best]
+        scatter = against.std(axis=1, keepdims=True)
+        against /= np.where(scatter > 0, scatter, 1.0)  # the draws of equal models are equal
         against[best] = -math.inf
         most = against.max(axis=0)
         np.maximum(largest, most, out=largest)

@@ -200,7 +200,9 @@ def spread_of(
     mean = float(by_seed.mean())
     n = scores.shape[1]
     seeds = seeds or pooled_seed_variance([scores])
-    width = _width(_sequence_part(scores.mean(axis=0)), seed_part(seeds, len(by_seed)))
+    width = _half_width(
+        *standard_error(_sequence_part(scores.mean(axis=0)), seed_part(seeds, len(by_seed)))
+    )
     deviation = float(by_seed.std(ddof=1)) if len(by_seed) > 1 else None
     middle = max(0.0, min(most, mean - excess))
     if most == 1.0:
@@ -249,7 +251,7 @@ def gain_of(
     by_seed = np.atleast_2d(scores)
     difference = (by_seed.mean(axis=0) - over) * metric.gain(1.0, over=0.0)
     seeds = seeds or pooled_seed_variance([by_seed])
-    width = _width(paired_part(difference), seed_part(seeds, len(by_seed)))
+    width = _half_width(*standard_error(paired_part(difference), seed_part(seeds, len(by_seed))))
     mean = float(difference.mean())
     most = 1.0 if metric.name.is_share else math.inf  # shares cannot differ by more
     return Gain(mean, max(mean - width, -most), min(mean + width, most))
@@ -257,12 +259,17 @@ def gain_of(
 
 @dataclass(frozen=True)
 class Part:
-    """A part of the variance of a mean."""
+    """A part of the variance of a mean.
+
+    Attributes:
+        variance: as estimated.
+        uncertainty: the variance of `most` as an estimate, halved; 0 where it is known well.
+        most: the variance before noise was taken off it; `variance` where none was.
+    """
 
     variance: float
-    uncertainty: (
-        float  # the variance of `variance` as an estimate, halved; 0 where it is known well
-    )
+    uncertainty: float
+    most: float
 
 
 def _sequence_part(values: NDArray[np.float64]) -> Part:
@@ -272,7 +279,7 @@ def _sequence_part(values: NDArray[np.float64]) -> Part:
     """
     variance = _variance_of_mean(values)
     is_binary = bool(np.isin(values, (0.0, 1.0)).all())
-    return Part(variance, 0.0 if is_binary else variance**2 / max(1, len(values) - 1))
+    return Part(variance, 0.0 if is_binary else variance**2 / max(1, len(values) - 1), variance)
 
 
 def paired_part(difference: NDArray[np.float64]) -> Part:
@@ -285,7 +292,7 @@ def paired_part(difference: NDArray[np.float64]) -> Part:
     squares = difference**2
     fourth = float((squares**2).sum())
     telling = float(squares.sum()) ** 2 / fourth if fourth else 0.0
-    return Part(variance, variance**2 / max(1.0, telling - 1))
+    return Part(variance, variance**2 / max(1.0, telling - 1), variance)
 
 
 def seed_part(seeds: SeedVariance | None, *counts: int) -> Part:
@@ -295,19 +302,32 @@ def seed_part(seeds: SeedVariance | None, *counts: int) -> Part:
     in its place, seeds that seem to scatter less than their noise would count as known exactly.
     """
     if seeds is None:
-        return Part(0.0, 0.0)
+        return Part(0.0, 0.0, 0.0)
     share = sum(1 / count for count in counts)
-    return Part(seeds.variance * share, (seeds.mean_square * share) ** 2 / seeds.degrees)
+    most = seeds.mean_square * share
+    return Part(seeds.variance * share, most**2 / seeds.degrees, most)
 
 
-def _width(*parts: Part) -> float:
-    """Half a 95 % interval by the parts of a variance (Welch and Satterthwaite)."""
-    variance = sum(part.variance for part in parts)
-    if not variance:
-        return 0.0
+def standard_error(*parts: Part) -> tuple[float, float]:
+    """Of a mean, by the parts of its variance, and its degrees of freedom (Welch and Satterthwaite).
+
+    Where little is left of a variance after noise was taken off, the formula gives next to no degrees of freedom, and
+    so an interval without ends. The variance with that noise in it is too large but has all of its degrees, so it is
+    taken where its interval is the narrower one.
+    """
     uncertainty = sum(part.uncertainty for part in parts)
-    degrees = variance**2 / uncertainty if uncertainty else math.inf
-    return _t_quantile(degrees) * math.sqrt(variance)
+    estimated, most = (
+        (math.sqrt(variance), variance**2 / uncertainty if uncertainty else math.inf)
+        for variance in (sum(part.variance for part in parts), sum(part.most for part in parts))
+    )
+    if estimated[1] < 1 or _half_width(*most) < _half_width(*estimated):
+        return most
+    return estimated
+
+
+def _half_width(error: float, degrees: float) -> float:
+    """Of a 95 % interval."""
+    return _t_quantile(degrees) * error
 
 
 def _variance_of_mean(values: NDArray[np.float64]) -> float:
