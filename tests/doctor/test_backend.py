@@ -1,5 +1,7 @@
 """TensorFlow, asked in a process of its own, which other programs play here."""
 
+import pytest
+
 from tuner.doctor.backend import TensorFlowAnswer, TensorFlowState, ask_tensorflow
 
 NAMED = """print('hello\\nGPUS {"names": ["Tesla T4"], "cuda": "12.5.1", "kernels": ["sm_70"]}', flush=True)"""
@@ -29,6 +31,7 @@ def test_a_step_that_kills_the_process_leaves_the_gpus() -> None:
     assert "exit code -6" in found.step_error
 
 
+@pytest.mark.slow
 def test_a_step_that_hangs_is_given_up() -> None:
     found = ask_tensorflow(timeout_s=3, program=f"{NAMED}; import time; time.sleep(60)")
     assert (found.names, found.step_error) == (T4.names, "no answer in 3 s")

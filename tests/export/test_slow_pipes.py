@@ -80,7 +80,7 @@ class Pipe:
 
 @pytest.fixture(autouse=True)
 def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(prediction, "_PAUSE_S", 0.05)
+    monkeypatch.setattr(prediction, "_PAUSE_S", 0.01)
 
 
 def at_once(folder: Path, content: str, form: PredictionFormat) -> str:
@@ -108,7 +108,7 @@ def test_a_pause_after_every_line_changes_no_byte(
     for line in lines:
         for part in (line[:3], line[3:]):
             pipe.write(part)
-            time.sleep(0.12)
+            time.sleep(0.03)
     assert pipe.close() == at_once(tmp_path, "".join(lines), form)
 
 
@@ -116,6 +116,6 @@ def test_a_broken_row_after_pauses_is_named_by_its_line(tmp_path: Path) -> None:
     pipe = Pipe(tmp_path, PredictionFormat.CSV)
     for line in [*CSV[:5], "a;b;c\n"]:
         pipe.write(line)
-        time.sleep(0.12)
+        time.sleep(0.03)
     pipe.close()
     assert "line 6 has 3 cells" in str(pipe.error)

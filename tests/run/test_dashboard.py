@@ -9,6 +9,7 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from http.client import HTTPResponse
 from pathlib import Path
+from socketserver import BaseServer
 from urllib.error import HTTPError
 
 import pytest
@@ -38,7 +39,9 @@ def folder(tmp_path: Path, study: SearchStudy) -> RunFolder:
 
 
 @pytest.fixture
-def server(folder: RunFolder) -> Iterator[Dashboard]:
+def server(folder: RunFolder, monkeypatch: pytest.MonkeyPatch) -> Iterator[Dashboard]:
+    # So often it looks whether it is to stop.
+    monkeypatch.setattr(BaseServer.serve_forever, "__defaults__", (0.01,))
     server = Dashboard(Run(folder.path, read_only=True))
     thread = threading.Thread(target=server.serve)
     thread.start()
