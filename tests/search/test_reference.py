@@ -18,6 +18,7 @@ from tuner.search.reference import (
     measure_reference,
     read_probabilities,
     read_reference,
+    reference_for_other_rows,
     trained_reference,
     withdraw_comparisons,
 )
@@ -144,6 +145,19 @@ def test_a_file_of_an_earlier_version_is_compared_with_but_is_no_member(
     assert read_reference(folder, DATASET) is not None
 
 
+def test_other_rows_are_measured_by_the_one_that_the_search_trained(
+    study: optuna.Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = RunFolder(tmp_path)
+    trained = reference_for_other_rows(folder, DATASET)
+    kept = trained_reference(study, folder, DATASET).model
+    monkeypatch.setattr(reference, "train_reference", None)  # it would fail
+    again = reference_for_other_rows(folder, DATASET)
+    held_out = DATASET.splits[Split.CONFIRMATION]
+    for each in (trained, again):
+        assert (each.probabilities_of(held_out) == kept.probabilities).all()
+
+
 def test_weights_that_do_not_fit_the_data_are_not_read(study: optuna.Study, tmp_path: Path) -> None:
     folder = RunFolder(tmp_path)
     kept = trained_reference(study, folder, DATASET).model
@@ -152,6 +166,7 @@ def test_weights_that_do_not_fit_the_data_are_not_read(study: optuna.Study, tmp_
         (singles + len(kept.weights[3]), starts, *others),  # rows that are not there
         (singles, starts[::-1].copy(), *others),
         (singles[:-1], starts, *others),
+        (singles[::-1].copy(), starts, *others),  # rows of other tokens
         kept.weights[:4],
         (*kept.weights[:4], np.zeros(2, np.float32)),  # of more classes
     ]

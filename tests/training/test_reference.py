@@ -7,7 +7,7 @@ import pytest
 
 from tuner.data import EncodedSequences
 from tuner.training import reference
-from tuner.training.linear_model import n_grams_of
+from tuner.training.linear_model import LinearModel, are_weights, n_grams_of
 from tuner.training.reference import Reference, train_reference
 
 
@@ -73,6 +73,18 @@ def test_of_very_many_tokens_sequences_from_all_over_are_learned_from(
     model = train_reference(train, 2).model
     assert model is not None
     assert len(model.known) == 30
+
+
+@pytest.mark.parametrize("n_classes", [2, 4])
+def test_a_model_is_made_again_of_its_weights(n_classes: int) -> None:
+    trained = train_reference(drawn(500, n_classes, seed=1), n_classes).model
+    assert trained is not None
+    assert are_weights(trained.weights)
+    again = LinearModel.of_weights(trained.weights, trained.max_length)
+    assert again.known.tolist() == trained.known.tolist()
+    assert all(map(np.array_equal, again.weights, trained.weights))
+    others = drawn(60, n_classes + 3, seed=2)
+    assert np.array_equal(again.probabilities_of(others), trained.probabilities_of(others))
 
 
 @pytest.mark.keras

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from tuner.data import Dataset, Split, read_rows, text_digests
+from tuner.data import read_rows, text_digests
 from tuner.errors import ConfigError
 from tuner.export.classifier import Classifier
 from tuner.finalists.choice import Chosen
@@ -31,6 +31,7 @@ from tuner.run.evaluations import (
     read_test_log,
 )
 from tuner.run.ledger import Ledger, make_entry
+from tuner.search.reference import reference_for_other_rows
 from tuner.settings.data import DataConfig
 from tuner.settings.metric import Metric, MetricName
 from tuner.text import one_line
@@ -47,7 +48,7 @@ def evaluate_test(
 
     Args:
         data: labelled rows to measure on instead of the test split.
-        with_reference: whether to train a linear model and measure it, too, which takes seconds.
+        with_reference: whether to measure a linear model, too; where the search kept none it is trained, in seconds.
 
     Rows that the run has seen are left out, also of its own test split.
 
@@ -89,7 +90,7 @@ def evaluate_test(
         left_out=rows.left_out,
         of_test_split=rows.of_test_split,
         others=others or None,
-        reference=_reference(dataset, rows, probabilities, threshold) if with_reference else None,
+        reference=_reference(chosen, rows, probabilities, threshold) if with_reference else None,
     )
     evaluation = append_evaluation(folder, evaluation)
     ledger.record(entry)
@@ -112,13 +113,11 @@ def _place(source: str) -> str:
 
 
 def _reference(
-    dataset: Dataset, rows: UnseenRows, probabilities: NDArray[np.float32], threshold: float
+    chosen: Chosen, rows: UnseenRows, probabilities: NDArray[np.float32], threshold: float
 ) -> ReferenceFigures:
     """The linear reference on the same rows, and by how much the model is more often right than it."""
-    from tuner.training.reference import train_reference  # loads scikit-learn
-
-    trained = train_reference(dataset.splits[Split.TRAIN], len(dataset.class_names))
-    of_reference = trained.probabilities_of(rows.sequences)
+    reference = reference_for_other_rows(chosen.run.files, chosen.dataset)
+    of_reference = reference.probabilities_of(rows.sequences)
     predicted = classes_of(probabilities, threshold), classes_of(of_reference)
     of_both = np.stack([each == rows.labels for each in predicted]).astype(np.float64)
     of_model, right = by_cluster(of_both, rows.clusters)

@@ -10,6 +10,7 @@ import time
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import optuna
@@ -23,9 +24,12 @@ from tuner.run.folder import RunFolder
 from tuner.run.reference import Comparison, ReferenceRecord, reference_in
 from tuner.settings.metric import Metric
 from tuner.training.evaluation import evaluation_of
-from tuner.training.linear_model import are_weights
+from tuner.training.linear_model import LinearModel, are_weights
 from tuner.training.spec import HeldOutFigures, TrainedModel
 from tuner.training.trained_model_file import from_bytes, to_bytes
+
+if TYPE_CHECKING:
+    from tuner.training.reference import Reference
 
 
 @dataclass(frozen=True)
@@ -117,6 +121,18 @@ def read_reference(folder: RunFolder, dataset: Dataset) -> TrainedModel | None:
     if not _is_of(model.probabilities, dataset) or (model.weights and not _fit(model, dataset)):
         return None
     return model
+
+
+def reference_for_other_rows(folder: RunFolder, dataset: Dataset) -> "Reference":
+    """The reference of a run; trains it where none is kept that can measure rows again."""
+    from tuner.training.reference import Reference, frequencies_of, train_reference
+
+    train, n_classes = dataset.splits[Split.TRAIN], len(dataset.class_names)
+    kept = read_reference(folder, dataset)
+    if kept is None or not kept.weights:
+        return train_reference(train, n_classes)
+    model = LinearModel.of_weights(kept.weights, int(train.lengths.max()))
+    return Reference(frequencies_of(train, n_classes), model)
 
 
 def read_probabilities(folder: RunFolder, dataset: Dataset) -> NDArray[np.float32] | None:

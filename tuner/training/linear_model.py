@@ -83,6 +83,15 @@ class LinearModel:
         )
         return tuple(array.astype(np.float32) for array in arrays)
 
+    @classmethod
+    def of_weights(cls, weights: Sequence[NDArray[np.float32]], max_length: int) -> "LinearModel":
+        """The regression with these `weights`, see `are_weights`."""
+        singles, starts, seconds, table, bias = weights
+        firsts = np.repeat(np.arange(len(singles)), np.diff(starts).astype(np.int64))
+        pairs = (firsts + 1 << 31) + seconds[:-1].astype(np.int64)
+        known = np.concatenate([np.flatnonzero(singles < len(table) - 1), pairs])
+        return cls(known, table[:-1], bias, max_length, is_regression=True)
+
     def _ids(self) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
         """The known single tokens, and the first and the second tokens of the known pairs."""
         is_pair = self.known >= _PAIRS_FROM
@@ -91,7 +100,7 @@ class LinearModel:
 
 
 def are_weights(arrays: Sequence[NDArray[Any]]) -> bool:
-    """Whether these may be the `weights` of such a model: shapes that fit, and numbers of rows that are there."""
+    """Whether these may be the `weights` of such a model: shapes that fit, and each row of the table in its place."""
     if len(arrays) != 5 or [array.ndim for array in arrays] != [1, 1, 1, 2, 1]:
         return False
     singles, starts, seconds, table, bias = arrays
@@ -101,13 +110,11 @@ def are_weights(arrays: Sequence[NDArray[Any]]) -> bool:
     return bool(
         len(singles) > UNKNOWN
         and len(starts) == len(singles) + 1
-        and 0 <= n_pairs <= n
         and table.shape[1] == len(bias) > 0
-        and (singles >= 0).all()
-        and (singles <= n).all()
-        and starts[0] >= 0
+        and 0 <= n_pairs <= n
+        and np.array_equal(singles[singles != n], np.arange(n - n_pairs))
+        and (starts[0], starts[-1]) == (0, n_pairs)
         and (np.diff(starts) >= 0).all()
-        and starts[-1] <= n_pairs
     )
 
 
