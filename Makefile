@@ -44,7 +44,7 @@ winner: environment ## install, then search, average, test, export and predict o
 	@"$(BIN)/tuner" predict runs/winner/model "a gripping, beautifully acted film" "dull, far too long, and badly written"
 
 check: test-environment ## install, then check format, lint, types and layers, and run the quick tests (1 to 2 minutes)
-	@$(call beside_check_code,"$(BIN)/python" -m pytest -q -m "$(QUICK)" $(IN_TWO))
+	@$(call beside_check_code,"$(BIN)/python" -m pytest -q -m "$(QUICK)" --hypothesis-profile quick $(IN_TWO))
 	@echo "Format, lint, types, layers and quick tests: all green."
 
 test: test-environment ## install, then check the same, and run every test (15 minutes)

@@ -25,6 +25,7 @@ import_keras_without_scikit_learn()
 
 # How long an example takes depends on what else the machine does.
 hypothesis.settings.register_profile("any time", deadline=None)
+hypothesis.settings.register_profile("quick", deadline=None, max_examples=25)  # for `make check`
 hypothesis.settings.load_profile("any time")
 
 
