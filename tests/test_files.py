@@ -1,5 +1,6 @@
 """Atomic writes and locks of files (`tuner/files.py`)."""
 
+import errno
 import os
 import pwd
 import stat
@@ -114,6 +115,25 @@ def test_a_folder_that_cannot_be_replaced_stays(
     assert (out / "model.json").read_text() == "old"
 
 
+def test_a_signal_between_the_two_renames_loses_no_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made, out = tmp_path / "made", tmp_path / "model"
+    made.mkdir()
+    write_atomically(out / "model.json", "old")
+    rename = os.rename
+
+    def interrupt(old: Path, new: Path) -> None:
+        rename(old, new)
+        if old == out:
+            raise KeyboardInterrupt("now")
+
+    monkeypatch.setattr(os, "rename", interrupt)
+    with pytest.raises(KeyboardInterrupt, match="now"):
+        replace_folder(made, out, tmp_path / "replaced")
+    assert (out / "model.json").read_text() == "old"
+
+
 def test_a_file_system_that_cannot_sync_folders_takes_files_all_the_same(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -179,6 +199,22 @@ def test_a_block_that_raises_leaves_the_old_file_and_nothing_else(tmp_path: Path
     with pytest.raises(TypeError, match="data must be str"), atomic_file(path) as temporary:
         temporary.write_text("half a fi") and temporary.write_text(None)  # type: ignore[arg-type]
     assert files_below(tmp_path) == {"board.csv": b"old"}
+
+
+def test_a_mounted_file_which_cannot_be_replaced_is_written_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "board.csv"
+    path.write_text("old and longer")
+
+    def busy(*paths: Path) -> None:
+        raise OSError(errno.EBUSY, "Device or resource busy")
+
+    monkeypatch.setattr(os, "replace", busy)
+    inode = path.stat().st_ino
+    write_atomically(path, "new")
+    assert files_below(tmp_path) == {"board.csv": b"new"}
+    assert path.stat().st_ino == inode
 
 
 def test_a_folder_that_is_not_there_is_not_made_by_a_block(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Files that several processes use: replaced whole, so that no reader sees half of one, and locked."""
 
+import errno
 import fcntl
 import os
 import secrets
@@ -24,6 +25,7 @@ def atomic_file(path: Path) -> Iterator[Path]:
     """A file to write to in a `with` block; at the end of the block it replaces `path`.
 
     After an exception `path` is as it was. The folder must exist. A file that is replaced hands on its permissions.
+    One that is mounted by itself, as into a container, cannot be replaced: it is written over.
     """
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}{TEMPORARY}")
     # Before it has the permissions of the file that it replaces, nobody else may read it.
@@ -35,7 +37,13 @@ def atomic_file(path: Path) -> Iterator[Path]:
         with suppress(FileNotFoundError):  # a new one
             shutil.copymode(path, temporary)
         kill_point(KillPoint.FILE_WRITTEN)
-        os.replace(temporary, path)
+        try:
+            os.replace(temporary, path)
+        except OSError as error:
+            if error.errno != errno.EBUSY:
+                raise
+            shutil.copyfile(temporary, path)
+            temporary.unlink()
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
@@ -63,19 +71,25 @@ def make_folder(folder: Path) -> None:
         sync_folder(made.parent)
 
 
-def replace_folder(made: Path, out: Path, replaced: Path) -> None:
-    """Renames `made` to `out`, and a folder that was there to `replaced`; puts that back if it fails.
+def can_be_made(path: Path) -> bool:
+    """Whether this user may make a file or folder at `path`, with the folders above it, or replace the one there."""
+    there = next(folder for folder in path.absolute().parents if folder.exists())
+    return there.is_dir() and os.access(there, os.W_OK | os.X_OK)
 
-    After a power cut `out` has the content of one of both.
+
+def replace_folder(made: Path, out: Path, replaced: Path) -> None:
+    """Renames `made` to `out`, and a folder that was there to `replaced`; puts that back if it fails or is interrupted.
+
+    A process that is killed between the two renames leaves no `out`: the old folder is then at `replaced`.
     """
     for parent, _, names in os.walk(made):
         for name in names:
             with open(Path(parent, name), "rb+") as file:
                 os.fsync(file.fileno())
         sync_folder(Path(parent))
-    if out.exists():
-        os.rename(out, replaced)
     try:
+        if out.exists():
+            os.rename(out, replaced)
         os.rename(made, out)
     finally:
         if not out.exists() and replaced.exists():

@@ -167,7 +167,7 @@ def _join(folder: Path, grace_s: float) -> str | None:
         if not is_used(folder):
             end(folder)
             make_private(folder)
-        (folder / _FAILURE).write_text(reason, encoding="utf-8")
+        (folder / _FAILURE).write_text(reason, encoding="utf-8", errors="backslashreplace")
         return reason
 
 

@@ -14,7 +14,7 @@ from tuner.errors import ConfigError, RunFolderError
 from tuner.export.classifier import Classifier
 from tuner.export.description import DESCRIPTION, MEMBER, Description, Member
 from tuner.export.formats import ExportFormat, beside
-from tuner.files import make_folder, replace_folder
+from tuner.files import can_be_made, make_folder, replace_folder, write_atomically
 from tuner.output import output_to
 from tuner.settings.hyperparameters import Hyperparameters, is_custom
 from tuner.storage import is_url
@@ -73,8 +73,7 @@ def check_writable(out: Path) -> None:
                 f"{out}: is not empty and no exported model{found}; choose another --out"
             )
     # It is made under another name beside its place, and then takes it.
-    there = next(path for path in out.absolute().parents if path.exists())
-    if not there.is_dir() or not os.access(there, os.W_OK):
+    if not can_be_made(out):
         raise RunFolderError(f"{out}: cannot be made or written to; choose another --out")
 
 
@@ -165,8 +164,8 @@ def write_model(
             temperature=temperature,
             threshold=threshold,
         )
-        (made / DESCRIPTION).write_text(description.to_json(), encoding="utf-8")
-        (made / "README.md").write_text(card, encoding="utf-8")
+        write_atomically(made / DESCRIPTION, description.to_json())
+        write_atomically(made / "README.md", card)
         _check_predictions(made, dataset.splits[measured_on], parts, temperature)
         replace_folder(made, out, Path(temporary) / "replaced")
     return out
