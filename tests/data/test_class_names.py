@@ -2,13 +2,15 @@
 
 import json
 from collections.abc import Callable
+from datetime import date, datetime
+from decimal import Decimal
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tuner.data import load_dataset
+from tuner.data import load_dataset, read_rows
 from tuner.data.cells import alike, class_names_of, class_numbers
 from tuner.errors import DataError
 from tuner.settings.data import DataConfig
@@ -47,6 +49,29 @@ def test_the_classes_of_one_format_are_known_in_the_others(tmp_path: Path, label
         for other in datasets:
             numbers = class_numbers(other.class_names, dataset.class_names, "other")
             assert numbers.tolist() == [0, 1]
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        [Decimal("1.00"), Decimal("2.50")],
+        [Decimal("-1"), Decimal("20")],
+        [date(2026, 1, 31), date(2026, 11, 2)],
+        [datetime(2026, 1, 31, 12, 30), datetime(2026, 11, 2)],
+    ],
+)
+def test_classes_that_only_parquet_has_types_for_are_those_of_the_csv(
+    tmp_path: Path, labels: Labels
+) -> None:
+    _csv(tmp_path / "rows.csv", labels * 8)
+    _parquet(tmp_path / "rows.parquet", labels * 8)
+    of_csv, of_parquet = (
+        read_rows(DataConfig(source=str(tmp_path / f"rows.{ending}"))).labels
+        for ending in ("csv", "parquet")
+    )
+    names = class_names_of(of_csv)
+    assert class_numbers(of_parquet, names, "rows").tolist() == [0, 1] * 8
+    assert class_numbers(of_csv, class_names_of(of_parquet), "rows").tolist() == [0, 1] * 8
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,8 @@ import unicodedata
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date, time
+from decimal import Decimal
 from types import MappingProxyType
 
 import numpy as np
@@ -142,6 +144,10 @@ def _label(table: Table, name: str, row: int, cell: object) -> str:
         label = str(int(cell))
     elif isinstance(cell, float) and math.isfinite(cell):  # as a text file shows it
         label = repr(cell)
+    elif isinstance(cell, Decimal) and cell.is_finite():
+        label = str(int(cell)) if cell == int(cell) else format(cell, "f")
+    elif isinstance(cell, date | time):  # with a time of day, too
+        label = str(cell)
     elif isinstance(cell, str):
         label = _without_lone_surrogates(cell.strip())
     if not label:
