@@ -62,6 +62,18 @@ def test_other_forms_of_output_are_refused(capsys: pytest.CaptureFixture[str]) -
     )
 
 
+def test_an_output_in_a_folder_that_cannot_be_written_is_refused_before_a_model_is_loaded(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("os.access", lambda path, mode: path != tmp_path)  # root may write anywhere
+    ended = run_tuner(["predict", "m", "a text", f"--output={tmp_path}/p.csv"], capsys)
+    assert ended.refusal == (
+        f"--output: no file can be written in {tmp_path}; choose another folder"
+    )
+    ended = run_tuner(["predict", "m", "a text", "--output=/dev/null"], capsys)
+    assert ended.refusal.startswith("m: no exported model")
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
 def test_closed_standard_streams_end_no_command_with_a_stack_trace(closed: str) -> None:

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import pytest
 from support.commands import Call, MakeRun
 
 
@@ -31,3 +32,16 @@ def test_report_refuses_a_figure_that_is_not_there(call: Call, make_run: MakeRun
     run = make_run("a", 0.5, 0.9)
     refusal = call("report", run, "--format", "png", "--figure", "slice").refusal
     assert refusal.startswith("--figure: no figure 'slice'; write one of optimisation-history,")
+
+
+def test_a_report_that_cannot_be_written_is_refused_before_it_is_drawn(
+    call: Call, make_run: MakeRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = make_run("a", 0.5, 0.9)
+    monkeypatch.setattr("os.access", lambda path, mode: path.name != "a")  # root may write anywhere
+    for format in ("html", "png"):
+        refusal = call("report", run, "--format", format).refusal
+        assert refusal.endswith("cannot be written; name another place with --out"), refusal
+        assert refusal.startswith("runs/a/")
+    assert call("report", run, "--format", "markdown").code == 0
+    assert call("report", run, "--format", "markdown", "--out", "a.md").code == 0

@@ -1,5 +1,6 @@
 """The test log: evaluations are recorded one after the other, and each knows the earlier ones of its rows."""
 
+import errno
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -16,12 +17,15 @@ from tuner.report.tables import confusion
 from tuner.run import evaluations
 from tuner.run.copies import record_evaluations
 from tuner.run.evaluations import (
+    MOST_CLASSES,
     TEST_SPLIT,
     append_evaluation,
+    check_recordable,
     merge_evaluations,
     read_test_log,
 )
 from tuner.run.folder import RunFolder
+from tuner.settings import yaml_files
 from tuner.settings.config import make_config
 from tuner.settings.space import SearchSpace
 from tuner.terminal.finalists import evaluation_lines
@@ -146,6 +150,40 @@ def test_a_damaged_log_is_refused_in_one_line_and_stays(
             use(folder)
         assert str(refused.value).isprintable()
     assert folder.tests.read_text(encoding="utf-8") == content
+
+
+@pytest.mark.parametrize(
+    ("step", "reason"), [("lock_file", "No locks available"), ("can_be_made", "may not be written")]
+)
+def test_a_folder_that_cannot_record_an_evaluation_is_refused_before_it_is_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str, reason: str
+) -> None:
+    def refuse(*_: object, **__: object) -> bool:
+        if step == "can_be_made":
+            return False
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    check_recordable(RunFolder(tmp_path))
+    monkeypatch.setattr(evaluations, step, refuse)
+    with pytest.raises(RunFolderError, match=rf"no test evaluation .* \(.*{reason}\); copy it"):
+        check_recordable(RunFolder(tmp_path))
+
+
+def test_a_log_may_be_larger_than_a_file_that_a_person_writes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = RunFolder(tmp_path)
+    labels = np.arange(MOST_CLASSES, dtype=np.int32)
+    names = [f"a class of a long name, {label}" for label in labels]
+    figures = figures_of(np.eye(MOST_CLASSES, dtype=np.float32), labels, names)
+    large = evaluation("now").model_copy(update={"figures": figures})
+    append_evaluation(folder, large)
+    size = folder.tests.stat().st_size
+    assert 1000 * size < 10_000_000  # so many evaluations are read
+    monkeypatch.setattr(yaml_files, "_MAX_BYTES", size // 3)
+    monkeypatch.setattr(yaml_files, "_MAX_NODES", 200)
+    append_evaluation(folder, large)
+    assert [each.figures for each in read_test_log(folder)] == [figures, figures]
 
 
 def reader(folder: RunFolder) -> Callable[[str], bytes | None]:

@@ -68,6 +68,21 @@ def test_a_file_system_without_locks_is_refused_and_nothing_is_left(
     assert files_below(tmp_path) == {}
 
 
+def test_a_lock_that_fails_for_a_moment_leaves_the_file_of_a_running_search(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def flock(*_: object) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    folder = RunFolder(tmp_path / "r")
+    folder.logs.mkdir(parents=True)
+    folder.lock_file.write_text("process 1 on elsewhere")
+    with pytest.raises(RunFolderError, match=r"locks no files"), claimed(folder):
+        pass
+    assert folder.lock_file.read_text() == "process 1 on elsewhere"
+
+
 # -- file systems that show a lock to one host alone -----------------------------------------------
 
 _HOLD_ON_ANOTHER_HOST = """

@@ -1,5 +1,6 @@
 """`tuner predict`."""
 
+import os
 from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any
@@ -10,7 +11,7 @@ from tuner.cli.commands import Command
 from tuner.cli.options import Modules, exit_on_sigterm, with_settings
 from tuner.errors import UsageError
 from tuner.export.formats import PredictionFormat
-from tuner.files import STANDARD_INPUT
+from tuner.files import STANDARD_INPUT, can_be_made
 from tuner.settings.data import PREDICT_SETTINGS, DataConfig
 from tuner.settings.declarations import by_path, validated
 from tuner.text import excerpt
@@ -138,6 +139,11 @@ def _check_output(output: Path, input: Path | None) -> None:
     if not output.parent.is_dir():
         raise UsageError(
             f"--output: there is no folder {output.parent}; make it, or choose another"
+        )
+    replaces = output.is_file() or not output.exists()  # else a device or a pipe, which is opened
+    if replaces and not can_be_made(Path(os.path.realpath(output))):
+        raise UsageError(
+            f"--output: no file can be written in {output.parent}; choose another folder"
         )
     if input is not None and output.exists() and input.exists() and output.samefile(input):
         raise UsageError(f"--output: is the --input file, {input}; choose another")

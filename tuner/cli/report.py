@@ -1,11 +1,16 @@
 """`tuner report`."""
 
 import os
+from collections.abc import Sequence
+from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from tuner.report.reading import Reading
 
 
 class Format(StrEnum):
@@ -42,10 +47,8 @@ def report(
     ] = None,
 ) -> None:
     """Write a report of one or several runs. It is a page, Markdown, or figures."""
-    from datetime import datetime
-
     from tuner.errors import UsageError
-    from tuner.files import write_atomically
+    from tuner.files import can_be_made, write_atomically
     from tuner.report.reading import read_runs
     from tuner.run.folder import runs_near
 
@@ -54,32 +57,36 @@ def report(
     if figure and format in {Format.HTML, Format.MARKDOWN}:
         raise UsageError(f"--figure: {format} has all of them; write --format png, svg or pdf, too")
     readings = read_runs(runs)
-    several = len(readings) > 1
-    target = Path(os.path.expanduser(out)) if out is not None else None
-    if target is not None and format in {Format.HTML, Format.MARKDOWN} and target.is_dir():
+    if format is Format.MARKDOWN and out is None:
+        print(_text(readings, format), end="")
+        return
+    is_file = format in {Format.HTML, Format.MARKDOWN}
+    if out is not None:
+        target = Path(os.path.expanduser(out))
+    else:
+        folder = Path() if len(readings) > 1 else readings[0].folder.path
+        target = folder / ("report.html" if is_file else "figures")
+    if is_file and target.is_dir():
         name = "report.html" if format is Format.HTML else "report.md"
         raise UsageError(f"--out: must be a file, got the folder {target}; write {target / name}")
-    if format is Format.MARKDOWN:
-        from tuner.report.markdown import markdown
-
-        text = markdown(readings)
-        if target is None:
-            print(text, end="")
-            return
-        write_atomically(target, text)
-        print(f"Report: {target}")
-    elif format is Format.HTML:
-        from tuner.report.page import page
-
-        if target is None:
-            target = Path("report.html") if several else readings[0].folder.report
-        write_atomically(target, page(readings, datetime.now()))
+    if not can_be_made(target if is_file else target / "figure"):
+        raise UsageError(f"{target}: cannot be written; name another place with --out")
+    if is_file:
+        write_atomically(target, _text(readings, format))
         print(f"Report: {target}")
     else:
         from tuner.report.figure_list import chosen_figures
         from tuner.report.images import write_images
 
-        if target is None:
-            target = Path("figures") if several else readings[0].folder.path / "figures"
         for path in write_images(chosen_figures(readings, figure or ()), target, str(format)):
             print(path)
+
+
+def _text(readings: "Sequence[Reading]", format: Format) -> str:
+    if format is Format.MARKDOWN:
+        from tuner.report.markdown import markdown
+
+        return markdown(readings)
+    from tuner.report.page import page
+
+    return page(readings, datetime.now())

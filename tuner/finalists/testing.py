@@ -27,6 +27,7 @@ from tuner.run.evaluations import (
     RecordedEvaluation,
     ReferenceFigures,
     append_evaluation,
+    check_recordable,
     member_name,
     read_test_log,
 )
@@ -54,10 +55,11 @@ def evaluate_test(
 
     Raises:
         DataError: the rows cannot be read, have a class that the model does not know, or were all seen.
-        RunFolderError: the test log is damaged.
+        RunFolderError: the test log is damaged, or may not be written.
     """
     folder, dataset = chosen.run.files, chosen.dataset
     earlier = read_test_log(folder)  # refuses a damaged log before anything is measured
+    check_recordable(folder)
     digests = text_digests(chosen.config.data)
     rows = (
         unseen_of_split(dataset, digests)

@@ -15,16 +15,17 @@ from pathlib import Path
 from pydantic import ConfigDict, Field, ValidationError
 
 from tuner.errors import RunFolderError
-from tuner.files import lock_file, write_atomically, write_bytes_atomically
+from tuner.files import can_be_made, lock_file, write_atomically, write_bytes_atomically
 from tuner.run.folder import RunFolder
 from tuner.run.ledger import OtherEvaluation
 from tuner.run.reference import Comparison
 from tuner.settings.validation import Strict, first_problem
-from tuner.settings.yaml_files import read_yaml, to_yaml
-from tuner.text import score_text
+from tuner.settings.yaml_files import OneLine, read_yaml, to_yaml
+from tuner.text import one_line, score_text
 
 TEST_SPLIT = "the test split"  # the `data` of an evaluation on it
 _PER_CLASS = re.compile(r"tests/\d+\.csv")
+_TIMES_LARGER = 10  # than what a person writes: a thousand evaluations of 20 classes
 MOST_CLASSES = 20  # of more, the log has those of lowest F1, and a file beside it has all
 
 
@@ -126,7 +127,7 @@ def read_test_log(folder: RunFolder) -> tuple[RecordedEvaluation, ...]:
     if not folder.tests.is_file():
         return ()
     try:
-        content = read_yaml(folder.tests, RunFolderError)
+        content = read_yaml(folder.tests, RunFolderError, times_larger=_TIMES_LARGER)
     except RunFolderError as cause:
         raise RunFolderError(f"{cause}; move it away") from cause
     try:
@@ -135,6 +136,24 @@ def read_test_log(folder: RunFolder) -> tuple[RecordedEvaluation, ...]:
         raise RunFolderError(
             f"{folder.tests}: damaged ({first_problem(cause)}); move it away"
         ) from cause
+
+
+def check_recordable(folder: RunFolder) -> None:
+    """Refuses a folder that no test evaluation can be recorded in, before one is made.
+
+    Raises:
+        RunFolderError: it may not be written, or its file system knows no locks.
+    """
+    try:
+        with _locked(folder):
+            reason = None if can_be_made(folder.tests) else "it may not be written"
+    except OSError as cause:
+        reason = cause.strerror or one_line(str(cause))
+    if reason is not None:
+        raise RunFolderError(
+            f"{folder.path}: no test evaluation can be recorded in it ({reason}); copy it to a place where that is "
+            "possible, and test it there"
+        )
 
 
 def append_evaluation(folder: RunFolder, evaluation: RecordedEvaluation) -> RecordedEvaluation:
@@ -218,6 +237,9 @@ def _write(
 ) -> tuple[RecordedEvaluation, ...]:
     whole = _with_before(evaluations)
     content = _File(openings=whole).model_dump(mode="json", exclude_none=True)
+    for each in content["openings"]:
+        figures = each["figures"]
+        figures["confusion"] = [OneLine(row) for row in figures["confusion"]]
     write_atomically(folder.tests, to_yaml(content))
     return whole
 

@@ -17,6 +17,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import IO
 
 from tuner.errors import JournalTorn, RunFolderError
@@ -116,16 +117,27 @@ def claimed(folder: RunFolder, check: Callable[[], None] = lambda: None) -> Iter
                 path.rmdir()
 
 
-def _lock(handle: IO[str], folder: RunFolder) -> bool:
+def _opened(file: Path) -> tuple[IO[str], bool]:
+    """The lock file, and whether this call made it: one that was there may be a running search's."""
+    try:
+        file.touch(exist_ok=False)
+        is_new = True
+    except FileExistsError:
+        is_new = False
+    return open(file, "a+", encoding="utf-8", errors="replace"), is_new
+
+
+def _lock(handle: IO[str], folder: RunFolder, is_new: bool) -> bool:
     """As `lock_file`.
 
     Raises:
-        RunFolderError: the file system knows no locks; the file is removed again.
+        RunFolderError: the file system knows no locks; a new file is removed again.
     """
     try:
         return lock_file(handle, wait_s=_PATIENCE_S)
     except OSError as cause:
-        folder.lock_file.unlink(missing_ok=True)
+        if is_new:
+            folder.lock_file.unlink(missing_ok=True)
         raise RunFolderError(
             f"{folder.path}: its file system locks no files ({cause.strerror}), so that two searches could write "
             "into one run; choose an --out on a local disk"
@@ -145,13 +157,13 @@ def locked(folder: RunFolder, check: Callable[[], None] = lambda: None) -> Itera
     folder.check_no_links()
     try:
         make_folder(folder.logs)
-        lock = open(folder.lock_file, "a+", encoding="utf-8", errors="replace")  # noqa: SIM115 - closed below
+        lock, is_new = _opened(folder.lock_file)
     except OSError as cause:
         raise RunFolderError(
             f"{folder.path}: cannot be made or written to ({cause.strerror}); choose another --out"
         ) from cause
     with lock as handle:
-        if not _lock(handle, folder):
+        if not _lock(handle, folder, is_new):
             handle.seek(0)
             owner = handle.read().strip() or "another process"
             raise RunFolderError(
@@ -168,7 +180,8 @@ def locked(folder: RunFolder, check: Callable[[], None] = lambda: None) -> Itera
                 handle.write(f"process {os.getpid()} on {socket.gethostname()}")
                 handle.flush()
             except OSError as cause:
-                folder.lock_file.unlink(missing_ok=True)
+                if is_new:
+                    folder.lock_file.unlink(missing_ok=True)
                 raise RunFolderError(
                     f"{folder.path}: cannot be written to ({cause.strerror or one_line(str(cause))}); make room, or "
                     "choose another --out"

@@ -16,28 +16,38 @@ _MAX_NODES = 100_000
 _MAX_DIGITS = 100  # Python refuses to print an int of more than 4,300
 
 
-def read_yaml(path: Path, error: Callable[[str], UsageError]) -> dict[str, Any]:
+class OneLine(list[Any]):
+    """A list that `to_yaml` writes in one line: `[35, 15]`."""
+
+
+def read_yaml(
+    path: Path, error: Callable[[str], UsageError], *, times_larger: int = 1
+) -> dict[str, Any]:
     """The mapping in the file at `path`.
 
     Args:
         path: a YAML file with one document, a mapping with text keys.
         error: makes the error to raise, from its message.
+        times_larger: than a person writes files it may be, and its content.
     """
+    most = _MAX_BYTES * times_larger
     try:
         with open(path, "rb") as file:
-            content = file.read(_MAX_BYTES + 1)  # no size is known of a pipe: --config <(…)
-        if len(content) > _MAX_BYTES:
-            raise error(f"{path}: a file of at most {_MAX_BYTES:,} bytes is read; shorten it")
+            content = file.read(most + 1)  # no size is known of a pipe: --config <(…)
+        if len(content) > most:
+            raise error(f"{path}: a file of at most {most:,} bytes is read; shorten it")
         text = content.decode("utf-8")
     except UnicodeDecodeError as cause:
         raise error(f"{path}: not UTF-8 text (byte {cause.start}); save it as UTF-8") from cause
     except OSError as cause:
         raise error(f"{path}: cannot be read: {cause.strerror}") from cause
-    return parse_yaml(text, str(path), error)
+    return parse_yaml(text, str(path), error, max_nodes=_MAX_NODES * times_larger)
 
 
-def parse_yaml(text: str, where: str, error: Callable[[str], UsageError]) -> dict[str, Any]:
-    """The mapping in `text`; `where` names its origin in messages."""
+def parse_yaml(
+    text: str, where: str, error: Callable[[str], UsageError], *, max_nodes: int = _MAX_NODES
+) -> dict[str, Any]:
+    """The mapping in `text`; `where` names its origin in messages, and aliases expand to `max_nodes` at most."""
     import yaml
 
     from tuner.settings.yaml_types import Loader
@@ -47,7 +57,7 @@ def parse_yaml(text: str, where: str, error: Callable[[str], UsageError]) -> dic
         try:
             node = loader.get_single_node()
             if node is not None:
-                _check_size(node, where, error)
+                _check_size(node, where, error, max_nodes)
                 _check_keys(node, where, error)
             content = None if node is None else loader.construct_document(node)
         finally:
@@ -79,8 +89,8 @@ def to_yaml(content: dict[str, Any]) -> str:
     return text
 
 
-def _check_size(root: Any, where: str, error: Callable[[str], UsageError]) -> None:
-    """Refuses, in PyYAML's nodes, aliases that expand to more than `_MAX_NODES` nodes, or into themselves."""
+def _check_size(root: Any, where: str, error: Callable[[str], UsageError], max_nodes: int) -> None:
+    """Refuses, in PyYAML's nodes, aliases that expand to more than `max_nodes` nodes, or into themselves."""
     sizes: dict[int, int] = {}
     open_nodes: set[int] = set()
 
@@ -101,9 +111,9 @@ def _check_size(root: Any, where: str, error: Callable[[str], UsageError]) -> No
         sizes[id(node)] = total
         return total
 
-    if size(root) > _MAX_NODES:
+    if size(root) > max_nodes:
         raise error(
-            f"{where}: its aliases expand to more than {_MAX_NODES:,} values; write them out"
+            f"{where}: its aliases expand to more than {max_nodes:,} values; write them out"
         )
 
 

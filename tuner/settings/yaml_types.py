@@ -10,6 +10,8 @@ from typing import Any
 
 import yaml
 
+from tuner.settings.yaml_files import OneLine
+
 _TAG = "tag:yaml.org,2002:"
 TEXT_TAGS = frozenset({f"{_TAG}str", f"{_TAG}merge"})
 INT_TAG = f"{_TAG}int"
@@ -74,7 +76,12 @@ def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
     return dumper.represent_scalar(f"{_TAG}str", text, style=style)
 
 
+def _represent_one_line(dumper: yaml.SafeDumper, items: OneLine) -> yaml.SequenceNode:
+    return dumper.represent_sequence(f"{_TAG}seq", items, flow_style=True)
+
+
 Dumper.add_representer(str, _represent_text)
+Dumper.add_representer(OneLine, _represent_one_line)
 for _name, _pattern, _first in _TYPES:
     for _either in (Loader, Dumper):
         _either.add_implicit_resolver(f"{_TAG}{_name}", re.compile(f"^(?:{_pattern})$"), _first)
