@@ -156,11 +156,11 @@ def test_a_fault_that_was_met_through_mps_may_be_another_process_doing(
 ) -> None:
     mps_says(monkeypatch, MpsState(True))
     process = actor(task(trainer=TrainerName.KERAS, mps=MpsMode.AUTO), 0.25)
-    assert JOINED in capsys.readouterr().err
     process._task = task()
     break_next_epoch(monkeypatch, RuntimeError("CUDA_ERROR_ILLEGAL_ADDRESS: …"))
     with pytest.raises(MpsFault, match="ILLEGAL_ADDRESS"):
         process.step()
+    assert JOINED in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(("rests_gpus", "slept"), [(True, [60.0]), (False, [])])
@@ -357,6 +357,18 @@ def test_between_two_trials_no_storage_is_waited_for(
     assert list((tmp_path / "checkpoints").iterdir()) == saved
     process.step()
     assert len(asked) == 2
+
+
+def test_the_log_is_opened_in_the_first_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The watchdog sees steps only, and the run folder may lie on storage that hangs."""
+    opened: list[Path] = []
+    monkeypatch.setattr(trainable, "_redirect_output", opened.append)
+    process = actor(task())
+    assert opened == []
+    for _ in range(2):
+        process.step()
+        process.reset_config(config(1))
+    assert opened == [Path("no such folder")]
 
 
 def test_a_checkpoint_that_cannot_be_written_is_reported(

@@ -95,7 +95,6 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
 
     def setup(self, config: dict[str, Any], *, task: Task) -> None:
         """Prepares the process, once."""
-        _redirect_output(Path(task.logs))
         make_importable(task.folders)
         self._task = task
         self._gpu = FaultyGpu() if share_of(config).gpus else None
@@ -235,7 +234,11 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
         self._results: Iterator[EpochResult | EpochPart] = self._train(self._spec, every_s)
 
     def _train(self, spec: TrialSpec, every_s: float) -> Iterator[EpochResult | EpochPart]:
-        # Here, not in `_begin`: storage that hangs is noticed in a step, and only there.
+        # Here, not in `setup` and `_begin`: storage that hangs is noticed in a step, and only there.
+        if self._n_trials == 1:
+            _redirect_output(Path(self._task.logs))
+            if self._mps.is_running:
+                print(JOINED, file=sys.stderr, flush=True)  # noqa: T201 - for the diagnosis of its death
         if self._checkpoint is not None:
             self._checkpoint.remove()  # the last trial's, which was stopped
         self._checkpoint, self._no_checkpoint = _make_checkpoint(spec, self._task)
@@ -273,10 +276,7 @@ def _join_mps(task: Task, share: Share, gpu: FaultyGpu | None) -> MpsState:
         return MpsState(False)
     if gpu is not None and gpu.has_failed_often:  # a fault ends only its own trial then
         return MpsState(False, "it failed three times in a row; this ends when a trial works")
-    state = ensure(task.mps)
-    if state.is_running:
-        print(JOINED, file=sys.stderr, flush=True)  # noqa: T201 - for the diagnosis of its death
-    return state
+    return ensure(task.mps)
 
 
 def _make_checkpoint(spec: TrialSpec, task: Task) -> tuple[Checkpoint | None, str | None]:
@@ -332,8 +332,6 @@ def _reason(error: TunerError) -> str:
 
 def _redirect_output(logs: Path) -> None:
     """Sends this process's output to the run's logs, where the run folder can be reached from this node."""
-    if not logs.is_dir():
-        return
     with suppress(OSError):
         path = logs / f"worker-{socket.gethostname()}-{os.getpid()}.log"
         handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
