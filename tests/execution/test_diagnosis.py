@@ -160,7 +160,23 @@ def test_processes_that_die_with_a_card_are_not_charged(
             "F0000 00:00:1764151.1 99 cuda_event.cc:9] CUDA_ERROR_ILLEGAL_ADDRESS: …\n",
             Diagnosis("", is_device_fault=True),
         ),
+        # The line with CUDA's name stands before (tensorflow#103430).
+        (
+            "E0000 00:00:1764151.1 99 cuda_event.cc:55] failed to query event: CUDA_ERROR_ILLEGAL_ADDRESS: …\n"
+            "F0000 00:00:1764151.1 99 device_event_mgr.cc:226] Unexpected Event status: 1\n"
+            "*** Check failure stack trace: ***\n",
+            Diagnosis("", is_device_fault=True),
+        ),
+        (
+            "2026-05-16 14:44:23.01: F tensorflow/core/common_runtime/gpu/gpu_util.cc:293] GPU->CPU Memcpy failed\n",
+            Diagnosis("", is_device_fault=True),
+        ),
+        (
+            "F0 device_event_mgr.cc:226] Unexpected Event status: 1\n" + 1_000 * "    @ 0x7f\n",
+            Diagnosis("", is_device_fault=True),
+        ),
         ("W Allocator (GPU_0_bfc) ran out of memory, which is not a failure\n", Diagnosis("")),
+        ("ValueError: F1 score\n…: out of memory, which was another trial\n", Diagnosis("")),
         ("MemoryError\n…\nFatal Python error: Segmentation fault\n", Diagnosis("")),
     ],
 )

@@ -21,11 +21,12 @@ _REASON_LENGTH = 200
 _DIED = "its process died; see the run's logs"
 # Ray reports a death within a second; an older kill was of some other process.
 _FRESH_S = 10.0
-# The last lines that a process writes when a library ends it: TensorFlow, C++, Python.
+# The last lines that a process writes when a library ends it: TensorFlow (`F0000 … file.cc:226] …`), C++, Python.
 _ABORTED = re.compile(
-    r"(^|: )F\d* \S+|Check failed|terminate called|Fatal Python error", re.MULTILINE
+    r"(^|: )F\d* .*:\d+\]|Check failed|terminate called|Fatal Python error", re.MULTILINE
 )
-_LAST_BYTES = 8_000
+# Behind them stand the traces of the library, of Ray (twice) and of Python with all extension modules.
+_LAST_BYTES = 64_000
 
 
 @dataclass(frozen=True)

@@ -72,6 +72,11 @@ _DEVICE_FAULT_PHRASES = (
     "fallen off the bus",
     "gpu is lost",
     "nvrm: xid",
+    # What TensorFlow says after a fault, mostly when it ends its process; the line before has CUDA's name for it.
+    "unexpected event status",
+    "gpu sync failed",
+    "gpu->cpu memcpy failed",
+    "cpu->gpu memcpy failed",
     # MPS (805 to 810): a fault of one client takes all of them down.
     "cuda_error_mps_",
     "mps client has been terminated",
