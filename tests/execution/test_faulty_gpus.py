@@ -1,6 +1,9 @@
 """A GPU that failed again and again rests."""
 
 import os
+import subprocess
+import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -75,3 +78,60 @@ def test_nothing_rests_where_the_count_cannot_be_read(
     folder.symlink_to(tmp_path / "elsewhere")  # another user's trick
     gpu.count_fault(has_mps=False)
     assert (tmp_path / "elsewhere" / "GPU-1").read_text(encoding="ascii") == ""
+
+
+# -- processes that die ---------------------------------------------------------------------------
+
+DIES = """
+import os, sys
+from pathlib import Path
+from tuner.execution.faulty_gpus import FaultyGpu
+
+root, has_mps = sys.argv[1:]
+gpu = FaultyGpu(Path(root), "GPU-1", session="now")
+def work():
+    return gpu.at_work(has_mps=has_mps == "True")
+with work(), work(), work():
+    os._exit(1)
+"""
+
+
+def three_die_at_work(root: Path, *, has_mps: bool) -> None:
+    subprocess.run([sys.executable, "-c", DIES, str(root), str(has_mps)], check=False)
+
+
+@pytest.mark.parametrize("has_mps", [True, False])
+def test_processes_that_die_at_work_are_faults_those_of_mps_at_one_moment_one(
+    gpu: FaultyGpu, clock: Clock, tmp_path: Path, has_mps: bool
+) -> None:
+    mine = replace(gpu, session="now")
+    fail(gpu, clock, 1)
+    clock.now += 40
+    three_die_at_work(tmp_path, has_mps=has_mps)
+    mine.count_deaths()
+    assert gpu.has_failed_often is not has_mps
+    clock.now += 40
+    mine.count_deaths()  # they have been counted
+    assert gpu.has_failed_often is not has_mps
+
+
+def test_processes_of_an_ended_search_are_no_faults_and_their_notes_go_when_the_gpu_works(
+    gpu: FaultyGpu, tmp_path: Path
+) -> None:
+    three_die_at_work(tmp_path, has_mps=False)
+    replace(gpu, session="later").count_deaths()
+    assert not gpu.has_failed_often
+    gpu.forget_faults()
+    replace(gpu, session="now").count_deaths()
+    assert not gpu.has_failed_often
+
+
+def test_a_process_that_lives_or_has_ended_in_order_is_no_fault(
+    gpu: FaultyGpu, tmp_path: Path
+) -> None:
+    with gpu.at_work(has_mps=False), gpu.at_work(has_mps=False), gpu.at_work(has_mps=False):
+        gpu.count_deaths()
+        gpu.forget_faults()
+        gpu.count_deaths()
+    assert not gpu.has_failed_often
+    assert list((tmp_path / f"tuner-faulty-gpus-{os.getuid()}").iterdir()) == []

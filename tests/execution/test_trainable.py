@@ -34,7 +34,7 @@ def gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FaultyGpu:
     """The GPU of this file's processes, on a clock of its own."""
     made = FaultyGpu(tmp_path / "node", "0", Clock(1e9))
     made.root.mkdir()
-    monkeypatch.setattr(trainable, "FaultyGpu", lambda: made)
+    monkeypatch.setattr(trainable, "FaultyGpu", lambda session: replace(made, session=session))
     return made
 
 
@@ -195,6 +195,30 @@ def test_a_trial_that_does_not_find_its_card_is_not_trained_on_the_cpu(
     mps_says(monkeypatch, MpsState(True))  # which recovers from another process' fault
     with pytest.raises(MpsFault, match="finds no GPU"):
         actor(task(trainer=TrainerName.KERAS, mps=MpsMode.AUTO), 0.25).step()
+
+
+def test_a_process_that_died_under_a_trial_is_a_fault_of_its_card(
+    monkeypatch: pytest.MonkeyPatch, gpu: FaultyGpu
+) -> None:
+    asked = mps_says(monkeypatch, MpsState(True))
+    given = task(trainer=TrainerName.KERAS, mps=MpsMode.AUTO)
+    toy = replace(given, trainer=TrainerName.TOY)
+
+    def copy_note(self: ToyTraining, epoch: int) -> None:  # as if the process died here
+        (note,) = gpu.root.glob("*/0.*")
+        note.with_name(f"{note.name}-dead").write_bytes(note.read_bytes())
+
+    monkeypatch.setattr(ToyTraining, "_misbehave", copy_note)
+    monkeypatch.setattr(FaultyGpu, "forget_faults", lambda self: None)
+    for _ in range(3):
+        process = actor(given, 0.25)
+        process._task = toy
+        process.step()
+        pass_time(gpu)
+    assert actor(given, 0.25)._note == (
+        "trials take turns on a GPU without MPS: it failed three times in a row; this ends when a trial works"
+    )
+    assert len(asked) == 3
 
 
 MISSING = MpsState(False, "nvidia-cuda-mps-control is missing")

@@ -8,13 +8,14 @@ modules named at the top; Keras is imported for the first real trial.
 import functools
 import gc
 import os
+import secrets
 import socket
 import sys
 import time
 import traceback
 from collections.abc import Iterator
-from contextlib import suppress
-from dataclasses import dataclass, replace
+from contextlib import nullcontext, suppress
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -77,6 +78,7 @@ class Task:
     ] = ()  # of a person's own modules, where the space has an architecture of theirs
     # A trial whose model cannot be measured fails; it sends one at its end only.
     is_model_required: bool = True
+    session: str = field(default_factory=lambda: secrets.token_hex(4))  # see `FaultyGpu`
 
     def without_data(self) -> "Task":
         """The same task for trials that need no data."""
@@ -97,9 +99,11 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
         """Prepares the process, once."""
         make_importable(task.folders)
         self._task = task
-        self._gpu = FaultyGpu() if share_of(config).gpus else None
-        if self._gpu is not None and task.rests_gpus:
-            time.sleep(self._gpu.rest_s())
+        self._gpu = FaultyGpu(session=task.session) if share_of(config).gpus else None
+        if self._gpu is not None:
+            self._gpu.count_deaths()
+            if task.rests_gpus:
+                time.sleep(self._gpu.rest_s())
         self._mps = _join_mps(task, share_of(config), self._gpu)
         reason = self._mps.reason
         self._note = f"trials take turns on a GPU without MPS: {reason}" if reason else None
@@ -116,7 +120,9 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
 
     def step(self) -> dict[str, Any]:
         """Trains to the end of the epoch, or until its next report is due."""
-        report = replace(self._next_report(), note=self._note)
+        at_work = self._gpu.at_work(has_mps=self._mps.is_running) if self._gpu else nullcontext()
+        with at_work:
+            report = replace(self._next_report(), note=self._note)
         self._note = None
         return report.to_result()
 
