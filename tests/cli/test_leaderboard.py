@@ -59,7 +59,8 @@ def test_leaderboard_of_several_runs_ranks_them_together(call: Call, make_run: M
 
 def test_leaderboard_of_one_run_named_twice_is_that_run(call: Call, make_run: MakeRun) -> None:
     run = make_run("a", 0.5)
-    rows = json.loads(call("leaderboard", run, f"{run}/", "--format", "json").out)
+    named = (run, f"{run}/", f"./{run}")
+    rows = json.loads(call("leaderboard", *named, "--format", "json").out)
     assert [(row["rank"], row["trial"]) for row in rows] == [(1, 0)]
 
 

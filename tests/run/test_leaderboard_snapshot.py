@@ -14,7 +14,7 @@ from tuner.run import leaderboard_snapshot as snapshot
 from tuner.run.csv_text import write_csv
 from tuner.run.folder import RunFolder
 from tuner.run.journal import CONFIRMATION, SEARCH, open_journal, study_in
-from tuner.run.leaderboard import leaderboard
+from tuner.run.leaderboard import RANKED, leaderboard
 from tuner.run.leaderboard_snapshot import point_of, read_snapshot, write_note
 from tuner.run.records import StudyReader
 from tuner.run.trial_status import TrialStatus
@@ -77,6 +77,7 @@ def test_a_snapshot_is_the_leaderboard_of_the_study(folder: RunFolder, study: Se
     assert [list(read.board[name]) for name in ("error", "host")] == [
         list(replayed(folder)[name]) for name in ("error", "host")
     ]
+    assert read.board.attrs == replayed(folder).attrs == {RANKED: 6}
     assert read.space == study.space
 
 

@@ -9,8 +9,13 @@ from support.boards import (
     CONTRACT_AFTER,
     CONTRACT_BEFORE,
     LOSS,
+    begin,
+    board_of,
     by_two,
+    in_memory,
+    metrics,
     rows_of,
+    run,
     small_board,
 )
 
@@ -51,6 +56,20 @@ def test_runs_are_ranked_anew_with_the_run_in_the_first_column(space: SearchSpac
         ("runs/b", 0),
         ("runs/a", 0),
     ]
+
+
+def test_a_trial_that_runs_again_is_ranked_last_among_several_runs_too(
+    space: SearchSpace,
+) -> None:
+    study = in_memory(space)
+    trial = begin(study)
+    study.report(trial, 1, metrics(0.95))
+    study.requeue_lost_trial(trial, "died", deaths=1)
+    run(study, 0.7)  # the same parameters
+    boards = {"a": board_of(study), "b": small_board({"score": 0.6}, space=space)}
+    assert list(boards["a"]["score"]) == [0.7, 0.95]
+    merged = merge(boards, BY_ACCURACY)
+    assert list(zip(merged["run"], merged["trial"], strict=True))[:2] == [("a", 1), ("b", 0)]
 
 
 def test_runs_of_a_metric_to_minimise_are_ranked_by_the_smallest(space: SearchSpace) -> None:

@@ -15,7 +15,6 @@ import pandas as pd
 from tuner.errors import UsageError
 from tuner.run.components import standard_error, validation_rows_in
 from tuner.run.records import StudyReader, TrialRecord, on_front, ranked
-from tuner.run.trial_status import TrialStatus
 from tuner.settings.hyperparameters import is_custom
 from tuner.settings.metric import MetricName
 from tuner.settings.objectives import PARETO, Objectives
@@ -46,6 +45,9 @@ _DIGITS = {
     "seconds": 3,
     "seconds_per_epoch": 3,
 }
+RANKED = (
+    "ranked"  # the attribute of a leaderboard: how many rows have a ranked score; they come first
+)
 # The columns' types where no cell is filled yet, so that they sort and merge as they will later.
 _EMPTY_TYPES = {
     **dict.fromkeys(
@@ -84,7 +86,9 @@ def board_of(
         score = row["score"]
         if score is not None:
             row["score_error"] = standard_error(space.metric.name, score, validation_rows)
-    return _typed(rows, columns(space, objectives))
+    board = _typed(rows, columns(space, objectives))
+    board.attrs[RANKED] = sum(record.ranked_score is not None for record in in_order)
+    return board
 
 
 def columns(space: SearchSpace, objectives: Objectives) -> list[str]:
@@ -124,7 +128,7 @@ def merge(boards: Mapping[str, pd.DataFrame], objectives: Objectives) -> pd.Data
     """
 
     def key(row: Mapping[str, Any]) -> tuple[tuple[bool, float], str, int]:
-        score = row["score"] if TrialStatus(row["status"]).is_ranked else None
+        score = row["score"] if row["rank"] <= boards[row["run"]].attrs[RANKED] else None
         return objectives.metric.sort_key(score), row["run"], row["rank"]
 
     rows = [{"run": name, **row} for name, board in boards.items() for row in _rows(board)]

@@ -20,7 +20,7 @@ from tuner.run.attributes import Attribute
 from tuner.run.csv_text import as_written
 from tuner.run.ensemble import EnsembleRecord
 from tuner.run.folder import RunFolder
-from tuner.run.leaderboard import columns
+from tuner.run.leaderboard import RANKED, columns
 from tuner.run.optuna_internals import id_of_study, id_of_trial, trials_of_other_studies
 from tuner.run.records import StudyReader
 from tuner.run.reference import ReferenceRecord, reference_in
@@ -81,6 +81,7 @@ def write_note(board: pd.DataFrame, reader: StudyReader, point: Point, folder: R
         "ensemble": ensemble.model_dump(mode="json") if ensemble is not None else None,
         "reference": reference.model_dump(mode="json") if reference is not None else None,
         "cost": next(iter(reader.objectives.costs), None),
+        "ranked": board.attrs[RANKED],
         "types": {str(name): str(dtype) for name, dtype in board.dtypes.items()},
         "changed": {name: texts for name, texts in changed.items() if texts},
     }
@@ -111,14 +112,17 @@ def _read(folder: RunFolder) -> Snapshot | None:
     if list(note["types"]) != names:
         return None
     table = _parse(content, note["types"])
-    board = {
-        name: _typed(table[name], kind, note["changed"].get(name, {}))
-        for name, kind in note["types"].items()
-    }
+    board = pd.DataFrame(
+        {
+            name: _typed(table[name], kind, note["changed"].get(name, {}))
+            for name, kind in note["types"].items()
+        }
+    )
+    board.attrs[RANKED] = int(note["ranked"])
     # A note of an earlier version knows neither.
     ensemble, reference = note.get("ensemble"), note.get("reference")
     return Snapshot(
-        pd.DataFrame(board),
+        board,
         space,
         objectives,
         EnsembleRecord.model_validate(ensemble) if ensemble is not None else None,

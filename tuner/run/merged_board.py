@@ -1,5 +1,6 @@
 """The leaderboards of several runs as one. Must not import Ray, Keras or TensorFlow."""
 
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -35,7 +36,10 @@ def read_merged_board(folders: Sequence[str], *, pareto: bool = False) -> Merged
     Raises:
         UsageError: one is no run, or they have no common order, or no front.
     """
-    runs = {name: Run(name) for name in dict.fromkeys(folder.rstrip("/") for folder in folders)}
+    names: dict[str, str] = {}
+    for folder in folders:
+        names.setdefault(os.path.realpath(folder), folder.rstrip("/") or folder)
+    runs = {name: Run(name) for name in names.values()}
     boards = {name: run.leaderboard() for name, run in runs.items()}
     spaces = [run.space for run in runs.values()]
     check_common_metric(spaces)
