@@ -76,6 +76,43 @@ def test_a_missing_bucket_is_refused_and_not_made(aws: None) -> None:
     assert storage.read("a.csv") == b"1"
 
 
+class Files:
+    """Files on S3 with credentials that may not ask for the bucket."""
+
+    protocol = ("s3", "s3a")
+
+    def __init__(self, answer: Exception | None) -> None:
+        self._answer = answer
+
+    def info(self, path: str) -> None:
+        raise PermissionError("Forbidden")
+
+    def ls(self, path: str) -> list[str]:
+        assert path == "bucket/mine/run"
+        if self._answer is not None:
+            raise self._answer
+        return [f"{path}/study.journal"]
+
+    def invalidate_cache(self) -> None:
+        pass
+
+
+@pytest.mark.parametrize("answer", [None, FileNotFoundError("bucket/mine/run")])
+def test_credentials_for_one_folder_of_a_bucket_are_enough(
+    monkeypatch: pytest.MonkeyPatch, answer: Exception | None
+) -> None:
+    files = Files(answer), "bucket/mine/run"
+    monkeypatch.setattr(fsspec.core, "url_to_fs", lambda *_, **__: files)
+    assert Storage("s3://bucket/mine/run").place == "s3://bucket/mine/run"
+
+
+def test_credentials_for_nothing_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    files = Files(PermissionError("Access Denied")), "bucket/mine/run"
+    monkeypatch.setattr(fsspec.core, "url_to_fs", lambda *_, **__: files)
+    with pytest.raises(ConfigError, match=r"s3://bucket/mine/run: cannot .*: Access Denied"):
+        Storage("s3://bucket/mine/run")
+
+
 def test_reading_makes_nothing(tmp_path: Path) -> None:
     assert Storage(f"file://{tmp_path}/a/b").read("c") is None
     assert not list(tmp_path.iterdir())

@@ -58,6 +58,12 @@ class Storage:
                     self._files.info(bucket)
                 except FileNotFoundError as cause:
                     raise FileNotFoundError(f"no such bucket: {bucket}; make it first") from cause
+                except (
+                    PermissionError
+                ):  # credentials for this folder alone may not ask for the bucket
+                    with suppress(FileNotFoundError):  # nothing is in it yet
+                        self._files.ls(self._folder)
+                    self._files.invalidate_cache()
             else:
                 self._check_folder()
             # Of fsspec's stores only S3's passes conditions on.
