@@ -17,7 +17,7 @@ import pytest
 
 from tuner.data import SOURCES, Dataset, Split, imdb, load_dataset, summarize
 from tuner.errors import DataError
-from tuner.settings.data import DataConfig
+from tuner.settings.data import SOURCE_NAMES, DataConfig
 
 
 @pytest.mark.parametrize(
@@ -232,6 +232,6 @@ def test_a_server_that_never_answers_is_given_up(
 
 
 def test_every_named_source_has_a_summary() -> None:
-    assert list(SOURCES) == ["imdb-train", "rotten-tomatoes", "imdb"]
+    assert tuple(SOURCES) == SOURCE_NAMES == ("imdb-train", "rotten-tomatoes", "imdb")
     assert [source.is_offline for source in SOURCES.values()] == [True, True, False]
     assert all(source.summary for source in SOURCES.values())

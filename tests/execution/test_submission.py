@@ -42,6 +42,20 @@ def test_settings_and_data_travel_together(typed_in: Path) -> None:
     assert config.run_name == "small-mine"  # as it would be named here
 
 
+@pytest.mark.parametrize(("source", "travels"), [("imdb", False), ("./imdb", True)])
+def test_a_file_that_is_called_like_a_data_set_travels_only_by_its_path(
+    typed_in: Path, source: str, travels: bool
+) -> None:
+    (typed_in / "imdb").write_text("text,label\n")
+    (typed_in / "ask.yaml").write_text(SPACE.replace("ARCHITECTURE", "lstm"))
+    config = make_config({"data": {"source": source}}, config_file=typed_in / "ask.yaml")
+    sent = typed_in.parent / "sent"
+    sent.mkdir()
+    pack_submission(config, sent)
+    there = make_config({}, config_file=sent / RUN_FILE).data.source
+    assert there == (str(sent / "data-imdb") if travels else "imdb")
+
+
 @pytest.mark.parametrize(
     ("asked", "sent"),
     [

@@ -386,6 +386,20 @@ def test_the_place_of_a_run_on_a_read_only_disk_is_not_recorded(
     remember_place(folder, str(tmp_path / "moved" / "rows.csv"))
 
 
+def test_a_data_sets_name_is_recorded_although_a_file_is_called_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "imdb").write_text("text,label\n")
+    folder = RunFolder(tmp_path / "r")
+    for source, recorded in (("imdb", "imdb"), ("./imdb", str(tmp_path / "imdb"))):
+        asked = make_config({"space": "seed", "data": {"source": source}})
+        write_run_file(folder, asked, "data")
+        assert read_run_file(folder).located_data().source == recorded
+        remember_place(folder, source)
+        assert read_run_file(folder).located_data().source == recorded
+
+
 def test_a_renamed_run_folder_continues_as_itself(tmp_path: Path) -> None:
     folder = moved(tmp_path, with_data=True)
     folder.path.rename(folder.path.with_name("renamed"))

@@ -90,6 +90,13 @@ def test_paths_in_a_file_are_relative_to_it(write_file: WriteFile) -> None:
     assert config.data.source == str(path.parent / "rows.csv")
 
 
+def test_a_data_sets_name_wins_over_a_file_beside_the_settings(write_file: WriteFile) -> None:
+    path = write_file("space: seed\ndata: {source: imdb, vectors: imdb}")
+    (path.parent / "imdb").write_text("text,label\n", encoding="utf-8")
+    data = make_config({}, config_file=path).data
+    assert (data.source, data.vectors) == ("imdb", str(path.parent / "imdb"))
+
+
 def test_a_data_path_that_is_not_beside_the_file_stays_as_it_is(write_file: WriteFile) -> None:
     path = write_file("space: seed\ndata: {source: rows.csv}")
     assert make_config({}, config_file=path).data.source == "rows.csv"

@@ -10,6 +10,7 @@ from tuner.errors import ConfigError
 from tuner.run.folder import RUN_FILE
 from tuner.search.starters import with_found_starters
 from tuner.settings.config import SearchConfig
+from tuner.settings.data import SOURCE_NAMES
 from tuner.settings.hyperparameters import is_custom
 from tuner.settings.yaml_files import to_yaml
 from tuner.storage import is_url
@@ -48,7 +49,9 @@ def pack_submission(config: SearchConfig, folder: Path) -> None:
         ("data", "source", config.data.source),
         ("vectors", "vectors", config.data.vectors),
     ):
-        if given is not None and (file := Path(os.path.expanduser(given))).is_file():
+        if given is None or (key == "source" and given in SOURCE_NAMES):
+            continue
+        if (file := Path(os.path.expanduser(given))).is_file():
             settings["data"][key] = _travelling(name, file, folder)
     for architecture in config.space.architectures:
         if is_custom(architecture):
@@ -65,7 +68,8 @@ def _travelling(name: str, file: Path, folder: Path) -> str:
             f"{name}: {file} has {megabytes:.0f} MB, {_LARGEST_MB} may travel with a job; "
             "put it on the head, and write its path there with `tuner search` instead"
         )
-    copy = file.name if name == "data" else f"{name}-{file.name}"
+    is_plain = name == "data" and file.name not in SOURCE_NAMES
+    copy = file.name if is_plain else f"{name}-{file.name}"
     shutil.copy(file, folder / copy)
     return copy
 

@@ -3,7 +3,6 @@
 Every evaluation is recorded in the test log, because a split tests no model that was chosen by its figures.
 """
 
-import os
 import tempfile
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -33,7 +32,7 @@ from tuner.run.evaluations import (
 )
 from tuner.run.ledger import Ledger, make_entry
 from tuner.search.reference import reference_for_other_rows
-from tuner.settings.data import DataConfig
+from tuner.settings.data import DataConfig, absolute_source
 from tuner.settings.metric import Metric, MetricName
 from tuner.text import one_line
 from tuner.training.confusion import Confusion
@@ -80,7 +79,7 @@ def evaluate_test(
     others = ledger.of_other_runs(entry, own=[each.opened for each in earlier])
     evaluation = RecordedEvaluation(
         opened=entry.opened,
-        data=TEST_SPLIT if data is None else _place(data.source),
+        data=TEST_SPLIT if data is None else absolute_source(data.source),
         members=tuple(
             LINEAR_REFERENCE if member.is_reference else member_name(member.trial, member.seed)
             for member in classifier.description.members
@@ -106,12 +105,6 @@ def record_in_copy(chosen: Chosen) -> str | None:
     except (ConfigError, OSError) as cause:
         return one_line(str(cause))
     return None
-
-
-def _place(source: str) -> str:
-    """A data set's name, or where the file lies, however it was typed."""
-    path = os.path.expanduser(source)
-    return os.path.abspath(path) if os.path.isfile(path) else source
 
 
 def _reference(

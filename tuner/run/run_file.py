@@ -18,14 +18,19 @@ from typing import Any
 
 from pydantic import ConfigDict, Field, ValidationError
 
-from tuner.data.sources import SOURCES
 from tuner.data.vectors import digest_of
 from tuner.errors import RunFolderError
 from tuner.files import write_atomically
 from tuner.machine import keras_backend
 from tuner.run.folder import RunFolder
 from tuner.settings.config import SearchConfig, make_config
-from tuner.settings.data import DataConfig, data_mapping
+from tuner.settings.data import (
+    SOURCE_NAMES,
+    DataConfig,
+    absolute_source,
+    data_mapping,
+    is_data_file,
+)
 from tuner.settings.places import absolute, tracking_uri
 from tuner.settings.settings_files import RECORDED, data_settings
 from tuner.settings.validation import Strict, first_problem
@@ -190,7 +195,7 @@ class RunFile:
             RunFolderError: it is not there.
         """
         data = self.config.data if given is None else self.config.data.at(given)
-        if data.source not in SOURCES and not os.path.isfile(os.path.expanduser(data.source)):
+        if data.source not in SOURCE_NAMES and not is_data_file(data.source):
             raise RunFolderError(
                 f"{data.source}: the data of {self.path.parent} are not there; if they were moved, give their new "
                 "place once, with --data of `tuner confirm`, `tuner export` or the same `tuner search`"
@@ -258,8 +263,7 @@ def write_run_file(
         content["storage_path"] = absolute(config.storage_path)
     if config.mlflow is not None:
         content["mlflow"] = tracking_uri(config.mlflow)
-    if os.path.isfile(os.path.expanduser(config.data.source)):
-        content["data"]["source"] = os.path.abspath(os.path.expanduser(config.data.source))
+    content["data"]["source"] = absolute_source(config.data.source)
     if config.data.vectors is not None:
         content["data"]["vectors"] = os.path.abspath(os.path.expanduser(config.data.vectors))
     created = read_run_file(folder).created if folder.run_file.is_file() else None
@@ -284,9 +288,7 @@ def remember_place(folder: RunFolder, source: str) -> None:
     data = data_mapping(content.get("data"))
     if not isinstance(data, dict) or is_url(str(content.get("out", ""))):
         return
-    if os.path.isfile(os.path.expanduser(source)):
-        source = os.path.abspath(os.path.expanduser(source))
-    now = {**content, "data": {**data, "source": source}}
+    now = {**content, "data": {**data, "source": absolute_source(source)}}
     now["out"] = os.path.abspath(folder.path.parent)
     if now != content:
         with suppress(OSError):  # a read-only copy

@@ -1,13 +1,26 @@
 """The settings of the data to read: declared once for every command that reads data."""
 
+import os
 from enum import IntEnum, StrEnum
 from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
 from tuner.settings.declarations import Group, Setting, declared_settings
-from tuner.settings.places import PathText
+from tuner.settings.places import PathText, absolute
 from tuner.settings.validation import Strict
+
+SOURCE_NAMES = ("imdb-train", "rotten-tomatoes", "imdb")  # each wins over a file of that name
+
+
+def is_data_file(source: str) -> bool:
+    """Whether a source of data is a file that is there, not a data set's name."""
+    return source not in SOURCE_NAMES and os.path.isfile(os.path.expanduser(source))
+
+
+def absolute_source(source: str) -> str:
+    """A source as it is found from any folder: a file's absolute path. Names and missing files stay as they are."""
+    return absolute(source) if is_data_file(source) else source
 
 
 class SplitRule(IntEnum):

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from tuner.errors import ConfigError
-from tuner.settings.data import SplitRule, data_mapping
+from tuner.settings.data import SOURCE_NAMES, SplitRule, data_mapping
 from tuner.settings.yaml_files import read_yaml
 from tuner.storage import is_url
 
@@ -44,6 +44,7 @@ def read_settings(path: Path) -> dict[str, Any]:
             key: _located(data[key], settings.get("out"), path)
             for key in ("source", "vectors")
             if isinstance(data.get(key), str)
+            and not (key == "source" and data[key] in SOURCE_NAMES)
         }
         settings["data"] = {**data, **files}
     elif data is not None:
