@@ -76,6 +76,19 @@ def test_where_chance_or_all_the_others_put_the_best_there_is_no_advice() -> Non
     assert edge_of(SPACE, [], "lstm_units") is None
 
 
+def test_a_space_whose_ranges_have_no_ends_has_no_advice() -> None:
+    """A few numbers of one choice: one of three is at an end by chance alone."""
+    space = SearchSpace.from_mapping(
+        {
+            "name": "choices",
+            "shared": {"lstm_units": {"choice": [32, 64, 128]}},
+            "architectures": {"lstm": {}},
+        },
+        "choices.yaml",
+    )
+    assert edges(space, trials("lstm_units", *[128] * 5, elsewhere=64)) == []
+
+
 def test_baselines_count_nowhere() -> None:
     """A person chose their values."""
     best = trials("lstm_units", *[64] * 5, elsewhere=30, baseline=True)[:5]

@@ -77,6 +77,10 @@ def test_of_few_or_equal_or_more_than_two_classes_there_is_none() -> None:
     probabilities, labels = model(1000, 0.05)
     few = np.where(np.cumsum(labels) > 9, 0, labels).astype(np.int32)
     assert fitted(probabilities, few, MetricName.VAL_F1) == EVEN
+    nothing = np.zeros_like(labels)  # of the second class
+    for name in SKEWED:
+        assert fitted(probabilities, nothing, name) == EVEN
+        assert fitted(probabilities, 1 - nothing, name) == EVEN
     constant = np.full((100, 2), 0.5, np.float32)
     assert fitted(constant, (np.arange(100) % 2).astype(np.int32), MetricName.VAL_F1) == EVEN
     three = np.full((90, 3), 1 / 3, np.float32)

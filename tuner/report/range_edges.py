@@ -36,10 +36,11 @@ def edge_of(space: SearchSpace, scored: Sequence[TrialRecord], name: str) -> str
     count = max(_FEWEST, math.ceil(len(values) / 10))
     best, others = values[:count], values[count:]
     parameter = ranges.get(name)
-    if parameter is None or len(others) < count:
+    ends = None if parameter is None else _ends(parameter)
+    if parameter is None or ends is None or len(others) < count:
         return None
     level = _LEVEL / (2 * sum(_ends(each) is not None for each in ranges.values()))
-    for end, number, share in _ends(parameter) or ():
+    for end, number, share in ends:
         if end == "lower" and number == 0:
             continue  # such as a dropout of 0: there is nothing below
         at_end = sum(_is_at(parameter, value, end) for value in best)

@@ -47,7 +47,9 @@ def fit_threshold(
         metric: of the run.
     """
     is_binary = probabilities.shape[1] == 2
-    if not is_binary or metric.name not in _DECIDED or np.bincount(labels).min() < _FEWEST:
+    if not is_binary or metric.name not in _DECIDED:
+        return EVEN
+    if np.bincount(labels, minlength=2).min() < _FEWEST:  # a class may be missing here
         return EVEN
     of_second = np.unique(probabilities[:, 1])
     if len(of_second) < 2:
