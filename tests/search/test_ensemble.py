@@ -107,6 +107,25 @@ def test_a_model_of_another_epoch_than_the_best_is_no_member(searched: Searched)
     assert StudyReader(searched.study.study).ensemble is None
 
 
+def test_a_trial_whose_model_was_not_sent_is_left_out_before_and_after_a_resume(
+    searched: Searched,
+) -> None:
+    searched.complete(0.6)
+    never = run_epochs(searched, 0.9, sent=())
+    searched.study.finish(never, TrialStatus.COMPLETE)
+    other = run_epochs(searched, 0.7, 0.8, sent=(1,))
+    searched.study.finish(other, TrialStatus.PRUNED)
+    before = searched.record
+    assert (before.members, before.left_out) == ((0,), (1, 2))
+    searched.open()
+    assert searched.record == before
+    for _ in range(3):
+        searched.complete(0.95)
+    worse = run_epochs(searched, 0.5, sent=())
+    searched.study.finish(worse, TrialStatus.COMPLETE)
+    assert (searched.record.members, searched.record.left_out) == ((3, 4, 5), ())
+
+
 def test_a_running_trials_model_goes_when_others_have_become_better(searched: Searched) -> None:
     trial = run_epochs(searched, 0.7, sent=(1,))
     for _ in range(3):
@@ -238,6 +257,7 @@ class Killed(Exception):
         st.tuples(
             st.sampled_from((0.5, 0.6, 0.7, 0.8, 0.9)),
             st.sampled_from((TrialStatus.COMPLETE, TrialStatus.PRUNED)),
+            st.sampled_from((True, True, True, False)),  # whether its model is sent
         ),
         min_size=1,
         max_size=8,
@@ -260,13 +280,13 @@ class Killed(Exception):
 def test_a_search_that_is_killed_anywhere_ends_with_the_same_ensemble(
     tmp_path_factory: pytest.TempPathFactory,
     space: SearchSpace,
-    ends: list[tuple[float, TrialStatus]],
+    ends: list[tuple[float, TrialStatus, bool]],
     kills: list[tuple[KillPoint, int]],
 ) -> None:
     folder = tmp_path_factory.mktemp("killed")
     undisturbed = Searched(folder / "undisturbed", space)
-    for score, status in ends:
-        undisturbed.end(score, status)
+    for score, status, is_sent in ends:
+        undisturbed.end(score, status, is_sent=is_sent)
     searched = Searched(folder / "killed", space)
     left = list(kills)
 
@@ -281,25 +301,31 @@ def test_a_search_that_is_killed_anywhere_ends_with_the_same_ensemble(
         for module in (ensemble, study, files):
             patch.setattr(module, "kill_point", kill_point)
         is_open = True
-        for number, (score, status) in enumerate(ends):
+        for number, (score, status, is_sent) in enumerate(ends):
             while searched.n_ended <= number:
                 try:
                     if not is_open:
                         searched.open()
                     is_open = True
                     if searched.n_ended <= number:
-                        searched.end(score, status)
+                        searched.end(score, status, is_sent=is_sent)
                 except Killed:
                     is_open = False
     searched.open()
-    assert searched.scores == undisturbed.scores
     assert figures(searched) == figures(undisturbed)
-    assert searched.files == set(searched.record.members)
+    record = StudyReader(searched.study.study).ensemble
+    assert record is None or searched.files == set(record.members)
 
 
 def figures(searched: Searched) -> dict[str, object]:
-    """Those that do not depend on the trials' numbers, which kills change."""
-    return searched.record.model_dump(exclude={"members"})
+    """The record, with the trials' scores in place of their numbers, which kills change; empty without any model."""
+    reader = StudyReader(searched.study.study)
+    if reader.ensemble is None:
+        return {}
+    scores = [record.score for record in reader.records()]
+    numbers = {name: getattr(reader.ensemble, name) for name in ("members", "left_out")}
+    by_score = {name: [scores[each] for each in of] for name, of in numbers.items()}
+    return {**reader.ensemble.model_dump(), **by_score}
 
 
 def test_what_a_killed_search_left_is_removed(searched: Searched) -> None:

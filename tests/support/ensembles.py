@@ -110,6 +110,8 @@ class Searched:
         status: TrialStatus,
         probabilities: NDArray[np.float32] | None = None,
         labels: NDArray[np.int32] = LABELS,
+        *,
+        is_sent: bool = True,
     ) -> NDArray[np.float32]:
         trial = self.study.ask()
         self.study.space.suggest(trial)
@@ -117,7 +119,8 @@ class Searched:
         self.study.report(trial, 1, metrics(score))
         if probabilities is None:
             probabilities = model_of(score, labels)
-        self.study.keep_model(trial, self.model(score, probabilities))
+        if is_sent:
+            self.study.keep_model(trial, self.model(score, probabilities))
         self.study.finish(trial, status)
         return probabilities
 

@@ -69,7 +69,10 @@ class Ensemble(Protocol):
         """
 
     def admit(self, trial: optuna.Trial) -> None:
-        """Makes a trial a member that has been told, where the model of its best epoch was kept and is good enough."""
+        """Makes a trial a member that has been told, where the model of its best epoch was kept and is good enough.
+
+        One without that model is recorded as left out, where it would be a member.
+        """
 
     def discard(self, trial: int) -> None:
         """Removes the model of a trial that is no member, where one was kept."""
@@ -175,8 +178,10 @@ class TrialEnsemble:
     def admit(self, trial: optuna.Trial) -> None:
         """See `Ensemble`."""
         kept = self._candidates.get(trial.number)
-        if kept is None or kept.epoch != self._reader.record(frozen(trial)).best_epoch:
+        record = self._reader.record(frozen(trial))
+        if kept is None or kept.epoch != record.best_epoch:
             self.discard(trial.number)
+            self._miss(record)
             return
         del self._candidates[trial.number]
         insort(self._members, kept)
@@ -190,6 +195,17 @@ class TrialEnsemble:
         """See `Ensemble`."""
         if self._candidates.pop(trial, None) is not None:
             self._folder.trial_model(trial).unlink(missing_ok=True)
+
+    def _miss(self, record: TrialRecord) -> None:
+        """Notes a trial whose model is not kept, where it would be a member with it."""
+        if record.score is None:
+            return
+        place = (self._metric.as_cost(record.score), record.number)
+        last = self._members[-1] if len(self._members) == self._size else None
+        if last is None or place < (last.cost, last.trial):
+            insort(self._lost, place)
+            del self._lost[self._size :]
+            self._record()
 
     def _record(self) -> None:
         """Records the ensemble in the study, where it has changed."""
