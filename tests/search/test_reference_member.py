@@ -50,6 +50,18 @@ def test_it_gets_half_where_it_knows_as_much_more_where_it_knows_more_and_nothin
     assert 0 < weight_of(noisy(1, 1.6), noisy(2, 0.6), MANY) <= 0.5
 
 
+def test_weights_are_compared_by_one_rule_whatever_the_number_of_errors() -> None:
+    """Both are unsure and wrong on 12 sequences each, but not on the same: together on none."""
+    labels = (np.arange(150) % 2).astype(np.int32)
+
+    def unsure(wrong: range) -> NDArray[np.float32]:
+        of_true = np.where(np.isin(np.arange(150), wrong), 0.45, 0.65)
+        second = np.where(labels == 1, of_true, 1 - of_true)
+        return np.stack([1 - second, second], axis=1).astype(np.float32)
+
+    assert weight_of(unsure(range(12)), unsure(range(12, 24)), labels) == 0.5
+
+
 def test_each_half_is_measured_with_the_weight_that_the_other_one_chooses(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -14,7 +14,7 @@ from tuner.run.ensemble import EnsembleWithReference
 from tuner.settings.metric import Metric
 from tuner.training.evaluation import losses, mean_probabilities
 from tuner.training.spec import TrainedModel
-from tuner.training.temperature import fit_temperature, tempered
+from tuner.training.temperature import best_temperature, tempered
 
 WEIGHTS = (0.0, 0.25, 0.5, 0.75)  # finer ones were no better
 _ENOUGH = 5000  # sequences to choose by
@@ -32,6 +32,8 @@ def weight_of(
 ) -> float:
     """The weight of the lowest loss, each average at its own temperature, as an export has it.
 
+    All weights are compared by one rule: also few sequences or errors, by which an export fits no temperature, fit one.
+
     Args:
         trials, reference: probabilities, `(n, n_classes)`.
         labels: `(n,)`.
@@ -41,7 +43,7 @@ def weight_of(
 
     def loss(weight: float) -> float:
         average = mixed(trials, reference, weight)
-        return float(losses(tempered(average, fit_temperature(average, labels)), labels).mean())
+        return float(losses(tempered(average, best_temperature(average, labels)), labels).mean())
 
     return min(WEIGHTS, key=loss)
 

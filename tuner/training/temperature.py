@@ -23,6 +23,15 @@ def fit_temperature(probabilities: NDArray[np.float32], labels: NDArray[np.int32
     wrong = int((probabilities.argmax(axis=1) != labels).sum())
     if len(labels) < _FEWEST or wrong < _FEWEST_WRONG:
         return 1.0
+    return best_temperature(probabilities, labels)
+
+
+def best_temperature(probabilities: NDArray[np.float32], labels: NDArray[np.int32]) -> float:
+    """The temperature of the lowest loss on these sequences, however few they are.
+
+    Args:
+        probabilities, labels: as of `fit_temperature`; at least one.
+    """
     logs = np.log(np.clip(probabilities.astype(np.float64), _SMALLEST, 1.0))
     of_true = logs[np.arange(len(labels)), labels].mean()
 
