@@ -23,8 +23,10 @@ from tuner.run.trial_status import TrialStatus
 from tuner.settings.space import SearchSpace
 
 
-def training(finalist: int, seed: int = 1, train_on: TrainOn = TrainOn.TRAIN) -> RequestedTraining:
-    stop_after = 3 if train_on is TrainOn.BOTH else None
+def training(
+    finalist: int, seed: int = 1, train_on: TrainOn = TrainOn.TRAIN, epochs: int = 3
+) -> RequestedTraining:
+    stop_after = epochs if train_on is TrainOn.BOTH else None
     return RequestedTraining(finalist, seed, stop_after, train_on)
 
 
@@ -111,6 +113,20 @@ def test_more_seeds_add_to_the_earlier_ones_of_the_same_kind(
     assert confirmed(study) == [training(0, 1), training(1, 1)]
     run(study, training(0, 2), TrialStatus.COMPLETE, folder)
     assert confirmed(study) == [training(0, 1), training(1, 1), training(0, 2)]
+
+
+def test_a_finalists_seeds_have_one_number_of_epochs_the_latest(
+    study: optuna.Study, folder: RunFolder
+) -> None:
+    three = [training(0, 1, TrainOn.BOTH), training(1, 2, TrainOn.BOTH)]
+    finish(study, folder, three)
+    finish(study, folder, [training(0, 5), training(0, 6)])  # on train: their best epoch is 2
+    two = [training(0, seed, TrainOn.BOTH, epochs=2) for seed in (3, 4)]
+    record_request(study, two)
+    run(study, two[0], TrialStatus.COMPLETE, folder)
+    assert confirmed(study) == [training(0, 5), training(0, 6)]  # the new one is only begun
+    run(study, two[1], TrialStatus.COMPLETE, folder)
+    assert confirmed(study) == [three[1], *two]
 
 
 def test_a_training_that_is_no_longer_requested_never_runs(study: optuna.Study) -> None:

@@ -74,11 +74,17 @@ def ended_trials(study: optuna.Study) -> dict[RequestedTraining, FrozenTrial]:
 
 
 def confirmed(study: optuna.Study) -> list[RequestedTraining]:
-    """The trainings of the last request that has ended, and of earlier ones that learned from the same, each once."""
+    """The trainings of the last request that has ended, and of earlier ones that learned from the same, each once.
+
+    Of a finalist that was requested with several numbers of epochs, only those with the latest: others are seeds of
+    another training.
+    """
     ended = ended_trials(study)
     complete = [each for each in requests(study) if all(one in ended for one in each)]
     ways = {one.train_on for one in complete[-1]} if complete else set()
-    return list(dict.fromkeys(one for each in complete for one in each if one.train_on in ways))
+    alike = [one for each in complete for one in each if one.train_on in ways]
+    latest = {one.finalist: one.stop_after for one in alike}
+    return list(dict.fromkeys(one for one in alike if one.stop_after == latest[one.finalist]))
 
 
 # -- starting -------------------------------------------------------------------------------------
