@@ -9,8 +9,10 @@ from tuner.run.ensemble import EnsembleRecord
 from tuner.run.records import TrialRecord
 from tuner.run.trial_status import TrialStatus
 from tuner.settings.metric import Metric, MetricName, Mode
+from tuner.settings.objectives import Cost, MetricAlone, MetricAndCost
 from tuner.settings.space import SearchSpace
 
+BY_SCORE = MetricAlone(Metric())
 SPACE = SearchSpace.from_mapping(
     {
         "name": "made",
@@ -48,7 +50,9 @@ def trials(count: int, *, by_rate: float, by_seed: float, seed: int = 0) -> list
 def mean_of(by_rate: float, by_seed: float) -> tuple[float, float]:
     """Mean estimates over ten searches of 60 trials."""
     found = [
-        components_of(trials(60, by_rate=by_rate, by_seed=by_seed, seed=seed), SPACE, 1000)
+        components_of(
+            trials(60, by_rate=by_rate, by_seed=by_seed, seed=seed), SPACE, BY_SCORE, 1000
+        )
         for seed in range(10)
     ]
     return (
@@ -70,14 +74,19 @@ def test_too_few_complete_trials_tell_nothing() -> None:
     pruned = [record(number, status=TrialStatus.PRUNED) for number in range(12, 40)]
     broken = [record(number, status=TrialStatus.DIVERGED) for number in range(40, 60)]
 
-    assert components_of([*made[1:], *pruned, *broken], SPACE, 1000) is None
-    found = components_of([*made, *pruned, *broken], SPACE, 1000)
+    assert components_of([*made[1:], *pruned, *broken], SPACE, BY_SCORE, 1000) is None
+    found = components_of([*made, *pruned, *broken], SPACE, BY_SCORE, 1000)
     assert found is not None
-    assert found == components_of(made, SPACE, 1000)
+    assert found == components_of(made, SPACE, BY_SCORE, 1000)
+
+
+def test_of_two_objectives_the_scores_alone_tell_nothing() -> None:
+    both = MetricAndCost(Metric(), Cost.WEIGHTS)
+    assert components_of(trials(40, by_rate=0.01, by_seed=0.01), SPACE, both, 1000) is None
 
 
 def test_equal_scores_differ_by_nothing() -> None:
-    found = components_of(trials(20, by_rate=0, by_seed=0), SPACE, None)
+    found = components_of(trials(20, by_rate=0, by_seed=0), SPACE, BY_SCORE, None)
 
     assert found == Components(20, 0.0, 0.0, None)
     assert found.gain_of_trials() == 0

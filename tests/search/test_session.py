@@ -70,6 +70,18 @@ def test_a_flat_search_ends_where_that_is_wanted_and_says_what_helps(search: Sea
     assert search.open(trials=40).has_budget
 
 
+def test_a_search_by_two_objectives_is_not_ended_by_its_scores_alone(search: Search) -> None:
+    both = {"objectives": "val_accuracy,seconds_per_epoch", "stop_when_flat": True}
+    session = search.open(trials=40, **both)
+    for number in range(24):
+        complete(session, 0.7 + 0.01 * (number * number % 7))
+    assert session.has_budget
+    (note,) = (event.error for event in search.recorder.events if event.kind is EventKind.NOTE)
+    assert note == (
+        "--stop-when-flat judges by the score alone, so it ends no search by two objectives"
+    )
+
+
 def test_no_more_trials_run_than_may(search: Search) -> None:
     session = search.open(workers=2)
     numbers = [session.start_trial().number for _ in range(2)]

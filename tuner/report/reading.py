@@ -73,10 +73,9 @@ class Reading:
 
     @cached_property
     def components(self) -> Components | None:
-        """What makes scores differ; None of a search with two objectives, and while too few trials are complete."""
-        if self.objectives.costs:
-            return None
-        return components_of(self.records, self.space, validation_rows_in(self.study.user_attrs))
+        """What makes scores differ; see `components_of`."""
+        rows = validation_rows_in(self.study.user_attrs)
+        return components_of(self.records, self.space, self.objectives, rows)
 
     @cached_property
     def time(self) -> SearchTime:

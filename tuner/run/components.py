@@ -21,6 +21,7 @@ from tuner.run.ensemble import EnsembleRecord
 from tuner.run.records import StudyReader, TrialRecord, number_in
 from tuner.run.trial_status import TrialStatus
 from tuner.settings.metric import Metric, MetricName
+from tuner.settings.objectives import Objectives
 from tuner.settings.ranges import Choice, FloatRange, IntRange, Range
 from tuner.settings.space import SearchSpace
 
@@ -97,23 +98,30 @@ class Components:
 
 
 def components_in(reader: StudyReader) -> Components | None:
-    """The components of a search's scores; None while it has too few complete trials.
+    """See `components_of`.
 
     Raises:
         RunFolderError: the study is damaged.
     """
     rows = validation_rows_in(reader.study.user_attrs)
-    return components_of(reader.records(), reader.space, rows)
+    return components_of(reader.records(), reader.space, reader.objectives, rows)
 
 
 def components_of(
-    records: Sequence[TrialRecord], space: SearchSpace, n_rows: int | None
+    records: Sequence[TrialRecord],
+    space: SearchSpace,
+    objectives: Objectives,
+    n_rows: int | None,
 ) -> Components | None:
-    """The components of a run's scores; None while it has too few complete trials.
+    """The components of a run's scores; None while it has too few complete trials, and with two objectives.
+
+    Of two objectives the scores alone tell little: many trials are there for their cost.
 
     Args:
         n_rows: of the validation split; None where it is not known.
     """
+    if objectives.costs:
+        return None
     complete = [
         record
         for record in records

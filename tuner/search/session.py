@@ -323,6 +323,10 @@ class SearchSession:
         if not self._config.stop_when_flat or self._is_flat:
             return
         reader = StudyReader(self._study.study)
+        if reader.objectives.costs:
+            self.note(
+                "--stop-when-flat judges by the score alone, so it ends no search by two objectives"
+            )
         components = components_in(reader)
         if components is not None and components.is_flat:
             self._is_flat = True

@@ -40,7 +40,7 @@ def print_outcome(outcome: SearchOutcome, config: SearchConfig) -> int:
         _print(console, line)
     for line in reference_lines(run.reference, width=12):
         _print(console, line)
-    components = None if run.objectives.costs else components_in(run.reader)
+    components = components_in(run.reader)
     if components is not None:
         metric = run.space.metric
         _print(console, f"Differences: {components.text(metric)} (standard deviations of scores)")
