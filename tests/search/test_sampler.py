@@ -7,6 +7,7 @@ import optuna
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from optuna.distributions import FloatDistribution
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from tuner.search import sampler as sampling
@@ -142,6 +143,22 @@ def test_an_architecture_that_always_fails_is_not_drawn_every_time() -> None:
 
     tried = [trial.params[ARCHITECTURE] for trial in study.get_trials()]
     assert tried[:6].count("bad") == 2
+
+
+@pytest.mark.parametrize(("finished", "learns"), [(200, True), (199, False)])
+def test_it_learns_also_where_more_trials_run_at_once_than_it_is_shown(
+    finished: int, learns: bool
+) -> None:
+    study = optuna.create_study(direction="maximize")
+    rate = FloatDistribution(0.0, 1.0)
+    for number in range(finished):
+        params, space = {"rate": number / finished}, {"rate": rate}
+        study.add_trial(create_trial(params=params, distributions=space, value=float(number)))
+    sampler = make_sampler(SamplerName.TPE, BY_SCORE, seed=0, workers=500)
+    study.ask()
+    trial = study.get_trials()[-1]
+    known = sampler.infer_relative_search_space(study, trial)
+    assert bool(sampler.sample_relative(study, trial, known)) is learns
 
 
 def test_random_sampler_follows_its_seed() -> None:

@@ -51,7 +51,8 @@ def _tpe(objectives: Objectives, *, seed: int, workers: int) -> "BoundedTPESampl
         warnings.filterwarnings("ignore", "`gamma` has been deprecated", FutureWarning)
         return BoundedTPESampler(
             objectives,
-            n_startup_trials=max(_STARTUP_TRIALS, workers // 2),
+            # With more than it is shown it would draw at random for ever.
+            n_startup_trials=min(max(_STARTUP_TRIALS, workers // 2), _LATEST),
             gamma=_good,
             multivariate=True,
             group=True,
