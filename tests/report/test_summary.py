@@ -12,6 +12,7 @@ from tuner.report.figure_list import figures_of
 from tuner.report.markdown import markdown
 from tuner.report.reading import Reading, read_run, read_runs
 from tuner.run import Run
+from tuner.run.ensemble import EnsembleWithReference
 from tuner.run.evaluations import ReferenceFigures, read_test_log
 from tuner.run.folder import RunFolder
 from tuner.run.ledger import OtherEvaluation
@@ -49,8 +50,15 @@ def test_the_searchs_own_ensemble_has_a_sentence_and_a_tile(some: Reading) -> No
         "0.7400",
         "95 % interval 0.7100 to 0.7700, trial 7 alone 0.7270",
     )
-    alone = dataclasses.replace(some, ensemble=RECORD.model_copy(update={"members": (7,)}))
-    assert text_of(alone) == text_of(some)
+    single = RECORD.model_copy(update={"members": (7,)})
+    assert text_of(dataclasses.replace(some, ensemble=single)) == text_of(some)
+    figures = {"averaged": 0.75, "low": 0.7, "high": 0.8, "gain": 0.01}
+    together = EnsembleWithReference(weight=0.5, gain_low=0.0, gain_high=0.02, weights=9, **figures)
+    both = single.model_copy(update={"with_reference": together})
+    assert (
+        f"The search's best trial, without further training: {both.trials_text}, which did not choose it. And with "
+        in text_of(dataclasses.replace(some, ensemble=both))
+    )
 
 
 def test_the_reference_has_a_sentence_for_itself_and_one_for_each_comparison(some: Reading) -> None:
@@ -85,6 +93,14 @@ def test_finalists_give_interval_ties_and_optimism_gap(make_run: MakeRun) -> Non
     )
     assert "Trials 3 and 4 may be as good" in text
     assert "a gap of 0.0400." in text
+
+
+def test_of_one_seed_each_nothing_is_claimed_of_the_other_finalists(make_run: MakeRun) -> None:
+    folder = make_run((0.9,))
+    write_finalists(folder, (0, 0.86, False), (3, 0.7, True), seeds=1)
+    text = text_of(read_run(Run(folder.path), "mine"))
+    assert " One seed cannot show whether it is better: use more --seeds. The finalist" in text
+    assert "level of 5 %" not in text
 
 
 def test_the_gap_is_that_of_the_finalist_that_the_search_scored_best(make_run: MakeRun) -> None:

@@ -41,13 +41,13 @@ def write_run_file(folder: RunFolder, **settings: Any) -> None:
     folder.run_file.write_text(to_yaml(content), encoding="utf-8")
 
 
-def write_finalists(folder: RunFolder, *rows: tuple[int, float, bool]) -> None:
+def write_finalists(folder: RunFolder, *rows: tuple[int, float, bool], seeds: int = 5) -> None:
     """A `finalists.csv` of these trials, means and ties."""
     head = (
         "rank,trial,architecture,seeds,mean,deviation,low,high,search_score,optimism,tie_with_best"
     )
     lines = [
-        f"{rank},{trial},lstm,5,{mean},,{mean - 0.02:.4f},{mean + 0.02:.4f},0.9,{0.9 - mean:.4f},{tie}"
+        f"{rank},{trial},lstm,{seeds},{mean},,{mean - 0.02:.4f},{mean + 0.02:.4f},0.9,{0.9 - mean:.4f},{tie}"
         for rank, (trial, mean, tie) in enumerate(rows, start=1)
     ]
     folder.finalists.write_text("\r\n".join([head, *lines, ""]), encoding="utf-8")

@@ -218,9 +218,12 @@ def _ensemble(reading: Reading) -> list[str]:
     together = ensemble.with_reference
     further = f" And {together.text}." if together is not None else ""
     command = f"tuner export {shlex.quote(str(reading.folder.path))} --members trials"
+    own, chose = "own trials averaged", "chose none of them"
+    if len(ensemble.members) == 1:
+        own, chose = "best trial", "did not choose it"
     return [
-        f"The search's own trials averaged, without further training: {ensemble.trials_text}, which chose none of "
-        f"them.{further} They are {ensemble.cost_text}; `{command}` writes them as one model."
+        f"The search's {own}, without further training: {ensemble.trials_text}, which {chose}.{further} They are "
+        f"{ensemble.cost_text}; `{command}` writes them as one model."
     ]
 
 
@@ -254,7 +257,9 @@ def _how_sure(reading: Reading) -> str:
         )
     first, *others = reading.finalists
     ties = [str(each.trial) for each in others if each.tie_with_best]
-    if ties:
+    if ties and max(each.seeds for each in reading.finalists) < 2:
+        tied = " One seed cannot show whether it is better: use more --seeds."
+    elif ties:
         tied = f" {_listed(ties).capitalize()} may be as good: no difference at a level of 5 % for all together."
     else:
         tied = " It is better than every other finalist at a level of 5 %." if others else ""
