@@ -99,6 +99,14 @@ def test_a_gain_is_positive_where_the_first_is_better_whatever_the_metric() -> N
     assert (same.mean, same.low, same.high) == (0, 0, 0)
 
 
+def test_a_gain_leaves_out_what_being_chosen_was_worth_whatever_the_metric() -> None:
+    better, worse = np.array([1.0, 1.0, 0.0, 1.0] * 50), np.array([1.0, 0.0, 0.0, 1.0] * 50)
+    for metric in (Metric(), Metric(name=MetricName.VAL_LOSS, mode=Mode.MIN)):
+        raw, left = (gain_of(better, worse, metric, excess=excess) for excess in (0, 0.01))
+        shifted = (raw.mean - 0.01, raw.low - 0.01, raw.high - 0.01)
+        assert (left.mean, left.low, left.high) == pytest.approx(shifted)
+
+
 def test_shares_of_few_sequences_differ_by_at_most_one() -> None:
     right, wrong = np.ones(6), np.array([0.0, 1.0, 0.0, 1.0, 0.0, 1.0])
     gain = gain_of(wrong, right, Metric())

@@ -178,14 +178,23 @@ def _probabilities(finalist: Finalist) -> list[NDArray[np.float32]]:
 def compared_with_reference(
     finalist: Finalist, folder: RunFolder, dataset: Dataset, metric: Metric
 ) -> Comparison | None:
-    """A finalist, all its seeds, against the linear reference; None where that was not measured."""
+    """A finalist, all its seeds, against the linear reference, without what coming first was worth.
+
+    None where the reference was not measured.
+    """
     labels = dataset.splits[Split.CONFIRMATION].labels
     kept = read_probabilities(folder, dataset)
     if kept is None:
         return None
     of_reference = sequence_scores(metric.name, kept, labels)
     of_reference = by_cluster(of_reference, dataset.clusters_of(Split.CONFIRMATION))
-    gain = gain_of(finalist.scores, of_reference, metric, seeds=finalist.seeds)
+    gain = gain_of(
+        finalist.scores,
+        of_reference,
+        metric,
+        seeds=finalist.seeds,
+        excess=finalist.selection_bias,
+    )
     name = f"finalist {finalist.record.number}"
     return Comparison(name=name, gain=gain.mean, low=gain.low, high=gain.high)
 

@@ -59,7 +59,8 @@ def print_confirmation(outcome: SearchOutcome) -> int:
         words.append(f"Trial {trial}, all {average.text}: --members seeds tests or exports them.")
     compared = compared_with_reference(finalists[0], run.files, dataset, run.space.metric)
     if compared is not None:
-        words.append(f"Against n-grams in a linear model, {compared.text}.")
+        leaves_out = ", without what coming first was worth" if finalists[0].selection_bias else ""
+        words.append(f"Against n-grams in a linear model, {compared.text}{leaves_out}.")
     for line in (*words, f"Finalists: {run.files.finalists}"):
         console.print(printable(line), soft_wrap=True)
     console.print(printable(f"Next:      tuner test {where}"), soft_wrap=True)

@@ -237,6 +237,7 @@ def gain_of(
     metric: Metric,
     *,
     seeds: SeedVariance | None = None,
+    excess: float = 0.0,
 ) -> Gain:
     """The paired comparison of two models: the difficulty of the sequences cancels out.
 
@@ -247,12 +248,13 @@ def gain_of(
         over: `(n_sequences,)`, the same of the other model.
         metric: of the scores.
         seeds: the variance between seeds of `scores`; by default that of these scores.
+        excess: by how much the first model is expected to look too good; left out.
     """
     by_seed = np.atleast_2d(scores)
     difference = (by_seed.mean(axis=0) - over) * metric.gain(1.0, over=0.0)
     seeds = seeds or pooled_seed_variance([by_seed])
     width = _half_width(*standard_error(paired_part(difference), seed_part(seeds, len(by_seed))))
-    mean = float(difference.mean())
+    mean = float(difference.mean()) - excess
     most = 1.0 if metric.name.is_share else math.inf  # shares cannot differ by more
     return Gain(mean, max(mean - width, -most), min(mean + width, most))
 
