@@ -36,6 +36,10 @@ def test_they_are_the_members_that_the_search_recorded(chosen: Chosen) -> None:
     assert len(recorded.members) > 1
     assert tuple(record.number for record, _ in chosen.members) == recorded.members
     assert recorded.weights == sum(record.weights or 0 for record, _ in chosen.members)
+    assert chosen.members[0][1].score == pytest.approx(recorded.single, abs=1e-6)
+    assert [member.validated for _, member in chosen.members] == [
+        record.score for record, _ in chosen.members
+    ]
     assert recorded.seconds_per_text is not None
 
 
@@ -92,8 +96,10 @@ def test_fewer_can_be_chosen_but_not_more(confirmed: Confirmed) -> None:
         load_chosen(confirmed.run, dataclasses.replace(TRIALS, ensemble=7))
     with pytest.raises(UsageError, match=r"^finalist 2: names one of the finalists"):
         load_chosen(confirmed.run, dataclasses.replace(TRIALS, finalist=2))
-    with pytest.raises(UsageError, match=r"^ensemble: must be 1 or more, got 0"):
-        load_chosen(confirmed.run, dataclasses.replace(TRIALS, ensemble=0))
+    for members in (MembersOf.TRIALS, MembersOf.FINALISTS, None):
+        choice = ModelChoice(members=members, ensemble=0)
+        with pytest.raises(UsageError, match=r"^ensemble: must be 1 or more, got 0"):
+            load_chosen(confirmed.run, choice)
 
 
 def test_a_missing_file_is_left_out_and_named(confirmed: Confirmed, tmp_path: Path) -> None:

@@ -146,8 +146,8 @@ def _how_trials_chosen(trials: ChosenTrials, searched: str, metric: str) -> list
         "| trial | architecture | in the search |",
         "|---|---|---|",
         *(
-            f"| {record.number} | {record.architecture} | {member.score:.4f} |"
-            for record, member in trials.members
+            f"| {record.number} | {record.architecture} | {score_text(record.score)} |"
+            for record, _ in trials.members
         ),
         *(_reference(trials.reference) if trials.reference is not None else ()),
     ]

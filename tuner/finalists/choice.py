@@ -21,6 +21,7 @@ from tuner.settings.config import SearchConfig, TrainerName
 from tuner.text import count_text
 from tuner.training.own_modules import check_named
 from tuner.training.spec import TrainedModel
+from tuner.training.statistics import sequence_scores
 
 
 @dataclass(frozen=True)
@@ -165,16 +166,18 @@ def chosen_trials(run: Run, dataset: Dataset, choice: ModelChoice) -> ChosenTria
             "many or fewer"
         )
     records = {record.number: record for record in run.reader.records()}
+    metric = run.space.metric
     members = []
     for each in kept:
         record = records[each.trial]
-        member = Member(record.seed or 0, run.files.trial_model(each.trial), each.score)
+        score = float(sequence_scores(metric.name, each.probabilities, labels).mean())
+        member = Member(record.seed or 0, run.files.trial_model(each.trial), score, each.score)
         members.append((record, member))
     clusters = dataset.clusters_of(Split.CONFIRMATION)
     searched = run.reader.ensemble
     takes_part = choice.ensemble is None and searched is not None and searched.has_reference
     reference = read_reference(run.files, dataset) if takes_part else None
-    ensemble = measured(kept, lost, size, labels, clusters, run.space.metric, reference)
+    ensemble = measured(kept, lost, size, labels, clusters, metric, reference)
     found = ensemble.with_reference
     if reference is None or found is None or not found.weight:
         return ChosenTrials(members, ensemble)
@@ -190,7 +193,7 @@ def chosen_finalists(finalists: Sequence[Finalist], choice: ModelChoice) -> list
     _check_numbers(choice)
     count = 1 if choice.ensemble is None else choice.ensemble
     first, last = choice.finalist, choice.finalist + count - 1
-    if first < 1 or count < 1 or last > len(finalists):
+    if first < 1 or last > len(finalists):
         raise UsageError(
             f"finalist {choice.finalist}, ensemble {count}: this run has "
             f"{count_text(len(finalists), 'finalist')}; ask for some of them, or confirm more"
@@ -223,5 +226,5 @@ def _check_numbers(choice: ModelChoice) -> None:
     for name, value in (("finalist", choice.finalist), ("ensemble", ensemble)):
         if not isinstance(value, int) or isinstance(value, bool):
             raise UsageError(f"{name}: must be a whole number, got {value!r}")
-    if choice.members is MembersOf.TRIALS and ensemble < 1:
+    if ensemble < 1:
         raise UsageError(f"ensemble: must be 1 or more, got {ensemble}")

@@ -28,7 +28,7 @@ class Comparison(BaseModel):
         """`trial 7 is better by 0.0190 (95 % interval +0.0050 to +0.0330)`."""
         interval = f"(95 % interval {self.low:+.4f} to {self.high:+.4f})"
         if self.low <= 0 <= self.high:
-            return f"{self.name} is as good, as far as one can tell: {self.gain:+.4f} {interval}"
+            return f"{self.name} is not shown to differ: {self.gain:+.4f} {interval}"
         kind = "better" if self.gain > 0 else "worse"
         return f"{self.name} is {kind} by {abs(self.gain):.4f} {interval}"
 
