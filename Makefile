@@ -23,7 +23,6 @@ QUICK := not ray and not cluster and not keras and not slow
 # A file's tests share what takes long to make; the files with the longest tests come first (tests/conftest.py).
 IN_TWO := -n 2 --dist loadfile --no-loadscope-reorder
 
-# In the order of the table in docs/measurements.md.
 BENCHMARKS := first_step between_trials throughput time_to_accuracy search_quality driver_growth leaderboard_growth \
   report_growth bucketing_accuracy imdb_ablation memory_growth scale
 

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tuner.errors import SpaceError
-from tuner.settings.builtin import find_space
+from tuner.settings.builtin import builtin_space_names, find_space
 from tuner.settings.hyperparameters import (
     ARCHITECTURES,
     Hyperparameters,
@@ -167,7 +167,7 @@ def test_a_space_written_as_yaml_reads_back_the_same(content: dict[str, Any]) ->
 # -- where spaces are found -----------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["seed", "imdb", "quickstart"])
+@pytest.mark.parametrize("name", builtin_space_names())
 def test_every_built_in_space_is_valid_and_named_like_its_file(name: str) -> None:
     space = find_space(name)
     assert space.name == name

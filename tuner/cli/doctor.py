@@ -4,7 +4,7 @@ import typer
 
 
 def doctor() -> None:
-    """Check this machine and print what fixes each problem. Checks versions, CPUs, memory, GPUs, disk and data."""
+    """Check this machine and print the command that fixes each problem: versions, CPUs, memory, GPUs, disk, data."""
     from rich.table import Table
     from rich.text import Text
 

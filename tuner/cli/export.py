@@ -18,7 +18,8 @@ def export(
     format: Annotated[
         list[ExportFormat] | None,
         typer.Option(
-            help="Also write a file for programs without tuner: savedmodel (TensorFlow) or onnx; may be given twice.",
+            help="Also write a file for programs without tuner: savedmodel (TensorFlow) or onnx; may be given several "
+            "times.",
             metavar="|".join(ExportFormat),
         ),
     ] = None,

@@ -37,7 +37,7 @@ Modules = Annotated[
     list[str] | None,
     typer.Option(
         "--module",
-        help="A module of your own whose code may run, such as my_models; may be given twice.",
+        help="A module of your own whose code may run, such as my_models; may be given several times.",
         metavar="NAME",
     ),
 ]
@@ -85,8 +85,9 @@ def with_settings(settings: Iterable[DeclaredSetting]) -> Callable[[_Command], _
 
 
 def _parameter(setting: DeclaredSetting) -> inspect.Parameter:
+    has_opposite = setting.is_switch and not setting.flag.startswith("--no-")
     option = typer.Option(
-        f"{setting.flag}/--no-{setting.flag[2:]}" if setting.is_switch else setting.flag,
+        f"{setting.flag}/--no-{setting.flag[2:]}" if has_opposite else setting.flag,
         help=setting.description,
         metavar=setting.metavar,
         hidden=setting.setting.is_hidden,

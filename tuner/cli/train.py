@@ -51,26 +51,26 @@ def train(
     prepare(wanted)
     console = plain_console()
 
-    def say(line: str) -> None:
+    def show(line: str) -> None:
         console.print(printable(line), soft_wrap=True)
 
     are_as_hoped = True
     for number, (configuration, dataset) in enumerate(zip(wanted, datasets, strict=True)):
         for line in ([""] if number else []) + single.beginning(configuration):
-            say(line)
-        say(single.EPOCH_HEADINGS)
+            show(line)
+        show(single.EPOCH_HEADINGS)
         trained = train_one(
             configuration,
             dataset,
-            lambda result: say(single.epoch_line(result)),
+            lambda result: show(single.epoch_line(result)),
             keep_model=place is not None,
         )
         for line in single.ending(configuration, trained):
-            say(line)
+            show(line)
         are_as_hoped = are_as_hoped and single.has_succeeded(configuration, trained)
         if place is not None and trained.model is not None:
             command = shlex.join(["tuner", *sys.argv[1:]])
             made = export_training(configuration, trained, dataset, command, place)
-            say(f"Model: {made} (its card: {made / 'README.md'})")
-            say(f'Next:  tuner predict {shlex.quote(str(made))} "a text"')
+            show(f"Model: {made} (its card: {made / 'README.md'})")
+            show(f'Next:  tuner predict {shlex.quote(str(made))} "a text"')
     return 0 if are_as_hoped else 1

@@ -207,7 +207,7 @@ class _Session:
             )
         if session.last_failure is not None:
             raise SearchError(
-                f"{folder}: every trial failed, the last one so: {session.last_failure}"
+                f"{folder}: every trial failed; the last error: {session.last_failure}"
             )
         self.plan.conclude(study)
         return self._outcome(EndReason.BUDGET_USED)

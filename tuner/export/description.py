@@ -1,6 +1,6 @@
 """`model.json`: everything that predicting needs besides the weights. Must not import Keras.
 
-A model folder may come from anybody. What stands in it names files in the folder, and nothing that is run.
+A model folder may come from anybody. Its entries name files in the folder; none of them is run.
 """
 
 import json

@@ -87,7 +87,7 @@ class RunFolder:
 
     @property
     def reference(self) -> Path:
-        """Probabilities of the linear reference on the confirmation split."""
+        """The linear reference: its model, and its probabilities on the confirmation split."""
         return self.path / "reference.npz"
 
     @property

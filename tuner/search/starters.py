@@ -154,7 +154,7 @@ def configuration_in(
     """A configuration's values of the parameters that the space varies; those that it does not have, at their defaults.
 
     Raises:
-        Outside: one of them is outside. What the space does not vary is the space's own.
+        Outside: one of them is outside. Parameters that the space fixes have its values.
     """
     if architecture not in space.architectures:
         raise Outside(f"{ARCHITECTURE} {architecture} is outside")

@@ -115,7 +115,7 @@ def _fill(
 
 
 class SearchStudy:
-    """The study while a search runs: every write to the study of a search goes through here.
+    """The study while a search runs: every write to the trials of a search goes through here.
 
     A confirmation also enqueues its trials and records its requests in its own study: see `tuner.finalists`.
     """
