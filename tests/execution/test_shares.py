@@ -1,134 +1,165 @@
-"""Trials that run out of memory because they share a card, with declared GPUs and toy trials."""
-
-from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Any
+"""A trial's share of a card: arithmetic for cards of every size, without one."""
 
 import pytest
-from support.searches import make, toy_space
-from support.watching import Recorder
+from hypothesis import assume, given
+from hypothesis import strategies as st
+from support.cards import CARDS, card
 
-from tuner.execution import ray_tune
-from tuner.execution.packing import Place
-from tuner.execution.search import run_search
-from tuner.run import Run
-from tuner.run.attributes import Attribute
-from tuner.run.records import counts_as_finished
-from tuner.training.spec import TrialSpec
-
-pytestmark = pytest.mark.ray
-
-SPACE = toy_space(fault="none", epoch_seconds=0.05)
-QUARTERS = {"gpus_per_trial": 0.25, "cpus_per_trial": 0.25, "pruner": "none"}  # 8 on two cards
-
-
-@dataclass
-class Started:
-    """A trial that got its process."""
-
-    number: int
-    gpus: float
-    process: object
+from tuner.errors import ConfigError
+from tuner.execution.shares import (
+    MOST_CLIENTS_OF_MPS,
+    MOST_WITHOUT_MPS,
+    Share,
+    auto_share,
+    given_share,
+    larger_share,
+    limit_mb,
+    lowered_share,
+    share_of_one,
+    trials_per_card,
+    usable_mb,
+)
+from tuner.training.gpu_memory import CardFigures
 
 
-@pytest.fixture
-def started(monkeypatch: pytest.MonkeyPatch) -> list[Started]:
-    """The trials of a search in the order in which they got their processes."""
-    seen: list[Started] = []
-    original = ray_tune.Heartbeat.on_trial_start
-
-    def on_trial_start(
-        self: ray_tune.Heartbeat, iteration: int, trials: list[Any], trial: Any, **info: object
-    ) -> None:
-        original(self, iteration, trials, trial, **info)
-        request = trial.placement_group_factory.required_resources
-        actor = trial.temporary_state.ray_actor._actor_id
-        seen.append(Started(trial.config["number"], request["GPU"], actor))
-
-    monkeypatch.setattr(ray_tune.Heartbeat, "on_trial_start", on_trial_start)
-    return seen
+def fit(figures: CardFigures, cpus: float = 64.0, host_mb: float = 500_000.0) -> int:
+    return trials_per_card(figures, cpus=cpus, host_mb=host_mb, host_mb_per_trial=3_000.0)
 
 
-def run_out(monkeypatch: pytest.MonkeyPatch, ordinary: int, larger: int = 0) -> list[int]:
-    """Has the first trials find no room in their third epoch.
-
-    Args:
-        ordinary: so many of those with an ordinary share.
-        larger: so many of those with a larger one.
-
-    Returns:
-        their numbers, once the search has run.
-    """
-    original = ray_tune.to_ray_config
-    left = {False: ordinary, True: larger}
-    numbers: list[int] = []
-
-    def with_fault(spec: TrialSpec, place: Place, *more: Any) -> dict[str, Any]:
-        if left[place.is_larger]:
-            left[place.is_larger] -= 1
-            numbers.append(spec.number)
-            given = {**spec.hyperparameters.custom, "fault": "card_memory", "fault_epoch": 3}
-            changed = spec.hyperparameters.model_copy(update={"custom": given})
-            spec = replace(spec, hyperparameters=changed)
-        return original(spec, place, *more)
-
-    monkeypatch.setattr(ray_tune, "to_ray_config", with_fault)
-    return numbers
+def held_mb(figures: CardFigures, trials: int) -> float:
+    """What so many processes hold of a card at `auto`."""
+    limit = auto_share(figures, trials).limit_mb
+    assert limit is not None
+    return trials * (limit + figures.context_mb)
 
 
-def test_a_trial_that_ran_out_gets_a_new_process_with_twice_the_share_while_others_go_on(
-    shared_ray: None,
-    started: list[Started],
-    sentences: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    run_out(monkeypatch, 1)
-    listener = Recorder()
-    run = run_search(make(SPACE, sentences, tmp_path, trials=16, **QUARTERS), listener).run
-
-    trials = run.study.trials
-    (again,) = [each for each in trials if each.user_attrs.get(Attribute.RETRY_OF) == 0]
-    board = run.leaderboard().set_index("trial")
-    assert board.loc[0, "status"] == "out_of_memory"
-    assert board.loc[0, "error"].endswith("; runs again with a larger share of the card")
-    assert board.loc[again.number, ["status", "tries"]].to_list() == ["complete", 2]
-    assert list(board["status"]).count("complete") == 16
-    others = board.drop(index=[0, again.number])
-    assert set(others["tries"]) == {1}  # they went on meanwhile
-
-    by_number = {each.number: each for each in started}
-    assert by_number[again.number].gpus == 0.5
-    assert {each.gpus for each in started if each.number != again.number} == {0.25}
-    before = started[: started.index(by_number[again.number])]
-    assert by_number[again.number].process not in {each.process for each in before}
-    # Nothing that was asked for later got a card before it.
-    assert all(each.number < again.number for each in before)
-    assert listener.notes == []
+figures_of_cards = st.builds(
+    card,
+    st.sampled_from(sorted(CARDS)),
+    peak_mb=st.integers(50, 20_000),
+    context_mb=st.integers(300, 1_000),
+    has_mps=st.booleans(),
+)
 
 
-def test_when_that_happens_twice_fewer_share_a_card_also_after_a_resume(
-    shared_ray: None,
-    started: list[Started],
-    sentences: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    numbers = run_out(monkeypatch, 3, larger=1)
-    listener = Recorder()
-    run = run_search(make(SPACE, sentences, tmp_path, trials=14, **QUARTERS), listener).run
+# -- auto -----------------------------------------------------------------------------------------
 
-    assert listener.notes == [
-        "two trials needed twice their share of a GPU: from now on 2 per GPU at once, not 4 per GPU"
-    ]
-    board = run.leaderboard().set_index("trial")
-    by_number = {each.number: each.gpus for each in started}
-    (spoilt,) = (number for number in numbers if by_number[number] == 0.5)
-    assert board.loc[spoilt, "status"] == "out_of_memory"  # the study is told only now
-    assert counts_as_finished(Run(run.folder).study.trials[spoilt])
-    assert set(board[board["status"] == "out_of_memory"].index) == set(numbers)
-    assert by_number[max(by_number)] == 0.5
 
-    started.clear()
-    run_search(make(SPACE, sentences, tmp_path, trials=16, **QUARTERS))
-    assert {each.gpus for each in started} == {0.5}
+def test_fourteen_processes_fit_on_80_gb_with_something_to_spare() -> None:
+    """As on the H100 where 16 died: contexts of 500 to 900 MB each, beside what their backends took."""
+    for context_mb in (500, 700, 900):
+        figures = card("H100", peak_mb=3_400, context_mb=context_mb)
+        trials = fit(figures, cpus=16)
+        assert trials >= 14
+        assert held_mb(figures, trials) <= 0.96 * figures.free_mb
+
+
+@pytest.mark.parametrize(
+    ("name", "trials", "limit"), [("T4", 3, 4_006), ("A10G", 4, 4_006), ("A100", 8, 4_006)]
+)
+def test_smaller_cards_hold_fewer(name: str, trials: int, limit: int) -> None:
+    assert fit(card(name)) == trials
+    assert auto_share(card(name), trials) == Share(share_of_one(trials), limit)
+
+
+@given(figures_of_cards)
+def test_processes_never_hold_more_than_a_card_has_to_give(figures: CardFigures) -> None:
+    trials = fit(figures)
+    assume(trials > 1)
+    assert held_mb(figures, trials) <= usable_mb(figures)
+    limit = auto_share(figures, trials).limit_mb
+    assert limit is not None
+    assert limit >= figures.peak_mb
+
+
+@given(figures_of_cards, st.integers(0, 6))
+def test_lowered_as_often_as_one_likes_it_still_fits(figures: CardFigures, lowered: int) -> None:
+    trials = fit(figures)
+    share = auto_share(figures, trials)
+    for _ in range(lowered):
+        share = lowered_share(figures, share)
+    if share.limit_mb is not None:
+        assert share.fit_on(1) * (share.limit_mb + figures.context_mb) <= usable_mb(figures)
+
+
+def test_without_mps_no_more_share_a_card_than_pays() -> None:
+    assert fit(card(peak_mb=100)) == MOST_CLIENTS_OF_MPS
+    assert fit(card(peak_mb=100, has_mps=False)) == MOST_WITHOUT_MPS
+
+
+def test_cpus_and_memory_of_the_machine_bound_the_trials_of_a_card() -> None:
+    assert fit(card(), cpus=6.5) == 6
+    assert fit(card(), host_mb=16_000) == 5
+    assert fit(card(), cpus=0.5, host_mb=100) == 1
+
+
+def test_what_others_hold_of_a_card_is_not_given_away() -> None:
+    assert fit(card(free_mb=40_000)) == 7
+
+
+def test_a_training_that_fills_the_card_has_it_alone() -> None:
+    figures = card(peak_mb=72_000)
+    assert fit(figures) == 1
+    assert auto_share(figures, 1) == Share(1.0)
+
+
+@given(st.integers(1, 500))
+def test_shares_of_a_card_do_not_exceed_it(trials: int) -> None:
+    share = share_of_one(trials)
+    assert 0 < share * trials <= 1
+    assert share == round(share, 4)
+    assert Share(share).fit_on(1) >= trials
+
+
+# -- a number -------------------------------------------------------------------------------------
+
+
+def test_a_number_gives_that_part_without_the_context() -> None:
+    figures = card("T4")
+    assert given_share(figures, 0.25) == Share(0.25, int(usable_mb(figures) / 4 - 700))
+    assert given_share(figures, 1.0) == Share(1.0)
+
+
+def test_a_number_that_leaves_nothing_beside_the_context_is_refused() -> None:
+    with pytest.raises(
+        ConfigError, match=r"--gpus-per-trial 0.05: of a T4 with 14930 MB free.*700 MB"
+    ):
+        given_share(card("T4"), 0.05)
+
+
+def test_a_number_for_more_trials_than_mps_serves_is_refused() -> None:
+    with pytest.raises(
+        ConfigError, match=r"no more than 48 trials can share a GPU, got 100; write 0.0209 or more"
+    ):
+        given_share(card("H100"), 0.01)
+    assert Share(0.0209).fit_on(1) <= MOST_CLIENTS_OF_MPS
+    assert given_share(card("H100", context_mb=300), 0.0209).gpus == 0.0209
+
+
+# -- a larger share -------------------------------------------------------------------------------
+
+
+def test_a_larger_share_is_twice_the_share_at_most_the_card() -> None:
+    figures = card("H100")
+    larger = larger_share(figures, Share(0.0714, 4_006))
+    assert larger == Share(0.1428, limit_mb(figures, 0.1428))
+    assert larger.limit_mb is not None
+    assert larger.limit_mb > 2 * 4_006
+    assert larger_share(figures, Share(0.5, 9_000)) == Share(1.0)
+    assert larger_share(figures, Share(0.75, 9_000)) == Share(1.0)
+
+
+@pytest.mark.parametrize(
+    ("gpus", "on_cards", "trials"),
+    [
+        (0.4, 2, 4),
+        (0.6, 4, 4),
+        (0.3, 4, 12),
+        (1 / 3, 1, 3),
+        (0.25, 0.5, 2),
+        (1.0, 8, 8),
+        (0.5, 0, 0),
+    ],
+)
+def test_fractions_are_counted_per_card(gpus: float, on_cards: float, trials: int) -> None:
+    assert Share(gpus).fit_on(on_cards) == trials
