@@ -108,11 +108,14 @@ def ray_folder(environment: Mapping[str, str]) -> Path:
     return Path(environment.get("RAY_TMPDIR") or "/tmp")
 
 
-def keras_backend(environment: Mapping[str, str], home: Path) -> tuple[str | None, Path]:
+def keras_backend(
+    environment: Mapping[str, str] = os.environ, home: Path | None = None
+) -> tuple[str | None, Path]:
     """The backend that Keras will choose, as Keras does (variable, file, TensorFlow), and the file.
 
     No backend when the file is no JSON object.
     """
+    home = home or Path(os.path.expanduser("~"))
     settings = Path(environment.get("KERAS_HOME") or home / ".keras") / "keras.json"
     if environment.get("KERAS_BACKEND"):
         return environment["KERAS_BACKEND"], settings

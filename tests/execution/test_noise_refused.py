@@ -6,7 +6,7 @@ import pytest
 from support.searches import make, write_sentences
 
 from tuner.errors import SpaceError
-from tuner.execution.refusals import refuse_noise_in_space
+from tuner.execution.checks import refuse_noise_in_space
 from tuner.execution.search import run_search
 from tuner.settings.space import SearchSpace
 

@@ -63,7 +63,7 @@ def test_a_run_made_before_sessions_were_recorded_has_none() -> None:
     "damage", [None, "no", {"started": "yesterday"}, {**content(0, 0), "host": 3}]
 )
 def test_a_damaged_session_is_refused_in_one_line(damage: object) -> None:
-    with pytest.raises(RunFolderError, match="session:0 is no session"):
+    with pytest.raises(RunFolderError, match="no session:0 can be read from"):
         sessions_in({key_of(0): damage}, seconds=1)
 
 

@@ -34,7 +34,7 @@ from tuner.cli import (
     watch,
 )
 from tuner.cli.commands import Command, Commands, end_without_reader
-from tuner.cli.refusals import in_our_words
+from tuner.cli.parser_errors import in_our_words
 from tuner.errors import SearchError, TunerError
 from tuner.execution.interrupts import Interrupted, StopRequested
 from tuner.text import one_line

@@ -42,11 +42,7 @@ def submit(
             working_dir=Path(folder),
             environment={"COLUMNS": "120"},
         )
-    run = (
-        settings.run_name
-        if settings.out == "runs"
-        else f"{settings.out.rstrip('/')}/{settings.run_name}"
-    )
+    run = settings.run_name if settings.out == "runs" else settings.place
     where = f"{shlex.quote(run)} --address {address}"
     print(f"Submitted as {job}. It continues without this terminal:")
     for command in ("status", "stop", "fetch"):

@@ -53,7 +53,7 @@ def examine(runs: Path = Path("runs"), cache: Path | None = None) -> list[Check]
     versions = {name: installed_version(name) for name in PACKAGES}
     available = machine.memory()
     cpus = machine.usable_cpus()
-    backend, settings = machine.keras_backend(os.environ, Path(os.path.expanduser("~")))
+    backend, settings = machine.keras_backend()
     return [
         check_python(sys.version_info[:3]),
         check_tuner(installed_version(DISTRIBUTION)),

@@ -110,7 +110,7 @@ def running_fork_server() -> ForkServer | None:
 
 
 def _imports_keras(config: SearchConfig) -> bool:
-    backend = keras_backend(os.environ, Path(os.path.expanduser("~")))[0]
+    backend = keras_backend()[0]
     # The other backends start threads, or read variables that a worker sets, when they are imported.
     return config.trainer is TrainerName.KERAS and backend in ("tensorflow", None)
 

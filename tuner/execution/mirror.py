@@ -89,7 +89,7 @@ def mirror_of(config: SearchConfig, folder: RunFolder, check: Callable[[], None]
     """
     if not config.is_mirrored:
         return NoMirror()
-    return StorageMirror(folder, Storage(f"{config.out.rstrip('/')}/{config.run_name}"), check)
+    return StorageMirror(folder, Storage(config.place), check)
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from optuna import Study
 from tuner.errors import JournalTorn, SearchError, UsageError
 from tuner.execution.capacity import Capacity
 from tuner.execution.checkpoints import check_writable, checkpoints_of, remove_checkpoints
+from tuner.execution.checks import refuse_unknown_architectures
 from tuner.execution.cluster import Cluster, ray_cluster
 from tuner.execution.diagnosis import Diagnostician
 from tuner.execution.gpus import make_packing, note_on_idle_gpus
@@ -24,7 +25,6 @@ from tuner.execution.mirror import Mirror, mirror_of
 from tuner.execution.packing import Packing, Places, kind_of
 from tuner.execution.plan import EndReason, Plan, SearchOutcome
 from tuner.execution.probe import Wait
-from tuner.execution.refusals import refuse_unknown_architectures
 from tuner.execution.run_files import EpochPartsFile, RunFiles
 from tuner.kill_points import KillPoint, kill_point
 from tuner.output import Screen, output_to

@@ -9,9 +9,9 @@ from tuner.data import Dataset, Split, load_dataset
 from tuner.data.vectors import digest_of
 from tuner.errors import ConfigError
 from tuner.execution.checkpoints import checkpoints_of
+from tuner.execution.checks import refuse_noise_in_space
 from tuner.execution.fork_server import fork_server
 from tuner.execution.plan import SearchOutcome
-from tuner.execution.refusals import refuse_noise_in_space
 from tuner.execution.run_files import LeaderboardFiles
 from tuner.execution.runner import run_plan
 from tuner.run import Run

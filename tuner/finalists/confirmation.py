@@ -14,9 +14,9 @@ import optuna
 
 from tuner.data import Dataset, EncodedSequences, Split, load_dataset
 from tuner.errors import UsageError
+from tuner.execution.checks import refuse_noise
 from tuner.execution.fork_server import fork_server
 from tuner.execution.plan import SearchOutcome
-from tuner.execution.refusals import refuse_noise
 from tuner.execution.run_files import RunFiles
 from tuner.execution.runner import run_plan
 from tuner.execution.search import make_task

@@ -99,7 +99,7 @@ def record_evaluations(folder: RunFolder, config: SearchConfig) -> None:
     """
     if not config.is_mirrored or config.folder != folder.path:
         return
-    storage = Storage(f"{config.out.rstrip('/')}/{config.run_name}")
+    storage = Storage(config.place)
     for attempt in range(_TRIES):
         version = storage.version(folder.tests.name)
         merge_evaluations(folder, storage.read)

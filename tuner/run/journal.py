@@ -18,6 +18,7 @@ from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 
 from tuner.errors import JournalTorn, RunFolderError
 from tuner.run.optuna_internals import JournalReplay, lock_of
+from tuner.run.study_records import REMEDY
 from tuner.text import one_line
 
 SEARCH = "tuner"  # the name of the search's study
@@ -177,7 +178,7 @@ def _diagnosis(path: Path) -> str:
 def _remedy(path: Path, *, before: int) -> str:
     """The advice for a journal of which only so many lines are whole."""
     if not before:
-        return "restore it from a backup, or search again under another --name"
+        return REMEDY
     name, damaged = shlex.quote(str(path)), shlex.quote(f"{path}.damaged")
     return (
         "restore it from a backup, or keep what stands before: "

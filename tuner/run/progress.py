@@ -25,10 +25,10 @@ from tuner.run.records import (
     best_of,
     counts_as_finished,
     front_trials,
-    number_in,
     on_front,
 )
 from tuner.run.requested_trainings import last_request, training_of
+from tuner.run.study_records import number_in
 from tuner.run.trial_status import TrialStatus
 from tuner.settings.config import SearchConfig
 from tuner.settings.objectives import FrontTrial

@@ -17,6 +17,7 @@ from tuner.errors import RunFolderError
 from tuner.run.attributes import Attribute
 from tuner.run.ensemble import EnsembleRecord, ensemble_in
 from tuner.run.sessions import Session, seconds_between, sessions_in
+from tuner.run.study_records import number_in
 from tuner.run.trial_status import TrialStatus
 from tuner.settings.hyperparameters import Scalar
 from tuner.settings.metric import Metric
@@ -245,21 +246,6 @@ def best_epoch_of(curve: Mapping[int, Mapping[str, float]], metric: Metric) -> i
     values = {epoch: metrics[metric.name] for epoch, metrics in curve.items()}
     finite = {epoch: value for epoch, value in values.items() if math.isfinite(value)}
     return metric.best_epoch(finite) if finite else None
-
-
-def number_in(attributes: Mapping[str, object], name: str) -> float:
-    """An attribute that is a number; 0 where there is none.
-
-    Raises:
-        RunFolderError: it is something else.
-    """
-    value = attributes.get(name, 0)
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise RunFolderError(
-            f"study.journal: damaged ({name} must be a number, got {one_line(repr(value))[:80]}); "
-            "restore it from a backup, or search again under another --name"
-        )
-    return value
 
 
 def best_of(records: Iterable[TrialRecord], metric: Metric) -> TrialRecord | None:

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from tuner.errors import RunFolderError
 from tuner.run.attributes import Attribute
+from tuner.run.study_records import damaged
 from tuner.settings.config import SearchConfig
 from tuner.text import one_line
 
@@ -97,9 +97,8 @@ def requests(study: "Study") -> list[list[RequestedTraining]]:
             for request in given
         ]
     except (TypeError, ValueError) as cause:
-        raise RunFolderError(
-            f"study.journal: damaged ({Attribute.REQUESTS} must be lists of trainings, got "
-            f"{one_line(repr(given))[:80]}); restore it from a backup, or search again under another --name"
+        raise damaged(
+            f"{Attribute.REQUESTS} must be lists of trainings, got {one_line(repr(given))[:80]}"
         ) from cause
 
 

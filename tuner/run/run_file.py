@@ -325,7 +325,7 @@ def with_recorded_splits(folder: RunFolder, config: SearchConfig) -> SearchConfi
 
 def installed_versions() -> dict[str, str]:
     """Keras' backend, and the versions of Python and of the packages that a run's figures may depend on."""
-    backend, _ = keras_backend(os.environ, Path(os.path.expanduser("~")))
+    backend, _ = keras_backend()
     versions = {"python": platform.python_version(), "backend": str(backend)}
     for package in _RECORDED_PACKAGES:
         try:

@@ -10,10 +10,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
+from pydantic import AwareDatetime, BaseModel, ConfigDict
 
-from tuner.errors import RunFolderError
-from tuner.text import one_line
+from tuner.run.study_records import damaged, record_in
 
 _KEY = "session:"  # a study's user attribute, followed by the session's number
 
@@ -107,13 +106,10 @@ def note_on_versions(sessions: Sequence[Session]) -> str | None:
 
 
 def _record(attributes: Mapping[str, object], key: str) -> SessionRecord:
-    try:
-        return SessionRecord.model_validate(attributes.get(key))
-    except ValidationError as cause:
-        raise RunFolderError(
-            f"study.journal: damaged ({key} is no session: {one_line(repr(attributes.get(key)))[:80]}); "
-            "restore it from a backup, or search again under another --name"
-        ) from cause
+    record = record_in(attributes, key, SessionRecord)
+    if record is None:
+        raise damaged(f"no {key} can be read from None")
+    return record
 
 
 def _last_sign(record: SessionRecord, seconds: float) -> datetime:

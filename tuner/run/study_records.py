@@ -1,23 +1,40 @@
-"""Reads what a search recorded of itself in its study's user attributes: one model each, or nothing.
+"""Reads what was recorded in a study's user attributes: one model each, a number, or nothing.
 
 Must not import Ray, Keras or Optuna.
 """
 
+import math
 from collections.abc import Mapping
 from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
 
 from tuner.errors import RunFolderError
-from tuner.run.attributes import Attribute
 from tuner.text import one_line
 
 Record = TypeVar("Record", bound=BaseModel)
 
+REMEDY = "restore it from a backup, or search again under another --name"
 
-def record_in(
-    attributes: Mapping[str, object], name: Attribute, kind: type[Record]
-) -> Record | None:
+
+def damaged(problem: str) -> RunFolderError:
+    """The error for a study that can be read but not understood."""
+    return RunFolderError(f"study.journal: damaged ({problem}); {REMEDY}")
+
+
+def number_in(attributes: Mapping[str, object], name: str) -> float:
+    """An attribute that is a number; 0 where there is none.
+
+    Raises:
+        RunFolderError: it is something else.
+    """
+    value = attributes.get(name, 0)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise damaged(f"{name} must be a number, got {_shown(value)}")
+    return value
+
+
+def record_in(attributes: Mapping[str, object], name: str, kind: type[Record]) -> Record | None:
     """The record under `name`; None before there is one.
 
     Raises:
@@ -29,7 +46,8 @@ def record_in(
     try:
         return kind.model_validate(given)
     except ValidationError as cause:
-        raise RunFolderError(
-            f"study.journal: damaged (no {name} can be read from {one_line(repr(given))[:80]}); "
-            "restore it from a backup, or search again under another --name"
-        ) from cause
+        raise damaged(f"no {name} can be read from {_shown(given)}") from cause
+
+
+def _shown(value: object) -> str:
+    return one_line(repr(value))[:80]

@@ -14,7 +14,8 @@ from optuna.trial import FrozenTrial
 
 from tuner.run.attributes import Attribute
 from tuner.run.optuna_internals import rung_attribute, set_system_attribute
-from tuner.run.records import is_interrupted, number_in
+from tuner.run.records import is_interrupted
+from tuner.run.study_records import number_in
 from tuner.settings.config import PrunerName
 from tuner.settings.metric import Metric
 

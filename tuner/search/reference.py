@@ -25,7 +25,7 @@ from tuner.run.reference import Comparison, ReferenceRecord, reference_in
 from tuner.settings.metric import Metric
 from tuner.training.evaluation import evaluation_of
 from tuner.training.linear_model import LinearModel, are_weights
-from tuner.training.spec import HeldOutFigures, TrainedModel
+from tuner.training.spec import TrainedModel
 from tuner.training.trained_model_file import from_bytes, to_bytes
 
 if TYPE_CHECKING:
@@ -172,17 +172,10 @@ def _train(dataset: Dataset) -> TrainedModel:
     began = time.monotonic()
     probabilities = trained.probabilities_of(held_out)
     seconds_per_text = (time.monotonic() - began) / len(held_out)
-    found = evaluation_of(probabilities, held_out.labels)
     is_member = trained.model is not None and trained.model.is_regression
     return TrainedModel(
-        HeldOutFigures(
-            epoch=0,
-            loss=found.loss,
-            accuracy=found.accuracy,
-            f1=found.f1,
-            seconds_per_text=seconds_per_text,
-            f1_positive=found.f1_positive,
-            balanced_accuracy=found.balanced_accuracy,
+        evaluation_of(probabilities, held_out.labels).held_out(
+            0, seconds_per_text=seconds_per_text
         ),
         probabilities=probabilities,
         weights=trained.model.weights if trained.model is not None and is_member else (),

@@ -26,11 +26,11 @@ from tuner.run.records import (
     deaths_before,
     failed_on,
     is_baseline,
-    number_in,
     values_of,
 )
 from tuner.run.run_file import installed_versions
 from tuner.run.sessions import SessionEnd, SessionRecord, key_of
+from tuner.run.study_records import number_in
 from tuner.run.trial_status import TrialFacts, TrialStatus
 from tuner.search.ensemble import Ensemble, NoEnsemble
 from tuner.search.pruner import HalvingPruner, make_pruner

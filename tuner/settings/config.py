@@ -279,11 +279,16 @@ class SearchConfig(Strict):
         return is_url(self.out)
 
     @property
+    def place(self) -> str:
+        """The run folder's path or URL, as other commands take it."""
+        return f"{self.out.rstrip('/')}/{self.run_name}"
+
+    @property
     def folder(self) -> Path:
         """The run folder, on this machine."""
         if not self.is_mirrored:
             return Path(os.path.expanduser(self.out)) / self.run_name
-        return working_copy(f"{self.out.rstrip('/')}/{self.run_name}")
+        return working_copy(self.place)
 
     @property
     def epochs(self) -> int:

@@ -45,7 +45,7 @@ def configure_device(*, cpus: float, gpus: float, memory_mb: int | None = None) 
     threads = share[0]
     for variable in _THREAD_VARIABLES:
         os.environ[variable] = str(threads)
-    match keras_backend(os.environ, Path(os.path.expanduser("~")))[0]:
+    match keras_backend()[0]:
         case "tensorflow" | None:  # None: Keras falls back on it when its settings cannot be read
             _configure_tensorflow(threads, gpus, memory_mb)
         case "jax":
@@ -131,7 +131,7 @@ def _leave_gpus_to_others() -> None:
 
     What a person's own program has decided about GPUs before stays so.
     """
-    match keras_backend(os.environ, Path(os.path.expanduser("~")))[0]:
+    match keras_backend()[0]:
         case "tensorflow" | None:
             is_ours = "tensorflow" not in sys.modules
             import tensorflow as tf

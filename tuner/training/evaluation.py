@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from tuner.data import TOKENS_PER_BATCH, EncodedSequences, evaluation_batches, pad
 from tuner.training.confusion import Confusion
+from tuner.training.spec import HeldOutFigures
 
 _SMALLEST = 1e-7  # Keras' own epsilon: a loss stays finite for a sure and wrong model
 
@@ -23,6 +24,18 @@ class Evaluation:
     f1_positive: float | None  # of the second of two classes; None of more classes
     balanced_accuracy: float  # mean recall of the classes that are labelled
     probabilities: NDArray[np.float32]  # (n, n_classes), rows in the order of the sequences
+
+    def held_out(self, epoch: int, *, seconds_per_text: float | None = None) -> HeldOutFigures:
+        """The figures of a model with an epoch's weights, where nothing was chosen by these sequences."""
+        return HeldOutFigures(
+            epoch=epoch,
+            loss=self.loss,
+            accuracy=self.accuracy,
+            f1=self.f1,
+            seconds_per_text=seconds_per_text,
+            f1_positive=self.f1_positive,
+            balanced_accuracy=self.balanced_accuracy,
+        )
 
 
 def evaluate(

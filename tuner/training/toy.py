@@ -27,12 +27,10 @@ from tuner.run.epoch_parts import EpochPart
 from tuner.settings.hyperparameters import ARCHITECTURES, Hyperparameters
 from tuner.settings.metric import Metric
 from tuner.training.checkpoint import Checkpoint
-from tuner.training.confusion import Confusion
-from tuner.training.evaluation import losses
+from tuner.training.evaluation import evaluation_of
 from tuner.training.failures import trial_errors
 from tuner.training.spec import (
     EpochResult,
-    HeldOutFigures,
     TrainedModel,
     TrialSpec,
     epochs_of,
@@ -117,16 +115,8 @@ class ToyTraining:
         predicted = np.where(is_right, held_out.labels, (held_out.labels + 1) % self._n_classes)
         probabilities = np.full((len(held_out), self._n_classes), 0.0, np.float32)
         probabilities[np.arange(len(held_out)), predicted] = 1
-        confusion = Confusion.of(held_out.labels, predicted, self._n_classes)
         return TrainedModel(
-            HeldOutFigures(
-                epoch=best.epoch,
-                loss=float(losses(probabilities, held_out.labels).mean()),
-                accuracy=float(is_right.mean()),
-                f1=confusion.macro_f1,
-                f1_positive=confusion.f1_positive if self._n_classes == 2 else None,
-                balanced_accuracy=confusion.balanced_accuracy,
-            ),
+            evaluation_of(probabilities, held_out.labels).held_out(best.epoch),
             probabilities=probabilities,
             weights=(),
             vocabulary_size=self._spec.hyperparameters.vocabulary_size,

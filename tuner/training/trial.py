@@ -29,7 +29,6 @@ from tuner.training.ngrams import NAME, start_from_counts
 from tuner.training.shapes import trial_widths
 from tuner.training.spec import (
     EpochResult,
-    HeldOutFigures,
     TrainedModel,
     TrialSpec,
     epochs_of,
@@ -182,15 +181,7 @@ class Training:
             for variable, value in zip(self._model.variables, reached, strict=True):
                 variable.assign(value)  # the trial may go on
         return TrainedModel(
-            HeldOutFigures(
-                epoch=self._best_epoch(),
-                loss=evaluation.loss,
-                accuracy=evaluation.accuracy,
-                f1=evaluation.f1,
-                f1_positive=evaluation.f1_positive,
-                balanced_accuracy=evaluation.balanced_accuracy,
-                seconds_per_text=seconds / len(held_out),
-            ),
+            evaluation.held_out(self._best_epoch(), seconds_per_text=seconds / len(held_out)),
             probabilities=evaluation.probabilities,
             weights=tuple(self._best),
             vocabulary_size=self._known,

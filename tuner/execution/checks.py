@@ -3,9 +3,6 @@
 Must not import Ray or Keras.
 """
 
-import os
-from pathlib import Path
-
 from tuner.errors import SpaceError
 from tuner.machine import DEFAULT_BACKEND, keras_backend
 from tuner.settings.config import SearchConfig, TrainerName
@@ -45,7 +42,7 @@ def refuse_noise(config: SearchConfig, hyperparameters: Hyperparameters, where: 
     """
     if config.trainer is TrainerName.TOY or config.address is not None:
         return
-    backend, _ = keras_backend(os.environ, Path(os.path.expanduser("~")))
+    backend, _ = keras_backend()
     if hyperparameters.adversarial_noise and backend not in (DEFAULT_BACKEND, None):
         raise SpaceError(
             f"{where}.adversarial_noise: needs KERAS_BACKEND={DEFAULT_BACKEND}, got {backend}; set it to 0, "
