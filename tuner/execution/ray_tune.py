@@ -105,7 +105,7 @@ class _Adapter(Disposable):
 
 
 class StudySearcher(_Adapter, Searcher):  # type: ignore[misc]
-    """Suggest = ask the study, complete = tell it."""
+    """Gives Ray Tune the study's trials, one per request, and tells the study of their ends."""
 
     def __init__(
         self, session: SearchSession, places: Places, faulty: FaultyNodes, troubles: Troubles

@@ -43,7 +43,7 @@ class UnseenRows:
 
 
 def unseen_of_split(dataset: Dataset, digests: Mapping[Split, Sequence[bytes]]) -> UnseenRows:
-    """Those of the run's own test split.
+    """The rows of the run's own test split that are in no other split.
 
     Args:
         digests: of all splits, from `text_digests`.
@@ -66,7 +66,7 @@ def unseen_of_split(dataset: Dataset, digests: Mapping[Split, Sequence[bytes]]) 
 def unseen_of_file(
     rows: Rows, dataset: Dataset, digests: Mapping[Split, Sequence[bytes]]
 ) -> UnseenRows:
-    """Those of another source. Of one that has splits of its own, only its test rows.
+    """The rows of another source that the run has not seen. Of one that has splits of its own, only its test rows.
 
     Raises:
         DataError: the run has seen all of them, or one has a class that the data set has not.

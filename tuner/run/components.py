@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 
 from tuner.run.attributes import Attribute
 from tuner.run.ensemble import EnsembleRecord
-from tuner.run.records import StudyReader, TrialRecord, number_in
+from tuner.run.records import StudyReader, TrialRecord
+from tuner.run.study_records import number_in
 from tuner.run.trial_status import TrialStatus
 from tuner.settings.metric import Metric, MetricName
 from tuner.settings.objectives import Objectives

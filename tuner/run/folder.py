@@ -128,7 +128,7 @@ class RunFolder:
 
     @property
     def troubles(self) -> Path:
-        """What a running search goes on with although it fails: see `tuner.run.troubles`."""
+        """Failing writes that the search survives: see `tuner.run.troubles`."""
         return self.logs / "troubles.json"
 
     @property

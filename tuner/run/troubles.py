@@ -1,4 +1,4 @@
-"""What a running search goes on with although it fails again and again: a copy or a checkpoint that cannot be written.
+"""Failing writes that a search survives: a copy or a checkpoint that cannot be written.
 
 Once failed, it may work the next time. After the second failure in a row the person is told, and every hour while it
 lasts, on the screen and through a hook (`tuner.run.hook`); `tuner status` shows it all the time, from

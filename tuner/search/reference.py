@@ -136,7 +136,7 @@ def reference_for_other_rows(folder: RunFolder, dataset: Dataset) -> "Reference"
 
 
 def read_probabilities(folder: RunFolder, dataset: Dataset) -> NDArray[np.float32] | None:
-    """Those of the reference on the confirmation split, `(n_sequences, n_classes)`, of every version of tuner.
+    """The reference's probabilities on the confirmation split, `(n_sequences, n_classes)`, of every version of tuner.
 
     None where they were not measured, or the file is damaged or of other data.
     """

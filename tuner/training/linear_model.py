@@ -62,7 +62,7 @@ class LinearModel:
 
     @property
     def weights(self) -> tuple[NDArray[np.float32], ...]:
-        """Of the Keras model, in its order.
+        """The weights of the Keras model, in its order.
 
         `singles` (vocabulary_size,): the table's row of each token, `n` where it is not known. `starts`
         (vocabulary_size + 1,): where the pairs that begin with a token begin in `seconds`. `seconds` (n_pairs + 1,):
