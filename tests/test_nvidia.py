@@ -146,14 +146,33 @@ def test_clients_of_mps_are_listed_apart_and_counted_once() -> None:
     assert card.processes == (CardProcess(5, 400), CardProcess(6, 30))
 
 
-def test_the_library_is_closed_when_a_card_fails() -> None:
+def test_the_library_is_closed_when_the_driver_fails() -> None:
     class Broken(Nvml):
-        def nvmlDeviceGetName(self, card: Card) -> str:
-            raise self.NVMLError("GPU is lost")
+        def nvmlDeviceGetCount(self) -> int:
+            raise self.NVMLError("Unknown Error")
 
     nvml = Broken(T4)
-    with pytest.raises(Nvml.NVMLError, match="GPU is lost"):
+    with pytest.raises(Nvml.NVMLError, match="Unknown Error"):
         read_driver(nvml)
+    assert not nvml.is_open
+
+
+@pytest.mark.parametrize("fails", ["nvmlDeviceGetHandleByIndex", "nvmlDeviceGetName"])
+def test_a_card_that_does_not_answer_keeps_its_place(
+    monkeypatch: pytest.MonkeyPatch, fails: str
+) -> None:
+    nvml = Nvml(H100, T4)
+    works = getattr(nvml, fails)
+
+    def lost(given: Any) -> Any:
+        if given in (0, H100):
+            raise nvml.NVMLError("GPU is lost")
+        return works(given)
+
+    monkeypatch.setattr(nvml, fails, lost)
+    driver = read_driver(nvml)
+    assert [card.problem for card in driver.cards] == ["GPU is lost", ""]
+    assert visible_cards(driver, {"CUDA_VISIBLE_DEVICES": "1"}) == (T4,)
     assert not nvml.is_open
 
 

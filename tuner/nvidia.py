@@ -51,6 +51,7 @@ class Card:
     capability: tuple[int, int] | None = (
         None  # CUDA's number of the architecture: (9, 0) of an H100
     )
+    problem: str = ""  # why the driver tells nothing of it, such as that it has fallen off the bus
 
     def held_by(self, pid: int) -> int | None:
         """Memory in MiB that a process holds on this card; None where the driver does not tell, as in containers."""
@@ -71,7 +72,7 @@ def ask_driver(timeout_s: float = _ANSWER_TIMEOUT_S) -> Driver | None:
     answers: list[Driver] = []
 
     def ask() -> None:
-        with suppress(Exception):  # no driver, no library, a card that has fallen off the bus
+        with suppress(Exception):  # no driver, no library
             import pynvml
 
             answers.append(read_driver(pynvml))
@@ -95,11 +96,7 @@ def read_driver(nvml: Any) -> Driver:
     """
     nvml.nvmlInit()
     try:
-        handles = [nvml.nvmlDeviceGetHandleByIndex(i) for i in range(nvml.nvmlDeviceGetCount())]
-        cards = tuple(
-            _card(nvml, handle, tuple(_card(nvml, each) for each in _slices(nvml, handle)))
-            for handle in handles
-        )
+        cards = tuple(_card_at(nvml, place) for place in range(nvml.nvmlDeviceGetCount()))
         cuda = None
         with suppress(nvml.NVMLError):
             cuda = divmod(nvml.nvmlSystemGetCudaDriverVersion_v2() // 10, 100)  # 12080
@@ -135,6 +132,16 @@ def first_card(
     driver = ask()
     visible = visible_cards(driver, environment) if driver is not None else ()
     return visible[0] if visible else None
+
+
+def _card_at(nvml: Any, place: int) -> Card:
+    """The card in a slot; one that does not answer keeps its place, and the others theirs."""
+    try:
+        handle = nvml.nvmlDeviceGetHandleByIndex(place)
+        slices = tuple(_card(nvml, each) for each in _slices(nvml, handle))
+        return _card(nvml, handle, slices)
+    except nvml.NVMLError as error:
+        return Card("", "a GPU that does not answer", problem=str(error))
 
 
 def _slices(nvml: Any, card: Any) -> Iterator[Any]:

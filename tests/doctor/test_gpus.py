@@ -42,6 +42,26 @@ def test_gpus_seen_are_named_and_none_is_fine() -> None:
     assert doctor.check_gpus(gpus(), None, {}).status is Status.OK
 
 
+def test_one_slice_is_all_that_cuda_shows_of_divided_gpus() -> None:
+    slices = (Card("MIG-1", "A100 MIG 3g.20gb"), Card("MIG-2", "A100 MIG 3g.20gb"))
+    divided = Driver(
+        "580", (Card("GPU-1", "A100", slices=slices), Card("GPU-2", "A100", slices=slices))
+    )
+    assert doctor.check_gpus(gpus("A100 MIG 3g.20gb"), divided, {}).status is Status.OK
+    missing = doctor.check_gpus(gpus(), divided, {})
+    assert missing.found == "TensorFlow sees 0 of 1: the machine has A100, A100"
+
+
+def test_a_lost_gpu_is_named_and_not_missed_by_tensorflow() -> None:
+    lost = Card("", "a GPU that does not answer", problem="GPU is lost")
+    with_lost = Driver("580", (lost, H100))
+    assert doctor.check_gpus(gpus("NVIDIA H100"), with_lost, {}).status is Status.OK
+    first, second = doctor.check_cards(with_lost)
+    assert (first.status, first.found) == (Status.WARNING, "does not answer: GPU is lost")
+    assert "CUDA_VISIBLE_DEVICES" in first.advice
+    assert second.status is Status.OK
+
+
 def test_tensorflow_that_does_not_start_is_reported() -> None:
     broken = TensorFlowAnswer(TensorFlowState.BROKEN, message="no AVX")
     slow = TensorFlowAnswer(TensorFlowState.SLOW, message="no answer in 180 s")

@@ -33,11 +33,13 @@ def check_gpus(
         return Check(name, Status.WARNING, found, advice)
     seen = len(tensorflow.names)
     found = ", ".join(tensorflow.names) or "none: trials run on CPUs"
-    cards = driver.cards if driver is not None else ()
-    if seen >= len(cards):
+    cards = [card for card in driver.cards if not card.problem] if driver is not None else []
+    # Of divided cards CUDA shows a process one slice, whatever else there is.
+    most = 1 if any(card.slices for card in cards) else len(cards)
+    if seen >= most:
         return Check(name, Status.OK, found)
     names = ", ".join(card.name for card in cards)
-    found = f"TensorFlow sees {seen} of {len(cards)}: the machine has {names}"
+    found = f"TensorFlow sees {seen} of {most}: the machine has {names}"
     hidden = environment.get("CUDA_VISIBLE_DEVICES")
     if hidden is not None:
         found = f"{found}; CUDA_VISIBLE_DEVICES is {hidden!r}"
@@ -129,6 +131,9 @@ def check_step(tensorflow: TensorFlowAnswer) -> Check | None:
 
 
 def _check_card(name: str, card: Card) -> Check:
+    if card.problem:
+        advice = "restart the machine, or leave it out: export CUDA_VISIBLE_DEVICES=the numbers of others"
+        return Check(name, Status.WARNING, f"does not answer: {card.problem}", advice)
     if card.total_mb is None or card.free_mb is None:
         found = f"{card.name}, its memory is unknown"
         return Check(
