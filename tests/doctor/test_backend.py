@@ -1,7 +1,11 @@
 """TensorFlow, asked in a process of its own, which other programs play here."""
 
+import subprocess
+from typing import NoReturn
+
 import pytest
 
+from tuner.doctor import backend
 from tuner.doctor.backend import TensorFlowAnswer, TensorFlowState, ask_tensorflow
 
 NAMED = """print('hello\\nGPUS {"names": ["Tesla T4"], "cuda": "12.5.1", "kernels": ["sm_70"]}', flush=True)"""
@@ -52,3 +56,21 @@ def test_tensorflow_that_dies_without_a_message_has_its_exit_code() -> None:
 def test_tensorflow_that_hangs_is_given_up() -> None:
     found = ask_tensorflow(timeout_s=0.5, program="import time; time.sleep(60)")
     assert found.state is TensorFlowState.SLOW
+
+
+def test_tensorflow_that_a_broken_driver_keeps_from_ending_is_given_up(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Unkillable:
+        def __init__(self, command: list[str], **options: object) -> None:
+            pass
+
+        def kill(self) -> None:
+            pass
+
+        def communicate(self, timeout: float | None = None) -> NoReturn:
+            assert timeout is not None, "waits for ever"
+            raise subprocess.TimeoutExpired("python", timeout)
+
+    monkeypatch.setattr(backend.subprocess, "Popen", Unkillable)
+    assert ask_tensorflow().state is TensorFlowState.SLOW

@@ -4,10 +4,12 @@ import json
 import os
 import subprocess
 import sys
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
 TENSORFLOW_TIMEOUT_S = 180.0  # importing it takes 6 s, on a cold network disk a minute and more
+_END_S = 5.0  # of a process that was killed
 
 _PROGRAM = """
 import json, time
@@ -78,7 +80,9 @@ def ask_tensorflow(
         output, errors = asked.communicate(timeout=timeout_s)
     except subprocess.TimeoutExpired:
         asked.kill()
-        output, _ = asked.communicate()
+        output = ""
+        with suppress(subprocess.TimeoutExpired):  # a driver that hangs keeps it from ending
+            output, _ = asked.communicate(timeout=_END_S)
         problem = TensorFlowState.SLOW, f"no answer in {timeout_s:.0f} s"
     else:
         lines = errors.strip().splitlines() or [f"ended with exit code {asked.returncode}"]
