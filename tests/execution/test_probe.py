@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from support.probe_ray import AnsweringRay
+from support.watching import Clock
 
 from tuner.errors import ConfigError
 from tuner.execution.interrupts import Interrupted, TimeIsUp
@@ -30,8 +31,8 @@ class Playing:
         assert num_gpus == 1
 
         class Played:  # within a function, so that it travels by value
-            def host(self) -> str:
-                return "gpu-3"
+            def place(self) -> tuple[str, str]:
+                return "gpu-3", "node"
 
             def measure(self, measuring: Measuring) -> CardFigures:
                 return answer()  # type: ignore[misc]
@@ -44,7 +45,7 @@ class Playing:
 
     def _placed(self, actor: Any) -> Any:
         """The process once it has its place, which takes seconds and no time on the test's clock."""
-        self._ray.get(actor.host.remote())
+        self._ray.get(actor.place.remote())
         return actor
 
     def kill(self, actor: Any) -> None:
@@ -146,6 +147,37 @@ def test_a_node_that_dies_under_the_measuring_is_replaced_once() -> None:
     assert len(ray.asked) == 2
     with pytest.raises(ConfigError, match="died: The actor died because its node has died"):
         measure(AnsweringRay(FIGURES, deaths=2), ["T4"], MEASURING, Hour(0.0).wait())
+
+
+def test_the_time_of_a_node_that_died_counts_to_the_budget() -> None:
+    clock = Clock(0.0)
+
+    class Busy(AnsweringRay):
+        """After 200 s a node dies, and the second probe does not answer."""
+
+        def wait(self, references: list[object], timeout: float) -> Any:
+            return (references, []) if self._deaths_left else ([], references)
+
+        def get(self, reference: object) -> object:
+            clock.now += 200 if self._deaths_left else 0
+            return super().get(reference)
+
+    def pass_a_minute() -> None:
+        clock.now += 60
+
+    wait = Wait(pass_a_minute, lambda line: None, left_s=250.0, clock=clock)
+    with pytest.raises(TimeIsUp, match=r"^$"):
+        measure(Busy(FIGURES, deaths=1), ["T4"], MEASURING, wait)
+    assert clock.now == 260
+
+
+def test_an_unnamed_card_has_the_kind_of_the_node_that_it_was_measured_on() -> None:
+    """Two nodes may have come for it."""
+    h100, t4 = {"GPU": 1.0, "accelerator_type:H100": 1.0}, {"GPU": 1.0, "accelerator_type:T4": 1.0}
+    ray = AnsweringRay(FIGURES, h100, t4)
+    assert measure(ray, [None], MEASURING, Hour(0.0).wait()) == {"T4": FIGURES}
+    unnamed = AnsweringRay(FIGURES, {"GPU": 1.0})
+    assert measure(unnamed, [None], MEASURING, Hour(0.0).wait()) == {None: FIGURES}
 
 
 @pytest.mark.ray

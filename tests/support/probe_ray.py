@@ -11,6 +11,7 @@ class AnsweringRay:
 
     def __init__(self, answer: object, *nodes: dict[str, float], deaths: int = 0) -> None:
         """Args:
+        nodes: the probes are on the last one.
         deaths: so many probes die with their node before one answers.
         """
         self._answer = answer
@@ -19,14 +20,18 @@ class AnsweringRay:
         self.asked: list[dict[str, Any]] = []
 
     def nodes(self) -> list[dict[str, Any]]:
-        return [{"Alive": True, "Resources": node} for node in self._nodes]
+        return [
+            {"Alive": True, "NodeID": f"node {number}", "Resources": node}
+            for number, node in enumerate(self._nodes)
+        ]
 
     def remote(self, **options: Any) -> Any:
         self.asked.append(options)
-        method = SimpleNamespace(remote=lambda *_: object())
+        last = "host", f"node {len(self._nodes) - 1}"
 
         class Actor:
-            host = measure = method
+            place = SimpleNamespace(remote=lambda: last)
+            measure = SimpleNamespace(remote=lambda _: object())
 
         return lambda probe: SimpleNamespace(remote=Actor)
 
@@ -37,7 +42,7 @@ class AnsweringRay:
         if self._deaths_left:
             self._deaths_left -= 1
             raise RuntimeError("The actor died because its node has died.")
-        return self._answer
+        return reference if isinstance(reference, tuple) else self._answer
 
     def kill(self, actor: object) -> None:
         pass

@@ -9,13 +9,14 @@ import os
 import socket
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from tuner.data import Dataset, Split
 from tuner.errors import ConfigError, TunerError
 from tuner.execution.interrupts import TimeIsUp
 from tuner.execution.mps import ensure
+from tuner.execution.packing import kind_of
 from tuner.execution.ray_errors import DeathText
 from tuner.nvidia import MpsMode
 from tuner.settings.config import SearchConfig
@@ -91,7 +92,7 @@ def measure(
     is_named: bool = False,
     is_second: bool = False,
 ) -> dict[str | None, CardFigures]:
-    """The figures of each kind of card, measured at the same time.
+    """The figures of each kind of card, measured at the same time; of an unnamed one by the name that Ray gives it.
 
     Args:
         is_named: whether Ray has cards of other kinds, too.
@@ -101,18 +102,21 @@ def measure(
         ConfigError: no card became free in time, or the measuring failed.
         TimeIsUp: the time budget is used up.
     """
+    began = wait.clock()
     # Where none has been started yet, this makes the autoscaler start one.
     probes = [_start_probe(ray, kind, measuring, is_named=is_named) for kind in kinds]
     try:
         _wait_for(ray, probes, wait)
         # Their processes end by themselves with the last reference to them: MPS does not like clients that are killed.
-        return {probe.kind: ray.get(probe.figures) for probe in probes}
+        return {probe.kind or _kind_there(ray, probe): ray.get(probe.figures) for probe in probes}
     except BaseException as error:
         for probe in probes:
             ray.kill(probe.actor)
         if isinstance(error, ray.exceptions.RayError):
             if DeathText.NODE_DIED in str(error) and not is_second:
-                return measure(ray, kinds, measuring, wait, is_named=is_named, is_second=True)
+                left_s = None if wait.left_s is None else wait.left_s - (wait.clock() - began)
+                rest = replace(wait, left_s=left_s)
+                return measure(ray, kinds, measuring, rest, is_named=is_named, is_second=True)
             raise ConfigError(f"--gpus-per-trial: {_reason(ray, error)}; {HOW_WITHOUT}") from error
         raise
 
@@ -127,9 +131,11 @@ def _reason(ray: Any, error: Exception) -> str:
 class Probe:
     """The process that measures; an actor of Ray's, so that its place is known before it answers."""
 
-    def host(self) -> str:
-        """The host that it was given a card on."""
-        return socket.gethostname()
+    def place(self) -> tuple[str, str]:
+        """The host that it was given a card on, and Ray's id of that node."""
+        import ray
+
+        return socket.gethostname(), str(ray.get_runtime_context().get_node_id())
 
     def measure(self, measuring: Measuring) -> CardFigures:
         """The figures of its card."""
@@ -151,7 +157,7 @@ class Probe:
 class _RunningProbe:
     kind: str | None
     actor: Any
-    host: Any  # Ray's reference to it
+    place: Any  # Ray's reference to it
     figures: Any  # the same
 
     gpus: float
@@ -169,8 +175,20 @@ def _start_probe(
         Probe
     )
     actor = remote.remote()
-    host, figures = actor.host.remote(), actor.measure.remote(measuring)
-    return _RunningProbe(kind, actor, host, figures, measuring.gpus)
+    place, figures = actor.place.remote(), actor.measure.remote(measuring)
+    return _RunningProbe(kind, actor, place, figures, measuring.gpus)
+
+
+def _kind_there(ray: Any, probe: _RunningProbe) -> str | None:
+    """The kind of the card that was measured; a node of another kind may have come with it."""
+    _, node_id = ray.get(probe.place)
+    there = (node["Resources"] for node in ray.nodes() if node["NodeID"] == node_id)
+    return next(map(kind_of, there), None)
+
+
+def _host_of(ray: Any, probe: _RunningProbe) -> str:
+    host, _ = ray.get(probe.place)
+    return str(host)
 
 
 def _wait_for(ray: Any, probes: Sequence[_RunningProbe], wait: Wait) -> None:
@@ -185,7 +203,7 @@ def _wait_for(ray: Any, probes: Sequence[_RunningProbe], wait: Wait) -> None:
         wait.check()
         now = wait.clock()
         for probe in probes:
-            if probe not in placed_at and ray.wait([probe.host], timeout=0)[0]:
+            if probe not in placed_at and ray.wait([probe.place], timeout=0)[0]:
                 placed_at[probe] = now
         if not waited_for:
             return
@@ -200,7 +218,7 @@ def _what_is_measured(
     ray: Any, left: Sequence[_RunningProbe], placed_at: Mapping[_RunningProbe, float]
 ) -> str:
     parts = [
-        f"on a {probe.card} of {ray.get(probe.host)}"
+        f"on a {probe.card} of {_host_of(ray, probe)}"
         if probe in placed_at
         else f"once a {probe.card} is free"
         for probe in left
@@ -225,7 +243,7 @@ def _check_time(
         if now - since < limit_s:
             continue
         if is_placed:
-            problem = f"measuring the largest models on a {probe.card} of {ray.get(probe.host)} did not end"
+            problem = f"measuring the largest models on a {probe.card} of {_host_of(ray, probe)} did not end"
             advice = "`nvidia-smi` there shows whether its driver answers"
         else:
             part = "no whole" if probe.gpus == 1 else f"no {probe.gpus:g} of a"
