@@ -106,6 +106,30 @@ def test_pending_trials_are_limited_by_the_variable(monkeypatch: pytest.MonkeyPa
     assert tune_controller._get_max_pending_trials(SimpleNamespace()) == 1_000_000
 
 
+@pytest.mark.parametrize(
+    ("given", "counted"),
+    [
+        ("-1", []),
+        ("0, -1,1", ["0"]),
+        ("1,0", ["1", "0"]),
+        ("", []),
+        ("GPU-1a-2,MIG-3", ["GPU-1a-2", "MIG-3"]),
+        (None, None),
+    ],
+)
+def test_ray_counts_the_gpus_that_cuda_shows(
+    monkeypatch: pytest.MonkeyPatch, given: str | None, counted: list[str] | None
+) -> None:
+    from ray._private.accelerators import NvidiaGPUAcceleratorManager
+
+    name = "CUDA_VISIBLE_DEVICES"
+    environment = {} if given is None else {name: given}
+    monkeypatch.delenv(name, raising=False)
+    for variable, value in cluster._visible_devices(environment).items():
+        monkeypatch.setenv(variable, value)
+    assert NvidiaGPUAcceleratorManager.get_current_process_visible_accelerator_ids() == counted
+
+
 def test_ray_keeps_its_files_in_the_given_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -5,9 +5,10 @@ import os
 import socket
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
+from itertools import takewhile
 from pathlib import Path
 from types import ModuleType
 
@@ -164,6 +165,7 @@ def ray_cluster(config: SearchConfig, flag: InterruptFlag, *, notify: Screen) ->
         **(
             {} if has_home() else {"HOME": str(substitute_home())}
         ),  # without one Tune's import fails
+        **(_visible_devices(os.environ) if is_ours else {}),
     }
     os.environ.update(environment)
     try:
@@ -221,6 +223,17 @@ def _watched(
         yield
     finally:
         is_over.set()
+
+
+def _visible_devices(environment: Mapping[str, str]) -> dict[str, str]:
+    """CUDA_VISIBLE_DEVICES, where it is set, as CUDA reads it: up to the first negative number.
+
+    Ray counts that as a GPU, too (ray/_private/resource_and_label_spec.py).
+    """
+    name = "CUDA_VISIBLE_DEVICES"
+    listed = environment.get(name, "").split(",")
+    named = takewhile(lambda each: not each.strip().startswith("-"), listed)
+    return {name: ",".join(named)} if name in environment else {}
 
 
 def _restore(name: str, value: str | None) -> None:
