@@ -36,10 +36,12 @@ def node(monkeypatch: pytest.MonkeyPatch) -> Iterator[Node]:
     made.close()
 
 
-def show_slice(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Has the driver list a slice of a card."""
-    whole = Card("GPU-1", "H100", slices=(Card("MIG-1", "H100 1g.10gb"),))
-    monkeypatch.setattr(mps, "ask_driver", lambda: Driver("580", (whole,)))
+DIVIDED = Card("GPU-1", "H100", slices=(Card("MIG-1", "H100 1g.10gb"),))
+
+
+def show(monkeypatch: pytest.MonkeyPatch, card: Card) -> None:
+    """Has the driver list a card."""
+    monkeypatch.setattr(mps, "ask_driver", lambda: Driver("580", (card,)))
 
 
 @contextmanager
@@ -102,7 +104,7 @@ def test_looking_names_what_keeps_it_from_starting(
     node.folder.mkdir()
     (node.folder / "failure").write_text("no device", encoding="utf-8")
     assert mps.look(root=node.root) == mps.MpsState(False, "no device")
-    show_slice(monkeypatch)
+    show(monkeypatch, DIVIDED)
     assert "MIG" in mps.look(root=node.root).reason
 
 
@@ -243,8 +245,37 @@ def test_off_starts_nothing(node: Node) -> None:
     assert not node.folder.exists()
 
 
-def test_slices_of_a_card_are_not_shared_through_it(
-    node: Node, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("card", "reason"),
+    [
+        (DIVIDED, "slices of a card (MIG)"),
+        (
+            Card("GPU-1", "Tesla P100", capability=(6, 0)),
+            "needs a GPU from 2017 on (Volta), and Tesla P100 is older",
+        ),
+    ],
+)
+def test_slices_and_old_cards_are_not_shared_through_it(
+    node: Node, monkeypatch: pytest.MonkeyPatch, card: Card, reason: str
 ) -> None:
-    show_slice(monkeypatch)
-    assert "MIG" in mps.ensure(MpsMode.AUTO, root=node.root).reason
+    show(monkeypatch, card)
+    assert reason in mps.ensure(MpsMode.AUTO, root=node.root).reason
+
+
+def test_what_another_user_has_put_where_cuda_looks_is_not_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "nvidia-mps").mkdir()
+    (tmp_path / "nvidia-mps" / "control").touch()
+    monkeypatch.delenv(mps.PIPES, raising=False)
+    monkeypatch.setenv("PATH", str(tmp_path))  # as in a container whose host runs MPS
+    assert mps.look(root=tmp_path).is_running
+    original = Path.stat
+
+    def of_another(self: Path, **options: bool) -> os.stat_result:
+        found = list(original(self, **options))
+        found[4] = 4711
+        return os.stat_result(found)
+
+    monkeypatch.setattr(Path, "stat", of_another)
+    assert "nvidia-cuda-mps-control is missing" in mps.look(root=tmp_path).reason

@@ -12,6 +12,7 @@ Must not import Ray, Keras or TensorFlow: the keeper lives as long as a search.
 import os
 import shutil
 import signal
+import stat
 import subprocess
 import sys
 import time
@@ -22,7 +23,7 @@ from pathlib import Path
 from typing import IO
 
 from tuner.files import lock_file, make_private
-from tuner.nvidia import MpsMode, ask_driver, visible_cards
+from tuner.nvidia import MpsMode, ask_driver, first_card
 from tuner.text import one_line
 
 PIPES = "CUDA_MPS_PIPE_DIRECTORY"
@@ -37,6 +38,7 @@ _SERVER_S = 60.0  # without persistence mode each card is started first
 _STARTING_S = 180.0  # of another process that is at it
 _FAILURE_S = 300.0  # until it is tried again
 _POLL_S = 0.2
+_VOLTA = 7, 0  # on older cards a client may write into the memory of another
 _FAILURE = "failure"
 JOINED = "This process uses its GPU through NVIDIA MPS."  # in the log of one that does
 _held: list[IO[str]] = []  # open until this process ends
@@ -131,13 +133,11 @@ def _without_start(root: Path) -> MpsState | None:
             return MpsState(True)
         return MpsState(False, f"{PIPES} is {given}, but no MPS answers there; unset it")
     persons = root / "nvidia-mps"  # where CUDA looks by itself
-    if persons.is_dir() and _answers(persons):
+    if _is_trusted(persons) and _answers(persons):
         return MpsState(True)
     if shutil.which(_PROGRAM) is None:
         return MpsState(False, f"{_PROGRAM} is missing, which comes with NVIDIA's driver")
-    if _is_slice():
-        return MpsState(False, "it is not started for the slices of a card (MIG)")
-    reason = _recent_failure(folder)
+    reason = _what_the_card_lacks() or _recent_failure(folder)
     return None if reason is None else MpsState(False, reason)
 
 
@@ -180,10 +180,23 @@ def _recent_failure(folder: Path) -> str | None:
     return None
 
 
-def _is_slice() -> bool:
-    driver = ask_driver()
-    cards = visible_cards(driver, os.environ) if driver is not None else ()
-    return bool(cards) and cards[0].uuid.startswith("MIG-")
+def _is_trusted(folder: Path) -> bool:
+    """Whether this user or root has made a folder, in a place where all may write."""
+    try:
+        found = folder.stat()
+    except OSError:
+        return False
+    return stat.S_ISDIR(found.st_mode) and found.st_uid in (0, os.getuid())
+
+
+def _what_the_card_lacks() -> str | None:
+    """Why this process' card is not for MPS; None where it is, or nothing is known of it."""
+    card = first_card(os.environ, ask_driver)
+    if card is not None and card.uuid.startswith("MIG-"):
+        return "it is not started for the slices of a card (MIG)"
+    if card is not None and card.capability is not None and card.capability < _VOLTA:
+        return f"it needs a GPU from 2017 on (Volta), and {card.name} is older"
+    return None
 
 
 def _claim(folder: Path) -> IO[str]:
