@@ -17,10 +17,11 @@ from tuner.execution import gpus, runner
 from tuner.execution.cluster import Cluster
 from tuner.execution.gpus import make_packing, note_on_idle_gpus
 from tuner.execution.interrupts import TimeIsUp
+from tuner.execution.mps import MpsState
 from tuner.execution.plan import EndReason
 from tuner.execution.probe import Measuring, Wait
 from tuner.execution.search import run_search
-from tuner.nvidia import Card
+from tuner.nvidia import Card, Driver
 from tuner.settings.config import SearchConfig
 from tuner.settings.space import SearchSpace
 from tuner.training.gpu_memory import CardFigures
@@ -35,6 +36,8 @@ UNNAMED = {"CPU": 8.0, "GPU": 1.0}
 FIGURES = CardFigures("NVIDIA H100", 81_559, 80_990, 3_000, 700, 2_500, 120_000, has_mps=True)
 SMALLER = CardFigures("Tesla T4", 15_360, 14_930, 3_000, 700, 2_500, 120_000)
 
+MPS_RUNS = MpsState(True)
+
 
 def cluster(*nodes: dict[str, float], ray: Any = None, is_ours: bool = False) -> Cluster:
     known = SimpleNamespace(nodes=lambda: [{"Alive": True, "Resources": node} for node in nodes])
@@ -45,6 +48,16 @@ def search(space: SearchSpace, gpus_per_trial: object = "auto", **settings: obje
     return SearchConfig.model_validate(
         {"space": space, "gpus_per_trial": gpus_per_trial, **settings}
     )
+
+
+def this_machine_has(
+    monkeypatch: pytest.MonkeyPatch, *cards: Card, mps: MpsState = MPS_RUNS
+) -> None:
+    monkeypatch.setattr(gpus, "ask_driver", lambda: Driver("580", cards))
+    monkeypatch.setattr(gpus, "look", lambda: mps)
+    available = FIGURES.host_free_mb * 2**20
+    monkeypatch.setattr(gpus, "memory", lambda: SimpleNamespace(available=available))
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
 
 
 def no_wait() -> Wait:
@@ -119,7 +132,7 @@ def test_on_this_machine_the_drivers_name_of_the_card_counts(
     now: str,
     times: int,
 ) -> None:
-    monkeypatch.setattr(gpus, "first_card", lambda _: Card("GPU-1", now, 1, 1))
+    this_machine_has(monkeypatch, Card("GPU-1", now, 81_559, 80_990))
     content: Any = {}
     for _ in range(2):
         here = cluster(UNNAMED, is_ours=True)
@@ -145,8 +158,8 @@ def test_the_kind_of_a_node_that_came_for_the_measuring_is_recorded(
     nodes: list[dict[str, float]] = []
 
     def start_node(*_: object, **__: object) -> dict[str | None, CardFigures]:
-        nodes.append(T4)
-        return {None: SMALLER}
+        nodes.extend([H100, T4])
+        return {"T4": SMALLER}
 
     ray = SimpleNamespace(nodes=lambda: [{"Alive": True, "Resources": node} for node in nodes])
     monkeypatch.setattr(gpus, "measure", start_node)
@@ -162,12 +175,11 @@ def test_what_is_free_on_this_machine_is_asked_in_every_session(
     space: SearchSpace, measured: list[list[str | None]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     node = {**UNNAMED, "CPU": 99.0}
-    monkeypatch.setattr(gpus, "memory", lambda: SimpleNamespace(available=10**12))
     recorded: list[Any] = []
     fits = []
     for free_mb in (80_990, 30_000):
         card = Card("GPU-1", FIGURES.card, FIGURES.total_mb, free_mb)
-        monkeypatch.setattr(gpus, "first_card", lambda _, card=card: card)
+        this_machine_has(monkeypatch, card)
         here = cluster(node, is_ours=True)
         packing, content = make_packing(
             search(space), here, DATASET, recorded=recorded, wait=no_wait()
@@ -177,6 +189,100 @@ def test_what_is_free_on_this_machine_is_asked_in_every_session(
     assert measured == [[None]]
     assert fits[0] > fits[1] > 1
     assert content["kinds"][""]["free_mb"] == FIGURES.free_mb  # as it was measured
+
+
+def pack_here(config: SearchConfig, node: dict[str, float], recorded: Any = None) -> Any:
+    return make_packing(
+        config,
+        cluster(node, is_ours=True),
+        DATASET,
+        recorded=[recorded] if recorded else [],
+        wait=no_wait(),
+    )
+
+
+@pytest.mark.parametrize("gpus_per_trial", ["auto", 0.1])
+def test_the_fullest_card_of_this_machine_decides(
+    space: SearchSpace,
+    measured: list[list[str | None]],
+    monkeypatch: pytest.MonkeyPatch,
+    gpus_per_trial: object,
+) -> None:
+    node = {"CPU": 99.0, "GPU": 2.0}
+    config = search(space, gpus_per_trial)
+    shares = []
+    for free_mb in (FIGURES.free_mb, 25_000):
+        this_machine_has(
+            monkeypatch,
+            Card("GPU-1", FIGURES.card, FIGURES.total_mb, FIGURES.free_mb),
+            Card("GPU-2", FIGURES.card, FIGURES.total_mb + 9, free_mb),
+        )
+        packing, content = pack_here(config, node)  # measured on the first card
+        resumed, _ = pack_here(config, node, content)
+        assert packing.fit(node) == resumed.fit(node)
+        shares.append((packing.fit(node), packing.place().share.limit_mb))
+    assert shares[0] > shares[1]
+    assert content["kinds"][""]["free_mb"] == FIGURES.free_mb  # as it was measured
+
+
+@pytest.mark.parametrize("other", [("NVIDIA A100", 81_559), (FIGURES.card, 40_960)])
+@pytest.mark.parametrize("gpus_per_trial", ["auto", 0.5])
+def test_unequal_cards_of_this_machine_cannot_be_shared_alike(
+    space: SearchSpace,
+    measured: list[list[str | None]],
+    monkeypatch: pytest.MonkeyPatch,
+    gpus_per_trial: object,
+    other: tuple[str, int],
+) -> None:
+    node = {"CPU": 16.0, "GPU": 2.0}
+    first = Card("GPU-1", FIGURES.card, FIGURES.total_mb, 80_000)
+    this_machine_has(monkeypatch, first, Card("GPU-2", *other, 30_000))
+    with pytest.raises(ConfigError, match="cannot be shared alike; choose one kind through CUDA_V"):
+        pack_here(search(space, gpus_per_trial), node)
+    pack_here(search(space, 1), node)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1")
+    pack_here(search(space, gpus_per_trial), node)
+
+
+def test_a_card_that_does_not_answer_keeps_nobody_from_sharing_the_others(
+    space: SearchSpace, measured: list[list[str | None]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lost = Card("", "a GPU that does not answer", problem="GPU is lost")
+    this_machine_has(
+        monkeypatch, lost, Card("GPU-2", FIGURES.card, FIGURES.total_mb, FIGURES.free_mb)
+    )
+    node = {"CPU": 99.0, "GPU": 2.0}
+    packing, content = pack_here(search(space), node)
+    assert pack_here(search(space), node, content)[0].fit(node) == packing.fit(node) > 2
+    assert measured == [[None]]
+
+
+@pytest.mark.parametrize(
+    ("node", "mps", "now", "times"),
+    [
+        (UNNAMED, "auto", MPS_RUNS, 1),
+        (UNNAMED, "auto", MpsState(False), 1),  # it would be started
+        (UNNAMED, "auto", MpsState(False, "nvidia-cuda-mps-control is missing"), 2),
+        (T4, "auto", MPS_RUNS, 2),  # measured without
+        (T4, "off", MPS_RUNS, 1),
+    ],
+)
+def test_it_is_measured_again_where_mps_has_come_or_gone(
+    space: SearchSpace,
+    measured: list[list[str | None]],
+    monkeypatch: pytest.MonkeyPatch,
+    node: dict[str, float],
+    mps: str,
+    now: MpsState,
+    times: int,
+) -> None:
+    figures = SMALLER if node is T4 else FIGURES
+    config = search(space, mps=mps)
+    card = Card("GPU-1", figures.card, figures.total_mb, figures.free_mb)
+    this_machine_has(monkeypatch, card, mps=now)
+    _, content = pack_here(config, node)
+    pack_here(config, node, content)
+    assert len(measured) == times
 
 
 @pytest.mark.parametrize("settings", [{"trials": 6}, {"max_concurrent": 8}])

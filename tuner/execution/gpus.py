@@ -14,14 +14,17 @@ import numpy as np
 from tuner.data import Dataset, Split
 from tuner.errors import ConfigError
 from tuner.execution.cluster import Cluster
+from tuner.execution.mps import look
 from tuner.execution.packing import CardKind, Packing, Resources, kind_of
 from tuner.execution.probe import HOW_WITHOUT, Measuring, Wait, measure
 from tuner.execution.shares import trials_per_card
 from tuner.machine import MEMORY_PER_TRIAL_GB, memory
-from tuner.nvidia import first_card
+from tuner.nvidia import Card, MpsMode, ask_driver, visible_cards
 from tuner.settings.config import SearchConfig, TrainerName
 from tuner.text import count_text
 from tuner.training.gpu_memory import CardFigures
+
+_SAME_SIZE = 1.05  # cards of one kind report nearly the same memory
 
 
 def make_packing(
@@ -59,23 +62,21 @@ def make_packing(
     measuring = Measuring.of(config, dataset)
     known = _recorded_figures(recorded, measuring)
     there = kinds_of(cluster)
-    figures = _figures_now({kind: known[kind] for kind in there if kind in known}, cluster)
+    cards = _own_cards() if cluster.is_ours else ()
+    figures = _figures_now(
+        {kind: known[kind] for kind in there if kind in known}, cards, measuring.mps
+    )
     missing = [kind for kind in there if kind not in figures]
     if missing:
         measured = measure(cluster.ray, missing, measuring, wait, is_named=len(there) > 1)
-        if missing == [
-            None
-        ]:  # an autoscaler may have started its node, and Ray have found its kind
-            (figures_of_all,) = measured.values()
-            measured = dict.fromkeys(kinds_of(cluster)[:1], figures_of_all)
-        figures |= measured
+        figures |= {kind: _on_fullest(each, cards) for kind, each in measured.items()}
         known |= measured
     host_mb = _host_mb(config, dataset, max(each.host_mb for each in figures.values()))
     most = {kind: _most(kind, each, cluster, config, host_mb) for kind, each in figures.items()}
     if len(most) == 1 and (wanted := _wanted(config)) is not None:
         # Few trials are spread over all cards, with more of each.
-        cards = max(1, int(sum(node["GPU"] for node in _nodes_with_gpus(cluster))))
-        most = {kind: min(each, math.ceil(wanted / cards)) for kind, each in most.items()}
+        n_cards = max(1, int(sum(node["GPU"] for node in _nodes_with_gpus(cluster))))
+        most = {kind: min(each, math.ceil(wanted / n_cards)) for kind, each in most.items()}
     kinds = [CardKind(kind, each, most[kind]) for kind, each in figures.items()]
     content = {
         "of": measuring.digest,
@@ -142,19 +143,59 @@ def _recorded_figures(
     }
 
 
+def _own_cards() -> Sequence[Card]:
+    """This machine's cards of known memory, all alike: Ray counts them, and does not tell one from the other.
+
+    Raises:
+        ConfigError: they are not alike, so that one share cannot be right on all.
+    """
+    driver = ask_driver()
+    visible = visible_cards(driver, os.environ) if driver is not None else ()
+    cards = [card for card in visible if card.total_mb is not None and card.free_mb is not None]
+    for card in cards:
+        if not _are_alike(card, cards[0]):
+            raise ConfigError(
+                f"--gpus-per-trial: {cards[0].name} ({cards[0].total_mb} MB) and {card.name} ({card.total_mb} MB) "
+                "cannot be shared alike; choose one kind through CUDA_VISIBLE_DEVICES (`tuner doctor` shows the "
+                f"numbers of all), or write --gpus-per-trial 1"
+            )
+    return cards
+
+
+def _are_alike(card: Card, other: Card) -> bool:
+    sizes = card.total_mb or 0, other.total_mb or 0
+    return card.name == other.name and max(sizes) <= _SAME_SIZE * min(sizes)
+
+
 def _figures_now(
-    figures: Mapping[str | None, CardFigures], cluster: Cluster
+    figures: Mapping[str | None, CardFigures], cards: Sequence[Card], mps: MpsMode
 ) -> dict[str | None, CardFigures]:
-    """The figures of cards that are known to be the same; on this machine with what is free there now."""
-    own = first_card(os.environ) if cluster.is_ours else None
-    if own is None:  # only a driver can tell the card of an unnamed kind
+    """The figures of cards that are known to be the same; on this machine with what is free there now.
+
+    Args:
+        cards: this machine's, where trials run on no other.
+    """
+    if not cards:  # only a driver can tell the card of an unnamed kind
         return {kind: each for kind, each in figures.items() if kind is not None}
-    host_free_mb = memory().available // 2**20
+    state = look()
+    has_mps = mps is not MpsMode.OFF and (state.is_running or not state.reason)
+    free_mb, host_free_mb = _least_free_mb(cards), memory().available // 2**20
     return {
-        kind: replace(each, free_mb=own.free_mb or each.free_mb, host_free_mb=host_free_mb)
+        kind: replace(each, free_mb=free_mb, host_free_mb=host_free_mb)
         for kind, each in figures.items()
-        if own.name == each.card
+        if each.card == cards[0].name and each.has_mps == has_mps
     }
+
+
+def _on_fullest(figures: CardFigures, cards: Sequence[Card]) -> CardFigures:
+    """What was measured on one card, for the one of this machine of which others hold most."""
+    return (
+        replace(figures, free_mb=min(figures.free_mb, _least_free_mb(cards))) if cards else figures
+    )
+
+
+def _least_free_mb(cards: Sequence[Card]) -> int:
+    return min(card.free_mb for card in cards if card.free_mb is not None)
 
 
 def _wanted(config: SearchConfig) -> int | None:
