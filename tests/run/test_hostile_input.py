@@ -142,7 +142,8 @@ def as_test_log(folder: Path, content: bytes) -> None:
 
 def as_troubles(folder: Path, content: bytes) -> None:
     put(folder, "logs/troubles.json", content)
-    read_troubles(RunFolder(folder))
+    for trouble in read_troubles(RunFolder(folder)):
+        trouble.text(0.0)
 
 
 def as_vectors(folder: Path, content: bytes) -> None:

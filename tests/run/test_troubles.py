@@ -89,7 +89,21 @@ def test_the_next_session_begins_without(session: Session, folder: RunFolder) ->
     assert read_troubles(folder) == ()
 
 
-@pytest.mark.parametrize("content", ["", "{}", "[{}]", "[1]", "\0", "[" * 100_000])
+def test_a_clock_that_was_set_back_gives_no_negative_time(session: Session) -> None:
+    session.troubles.note(COPY, None)
+    session.fails()
+    session.fails(after_s=-2 * HOUR)
+    assert "(for 0s, the last one that worked is 0s old)" in session.told[0]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        *("", "{}", "[{}]", "[1]", "\0", "[" * 100_000),
+        '[{"topic": "a", "reason": "b", "worked": null, "since": "x"}]',
+        '[{"topic": "a", "reason": "b", "worked": NaN, "since": 1}]',
+    ],
+)
 def test_a_damaged_file_shows_none(folder: RunFolder, content: str) -> None:
     folder.logs.mkdir()
     folder.troubles.write_text(content)
@@ -122,6 +136,16 @@ def test_a_hook_learns_what_is_told_and_that_it_is_over(
     session.troubles.note(COPY, None)
     wait_until(lambda: heard.read_text().count("\n") == 4)
     assert heard.read_text().splitlines()[2] == f"{COPY} can be written again"
+
+
+def test_a_hook_learns_of_a_path_that_is_not_utf_8(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heard = tmp_path / "heard"
+    monkeypatch.setenv("TUNER_ON_TROUBLE", f'cat >>{heard}; echo "$TUNER_TROUBLE" >>{heard}')
+    hook.call_hook("caf\udce9 cannot be written", tmp_path)
+    wait_until(lambda: heard.exists() and heard.read_text().count("\n") == 2)
+    assert heard.read_text() == "caf\\udce9 cannot be written\n" * 2
 
 
 def test_a_hook_that_hangs_or_fails_does_not_hold_up_the_search(

@@ -23,17 +23,17 @@ def call_hook(line: str, run: Path, environment: Mapping[str, str] = os.environ)
     command = environment.get(VARIABLE)
     if not command:
         return
-    variables = {**environment, "TUNER_TROUBLE": line, "TUNER_RUN": str(run)}
-    call = threading.Thread(target=_call, args=(command, line, variables), daemon=True)
+    text = line.encode(errors="backslashreplace")  # UTF-8, whatever the locale
+    variables = {**environment, "TUNER_TROUBLE": text, "TUNER_RUN": str(run)}
+    call = threading.Thread(target=_call, args=(command, text, variables), daemon=True)
     call.start()
 
 
-def _call(command: str, line: str, variables: Mapping[str, str]) -> None:
+def _call(command: str, line: bytes, variables: Mapping[str, str | bytes]) -> None:
     try:
         subprocess.run(
             ["/bin/sh", "-c", command],
-            input=f"{line}\n",
-            text=True,
+            input=line + b"\n",
             env=variables,
             timeout=_LIMIT_S,
             check=True,

@@ -11,6 +11,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 
+from pydantic import FiniteFloat, TypeAdapter
+
 from tuner.files import write_atomically
 from tuner.run.folder import RunFolder
 from tuner.run.hook import call_hook
@@ -26,17 +28,26 @@ class Trouble:
 
     topic: str
     reason: str
-    worked: float | None  # when it last worked, in seconds since 1970; None: not in this session
-    since: float  # when it failed first
+    worked: (
+        FiniteFloat | None
+    )  # when it last worked, in seconds since 1970; None: not in this session
+    since: FiniteFloat  # when it failed first
 
     def text(self, now: float) -> str:
         """A line for the person."""
-        lasting = format_duration(now - self.since)
+        lasting = _age(self.since, now)
         if self.worked is None:
             last = f"for {lasting}, and never since this session began"
         else:
-            last = f"for {lasting}, the last one that worked is {format_duration(now - self.worked)} old"
+            last = f"for {lasting}, the last one that worked is {_age(self.worked, now)} old"
         return f"{self.topic} cannot be written ({last}): {self.reason}"
+
+
+_FILE = TypeAdapter(tuple[Trouble, ...])
+
+
+def _age(then: float, now: float) -> str:
+    return format_duration(max(0.0, now - then))  # the clock may have been set back
 
 
 @dataclass
@@ -107,7 +118,6 @@ class Troubles:
 
 def read_troubles(folder: RunFolder) -> tuple[Trouble, ...]:
     """The troubles that a running search has, or had when it ended; none where they cannot be read."""
-    with suppress(OSError, ValueError, TypeError, RecursionError):
-        content = json.loads(folder.troubles.read_text(encoding="utf-8"))
-        return tuple(Trouble(**each) for each in content)
+    with suppress(OSError, ValueError, RecursionError):
+        return _FILE.validate_json(folder.troubles.read_bytes())
     return ()
