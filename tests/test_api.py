@@ -11,7 +11,8 @@ from typer.main import get_command
 
 import tuner
 from tuner.cli import app
-from tuner.errors import ConfigError, RunFolderError, SpaceError
+from tuner.errors import ConfigError, RunFolderError, SpaceError, UsageError
+from tuner.finalists.choice import check_threshold
 from tuner.settings import keywords
 
 
@@ -53,6 +54,16 @@ def test_a_bad_value_is_refused_by_the_keywords_name() -> None:
         tuner.search("seed", objectives=("val_accuracy",))
     with pytest.raises(SpaceError, match="did you mean seed"):
         tuner.search("sead")
+
+
+def test_a_threshold_that_is_no_number_is_refused() -> None:
+    with pytest.raises(UsageError, match=r"^threshold: must be above 0 and below 1, got '0\.3'$"):
+        check_threshold("0.3", 2)  # type: ignore[arg-type]
+
+
+def test_options_of_rows_that_are_not_given_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"^encoding: describes data, which is not given; give"):
+        tuner.test(tmp_path / "no run", encoding="cp1252")
 
 
 @pytest.mark.parametrize("name", ["search", "confirm", "test"])

@@ -17,6 +17,7 @@ from tuner.settings.declarations import (
     by_path,
     declared_settings,
     expand,
+    refuse_idle,
     validated,
 )
 from tuner.settings.keywords import KeywordsOfConfirm, KeywordsOfSearch, KeywordsOfTest
@@ -186,7 +187,11 @@ def test(
 
     name_modules(modules)
     given = by_path(TEST_SETTINGS, settings)
-    rows = validated(DataConfig, given, "keywords") if "source" in given else None
+    rows = None
+    if "source" in given:
+        rows = validated(DataConfig, given, "keywords")
+    else:
+        refuse_idle(TEST_SETTINGS, settings, "keywords", "data")
     chosen = load_chosen(
         Run(_place(run)), ModelChoice(finalist, ensemble, _members(members), threshold)
     )

@@ -7,6 +7,7 @@ from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
+from support.commands import run_tuner
 
 from tuner.cli import main
 from tuner.errors import ConfigError
@@ -175,3 +176,21 @@ def test_several_runs_to_learn_from_are_asked_for_and_one_that_is_not_there_is_r
     assert several is not None
     assert several.learn_from == ("no/a", "no/b")
     assert none is None
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("test no-run --text-column body", "--text-column: describes --data, which is not given"),
+        ("test no-run --encoding cp1252", "--encoding: describes --data, which is not given"),
+        ("predict no-model a --encoding cp1252", "--encoding: describes --input, which is not"),
+        ("predict no-model a --text-column b", "--text-column: describes --input, which is not"),
+        ("data --sample 5", "--sample: describes NAME|PATH, which is not given"),
+    ],
+)
+def test_options_that_would_do_nothing_are_refused(
+    folder: Path, capsys: pytest.CaptureFixture[str], arguments: str, message: str
+) -> None:
+    refused = run_tuner(arguments.split(), capsys).refusal
+    assert refused.startswith(message)
+    assert refused.endswith("; give both, or leave this out")

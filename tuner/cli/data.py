@@ -6,7 +6,7 @@ import typer
 
 from tuner.cli.options import with_settings
 from tuner.settings.data import DataConfig
-from tuner.settings.declarations import by_path, declared_settings, validated
+from tuner.settings.declarations import by_path, declared_settings, refuse_idle, validated
 
 _SETTINGS = declared_settings(DataConfig)
 
@@ -26,6 +26,7 @@ def data(
     asked = validated(DataConfig, by_path(_SETTINGS, {"data": source, **settings}), "flags")
     console = plain_console()
     if source is None:
+        refuse_idle(_SETTINGS, settings, "flags", "NAME|PATH")
         console.print(named_sources())
         return
     console.print(data_summary(summarize(asked)))

@@ -13,7 +13,7 @@ from tuner.errors import UsageError
 from tuner.export.formats import PredictionFormat
 from tuner.files import STANDARD_INPUT, can_be_made
 from tuner.settings.data import PREDICT_SETTINGS, DataConfig
-from tuner.settings.declarations import by_path, validated
+from tuner.settings.declarations import by_path, refuse_idle, validated
 from tuner.text import excerpt
 
 _OTHER_FORMS = {
@@ -96,6 +96,8 @@ def predict(
     if output is not None:
         _check_output(output, input)
     form = _form(format, output)
+    if input is None:
+        refuse_idle(PREDICT_SETTINGS, settings, "flags", "--input")
     of_file = validated(DataConfig, by_path(PREDICT_SETTINGS, settings), "flags")
     from tuner.export.classifier import Classifier
     from tuner.export.prediction import predict_file, predict_texts

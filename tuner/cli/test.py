@@ -14,7 +14,7 @@ from tuner.cli.options import (
     with_settings,
 )
 from tuner.settings.data import TEST_SETTINGS, DataConfig
-from tuner.settings.declarations import by_path, validated
+from tuner.settings.declarations import by_path, refuse_idle, validated
 
 
 @with_settings(TEST_SETTINGS)
@@ -42,12 +42,14 @@ def evaluate_test_split(
     from tuner.terminal.tables import plain_console, printable
     from tuner.training.own_modules import name_modules
 
+    rows = None
+    if settings["data"] is None:
+        refuse_idle(TEST_SETTINGS, settings, "flags", "--data")
+    else:
+        rows = validated(DataConfig, by_path(TEST_SETTINGS, settings), "flags")
     exit_on_sigterm()
     name_modules(modules or ())
     chosen = load_chosen(Run(run), ModelChoice(finalist, ensemble, members, threshold))
-    rows = None
-    if settings["data"] is not None:
-        rows = validated(DataConfig, by_path(TEST_SETTINGS, settings), "flags")
     evaluation = evaluate_test(chosen, rows, with_reference=not no_reference)
     console = plain_console()
     written = f"Recorded in {chosen.run.files.tests}"

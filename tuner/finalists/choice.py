@@ -217,8 +217,9 @@ def check_threshold(threshold: float | None, n_classes: int) -> None:
         raise UsageError(
             f"threshold {threshold}: decides between two classes, and this run has {n_classes}; leave it out"
         )
-    if isinstance(threshold, bool) or not 0 < threshold < 1:
-        raise UsageError(f"threshold: must be above 0 and below 1, got {threshold}")
+    is_number = isinstance(threshold, int | float) and not isinstance(threshold, bool)
+    if not is_number or not 0 < threshold < 1:
+        raise UsageError(f"threshold: must be above 0 and below 1, got {threshold!r}")
 
 
 def _check_numbers(choice: ModelChoice) -> None:

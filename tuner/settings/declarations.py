@@ -176,6 +176,25 @@ def by_path(settings: Iterable[DeclaredSetting], keywords: Mapping[str, object])
     return content
 
 
+def refuse_idle(
+    settings: Iterable[DeclaredSetting], given: Mapping[str, object], names: Names, of: str
+) -> None:
+    """Refuses settings that describe something that is not given.
+
+    Args:
+        given: the values by keyword; None is not given.
+        of: the option or argument of that.
+
+    Raises:
+        ConfigError: there is such a setting.
+    """
+    for each in settings:
+        if given.get(each.keyword) is not None:
+            raise ConfigError(
+                f"{each.named(names)}: describes {of}, which is not given; give both, or leave this out"
+            )
+
+
 def setting_at(
     settings: Iterable[DeclaredSetting], location: tuple[int | str, ...]
 ) -> DeclaredSetting | None:
