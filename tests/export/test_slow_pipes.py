@@ -1,5 +1,6 @@
 """Rows that come through a pipe little by little are answered little by little, and as if they had come at once."""
 
+import io
 import os
 import threading
 import time
@@ -119,3 +120,24 @@ def test_a_broken_row_after_pauses_is_named_by_its_line(tmp_path: Path) -> None:
         time.sleep(0.03)
     pipe.close()
     assert "line 6 has 3 cells" in str(pipe.error)
+
+
+def test_a_pipe_that_does_not_block_is_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = at_once(tmp_path, "".join(CSV), PredictionFormat.CSV)
+    read, write = os.pipe()
+    os.set_blocking(read, False)
+    monkeypatch.setattr(prediction, "_opened", lambda _: io.FileIO(read))
+
+    def answer() -> None:
+        for line in CSV:
+            time.sleep(0.05)
+            os.write(write, line.encode())
+        os.close(write)
+
+    writer = threading.Thread(target=answer)
+    writer.start()
+    predict_file(CLASSIFIER, Path("-"), tmp_path / "answers", None)
+    writer.join()
+    assert (tmp_path / "answers").read_bytes().decode() == expected

@@ -4,10 +4,11 @@ import bz2
 import gzip
 import io
 import lzma
+import select
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import IO, Any
+from typing import IO, Any, cast
 
 from tuner.data.files.pauses import pauses
 
@@ -49,7 +50,8 @@ class Stream(io.RawIOBase):
         return len(data)
 
     def _more(self, size: int) -> bytes:
-        data = self._file.read(size)
+        while (data := cast("bytes | None", self._file.read(size))) is None:
+            select.select([self._file], [], [])  # a pipe that does not block has nothing yet
         self.bytes_read += len(data)
         return data
 
