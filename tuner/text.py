@@ -1,5 +1,6 @@
 """How numbers, durations, names and messages are written for people, on the screen and in reports."""
 
+import re
 import reprlib
 from collections.abc import Sequence
 from typing import Any
@@ -49,6 +50,30 @@ def one_line(text: str) -> str:
     return "".join(
         character if character.isprintable() else "�" for character in " ".join(text.split())
     )
+
+
+# From a label or an error text these could move a terminal's cursor, turn the writing direction or break the encoding:
+# DEL and C1 control characters, line separators and bidirectional controls, lone surrogates.
+OBEYED = r"\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff"
+_OBEYED = re.compile(f"[{OBEYED}]")
+
+
+def escaped_json(text: str) -> str:
+    """JSON text with escape sequences for characters that a terminal would obey, or that no file holds.
+
+    JSON itself has them for the control characters below 32.
+    """
+    return _OBEYED.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+
+
+def code_span(text: str) -> str:
+    """`text` as code in Markdown, on one line: neither line ends nor backticks in it end the code."""
+    shown = "".join(
+        each if each.isprintable() else each.encode("unicode_escape").decode() for each in text
+    )
+    longest = max(map(len, re.findall("`+", shown)), default=0)
+    fence, space = "`" * (longest + 1), " " if longest else ""
+    return f"{fence}{space}{shown}{space}{fence}"
 
 
 _SHORT = reprlib.Repr()

@@ -331,3 +331,11 @@ def test_json_keeps_every_digit_and_types(study: SearchStudy) -> None:
     assert (row["lstm_units"], row["filters"], row["baseline"]) == (32, None, False)
     assert isinstance(row["lstm_units"], int)
     assert list(row) == list(board_of(study).columns)
+
+
+def test_json_has_escape_sequences_for_what_a_terminal_obeys(study: SearchStudy) -> None:
+    trial = begin(study)
+    study.finish(trial, TrialStatus.FAILED, "\x9b2J and \u202e")
+    text = to_json(board_of(study))
+    assert text.replace("\n", "").isprintable()
+    assert json.loads(text)[0]["error"] == "\x9b2J and \u202e"

@@ -27,14 +27,15 @@ def test_what_cannot_be_written_is_shown(config: SearchConfig) -> None:
     searched = Searched(config)
     troubles = Troubles(searched.folder, lambda text: None, lambda: 1e9)
     for _ in range(2):
-        troubles.note("the run folder's copy in s3://b/x", "access denied")
+        troubles.note("the run folder's copy in s3://b/x\u202e", "access denied")
     state = read_run_state(Run(searched.folder.path), lambda: 1e9 + 7200)
     line = (
-        "the run folder's copy in s3://b/x cannot be written (for 2h, and never since this session began): "
+        "the run folder's copy in s3://b/x\u202e cannot be written (for 2h, and never since this session began): "
         "access denied"
     )
     assert f"trouble     {line}" in state_lines(state)
     assert json.loads(state_json(state))["troubles"] == [line]
+    assert "\u202e" not in state_json(state)
 
 
 class Searched:

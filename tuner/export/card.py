@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from tuner.data import Dataset, Split
 from tuner.export.tokens_in_words import token_section
+from tuner.text import code_span
 
 _SHOWN_CLASSES = 20
 
@@ -39,7 +40,7 @@ class Card:
             *self.usage,
             "## Data",
             "",
-            f"`{self.source}` ({sizes}), read as {self.dataset.token_mode}, fingerprint "
+            f"{code_span(self.source)} ({sizes}), read as {self.dataset.token_mode}, fingerprint "
             f"`{self.dataset.fingerprint[:16]}`.",
             "",
             *token_section(self.dataset),
@@ -59,7 +60,7 @@ def parameter_lines(parameters: Mapping[str, object]) -> list[str]:
 
 def class_list(names: Sequence[str]) -> str:
     """The classes as a sentence names them."""
-    shown = [f"`{name}`" for name in names[:_SHOWN_CLASSES]]
+    shown = [code_span(name) for name in names[:_SHOWN_CLASSES]]
     if len(names) > len(shown):
         return f"one of {len(names):,} classes, which `model.json` lists: {', '.join(shown)}, …"
     return " or ".join(shown) if len(shown) == 2 else ", ".join(shown)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from tuner.errors import ConfigError
 from tuner.extras import Extra, require
+from tuner.text import code_span
 
 
 class ExportFormat(StrEnum):
@@ -58,7 +59,7 @@ def usage(formats: Collection[ExportFormat], class_names: Sequence[str]) -> list
     if not snippets:
         return []
     output = (
-        f"`(batch, 1)`, the probability of `{class_names[1]}`"
+        f"`(batch, 1)`, the probability of {code_span(class_names[1])}"
         if len(class_names) == 2
         else f"`(batch, {len(class_names)})`, the probabilities of the classes in `model.json`'s order"
     )

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import IO
 
+import numpy as np
+import pandas as pd
 from rich.console import Console
 from rich.progress import Progress
 
@@ -59,7 +61,7 @@ def predict_texts(
     """Writes texts with their predictions, as `predict_file` writes rows."""
     rows = Table("texts", ["text"], len(texts), lambda _: list(texts))
     with output_file(target) as file:
-        make_writer(form, file, raw=raw).write(rows, classifier.predict(texts).round(6))
+        make_writer(form, file, raw=raw).write(rows, _predictions(classifier, texts))
 
 
 def _predict(
@@ -87,13 +89,20 @@ def _predict(
             if not count:  # later pieces may have other columns
                 chosen = choose_text_column(rows, text_column)
             texts, _ = read_texts(rows, chosen)
-            writer.write(rows, classifier.predict(texts).round(6))
+            writer.write(rows, _predictions(classifier, texts))
             target.flush()  # a pipe's reader gets each piece at once
             count += rows.size
             bar.update(task, completed=data.bytes_read)
     if not count:
         raise DataError(f"{source}: the file has no rows; write texts into it")
     return count
+
+
+def _predictions(classifier: Classifier, texts: Sequence[str]) -> pd.DataFrame:
+    """The labels and probabilities, these with six decimals."""
+    predicted = classifier.predict(texts)
+    # As float64: the nearest float32 to a rounded number has more digits again.
+    return predicted.astype(dict.fromkeys(predicted.columns[1:], np.float64)).round(6)
 
 
 def _opened(source: Path) -> IO[bytes]:

@@ -16,7 +16,7 @@ from tuner.errors import DataError
 from tuner.export.formats import PredictionFormat
 from tuner.files import atomic_file
 from tuner.run.csv_text import to_csv
-from tuner.text import excerpt
+from tuner.text import escaped_json, excerpt
 
 
 class Writer(Protocol):
@@ -80,10 +80,8 @@ class JsonLinesWriter:
             *(predictions.iloc[:, at].tolist() for at in range(predictions.shape[1])),
         ]
         for cells in zip(*columns, strict=True):
-            record = dict(zip(names, map(_plain, cells), strict=True))
-            # Half an emoji stays the escape sequence that it was; other characters are written as they are.
-            text = json.dumps(record, ensure_ascii=False, default=str)
-            self._file.write(_escaped(text) + "\n")
+            record = dict(zip(names, cells, strict=True))
+            self._file.write(escaped_json(_json(record)) + "\n")
 
 
 @contextmanager
@@ -134,11 +132,16 @@ def _frame(rows: Table, names: Sequence[str]) -> pd.DataFrame:
             f"already; add it to one of the first {rows.first:,} rows, leave it out, or write JSON lines",
         )
     is_same = list(rows.names) == list(names)
-    columns = {
-        at: pd.Series(rows.cells(at) if is_same else rows.column(name), dtype=object)
-        for at, name in enumerate(names)
-    }
+    columns = {}
+    for at, name in enumerate(names):
+        cells = rows.cells(at) if is_same else rows.column(name)
+        columns[at] = pd.Series([_text(cell) for cell in cells], dtype=object)
     return pd.DataFrame(columns)
+
+
+def _text(cell: object) -> object:
+    """An object or a list as JSON, which has no other form in CSV; any other cell as it is."""
+    return _json(cell) if isinstance(cell, Mapping | list) else cell
 
 
 def _free(taken: Sequence[str], names: Sequence[str], *, suffix: bool = False) -> list[str]:
@@ -153,6 +156,10 @@ def _free(taken: Sequence[str], names: Sequence[str], *, suffix: bool = False) -
     return free
 
 
+def _json(content: object) -> str:
+    return json.dumps(_plain(content), ensure_ascii=False, default=str)
+
+
 def _plain(cell: object) -> object:
     """The cell as JSON has it: numbers that are none become null, other kinds of things texts."""
     if isinstance(cell, float) and not math.isfinite(cell):
@@ -162,12 +169,3 @@ def _plain(cell: object) -> object:
     if isinstance(cell, list):
         return [_plain(each) for each in cell]
     return cell
-
-
-def _escaped(text: str) -> str:
-    if text.isascii():
-        return text
-    return "".join(
-        f"\\u{ord(character):04x}" if "\ud800" <= character <= "\udfff" else character
-        for character in text
-    )

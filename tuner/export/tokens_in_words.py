@@ -10,6 +10,7 @@ from types import MappingProxyType
 from tuner.data import Dataset, encode_known, token_ids
 from tuner.data.encoding import TOKENIZERS
 from tuner.settings.data import TokenMode
+from tuner.text import code_span
 
 TOKEN_RULES: Mapping[TokenMode, str] = MappingProxyType(
     {
@@ -58,5 +59,4 @@ def _example(dataset: Dataset) -> str:
 
 def _cell(text: str) -> str:
     """Code in a table's cell."""
-    fence = "``" if "`" in text else "`"
-    return f"{fence}{text}{fence}".replace("|", "\\|")
+    return code_span(text).replace("|", "\\|")

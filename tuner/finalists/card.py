@@ -16,7 +16,7 @@ from tuner.run.evaluations import read_test_log
 from tuner.run.ledger import Ledger, others_text
 from tuner.run.records import TrialRecord, counts_as_finished
 from tuner.run.requested_trainings import requests
-from tuner.text import count_text, format_duration, score_text
+from tuner.text import code_span, count_text, format_duration, score_text
 from tuner.training.threshold import EVEN
 
 
@@ -47,7 +47,7 @@ def model_card(
     return Card(
         title=folder.name,
         introduction=f"{'One model' if count == 1 else many}; classifies sequences as "
-        f"{class_list(chosen.dataset.class_names)}. Made by tuner from the run `{folder.name}`."
+        f"{class_list(chosen.dataset.class_names)}. Made by tuner from the run {code_span(folder.name)}."
         f"{_calibrated(temperature)}{_decided(chosen, threshold)}",
         dataset=chosen.dataset,
         source=config.data.source,
@@ -84,7 +84,7 @@ def _decided(chosen: Chosen, threshold: float) -> str:
             f"which gave the best {measure} on the confirmation split; the other figures on that split are those "
             f"with {EVEN}"
         )
-    return f" A sequence is labelled `{name}` where the probability of that is above {threshold:g}, {why}."
+    return f" A sequence is labelled {code_span(name)} where the probability of that is above {threshold:g}, {why}."
 
 
 def _how_chosen(chosen: Chosen) -> list[str]:
@@ -92,7 +92,7 @@ def _how_chosen(chosen: Chosen) -> list[str]:
     trials = sum(map(counts_as_finished, reader.study.get_trials(deepcopy=False)))
     metric = config.space.metric.name.measure
     searched = (
-        f"{count_text(trials, 'trial')} of the space `{config.space.name}` in "
+        f"{count_text(trials, 'trial')} of the space {code_span(config.space.name)} in "
         f"{format_duration(max(1.0, reader.seconds))}, scored on the validation split"
     )
     if chosen.trials is not None:

@@ -58,13 +58,13 @@ def evaluate_test(
     """
     folder, dataset = chosen.run.files, chosen.dataset
     earlier = read_test_log(folder)  # refuses a damaged log before anything is measured
-    check_recordable(folder)
     digests = text_digests(chosen.config.data)
     rows = (
         unseen_of_split(dataset, digests)
         if data is None
         else unseen_of_file(read_rows(data), dataset, digests)
     )
+    check_recordable(folder)
     with tempfile.TemporaryDirectory() as temporary:
         classifier = Classifier(export_model(chosen, Path(temporary) / "model"))
         probabilities = classifier.probabilities_of(rows.sequences)

@@ -19,6 +19,7 @@ from tuner.settings.hyperparameters import is_custom
 from tuner.settings.metric import MetricName
 from tuner.settings.objectives import PARETO, Objectives
 from tuner.settings.space import SearchSpace
+from tuner.text import escaped_json
 
 _BEFORE_PARAMETERS = (
     "rank",
@@ -178,7 +179,7 @@ def sort_by(board: pd.DataFrame, column: str) -> pd.DataFrame:
 
 def to_json(frame: pd.DataFrame) -> str:
     """A list of objects, every number with all its digits (pandas would round to ten places)."""
-    return json.dumps(_rows(frame), indent=2, ensure_ascii=False, allow_nan=False)
+    return escaped_json(json.dumps(_rows(frame), indent=2, ensure_ascii=False, allow_nan=False))
 
 
 def _row(rank: int, record: TrialRecord, names: Sequence[str]) -> dict[str, Any]:

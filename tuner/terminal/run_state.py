@@ -7,7 +7,7 @@ from tuner.run.folder import RunFolder
 from tuner.run.state import Activity, RunningTrial, RunState
 from tuner.terminal.ensemble import ensemble_lines, headed
 from tuner.terminal.pareto import pareto_texts
-from tuner.text import count_text, format_duration, score_text
+from tuner.text import count_text, escaped_json, format_duration, score_text
 
 _SHOWN_TRIALS = 8
 
@@ -64,7 +64,7 @@ def state_json(state: RunState) -> str:
         "quiet_s": round(state.quiet_s, 1),
         "troubles": list(state.troubles),
     }
-    return json.dumps(content, indent=2, ensure_ascii=False)
+    return escaped_json(json.dumps(content, indent=2, ensure_ascii=False))
 
 
 def _pareto(state: RunState) -> dict[str, object]:

@@ -9,16 +9,14 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from tuner.text import cost_text, number_text, score_text
+from tuner.text import OBEYED, cost_text, number_text, score_text
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from tuner.settings.objectives import Objectives
 
-# From a label or an error text these could move the cursor, turn the writing direction or break the encoding:
-# C0 and C1 control characters, line separators and bidirectional controls, lone surrogates.
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+_CONTROL = re.compile(rf"[\x00-\x1f{OBEYED}]")
 STATUS_STYLES = {
     "complete": "green",
     "pruned": "dim",
