@@ -78,7 +78,8 @@ def test_a_free_card_shows_how_many_trials_fit() -> None:
     assert check == Check(
         "gpu 0",
         Status.OK,
-        "NVIDIA H100, 83.9 GB of 85.5 GB free: room for 40 trials at 2.1 GB per trial",
+        "NVIDIA H100, 83.9 GB of 85.5 GB free: room for 40 trials at 2.1 GB per trial; "
+        "--gpus-per-trial auto measures your space's",
     )
 
 

@@ -145,7 +145,10 @@ def _check_card(name: str, card: Card) -> Check:
     )
     each = f"at {_gb(MEMORY_PER_TRIAL_MB)} per trial"
     if fit:
-        return Check(name, Status.OK, f"{free}: room for {count_text(fit, 'trial')} {each}")
+        room = f"room for {count_text(fit, 'trial')} {each}"
+        return Check(
+            name, Status.OK, f"{free}: {room}; --gpus-per-trial auto measures your space's"
+        )
     advice = (
         "end what holds it, or hide the card: export CUDA_VISIBLE_DEVICES=the numbers of others"
     )
