@@ -73,7 +73,7 @@ def make_folder(folder: Path) -> None:
 
 def can_be_made(path: Path) -> bool:
     """Whether this user may make a file or folder at `path`, with the folders above it, or replace the one there."""
-    there = next(folder for folder in path.absolute().parents if folder.exists())
+    there = next(folder for folder in path.absolute().parents if os.path.exists(folder))
     return there.is_dir() and os.access(there, os.W_OK | os.X_OK)
 
 
