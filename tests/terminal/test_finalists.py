@@ -91,6 +91,17 @@ def test_those_that_may_be_as_good_are_named_and_the_smallest_that_is_near_enoug
     )
 
 
+def test_finalists_that_predict_the_same_on_few_sequences_are_not_shown_to_be_near(
+    space: SearchSpace,
+) -> None:
+    few = [
+        (record, members, scores[:, :20])
+        for record, members, scores in (finalist(number, 0.01, 0.01) for number in (3, 7))
+    ]
+    _, nobody, *_ = words(*few, space=space)
+    assert nobody.startswith("None is shown to be at most 0.005 worse than the best")
+
+
 def test_with_one_seed_nothing_is_claimed(space: SearchSpace) -> None:
     lines = words(finalist(3, 0.9), finalist(7, 0.5), space=space)
     assert lines[0].startswith("Trial 3 is first, but one seed cannot show whether")

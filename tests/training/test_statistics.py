@@ -13,9 +13,12 @@ from tuner.settings.metric import Metric, MetricName, Mode
 from tuner.training.confusion import Confusion
 from tuner.training.evaluation import mean_probabilities
 from tuner.training.statistics import (
+    SeedVariance,
+    Spread,
     _half_width,
     _t_quantile,
     by_cluster,
+    deciding_in,
     gain_of,
     paired_part,
     pooled_seed_variance,
@@ -95,8 +98,21 @@ def test_a_gain_is_positive_where_the_first_is_better_whatever_the_metric() -> N
     assert gain_of(better, worse, Metric()).mean == 0.25
     loss = Metric(name=MetricName.VAL_LOSS, mode=Mode.MIN)
     assert gain_of(better, worse, loss).mean == -0.25
-    same = gain_of(better, better, Metric())
+    same = gain_of(better, better, loss)
     assert (same.mean, same.low, same.high) == (0, 0, 0)
+
+
+@pytest.mark.parametrize(("n", "deciding", "half"), [(20, None, 0.1611), (2000, 40, 0.0876)])
+def test_that_nothing_differs_shows_only_that_further_sequences_rarely_will(
+    n: int, deciding: int | None, half: float
+) -> None:
+    """Wilson's upper end of none in so many."""
+    right = (np.arange(n) % 4 > 0).astype(float)
+    same = gain_of(right, right, Metric(), deciding=deciding)
+    assert (same.mean, same.low, same.high) == pytest.approx((0, -half, half), abs=1e-4)
+    other = right.copy()
+    other[0] = 1.0
+    assert gain_of(other, right, Metric()).low < -(1.96**2) / (n + 1.96**2)  # one is less evidence
 
 
 def test_a_gain_leaves_out_what_being_chosen_was_worth_whatever_the_metric() -> None:
@@ -222,6 +238,85 @@ def test_where_every_answer_was_right_the_next_one_may_be_wrong() -> None:
     assert spread_of(np.zeros((1, 30))).high > 0.05
 
 
+@pytest.mark.parametrize("seeds", [2, 5, 20])
+def test_an_error_of_one_seed_makes_no_interval_narrower_than_that_of_no_error(
+    seeds: int,
+) -> None:
+    scores, alike = np.ones((seeds, 1000)), SeedVariance(0.0, 0.0, 1)
+    lows = [spread_of(scores, seeds=alike).low]
+    for error in range(6):  # each in a sequence of its own
+        scores[error % seeds, error] = 0
+        lows.append(spread_of(scores, seeds=alike).low)
+    assert lows == sorted(lows, reverse=True)
+
+
+def test_what_coming_first_was_worth_makes_no_interval_of_no_error_narrower() -> None:
+    all_right, seeds = np.ones((5, 1000)), SeedVariance(1e-7, 1e-7, 8)
+    named, first = (spread_of(all_right, seeds=seeds, excess=excess) for excess in (0, 2e-4))
+    assert first.low <= named.low == spread_of(all_right).low
+
+
+def test_few_errors_of_several_seeds_leave_an_interval_that_holds() -> None:
+    """On 200 sequences, half of the errors shared by all seeds: 91 of 100 intervals held it before."""
+    rng = np.random.default_rng(0)
+    held = 0
+    for _ in range(400):
+        shared, own = rng.random(200) < 0.005, rng.random((5, 200)) < 1 - 0.99 / 0.995
+        spread = spread_of((~shared & ~own).astype(float))
+        held += spread.low <= 0.99 <= spread.high
+    assert held / 400 >= 0.94
+
+
+RARE = (np.arange(1000) < 8).astype(np.int32)  # 8 of the second class
+OF_RARE = [MetricName.VAL_F1, MetricName.VAL_F1_POSITIVE, MetricName.VAL_BALANCED_ACCURACY]
+
+
+def spread_with(metric: MetricName, right: np.ndarray) -> Spread:
+    """Of a model of two classes that is right on these of the sequences."""
+    sure = np.eye(2, dtype=np.float32)[np.where(right, RARE, 1 - RARE)]
+    deciding = deciding_in(metric, RARE, np.arange(1000))
+    return spread_of(sequence_scores(metric, sure, RARE)[None], deciding=deciding)
+
+
+@pytest.mark.parametrize("metric", OF_RARE)
+def test_a_figure_of_a_rare_class_rests_on_its_sequences(metric: MetricName) -> None:
+    lows = []
+    for wrong in ([], [500], [500, 0], [500, 0, 1]):  # one of the frequent class, then rare ones
+        right = np.ones(1000, bool)
+        right[wrong] = False
+        lows.append(spread_with(metric, right).low)
+    assert lows[0] == pytest.approx(16 / (16 + 1.96**2), abs=1e-3)  # as of twice 8 sequences
+    assert lows == sorted(lows, reverse=True)
+
+
+@pytest.mark.parametrize("recall", [0.9, 0.97])
+def test_the_interval_of_a_rare_class_holds_the_truth(recall: float) -> None:
+    """It held 50 and 19 of 100 times: with no error among 8 sequences it was that of 1,000."""
+    rng = np.random.default_rng(4)
+    true = (recall + 0.98) / 2
+    held = 0
+    for _ in range(300):
+        right = rng.random(1000) < np.where(RARE == 1, recall, 0.98)
+        spread = spread_with(MetricName.VAL_BALANCED_ACCURACY, right)
+        held += spread.low <= true <= spread.high
+    assert held / 300 >= 0.93
+
+
+def test_rare_classes_decide_by_their_clusters() -> None:
+    every, labels = np.arange(1000), RARE
+    assert deciding_in(MetricName.VAL_ACCURACY, labels, every) is None
+    assert deciding_in(MetricName.VAL_LOSS, labels, every) is None
+    for metric in OF_RARE:
+        assert deciding_in(metric, labels, every) == 16
+        assert deciding_in(metric, labels, every // 4) == 4  # eight rows, copies of two texts
+        assert deciding_in(metric, (every % 2).astype(np.int32), every) == 1000
+    three = (every % 3).astype(np.int32)
+    assert deciding_in(MetricName.VAL_F1, three, every) == 999
+    nothing = np.zeros_like(labels)
+    assert deciding_in(MetricName.VAL_F1_POSITIVE, nothing, every) == 1
+    assert deciding_in(MetricName.VAL_F1_POSITIVE, 1 - labels, every) == 1000
+
+
 def predicted(rng: np.random.Generator, n: int) -> tuple[np.ndarray, np.ndarray]:
     """Probabilities of three classes, and labels that they often miss."""
     labels = rng.choice(3, n, p=[0.6, 0.3, 0.1]).astype(np.int32)
@@ -263,10 +358,10 @@ def test_of_losses_a_few_large_differences_are_little_evidence() -> None:
     rng = np.random.default_rng(2)
     difference = rng.normal(0, 1e-4, 2000)
     difference[:4] = 1.0
-    part = paired_part(difference)
+    part = paired_part(difference, MetricName.VAL_LOSS)
     assert part.variance**2 / part.uncertainty == pytest.approx(3, abs=0.01)
     hits = np.repeat([1.0, -1.0, 0.0], [30, 20, 1950])
-    part = paired_part(hits)
+    part = paired_part(hits, MetricName.VAL_ACCURACY)
     assert part.variance**2 / part.uncertainty == pytest.approx(49)
 
 

@@ -53,7 +53,10 @@ def visible_difference(accuracy: float, *, n: int, seeds: int, finalists: int) -
 
 
 def deficits_of(
-    scores: Sequence[NDArray[np.float64]], metric: Metric, seeds: SeedVariance | None
+    scores: Sequence[NDArray[np.float64]],
+    metric: Metric,
+    seeds: SeedVariance | None,
+    deciding: int | None = None,
 ) -> list[Deficit]:
     """The deficit of every finalist; none where no finalist has two seeds, or there is only one.
 
@@ -61,13 +64,15 @@ def deficits_of(
         scores: `(n_seeds, n_sequences)` each, on the same sequences, of each sequence what `sequence_scores` gives.
         metric: of the scores.
         seeds: the variance between seeds, pooled over the finalists.
+        deciding: as of `spread_of`.
     """
     if seeds is None or len(scores) < 2:
         return []
     by_sequence = np.stack([each.mean(axis=0) for each in scores]) * metric.gain(1.0, over=0.0)
     counts = [len(each) for each in scores]
     errors = _errors(_covariance(by_sequence, counts, seeds))
-    found = _deficits(by_sequence.mean(axis=1), errors, *_pairs(by_sequence, counts, seeds))
+    pairs = _pairs(by_sequence, counts, metric, seeds, deciding)
+    found = _deficits(by_sequence.mean(axis=1), errors, *pairs)
     most = 1.0 if metric.name.is_share else math.inf  # shares cannot differ by more
     return [Deficit(each.at_least, min(each.at_most, most)) for each in found]
 
@@ -131,7 +136,11 @@ def _errors(covariance: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _pairs(
-    by_sequence: NDArray[np.float64], counts: Sequence[int], seeds: SeedVariance
+    by_sequence: NDArray[np.float64],
+    counts: Sequence[int],
+    metric: Metric,
+    seeds: SeedVariance,
+    deciding: int | None,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Standard errors of the differences, and their degrees of freedom (Satterthwaite); `(n, n)` of n finalists."""
     size = len(counts)
@@ -139,7 +148,7 @@ def _pairs(
     for one in range(size):
         for other in range(one):
             error, freedom = standard_error(
-                paired_part(by_sequence[one] - by_sequence[other]),
+                paired_part(by_sequence[one] - by_sequence[other], metric.name, deciding),
                 seed_part(seeds, counts[one], counts[other]),
             )
             errors[one, other] = errors[other, one] = error
@@ -169,7 +178,7 @@ def _deficits(
         against[best] = -math.inf
         most = against.max(axis=0)
         np.maximum(largest, most, out=largest)
-        level = ndtr(np.quantile(most, 1 - _LEVEL))
+        level = max(1 - _LEVEL, ndtr(np.quantile(most, 1 - _LEVEL)))  # equal draws have none
         reach[best] = stdtrit(degrees[best], level) * errors[best]
     of_pairs = stdtrit(degrees, ndtr(np.quantile(largest, 1 - _LEVEL))) * errors
     behind = means[:, None] - means  # [best, other]

@@ -102,6 +102,7 @@ def finalists_of(
     margin: float = MARGIN,
     *,
     n_validation: int,
+    deciding: int | None = None,
 ) -> list[Finalist]:
     """Best first, by the mean over their seeds; equal ones by the search's order.
 
@@ -110,6 +111,7 @@ def finalists_of(
         metric: of the scores.
         margin: a finalist that is at most so much worse than the best is as good as that.
         n_validation: sequences of the validation split, or clusters of them where `scores` are those of clusters.
+        deciding: sequences or clusters that decide the score, see `deciding_in`.
     """
     trained = list(trained)
     seeds = pooled_seed_variance([scores for _, _, scores in trained])
@@ -128,16 +130,16 @@ def finalists_of(
             deviation=deviation,
             n_validation=n_validation,
         )
-        spread = spread_of(scores, most=most, seeds=seeds)
+        spread = spread_of(scores, most=most, seeds=seeds, deciding=deciding)
         finalists.append(Finalist(record, members, spread, scores, seeds, gap))
     finalists.sort(key=lambda each: (metric.as_cost(each.spread.mean), each.record.number))
     every = [each.scores for each in finalists]
     if finalists:
         bias = selection_bias_of(every, metric, seeds)
         excess = metric.gain(bias, over=0.0)
-        spread = spread_of(every[0], most=most, seeds=seeds, excess=excess)
+        spread = spread_of(every[0], most=most, seeds=seeds, excess=excess, deciding=deciding)
         finalists[0] = replace(finalists[0], spread=spread, selection_bias=bias)
-    deficits = deficits_of(every, metric, seeds)
+    deficits = deficits_of(every, metric, seeds, deciding)
     if deficits:
         finalists = list(map(_with_deficit, finalists, deficits))
     smallest = _smallest_within(margin, finalists)

@@ -38,7 +38,7 @@ from tuner.run.requested_trainings import (
 from tuner.search.reference import read_probabilities
 from tuner.settings.metric import Metric
 from tuner.settings.space import SearchSpace
-from tuner.training.statistics import by_cluster, gain_of, sequence_scores
+from tuner.training.statistics import by_cluster, deciding_in, gain_of, sequence_scores
 
 
 @dataclass(frozen=True)
@@ -164,6 +164,7 @@ def ranked_finalists(
         metric,
         margin_of(confirmation),
         n_validation=len(np.unique(dataset.clusters_of(Split.VALIDATION))),
+        deciding=deciding_in(metric.name, labels, clusters),
     )
     return [
         replace(each, average=average_of(_probabilities(each), labels, clusters, metric))
@@ -187,13 +188,15 @@ def compared_with_reference(
     if kept is None:
         return None
     of_reference = sequence_scores(metric.name, kept, labels)
-    of_reference = by_cluster(of_reference, dataset.clusters_of(Split.CONFIRMATION))
+    clusters = dataset.clusters_of(Split.CONFIRMATION)
+    of_reference = by_cluster(of_reference, clusters)
     gain = gain_of(
         finalist.scores,
         of_reference,
         metric,
         seeds=finalist.seeds,
         excess=finalist.selection_bias,
+        deciding=deciding_in(metric.name, labels, clusters),
     )
     name = f"finalist {finalist.record.number}"
     return Comparison(name=name, gain=gain.mean, low=gain.low, high=gain.high)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from tuner.run.finalists_file import averaged_text
 from tuner.settings.metric import Metric
 from tuner.training.evaluation import mean_probabilities
-from tuner.training.statistics import Gain, by_cluster, gain_of, sequence_scores
+from tuner.training.statistics import Gain, by_cluster, deciding_in, gain_of, sequence_scores
 
 
 @dataclass(frozen=True)
@@ -52,5 +52,6 @@ def average_of(
     averaged = sequence_scores(metric.name, mean_probabilities(members), labels)
     singles = np.stack([sequence_scores(metric.name, each, labels) for each in members])
     of_average, of_one = by_cluster(np.stack([averaged, singles.mean(axis=0)]), clusters)
-    gain = gain_of(of_average, of_one, metric)
+    deciding = deciding_in(metric.name, labels, clusters)
+    gain = gain_of(of_average, of_one, metric, deciding=deciding)
     return SeedAverage(len(members), float(averaged.mean()), gain)

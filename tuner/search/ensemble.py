@@ -311,15 +311,24 @@ def measured(
         reference: the linear one, whose share is measured, too.
     """
     # Loads SciPy, 0.3 s, while trials train.
-    from tuner.training.statistics import by_cluster, gain_of, sequence_scores, spread_of
+    from tuner.training.statistics import (
+        NO_GAIN,
+        by_cluster,
+        deciding_in,
+        gain_of,
+        sequence_scores,
+        spread_of,
+    )
 
     averaged = mean_probabilities([each.probabilities for each in members])
     both = [
         sequence_scores(metric.name, each, labels) for each in (averaged, members[0].probabilities)
     ]
     scores, single = by_cluster(np.stack(both), clusters)
-    spread = spread_of(scores[None], most=1.0 if metric.name.is_share else math.inf)
-    gain = gain_of(scores, single, metric)
+    deciding = deciding_in(metric.name, labels, clusters)
+    most = 1.0 if metric.name.is_share else math.inf
+    spread = spread_of(scores[None], most=most, deciding=deciding)
+    gain = gain_of(scores, single, metric, deciding=deciding) if len(members) > 1 else NO_GAIN
     seconds = [each.seconds_per_text for each in members]
     wanted = sorted([*((each.cost, each.trial) for each in members), *lost])[:size]
     return EnsembleRecord(

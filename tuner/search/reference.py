@@ -66,7 +66,13 @@ def measure_reference(
     """
     # Load SciPy and scikit-learn, which a search needs only now.
     from tuner.training.reference import Reference, frequencies_of
-    from tuner.training.statistics import by_cluster, gain_of, sequence_scores, spread_of
+    from tuner.training.statistics import (
+        by_cluster,
+        deciding_in,
+        gain_of,
+        sequence_scores,
+        spread_of,
+    )
 
     split = dataset.splits[Split.CONFIRMATION]
     clusters = dataset.clusters_of(Split.CONFIRMATION)
@@ -77,10 +83,12 @@ def measure_reference(
 
     scores = scores_of(reference.model.probabilities)
     majority = scores_of(Reference(frequencies, None).probabilities_of(split))
-    spread = spread_of(scores[None], most=1.0 if metric.name.is_share else math.inf)
+    deciding = deciding_in(metric.name, split.labels, clusters)
+    most = 1.0 if metric.name.is_share else math.inf
+    spread = spread_of(scores[None], most=most, deciding=deciding)
     compared = []
     for name, probabilities in models.items():
-        gain = gain_of(scores_of(probabilities), scores, metric)
+        gain = gain_of(scores_of(probabilities), scores, metric, deciding=deciding)
         figures = {"gain": gain.mean, "low": gain.low, "high": gain.high}
         compared.append(
             Comparison(name=name, **{key: round(value, 6) for key, value in figures.items()})

@@ -80,7 +80,14 @@ def measured_with(
         clusters: `(n,)`.
         metric: of the run.
     """
-    from tuner.training.statistics import by_cluster, gain_of, sequence_scores, spread_of
+    from tuner.training.statistics import (
+        NO_GAIN,
+        by_cluster,
+        deciding_in,
+        gain_of,
+        sequence_scores,
+        spread_of,
+    )
 
     if not reference.weights or len(np.unique(clusters)) < 2:
         return None
@@ -90,8 +97,10 @@ def measured_with(
         average = honestly_mixed(trials, reference.probabilities, labels, clusters)
     both = [sequence_scores(metric.name, each, labels) for each in (average, trials)]
     scores, without = by_cluster(np.stack(both), clusters)
-    spread = spread_of(scores[None], most=1.0 if metric.name.is_share else math.inf)
-    gain = gain_of(scores, without, metric)
+    deciding = deciding_in(metric.name, labels, clusters)
+    most = 1.0 if metric.name.is_share else math.inf
+    spread = spread_of(scores[None], most=most, deciding=deciding)
+    gain = gain_of(scores, without, metric, deciding=deciding) if weight else NO_GAIN
     return EnsembleWithReference(
         weight=weight,
         averaged=round(spread.mean, 6),

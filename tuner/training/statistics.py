@@ -16,6 +16,9 @@ from tuner.settings.metric import Metric, MetricName
 from tuner.training.confusion import Confusion
 from tuner.training.evaluation import losses
 
+_Z = float(stdtrit(math.inf, 0.975))  # of a 95 % interval
+_ROUNDING = 1e-12  # of a sequence's score
+
 
 @dataclass(frozen=True)
 class Spread:
@@ -63,6 +66,24 @@ def sequence_scores(
             return _balanced_pseudo_values(predicted, labels, probabilities.shape[1])
         case _:
             assert_never(metric)
+
+
+def deciding_in(
+    metric: MetricName, labels: NDArray[np.int32], clusters: NDArray[np.int64]
+) -> int | None:
+    """How many sequences or clusters a figure near 1 rests on, where rare classes decide it: one error costs a part.
+
+    Of balanced accuracy and macro F1, those of the rarest class times the number of classes; of the second class' F1,
+    twice those of that class. None of accuracy and losses, in which each counts alike.
+
+    Args:
+        labels, clusters: `(n,)`, see `by_cluster`.
+    """
+    if metric in (MetricName.VAL_ACCURACY, MetricName.VAL_LOSS):
+        return None
+    counts = {label: len(np.unique(clusters[labels == label])) for label in np.unique(labels)}
+    fewest = counts.get(1, 0) if metric is MetricName.VAL_F1_POSITIVE else min(counts.values())
+    return max(1, min(len(counts) * fewest, len(np.unique(clusters))))
 
 
 def by_cluster(scores: NDArray[np.float64], clusters: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -182,6 +203,7 @@ def spread_of(
     most: float = 1.0,
     seeds: SeedVariance | None = None,
     excess: float = 0.0,
+    deciding: int | None = None,
 ) -> Spread:
     """The score of one configuration.
 
@@ -195,30 +217,48 @@ def spread_of(
         most: no score is above it, none below 0.
         seeds: the variance between seeds; by default that of these scores.
         excess: by how much the mean is expected to be too high; the interval lies around the rest.
+        deciding: of a share, how many sequences decide it; see `deciding_in`.
     """
     by_seed = scores.mean(axis=1)
     mean = float(by_seed.mean())
-    n = scores.shape[1]
+    scatter = max(0.0, mean * (1 - mean))
+    values = scores.mean(axis=0)
+    variance = _variance_of_mean(values)
+    if most == 1.0:
+        variance = _with_few_errors(variance, scores, scatter, deciding)
     seeds = seeds or pooled_seed_variance([scores])
     width = _half_width(
-        *standard_error(_sequence_part(scores.mean(axis=0)), seed_part(seeds, len(by_seed)))
+        *standard_error(_sequence_part(values, variance), seed_part(seeds, len(by_seed)))
     )
     deviation = float(by_seed.std(ddof=1)) if len(by_seed) > 1 else None
     middle = max(0.0, min(most, mean - excess))
-    if most == 1.0:
-        return Spread(mean, deviation, *_wilson(middle, width, n))
-    return Spread(mean, deviation, max(0.0, middle - width), middle + width)
+    if most != 1.0:
+        return Spread(mean, deviation, max(0.0, middle - width), middle + width)
+    squared = width**2 / scatter if scatter else _Z**2 / (deciding or scores.shape[1])
+    return Spread(mean, deviation, *_wilson(middle, squared))
 
 
-def _wilson(share: float, width: float, n: int) -> tuple[float, float]:
-    """Wilson's interval of a share whose symmetric one has this half width; of n sequences where that is unknown."""
-    scatter = share * (1 - share)
-    known = width > 0 and scatter > 0
-    squared = (
-        width**2 / scatter if known else _t_quantile(math.inf) ** 2 / n
-    )  # z² over the sequences
+def _with_few_errors(
+    variance: float, scores: NDArray[np.float64], scatter: float, deciding: int | None
+) -> float:
+    """The variance of a share over sequences, where few errors tell little about it.
+
+    As long as they are few beside the z²/2 that Wilson's interval adds, each counts as one that all seeds share, in the
+    rarest class: that seeds or classes differ shows in several errors only. Else one error would give a narrower
+    interval than none.
+    """
+    n = deciding or scores.shape[1]
+    alone = float(np.mean([_variance_of_mean(each) for each in scores]))  # of a single seed
+    if deciding is not None or not alone:
+        alone = max(alone, scatter / n)
+    weight = _Z**2 / 2 / (n * scatter + _Z**2 / 2)
+    return variance + weight * (alone - variance)
+
+
+def _wilson(share: float, squared: float) -> tuple[float, float]:
+    """Wilson's interval of a share, by the square of the normal quantile over the number of sequences."""
     middle = (share + squared / 2) / (1 + squared)
-    half = math.sqrt(scatter * squared + squared**2 / 4) / (1 + squared)
+    half = math.sqrt(share * (1 - share) * squared + squared**2 / 4) / (1 + squared)
     return max(0.0, min(share, middle - half)), min(1.0, max(share, middle + half))
 
 
@@ -231,6 +271,9 @@ class Gain:
     high: float
 
 
+NO_GAIN = Gain(0.0, 0.0, 0.0)  # of a model over itself
+
+
 def gain_of(
     scores: NDArray[np.float64],
     over: NDArray[np.float64],
@@ -238,10 +281,12 @@ def gain_of(
     *,
     seeds: SeedVariance | None = None,
     excess: float = 0.0,
+    deciding: int | None = None,
 ) -> Gain:
     """The paired comparison of two models: the difficulty of the sequences cancels out.
 
-    Only sequences on which the two differ count as evidence, so few of these are not enough, however one-sided.
+    Only sequences on which the two differ count as evidence, so few of these are not enough, however one-sided. None
+    at all shows only that further ones would differ rarely.
 
     Args:
         scores: `(n_sequences,)`, or `(n_seeds, n_sequences)`, of each sequence what `sequence_scores` gives.
@@ -249,11 +294,13 @@ def gain_of(
         metric: of the scores.
         seeds: the variance between seeds of `scores`; by default that of these scores.
         excess: by how much the first model is expected to look too good; left out.
+        deciding: as of `spread_of`.
     """
     by_seed = np.atleast_2d(scores)
     difference = (by_seed.mean(axis=0) - over) * metric.gain(1.0, over=0.0)
     seeds = seeds or pooled_seed_variance([by_seed])
-    width = _half_width(*standard_error(paired_part(difference), seed_part(seeds, len(by_seed))))
+    part = paired_part(difference, metric.name, deciding)
+    width = _half_width(*standard_error(part, seed_part(seeds, len(by_seed))))
     mean = float(difference.mean()) - excess
     most = 1.0 if metric.name.is_share else math.inf  # shares cannot differ by more
     return Gain(mean, max(mean - width, -most), min(mean + width, most))
@@ -274,22 +321,31 @@ class Part:
     most: float
 
 
-def _sequence_part(values: NDArray[np.float64]) -> Part:
-    """Of a mean over sequences or clusters, `(n,)`.
+def _sequence_part(values: NDArray[np.float64], variance: float) -> Part:
+    """Of a mean over sequences or clusters, `(n,)`, of this variance.
 
     Of hits and misses alone the variance follows from their share, and Wilson's interval allows for that.
     """
-    variance = _variance_of_mean(values)
     is_binary = bool(np.isin(values, (0.0, 1.0)).all())
     return Part(variance, 0.0 if is_binary else variance**2 / max(1, len(values) - 1), variance)
 
 
-def paired_part(difference: NDArray[np.float64]) -> Part:
+def paired_part(
+    difference: NDArray[np.float64], metric: MetricName, deciding: int | None = None
+) -> Part:
     """Of a mean difference over sequences, `(n,)`.
 
     Its degrees of freedom are the effective number of sequences: those without a difference are no evidence, and of F1
-    and losses, which differ on all of them, a few large differences decide.
+    and losses, which differ on all of them, a few large differences decide. Where no sequence differs in a share, so
+    many of further ones may as Wilson's interval of none of these allows.
+
+    Args:
+        metric: that differs.
+        deciding: as of `spread_of`.
     """
+    if metric.is_share and np.abs(difference).max(initial=0.0) < _ROUNDING:
+        error = _Z / ((deciding or len(difference)) + _Z**2)
+        return Part(error**2, 0.0, error**2)
     variance = _variance_of_mean(difference)
     squares = difference**2
     fourth = float((squares**2).sum())
