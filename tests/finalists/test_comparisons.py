@@ -6,7 +6,8 @@ from support.simulated_scores import SEEDS, SEQUENCES, simulated
 
 from tuner.finalists.comparisons import deficits_of, selection_bias_of, visible_difference
 from tuner.settings.metric import Metric, MetricName, Mode
-from tuner.training.statistics import SeedVariance, pooled_seed_variance, spread_of
+from tuner.training.statistics import spread_of
+from tuner.training.variance import SeedVariance, pooled_seed_variance
 
 
 @pytest.fixture(autouse=True)

@@ -6,7 +6,7 @@ from support.simulated_scores import SEEDS
 
 from tuner.finalists.gap import deviation_of, gap_of
 from tuner.settings.metric import Metric
-from tuner.training.statistics import pooled_seed_variance
+from tuner.training.variance import pooled_seed_variance
 
 N = 2500  # sequences of each split
 

@@ -13,19 +13,21 @@ from tuner.settings.metric import Metric, MetricName, Mode
 from tuner.training.confusion import Confusion
 from tuner.training.evaluation import mean_probabilities
 from tuner.training.statistics import (
-    SeedVariance,
     Spread,
-    _half_width,
-    _t_quantile,
     by_cluster,
     deciding_in,
     gain_of,
+    sequence_scores,
+    spread_of,
+)
+from tuner.training.variance import (
+    SeedVariance,
+    half_width,
     paired_part,
     pooled_seed_variance,
     seed_part,
-    sequence_scores,
-    spread_of,
     standard_error,
+    t_quantile,
 )
 
 
@@ -229,7 +231,7 @@ def test_noise_that_explains_the_scatter_of_seeds_leaves_an_interval_with_ends()
     spread = spread_of(scores, most=2.0)
     assert spread.high == pytest.approx(0.5 + 3.182 * error, abs=1e-3)
     for left in (1e-30, 1e-6, 1e-3, 0.02, 0.1):
-        width = _half_width(*standard_error(seed_part(replace(seeds, variance=left), 4)))
+        width = half_width(*standard_error(seed_part(replace(seeds, variance=left), 4)))
         assert width <= spread.high - 0.5 + 1e-9
 
 
@@ -376,4 +378,4 @@ def test_an_ensemble_averages() -> None:
     [(1, 12.7062), (2, 4.3027), (4, 2.7764), (30, 2.0423), (math.inf, 1.9600)],
 )
 def test_the_quantile_is_students_t(degrees: float, quantile: float) -> None:
-    assert _t_quantile(degrees) == pytest.approx(quantile, abs=5e-5)
+    assert t_quantile(degrees) == pytest.approx(quantile, abs=5e-5)

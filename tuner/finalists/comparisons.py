@@ -14,7 +14,12 @@ from numpy.typing import NDArray
 from scipy.special import ndtr, ndtri, stdtrit
 
 from tuner.settings.metric import Metric
-from tuner.training.statistics import SeedVariance, paired_part, seed_part, standard_error
+from tuner.training.variance import (
+    SeedVariance,
+    paired_part,
+    seed_part,
+    standard_error,
+)
 
 _DRAWS = 10_000
 _LEVEL = 0.05

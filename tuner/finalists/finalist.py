@@ -20,13 +20,9 @@ from tuner.run.records import TrialRecord
 from tuner.run.requested_trainings import MARGIN
 from tuner.settings.metric import Metric
 from tuner.training.spec import TrainedModel
-from tuner.training.statistics import (
-    SeedVariance,
-    Spread,
-    pooled_seed_variance,
-    spread_of,
-)
+from tuner.training.statistics import Spread, spread_of
 from tuner.training.trained_model_file import from_bytes, measured_in
+from tuner.training.variance import SeedVariance, pooled_seed_variance
 
 
 @dataclass(frozen=True, eq=False)

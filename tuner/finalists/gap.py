@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tuner.settings.metric import Metric
-from tuner.training.statistics import SeedVariance, seed_part
+from tuner.training.variance import SeedVariance, seed_part
 
 
 @dataclass(frozen=True)
