@@ -7,12 +7,12 @@ finds the note of a dead one counts it.
 """
 
 import os
+import secrets
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from tempfile import NamedTemporaryFile
 
 from tuner.files import lock_file, lock_owner, make_private
 
@@ -56,12 +56,12 @@ class FaultyGpu:
     @contextmanager
     def at_work(self, *, has_mps: bool) -> Iterator[None]:
         """Counts as a fault for `count_deaths` if this process dies meanwhile."""
+        path = self._file.with_name(f"{self._file.name}.{self.session}.{secrets.token_hex(4)}")
         note = None
         with suppress(OSError):
-            make_private(self._file.parent)
-            prefix = f"{self._file.name}.{self.session}."
-            note = NamedTemporaryFile("w", prefix=prefix, dir=self._file.parent, delete=False)  # noqa: SIM115
-            lock_file(note, wait_s=_LOCK_S)  # for this process' life
+            make_private(path.parent)
+            note = open(path, "x", encoding="ascii")  # noqa: SIM115 - closed below
+            lock_file(note, wait_s=_LOCK_S)
             note.write(_WITH_MPS if has_mps else _ALONE)
             note.flush()
         try:
@@ -69,7 +69,7 @@ class FaultyGpu:
         finally:
             if note is not None:
                 with suppress(OSError):
-                    os.unlink(note.name)
+                    path.unlink(missing_ok=True)
                     note.close()
 
     def count_deaths(self) -> None:
