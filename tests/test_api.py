@@ -1,6 +1,8 @@
 """The Python calls, and the run that a search returns."""
 
 import inspect
+import re
+from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 from typing import get_type_hints
@@ -11,8 +13,7 @@ from typer.main import get_command
 
 import tuner
 from tuner.cli import app
-from tuner.errors import ConfigError, RunFolderError, SpaceError, UsageError
-from tuner.finalists.choice import check_threshold
+from tuner.errors import ConfigError, RunFolderError, SpaceError
 from tuner.settings import keywords
 
 
@@ -56,9 +57,22 @@ def test_a_bad_value_is_refused_by_the_keywords_name() -> None:
         tuner.search("sead")
 
 
-def test_a_threshold_that_is_no_number_is_refused() -> None:
-    with pytest.raises(UsageError, match=r"^threshold: must be above 0 and below 1, got '0\.3'$"):
-        check_threshold("0.3", 2)  # type: ignore[arg-type]
+@pytest.mark.parametrize("call", [tuner.test, tuner.export])
+@pytest.mark.parametrize(
+    ("choice", "refusal"),
+    [
+        ({"threshold": 1.0}, "threshold: must be less than 1, got 1.0"),
+        ({"threshold": float("nan")}, "threshold: must be a finite number, got nan"),
+        ({"finalist": 0}, "finalist: must be greater than or equal to 1, got 0"),
+        ({"ensemble": 1.5}, "ensemble: must be a whole number, got 1.5"),
+        ({"members": "all"}, "members: must be 'finalists', 'seeds' or 'trials', got 'all'"),
+    ],
+)
+def test_a_choice_that_names_no_model_is_refused(
+    call: Callable[..., object], choice: dict[str, object], refusal: str, tmp_path: Path
+) -> None:
+    with pytest.raises(ConfigError, match=f"^{re.escape(refusal)}$"):
+        call(tmp_path / "no run", **choice)
 
 
 def test_options_of_rows_that_are_not_given_are_refused(tmp_path: Path) -> None:
@@ -66,7 +80,7 @@ def test_options_of_rows_that_are_not_given_are_refused(tmp_path: Path) -> None:
         tuner.test(tmp_path / "no run", encoding="cp1252")
 
 
-@pytest.mark.parametrize("name", ["search", "confirm", "test"])
+@pytest.mark.parametrize("name", ["search", "confirm", "test", "export"])
 def test_type_checkers_see_the_keywords_that_help_shows(name: str) -> None:
     shown = inspect.signature(getattr(tuner, name)).parameters
     own = {
@@ -75,11 +89,9 @@ def test_type_checkers_see_the_keywords_that_help_shows(name: str) -> None:
         "config",
         "progress",
         "modules",
-        "finalist",
-        "ensemble",
-        "members",
-        "threshold",
-        "no_reference",
+        "format",
+        "out",
+        "data",
     }
     typed = get_type_hints(getattr(keywords, f"KeywordsOf{name.capitalize()}"))
     assert {keyword: shown[keyword].annotation for keyword in typed} == typed
@@ -93,6 +105,8 @@ def test_a_misspelt_keyword_is_refused_before_anything_is_read() -> None:
         tuner.confirm("runs/none", tops=3)  # type: ignore[call-arg]
     with pytest.raises(TypeError, match="unexpected keyword argument 'label_colum'; did you mean"):
         tuner.test("runs/none", label_colum="y")  # type: ignore[call-arg]
+    with pytest.raises(TypeError, match="unexpected keyword argument 'finalists'; did you mean"):
+        tuner.export("runs/none", finalists=2)  # type: ignore[call-arg]
 
 
 def test_a_run_without_finalists_is_refused_in_one_line(

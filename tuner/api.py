@@ -7,20 +7,29 @@ from pathlib import Path
 from textwrap import fill
 from typing import TYPE_CHECKING, Any, TypeVar, Unpack
 
-from tuner.errors import ConfigError
+from tuner.finalists.model_choice import (
+    EVALUATION_SETTINGS,
+    EXPORT_SETTINGS,
+    ModelChoice,
+    evaluation_request,
+)
 from tuner.finalists.request import CONFIRM_SETTINGS, confirmation_config, make_request
 from tuner.run import Run
 from tuner.settings.config import SearchConfig, make_config
-from tuner.settings.data import TEST_SETTINGS, DataConfig
 from tuner.settings.declarations import (
     DeclaredSetting,
     by_path,
+    declared_in,
     declared_settings,
     expand,
-    refuse_idle,
-    validated,
+    refuse_unknown,
 )
-from tuner.settings.keywords import KeywordsOfConfirm, KeywordsOfSearch, KeywordsOfTest
+from tuner.settings.keywords import (
+    KeywordsOfConfirm,
+    KeywordsOfExport,
+    KeywordsOfSearch,
+    KeywordsOfTest,
+)
 from tuner.settings.space import SearchSpace
 
 if TYPE_CHECKING:
@@ -28,7 +37,6 @@ if TYPE_CHECKING:
 
     from tuner.execution.plan import SearchOutcome
     from tuner.export.classifier import Classifier
-    from tuner.run.ensemble import MembersOf
     from tuner.run.evaluations import RecordedEvaluation
     from tuner.run.events import SearchListener
 
@@ -145,15 +153,10 @@ def confirm(
     return finalists_frame(finalists, config.space)
 
 
-@_with_settings(TEST_SETTINGS)
+@_with_settings(EVALUATION_SETTINGS)
 def test(
     run: str | Path | Run,
     *,
-    finalist: int = 1,
-    ensemble: int | None = None,
-    members: str | None = None,
-    threshold: float | None = None,
-    no_reference: bool = False,
     modules: str | Sequence[str] = (),
     **settings: Unpack[KeywordsOfTest],
 ) -> "RecordedEvaluation":
@@ -161,15 +164,7 @@ def test(
 
     Args:
         run: a run, or its folder.
-        finalist: rank in `finalists.csv`.
-        ensemble: number of models to average: of finalists from this rank on (default 1), or of trials (default: all
-            whose weights were kept).
-        members: whose models: `finalists`, the best seed of each; `seeds`, all of theirs; or `trials` for the
-            search's best as they are; default: finalists where there are some.
-        threshold: of two classes, the probability above which a text is of the second one; default: the best on the
-            confirmation split where the run's metric is an F1 or balanced accuracy, else 0.5.
         {settings}
-        no_reference: train no linear model on n-grams, which takes seconds, to compare with.
         modules: of your own, whose code may run although only the run folder names it.
 
     Rows that the run has seen are left out, also those of a test split that shares texts with others.
@@ -181,49 +176,35 @@ def test(
     Raises:
         UsageError: the request cannot be met; the message is one line.
     """
-    from tuner.finalists.choice import ModelChoice, load_chosen
+    refuse_unknown(EVALUATION_SETTINGS, settings)
+    request, rows = evaluation_request(settings)
+    from tuner.finalists.choice import load_chosen
     from tuner.finalists.testing import evaluate_test, record_in_copy
     from tuner.training.own_modules import name_modules
 
     name_modules(modules)
-    given = by_path(TEST_SETTINGS, settings)
-    rows = None
-    if "source" in given:
-        rows = validated(DataConfig, given, "keywords")
-    else:
-        refuse_idle(TEST_SETTINGS, settings, "keywords", "data")
-    chosen = load_chosen(
-        Run(_place(run)), ModelChoice(finalist, ensemble, _members(members), threshold)
-    )
-    evaluation = evaluate_test(chosen, rows, with_reference=not no_reference)
+    chosen = load_chosen(Run(_place(run)), request)
+    evaluation = evaluate_test(chosen, rows, with_reference=not request.no_reference)
     if reason := record_in_copy(chosen):
         warnings.warn(f"recorded here, but not in the run's copy: {reason}", stacklevel=2)
     return evaluation
 
 
+@_with_settings(EXPORT_SETTINGS)
 def export(
     run: str | Path | Run,
     *,
-    finalist: int = 1,
-    ensemble: int | None = None,
-    members: str | None = None,
-    threshold: float | None = None,
     format: str | Sequence[str] | None = None,
     out: str | Path | None = None,
     data: str | Path | None = None,
     modules: str | Sequence[str] = (),
+    **settings: Unpack[KeywordsOfExport],
 ) -> Path:
     """Writes a finalist, or several averaged, as a model with a card of its measured quality.
 
     Args:
         run: a run, or its folder.
-        finalist: rank in `finalists.csv`.
-        ensemble: number of models to average: of finalists from this rank on (default 1), or of trials (default: all
-            whose weights were kept).
-        members: whose models: `finalists`, the best seed of each; `seeds`, all of theirs; or `trials` for the
-            search's best as they are; default: finalists where there are some.
-        threshold: of two classes, the probability above which a text is of the second one; default: the best on the
-            confirmation split where the run's metric is an F1 or balanced accuracy, else 0.5.
+        {settings}
         format: also for programs without tuner: `savedmodel`, `onnx`, or both.
         out: the folder to write; default `model` in the run folder.
         data: where the data of the run lie now, if they were moved; recorded.
@@ -235,26 +216,19 @@ def export(
     Raises:
         UsageError: the request cannot be met; the message is one line, and earlier files are kept.
     """
+    refuse_unknown(EXPORT_SETTINGS, settings)
+    choice = declared_in(ModelChoice, settings, "keywords")
     from tuner.export.formats import read_formats
     from tuner.export.model import model_place
-    from tuner.finalists.choice import ModelChoice, load_chosen
+    from tuner.finalists.choice import load_chosen
     from tuner.finalists.export import export_model
     from tuner.training.own_modules import name_modules
 
     name_modules(modules)
     formats = read_formats([format] if isinstance(format, str) else format or ())
     place = None if out is None else model_place(str(out))
-    choice = ModelChoice(finalist, ensemble, _members(members), threshold)
     chosen = load_chosen(Run(_place(run)), choice, None if data is None else str(data))
     return export_model(chosen, place or chosen.run.files.model, formats)
-
-
-def _members(given: str | None) -> "MembersOf | None":
-    from tuner.run.ensemble import MembersOf
-
-    if given is None or given in set(MembersOf):
-        return None if given is None else MembersOf(given)
-    raise ConfigError(f"members: must be one of {', '.join(MembersOf)}, got {given!r}")
 
 
 def _place(run: str | Path | Run) -> str:

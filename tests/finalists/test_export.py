@@ -5,7 +5,6 @@ import os
 import shutil
 import signal
 from pathlib import Path
-from typing import Any
 
 import keras
 import numpy as np
@@ -19,7 +18,8 @@ from tuner.export import model
 from tuner.export.description import Description
 from tuner.export.model import Part, check_writable, model_place, write_model
 from tuner.finalists.card import model_card
-from tuner.finalists.choice import ModelChoice, check_threshold, chosen_finalists, load_chosen
+from tuner.finalists.choice import check_threshold, chosen_finalists, load_chosen
+from tuner.finalists.model_choice import ModelChoice
 from tuner.run import Run
 from tuner.settings.hyperparameters import resolve
 from tuner.training.temperature import tempered
@@ -98,9 +98,7 @@ def test_keras_alone_takes_the_file_in_its_safe_mode(confirmed: Confirmed, tmp_p
     assert model.input_shape == (None, None)
 
 
-@pytest.mark.parametrize(
-    "choice", [ModelChoice(3), ModelChoice(1, 3), ModelChoice(0), ModelChoice(1, 0)]
-)
+@pytest.mark.parametrize("choice", [ModelChoice(finalist=3), ModelChoice(finalist=2, ensemble=2)])
 def test_missing_finalists_are_refused(confirmed: Confirmed, choice: ModelChoice) -> None:
     with pytest.raises(UsageError, match="this run has 2 finalists"):
         chosen_finalists(confirmed.finalists, choice)
@@ -211,10 +209,9 @@ def test_a_sigterm_leaves_neither_half_a_model_nor_a_temporary_folder(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_threshold_that_decides_nothing_is_refused(confirmed: Confirmed) -> None:
-    for given in (0.0, 1.0, float("nan"), True):
-        with pytest.raises(UsageError, match=r"^threshold: must be above 0 and below 1, got"):
-            load_chosen(confirmed.run, ModelChoice(threshold=given))
+def test_a_threshold_is_refused_of_more_than_two_classes_and_is_in_the_card(
+    confirmed: Confirmed,
+) -> None:
     with pytest.raises(
         UsageError, match=r"^threshold 0\.3: decides between two classes, and .* 5;"
     ):
@@ -223,11 +220,3 @@ def test_a_threshold_that_decides_nothing_is_refused(confirmed: Confirmed) -> No
     card = model_card(asked, threshold=0.3)
     assert "above 0.3, as asked for." in card
     assert f"tuner export {confirmed.folder.path} --threshold=0.3\n" in card
-
-
-@pytest.mark.parametrize("choice", [{"finalist": "1"}, {"ensemble": 1.5}, {"finalist": None}])
-def test_a_choice_that_is_no_number_is_refused(
-    confirmed: Confirmed, choice: dict[str, Any]
-) -> None:
-    with pytest.raises(UsageError, match=r"must be a whole number, got"):
-        chosen_finalists(confirmed.finalists, ModelChoice(**choice))

@@ -1,13 +1,12 @@
 """All seeds of a finalist averaged: what that is worth, and which models `--members seeds` takes."""
 
-import dataclasses
-
 import numpy as np
 import pytest
 from support.confirmed_run import Confirmed
 
 from tuner.finalists.card import model_card
-from tuner.finalists.choice import ModelChoice, load_chosen
+from tuner.finalists.choice import load_chosen
+from tuner.finalists.model_choice import ModelChoice
 from tuner.finalists.ranking import finalist_rows
 from tuner.finalists.seed_average import average_of
 from tuner.run.ensemble import MembersOf
@@ -81,6 +80,6 @@ def test_all_seeds_of_a_finalist_are_members_and_their_worth_is_told(confirmed: 
     assert list(rows) == finalist_rows(confirmed.finalists)
     assert rows[0].averaged_text is not None
 
-    both = dataclasses.replace(chosen.choice, ensemble=2)
+    both = chosen.choice.model_copy(update={"ensemble": 2})
     assert len(load_chosen(confirmed.run, both).members) == 4
     assert load_chosen(confirmed.run, ModelChoice()).average is None

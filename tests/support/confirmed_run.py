@@ -8,10 +8,11 @@ from support.searches import write_sentences
 from tuner.data import Dataset, EncodedSequences, load_dataset
 from tuner.execution.search import run_search
 from tuner.export.classifier import Classifier
-from tuner.finalists.choice import Chosen, ModelChoice
+from tuner.finalists.choice import Chosen
 from tuner.finalists.confirmation import run_confirmation
 from tuner.finalists.export import export_model
 from tuner.finalists.finalist import Finalist
+from tuner.finalists.model_choice import ModelChoice
 from tuner.finalists.ranking import read_finalists
 from tuner.finalists.request import Request, confirmation_config
 from tuner.run import Run

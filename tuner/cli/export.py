@@ -5,16 +5,15 @@ from typing import Annotated
 
 import typer
 
-from tuner.cli.options import EnsembleSize, Members, Modules, Rank, Threshold, exit_on_sigterm
+from tuner.cli.options import Modules, exit_on_sigterm, with_settings
 from tuner.export.formats import ExportFormat
+from tuner.finalists.model_choice import EXPORT_SETTINGS, ModelChoice
+from tuner.settings.declarations import declared_in
 
 
+@with_settings(EXPORT_SETTINGS)
 def export(
     run: Annotated[str, typer.Argument(help="A run folder.", metavar="RUN")],
-    finalist: Rank = 1,
-    ensemble: EnsembleSize = None,
-    members: Members = None,
-    threshold: Threshold = None,
     format: Annotated[
         list[ExportFormat] | None,
         typer.Option(
@@ -33,19 +32,21 @@ def export(
         ),
     ] = None,
     modules: Modules = None,
+    **settings: object,
 ) -> None:
     """Write a finalist or an ensemble as a model. Its folder has Keras files, vocabulary, classes and a card."""
     from tuner.export.model import model_place
-    from tuner.finalists.choice import ModelChoice, load_chosen
+    from tuner.finalists.choice import load_chosen
     from tuner.finalists.export import export_model
     from tuner.run import Run
     from tuner.terminal.finalists import choice_lines
     from tuner.training.own_modules import name_modules
 
+    choice = declared_in(ModelChoice, settings, "flags")
     exit_on_sigterm()
     name_modules(modules or ())
     place = None if out is None else model_place(out)
-    chosen = load_chosen(Run(run), ModelChoice(finalist, ensemble, members, threshold), data)
+    chosen = load_chosen(Run(run), choice, data)
     place = chosen.run.files.model if place is None else place
     made = export_model(chosen, place, format or ())
     where = shlex.quote(str(made))

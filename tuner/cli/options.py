@@ -10,7 +10,6 @@ from typing import Annotated, Any, TypeVar
 import typer
 
 from tuner.execution.interrupts import Interrupted
-from tuner.run.ensemble import MembersOf
 from tuner.settings.declarations import DeclaredSetting, Group, expand
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
@@ -39,36 +38,6 @@ Modules = Annotated[
         "--module",
         help="A module of your own whose code may run, such as my_models; may be given several times.",
         metavar="NAME",
-    ),
-]
-
-# The models to test or export: see `ModelChoice`.
-Rank = Annotated[
-    int, typer.Option(help="Rank of the finalist in finalists.csv.", min=1, metavar="N")
-]
-EnsembleSize = Annotated[
-    int | None,
-    typer.Option(
-        help="Average so many finalists, from this rank on, or trials. Default: 1 finalist, or all trials whose "
-        "weights were kept.",
-        min=1,
-        metavar="N",
-    ),
-]
-Members = Annotated[
-    MembersOf | None,
-    typer.Option(
-        help="Whose models: finalists, the best seed of each; seeds, all of theirs averaged; or the search's best "
-        "trials as they are. Default: finalists where there are some.",
-    ),
-]
-
-Threshold = Annotated[
-    float | None,
-    typer.Option(
-        help="Of two classes: the probability above which a text is of the second one. Default: the best on the "
-        "confirmation split where the run's metric is an F1 or balanced accuracy, else 0.5.",
-        metavar="P",
     ),
 ]
 

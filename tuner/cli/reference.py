@@ -14,9 +14,9 @@ from typer.main import get_command
 
 from tuner.cli import app
 from tuner.files import write_atomically
+from tuner.finalists.model_choice import EVALUATION_SETTINGS, EXPORT_SETTINGS
 from tuner.finalists.request import CONFIRM_SETTINGS
 from tuner.settings.config import SearchConfig
-from tuner.settings.data import TEST_SETTINGS
 from tuner.settings.declarations import DeclaredSetting, Group, declared_settings
 
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -29,7 +29,12 @@ def pages() -> Mapping[Path, str]:
         CHECKOUT / "docs/reference/settings.md": settings_page(search),
         CHECKOUT / "docs/reference/commands.md": commands_page(),
         CHECKOUT / "tuner/settings/keywords.py": keywords_module(
-            {"search": search, "confirm": CONFIRM_SETTINGS, "test": TEST_SETTINGS}
+            {
+                "search": search,
+                "confirm": CONFIRM_SETTINGS,
+                "test": EVALUATION_SETTINGS,
+                "export": EXPORT_SETTINGS,
+            }
         ),
     }
 
@@ -47,18 +52,18 @@ def settings_page(settings: Iterable[DeclaredSetting]) -> str:
     ]
     shown = [each for each in settings if not each.setting.is_hidden]
     for group in Group:
-        lines += ["", f"## {group}"]
-        for each in shown:
-            if each.setting.group is group:
-                kind = type_text(each.keyword_type).removesuffix(" | None")
-                lines += [
-                    "",
-                    f"### `{' '.join(filter(None, (each.flag, each.metavar)))}`",
-                    "",
-                    each.description,
-                    "",
-                    f"Keyword `{each.keyword}`, of type `{kind}`. Key `{each.key}`.",
-                ]
+        grouped = [each for each in shown if each.setting.group is group]
+        lines += ["", f"## {group}"] if grouped else []
+        for each in grouped:
+            kind = type_text(each.keyword_type).removesuffix(" | None")
+            lines += [
+                "",
+                f"### `{' '.join(filter(None, (each.flag, each.metavar)))}`",
+                "",
+                each.description,
+                "",
+                f"Keyword `{each.keyword}`, of type `{kind}`. Key `{each.key}`.",
+            ]
     return "\n".join(lines) + "\n"
 
 

@@ -2,12 +2,12 @@
 
 import shlex
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import replace
 
 from tuner.export.card import Card, class_list, parameter_lines
 from tuner.export.formats import ExportFormat, usage
 from tuner.finalists.choice import Chosen, ChosenReference, ChosenTrials
 from tuner.finalists.finalist import Finalist
+from tuner.finalists.model_choice import ModelChoice
 from tuner.finalists.ranking import Failure, read_failures
 from tuner.finalists.trainings import confirmed
 from tuner.run import Run
@@ -36,12 +36,12 @@ def model_card(
         sections["Tested"] = tests
     sections["Parameters"] = list(_parameters(record for record, _ in members))
     members_of = chosen.choice.members if chosen.trials is None else MembersOf.TRIALS
-    choice = replace(chosen.choice, members=members_of)
+    choice = chosen.choice.model_copy(update={"members": members_of})
     export = ["tuner", "export", str(folder.path)]
     export += [
         f"--{name}={value}"
-        for name, value in vars(choice).items()
-        if value not in (None, 1, MembersOf.FINALISTS)
+        for name in ModelChoice.model_fields
+        if (value := getattr(choice, name)) not in (None, 1, MembersOf.FINALISTS)
     ]
     export += [f"--format={form}" for form in sorted(formats)]
     return Card(

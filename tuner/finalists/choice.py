@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from tuner.data import Dataset, Split, load_dataset
 from tuner.errors import RunFolderError, UsageError
 from tuner.finalists.finalist import Finalist, Member
+from tuner.finalists.model_choice import ModelChoice
 from tuner.finalists.ranking import better_since, read_finalists
 from tuner.finalists.seed_average import SeedAverage, average_of
 from tuner.run import Run
@@ -22,20 +23,6 @@ from tuner.text import count_text
 from tuner.training.own_modules import check_named
 from tuner.training.spec import TrainedModel
 from tuner.training.statistics import sequence_scores
-
-
-@dataclass(frozen=True)
-class ModelChoice:
-    """Places in `finalists.csv`, or so many of the search's trials."""
-
-    finalist: int = 1  # its rank
-    ensemble: int | None = (
-        None  # so many averaged, from there on; None: one finalist, or all trials with weights
-    )
-    members: MembersOf | None = (
-        None  # None: finalists where a confirmation was asked for, else trials
-    )
-    threshold: float | None = None  # of two classes; None: chosen by the run's metric
 
 
 @dataclass(frozen=True, eq=False)
@@ -145,7 +132,6 @@ def chosen_trials(run: Run, dataset: Dataset, choice: ModelChoice) -> ChosenTria
     Raises:
         UsageError: there are not so many, or none.
     """
-    _check_numbers(choice)
     if choice.finalist != 1:
         raise UsageError(
             f"finalist {choice.finalist}: names one of the finalists, but trials were asked for; leave it out"
@@ -190,10 +176,9 @@ def chosen_finalists(finalists: Sequence[Finalist], choice: ModelChoice) -> list
     Raises:
         UsageError: there are not so many.
     """
-    _check_numbers(choice)
     count = 1 if choice.ensemble is None else choice.ensemble
     first, last = choice.finalist, choice.finalist + count - 1
-    if first < 1 or last > len(finalists):
+    if last > len(finalists):
         raise UsageError(
             f"finalist {choice.finalist}, ensemble {count}: this run has "
             f"{count_text(len(finalists), 'finalist')}; ask for some of them, or confirm more"
@@ -209,23 +194,9 @@ def check_threshold(threshold: float | None, n_classes: int) -> None:
     """Refuses a threshold that decides nothing.
 
     Raises:
-        UsageError: there are not two classes, or no probability can lie on both sides of it.
+        UsageError: there are not two classes.
     """
-    if threshold is None:
-        return
-    if n_classes != 2:
+    if threshold is not None and n_classes != 2:
         raise UsageError(
             f"threshold {threshold}: decides between two classes, and this run has {n_classes}; leave it out"
         )
-    is_number = isinstance(threshold, int | float) and not isinstance(threshold, bool)
-    if not is_number or not 0 < threshold < 1:
-        raise UsageError(f"threshold: must be above 0 and below 1, got {threshold!r}")
-
-
-def _check_numbers(choice: ModelChoice) -> None:
-    ensemble = 1 if choice.ensemble is None else choice.ensemble
-    for name, value in (("finalist", choice.finalist), ("ensemble", ensemble)):
-        if not isinstance(value, int) or isinstance(value, bool):
-            raise UsageError(f"{name}: must be a whole number, got {value!r}")
-    if ensemble < 1:
-        raise UsageError(f"ensemble: must be 1 or more, got {ensemble}")

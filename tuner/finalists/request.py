@@ -11,7 +11,7 @@ from tuner.run.requested_trainings import MARGIN, TrainOn
 from tuner.run.run_file import read_run_file
 from tuner.settings.config import PrunerName, SearchConfig, make_config
 from tuner.settings.data import data_mapping
-from tuner.settings.declarations import Group, Names, Setting, declared_settings, validated
+from tuner.settings.declarations import Group, Names, Setting, declared_in, declared_settings
 from tuner.settings.validation import Strict
 from tuner.training.own_modules import check_named
 
@@ -47,7 +47,6 @@ class Request(Strict):
     ] = MARGIN
 
 
-_REQUEST = declared_settings(Request)
 # Settings of the search that a confirmation has its own of, and their defaults.
 _RESOURCES = {
     "cpus_per_trial": "as in the search",
@@ -65,7 +64,7 @@ _MOVED = Setting(
     name="data",
 )
 CONFIRM_SETTINGS = (
-    *_REQUEST,
+    *declared_settings(Request),
     *(
         setting.with_default(_RESOURCES[setting.keyword])
         for setting in declared_settings(SearchConfig)
@@ -85,10 +84,7 @@ def make_request(settings: Mapping[str, object], names: Names = "keywords") -> R
     Raises:
         ConfigError: in one line, which breaks which rule.
     """
-    keywords = [
-        setting.keyword for setting in _REQUEST if settings.get(setting.keyword) is not None
-    ]
-    return validated(Request, {keyword: settings[keyword] for keyword in keywords}, names)
+    return declared_in(Request, settings, names)
 
 
 def confirmation_config(

@@ -33,6 +33,7 @@ _Model = TypeVar("_Model", bound=BaseModel)
 class Group(StrEnum):
     """Where help and the reference page list a setting."""
 
+    MODEL = "Model"
     DATA = "Data"
     BUDGET = "Budget"
     RESOURCES = "Resources"
@@ -160,12 +161,9 @@ def by_path(settings: Iterable[DeclaredSetting], keywords: Mapping[str, object])
         TypeError: there is no such keyword.
     """
     by_keyword = {each.keyword: each for each in settings}
+    refuse_unknown(by_keyword.values(), keywords)
     content: dict[str, Any] = {}
     for keyword, value in keywords.items():
-        if keyword not in by_keyword:
-            near = difflib.get_close_matches(keyword, by_keyword, n=1)
-            advice = f"; did you mean {near[0]}?" if near else ""
-            raise TypeError(f"unexpected keyword argument {keyword!r}{advice}")
         if value is None:
             continue
         *parents, name = by_keyword[keyword].path
@@ -216,6 +214,31 @@ def validated(model: type[_Model], given: Mapping[str, object], names: Names) ->
         if setting is None:
             raise ConfigError(str(problem)) from cause
         raise ConfigError(f"{setting.named(names)}: {problem.rule}") from cause
+
+
+def declared_in(model: type[_Model], settings: Mapping[str, object], names: Names) -> _Model:
+    """The model of those of `settings` that it declares. None is not given; others are left to others.
+
+    Raises:
+        ConfigError: in one line, which setting breaks which rule.
+    """
+    declared = declared_settings(model)
+    own = {each.keyword: settings.get(each.keyword) for each in declared}
+    return validated(model, by_path(declared, own), names)
+
+
+def refuse_unknown(settings: Iterable[DeclaredSetting], keywords: Iterable[str]) -> None:
+    """Refuses keywords that none of `settings` has, as Python does.
+
+    Raises:
+        TypeError: there is one.
+    """
+    known = [each.keyword for each in settings]
+    for keyword in keywords:
+        if keyword not in known:
+            near = difflib.get_close_matches(keyword, known, n=1)
+            advice = f"; did you mean {near[0]}?" if near else ""
+            raise TypeError(f"unexpected keyword argument {keyword!r}{advice}")
 
 
 def expand(

@@ -67,7 +67,21 @@ class KeywordsOfConfirm(TypedDict, total=False):
 class KeywordsOfTest(TypedDict, total=False):
     """Keywords of `tuner.test`."""
 
+    finalist: int | None
+    ensemble: int | None
+    members: Literal["finalists", "seeds", "trials"] | None
+    threshold: float | None
+    no_reference: bool | None
     data: str | Path | None
     text_column: str | None
     label_column: str | None
     encoding: str | None
+
+
+class KeywordsOfExport(TypedDict, total=False):
+    """Keywords of `tuner.export`."""
+
+    finalist: int | None
+    ensemble: int | None
+    members: Literal["finalists", "seeds", "trials"] | None
+    threshold: float | None

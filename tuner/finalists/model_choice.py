@@ -1,0 +1,87 @@
+"""The settings of a test and of an export, checked before anything is read. Must not import Ray or Keras."""
+
+from collections.abc import Mapping
+from typing import Annotated
+
+from pydantic import Field
+
+from tuner.run.ensemble import MembersOf
+from tuner.settings.data import TEST_SETTINGS, DataConfig
+from tuner.settings.declarations import (
+    Group,
+    Names,
+    Setting,
+    declared_in,
+    declared_settings,
+    refuse_idle,
+)
+from tuner.settings.validation import Strict
+
+
+class ModelChoice(Strict):
+    """Places in `finalists.csv`, or so many of the search's trials."""
+
+    finalist: Annotated[
+        int, Field(ge=1), Setting(Group.MODEL, "Rank of the finalist in finalists.csv", "N")
+    ] = 1
+    ensemble: Annotated[
+        int | None,
+        Field(ge=1),
+        Setting(
+            Group.MODEL,
+            "Average so many finalists, from this rank on, or trials",
+            "N",
+            unset="1 finalist, or all trials whose weights were kept",
+        ),
+    ] = None
+    members: Annotated[
+        MembersOf | None,
+        Setting(
+            Group.MODEL,
+            "Whose models: finalists, the best seed of each; seeds, all of theirs averaged; or the search's best "
+            "trials as they are",
+            unset="finalists where there are some",
+        ),
+    ] = None
+    threshold: Annotated[
+        float | None,
+        Field(gt=0, lt=1),
+        Setting(
+            Group.MODEL,
+            "Of two classes: the probability above which a text is of the second one",
+            "P",
+            unset="the best on the confirmation split where the run's metric is an F1 or balanced accuracy, else 0.5",
+        ),
+    ] = None
+
+
+class EvaluationRequest(ModelChoice):
+    """The models to test, and what they are compared with."""
+
+    no_reference: Annotated[
+        bool,
+        Setting(
+            Group.MODEL,
+            "Do not measure a linear model on n-grams to compare with; where the search kept none it is trained, in "
+            "seconds",
+        ),
+    ] = False
+
+
+EXPORT_SETTINGS = declared_settings(ModelChoice)
+EVALUATION_SETTINGS = (*declared_settings(EvaluationRequest), *TEST_SETTINGS)
+
+
+def evaluation_request(
+    settings: Mapping[str, object], names: Names = "keywords"
+) -> tuple[EvaluationRequest, DataConfig | None]:
+    """What to test, and on which rows; None: on the run's own test split.
+
+    Raises:
+        ConfigError: in one line, which setting breaks which rule.
+    """
+    request = declared_in(EvaluationRequest, settings, names)
+    if settings.get("data") is not None:
+        return request, declared_in(DataConfig, settings, names)
+    refuse_idle(TEST_SETTINGS, settings, names, "--data" if names == "flags" else "data")
+    return request, None
