@@ -11,6 +11,7 @@ from tuner.report import summary, tables
 from tuner.report.figure_list import figures_of
 from tuner.report.markdown import markdown
 from tuner.report.reading import Reading, read_run, read_runs
+from tuner.report.tiles import tiles
 from tuner.run import Run
 from tuner.run.ensemble import EnsembleWithReference
 from tuner.run.evaluations import ReferenceFigures, read_test_log
@@ -45,7 +46,7 @@ def test_the_searchs_own_ensemble_has_a_sentence_and_a_tile(some: Reading) -> No
     text = text_of(averaged)
     assert f"averaged, without further training: {RECORD.text}, which chose none of them." in text
     assert f"`tuner export {some.folder.path} --members trials` writes them as one model." in text
-    (tile,) = (tile for tile in summary.tiles(averaged) if tile.name == "best 3 averaged")
+    (tile,) = (tile for tile in tiles(averaged) if tile.name == "best 3 averaged")
     assert (tile.value, tile.remark) == (
         "0.7400",
         "95 % interval 0.7100 to 0.7700, trial 7 alone 0.7270",

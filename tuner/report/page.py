@@ -20,6 +20,7 @@ from tuner.report.figure import Figure
 from tuner.report.figure_list import figures_of
 from tuner.report.reading import Reading
 from tuner.report.style import DARK_PAGE, LIGHT_PAGE, looks, template
+from tuner.report.tiles import tiles
 from tuner.run.merged_board import merged_trials
 from tuner.settings.objectives import PARETO
 
@@ -47,6 +48,7 @@ def page(readings: Sequence[Reading], now: datetime) -> str:
         "only": only,
         "readings": readings,
         "summary": summary,
+        "tiles": tiles,
         "tables": tables,
         "figures": figures,
         "trials": sum(len(reading.records) for reading in readings),

@@ -3,7 +3,6 @@
 import os
 import shlex
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from tuner.report.range_edges import edges
 from tuner.report.reading import Reading
@@ -18,15 +17,6 @@ from tuner.settings.ranges import Range
 from tuner.text import cost_text, count_text, format_duration, joined, number_text, score_text
 
 _ORDER = tuple(TrialStatus)
-
-
-@dataclass(frozen=True)
-class Tile:
-    """One of the figures at the top of the page."""
-
-    name: str
-    value: str
-    remark: str
 
 
 def in_words(reading: Reading) -> list[str]:
@@ -51,59 +41,6 @@ def in_words(reading: Reading) -> list[str]:
     for edge in edges(reading.space, reading.scored):
         lines.append(f"{edge[0].upper()}{edge[1:]}.")
     return lines
-
-
-def tiles(reading: Reading) -> list[Tile]:
-    """The figures at the top of the page."""
-    best = reading.best
-    found = [
-        Tile(
-            f"best {reading.metric}",
-            score_text(best.score) if best else "–",
-            f"trial {best.number}, {best.architecture}" if best else "no score yet",
-        )
-    ]
-    ensemble = reading.ensemble
-    if ensemble is not None and len(ensemble.members) > 1:
-        found.append(
-            Tile(
-                f"best {len(ensemble.members)} averaged",
-                score_text(ensemble.averaged),
-                f"95 % interval {score_text(ensemble.low)} to {score_text(ensemble.high)}, trial {ensemble.members[0]} "
-                f"alone {score_text(ensemble.single)}",
-            )
-        )
-    if ensemble is not None and ensemble.with_reference is not None and ensemble.has_reference:
-        together = ensemble.with_reference
-        found.append(
-            Tile(
-                "with the linear reference",
-                score_text(together.averaged),
-                f"95 % interval {score_text(together.low)} to {score_text(together.high)}, "
-                f"{together.gain:+.4f} over the trials alone",
-            )
-        )
-    if reading.finalists:
-        first = reading.finalists[0]
-        found.append(
-            Tile(
-                "confirmed",
-                score_text(first.mean),
-                f"{_interval(first)}, trial {first.trial}",
-            )
-        )
-    if reading.tests:
-        last = shown_test(reading).figures
-        found.append(
-            Tile(
-                "tested accuracy",
-                score_text(last.accuracy),
-                f"95 % interval {score_text(last.low)} to {score_text(last.high)}",
-            )
-        )
-    found.append(Tile("trials", f"{len(reading.records):,}", counts_text(reading)))
-    found.append(Tile("searched", duration_text(reading.seconds), _speed(reading)))
-    return found
 
 
 def commands(reading: Reading) -> list[str]:
@@ -268,13 +205,13 @@ def _how_sure(reading: Reading) -> str:
     return (
         f"How sure: trained again with {count_text(first.seeds, 'fresh seed')} and ranked on rows that the search "
         f"never saw, trial {first.trial} ({first.architecture}) is first with {score_text(first.mean)}, "
-        f"{_interval(first)}.{tied} The finalist that was "
+        f"{interval_text(first)}.{tied} The finalist that was "
         f"best in the search, trial {searched.trial}, scored {score_text(searched.search_score)} there and "
         f"{score_text(searched.mean)} when confirmed: a gap of {searched.gap_text}.{_averaged(first)}"
     )
 
 
-def _interval(first: FinalistRow) -> str:
+def interval_text(first: FinalistRow) -> str:
     """The interval of the finalist that came first, and what it is of."""
     interval = f"95 % interval {score_text(first.low)} to {score_text(first.high)}"
     if first.selection_bias is None:  # in a file of an earlier version
@@ -338,14 +275,6 @@ def tested(test: RecordedEvaluation) -> str:
 def parameters_text(record: TrialRecord) -> str:
     """`lstm_units=64, learning_rate=0.001`."""
     return ", ".join(f"{name}={number_text(value)}" for name, value in record.parameters.items())
-
-
-def _speed(reading: Reading) -> str:
-    finished = sum(1 for record in reading.records if record.ended is not None)
-    if not finished or reading.seconds <= 0:
-        return ""
-    each = reading.seconds / finished
-    return f"{each:.1f} s per trial" if each < 90 else f"{format_duration(each)} per trial"
 
 
 def duration_text(seconds: float) -> str:
