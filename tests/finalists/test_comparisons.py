@@ -71,8 +71,9 @@ def test_the_interval_of_the_first_holds_its_own_truth_in_95_of_100_confirmation
         first = int(np.argmax([each.mean() for each in scores]))
         pooled = pooled_seed_variance(scores)
         excess = selection_bias_of(scores, Metric(), pooled)
-        corrected = spread_of(scores[first], seeds=pooled, excess=excess)
-        named = spread_of(scores[first], seeds=pooled)
+        figures = {"seeds": pooled, "deciding": SEQUENCES}  # that these scores stand for
+        corrected = spread_of(scores[first], excess=excess, **figures)
+        named = spread_of(scores[first], **figures)
         held += corrected.low <= true[first] <= corrected.high
         too_high += true[first] < corrected.low
         too_high_as_named += true[first] < named.low

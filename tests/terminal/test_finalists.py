@@ -216,9 +216,12 @@ def test_a_confirmation_tells_beforehand_which_difference_it_can_show(tmp_path: 
     )
     run.study.set_user_attr(Attribute.REFERENCE, known.model_dump(mode="json"))
     run = Run(run.folder)
-    line = planned(run, Request())
+    line = planned(run, Request(top=2))
     assert line is not None
     assert line.startswith(
-        "5 finalists with 5 seeds each on 2,500 sequences: two are told apart in"
+        "2 finalists with 5 seeds each on 2,500 sequences: two are told apart in"
     )
+    scored = [record for record in run.reader.records() if record.ranked_score is not None]
+    assert len(scored) < 50
+    assert f"{len(scored)} finalists with" in str(planned(run, Request(top=50)))
     assert planned(run, Request(seeds=1)) is None

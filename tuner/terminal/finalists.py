@@ -19,10 +19,12 @@ from tuner.finalists.ranking import (
     read_finalists,
 )
 from tuner.finalists.request import Request
+from tuner.finalists.trainings import best_distinct
 from tuner.run import Run
 from tuner.run.evaluations import MOST_CLASSES, ClassFigures, EvaluationFigures, RecordedEvaluation
 from tuner.run.finalists_file import best_of_search
 from tuner.run.ledger import others_text
+from tuner.run.records import contenders
 from tuner.run.requested_trainings import MARGIN, margin_of
 from tuner.settings.metric import MetricName
 from tuner.settings.objectives import Objectives
@@ -81,12 +83,14 @@ def planned(run: Run, request: Request) -> str | None:
     best, is_accuracy = run.best, run.space.metric.name is MetricName.VAL_ACCURACY
     if measured is None or best is None or best.score is None or not is_accuracy:
         return None
-    if min(request.seeds, request.top) < 2:
+    candidates = contenders(run.reader.records(), run.objectives)
+    finalists = len(best_distinct(candidates, run.space, request.top))
+    if min(request.seeds, finalists) < 2:
         return None
     n = measured.sequences
-    difference = visible_difference(best.score, n=n, seeds=request.seeds, finalists=request.top)
+    difference = visible_difference(best.score, n=n, seeds=request.seeds, finalists=finalists)
     return (
-        f"{request.top} finalists with {request.seeds} seeds each on {n:,} sequences: two are told apart in 4 of 5 "
+        f"{finalists} finalists with {request.seeds} seeds each on {n:,} sequences: two are told apart in 4 of 5 "
         f"cases where they differ by about {difference:.3f}; smaller differences need more --seeds or more data."
     )
 
