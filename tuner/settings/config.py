@@ -4,7 +4,6 @@ Must not import Ray, Keras or Optuna.
 """
 
 import os
-import re
 from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
@@ -19,7 +18,7 @@ from tuner.settings.data import DataConfig
 from tuner.settings.declarations import Group, Names, Setting, declared_settings, setting_at
 from tuner.settings.metric import MetricName
 from tuner.settings.objectives import Cost, Objectives, TwoObjectives, make_objectives
-from tuner.settings.places import Place, TrackingPlace, working_copy
+from tuner.settings.places import LONGEST_NAME, Place, TrackingPlace, default_run_name, working_copy
 from tuner.settings.quantities import CountOrOff, Duration, GpusPerTrial
 from tuner.settings.settings_files import RUN_NAME, read_settings
 from tuner.settings.space import SearchSpace
@@ -28,7 +27,6 @@ from tuner.settings.validation import Strict, first_problem
 from tuner.storage import is_url
 
 DEFAULT_TRIALS = 30
-_LONGEST_NAME = 100
 
 
 class SamplerName(StrEnum):
@@ -69,7 +67,7 @@ class SearchConfig(Strict):
     data: DataConfig = DataConfig()
     name: Annotated[
         str | None,
-        Field(pattern=RUN_NAME, max_length=_LONGEST_NAME),
+        Field(pattern=RUN_NAME, max_length=LONGEST_NAME),
         Setting(Group.TRACKING, "Name of the run", "NAME", unset="made of space and data"),
     ] = None
     out: Annotated[Place, Setting(Group.TRACKING, "Folder or URL of the runs", "PATH|URL")] = "runs"
@@ -266,12 +264,7 @@ class SearchConfig(Strict):
     @property
     def run_name(self) -> str:
         """The run folder's name: given, or made of space and data, so that the same search finds it again."""
-        if self.name is not None:
-            return self.name
-        source = Path(self.data.source)
-        data = source.name.split(".")[0] if source.suffix else source.name
-        data = re.sub(r"[^A-Za-z0-9_.-]+", "-", data).strip("-") or "data"
-        return f"{self.space.name}-{data}"[:_LONGEST_NAME]
+        return self.name or default_run_name(self.space.name, self.data.source)
 
     @property
     def is_mirrored(self) -> bool:

@@ -12,6 +12,16 @@ from tuner.files import cache_root
 from tuner.storage import is_url
 from tuner.urls import holds_secret
 
+LONGEST_NAME = 100
+
+
+def default_run_name(space: str, source: str) -> str:
+    """The name of a run that was given none: the same for the same space and data."""
+    path = Path(source)
+    data = path.name.split(".")[0] if path.suffix else path.name
+    data = re.sub(r"[^A-Za-z0-9_.-]+", "-", data).strip("-") or "data"
+    return f"{space}-{data}"[:LONGEST_NAME]
+
 
 def working_copy(url: str) -> Path:
     """The folder on this machine in which the run folder behind a URL is written first."""
