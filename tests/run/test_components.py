@@ -122,6 +122,9 @@ def test_the_figures_and_what_helps_are_said_in_points() -> None:
     )
     steep = Components(40, 0.018, 0.01, 0.013)
     assert steep.advice(Metric(), None).endswith("more trials help.")
+    too_fine = Components(20, 0.0022, 0.0018, 0.0057)  # a gain that the rows could not show
+    assert too_fine.is_worth_more_trials
+    assert "points more: more trials will hardly help" in too_fine.advice(Metric(), None)
 
 
 def test_a_loss_has_no_points() -> None:

@@ -75,7 +75,8 @@ class Components:
         """What would make the outcome better, and what would not."""
         scale, unit = (100.0, " points") if metric.name.is_share else (1.0, "")
         found = f"Twice as many trials would find {scale * self.gain_of_trials():.2g}{unit} more"
-        if self.is_worth_more_trials:
+        can_be_seen = self.rows is None or self.gain_of_trials() > _WORTH * self.rows
+        if self.is_worth_more_trials and can_be_seen:
             return f"{found}: more trials help."
         helps = ["averaging", "a wider space"]
         if ensemble is not None and len(ensemble.members) > 1 and ensemble.gain > 0:
