@@ -109,12 +109,13 @@ def ray_folder(environment: Mapping[str, str]) -> Path:
 
 
 def keras_backend(
-    environment: Mapping[str, str] = os.environ, home: Path | None = None
+    environment: Mapping[str, str] | None = None, home: Path | None = None
 ) -> tuple[str | None, Path]:
     """The backend that Keras will choose, as Keras does (variable, file, TensorFlow), and the file.
 
     No backend when the file is no JSON object.
     """
+    environment = os.environ if environment is None else environment
     home = home or Path(os.path.expanduser("~"))
     settings = Path(environment.get("KERAS_HOME") or home / ".keras") / "keras.json"
     if environment.get("KERAS_BACKEND"):
