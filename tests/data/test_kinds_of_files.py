@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from support.examples import examples
 from support.kinds_of_files import CSV, READ, REFUSED, ROWS, written
 
 from tuner.data import load_dataset, read_rows
@@ -327,7 +328,7 @@ def _by_csv(rows: list[tuple[str, ...]], delimiter: str, quoting: int, end: str)
     end=st.sampled_from(["\n", "\r\n"]),
     writer=st.sampled_from(["csv", "pandas", "polars"]),
 )
-@settings(max_examples=300, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(300), suppress_health_check=[HealthCheck.too_slow])
 def test_a_written_table_is_read_as_it_was_before_delimiters_were_guessed(
     rows: list[tuple[str, ...]], form: tuple[str, str], quoting: int, end: str, writer: str
 ) -> None:

@@ -17,6 +17,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from support.examples import examples
 from support.watching import Clock
 
 from tuner.errors import RunFolderError
@@ -288,7 +289,7 @@ class TwoHeads(RuleBasedStateMachine):
 @pytest.mark.filterwarnings("ignore::hypothesis.errors.HypothesisDeprecationWarning")
 class TestTwoHeads(TwoHeads.TestCase):  # type: ignore[name-defined, misc]
     settings = settings(
-        max_examples=150,
+        max_examples=examples(150),
         stateful_step_count=25,
         deadline=None,
         derandomize=True,

@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
+from support.examples import examples
 from support.studies import open_study, run_trial
 
 from tuner.errors import RunFolderError, UsageError
@@ -31,7 +32,7 @@ SPACE = SearchSpace.from_mapping(
     },
     "small.yaml",
 )
-MANY = settings(max_examples=150, suppress_health_check=list(HealthCheck))
+MANY = settings(max_examples=examples(150), suppress_health_check=list(HealthCheck))
 
 
 @pytest.fixture(scope="module")

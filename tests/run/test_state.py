@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from support.examples import examples
 from support.studies import metrics, open_study, run_trial
 
 from tuner.errors import RunFolderError, UsageError
@@ -166,7 +167,7 @@ def test_a_search_does_not_obey_an_earlier_ones_stop_request(searched: Searched)
 
 
 @pytest.mark.slow
-@settings(max_examples=100, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(100), suppress_health_check=list(HealthCheck))
 @given(
     hits=st.lists(
         st.tuples(st.floats(0, 1), st.integers(0, 8), st.binary(max_size=2)), min_size=1, max_size=3

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from support.ensembles import LABELS, Searched, model_of
+from support.examples import examples
 from support.studies import FACTS, metrics
 from support.watching import Recorder
 
@@ -251,7 +252,7 @@ class Killed(Exception):
 
 
 @pytest.mark.slow
-@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(40), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     ends=st.lists(
         st.tuples(

@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from optuna.pruners import BasePruner, SuccessiveHalvingPruner
 from optuna.trial import TrialState
+from support.examples import examples
 
 from tuner.run.attributes import Attribute
 from tuner.search.pruner import HalvingPruner, make_pruner
@@ -35,7 +36,7 @@ def new_study(pruner: BasePruner, direction: str = "maximize") -> optuna.Study:
     return optuna.create_study(direction=direction, pruner=pruner)
 
 
-@settings(max_examples=50)
+@settings(max_examples=examples(50))
 @given(
     st.lists(st.lists(st.integers(0, 5), min_size=1, max_size=9).map(sorted), max_size=15),
     st.sampled_from(["maximize", "minimize"]),
@@ -78,7 +79,7 @@ def test_a_trial_without_any_value_stops() -> None:
     assert stops(new_study(HalvingPruner(Metric())), [float("nan"), 0.9]) == 1
 
 
-@settings(max_examples=30)
+@settings(max_examples=examples(30))
 @given(
     st.lists(st.lists(st.integers(0, 9), min_size=1, max_size=9), max_size=12),
     st.integers(0, 12),

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from optuna.distributions import FloatDistribution
 from optuna.trial import FrozenTrial, TrialState, create_trial
+from support.examples import examples
 
 from tuner.search import sampler as sampling
 from tuner.search.sampler import best_and_latest, make_sampler
@@ -109,7 +110,7 @@ def test_a_parameter_that_no_remembered_trial_has_can_be_suggested(
 
 
 @given(st.integers(0, 1000))
-@settings(max_examples=20)
+@settings(max_examples=examples(20))
 def test_the_first_trials_see_every_architecture_equally_often(seed: int) -> None:
     study = optuna.create_study()
     names = ["a", "b", "c", "d"]

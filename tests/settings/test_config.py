@@ -8,6 +8,7 @@ import pytest
 import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from support.examples import examples
 
 from tuner.errors import ConfigError, SpaceError, UsageError
 from tuner.run.folder import RunFolder
@@ -234,7 +235,7 @@ _SETTINGS = st.dictionaries(
 )
 
 
-@settings(max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(80), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(content=_SETTINGS, has_space=st.booleans())
 def test_any_file_makes_a_search_or_is_refused_in_one_line(
     write_file: WriteFile, content: dict[str, object], has_space: bool
@@ -254,7 +255,7 @@ def test_any_file_makes_a_search_or_is_refused_in_one_line(
 
 
 @pytest.mark.slow
-@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(40), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     asked=st.fixed_dictionaries(
         {"space": st.sampled_from(["seed", "imdb", "quickstart"])},

@@ -6,6 +6,7 @@ import pytest
 import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.examples import examples
 
 from tuner.errors import SpaceError
 from tuner.settings.builtin import find_space
@@ -60,13 +61,13 @@ def loads_or_is_refused_in_one_line(text: str) -> None:
     assert message.isprintable()
 
 
-@settings(max_examples=100)
+@settings(max_examples=examples(100))
 @given(text=st.text(max_size=60) | st.text("{}[]:,!&*<-|>'\"%@` \n0x1e.~a", max_size=40))
 def test_any_text_loads_or_is_refused_in_one_line(text: str) -> None:
     loads_or_is_refused_in_one_line(text)
 
 
-@settings(max_examples=100)
+@settings(max_examples=examples(100))
 @given(
     content=wild_mappings("name", "metric", "max_epochs", "shared", "architectures", "baselines")
 )
@@ -76,14 +77,14 @@ def test_any_mapping_loads_or_is_refused_in_one_line(content: dict[str, Any]) ->
     loads_or_is_refused_in_one_line(yaml.safe_dump(content))
 
 
-@settings(max_examples=100)
+@settings(max_examples=examples(100))
 @given(parameter=WILD, name=st.sampled_from(["lstm_units", "learning_rate", "pooling", "warmup"]))
 def test_any_parameter_loads_or_is_refused_in_one_line(parameter: object, name: str) -> None:
     content = {"name": "s", "shared": {name: parameter}, "architectures": {"lstm": {}}}
     loads_or_is_refused_in_one_line(yaml.safe_dump(content))
 
 
-@settings(max_examples=100)
+@settings(max_examples=examples(100))
 @given(name=st.text(max_size=300))
 def test_any_name_of_a_space_is_found_or_refused_in_one_line(name: str) -> None:
     message = ""

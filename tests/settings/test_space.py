@@ -8,6 +8,7 @@ import optuna
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.examples import examples
 
 from tuner.errors import SpaceError
 from tuner.settings.builtin import builtin_space_names, find_space
@@ -123,7 +124,7 @@ def sample(space: SearchSpace, seed: int = 0) -> tuple[optuna.Trial, Hyperparame
 # -- what holds for every space -------------------------------------------------------------------
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(content=spaces(), seed=st.integers(0, 2**31 - 1))
 def test_a_sampled_configuration_lies_in_its_space(content: dict[str, Any], seed: int) -> None:
     optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -140,7 +141,7 @@ def test_a_sampled_configuration_lies_in_its_space(content: dict[str, Any], seed
             assert value == parameter
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(content=spaces(), seed=st.integers(0, 2**31 - 1))
 def test_a_trials_values_are_found_again_by_their_own_names(
     content: dict[str, Any], seed: int
@@ -154,7 +155,7 @@ def test_a_trials_values_are_found_again_by_their_own_names(
     assert set(values) <= set(space.parameter_names)
 
 
-@settings(max_examples=50)
+@settings(max_examples=examples(50))
 @given(content=spaces())
 def test_a_space_written_as_yaml_reads_back_the_same(content: dict[str, Any]) -> None:
     space = SearchSpace.from_mapping(content, "generated")

@@ -9,6 +9,7 @@ import pytest
 import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.examples import examples
 
 from tuner.errors import ConfigError, SpaceError
 from tuner.settings.yaml_files import parse_yaml, read_yaml, to_yaml
@@ -191,7 +192,7 @@ _PLAIN = st.recursive(
 )  # fmt: skip
 
 
-@settings(max_examples=80)
+@settings(max_examples=examples(80))
 @given(content=st.dictionaries(st.text(max_size=5), _PLAIN, max_size=4))
 def test_plain_data_written_as_yaml_reads_back_the_same(content: dict[str, object]) -> None:
     assert parse(to_yaml(content)) == content
