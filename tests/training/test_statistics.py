@@ -13,6 +13,8 @@ from tuner.settings.metric import Metric, MetricName, Mode
 from tuner.training.confusion import Confusion
 from tuner.training.evaluation import mean_probabilities
 from tuner.training.statistics import (
+    Gain,
+    HeldOutRows,
     Spread,
     by_cluster,
     deciding_in,
@@ -365,6 +367,20 @@ def test_of_losses_a_few_large_differences_are_little_evidence() -> None:
     hits = np.repeat([1.0, -1.0, 0.0], [30, 20, 1950])
     part = paired_part(hits, MetricName.VAL_ACCURACY)
     assert part.variance**2 / part.uncertainty == pytest.approx(49)
+
+
+@pytest.mark.parametrize("metric", [Metric(), Metric(name=MetricName.VAL_F1)])
+def test_a_model_surely_gains_nothing_over_itself_but_another_one_that_is_as_often_right_may(
+    metric: Metric,
+) -> None:
+    labels = np.array([0, 1] * 10, np.int32)
+    rows = HeldOutRows(metric, labels, np.arange(20))
+    sure = np.eye(2, dtype=np.float32)[labels]
+    unsure = 0.2 + 0.6 * sure
+    assert rows.gain_of(sure, over=sure.copy()) == Gain(0.0, 0.0, 0.0)
+    other = rows.gain_of(sure, over=unsure)
+    assert other.mean == pytest.approx(0)
+    assert -other.low == other.high == pytest.approx(1.96**2 / (20 + 1.96**2), abs=1e-3)
 
 
 def test_an_ensemble_averages() -> None:

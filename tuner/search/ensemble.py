@@ -311,24 +311,11 @@ def measured(
         reference: the linear one, whose share is measured, too.
     """
     # Loads SciPy, 0.3 s, while trials train.
-    from tuner.training.statistics import (
-        NO_GAIN,
-        by_cluster,
-        deciding_in,
-        gain_of,
-        sequence_scores,
-        spread_of,
-    )
+    from tuner.training.statistics import HeldOutRows
 
-    averaged = mean_probabilities([each.probabilities for each in members])
-    both = [
-        sequence_scores(metric.name, each, labels) for each in (averaged, members[0].probabilities)
-    ]
-    scores, single = by_cluster(np.stack(both), clusters)
-    deciding = deciding_in(metric.name, labels, clusters)
-    most = 1.0 if metric.name.is_share else math.inf
-    spread = spread_of(scores[None], most=most, deciding=deciding)
-    gain = gain_of(scores, single, metric, deciding=deciding) if len(members) > 1 else NO_GAIN
+    rows = HeldOutRows(metric, labels, clusters)
+    averaged, first = mean_probabilities([each.probabilities for each in members]), members[0]
+    spread, gain = rows.spread_of(averaged), rows.gain_of(averaged, over=first.probabilities)
     seconds = [each.seconds_per_text for each in members]
     wanted = sorted([*((each.cost, each.trial) for each in members), *lost])[:size]
     return EnsembleRecord(
@@ -338,7 +325,7 @@ def measured(
         averaged=round(spread.mean, 6),
         low=round(spread.low, 6),
         high=round(spread.high, 6),
-        single=round(float(single.mean()), 6),
+        single=round(float(rows.scores_of(first.probabilities).mean()), 6),
         gain=round(gain.mean, 6),
         gain_low=round(gain.low, 6),
         gain_high=round(gain.high, 6),

@@ -5,7 +5,6 @@ and a continued search and a confirmation compare their models with the same one
 """
 
 import io
-import math
 import time
 import zipfile
 from collections.abc import Mapping
@@ -66,29 +65,16 @@ def measure_reference(
     """
     # Load SciPy and scikit-learn, which a search needs only now.
     from tuner.training.reference import Reference, frequencies_of
-    from tuner.training.statistics import (
-        by_cluster,
-        deciding_in,
-        gain_of,
-        sequence_scores,
-        spread_of,
-    )
+    from tuner.training.statistics import HeldOutRows
 
     split = dataset.splits[Split.CONFIRMATION]
-    clusters = dataset.clusters_of(Split.CONFIRMATION)
+    rows = HeldOutRows(metric, split.labels, dataset.clusters_of(Split.CONFIRMATION))
     frequencies = frequencies_of(dataset.splits[Split.TRAIN], len(dataset.class_names))
-
-    def scores_of(probabilities: NDArray[np.float32]) -> NDArray[np.float64]:
-        return by_cluster(sequence_scores(metric.name, probabilities, split.labels), clusters)
-
-    scores = scores_of(reference.model.probabilities)
-    majority = scores_of(Reference(frequencies, None).probabilities_of(split))
-    deciding = deciding_in(metric.name, split.labels, clusters)
-    most = 1.0 if metric.name.is_share else math.inf
-    spread = spread_of(scores[None], most=most, deciding=deciding)
+    spread = rows.spread_of(reference.model.probabilities)
+    majority = rows.scores_of(Reference(frequencies, None).probabilities_of(split))
     compared = []
     for name, probabilities in models.items():
-        gain = gain_of(scores_of(probabilities), scores, metric, deciding=deciding)
+        gain = rows.gain_of(probabilities, over=reference.model.probabilities)
         figures = {"gain": gain.mean, "low": gain.low, "high": gain.high}
         compared.append(
             Comparison(name=name, **{key: round(value, 6) for key, value in figures.items()})

@@ -80,14 +80,7 @@ def measured_with(
         clusters: `(n,)`.
         metric: of the run.
     """
-    from tuner.training.statistics import (
-        NO_GAIN,
-        by_cluster,
-        deciding_in,
-        gain_of,
-        sequence_scores,
-        spread_of,
-    )
+    from tuner.training.statistics import HeldOutRows
 
     if not reference.weights or len(np.unique(clusters)) < 2:
         return None
@@ -95,12 +88,8 @@ def measured_with(
     average = trials
     if weight:
         average = honestly_mixed(trials, reference.probabilities, labels, clusters)
-    both = [sequence_scores(metric.name, each, labels) for each in (average, trials)]
-    scores, without = by_cluster(np.stack(both), clusters)
-    deciding = deciding_in(metric.name, labels, clusters)
-    most = 1.0 if metric.name.is_share else math.inf
-    spread = spread_of(scores[None], most=most, deciding=deciding)
-    gain = gain_of(scores, without, metric, deciding=deciding) if weight else NO_GAIN
+    rows = HeldOutRows(metric, labels, clusters)
+    spread, gain = rows.spread_of(average), rows.gain_of(average, over=trials)
     return EnsembleWithReference(
         weight=weight,
         averaged=round(spread.mean, 6),

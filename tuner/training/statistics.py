@@ -267,3 +267,40 @@ def gain_of(
     mean = float(difference.mean()) - excess
     most = 1.0 if metric.name.is_share else math.inf  # shares cannot differ by more
     return Gain(mean, max(mean - width, -most), min(mean + width, most))
+
+
+@dataclass(frozen=True, eq=False)
+class HeldOutRows:
+    """Sequences that models are measured and compared on; those of one cluster count together.
+
+    Attributes:
+        metric: of all scores.
+        labels: `(n,)`.
+        clusters: `(n,)`, see `by_cluster`.
+    """
+
+    metric: Metric
+    labels: NDArray[np.int32]
+    clusters: NDArray[np.int64]
+
+    def scores_of(self, probabilities: NDArray[np.float32]) -> NDArray[np.float64]:
+        """The scores of a model with these probabilities, `(n, n_classes)`: `(n_clusters,)`."""
+        return by_cluster(
+            sequence_scores(self.metric.name, probabilities, self.labels), self.clusters
+        )
+
+    def spread_of(self, probabilities: NDArray[np.float32]) -> Spread:
+        """The score of one model."""
+        most = 1.0 if self.metric.name.is_share else math.inf
+        return spread_of(self.scores_of(probabilities)[None], most=most, deciding=self._deciding)
+
+    def gain_of(self, probabilities: NDArray[np.float32], over: NDArray[np.float32]) -> Gain:
+        """The gain of one model over another; nothing, and surely so, over itself."""
+        if np.array_equal(probabilities, over):
+            return NO_GAIN
+        scores, others = self.scores_of(probabilities), self.scores_of(over)
+        return gain_of(scores, others, self.metric, deciding=self._deciding)
+
+    @property
+    def _deciding(self) -> int | None:
+        return deciding_in(self.metric.name, self.labels, self.clusters)
