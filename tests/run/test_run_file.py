@@ -1,6 +1,5 @@
 """`run.yaml`: the settings, versions and fingerprint that a search records, and the searches that it refuses."""
 
-import errno
 import re
 from pathlib import Path
 from typing import Any
@@ -10,14 +9,12 @@ import yaml
 from support.run_files import files_below
 
 from tuner.errors import RunFolderError
-from tuner.run import run_file
 from tuner.run.folder import RunFolder
 from tuner.run.run_file import (
     Fingerprint,
     RunFile,
     check_same_search,
     read_run_file,
-    remember_place,
     with_recorded_splits,
     write_run_file,
 )
@@ -327,84 +324,6 @@ def test_a_run_that_recorded_no_code_continues_with_any(tmp_path: Path) -> None:
     space = SearchSpace.from_mapping({"name": "own", "architectures": {OWN: {}}}, "own.yaml")
     write_run_file(folder, SearchConfig(space=space), "data")
     check_same_search(folder, SearchConfig(space=space), "data", {OWN: "b"})
-
-
-def moved(tmp_path: Path, *, with_data: bool) -> RunFolder:
-    """A run folder that was moved, its data with it or to another place."""
-    project = tmp_path / "project"
-    (project / "runs" / "r").mkdir(parents=True)
-    (project / "rows.csv").write_text("text,label\n")
-    config = make_config(
-        {
-            "space": "seed",
-            "data": {"source": str(project / "rows.csv")},
-            "out": str(project / "runs"),
-            "name": "r",
-        }
-    )
-    folder = RunFolder(config.folder)
-    write_run_file(folder, config, "data")
-    folder.journal.touch()
-    if not with_data:
-        (project / "rows.csv").rename(tmp_path / "elsewhere.csv")
-    project.rename(tmp_path / "moved")
-    return RunFolder(tmp_path / "moved" / "runs" / "r")
-
-
-def test_a_run_that_was_moved_with_its_data_finds_both(tmp_path: Path) -> None:
-    folder = moved(tmp_path, with_data=True)
-    config = read_run_file(folder).config
-    assert config.folder == folder.path
-    assert config.data.source == str(tmp_path / "moved" / "rows.csv")
-    assert read_run_file(folder).located_data() == config.data
-
-
-def test_a_run_whose_data_were_moved_elsewhere_is_told_once_where(tmp_path: Path) -> None:
-    folder = moved(tmp_path, with_data=False)
-    for asked in (None, str(tmp_path / "nowhere.csv")):
-        with pytest.raises(RunFolderError, match=r"data of .* are not there; .* --data of"):
-            read_run_file(folder).located_data(asked)
-    place = str(tmp_path / "elsewhere.csv")
-    assert read_run_file(folder).located_data(place).source == place
-    before = yaml.safe_load(folder.run_file.read_text())
-    remember_place(folder, place)
-    assert read_run_file(folder).located_data().source == place
-    now = yaml.safe_load(folder.run_file.read_text())
-    assert now["out"] == str(folder.path.parent)
-    changed_keys = {key for key in now if now[key] != before[key]}
-    assert changed_keys == {"data", "out"}
-
-
-def test_the_place_of_a_run_on_a_read_only_disk_is_not_recorded(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def refuse(*_: object) -> None:
-        raise OSError(errno.EROFS, "Read-only file system")
-
-    folder = moved(tmp_path, with_data=True)
-    monkeypatch.setattr(run_file, "write_atomically", refuse)
-    remember_place(folder, str(tmp_path / "moved" / "rows.csv"))
-
-
-def test_a_data_sets_name_is_recorded_although_a_file_is_called_so(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "imdb").write_text("text,label\n")
-    folder = RunFolder(tmp_path / "r")
-    for source, recorded in (("imdb", "imdb"), ("./imdb", str(tmp_path / "imdb"))):
-        asked = make_config({"space": "seed", "data": {"source": source}})
-        write_run_file(folder, asked, "data")
-        assert read_run_file(folder).located_data().source == recorded
-        remember_place(folder, source)
-        assert read_run_file(folder).located_data().source == recorded
-
-
-def test_a_renamed_run_folder_continues_as_itself(tmp_path: Path) -> None:
-    folder = moved(tmp_path, with_data=True)
-    folder.path.rename(folder.path.with_name("renamed"))
-    again = make_config({}, config_file=folder.path.with_name("renamed") / "run.yaml")
-    assert again.folder == folder.path.with_name("renamed")
 
 
 def test_a_password_that_an_earlier_version_recorded_is_neither_read_nor_shown(
