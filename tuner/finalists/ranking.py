@@ -38,7 +38,8 @@ from tuner.run.requested_trainings import (
 from tuner.search.reference import read_probabilities
 from tuner.settings.metric import Metric
 from tuner.settings.space import SearchSpace
-from tuner.training.statistics import by_cluster, deciding_in, gain_of, sequence_scores
+from tuner.training.clusters import by_cluster
+from tuner.training.statistics import deciding_in, gain_of, sequence_scores
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tuner.settings.metric import Metric, MetricName
+from tuner.training.clusters import by_cluster
 from tuner.training.confusion import Confusion
 from tuner.training.evaluation import losses
 from tuner.training.variance import (
@@ -90,32 +91,6 @@ def deciding_in(
     counts = {label: len(np.unique(clusters[labels == label])) for label in np.unique(labels)}
     fewest = counts.get(1, 0) if metric is MetricName.VAL_F1_POSITIVE else min(counts.values())
     return max(1, min(len(counts) * fewest, len(np.unique(clusters))))
-
-
-def by_cluster(scores: NDArray[np.float64], clusters: NDArray[np.int64]) -> NDArray[np.float64]:
-    """The scores of clusters in place of sequences, `(n_clusters,)` or `(n_seeds, n_clusters)`, with the same mean.
-
-    Copies of a text and rows of one group are alike, so each of them is less evidence than a sequence of its own. A
-    cluster's score is the mean of all, and the sum of its sequences' deviations from that times `n_clusters / n`. So
-    the variance of the mean, taken over clusters as over sequences, is that of Liang and Zeger (1986):
-    Σ_g (Σ_{j in g} (s_j - mean))² · G / (G - 1) / n². All that is linear in scores, such as a paired difference, is
-    right, too.
-
-    Args:
-        scores: `(n,)` or `(n_seeds, n)`, of each sequence what `sequence_scores` gives.
-        clusters: `(n,)`, the cluster of each sequence. With one cluster alone the scores stay as they are, because it
-            tells nothing about another one.
-    """
-    _, number = np.unique(clusters, return_inverse=True)
-    count, n = int(number.max(initial=-1)) + 1, scores.shape[-1]
-    if count in (1, n):
-        return scores
-    rows = np.atleast_2d(scores)
-    sums = [np.bincount(number, row - row.mean(), minlength=count) for row in rows]
-    of_clusters: NDArray[np.float64] = rows.mean(axis=1, keepdims=True) + np.stack(sums) * (
-        count / n
-    )
-    return of_clusters.reshape(*scores.shape[:-1], count)
 
 
 def _f1_pseudo_values(

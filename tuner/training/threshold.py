@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tuner.settings.metric import Metric, MetricName
+from tuner.training.clusters import by_cluster
 
 EVEN = 0.5  # the likelier class
 _FEWEST = 10  # sequences of each class; with fewer, chance decides
@@ -61,7 +62,7 @@ def fit_threshold(
     if not 0 < threshold < 1:
         return EVEN
     # Loads SciPy, 0.3 s, which predicting does not need.
-    from tuner.training.statistics import by_cluster, gain_of, sequence_scores
+    from tuner.training.statistics import gain_of, sequence_scores
 
     both = [
         sequence_scores(metric.name, _sure(classes_of(probabilities, each)), labels)
