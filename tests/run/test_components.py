@@ -1,18 +1,22 @@
 """What scores differ by: told apart where it is known, and said in words."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from support.run_files import record
 
-from tuner.run.components import Components, components_of, standard_error
+from tuner.run.components import Components, components_of
 from tuner.run.ensemble import EnsembleRecord
 from tuner.run.records import TrialRecord
+from tuner.run.score_errors import ValidationRows
 from tuner.run.trial_status import TrialStatus
 from tuner.settings.metric import Metric, MetricName, Mode
 from tuner.settings.objectives import Cost, MetricAlone, MetricAndCost
 from tuner.settings.space import SearchSpace
 
 BY_SCORE = MetricAlone(Metric())
+ROWS = ValidationRows(1000)
 SPACE = SearchSpace.from_mapping(
     {
         "name": "made",
@@ -51,7 +55,7 @@ def mean_of(by_rate: float, by_seed: float) -> tuple[float, float]:
     """Mean estimates over ten searches of 60 trials."""
     found = [
         components_of(
-            trials(60, by_rate=by_rate, by_seed=by_seed, seed=seed), SPACE, BY_SCORE, 1000
+            trials(60, by_rate=by_rate, by_seed=by_seed, seed=seed), SPACE, BY_SCORE, ROWS
         )
         for seed in range(10)
     ]
@@ -74,30 +78,37 @@ def test_too_few_complete_trials_tell_nothing() -> None:
     pruned = [record(number, status=TrialStatus.PRUNED) for number in range(12, 40)]
     broken = [record(number, status=TrialStatus.DIVERGED) for number in range(40, 60)]
 
-    assert components_of([*made[1:], *pruned, *broken], SPACE, BY_SCORE, 1000) is None
-    found = components_of([*made, *pruned, *broken], SPACE, BY_SCORE, 1000)
+    assert components_of([*made[1:], *pruned, *broken], SPACE, BY_SCORE, ROWS) is None
+    found = components_of([*made, *pruned, *broken], SPACE, BY_SCORE, ROWS)
     assert found is not None
-    assert found == components_of(made, SPACE, BY_SCORE, 1000)
+    assert found == components_of(made, SPACE, BY_SCORE, ROWS)
 
 
 def test_of_two_objectives_the_scores_alone_tell_nothing() -> None:
     both = MetricAndCost(Metric(), Cost.WEIGHTS)
-    assert components_of(trials(40, by_rate=0.01, by_seed=0.01), SPACE, both, 1000) is None
+    assert components_of(trials(40, by_rate=0.01, by_seed=0.01), SPACE, both, ROWS) is None
 
 
 def test_equal_scores_differ_by_nothing() -> None:
-    found = components_of(trials(20, by_rate=0, by_seed=0), SPACE, BY_SCORE, None)
+    found = components_of(trials(20, by_rate=0, by_seed=0), SPACE, BY_SCORE, ValidationRows())
 
     assert found == Components(20, 0.0, 0.0, None)
     assert found.gain_of_trials() == 0
     assert not found.is_worth_more_trials
 
 
-def test_an_accuracys_standard_error_is_known_and_another_metrics_is_not() -> None:
-    assert standard_error(MetricName.VAL_ACCURACY, 0.88, 2500) == pytest.approx(0.0065, rel=0.01)
-    assert standard_error(MetricName.VAL_ACCURACY, 0.88, None) is None
-    assert standard_error(MetricName.VAL_F1, 0.88, 2500) is None
-    assert standard_error(MetricName.VAL_LOSS, 0.88, 2500) is None
+def test_the_rows_part_is_the_error_that_a_trials_score_has() -> None:
+    """Over rows 1.3 points; over the groups that they are of, as measured, 4 points."""
+    made = trials(20, by_rate=0.01, by_seed=0.01)
+    measured = [
+        replace(each, curve={1: {"val_accuracy_error": 0.03 + 0.001 * each.number}})
+        for each in made
+    ]
+    found = [
+        components_of(measured, SPACE, BY_SCORE, rows) for rows in (ROWS, ValidationRows(1000, 50))
+    ]
+    assert [each and each.rows for each in found] == pytest.approx([0.0127, 0.0395], abs=3e-4)
+    assert [each and each.are_clustered for each in found] == [False, True]
 
 
 def test_the_figures_and_what_helps_are_said_in_points() -> None:
@@ -125,6 +136,10 @@ def test_the_figures_and_what_helps_are_said_in_points() -> None:
     too_fine = Components(20, 0.0022, 0.0018, 0.0057)  # a gain that the rows could not show
     assert too_fine.is_worth_more_trials
     assert "points more: more trials will hardly help" in too_fine.advice(Metric(), None)
+    of_groups = Components(40, 0.005, 0.009, 0.015, are_clustered=True)
+    assert of_groups.advice(Metric(), None).endswith(
+        "averaging or a wider space or more validation rows of other texts or groups."
+    )
 
 
 def test_a_loss_has_no_points() -> None:

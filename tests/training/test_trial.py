@@ -111,6 +111,7 @@ def test_model_is_the_one_that_was_scored(make_training, make_sequences) -> None
 
     assert again.accuracy == result.val_accuracy
     assert again.loss == result.val_loss
+    assert result.val_accuracy_error is None  # of sequences of their own it follows from the score
 
 
 def test_a_subclass_or_a_report_inside_an_epoch_changes_no_figure(make_training) -> None:

@@ -20,6 +20,7 @@ from tuner.data.dataset import (
     EncodedSequences,
     Split,
     WordVectors,
+    cluster_count,
 )
 from tuner.data.encoding import encode_known, text_digest, token_ids
 from tuner.data.findings import Contradiction, Findings, SampleRow
@@ -46,6 +47,7 @@ __all__ = [
     "SplitBalance",
     "WordVectors",
     "bucketed_batches",
+    "cluster_count",
     "encode_known",
     "evaluation_batches",
     "few_widths",

@@ -122,6 +122,12 @@ class Dataset:
         return self.clusters.get(split, np.arange(len(self.splits[split])))
 
 
+def cluster_count(clusters: NDArray[np.int64]) -> int | None:
+    """How many clusters `(n,)` sequences form, see `Dataset.clusters`; None where each is its own."""
+    count = len(np.unique(clusters))
+    return count if count < len(clusters) else None
+
+
 def run_positions(starts: NDArray[np.int64], lengths: NDArray[np.int64]) -> NDArray[np.int64]:
     """Positions of the runs `start, start + 1, …`, one run after the other.
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from tuner.data import Dataset, Split, load_dataset
+from tuner.data import Dataset, Split, cluster_count, load_dataset
 from tuner.data.vectors import digest_of
 from tuner.errors import ConfigError
 from tuner.execution.checkpoints import checkpoints_of
@@ -15,7 +15,6 @@ from tuner.execution.plan import SearchOutcome
 from tuner.execution.run_files import LeaderboardFiles
 from tuner.execution.runner import run_plan
 from tuner.run import Run
-from tuner.run.attributes import Attribute
 from tuner.run.events import SearchListener, SilentListener
 from tuner.run.folder import RunFolder
 from tuner.run.records import StudyReader
@@ -26,6 +25,7 @@ from tuner.run.run_file import (
     with_recorded_splits,
     write_run_file,
 )
+from tuner.run.score_errors import ValidationRows
 from tuner.search.ensemble import TrialEnsemble
 from tuner.search.reference import (
     measure_reference,
@@ -141,9 +141,6 @@ class SearchPlan:
         write_run_file(self.folder, self.config, self.dataset.fingerprint, self.code)
         study = self._open(workers)
         withdraw_comparisons(study.study)
-        n_rows = len(self.dataset.splits[Split.VALIDATION])
-        if study.study.user_attrs.get(Attribute.VALIDATION_ROWS) != n_rows:
-            study.study.set_user_attr(Attribute.VALIDATION_ROWS, n_rows)
         return study
 
     def _open(self, workers: int) -> SearchStudy:
@@ -158,6 +155,11 @@ class SearchPlan:
             objectives=self.config.compared_by,
             starters=self.config.starters.found if self.config.starters is not None else (),
         )
+        rows = ValidationRows(
+            len(self.dataset.splits[Split.VALIDATION]),
+            cluster_count(self.dataset.clusters_of(Split.VALIDATION)),
+        )
+        rows.record(study.study)
         if self.config.ensemble:
             study.ensemble = TrialEnsemble(
                 study.study,
@@ -206,6 +208,7 @@ def make_task(config: SearchConfig, folder: RunFolder, dataset: Dataset) -> "Tas
     from tuner.execution.trainable import Task
 
     checkpoints = checkpoints_of(config, dataset)
+    clusters = dataset.clusters_of(Split.VALIDATION)
     task = Task(
         train=dataset.splits[Split.TRAIN],
         validation=dataset.splits[Split.VALIDATION],
@@ -216,6 +219,7 @@ def make_task(config: SearchConfig, folder: RunFolder, dataset: Dataset) -> "Tas
         logs=str(folder.logs.resolve()),
         checkpoints=checkpoints.place if checkpoints is not None else None,
         vectors=dataset.vectors,
+        clusters=None if cluster_count(clusters) is None else clusters,
         fingerprint=dataset.fingerprint
         if config.data.vectors is None
         else f"{dataset.fingerprint} {digest_of(config.data.vectors)}",

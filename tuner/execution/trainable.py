@@ -21,6 +21,7 @@ from typing import Any
 
 import numpy as np
 import ray
+from numpy.typing import NDArray
 from ray import tune
 
 from tuner.data import EncodedSequences, WordVectors
@@ -66,6 +67,7 @@ class Task:
     logs: str
     checkpoints: str | None = None  # a path or URL
     vectors: WordVectors | None = None
+    clusters: NDArray[np.int64] | None = None  # of `validation`, where several share one
     fingerprint: str = ""  # of the data, and of the vectors
     mps: MpsMode = MpsMode.OFF
     rests_gpus: bool = False  # that failed again and again: others can train in their place
@@ -87,7 +89,7 @@ class Task:
             offsets=np.zeros(1, np.int64),
             labels=np.zeros(0, np.int32),
         )
-        return replace(self, train=nothing, validation=nothing, vectors=None)
+        return replace(self, train=nothing, validation=nothing, vectors=None, clusters=None)
 
 
 class TrialActor(tune.Trainable):  # type: ignore[misc]
@@ -317,6 +319,7 @@ def _make_training(
         checkpoint=checkpoint,
         keep_best=task.metric,
         vectors=task.vectors,
+        clusters=task.clusters,
     )
 
 

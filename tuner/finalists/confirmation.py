@@ -250,9 +250,8 @@ class ConfirmationPlan:
         held_out = self.dataset.splits[Split.CONFIRMATION]
         if self.request.train_on is TrainOn.BOTH and config.trainer is not TrainerName.TOY:
             # Nothing is chosen by these figures: the number of epochs is given.
-            task = dataclasses.replace(
-                task, train=_joined(task.train, task.validation), validation=held_out
-            )
+            train = _joined(task.train, task.validation)
+            task = dataclasses.replace(task, train=train, validation=held_out, clusters=None)
         return dataclasses.replace(task, held_out=held_out, metric=config.space.metric)
 
     def conclude(self, study: SearchStudy) -> None:

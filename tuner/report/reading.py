@@ -15,7 +15,7 @@ import pandas as pd
 
 from tuner.report.search_time import SearchTime
 from tuner.run import Run
-from tuner.run.components import Components, components_of, validation_rows_in
+from tuner.run.components import Components, components_of
 from tuner.run.ensemble import EnsembleRecord
 from tuner.run.evaluations import RecordedEvaluation, read_test_log
 from tuner.run.finalists_file import FinalistRow, read_finalists_file
@@ -26,6 +26,7 @@ from tuner.run.merged_board import check_common_metric
 from tuner.run.records import TrialRecord, best_of, on_front, ranked
 from tuner.run.reference import ReferenceRecord
 from tuner.run.run_file import RunFile
+from tuner.run.score_errors import ValidationRows
 from tuner.run.sessions import Session
 from tuner.run.trial_status import TrialStatus
 from tuner.settings.objectives import Objectives
@@ -68,14 +69,16 @@ class Reading:
     @cached_property
     def board(self) -> pd.DataFrame:
         """The leaderboard."""
-        rows = validation_rows_in(self.study.user_attrs)
-        return board_of(self.records, self.space, self.objectives, validation_rows=rows)
+        return board_of(self.records, self.space, self.objectives, self._scored_on)
 
     @cached_property
     def components(self) -> Components | None:
         """What makes scores differ; see `components_of`."""
-        rows = validation_rows_in(self.study.user_attrs)
-        return components_of(self.records, self.space, self.objectives, rows)
+        return components_of(self.records, self.space, self.objectives, self._scored_on)
+
+    @property
+    def _scored_on(self) -> ValidationRows:
+        return ValidationRows.of(self.study.user_attrs)
 
     @cached_property
     def time(self) -> SearchTime:

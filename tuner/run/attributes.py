@@ -13,6 +13,7 @@ class Attribute(StrEnum):
     SECONDS = "seconds"  # a study: seconds searched so far, over all sessions
     GPU_MEMORY = "gpu_memory"  # a study: what the largest models took of each kind of card
     VALIDATION_ROWS = "validation_rows"  # a study: how many rows score its trials
+    VALIDATION_CLUSTERS = "validation_clusters"  # a study: how many clusters these form, if fewer
     ENSEMBLE = "ensemble"  # a study: its best trials averaged, see `tuner.run.ensemble`
     REFERENCE = "reference"  # a study: the linear reference, see `tuner.run.reference`
     BASELINE = "baseline"  # a trial: it runs because the space names it

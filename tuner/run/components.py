@@ -8,7 +8,7 @@ Must not import Ray, Keras or Optuna.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
 from typing import Any
@@ -16,12 +16,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tuner.run.attributes import Attribute
 from tuner.run.ensemble import EnsembleRecord
 from tuner.run.records import StudyReader, TrialRecord
-from tuner.run.study_records import number_in
+from tuner.run.score_errors import ValidationRows, score_error
 from tuner.run.trial_status import TrialStatus
-from tuner.settings.metric import Metric, MetricName
+from tuner.settings.metric import Metric
 from tuner.settings.objectives import Objectives
 from tuner.settings.ranges import Choice, FloatRange, IntRange, Range
 from tuner.settings.space import SearchSpace
@@ -44,12 +43,14 @@ class Components:
         configurations: of what the parameters explain.
         seeds: of the rest: another seed of the same configuration, on the same rows.
         rows: standard error of one trial's score over further validation rows; None where it is not known.
+        are_clustered: whether several of these share a text or a group.
     """
 
     trials: int
     configurations: float
     seeds: float
     rows: float | None
+    are_clustered: bool = False
 
     def gain_of_trials(self, factor: float = 2.0) -> float:
         """What the best of `factor` times as many trials is better by: its true score, on average.
@@ -84,7 +85,8 @@ class Components:
                 f" (the best {len(ensemble.members)} gain {scale * ensemble.gain:.2g}{unit})"
             )
         if self.rows is not None and self.rows > math.hypot(self.configurations, self.seeds):
-            helps.append("more validation rows")
+            of_others = " of other texts or groups" if self.are_clustered else ""
+            helps.append(f"more validation rows{of_others}")
         return f"{found}: more trials will hardly help; what may help is {' or '.join(helps)}."
 
     @property
@@ -105,7 +107,7 @@ def components_in(reader: StudyReader) -> Components | None:
     Raises:
         RunFolderError: the study is damaged.
     """
-    rows = validation_rows_in(reader.study.user_attrs)
+    rows = ValidationRows.of(reader.study.user_attrs)
     return components_of(reader.records(), reader.space, reader.objectives, rows)
 
 
@@ -113,14 +115,14 @@ def components_of(
     records: Sequence[TrialRecord],
     space: SearchSpace,
     objectives: Objectives,
-    n_rows: int | None,
+    rows: ValidationRows,
 ) -> Components | None:
     """The components of a run's scores; None while it has too few complete trials, and with two objectives.
 
     Of two objectives the scores alone tell little: many trials are there for their cost.
 
     Args:
-        n_rows: of the validation split; None where it is not known.
+        rows: that scored them.
     """
     if objectives.costs:
         return None
@@ -133,24 +135,10 @@ def components_of(
     if len(scores) < _FEWEST:
         return None
     configurations, seeds = _explained(scores, _alikeness(complete, space))
-    error = standard_error(space.metric.name, float(np.median(scores)), n_rows)
-    return Components(len(scores), configurations, seeds, error)
-
-
-def validation_rows_in(attributes: Mapping[str, object]) -> int | None:
-    """How many rows scored the trials, of a study's user attributes; None in a run of an earlier version.
-
-    Raises:
-        RunFolderError: the entry is damaged.
-    """
-    return int(number_in(attributes, Attribute.VALIDATION_ROWS)) or None
-
-
-def standard_error(metric: MetricName, score: float, n_rows: int | None) -> float | None:
-    """Of an accuracy on so many rows, over further rows; None of other metrics, or where the rows are not known."""
-    if metric is not MetricName.VAL_ACCURACY or not n_rows or not 0 <= score <= 1:
-        return None
-    return math.sqrt(score * (1 - score) / n_rows)
+    errors = [score_error(each, space.metric.name, rows) for each in complete]
+    known = [error for error in errors if error is not None]
+    error = float(np.median(known)) if known else None
+    return Components(len(scores), configurations, seeds, error, rows.clusters is not None)
 
 
 def _explained(scores: NDArray[np.float64], alike: NDArray[np.float64]) -> tuple[float, float]:

@@ -13,8 +13,8 @@ from typing import Any
 import pandas as pd
 
 from tuner.errors import UsageError
-from tuner.run.components import standard_error, validation_rows_in
 from tuner.run.records import StudyReader, TrialRecord, on_front, ranked
+from tuner.run.score_errors import ValidationRows, score_error
 from tuner.settings.hyperparameters import is_custom
 from tuner.settings.metric import MetricName
 from tuner.settings.objectives import PARETO, Objectives
@@ -62,31 +62,24 @@ _EMPTY_TYPES = {
 
 def leaderboard(reader: StudyReader) -> pd.DataFrame:
     """Every trial of a study, best first; one column per parameter, empty where a trial has none."""
-    rows = validation_rows_in(reader.study.user_attrs)
-    return board_of(reader.records(), reader.space, reader.objectives, validation_rows=rows)
+    rows = ValidationRows.of(reader.study.user_attrs)
+    return board_of(reader.records(), reader.space, reader.objectives, rows)
 
 
 def board_of(
     records: Iterable[TrialRecord],
     space: SearchSpace,
     objectives: Objectives,
-    *,
-    validation_rows: int | None = None,
+    scored_on: ValidationRows,
 ) -> pd.DataFrame:
-    """The leaderboard of trials that were read before.
-
-    Args:
-        validation_rows: how many rows scored them; None where that is not known.
-    """
+    """The leaderboard of trials that were read before."""
     names = space.parameter_names
     in_order = ranked(records, space.metric)
     rows = [_row(rank, record, names) for rank, record in enumerate(in_order, start=1)]
     leaders = {record.number for record in on_front(in_order, objectives)}
-    for row in rows:
-        row[PARETO] = row["trial"] in leaders
-        score = row["score"]
-        if score is not None:
-            row["score_error"] = standard_error(space.metric.name, score, validation_rows)
+    for row, record in zip(rows, in_order, strict=True):
+        row[PARETO] = record.number in leaders
+        row["score_error"] = score_error(record, space.metric.name, scored_on)
     board = _typed(rows, columns(space, objectives))
     board.attrs[RANKED] = sum(record.ranked_score is not None for record in in_order)
     return board

@@ -3,6 +3,8 @@
 Processes that train import it: it must not import SciPy, which they do without.
 """
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -31,3 +33,11 @@ def by_cluster(scores: NDArray[np.float64], clusters: NDArray[np.int64]) -> NDAr
         count / n
     )
     return of_clusters.reshape(*scores.shape[:-1], count)
+
+
+def error_of_mean(values: NDArray[np.float64], clusters: NDArray[np.int64]) -> float | None:
+    """The standard error of the mean of `(n,)` values over further clusters; None of one, which tells of no other."""
+    of_clusters = by_cluster(values, clusters)
+    if (clusters == clusters[0]).all():
+        return None
+    return math.sqrt(of_clusters.var(ddof=1) / len(of_clusters))

@@ -65,6 +65,8 @@ class EpochResult:
     # See `Evaluation`; None in a checkpoint of an earlier version, the F1 also of more than two classes.
     val_f1_positive: float | None = None
     val_balanced_accuracy: float | None = None
+    # The standard error of `val_accuracy` over further clusters; None where each sequence is its own, and of one alone.
+    val_accuracy_error: float | None = None
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from tuner.settings.hyperparameters import ClassWeight, Hyperparameters, is_cust
 from tuner.settings.metric import Metric
 from tuner.training.builder import build_model, uses_cudnn
 from tuner.training.checkpoint import Checkpoint
+from tuner.training.clusters import error_of_mean
 from tuner.training.compilation import compile_model
 from tuner.training.devices import device_name
 from tuner.training.evaluation import Evaluation, evaluate
@@ -60,6 +61,7 @@ class Training:
         checkpoint: Checkpoint | None = None,
         keep_best: Metric | None = None,
         vectors: WordVectors | None = None,
+        clusters: NDArray[np.int64] | None = None,
     ) -> None:
         """Cuts the data to the trial's vocabulary and length, builds the model and compiles it.
 
@@ -67,6 +69,7 @@ class Training:
             checkpoint: keeps the trial's state after every epoch; the trial continues from it.
             keep_best: the metric that decides which epoch is the best, for `finish`; None where that is not called.
             vectors: that the embedding starts from; words without one start at random.
+            clusters: of the validation sequences, see `Dataset.clusters`; None where each is its own.
 
         Raises:
             TrialFailed: the model cannot be built, or has no embedding of the vectors' size.
@@ -78,6 +81,7 @@ class Training:
         self._n_classes = n_classes
         self._checkpoint = checkpoint
         self._keep_best = keep_best
+        self._clusters = clusters
         self._best: list[NDArray[Any]] = []  # the weights of the best epoch so far
         self._done: list[EpochResult] = []
         with trial_errors():
@@ -159,6 +163,7 @@ class Training:
                     val_f1=evaluation.f1,
                     val_f1_positive=evaluation.f1_positive,
                     val_balanced_accuracy=evaluation.balanced_accuracy,
+                    val_accuracy_error=self._accuracy_error(evaluation),
                     seconds=time.perf_counter() - started,
                 )
             )
@@ -263,6 +268,13 @@ class Training:
 
     def _after_steps(self, epoch: int, made: int, of: int) -> None:
         """Does nothing after `made` of the epoch's steps; a subclass may measure the model there."""
+
+    def _accuracy_error(self, evaluation: Evaluation) -> float | None:
+        """See `EpochResult`."""
+        if self._clusters is None:
+            return None
+        is_hit = evaluation.probabilities.argmax(axis=1) == self._validation.labels
+        return error_of_mean(is_hit.astype(np.float64), self._clusters)
 
     def _evaluate(self, epoch: int) -> Evaluation:
         evaluation = evaluate(
