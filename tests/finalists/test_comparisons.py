@@ -143,6 +143,27 @@ def test_the_difference_that_is_said_to_be_visible_is_seen_in_80_of_100_confirma
     assert 0.72 <= seen / 150 <= 0.92
 
 
+def seen_in(difference: float, rng: np.random.Generator, *, n: int, seeds: int = 5) -> float:
+    """In how many of 150 confirmations two finalists that differ by so much are told apart."""
+    seen = 0
+    for _ in range(150):
+        scores = simulated(rng, [0.9, 0.9 - difference, 0.85, 0.85, 0.85], seeds=seeds, n=n)
+        seen += deficits_of(scores, Metric(), pooled_seed_variance(scores))[1].at_least > 0
+    return seen / 150
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("clusters", [4, 8])
+def test_of_few_clusters_the_visible_difference_is_larger(clusters: int) -> None:
+    """As many sequences' worth of evidence in so few clusters: the variance over these is hardly known."""
+    rng = np.random.default_rng(3)
+    figures = {"n": SEQUENCES, "seeds": 5, "finalists": 5}
+    of_many = visible_difference(0.9, **figures)
+    of_few = visible_difference(0.9, **figures, clusters=clusters)
+    assert 0.72 <= seen_in(of_few, rng, n=clusters) <= 0.92
+    assert seen_in(of_many, rng, n=clusters) <= 0.7
+
+
 @pytest.mark.parametrize(("n", "at_most"), [(20, 0.135), (1000, 0.0032)])
 def test_finalists_that_predict_the_same_may_differ_on_further_sequences(
     n: int, at_most: float

@@ -52,6 +52,9 @@ def test_copies_in_the_confirmation_split_are_less_evidence(searched: Searched) 
     assert (copied.averaged, copied.gain) == (alone.averaged, alone.gain)
     assert copied.high - copied.low > 1.2 * (alone.high - alone.low)
     assert copied.gain_high - copied.gain_low > 1.5 * (alone.gain_high - alone.gain_low)
+    assert (alone.clusters, alone.effective) == (None, None)
+    assert copied.clusters == 6
+    assert copied.effective in range(2, len(LABELS) + 1)
 
 
 def test_of_equal_scores_the_earlier_trial_is_a_member(searched: Searched) -> None:

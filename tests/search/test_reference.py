@@ -96,6 +96,7 @@ def test_copies_count_together_in_its_intervals(study: optuna.Study, tmp_path: P
     record = reference_in(study.user_attrs)
     assert record is not None
     together = record.compared[0]
+    assert (record.sequences, record.clusters) == (N, 10)
     assert together.gain == apart.gain
     assert together.high - together.low > 2 * (apart.high - apart.low)
 

@@ -3,10 +3,12 @@
 import dataclasses
 import io
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from rich.console import Console
+from support.ensembles import RECORD
 from support.golden import golden_run
 
 from tuner.finalists.finalist import Member, finalists_of
@@ -225,3 +227,34 @@ def test_a_confirmation_tells_beforehand_which_difference_it_can_show(tmp_path: 
     assert len(scored) < 50
     assert f"{len(scored)} finalists with" in str(planned(run, Request(top=50)))
     assert planned(run, Request(seeds=1)) is None
+
+
+def test_copies_and_rows_of_groups_let_a_confirmation_show_less(tmp_path: Path) -> None:
+    run = golden_run("small", tmp_path)
+
+    def plan(**figures: Any) -> tuple[str, float]:
+        """The plan after a search with an ensemble that recorded these, and the difference in it."""
+        run.study.set_user_attr(
+            Attribute.ENSEMBLE, RECORD.model_copy(update=figures).model_dump(mode="json")
+        )
+        line = str(planned(Run(run.folder), Request(top=2)))
+        return line, float(line.partition("differ by about ")[2][:5])
+
+    _, of_rows = plan(sequences=2500)
+    line, of_groups = plan(sequences=2500, clusters=100, effective=250)
+    assert (
+        "on 2,500 sequences of 100 texts or groups, which tell as much as 250 of their own:" in line
+    )
+    assert line.endswith(
+        "smaller differences need more --seeds or more data of other texts or groups."
+    )
+    assert of_groups > 2 * of_rows
+    assert plan(sequences=250)[1] == pytest.approx(
+        of_groups, abs=0.002
+    )  # many would have more degrees
+    line, unmeasured = plan(sequences=2500, clusters=100)
+    assert "which tell as much as 100 of their own" in line
+    assert unmeasured > of_groups
+    line, of_one = plan(sequences=2500, clusters=1)
+    assert "on 2,500 sequences of one group: two are told apart" in line
+    assert of_one == of_rows

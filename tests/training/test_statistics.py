@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 from support.simulated_scores import simulated
 
 from tuner.settings.metric import Metric, MetricName, Mode
@@ -344,3 +345,33 @@ def test_an_ensemble_averages() -> None:
 )
 def test_the_quantile_is_students_t(degrees: float, quantile: float) -> None:
     assert t_quantile(degrees) == pytest.approx(quantile, abs=5e-5)
+
+
+def _models(
+    rng: np.random.Generator, groups: int, size: int, within: float, count: int = 5
+) -> list[NDArray[np.float32]]:
+    """Models that are right on 0.8 of the rows of label 0, by a chance that a group's rows share in this part."""
+    right = []
+    for _ in range(count):
+        of_group = rng.random(groups)[np.repeat(np.arange(groups), size)]
+        is_shared = np.repeat(rng.random(groups) < within, size)
+        right.append(np.where(is_shared, of_group, rng.random(groups * size)) < 0.8)
+    return [np.stack([each, ~each], axis=1).astype(np.float32) for each in right]
+
+
+@pytest.mark.parametrize(
+    ("within", "expected"),
+    # The design effect of half of the groups, whose rows are right or wrong together, is (1 + 20) / 2.
+    [(0.0, 2000), (0.5, 2000 / 10.5), (1.0, 100)],
+)
+def test_the_effective_number_is_that_of_as_many_independent_sequences(
+    within: float, expected: float
+) -> None:
+    labels, clusters = np.zeros(2000, np.int32), np.repeat(np.arange(100), 20)
+    rows = HeldOutRows(Metric(), labels, clusters)
+    models = _models(np.random.default_rng(2), 100, 20, within)
+    assert rows.effective_number(models) == pytest.approx(expected, rel=0.15)
+    assert rows.effective_number(models[:1]) is None
+    assert rows.effective_number(models[:1] * 2) is None
+    for own in (np.arange(2000), np.zeros(2000, np.int64)):  # of one cluster, rows count
+        assert HeldOutRows(Metric(), labels, own).effective_number(models) == 2000

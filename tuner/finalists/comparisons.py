@@ -39,7 +39,9 @@ class Deficit:
     at_most: float
 
 
-def visible_difference(accuracy: float, *, n: int, seeds: int, finalists: int) -> float:
+def visible_difference(
+    accuracy: float, *, n: int, seeds: int, finalists: int, clusters: int | None = None
+) -> float:
     """The difference of two finalists that a confirmation shows in 80 of 100 cases, before anything is trained.
 
     Assumes that seeds scatter as measured on reviews: two of one configuration disagree on 0.7 times as many sequences
@@ -47,14 +49,21 @@ def visible_difference(accuracy: float, *, n: int, seeds: int, finalists: int) -
 
     Args:
         accuracy: about that of the finalists.
-        n: sequences of the confirmation split.
+        n: sequences of the confirmation split; of clusters, their effective number.
         seeds: of each finalist, at least 2.
         finalists: that are compared, at least 2.
+        clusters: that the sequences form, at least 2; few of them leave few degrees of freedom. None: each is its own.
     """
     of_sequences = (1 - accuracy) * (0.7 / seeds + 0.08) / n
-    pairs = finalists * (finalists - 1) / 2
-    quantiles = stdtrit(finalists * (seeds - 1), 1 - _LEVEL / 2 / pairs) + ndtri(0.8)
-    return float(quantiles * math.sqrt(of_sequences + 2 * _SEEDS**2 / seeds))
+    of_seeds = 2 * _SEEDS**2 / seeds
+    pairs, freedom = finalists * (finalists - 1) / 2, float(finalists * (seeds - 1))
+    if clusters is not None:
+        # The variance over sequences has a third as many degrees as clusters, see `paired_part`, where these differ by
+        # normally distributed amounts.
+        uncertainty = 3 * of_sequences**2 / clusters + of_seeds**2 / freedom
+        freedom = min(freedom, (of_sequences + of_seeds) ** 2 / uncertainty)
+    quantiles = stdtrit(freedom, 1 - _LEVEL / 2 / pairs) + ndtri(0.8)
+    return min(1.0, float(quantiles * math.sqrt(of_sequences + of_seeds)))
 
 
 def deficits_of(

@@ -72,6 +72,10 @@ class EnsembleRecord(BaseModel):
     )  # trials, best first by their scores in the search
     left_out: tuple[int, ...] = ()  # trials that would be members if their weights had been kept
     sequences: int  # of the confirmation split
+    # Clusters that these form; None where each is its own, and in a record of an earlier version.
+    clusters: int | None = None
+    # So many sequences of their own would tell as much about how members differ; None where that is not known.
+    effective: int | None = None
     averaged: float  # the score of the members' mean probabilities
     low: float  # a 95 % interval of it over further sequences
     high: float

@@ -39,6 +39,7 @@ class ReferenceRecord(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     sequences: int
+    clusters: int | None = None  # as of `EnsembleRecord`
     score: float
     low: float  # a 95 % interval of it over further sequences
     high: float

@@ -314,7 +314,8 @@ def measured(
     from tuner.training.statistics import HeldOutRows
 
     rows = HeldOutRows(metric, labels, clusters)
-    averaged, first = mean_probabilities([each.probabilities for each in members]), members[0]
+    probabilities = [each.probabilities for each in members]
+    averaged, first = mean_probabilities(probabilities), members[0]
     spread, gain = rows.spread_of(averaged), rows.gain_of(averaged, over=first.probabilities)
     seconds = [each.seconds_per_text for each in members]
     wanted = sorted([*((each.cost, each.trial) for each in members), *lost])[:size]
@@ -322,6 +323,8 @@ def measured(
         members=tuple(each.trial for each in members),
         left_out=tuple(trial for cost, trial in wanted if (cost, trial) in lost),
         sequences=len(labels),
+        clusters=rows.n_clusters,
+        effective=None if rows.n_clusters is None else rows.effective_number(probabilities),
         averaged=round(spread.mean, 6),
         low=round(spread.low, 6),
         high=round(spread.high, 6),

@@ -81,6 +81,7 @@ def measure_reference(
         )
     record = ReferenceRecord(
         sequences=len(split),
+        clusters=rows.n_clusters,
         score=round(spread.mean, 6),
         low=round(spread.low, 6),
         high=round(spread.high, 6),

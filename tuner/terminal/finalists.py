@@ -79,7 +79,8 @@ def print_plan(run: Run, request: Request) -> None:
 
 def planned(run: Run, request: Request) -> str | None:
     """The difference that a confirmation can show, before it trains; None where the number of sequences is unknown."""
-    measured = run.reference or run.ensemble
+    ensemble = run.ensemble
+    measured = ensemble or run.reference
     best, is_accuracy = run.best, run.space.metric.name is MetricName.VAL_ACCURACY
     if measured is None or best is None or best.score is None or not is_accuracy:
         return None
@@ -87,11 +88,20 @@ def planned(run: Run, request: Request) -> str | None:
     finalists = len(best_distinct(candidates, run.space, request.top))
     if min(request.seeds, finalists) < 2:
         return None
-    n = measured.sequences
-    difference = visible_difference(best.score, n=n, seeds=request.seeds, finalists=finalists)
+    n, clusters = measured.sequences, measured.clusters
+    rows, of_others = f"{n:,} sequences", ""
+    if clusters == 1:
+        clusters, rows = None, f"{rows} of one group"
+    elif clusters is not None:
+        n = (ensemble.effective if ensemble is not None else None) or clusters
+        rows += f" of {clusters:,} texts or groups, which tell as much as {n:,} of their own"
+        of_others = " of other texts or groups"
+    difference = visible_difference(
+        best.score, n=n, seeds=request.seeds, finalists=finalists, clusters=clusters
+    )
     return (
-        f"{finalists} finalists with {request.seeds} seeds each on {n:,} sequences: two are told apart in 4 of 5 "
-        f"cases where they differ by about {difference:.3f}; smaller differences need more --seeds or more data."
+        f"{finalists} finalists with {request.seeds} seeds each on {rows}: two are told apart in 4 of 5 cases where "
+        f"they differ by about {difference:.3f}; smaller differences need more --seeds or more data{of_others}."
     )
 
 

@@ -4,12 +4,14 @@ The room that measures models has it, because searches and confirmations both us
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import assert_never
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tuner.data import cluster_count
 from tuner.settings.metric import Metric, MetricName
 from tuner.training.clusters import by_cluster
 from tuner.training.confusion import Confusion
@@ -275,6 +277,31 @@ class HeldOutRows:
             return NO_GAIN
         scores, others = self.scores_of(probabilities), self.scores_of(over)
         return gain_of(scores, others, self.metric, deciding=self._deciding)
+
+    @property
+    def n_clusters(self) -> int | None:
+        """How many clusters there are; None where each sequence is its own."""
+        return cluster_count(self.clusters)
+
+    def effective_number(self, models: Sequence[NDArray[np.float32]]) -> int | None:
+        """How many sequences of their own would tell as much about the difference of two of these models.
+
+        As many as there are by the design effect (Kish, 1965) of the differences, which is small where models err on
+        other sequences of a cluster, and the clusters' size where they err on all of it.
+
+        Args:
+            models: probabilities, `(n, n_classes)` each; all are compared with the first.
+
+        Returns:
+            None where no two differ.
+        """
+        scores = [sequence_scores(self.metric.name, each, self.labels) for each in models]
+        differences = [each - scores[0] for each in scores[1:]]
+        alone = sum(map(variance_of_mean, differences))
+        together = sum(variance_of_mean(by_cluster(each, self.clusters)) for each in differences)
+        if not together:
+            return None
+        return max(1, round(len(self.labels) * min(1.0, alone / together)))
 
     @property
     def _deciding(self) -> int | None:
