@@ -11,6 +11,15 @@ def count_text(count: int, noun: str, plural: str | None = None) -> str:
     return f"{count:,} {noun}" if count == 1 else f"{count:,} {plural or f'{noun}s'}"
 
 
+def one_group_lines(rows: str, clusters: int | None) -> list[str]:
+    """A line where rows that intervals are of, such as the `confirmation` rows, are one group alone; none else."""
+    if clusters != 1:
+        return []
+    return [
+        f"All {rows} rows are of one group: their intervals hold for further rows of this group, not for other groups."
+    ]
+
+
 def score_text(score: float | None) -> str:
     """A score with as many digits as a validation set of a few thousand rows carries."""
     return "" if score is None else f"{score:.4f}"

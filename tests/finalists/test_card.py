@@ -36,6 +36,19 @@ def test_the_card_records_confirmation_and_tests(confirmed: Confirmed, tmp_path:
     assert f"evaluated {evaluation.opened}." in card
 
 
+def test_the_card_notes_that_rows_are_of_one_group(confirmed: Confirmed) -> None:
+    note = "rows are of one group: their intervals hold for further rows of this group, not for "
+    evaluation = evaluate_test(confirmed.chosen())
+    assert note not in model_card(confirmed.chosen())
+    of_one = [dataclasses.replace(each, clusters=1) for each in confirmed.finalists]
+    assert model_card(confirmed.chosen(of_one)).count(f"\nAll confirmation {note}") == 1
+    log = confirmed.folder.tests
+    (sequences,) = (line for line in log.read_text().splitlines() if "sequences:" in line)
+    log.write_text(log.read_text().replace(sequences, f"{sequences}\n    clusters: 1"))
+    card = model_card(confirmed.chosen())
+    assert f"evaluated {evaluation.opened}.\n  All tested {note}" in card
+
+
 def test_the_card_notes_whether_other_models_were_tested_before(
     confirmed: Confirmed, tmp_path: Path
 ) -> None:

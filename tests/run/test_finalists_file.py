@@ -41,9 +41,9 @@ def test_written_content_reads_back_the_same(tmp_path: Path) -> None:
     assert header.endswith(
         "tie_with_best,worse_at_least,worse_at_most,recommended,selection_bias,"
         "gap_error,gap_of_selection,gap_of_selection_error,gap_of_rows,gap_of_rows_error,"
-        "averaged,averaged_gain,averaged_gain_low,averaged_gain_high,lstm_units,filters"
+        "averaged,averaged_gain,averaged_gain_low,averaged_gain_high,clusters,lstm_units,filters"
     )
-    assert first.endswith("-0.0125,False,0,0.0125,True,0.003,0.009,,,,,,,,,5,")
+    assert first.endswith("-0.0125,False,0,0.0125,True,0.003,0.009,,,,,,,,,,5,")
 
 
 @pytest.mark.parametrize(

@@ -83,6 +83,34 @@ def test_status_shows_it_as_lines_and_as_json(searched: Searched) -> None:
     assert json.loads(state_json(state))["ensemble"] == searched.record.model_dump(mode="json")
 
 
+@pytest.mark.parametrize("clusters", [1, 5, None])
+def test_that_confirmation_rows_are_of_one_group_is_told_once(
+    searched: Searched,
+    space: SearchSpace,
+    capsys: pytest.CaptureFixture[str],
+    clusters: int | None,
+) -> None:
+    ensemble = searched.record.model_copy(update={"clusters": clusters})
+    reference = ReferenceRecord(
+        sequences=60, score=0.8, low=0.7, high=0.9, majority=0.5, seconds=1, clusters=clusters
+    )
+    for name, record in ((Attribute.ENSEMBLE, ensemble), (Attribute.REFERENCE, reference)):
+        searched.study.study.set_user_attr(name, record.model_dump(mode="json"))
+    run = Run(searched.folder.path)
+    print_outcome(SearchOutcome(run, EndReason.BUDGET_USED), SearchConfig(space=space))
+    ended = capsys.readouterr().out
+    board = run_tuner(["leaderboard", str(run.folder)], capsys).out
+    told = "All confirmation rows are of one group: their intervals hold for further rows of this group, not "
+    for text, heading in (
+        (ended, "Note:        "),
+        (board, "Note:      "),
+        ("\n".join(state_lines(read_run_state(run))), "note        "),
+    ):
+        lines = [line for line in text.splitlines() if told in line]
+        assert len(lines) == (clusters == 1)
+        assert all(line.startswith(heading + told) for line in lines)
+
+
 def test_leaderboards_end_with_it_of_one_run_and_of_several(
     searched: Searched, tmp_path: Path, space: SearchSpace, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -15,6 +15,7 @@ from tuner.finalists.finalist import Member, finalists_of
 from tuner.finalists.ranking import Failure
 from tuner.finalists.request import Request
 from tuner.finalists.testing import figures_of
+from tuner.report import summary
 from tuner.run import Run, evaluations
 from tuner.run.attributes import Attribute
 from tuner.run.records import TrialRecord
@@ -206,6 +207,21 @@ def test_an_evaluation_names_a_threshold_that_is_not_the_even_one() -> None:
     lines = evaluation_lines(evaluation)
     assert "threshold  0.05, above which a sequence is labelled yes" in lines
     assert "accuracy   1.0000" in "\n".join(lines)
+
+
+@pytest.mark.parametrize(("clusters", "told"), [([3, 3], 1), ([3, 4], 0), (None, 0)])
+def test_that_all_tested_rows_are_of_one_group_is_told(
+    clusters: list[int] | None, told: int
+) -> None:
+    probabilities = np.array([[0.2, 0.8], [0.9, 0.1]], np.float32)
+    of = None if clusters is None else np.array(clusters)
+    figures = figures_of(probabilities, np.array([1, 1], np.int32), ("no", "yes"), of)
+    evaluation = evaluations.RecordedEvaluation(
+        opened="now", data="the test split", members=(), figures=figures
+    )
+    note = "All tested rows are of one group: their intervals hold for further rows of this group, not "
+    lines = [line for line in evaluation_lines(evaluation) if line.startswith(note)]
+    assert len(lines) == summary.tested(evaluation).count(note) == told
 
 
 def test_a_confirmation_tells_beforehand_which_difference_it_can_show(tmp_path: Path) -> None:

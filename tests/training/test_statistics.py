@@ -264,6 +264,9 @@ def test_rare_classes_decide_by_their_clusters() -> None:
         assert deciding_in(metric, labels, every) == 16
         assert deciding_in(metric, labels, every // 4) == 4  # eight rows, copies of two texts
         assert deciding_in(metric, (every % 2).astype(np.int32), every) == 1000
+        assert (
+            deciding_in(metric, labels, np.zeros(1000, np.int64)) == 16
+        )  # of one group, rows count
     three = (every % 3).astype(np.int32)
     assert deciding_in(MetricName.VAL_F1, three, every) == 999
     nothing = np.zeros_like(labels)

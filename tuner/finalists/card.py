@@ -16,7 +16,7 @@ from tuner.run.evaluations import read_test_log
 from tuner.run.ledger import Ledger, others_text
 from tuner.run.records import TrialRecord, counts_as_finished
 from tuner.run.requested_trainings import requests
-from tuner.text import code_span, count_text, format_duration, score_text
+from tuner.text import code_span, count_text, format_duration, one_group_lines, score_text
 from tuner.training.threshold import EVEN
 
 
@@ -133,6 +133,7 @@ def _corrected(finalists: Sequence[Finalist]) -> list[str]:
     return [
         "",
         f"{first}Each {'other ' if bias else ''}interval is that of a finalist named beforehand.",
+        *one_group_lines("confirmation", finalists[0].clusters),
     ]
 
 
@@ -142,6 +143,7 @@ def _how_trials_chosen(trials: ChosenTrials, searched: str, metric: str) -> list
         f"{searched}; the best ones as they were trained there, not confirmed with fresh seeds. On the "
         f"confirmation split, which chose none of them, by {metric}: {trials.ensemble.text}. "
         f"{cost[0].upper()}{cost[1:]}.",
+        *one_group_lines("confirmation", trials.ensemble.clusters),
         "",
         "| trial | architecture | in the search |",
         "|---|---|---|",
@@ -217,6 +219,7 @@ def _tests(run: Run, names: tuple[str, ...], threshold: float) -> list[str]:
             f"(95 % interval {figures.low:.4f} to {figures.high:.4f}), loss {figures.loss:.4f}; "
             f"evaluated {evaluation.opened}.{before}"
         )
+        lines += [f"  {note}" for note in figures.notes]
         if evaluation.reference is not None:
             lines.append(f"  On the same sequences: {evaluation.reference.text}.")
         elsewhere = set(evaluation.others or ())

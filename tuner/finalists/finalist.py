@@ -76,6 +76,7 @@ class Finalist:
         0.0  # of the first: how much too good its mean is; its interval leaves that out
     )
     average: SeedAverage | None = None  # of all its seeds; None of a single one
+    clusters: int | None = None  # of the confirmation split; None where each sequence is its own
     is_recommended: bool = (
         False  # it is the smallest of those that are shown to be close enough to the best
     )

@@ -14,7 +14,7 @@ import optuna
 import pandas as pd
 from numpy.typing import NDArray
 
-from tuner.data import Dataset, Split
+from tuner.data import Dataset, Split, cluster_count
 from tuner.errors import RunFolderError
 from tuner.execution.run_files import RunFiles
 from tuner.finalists.finalist import Finalist, Member, finalists_of
@@ -160,15 +160,20 @@ def ranked_finalists(
         )
         for number, of_one in ordered.items()
     }
+    on_validation, count = dataset.clusters_of(Split.VALIDATION), cluster_count(clusters)
     finalists = finalists_of(
         [(records[number], tuple(ordered[number]), scores[number]) for number in ordered],
         metric,
         margin_of(confirmation),
-        n_validation=len(np.unique(dataset.clusters_of(Split.VALIDATION))),
+        n_validation=len(on_validation if count == 1 else np.unique(on_validation)),
         deciding=deciding_in(metric.name, labels, clusters),
     )
     return [
-        replace(each, average=average_of(_probabilities(each), labels, clusters, metric))
+        replace(
+            each,
+            average=average_of(_probabilities(each), labels, clusters, metric),
+            clusters=count,
+        )
         for each in finalists
     ]
 
@@ -231,6 +236,7 @@ def finalist_rows(finalists: Sequence[Finalist]) -> list[FinalistRow]:
             gap_error=round(each.gap.whole.error, 6),
             **_split(each.gap),
             **_averaged(each.average),
+            clusters=each.clusters,
         )
         for rank, each in enumerate(finalists, start=1)
     ]

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from tuner.data import read_rows, text_digests
+from tuner.data import cluster_count, read_rows, text_digests
 from tuner.errors import ConfigError
 from tuner.export.classifier import Classifier
 from tuner.finalists.choice import Chosen
@@ -145,6 +145,7 @@ def figures_of(
     both = count == 2 and 0 < int((labels == 1).sum()) < len(labels)
     return EvaluationFigures(
         sequences=len(labels),
+        clusters=None if clusters is None else cluster_count(clusters),
         accuracy=accuracy.mean,
         low=accuracy.low,
         high=accuracy.high,

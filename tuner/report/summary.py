@@ -14,7 +14,15 @@ from tuner.run.ledger import others_text
 from tuner.run.records import TrialRecord
 from tuner.run.trial_status import TrialStatus
 from tuner.settings.ranges import Range
-from tuner.text import cost_text, count_text, format_duration, joined, number_text, score_text
+from tuner.text import (
+    cost_text,
+    count_text,
+    format_duration,
+    joined,
+    number_text,
+    one_group_lines,
+    score_text,
+)
 
 _ORDER = tuple(TrialStatus)
 
@@ -34,6 +42,7 @@ def in_words(reading: Reading) -> list[str]:
         *_reference(reading),
         *_what_differs(reading),
         _how_sure(reading),
+        *_one_group(reading),
         *_on_gpus(reading),
     ]
     if reading.tests:
@@ -211,6 +220,13 @@ def _how_sure(reading: Reading) -> str:
     )
 
 
+def _one_group(reading: Reading) -> list[str]:
+    """What the intervals on the confirmation split are of, where its rows are one group alone."""
+    measured = (*reading.finalists[:1], reading.ensemble, reading.reference)
+    counts = [each.clusters for each in measured if each is not None]
+    return one_group_lines("confirmation", next(filter(None, counts), None))
+
+
 def interval_text(first: FinalistRow) -> str:
     """The interval of the finalist that came first, and what it is of."""
     interval = f"95 % interval {score_text(first.low)} to {score_text(first.high)}"
@@ -269,7 +285,9 @@ def tested(test: RecordedEvaluation) -> str:
         f"to {score_text(test.figures.high)}."
     )
     reference = "" if test.reference is None else f"Reference: {test.reference.text}."
-    return " ".join(filter(None, (figures, reference, others_text(test.others or ()))))
+    return " ".join(
+        filter(None, (figures, *test.figures.notes, reference, others_text(test.others or ())))
+    )
 
 
 def parameters_text(record: TrialRecord) -> str:

@@ -21,7 +21,7 @@ from tuner.run.ledger import OtherEvaluation
 from tuner.run.reference import Comparison
 from tuner.settings.validation import Strict, first_problem
 from tuner.settings.yaml_files import OneLine, read_yaml, to_yaml
-from tuner.text import one_line, score_text
+from tuner.text import one_group_lines, one_line, score_text
 
 TEST_SPLIT = "the test split"  # the `data` of an evaluation on it
 _PER_CLASS = re.compile(r"tests/\d+\.csv")
@@ -44,6 +44,8 @@ class EvaluationFigures(Strict):
     model_config = ConfigDict(allow_inf_nan=True)
 
     sequences: int
+    # Texts or groups that these are of; None where each is its own, and in a log of an earlier version.
+    clusters: int | None = None
     accuracy: float
     low: float  # a 95 % interval of the accuracy on further sequences
     high: float
@@ -58,6 +60,11 @@ class EvaluationFigures(Strict):
     confusion: tuple[tuple[int, ...], ...]
     macro_f1: float | None = None  # None in a log of an earlier version
     n_classes: int | None = None  # None: all of them are in `classes`
+
+    @property
+    def notes(self) -> list[str]:
+        """A line where the rows are of one group alone."""
+        return one_group_lines("tested", self.clusters)
 
     def without_most_classes(self) -> "EvaluationFigures":
         """The figures with the classes of lowest F1 alone, and without the confusion."""

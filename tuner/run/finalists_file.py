@@ -52,6 +52,8 @@ class FinalistRow(Strict):
     averaged_gain: float | None = None
     averaged_gain_low: float | None = None
     averaged_gain_high: float | None = None
+    # Texts or groups of the confirmation split; None in earlier files, and where each row is one of its own.
+    clusters: int | None = None
 
     @property
     def gap_text(self) -> str:

@@ -5,9 +5,11 @@ from collections.abc import Mapping, Sequence
 
 from tuner.run.ensemble import NO_MODELS, EnsembleRecord
 from tuner.run.merged_board import MergedBoard
+from tuner.run.reference import ReferenceRecord
 from tuner.run.trial_status import TrialStatus
 from tuner.settings.objectives import Objectives
 from tuner.terminal.reference import reference_lines
+from tuner.text import one_group_lines
 
 
 def ensemble_lines(
@@ -35,9 +37,10 @@ def board_footer(board: MergedBoard) -> list[str]:
     """The lines below a leaderboard: of one run all figures, of several those that compare them."""
     if len(board.ensembles) > 1:
         return [
-            f"Ensemble of {name}: {ensemble.text}"
+            line
             for name, ensemble in board.ensembles.items()
             if ensemble is not None
+            for line in (f"Ensemble of {name}: {ensemble.text}", *one_group_note(ensemble, None))
         ]
     (ensemble,) = board.ensembles.values()
     counts = Counter(map(TrialStatus, board.trials["status"]))
@@ -46,7 +49,14 @@ def board_footer(board: MergedBoard) -> list[str]:
     return [
         *headed("Ensemble:", lines, width=11),
         *reference_lines(reference, width=10),
+        *headed("Note:", one_group_note(ensemble, reference), width=11),
     ]
+
+
+def one_group_note(ensemble: EnsembleRecord | None, reference: ReferenceRecord | None) -> list[str]:
+    """A line where the confirmation rows, which both are measured on, are one group alone; none else."""
+    counts = [each.clusters for each in (ensemble, reference) if each is not None]
+    return one_group_lines("confirmation", next(filter(None, counts), None))
 
 
 def headed(heading: str, lines: Sequence[str], *, width: int) -> list[str]:

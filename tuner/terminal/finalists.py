@@ -30,7 +30,14 @@ from tuner.settings.metric import MetricName
 from tuner.settings.objectives import Objectives
 from tuner.settings.space import SearchSpace
 from tuner.terminal.tables import plain_console, printable
-from tuner.text import cost_text, count_text, joined, number_text, score_text
+from tuner.text import (
+    cost_text,
+    count_text,
+    joined,
+    number_text,
+    one_group_lines,
+    score_text,
+)
 
 _SHOWN_CLASSES = 10
 
@@ -138,6 +145,7 @@ def in_words(
 ) -> list[str]:
     """Which finalists differ, how large the gap between search and confirmation is, and which trainings failed."""
     lines = [*_compared(finalists, margin), *_corrected(finalists)]
+    lines += one_group_lines("confirmation", finalists[0].clusters)
     searched = best_of_search(finalist_rows(finalists), space.metric)
     lines.append(
         f"The finalist that was best in the search, trial {searched.trial}, scored "
@@ -189,9 +197,15 @@ def choice_lines(chosen: Chosen) -> list[str]:
         return [
             f"The search's own trials, not confirmed: {chosen.trials.ensemble.text}",
             f"({chosen.trials.ensemble.cost_text})",
+            *one_group_lines("confirmation", chosen.trials.ensemble.clusters),
         ]
     average, since = chosen.average, chosen.better_since
-    lines = [] if average is None else [f"On the confirmation split: {average.text}"]
+    lines = []
+    if average is not None:
+        lines = [
+            f"On the confirmation split: {average.text}",
+            *one_group_lines("confirmation", chosen.finalists[0].clusters),
+        ]
     if since is not None:
         where = shlex.quote(str(chosen.run.folder))
         lines.append(f"{since_text(since.number, since.score)} Next: tuner confirm {where}")
@@ -228,6 +242,7 @@ def evaluation_lines(evaluation: RecordedEvaluation) -> list[str]:
         lines += _of_many_classes(figures, evaluation.per_class)
     else:
         lines += _of_each_class(figures)
+    lines += figures.notes
     if evaluation.before:
         times = "once" if len(evaluation.before) == 1 else f"{len(evaluation.before)} times"
         lines.append(

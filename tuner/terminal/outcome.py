@@ -10,7 +10,7 @@ from tuner.run.components import components_in
 from tuner.run.records import counts_as_finished, front_trials
 from tuner.run.trial_status import TrialStatus
 from tuner.settings.config import SearchConfig
-from tuner.terminal.ensemble import ensemble_lines, headed
+from tuner.terminal.ensemble import ensemble_lines, headed, one_group_note
 from tuner.terminal.pareto import pareto_texts
 from tuner.terminal.reference import reference_lines
 from tuner.terminal.tables import leaderboard_table, plain_console, printable
@@ -39,6 +39,8 @@ def print_outcome(outcome: SearchOutcome, config: SearchConfig) -> int:
     for line in headed("Ensemble:", lines, width=13):
         _print(console, line)
     for line in reference_lines(run.reference, width=12):
+        _print(console, line)
+    for line in headed("Note:", one_group_note(run.ensemble, run.reference), width=13):
         _print(console, line)
     components = components_in(run.reader)
     if components is not None:

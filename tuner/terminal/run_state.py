@@ -5,7 +5,7 @@ import shlex
 
 from tuner.run.folder import RunFolder
 from tuner.run.state import Activity, RunningTrial, RunState
-from tuner.terminal.ensemble import ensemble_lines, headed
+from tuner.terminal.ensemble import ensemble_lines, headed, one_group_note
 from tuner.terminal.pareto import pareto_texts
 from tuner.text import count_text, escaped_json, format_duration, score_text
 
@@ -38,6 +38,7 @@ def state_lines(state: RunState) -> list[str]:
     lines += [f"{name:<12}{text}" for name, text in texts.items()]
     ensemble = ensemble_lines(state.ensemble, state.counts, state.objectives)
     lines += headed("ensemble", ensemble, width=12)
+    lines += headed("note", one_group_note(state.ensemble, None), width=12)
     lines += [f"trouble     {each}" for each in state.troubles]
     return [*lines, f"last event  {format_duration(state.quiet_s)} ago"]
 

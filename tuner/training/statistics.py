@@ -86,10 +86,12 @@ def deciding_in(
     twice those of that class. None of accuracy and losses, in which each counts alike.
 
     Args:
-        labels, clusters: `(n,)`, see `by_cluster`.
+        labels, clusters: `(n,)`, see `by_cluster`: of one cluster alone, sequences count.
     """
     if metric in (MetricName.VAL_ACCURACY, MetricName.VAL_LOSS):
         return None
+    if cluster_count(clusters) == 1:
+        clusters = np.arange(len(labels))
     counts = {label: len(np.unique(clusters[labels == label])) for label in np.unique(labels)}
     fewest = counts.get(1, 0) if metric is MetricName.VAL_F1_POSITIVE else min(counts.values())
     return max(1, min(len(counts) * fewest, len(np.unique(clusters))))
