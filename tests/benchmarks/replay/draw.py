@@ -88,9 +88,14 @@ def random_order(architectures: Sequence[str], rng: np.random.Generator) -> NDAr
 def _accuracies(
     table: Table, flat: NDArray[np.float32], roles: Sequence[NDArray[np.int64]]
 ) -> NDArray[np.float32]:
-    """Of every model on each set of rows, `(n, n_seeds, n_points, n_sets)`: one matrix product."""
-    weights = np.zeros((table.n_pool, len(roles)), np.float32)
+    """Of every model on each set of rows, `(n, n_seeds, n_points, n_sets)`: one matrix product.
+
+    Right answers are counted before they are divided. Sums of shares would differ in their last bit with the number of
+    sets, on some processors, and models that are equally right would change places.
+    """
+    are_in = np.zeros((table.n_pool, len(roles)), np.float32)
     for place, rows in enumerate(roles):
-        weights[rows, place] = 1 / len(rows)
-    accuracies: NDArray[np.float32] = flat @ weights
+        are_in[rows, place] = 1
+    counts: NDArray[np.float32] = flat @ are_in
+    accuracies = counts / np.array([len(rows) for rows in roles], np.float32)
     return accuracies.reshape(*table.right.shape[:3], len(roles))
