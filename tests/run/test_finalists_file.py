@@ -46,6 +46,13 @@ def test_written_content_reads_back_the_same(tmp_path: Path) -> None:
     assert first.endswith("-0.0125,False,0,0.0125,True,0.003,0.009,,,,,,,,,,5,")
 
 
+def test_parameters_of_an_own_architecture_may_be_called_as_its_columns(tmp_path: Path) -> None:
+    frame = frame_of((ROW,), [{"mean": 7, "clusters": 3}], ["mean", "clusters"])
+    write_csv(frame, RunFolder(tmp_path).finalists)
+    assert read_finalists_file(RunFolder(tmp_path)) == (ROW,)
+    assert frame[["parameter mean", "parameter clusters"]].iloc[0].tolist() == [7, 3]
+
+
 @pytest.mark.parametrize(
     ("metric", "scores", "best"),
     [

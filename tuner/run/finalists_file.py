@@ -94,16 +94,17 @@ def frame_of(
     Args:
         rows: best first.
         parameters: those of each row.
-        names: of the space's parameters, which become columns.
+        names: of the space's parameters, which become columns. One that is called as a field is `parameter NAME`.
     """
     import pandas as pd
 
-    columns = [*FinalistRow.model_fields, *names]
+    fields = FinalistRow.model_fields
+    columns = {name: f"parameter {name}" if name in fields else name for name in names}
     cells = [
-        {**row.model_dump(), **{name: values.get(name) for name in names}}
+        {**row.model_dump(), **{column: values.get(name) for name, column in columns.items()}}
         for row, values in zip(rows, parameters, strict=True)
     ]
-    return pd.DataFrame(cells, columns=columns).convert_dtypes()
+    return pd.DataFrame(cells, columns=[*fields, *columns.values()]).convert_dtypes()
 
 
 def read_finalists_file(folder: RunFolder) -> tuple[FinalistRow, ...]:
