@@ -30,7 +30,7 @@ from tutorial import silence_tensorflow
 from tuner.data import EncodedSequences, load_dataset
 from tuner.data.dataset import offsets_of
 from tuner.files import write_atomically
-from tuner.settings.data import DataConfig
+from tuner.settings.data import DataConfig, TokenMode
 from tuner.settings.hyperparameters import Hyperparameters, resolve
 from tuner.settings.metric import Metric
 from tuner.training.spec import TrialSpec
@@ -229,13 +229,13 @@ def _train(path: Path, job: Job) -> str:
 
 
 @cache
-def texts(source: str) -> EncodedSequences:
+def texts(source: str, tokens: TokenMode = TokenMode.WORDS) -> EncodedSequences:
     """All rows, each text once; the split they were encoded in plays no role."""
-    splits = load_dataset(DataConfig(source=source)).splits.values()
-    tokens = [part for each in splits for part in np.split(each.tokens, each.offsets[1:-1])]
+    splits = load_dataset(DataConfig(source=source, tokens=tokens)).splits.values()
+    parts = [part for each in splits for part in np.split(each.tokens, each.offsets[1:-1])]
     labels = np.concatenate([each.labels for each in splits])
-    first = list({part.tobytes(): number for number, part in enumerate(tokens)}.values())
-    kept = [tokens[number] for number in first]
+    first = list({part.tobytes(): number for number, part in enumerate(parts)}.values())
+    kept = [parts[number] for number in first]
     return EncodedSequences(
         np.concatenate(kept), offsets_of(np.array([len(each) for each in kept])), labels[first]
     )

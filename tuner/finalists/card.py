@@ -17,6 +17,7 @@ from tuner.run.ledger import Ledger, others_text
 from tuner.run.records import TrialRecord, counts_as_finished
 from tuner.run.requested_trainings import requests
 from tuner.text import code_span, count_text, format_duration, one_group_lines, score_text
+from tuner.training.linear_model import longest_of
 from tuner.training.threshold import EVEN
 
 
@@ -157,11 +158,12 @@ def _how_trials_chosen(trials: ChosenTrials, searched: str, metric: str) -> list
 
 def _reference(reference: ChosenReference) -> list[str]:
     """What the linear reference is, and its part of the average."""
+    model = reference.model
     return [
         "",
         f"The linear reference has {reference.weight:.0%} of the average, the trials have the rest in equal parts: a "
-        "logistic regression on the presence of single tokens and of pairs that follow each other, trained on the "
-        f"training split (on the confirmation split, its accuracy alone is {reference.model.figures.accuracy:.4f}).",
+        f"logistic regression on the presence of n-grams of up to {longest_of(model.weights)} tokens, trained on the "
+        f"training split (on the confirmation split, its accuracy alone is {model.figures.accuracy:.4f}).",
     ]
 
 

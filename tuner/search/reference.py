@@ -120,12 +120,17 @@ def read_reference(folder: RunFolder, dataset: Dataset) -> TrainedModel | None:
 
 def reference_for_other_rows(folder: RunFolder, dataset: Dataset) -> "Reference":
     """The reference of a run; trains it where none is kept that can measure rows again."""
-    from tuner.training.reference import Reference, frequencies_of, train_reference
+    from tuner.training.reference import (
+        Reference,
+        frequencies_of,
+        longest_n_gram,
+        train_reference,
+    )
 
     train, n_classes = dataset.splits[Split.TRAIN], len(dataset.class_names)
     kept = read_reference(folder, dataset)
     if kept is None or not kept.weights:
-        return train_reference(train, n_classes)
+        return train_reference(train, n_classes, longest=longest_n_gram(dataset.token_mode))
     model = LinearModel.of_weights(kept.weights, int(train.lengths.max()))
     return Reference(frequencies_of(train, n_classes), model)
 
@@ -153,17 +158,22 @@ def _fit(model: TrainedModel, dataset: Dataset) -> bool:
     """Whether the weights are those of a linear model of the data's classes and vocabulary."""
     if not are_weights(model.weights):
         return False
-    n_classes, known = len(dataset.class_names), len(model.weights[0])
+    singles, _, _, _, bias, *_ = model.weights
+    n_classes, known = len(dataset.class_names), len(singles)
     n_outputs = 1 if n_classes == 2 else n_classes
     is_known = model.vocabulary_size == known <= len(dataset.vocabulary)
-    return is_known and len(model.weights[-1]) == n_outputs
+    return is_known and len(bias) == n_outputs
 
 
 def _train(dataset: Dataset) -> TrainedModel:
-    from tuner.training.reference import train_reference
+    from tuner.training.reference import longest_n_gram, train_reference
 
     held_out = dataset.splits[Split.CONFIRMATION]
-    trained = train_reference(dataset.splits[Split.TRAIN], len(dataset.class_names))
+    trained = train_reference(
+        dataset.splits[Split.TRAIN],
+        len(dataset.class_names),
+        longest=longest_n_gram(dataset.token_mode),
+    )
     began = time.monotonic()
     probabilities = trained.probabilities_of(held_out)
     seconds_per_text = (time.monotonic() - began) / len(held_out)

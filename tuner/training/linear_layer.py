@@ -6,7 +6,7 @@ Its weights are those of `tuner.training.linear_model`. Importing this module lo
 # mypy: disallow-subclassing-any=False
 # Keras has no stubs, so its classes are Any.
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import keras
@@ -21,18 +21,26 @@ from tuner.training.linear_model import SMALLEST_SCORE, are_weights
 class LinearOnNGrams(keras.layers.Layer):
     """`(batch, time)` int32 ids, right-padded -> `(batch, n_outputs)` probabilities of a logistic regression.
 
-    A pair of tokens is looked up by a binary search among the pairs that begin with its first one: exactly, where a
-    hash would let several share a weight, and in operations that other programs have.
+    An n-gram is looked up by a binary search among those that begin with its beginning: exactly, where a hash would let
+    several share a weight, and in operations that other programs have.
 
     Args:
         n_tokens: ids that it knows.
         n_pairs, n_rows: of its n-grams, the pairs, and all of them.
         n_outputs: 1 for two classes.
         depth: of the search: bits of the most pairs that begin with one token.
+        longer: for each length from three on, how many n-grams of it there are, and the depth of their search.
     """
 
     def __init__(
-        self, n_tokens: int, n_pairs: int, n_rows: int, n_outputs: int, depth: int, **kwargs: Any
+        self,
+        n_tokens: int,
+        n_pairs: int,
+        n_rows: int,
+        n_outputs: int,
+        depth: int,
+        longer: Sequence[Sequence[int]] = (),
+        **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self._sizes = {
@@ -42,6 +50,7 @@ class LinearOnNGrams(keras.layers.Layer):
             "n_outputs": n_outputs,
             "depth": depth,
         }
+        self._longer = [list(each) for each in longer]
 
     def build(self, input_shape: Any) -> None:
         """Makes the weights, which `build_linear` fills."""
@@ -51,15 +60,20 @@ class LinearOnNGrams(keras.layers.Layer):
             return self.add_weight(shape=shape, initializer="zeros", trainable=False, name=name)
 
         self.singles = array("singles", sizes["n_tokens"])
-        self.starts = array("starts", sizes["n_tokens"] + 1)
-        self.seconds = array("seconds", sizes["n_pairs"] + 1)
+        self.starts = [array("starts", sizes["n_tokens"] + 1)]
+        self.lasts = [array("seconds", sizes["n_pairs"] + 1)]
         self.table = array("table", sizes["n_rows"] + 1, sizes["n_outputs"])
         self.bias = array("bias", sizes["n_outputs"])
+        n_shorter = sizes["n_pairs"]
+        for length, (n, _) in enumerate(self._longer, 3):
+            self.starts.append(array(f"starts_{length}", n_shorter + 2))
+            self.lasts.append(array(f"lasts_{length}", n + 1))
+            n_shorter = n
 
     def call(self, ids: Any) -> Any:
         """Each n-gram of a sequence counts once."""
         ids = ops.cast(ids, "int32")
-        rows = ops.concatenate([_whole(self.singles, ids), self._rows_of_pairs(ids)], axis=1)
+        rows = ops.concatenate([_whole(self.singles, ids), *self._rows_of_longer(ids)], axis=1)
         # Sorted as floats, which more programs can.
         rows = ops.cast(ops.sort(ops.cast(rows, "float32"), axis=1), "int32")
         is_first = ops.concatenate(
@@ -74,22 +88,31 @@ class LinearOnNGrams(keras.layers.Layer):
         scores = scores + SMALLEST_SCORE
         return scores / ops.sum(scores, axis=1, keepdims=True)
 
-    def _rows_of_pairs(self, ids: Any) -> Any:
-        """`(batch, time - 1)`, the last row where a pair is not known."""
-        n_pairs, n_rows = self._sizes["n_pairs"], self._sizes["n_rows"]
-        firsts, seconds = ids[:, :-1], ids[:, 1:]
-        low, end = _whole(self.starts, firsts), _whole(self.starts, firsts + 1)
+    def _rows_of_longer(self, ids: Any) -> Iterator[Any]:
+        """For each length from two on `(batch, time + 1 - length)`, the last row where an n-gram is not known."""
+        n_rows = self._sizes["n_rows"]
+        counts = [self._sizes["n_pairs"], *(n for n, _ in self._longer)]
+        depths = [self._sizes["depth"], *(depth for _, depth in self._longer)]
+        first, beginnings = n_rows - sum(counts), ids
+        for length, (n, depth) in enumerate(zip(counts, depths, strict=True), 2):
+            lasts, ends = self.lasts[length - 2], ids[:, length - 1 :]
+            low, high = self._found(beginnings[:, :-1], length, depth, ends)
+            is_known = ops.logical_and(ops.less(low, high), ops.equal(_whole(lasts, low), ends))
+            yield ops.where(is_known, low + first, n_rows)
+            first, beginnings = first + n, ops.where(is_known, low, n)
+
+    def _found(self, beginnings: Any, length: int, depth: int, ends: Any) -> tuple[Any, Any]:
+        """Where each last token is, or would be, among those with its beginning; and where these end."""
+        starts, lasts = self.starts[length - 2], self.lasts[length - 2]
+        low, end = _whole(starts, beginnings), _whole(starts, beginnings + 1)
         high = end
-        for _ in range(self._sizes["depth"]):
+        for _ in range(depth):
             middle = (low + high) // 2
             is_open = ops.less(low, high)
-            is_less = ops.less(_whole(self.seconds, middle), seconds)
+            is_less = ops.less(_whole(lasts, middle), ends)
             low = ops.where(ops.logical_and(is_open, is_less), middle + 1, low)
             high = ops.where(ops.logical_and(is_open, ops.logical_not(is_less)), middle, high)
-        is_known = ops.logical_and(
-            ops.less(low, end), ops.equal(_whole(self.seconds, low), seconds)
-        )
-        return ops.where(is_known, low + (n_rows - n_pairs), n_rows)
+        return low, end
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         """`(batch, n_outputs)`."""
@@ -101,7 +124,7 @@ class LinearOnNGrams(keras.layers.Layer):
 
     def get_config(self) -> dict[str, Any]:
         """For `.keras` files."""
-        return {**super().get_config(), **self._sizes}
+        return {**super().get_config(), **self._sizes, "longer": self._longer}
 
 
 def build_linear(weights: Sequence[NDArray[np.float32]]) -> keras.Model:
@@ -112,19 +135,28 @@ def build_linear(weights: Sequence[NDArray[np.float32]]) -> keras.Model:
     """
     if not are_weights(weights):
         raise ValueError("these are not the weights of a linear model")
-    singles, starts, seconds, table, bias = weights
+    singles, starts, seconds, table, bias, *longer = weights
     ids = keras.Input((None,), dtype="int32", name="ids")
     layer = LinearOnNGrams(
         n_tokens=len(singles),
         n_pairs=len(seconds) - 1,
         n_rows=len(table) - 1,
         n_outputs=len(bias),
-        depth=int(np.diff(starts).max()).bit_length(),
+        depth=_depth(starts),
+        longer=[
+            (len(lasts) - 1, _depth(begin))
+            for begin, lasts in zip(longer[::2], longer[1::2], strict=True)
+        ],
         name="linear",
     )
     model = keras.Model(ids, layer(ids))
     model.set_weights(list(weights))
     return model
+
+
+def _depth(starts: NDArray[np.float32]) -> int:
+    """Steps of a binary search among the most n-grams with the same beginning."""
+    return int(np.diff(starts).max()).bit_length()
 
 
 def _whole(numbers: Any, at: Any) -> Any:

@@ -14,13 +14,18 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.naive_bayes import ComplementNB
 
 from tuner.data import EncodedSequences
-from tuner.training.linear_model import LinearModel, n_grams_of, presence
+from tuner.settings.data import TokenMode
+from tuner.training.linear_model import LinearModel, frequent_n_grams, presence
 
+# Tokens of the longest n-grams. Triples of words gain 0.2 points on reviews and lose as much on sentences. Five
+# characters gain five points over pairs in words of six languages, twelve in sentences (docs/measurements.md).
+_LONGEST_OF_WORDS, _LONGEST_OF_OTHERS = 3, 5
 _MOST_TOKENS = 10_000_000  # to learn from: a minute
 _MOST_WEIGHTS = 20_000_000  # features x classes
 _MOST_CLASSES = 20  # each has a regression of its own; with more, naive Bayes alone
 _STRENGTH = 1.0  # the inverse of the L2 penalty; 0.25 and 4 are within 0.1 points of it on reviews
 _COUNTS_FROM = 2  # sequences that have an n-gram, or it tells nothing about another one
+_MOST_STEPS = 1000  # 100 are too few for words by their characters
 _NEVER = -1e9  # the logit of a class without sequences
 
 
@@ -43,20 +48,28 @@ class Reference:
         return self.model.probabilities_of(sequences)
 
 
-def train_reference(train: EncodedSequences, n_classes: int) -> Reference:
+def longest_n_gram(tokens: TokenMode) -> int:
+    """Tokens of the longest n-grams that a reference knows."""
+    return _LONGEST_OF_WORDS if tokens is TokenMode.WORDS else _LONGEST_OF_OTHERS
+
+
+def train_reference(train: EncodedSequences, n_classes: int, *, longest: int) -> Reference:
     """Trains on one split.
 
-    Features are the presence of single tokens and of pairs that follow each other. Each has the log-count ratio of a
+    Features are the presence of n-grams, which are tokens that follow each other. Each has the log-count ratio of a
     class as its weight, and a logistic regression learns a factor for it (Wang & Manning, 2012, with a regression in
     place of their support vector machine). With more than 20 classes it is complement naive Bayes (Rennie et al.,
     2003).
+
+    Args:
+        longest: tokens of an n-gram, two or more; see `longest_n_gram`.
     """
     frequencies, max_length = frequencies_of(train, n_classes), int(train.lengths.max())
     train = _at_most(train, _MOST_TOKENS)
     if np.count_nonzero(np.bincount(train.labels, minlength=n_classes)) < 2:
         return Reference(frequencies, None)
-    known = _frequent(train, max(1, _MOST_WEIGHTS // n_classes))
-    if not len(known):
+    known = frequent_n_grams(train, longest, _COUNTS_FROM, max(1, _MOST_WEIGHTS // n_classes))
+    if not any(map(len, known)):
         return Reference(frequencies, None)
     features = presence(train, known)
     is_regression = n_classes <= _MOST_CLASSES
@@ -89,7 +102,9 @@ def _regressions(
         without = np.asarray(features[~is_class].sum(axis=0)).ravel() + 1
         ratio = np.log(with_class / with_class.sum()) - np.log(without / without.sum())
         # Its dual form takes the fewer of rows and features as unknowns; the seed decides the order of its steps.
-        model = LogisticRegression(C=_STRENGTH, solver="liblinear", dual=True, random_state=0)
+        model = LogisticRegression(
+            C=_STRENGTH, solver="liblinear", dual=True, random_state=0, max_iter=_MOST_STEPS
+        )
         model.fit(features.multiply(ratio).tocsr(), is_class)
         columns.append(model.coef_[0] * ratio)
         biases.append(model.intercept_[0])
@@ -113,12 +128,3 @@ def _at_most(sequences: EncodedSequences, tokens: int) -> EncodedSequences:
     if step <= 1:
         return sequences
     return sequences.only(np.arange(0, len(sequences), step))
-
-
-def _frequent(sequences: EncodedSequences, most: int) -> NDArray[np.int64]:
-    """The n-grams that several sequences have, the most frequent ones of them, sorted."""
-    grams, counts = np.unique(n_grams_of(sequences)[1], return_counts=True)
-    grams, counts = grams[counts >= _COUNTS_FROM], counts[counts >= _COUNTS_FROM]
-    if len(grams) > most:
-        grams = np.sort(grams[np.argsort(-counts, kind="stable")[:most]])
-    return grams

@@ -24,7 +24,7 @@ from tuner.data import EncodedSequences, Split, load_dataset
 from tuner.data.load import read_rows
 from tuner.errors import TrialDiverged, TrialFailed
 from tuner.files import atomic_file, write_atomically
-from tuner.settings.data import DataConfig
+from tuner.settings.data import DataConfig, TokenMode
 from tuner.settings.hyperparameters import Hyperparameters
 from tuner.settings.space import SearchSpace
 from tuner.training.spec import TrialSpec, derive_seed
@@ -191,11 +191,12 @@ def pack(folder: Path, plan: Plan, path: Path, labels: NDArray[np.int32]) -> str
 
 def record_reference(folder: Path, plan: Plan, table: Path) -> Path:
     """Trains the linear reference on what the recorded trainings learned from, and writes it beside their table."""
-    from tuner.training.reference import train_reference
+    from tuner.training.reference import longest_n_gram, train_reference
 
     learn, pool, n_classes = _load(folder, plan)
     began = time.process_time()
-    probabilities = train_reference(learn, n_classes).probabilities_of(pool)
+    longest = longest_n_gram(TokenMode(plan.tokens))
+    probabilities = train_reference(learn, n_classes, longest=longest).probabilities_of(pool)
     seconds = time.process_time() - began
     answers = probabilities[:, 1] if n_classes == 2 else probabilities
     reference = RecordedReference(answers.astype(np.float16), round(seconds, 3))
