@@ -35,7 +35,6 @@ from tuner.settings.hyperparameters import Hyperparameters, resolve
 from tuner.settings.metric import Metric
 from tuner.training.spec import TrialSpec
 
-EPOCHS = 4
 MOST_MEASURED = 6_000
 _TUTORIAL = {"vocabulary_size": 5000, "embedding_size": 32, "lstm_units": 100}
 _TUNED = {
@@ -101,12 +100,13 @@ class Job:
     hyperparameters: Hyperparameters
     pair: int
     data: Data
+    epochs: int
 
     def file(self, folder: Path) -> Path:
         """Where it is recorded."""
         decides = {
             "settings": self.hyperparameters.model_dump(mode="json", exclude_defaults=True),
-            "epochs": EPOCHS,
+            "epochs": self.epochs,
             "source": self.data.source,
             "learn": self.data.learn,
         }
@@ -132,6 +132,7 @@ def main() -> None:
     parser.add_argument("--pairs", type=int, default=10)
     parser.add_argument("--data", default="rotten-tomatoes", help="a data set's name or a file")
     parser.add_argument("--learn", type=int, default=4000, help="rows to learn from")
+    parser.add_argument("--epochs", type=int, default=4, help="of a training, the best is taken")
     parser.add_argument("--bases", nargs="+", choices=BASES, help="in place of the idea's")
     parser.add_argument("--processes", type=int, default=1)
     parser.add_argument("--before", type=Path, help="compare with this folder of an earlier commit")
@@ -145,7 +146,7 @@ def main() -> None:
         job.file(given.out): job
         for pair in range(given.pairs)
         for base in bases
-        for job in _arms(idea, base, pair, data)
+        for job in _arms(idea, base, pair, data, given.epochs)
     }
     todo = [(path, job) for path, job in jobs.items() if not path.is_file()]
     context = multiprocessing.get_context("spawn")
@@ -154,17 +155,18 @@ def main() -> None:
             sys.stderr.write(f"{done} of {len(todo)}: {line}\n")
     rows = []
     for base in bases:
-        pairs = [_arms(idea, base, pair, data) for pair in range(given.pairs)]
+        pairs = [_arms(idea, base, pair, data, given.epochs) for pair in range(given.pairs)]
         without = [_read(job.file(given.before or given.out)) for job, _ in pairs]
         rows.append(_row(base, without, [_read(job.file(given.out)) for _, job in pairs]))
     show(f"paired_ablation_{given.name}", rows, given.out)
 
 
-def _arms(idea: Idea, base: str, pair: int, data: Data) -> tuple[Job, Job]:
+def _arms(idea: Idea, base: str, pair: int, data: Data, epochs: int) -> tuple[Job, Job]:
     """The trainings without and with the idea."""
     plain = {**BASES[base], **idea.replaces}
     return tuple(
-        Job(_resolved({**plain, **settings}), pair, data) for settings in ({}, idea.settings)
+        Job(_resolved({**plain, **settings}), pair, data, epochs)
+        for settings in ({}, idea.settings)
     )
 
 
@@ -214,7 +216,7 @@ def _train(path: Path, job: Job) -> str:
     learn, validation, measured = _rows(job.data, job.pair)
     started = time.process_time()
     training = Training(
-        TrialSpec(0, job.hyperparameters, job.pair, EPOCHS),
+        TrialSpec(0, job.hyperparameters, job.pair, job.epochs),
         train=learn,
         validation=validation,
         n_classes=2,
