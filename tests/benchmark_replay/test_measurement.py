@@ -1,5 +1,6 @@
 """Replayed searches on tables of which the answer is known: factors, points, and how small an effect is seen."""
 
+import pickle
 from dataclasses import replace
 from typing import Any
 
@@ -7,7 +8,7 @@ import numpy as np
 import optuna
 import pytest
 from benchmarks.replay import comparison, replays
-from benchmarks.replay.arms import RANDOM, TODAY, Arm
+from benchmarks.replay.arms import ARMS, RANDOM, TODAY, Arm
 from benchmarks.replay.comparison import MeanCourse, gain
 from benchmarks.replay.greedy import selected
 from benchmarks.replay.measurement import Result, trained_in
@@ -87,6 +88,11 @@ def test_averaging_models_that_err_on_different_rows_gains_points() -> None:
     single, average = of[RANDOM.name, SINGLE, 5], of[RANDOM.name, average_of(5), 5]
     assert average.gain.low > single.gain.high + 10
     assert average.factor.low > 1
+
+
+@pytest.mark.parametrize("arm", ARMS, ids=lambda arm: arm.name)
+def test_every_arm_can_be_given_to_another_process(arm: Arm) -> None:
+    assert pickle.loads(pickle.dumps(arm)) == arm
 
 
 def test_todays_search_runs_on_a_table_in_parts_of_any_size(

@@ -60,6 +60,11 @@ def _multivariate_tpe(seed: int) -> optuna.samplers.TPESampler:
         )
 
 
+def no_starters(table: Table) -> Sequence[int]:
+    """It begins as the sampler does."""
+    return ()
+
+
 OwnSearch = Callable[..., History]  # see `replay`, without the search
 
 
@@ -85,7 +90,7 @@ class Arm:
     own_pruner: Callable[[], optuna.pruners.BasePruner] | None = None
     snaps_all: bool = False
     patience: int | str = "off"
-    starters: Callable[[Table], Sequence[int]] = lambda _: ()
+    starters: Callable[[Table], Sequence[int]] = no_starters
     own_search: OwnSearch | None = None
     is_peer: bool = False
     has_all_kinds: bool = False
