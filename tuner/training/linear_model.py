@@ -144,17 +144,21 @@ def frequent_n_grams(sequences: EncodedSequences, longest: int, least: int, most
     Of those as frequent as each other the shorter ones come first. So of each one that is taken the beginning is, too:
     no sequence has an n-gram without it.
     """
+    import pandas as pd
+
     known: list[NDArray[np.int64]] = []
     counts: list[NDArray[np.int64]] = []
     walk = _Walk(sequences)
     for _ in range(longest):
-        found = walk.keys
-        keys, number = np.unique(found, return_inverse=True)
-        places = np.unique(number * len(sequences) + walk.rows)
+        # By hashes, in a third of the time of sorting.
+        number, keys = pd.factorize(walk.keys)
+        places = pd.unique(number * len(sequences) + walk.rows)
         holders = np.bincount(places // len(sequences), minlength=len(keys))
         is_frequent = holders >= least
-        known.append(keys[is_frequent])
-        counts.append(holders[is_frequent])
+        keys, holders = keys[is_frequent], holders[is_frequent]
+        order = np.argsort(keys)
+        known.append(keys[order])
+        counts.append(holders[order])
         walk.step(known[-1])
     order = np.argsort(-np.concatenate(counts), kind="stable")
     is_kept = np.zeros(len(order), bool)
@@ -166,16 +170,17 @@ def presence(sequences: EncodedSequences, known: NGrams) -> "csr_matrix":
     """Which of the `known` n-grams a sequence has: `(n_sequences, n)`, 0 and 1."""
     from scipy.sparse import csr_matrix
 
-    width = sum(len(keys) for keys in known)
-    walk, first, places = _Walk(sequences), 0, []
+    walk, width, rows, columns = _Walk(sequences), 0, [], []
     for keys in known:
-        rows, at = walk.step(keys)
-        places.append(rows * width + first + at)
-        first += len(keys)
-    rows, columns = np.divmod(np.unique(np.concatenate(places)), max(1, width))
-    return csr_matrix(
-        (np.ones(len(rows), np.float32), (rows, columns)), shape=(len(sequences), width)
-    )
+        holders, at = walk.step(keys)
+        rows.append(holders)
+        columns.append(at + width)
+        width += len(keys)
+    places = np.concatenate(rows), np.concatenate(columns)
+    found = csr_matrix((np.ones(len(places[0]), np.float32), places), (len(sequences), width))
+    found.sum_duplicates()  # of an n-gram that is there several times
+    found.data.fill(1)
+    return found
 
 
 class _Walk:
