@@ -20,6 +20,7 @@ TRIED = (
     "random, none, snapped",
     "random, halving, patience 1",
     "TPE, patience 1 (today)",
+    "Gaussian process, patience 1",
     "TPE of words, halving, patience 1",
     "TPE, median (Optuna)",
     "TPE, Hyperband (BOHB-like)",

@@ -12,12 +12,13 @@ from tuner.search.pruner import make_pruner
 from tuner.settings.config import PrunerName, SamplerName, SearchConfig, make_config
 
 from .draw import Draw
+from .gaussian_process import GaussianProcess
 from .keras_tuner import replay_hyperband
 from .quick_search import QuickSearch
 from .session_search import SessionSearch
 from .starters import best_of_others, best_of_same, worst_of_same
 from .table import Table
-from .tabular import Chooser, Decides, Recorded
+from .tabular import Chooser, Decides, Picker, Recorded
 from .virtual_search import History, replay
 
 
@@ -50,6 +51,12 @@ def _by_tpe_of_words(seed: int) -> Decides:
     """What tuner had before: ten random trials, the best tenth as the good ones, numbers in choices as words."""
     seeds = count(1000 * seed)
     return lambda own: _multivariate_tpe(next(seeds))
+
+
+def _by_gaussian_process(seed: int) -> Decides:
+    """Tuner's sampler draws the first trials at random."""
+    process = GaussianProcess()
+    return lambda own: Picker(process.pick, own())
 
 
 def _multivariate_tpe(seed: int) -> optuna.samplers.TPESampler:
@@ -112,6 +119,7 @@ ARMS = (
     Arm("random, halving (ASHA)", _in_order, PrunerName.HALVING, is_peer=True),
     Arm("random, halving, patience 1", _in_order, PrunerName.HALVING, patience=1),
     TODAY,
+    Arm("Gaussian process, patience 1", _by_gaussian_process, PrunerName.NONE, patience=1),
     Arm("TPE of words, patience 1", _by_tpe_of_words, PrunerName.NONE, patience=1),
     Arm("TPE of words, halving", _by_tpe_of_words, PrunerName.HALVING, is_peer=True),
     Arm("TPE of words, halving, patience 1", _by_tpe_of_words, PrunerName.HALVING, patience=1),

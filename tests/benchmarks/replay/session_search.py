@@ -17,7 +17,7 @@ from tuner.search.study import SearchStudy
 from tuner.settings.config import SearchConfig
 from tuner.training.spec import EpochResult, TrialSpec
 
-from .tabular import Chooser, Sampler
+from .tabular import Chooser, Picker, Sampler
 from .virtual_search import VirtualClock
 
 
@@ -131,7 +131,7 @@ class _TabularStudy(SearchStudy):
 class _TabularSampler(Sampler):
     """Gives one trial the parameters that were chosen for it."""
 
-    def __init__(self, chooser: Chooser, sampler: Sampler | None) -> None:
+    def __init__(self, chooser: Chooser, sampler: Sampler | Picker | None) -> None:
         self._chooser = chooser
         self._sampler = sampler
         self._values: Mapping[str, Any] | None = None

@@ -3,8 +3,9 @@
 Where TPE has learned something, the trial gets the recorded configuration that TPE thinks most of, among those of its
 suggestion's architecture that the search has not had (see `acquisition.py`). A suggestion of another sampler that
 learned is answered with the nearest of them: each range scaled to 0 … 1, logarithms where the range is logarithmic,
-another choice 1 apart. While a sampler still draws at random it gets the next configuration of the replay's random
-order, which is a random draw without any rounding: the recorded ones were drawn by a random search.
+another choice 1 apart. A `Picker` suggests nothing and takes a recorded configuration itself. While a sampler still
+draws at random it gets the next configuration of the replay's random order, which is a random draw without any
+rounding: the recorded ones were drawn by a random search.
 
 The bias: a table of some hundred configurations is coarse in ten dimensions. TPE takes the best of what is there, which
 may be far from what it would have drawn; and the nearest configuration is more often one with few neighbours: the arm
@@ -13,6 +14,7 @@ may be far from what it would have drawn; and the nearest configuration is more 
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -32,14 +34,25 @@ from tuner.settings.space import ARCHITECTURE, SearchSpace
 from .acquisition import Acquisition, Columns
 
 Sampler = optuna.samplers.BaseSampler
-# From what makes tuner's own sampler of a trial to the one that decides; None: the replay's random order decides.
-Decides = Callable[[Callable[[], Sampler]], Sampler | None]
+# From what makes tuner's own sampler of a trial to what decides; None: the replay's random order does.
+Decides = Callable[[Callable[[], Sampler]], "Sampler | Picker | None"]
+# Of a study, the table, what its trials got so far, and what is left: a recorded configuration, or None.
+Pick = Callable[[optuna.Study, "Recorded", Sequence[int], Sequence[int]], int | None]
+
+
+@dataclass(frozen=True)
+class Picker:
+    """Takes a recorded configuration, and suggests no values; where it takes none, the sampler decides."""
+
+    pick: Pick
+    sampler: Sampler
 
 
 class Recorded:
     """The recorded configurations of a table as points of its space, to measure distances between.
 
-    `distributions` has those of each configuration's parameters, `hyperparameters` what a trial of it trains.
+    `distributions` has those of each configuration's parameters, `hyperparameters` what a trial of it trains, `ranges`
+    those of each architecture by the study's names.
     """
 
     def __init__(self, space: SearchSpace, parameters: tuple[Mapping[str, Any], ...]) -> None:
@@ -50,19 +63,19 @@ class Recorded:
         self.distributions = [each.distributions for each in asked]
         self.columns = Columns(space, parameters)
         self.architectures = np.array([each[ARCHITECTURE] for each in parameters])
-        self._ranges = {each: _ranges(space, each) for each in space.architectures}
+        self.ranges = {each: _ranges(space, each) for each in space.architectures}
         self._columns = {
             name: np.array(
-                [_scaled(range_, each[name]) if name in each else math.nan for each in parameters]
+                [scaled(range_, each[name]) if name in each else math.nan for each in parameters]
             )
-            for ranges in self._ranges.values()
+            for ranges in self.ranges.values()
             for name, range_ in ranges.items()
         }
 
     def ask(self, trial: SuggestsValues) -> str:
         """Asks a trial for all parameters as the space does, and makes nothing of them; returns its architecture."""
-        architecture: str = trial.suggest_categorical(ARCHITECTURE, list(self._ranges))
-        for name, range_ in self._ranges[architecture].items():
+        architecture: str = trial.suggest_categorical(ARCHITECTURE, list(self.ranges))
+        for name, range_ in self.ranges[architecture].items():
             range_.suggest(trial, name)
         return architecture
 
@@ -71,8 +84,8 @@ class Recorded:
     ) -> NDArray[np.float64]:
         """How far the configurations `among`, all of one architecture, are from `values`."""
         squares = np.zeros(len(among))
-        for name, range_ in self._ranges[architecture].items():
-            apart = np.abs(self._columns[name][among] - _scaled(range_, values[name]))
+        for name, range_ in self.ranges[architecture].items():
+            apart = np.abs(self._columns[name][among] - scaled(range_, values[name]))
             squares += np.minimum(apart, 1) ** 2
         return np.sqrt(squares)
 
@@ -109,19 +122,28 @@ class Chooser:
         """Whether any recorded configuration is left."""
         return bool(self._left)
 
-    def sampler(self, own: Callable[[], Sampler]) -> Sampler | None:
-        """The sampler that decides about the next trial; `own` makes the one that tuner would take."""
+    def sampler(self, own: Callable[[], Sampler]) -> Sampler | Picker | None:
+        """What decides about the next trial; `own` makes the one that tuner would take."""
         return self._decides(own)
 
-    def choose(self, sampler: Sampler | None, study: optuna.Study, trial: FrozenTrial) -> int:
+    def choose(
+        self, sampler: Sampler | Picker | None, study: optuna.Study, trial: FrozenTrial
+    ) -> int:
         """The configuration that a trial gets."""
-        if self._first:
-            chosen = self._first.pop(0)
-        else:
-            chosen = self._left[0] if sampler is None else self._answer(sampler, study, trial)
+        chosen = self._first.pop(0) if self._first else self._next(sampler, study, trial)
         self._left.remove(chosen)
         self.chosen.append(chosen)
         return chosen
+
+    def _next(
+        self, sampler: Sampler | Picker | None, study: optuna.Study, trial: FrozenTrial
+    ) -> int:
+        if sampler is None:
+            return self._left[0]
+        if isinstance(sampler, Picker):
+            picked = sampler.pick(study, self.recorded, self.chosen, self._left)
+            return self._next(sampler.sampler, study, trial) if picked is None else picked
+        return self._answer(sampler, study, trial)
 
     def _answer(self, sampler: Sampler, study: optuna.Study, trial: FrozenTrial) -> int:
         acquisition = None
@@ -207,7 +229,7 @@ def _ranges(space: SearchSpace, architecture: str) -> dict[str, Range]:
     }
 
 
-def _scaled(range_: Range, value: Any) -> float:
+def scaled(range_: Range, value: Any) -> float:
     """From 0 to 1 within the range; a choice's place, which is 1 or more from another's."""
     if isinstance(range_, Choice):
         return float(range_.options.index(value))
