@@ -73,7 +73,21 @@ def main() -> None:
 def _notes(measured: Measurement) -> list[str]:
     notes = [_note(name, each.trained) for name, each in measured.arms.items()]
     seconds = (f"{at_s:,.0f} s after {n}" for n, at_s in measured.moments_s.items())
-    return [*notes, f"random search took on average {', '.join(seconds)} whole trainings"]
+    return [
+        *notes,
+        *(_over_today(measured, name) for name in measured.arms if name != TODAY.name),
+        f"random search took on average {', '.join(seconds)} whole trainings",
+    ]
+
+
+def _over_today(measured: Measurement, name: str) -> str:
+    """An arm's outcomes against the same ones of today's search."""
+    found = [
+        f"{outcome} after {n}: {_points(measured.compare(name, outcome, n, against=TODAY.name, its=outcome))}"
+        for outcome in (KEPT, SINGLE)
+        for n in measured.moments_s
+    ]
+    return f"{name}, over today's search: {'; '.join(found)}"
 
 
 def _note(name: str, replays: Sequence[Trained]) -> str:
