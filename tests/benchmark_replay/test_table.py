@@ -111,6 +111,14 @@ def test_roles_of_a_draw_share_no_row_and_do_not_depend_on_how_many_are_drawn() 
         np.testing.assert_array_equal(one.order, other.order)
 
 
+def test_equally_good_models_have_exactly_the_same_accuracy() -> None:
+    table = made_table(np.full((400, 1), 0.7), n_pool=1000)
+    (draw,) = draws(table, range(1), seed=0)
+
+    right = table.right[:, 0, 0][:, draw.validation].sum(axis=1).astype(np.float32)
+    assert np.array_equal(draw.validation_accuracy[:, 0], right / np.float32(200))
+
+
 def test_random_order_draws_architectures_alike_however_often_they_were_recorded() -> None:
     architectures = ["lstm"] * 30 + ["cnn_lstm"] * 10
     orders = [random_order(architectures, np.random.default_rng(n)) for n in range(300)]
