@@ -11,7 +11,7 @@ from benchmarks.replay import comparison, replays
 from benchmarks.replay.arms import ARMS, RANDOM, TODAY, Arm
 from benchmarks.replay.comparison import MeanCourse, gain
 from benchmarks.replay.greedy import selected
-from benchmarks.replay.measurement import Result, trained_in
+from benchmarks.replay.measurement import Result, best_tenth, trained_in
 from benchmarks.replay.outcomes import (
     GREEDY,
     KEPT,
@@ -259,6 +259,16 @@ def test_lost_are_those_that_would_be_among_the_best_five_had_they_gone_on() -> 
     assert lost(stopped, set(range(7))) == 1
     assert lost(stopped, set(range(6))) == 0  # it still runs
     assert lost([*stopped, Seen(3.0, 6, 6, 1)], set(range(7))) == 0
+
+
+def test_of_the_best_tenth_those_count_that_were_tried() -> None:
+    table = made_table(
+        np.linspace(0.5, 0.9, 21)[:, None], n_pool=4000
+    )  # the best three are the last
+    seen = [Seen(1.0, trial, each, 0) for trial, each in enumerate([4, 18, 20])]
+
+    assert best_tenth(table) == {18, 19, 20}
+    assert trained_in(table, plain_draw(table), History(seen, ended={0, 1})).best_tried == 2
 
 
 def test_greedy_selection_takes_the_model_that_mends_the_others() -> None:

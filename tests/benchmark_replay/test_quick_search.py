@@ -20,6 +20,7 @@ TRIED = (
     "random, none, snapped",
     "random, halving, patience 1",
     "TPE, patience 1 (today)",
+    "TPE of any architecture, patience 1",
     "Gaussian process, patience 1",
     "TPE of words, halving, patience 1",
     "TPE, median (Optuna)",
@@ -40,7 +41,7 @@ def test_decides_as_through_the_session(name: str, recorded: tuple[Table, Record
     (arm,) = (arm for arm in ARMS if arm.name == name)
     quick, through_session = (
         search(
-            arm, table, of_table, draw, workers=2, is_over=lambda _, next_s: next_s > 90, kind=kind
+            arm, table, of_table, draw, workers=2, is_over=lambda _, next_s: next_s > 120, kind=kind
         )
         for kind in (QuickSearch, SessionSearch)
     )

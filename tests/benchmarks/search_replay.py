@@ -17,7 +17,7 @@ from statistics import fmean
 
 from benchmark_io import show
 from replay.arms import ARMS, RANDOM, TODAY, Arm
-from replay.measurement import Measurement, Result, Trained
+from replay.measurement import Measurement, Result, Trained, best_tenth
 from replay.outcomes import GREEDY, KEPT, KEPT_COUNT, SINGLE, WITH_REFERENCE
 from replay.replays import SLACK, measure
 from replay.table import load_table
@@ -65,13 +65,13 @@ def main() -> None:
             )
             title = f"search_replay, {table.name}, {_workers(workers)}"
             show(title, [_row(each) for each in measured.results()], asked.out)
-            print("\n".join(_notes(measured)))
+            print("\n".join(_notes(measured, len(best_tenth(table)))))
             lines += _headlines(measured, workers)
     print("\n".join(lines))
 
 
-def _notes(measured: Measurement) -> list[str]:
-    notes = [_note(name, each.trained) for name, each in measured.arms.items()]
+def _notes(measured: Measurement, n_best: int) -> list[str]:
+    notes = [_note(name, each.trained, n_best) for name, each in measured.arms.items()]
     seconds = (f"{at_s:,.0f} s after {n}" for n, at_s in measured.moments_s.items())
     return [
         *notes,
@@ -90,13 +90,14 @@ def _over_today(measured: Measurement, name: str) -> str:
     return f"{name}, over today's search: {'; '.join(found)}"
 
 
-def _note(name: str, replays: Sequence[Trained]) -> str:
+def _note(name: str, replays: Sequence[Trained], n_best: int) -> str:
     ended = fmean(each.ended for each in replays)
     pruned = fmean(each.pruned for each in replays)
     lost = fmean(each.lost for each in replays)
     note = (
         f"{name}: {ended:.1f} trials ended, {pruned:.1f} of them pruned; of the best {KEPT_COUNT}, had they "
         f"trained to their ends, {lost:.2f} were stopped and left out"
+        f"; of the table's best {n_best}, {fmean(each.best_tried for each in replays):.2f} were tried"
     )
     distances = [each.snapping for each in replays if each.snapping is not None]
     if distances:

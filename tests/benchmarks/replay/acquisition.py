@@ -61,12 +61,14 @@ class Acquisition:
         return bool(self._densities)
 
     def best(self, among: NDArray[np.int64]) -> int:
-        """The configuration of `among`, all of one architecture, that the sampler thinks most of."""
+        """The configuration of `among` that the sampler thinks most of. Parameters that one lacks say nothing of it."""
         sums = np.zeros(len(among))
         for names, below, above in self._densities:
             recorded = {name: self._columns.values[name][among] for name in names}
-            if not any(np.isnan(values[0]) for values in recorded.values()):
-                sums += self._calculate(recorded, below, above)
+            has_all = ~np.isnan(list(recorded.values())).any(axis=0)
+            if has_all.any():
+                known = {name: values[has_all] for name, values in recorded.items()}
+                sums[has_all] += self._calculate(known, below, above)
         return int(among[sums.argmax()])
 
     def _listen(self, samples: dict[str, NDArray[Any]], below: Any, above: Any) -> NDArray[Any]:

@@ -83,7 +83,7 @@ class Arm:
         decides: by the replay's number, which sampler decides; see `tuner.search.sampler`.
         pruner: tuner's.
         own_pruner: another one in its place.
-        snaps_all: see `Chooser`.
+        snaps_all, any_architecture: see `Chooser`.
         patience: tuner's setting.
         starters: the configurations that it tries first; see `tuner.search.starters`.
         own_search: another program's search in place of tuner's; then nothing of the above counts.
@@ -96,6 +96,7 @@ class Arm:
     pruner: PrunerName
     own_pruner: Callable[[], optuna.pruners.BasePruner] | None = None
     snaps_all: bool = False
+    any_architecture: bool = False
     patience: int | str = "off"
     starters: Callable[[Table], Sequence[int]] = no_starters
     own_search: OwnSearch | None = None
@@ -119,6 +120,13 @@ ARMS = (
     Arm("random, halving (ASHA)", _in_order, PrunerName.HALVING, is_peer=True),
     Arm("random, halving, patience 1", _in_order, PrunerName.HALVING, patience=1),
     TODAY,
+    Arm(
+        "TPE of any architecture, patience 1",
+        _by_tuner,
+        PrunerName.NONE,
+        patience=1,
+        any_architecture=True,
+    ),
     Arm("Gaussian process, patience 1", _by_gaussian_process, PrunerName.NONE, patience=1),
     Arm("TPE of words, patience 1", _by_tpe_of_words, PrunerName.NONE, patience=1),
     Arm("TPE of words, halving", _by_tpe_of_words, PrunerName.HALVING, is_peer=True),
@@ -167,6 +175,7 @@ def search(
         draw.order,
         arm.decides(draw.number),
         snaps_all=arm.snaps_all,
+        any_architecture=arm.any_architecture,
         first=arm.starters(table),
     )
     pruner = (

@@ -1,14 +1,16 @@
 """What all arms reached under the same chance, and how their outcomes compare."""
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from statistics import fmean
 
 from .arms import RANDOM, Arm
 from .comparison import Interval, MeanCourse, gain
 from .draw import Draw
 from .outcomes import KEPT_COUNT, SINGLE, Course
+from .starters import ranked
 from .table import Table
 from .virtual_search import History
 
@@ -35,12 +37,14 @@ class Trained:
     Args:
         lost: of the best five trials, had all that ended trained to their ends, those that were stopped before and are
             not among the best five.
+        best_tried: how many of the table's best tenth of configurations it tried, see `starters.ranked`.
         snapping: the mean of `History.snapping`; None where nothing was rounded.
     """
 
     ended: int
     pruned: int
     lost: int
+    best_tried: int
     snapping: float | None
     ran_out: bool
 
@@ -120,9 +124,16 @@ def trained_in(table: Table, draw: Draw, history: History) -> Trained:
         ended=len(history.ended_s),
         pruned=history.pruned,
         lost=_lost_members(table, draw, history),
+        best_tried=len(best_tenth(table) & {seen.configuration for seen in history.seen}),
         snapping=fmean(history.snapping) if history.snapping else None,
         ran_out=history.ran_out,
     )
+
+
+@lru_cache
+def best_tenth(table: Table) -> frozenset[int]:
+    """The table's best configurations, at least one."""
+    return frozenset(ranked(table)[: math.ceil(table.n_configurations / 10)])
 
 
 def _lost_members(table: Table, draw: Draw, history: History) -> int:

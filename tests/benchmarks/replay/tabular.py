@@ -97,6 +97,7 @@ class Chooser:
         order: the recorded configurations as a random search draws them.
         decides: which sampler decides.
         snaps_all: random suggestions are rounded, too, and do not follow `order`.
+        any_architecture: where TPE has learned something it is asked about the configurations of all architectures.
         first: the configurations that the first trials get, whatever the sampler says.
     """
 
@@ -107,6 +108,7 @@ class Chooser:
         decides: Decides,
         *,
         snaps_all: bool = False,
+        any_architecture: bool = False,
         first: Sequence[int] = (),
     ) -> None:
         self._first = list(first)
@@ -116,6 +118,7 @@ class Chooser:
         self._left = list(map(int, order))
         self._decides = decides
         self._snaps_all = snaps_all
+        self._any_architecture = any_architecture
 
     @property
     def has_more(self) -> bool:
@@ -151,6 +154,8 @@ class Chooser:
             acquisition = Acquisition(sampler, self.recorded.columns)
         suggestion = _Suggestion(sampler, study, trial)
         architecture = self.recorded.ask(suggestion)
+        if acquisition is not None and acquisition.was_asked and self._any_architecture:
+            return acquisition.best(np.array(self._left))
         architectures = self.recorded.architectures
         same = [each for each in self._left if architectures[each] == architecture]
         if not same:
