@@ -184,6 +184,10 @@ def test_the_keras_model_has_the_same_probabilities(
     found = predict(model, view, n_classes=n_classes)
     assert found == pytest.approx(trained.probabilities_of(longer), abs=1e-5)
     assert len(np.unique(found.round(4), axis=0)) > 20
+    for text in ([], [3], [3, 4]):  # shorter than the n-grams, alone in their batches
+        alone = encoded([text], [0])
+        found = predict(model, alone, n_classes=n_classes)
+        assert found == pytest.approx(trained.probabilities_of(alone), abs=1e-5)
 
 
 @pytest.mark.keras

@@ -14,7 +14,7 @@ import numpy as np
 from keras import ops
 from numpy.typing import NDArray
 
-from tuner.training.linear_model import SMALLEST_SCORE, are_weights
+from tuner.training.linear_model import SMALLEST_SCORE, are_weights, in_twos
 
 
 @keras.saving.register_keras_serializable(package="tuner")
@@ -95,13 +95,14 @@ class LinearOnNGrams(keras.layers.Layer):
         depths = [self._sizes["depth"], *(depth for _, depth in self._longer)]
         first, beginnings = n_rows - sum(counts), ids
         for length, (n, depth) in enumerate(zip(counts, depths, strict=True), 2):
-            lasts, ends = self.lasts[length - 2], ids[:, length - 1 :]
-            low, high = self._found(beginnings[:, :-1], length, depth, ends)
-            is_known = ops.logical_and(ops.less(low, high), ops.equal(_whole(lasts, low), ends))
-            yield ops.where(is_known, low + first, n_rows)
-            first, beginnings = first + n, ops.where(is_known, low, n)
+            last_ids = ids[:, length - 1 :]
+            at, end = self._search(beginnings[:, :-1], last_ids, length, depth)
+            is_same = ops.equal(_whole(self.lasts[length - 2], at), last_ids)
+            is_known = ops.logical_and(ops.less(at, end), is_same)
+            yield ops.where(is_known, at + first, n_rows)
+            first, beginnings = first + n, ops.where(is_known, at, n)
 
-    def _found(self, beginnings: Any, length: int, depth: int, ends: Any) -> tuple[Any, Any]:
+    def _search(self, beginnings: Any, last_ids: Any, length: int, depth: int) -> tuple[Any, Any]:
         """Where each last token is, or would be, among those with its beginning; and where these end."""
         starts, lasts = self.starts[length - 2], self.lasts[length - 2]
         low, end = _whole(starts, beginnings), _whole(starts, beginnings + 1)
@@ -109,7 +110,7 @@ class LinearOnNGrams(keras.layers.Layer):
         for _ in range(depth):
             middle = (low + high) // 2
             is_open = ops.less(low, high)
-            is_less = ops.less(_whole(lasts, middle), ends)
+            is_less = ops.less(_whole(lasts, middle), last_ids)
             low = ops.where(ops.logical_and(is_open, is_less), middle + 1, low)
             high = ops.where(ops.logical_and(is_open, ops.logical_not(is_less)), middle, high)
         return low, end
@@ -143,10 +144,7 @@ def build_linear(weights: Sequence[NDArray[np.float32]]) -> keras.Model:
         n_rows=len(table) - 1,
         n_outputs=len(bias),
         depth=_depth(starts),
-        longer=[
-            (len(lasts) - 1, _depth(begin))
-            for begin, lasts in zip(longer[::2], longer[1::2], strict=True)
-        ],
+        longer=[(len(lasts) - 1, _depth(begin)) for begin, lasts in in_twos(longer)],
         name="linear",
     )
     model = keras.Model(ids, layer(ids))

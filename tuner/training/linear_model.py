@@ -77,9 +77,9 @@ class LinearModel:
         `singles` (vocabulary_size,): the table's row of each token, `n` where it is not known. `starts`
         (vocabulary_size + 1,): where the pairs that begin with a token begin in `seconds`. `seconds` (n_pairs + 1,):
         the pairs' second tokens, ascending for each first one. `table` (n + 1, n_outputs): its last row is 0. `bias`.
-        Then for each further length its `starts` (n_shorter + 2,) and `lasts` (n_of_it + 1,), likewise: the last but
-        one of the starts is that of an unknown beginning, with which nothing begins. Numbers of rows are floats, too:
-        not every backend keeps integers on a GPU.
+        Then for each greater length its `starts` (n_shorter + 2,) and `lasts` (n_of_this_length + 1,), in the same
+        form. The last beginning stands for all that are not known: nothing begins with it. Numbers of rows are floats,
+        too: not every backend keeps integers on a GPU.
         """
         singles, *longer = self.known
         size, n = self.vocabulary_size, len(self.table)
@@ -101,7 +101,7 @@ class LinearModel:
         """The regression with these `weights`, see `are_weights`."""
         singles, starts, seconds, table, bias, *longer = weights
         known = [np.flatnonzero(singles < len(table) - 1)]
-        for begin, lasts in _in_twos([starts, seconds, *longer]):
+        for begin, lasts in in_twos([starts, seconds, *longer]):
             beginnings = np.repeat(np.arange(len(begin) - 1), np.diff(begin).astype(np.int64))
             known.append(beginnings * _IDS + lasts[:-1].astype(np.int64))
         return cls(tuple(known), table[:-1], bias, max_length, is_regression=True)
@@ -117,7 +117,7 @@ def are_weights(arrays: Sequence[NDArray[Any]]) -> bool:
         return False
     singles, starts, seconds, table, bias, *longer = arrays
     beginnings, n_longer = len(singles), 0
-    for begin, lasts in _in_twos([starts, seconds, *longer]):
+    for begin, lasts in in_twos([starts, seconds, *longer]):
         n = len(lasts) - 1
         if len(begin) != beginnings + 1 or n < 0 or (begin[0], begin[-1]) != (0, n):
             return False
@@ -237,6 +237,6 @@ def _kept(
         yield taken
 
 
-def _in_twos(arrays: Sequence[NDArray[Any]]) -> Iterator[tuple[NDArray[Any], NDArray[Any]]]:
-    """The starts and the last tokens of each length from two on."""
+def in_twos(arrays: Sequence[NDArray[Any]]) -> Iterator[tuple[NDArray[Any], NDArray[Any]]]:
+    """The starts and the last tokens of one length after the other, as `LinearModel.weights` has them."""
     return zip(arrays[::2], arrays[1::2], strict=True)
