@@ -1,11 +1,23 @@
 """A recording goes on where it was ended, and its table holds what the trainings said."""
 
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 import pytest
-from benchmarks.replay.recording import Job, Measured, Plan, missing, open_folder, pack, record_one
+from benchmarks.replay.recorded_reference import load_reference
+from benchmarks.replay.recording import (
+    Job,
+    Measured,
+    Plan,
+    labels_of,
+    missing,
+    open_folder,
+    pack,
+    record_one,
+    record_reference,
+)
 from benchmarks.replay.table import load_table
 from support.searches import toy_space
 
@@ -90,6 +102,42 @@ def test_training_that_diverges_is_recorded_and_left_out_of_the_table(tmp_path: 
     assert "5 trainings" in line
     assert "1 failed" in line
     assert load_table(tmp_path / "t.npz").n_configurations == 2
+
+
+def test_small_table_has_the_first_rows_at_epochs_ends_in_bytes(tmp_path: Path) -> None:
+    for job in missing(tmp_path, plan()):
+        record_one(tmp_path, job, toy)
+    pack(tmp_path, plan(), tmp_path / "whole.npz", LABELS)
+    pack(tmp_path, plan(), tmp_path / "small.npz", LABELS[:40], small=True)
+
+    whole, small = load_table(tmp_path / "whole.npz"), load_table(tmp_path / "small.npz")
+    ends = list(whole.epoch_points)
+    assert small.epoch_points == tuple(range(9))
+    np.testing.assert_array_equal(small.right, whole.right[:, :, ends, :40])
+    np.testing.assert_allclose(small.probabilities, whole.probabilities[:, :, ends, :40], atol=1e-5)
+    for name in ("training_s", "evaluation_s", "loss"):
+        np.testing.assert_array_equal(getattr(small, name), getattr(whole, name)[..., ends])
+    with np.load(tmp_path / "small.npz") as saved:
+        assert saved["0000-0"].dtype == np.uint8
+
+
+def test_reference_answers_the_rows_that_a_table_keeps(tmp_path: Path) -> None:
+    rows = [f"{'good' if each % 2 else 'bad'} {each},{each % 2}" for each in range(200)]
+    source = tmp_path / "source.csv"
+    source.write_text("text,label\n" + "\n".join(rows) + "\n", "utf-8")
+    of_file = replace(plan(n_learn=100, n_pool=90), source=str(source))
+    open_folder(tmp_path / "toy", of_file)
+    labels = labels_of(tmp_path / "toy", of_file, rows=30)
+
+    record_reference(tmp_path / "toy", of_file, tmp_path / "toy.npz", rows=30)
+    found = load_reference(tmp_path / "toy.npz", labels)
+
+    assert found is not None
+    assert found.answers.shape == (30,)
+    assert ((found.answers > 0.5) == labels).mean() > 0.9
+    every = labels_of(tmp_path / "toy", of_file)
+    assert np.array_equal(every[:30], labels)
+    assert load_reference(tmp_path / "toy.npz", every) is None
 
 
 def test_folder_of_another_recording_is_refused(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from benchmarks.replay.draw import draws, random_order
 from benchmarks.replay.table import RecordedTraining, load_table, save_table
 from support.replay_tables import made_table, space_of
 
+TABLES = Path(__file__).parents[1] / "benchmarks/replay/tables"
 PROBABILITIES = np.array([[0.9, 0.4, 0.2], [0.8, 0.7, 0.6]], np.float16)
 CLASSES = np.array([[[0.5, 0.3, 0.2], [0.1, 0.5, 0.4], [0.2, 0.2, 0.6]]] * 2, np.float16)
 LABELS = np.array([1, 1, 0])
@@ -93,6 +94,16 @@ def test_average_over_three_classes_takes_the_likeliest(tmp_path: Path) -> None:
     of_second = table.accuracy_of([table.answers(1, 0, 1, rows)], rows)
 
     assert (of_first, of_second) == pytest.approx((1 / 3, 1 / 3))
+
+
+def test_kept_words_have_six_classes_and_their_reference() -> None:
+    table = load_table(TABLES / "words_wide.npz")
+
+    assert table.probabilities.shape == (80, 2, 6, 1500, 6)
+    assert table.epoch_points == tuple(range(6))
+    best = table.right[..., -1, :].mean(axis=(1, 2)).max()
+    of_reference = (table.reference.answers.argmax(axis=1) == table.labels).mean()
+    assert (best, of_reference) == pytest.approx((0.85, 0.82), abs=0.01)
 
 
 def test_roles_of_a_draw_share_no_row_and_do_not_depend_on_how_many_are_drawn() -> None:

@@ -53,9 +53,13 @@ class Plan:
     @property
     def points(self) -> tuple[Fraction, ...]:
         """The shares of a training after which it is measured; each epoch's end is one of them."""
+        return tuple(sorted({*POINTS, *self.ends_of_epochs}))
+
+    @property
+    def ends_of_epochs(self) -> tuple[Fraction, ...]:
+        """Those points at which a search sees a trial's scores."""
         epochs = self.space.max_epochs
-        ends = (Fraction(epoch, epochs) for epoch in range(1, epochs + 1))
-        return tuple(sorted({*POINTS, *ends}))
+        return tuple(Fraction(epoch, epochs) for epoch in range(1, epochs + 1))
 
     def jobs(self) -> Iterator["Job"]:
         """All trainings, those of one configuration together: an ended recording is a smaller table."""
@@ -160,8 +164,18 @@ def record(folder: Path, plan: Plan, *, processes: int, gpu: bool = False) -> No
             sys.stderr.write(f"{done} of {len(jobs)}: {line}\n")
 
 
-def pack(folder: Path, plan: Plan, path: Path, labels: NDArray[np.int32]) -> str:
-    """Makes the table's file of all that is recorded; returns a line about what is left out."""
+def pack(
+    folder: Path, plan: Plan, path: Path, labels: NDArray[np.int32], *, small: bool = False
+) -> str:
+    """Makes the table's file of all that is recorded; returns a line about what is left out.
+
+    Args:
+        labels: of the pool's rows that are kept, the first ones. They are in random order. Seconds and losses stay
+            those of the whole pool.
+        small: of the points only epochs' ends are kept, and probabilities take one byte each, see `coarse.py`.
+    """
+    ends = plan.ends_of_epochs
+    places = [at for at, point in enumerate(plan.points) if not small or point in ends]
     trainings, answers = [], {}
     failed = 0
     for job in plan.jobs():
@@ -172,25 +186,30 @@ def pack(folder: Path, plan: Plan, path: Path, labels: NDArray[np.int32]) -> str
             if "error" in entry:
                 failed += 1
                 continue
-            trainings.append(RecordedTraining.of(entry))
-            answers[job.key] = saved["answers"]
+            trainings.append(RecordedTraining.of(entry).at_points(places))
+            answers[job.key] = saved["answers"][places, : len(labels)]
     save_table(
         path,
         name=plan.name,
         space=plan.space,
-        points=plan.points,
+        points=[plan.points[at] for at in places],
         trainings=trainings,
         answers=answers,
         labels=labels.astype(np.int16),
         n_pool=len(labels),
+        coarse=small,
     )
     return (
         f"{path}: {len(trainings)} trainings, {path.stat().st_size / 1e6:.1f} MB; {failed} failed"
     )
 
 
-def record_reference(folder: Path, plan: Plan, table: Path) -> Path:
-    """Trains the linear reference on what the recorded trainings learned from, and writes it beside their table."""
+def record_reference(folder: Path, plan: Plan, table: Path, *, rows: int | None = None) -> Path:
+    """Trains the linear reference on what the recorded trainings learned from, and writes it beside their table.
+
+    Args:
+        rows: how many of the pool's are kept, as in `pack`.
+    """
     from tuner.training.reference import longest_n_gram, train_reference
 
     learn, pool, n_classes = _load(folder, plan)
@@ -198,14 +217,14 @@ def record_reference(folder: Path, plan: Plan, table: Path) -> Path:
     longest = longest_n_gram(TokenMode(plan.tokens))
     probabilities = train_reference(learn, n_classes, longest=longest).probabilities_of(pool)
     seconds = time.process_time() - began
-    answers = probabilities[:, 1] if n_classes == 2 else probabilities
+    answers = (probabilities[:, 1] if n_classes == 2 else probabilities)[:rows]
     reference = RecordedReference(answers.astype(np.float16), round(seconds, 3))
-    return save_reference(table, reference, pool.labels)
+    return save_reference(table, reference, pool.labels[:rows])
 
 
-def labels_of(folder: Path, plan: Plan) -> NDArray[np.int32]:
-    """The true classes of the pool, `(n_pool,)`."""
-    return _load(folder, plan)[1].labels
+def labels_of(folder: Path, plan: Plan, *, rows: int | None = None) -> NDArray[np.int32]:
+    """The true classes of the pool's first rows, by default of all: `(n_pool,)`."""
+    return _load(folder, plan)[1].labels[:rows]
 
 
 def _file(folder: Path, job: Job) -> Path:

@@ -9,11 +9,13 @@ seconds and losses. The array of a training's key holds its answers at every poi
     (n_points, n_pool) float16             probability of class 1 of two; with `labels` (n_pool,)
     (n_points, n_pool, n_classes) float16  probabilities of more classes; with `labels` (n_pool,)
     (n_points, ceil(n_pool / 8)) uint8     right or wrong per row, packed as `np.packbits` does; of two classes
+
+Where `about` says that they are coarse, probabilities are uint8, as `coarse.py` has them.
 """
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from fractions import Fraction
 from functools import cached_property
 from pathlib import Path
@@ -25,6 +27,7 @@ from numpy.typing import NDArray
 from tuner.files import atomic_file
 from tuner.settings.space import ARCHITECTURE, SearchSpace
 
+from .coarse import from_bytes, to_bytes
 from .recorded_reference import RecordedReference, load_reference
 
 _FORMAT = 1
@@ -49,6 +52,12 @@ class RecordedTraining:
     def of(cls, entry: Mapping[str, Any]) -> "RecordedTraining":
         """The training of an entry, which may say more."""
         return cls(**{field.name: entry[field.name] for field in fields(cls)})
+
+    def at_points(self, places: Sequence[int]) -> "RecordedTraining":
+        """The same with some of its points only."""
+        names = ("training_s", "evaluation_s", "loss")
+        kept = {name: [getattr(self, name)[place] for place in places] for name in names}
+        return replace(self, **kept)
 
 
 @dataclass(frozen=True, eq=False)
@@ -157,6 +166,8 @@ def load_table(path: Path) -> Table:
     def numbers(name: str) -> NDArray[np.float64]:
         return np.array([[getattr(each, name) for each in row] for row in grid], np.float64)
 
+    if about.get("coarse"):
+        answers = from_bytes(answers, has_classes=answers.ndim == 5)
     if answers.dtype == np.uint8:
         right = np.unpackbits(answers, axis=3)[..., : about["n_pool"]].astype(bool)
     elif answers.ndim == 4:
@@ -190,16 +201,24 @@ def save_table(
     answers: Mapping[str, NDArray[Any]],
     labels: NDArray[Any] | None,
     n_pool: int,
+    coarse: bool = False,
 ) -> None:
-    """Writes a table's file; `answers` has the array of each training's key."""
+    """Writes a table's file.
+
+    Args:
+        answers: the array of each training's key.
+        coarse: probabilities take one byte each.
+    """
     about = {
         "format": _FORMAT,
         "name": name,
         "space": space.to_mapping(),
         "points": list(map(str, points)),
         "n_pool": n_pool,
+        "coarse": coarse,
         "trainings": [vars(training) for training in trainings],
     }
-    arrays = dict(answers) if labels is None else {"labels": labels, **answers}
+    kept = {key: to_bytes(each) if coarse else each for key, each in answers.items()}
+    arrays = kept if labels is None else {"labels": labels, **kept}
     with atomic_file(path) as fresh, fresh.open("wb") as file:
         np.savez_compressed(file, about=np.array(json.dumps(about)), **arrays)
