@@ -110,11 +110,12 @@ def test_a_search_whose_trial_waits_for_another_node_in_vain_ends(
         check=lambda: None,
         watch=lambda: None,
         newly_hanging=list,
+        take=bool,
         write_if_due=lambda: None,
         copy_if_due=lambda troubles: None,
     )
     faulty: Any = SimpleNamespace(has_room_beside=lambda nodes: has_others)
-    heartbeat = ray_tune.Heartbeat(*[nothing] * 6, faulty, nothing)
+    heartbeat = ray_tune.Heartbeat(*[nothing] * 6, faulty, nothing, nothing)
     trial: Any = SimpleNamespace(config={"number": 1, "avoided": '["a"]'}, status="PENDING")
     with pytest.raises(SearchError, match="add a node, or mend") if ends else nullcontext():
         heartbeat.on_step_end(0, [trial])

@@ -148,7 +148,14 @@ def test_real_models_are_trained_and_ranked(
         "real.yaml",
     )
     config = make(space, sentences, tmp_path, trials=4, trainer="keras")
-    outcome = run_search(config)
+    listener = Recorder()
+    outcome = run_search(config, listener)
+    # The reference is measured beside the first trials, so the ensemble has had it since.
+    kinds = listener.kinds
+    last = len(kinds) - 1 - kinds[::-1].index(EventKind.TRIAL_ENDED)
+    assert kinds.index(EventKind.REFERENCE_MEASURED) < last
+    assert listener.state.ensemble is not None
+    assert listener.state.ensemble.with_reference is not None
     board = outcome.run.leaderboard()
     assert set(board["status"]) <= {"complete", "pruned"}
     assert board["score"].between(0, 1).all()

@@ -9,10 +9,12 @@ from support.watching import Clock, Recorder
 
 from tuner.errors import JournalTorn, RunFolderError
 from tuner.run import Run
+from tuner.run.attributes import Attribute
 from tuner.run.epoch_parts import EpochPart, read_epoch_parts, write_epoch_parts
 from tuner.run.events import Event, EventKind, SearchState
 from tuner.run.folder import RunFolder
 from tuner.run.lock import locked
+from tuner.run.reference import ReferenceRecord
 from tuner.run.run_file import write_run_file
 from tuner.run.sessions import SessionEnd
 from tuner.run.trial_status import TrialStatus
@@ -177,6 +179,27 @@ def test_the_front_does_not_depend_on_how_often_the_study_is_read(
     _whole_search(search, search.read if reads_often else lambda: None)
     search.read()
     assert search.seen.state == search.own.state
+
+
+def test_the_reference_is_told_once_when_it_is_measured(search: Search) -> None:
+    search.read()
+    search.session.follow_study()  # nothing was recorded
+    assert EventKind.REFERENCE_MEASURED not in search.own.kinds
+    record = ReferenceRecord(sequences=60, score=0.8, low=0.7, high=0.9, majority=0.5, seconds=1)
+    for score in (0.8, 0.9):  # the second: a continued search
+        changed = record.model_copy(update={"score": score})
+        search.study.study.set_user_attr(Attribute.REFERENCE, changed.model_dump(mode="json"))
+        search.session.follow_study()
+        search.read()
+    for view in (search.own, search.seen):
+        assert view.kinds.count(EventKind.REFERENCE_MEASURED) == 1
+        (told,) = view.states_at(EventKind.REFERENCE_MEASURED)
+        assert told.reference == record
+    late = Recorder()
+    for event, state in search.new_watcher().news(search.config):
+        late.on_event(event, state)
+    assert late.kinds == [EventKind.SEARCH_STARTED]
+    assert late.state.reference == changed
 
 
 def test_a_watcher_that_starts_at_the_end_reads_the_same_state(search: Search) -> None:

@@ -1,7 +1,9 @@
 """The linear reference of a search: measured once, compared with the search's models, recorded."""
 
 import dataclasses
+import threading
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import optuna
@@ -14,6 +16,7 @@ from tuner.files import write_bytes_atomically
 from tuner.run.attributes import Attribute
 from tuner.run.folder import RunFolder
 from tuner.run.reference import ReferenceRecord, reference_in
+from tuner.search.ensemble import NoEnsemble
 from tuner.search.reference import (
     measure_reference,
     read_probabilities,
@@ -22,9 +25,11 @@ from tuner.search.reference import (
     trained_reference,
     withdraw_comparisons,
 )
+from tuner.search.reference_training import ReferenceTraining
 from tuner.settings.metric import Metric, MetricName
 from tuner.terminal.reference import reference_lines
 from tuner.training import reference
+from tuner.training.spec import TrainedModel
 from tuner.training.trained_model_file import to_bytes
 
 N = 100
@@ -194,3 +199,78 @@ def test_a_damaged_record_is_refused_in_one_line(study: optuna.Study) -> None:
     study.set_user_attr(Attribute.REFERENCE, {"score": "high"})
     with pytest.raises(RunFolderError, match=r"damaged \(no reference can be read from "):
         reference_in(study.user_attrs)
+
+
+# -- beside the trials -----------------------------------------------------------------------------
+
+
+class Watched(NoEnsemble):
+    """Notes which reference it is given."""
+
+    def __init__(self) -> None:
+        self.given: list[TrainedModel] = []
+
+    def take_reference(self, reference: TrainedModel) -> None:
+        self.given.append(reference)
+
+
+def beside(study: optuna.Study, folder: Path, ensemble: Watched) -> ReferenceTraining:
+    return ReferenceTraining(study, ensemble, RunFolder(folder), DATASET, Metric())
+
+
+def test_beside_the_trials_it_is_trained_in_a_thread_and_taken_once_by_the_driver(
+    study: optuna.Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    may_go_on, threads = threading.Event(), []
+
+    def slowly(*args: Any, **named: Any) -> reference.Reference:
+        threads.append(threading.current_thread())
+        assert may_go_on.wait(60)
+        return train(*args, **named)
+
+    train = reference.train_reference
+    monkeypatch.setattr(reference, "train_reference", slowly)
+    ensemble = Watched()
+    training = beside(study, tmp_path, ensemble)
+    assert not training.take()  # no trial has begun
+    training.start()
+    training.start()
+    assert not training.take()
+    assert reference_in(study.user_attrs) is None
+    assert not RunFolder(tmp_path).reference.exists()
+    may_go_on.set()
+    training.wait()
+    assert not training.take()  # it was taken
+    assert len(threads) == 1
+    assert threads[0] is not threading.main_thread()
+    record = reference_in(study.user_attrs)
+    assert record is not None
+    assert (record.score, record.compared, record.is_outdated) == (1.0, (), True)
+    kept = read_reference(RunFolder(tmp_path), DATASET)
+    assert kept is not None
+    assert [(each.probabilities == kept.probabilities).all() for each in ensemble.given] == [True]
+    monkeypatch.setattr(reference, "train_reference", None)  # it would fail
+    compared = measure(study, tmp_path, {"trial 7": right_in(0.6)})  # the search ends
+    assert [each.name for each in compared.compared] == ["trial 7"]
+    assert not compared.is_outdated
+    again = beside(study, tmp_path, ensemble)  # a continued search
+    again.start()
+    again.wait()
+    assert not again.take()
+    assert len(ensemble.given) == 1
+
+
+def test_where_its_training_fails_trials_go_on_and_the_end_of_the_search_tells(
+    study: optuna.Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*args: Any, **named: Any) -> None:
+        raise MemoryError("no room for n-grams")
+
+    monkeypatch.setattr(reference, "train_reference", fail)
+    training = beside(study, tmp_path, Watched())
+    training.start()
+    training.wait()
+    assert not training.take()
+    assert reference_in(study.user_attrs) is None
+    with pytest.raises(MemoryError, match="no room for n-grams"):
+        measure(study, tmp_path)

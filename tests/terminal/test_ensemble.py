@@ -111,6 +111,20 @@ def test_that_confirmation_rows_are_of_one_group_is_told_once(
         assert all(line.startswith(heading + told) for line in lines)
 
 
+def test_status_shows_the_reference(searched: Searched) -> None:
+    reference = ReferenceRecord(
+        sequences=60, score=0.8, low=0.7, high=0.9, majority=0.5, seconds=1, is_outdated=True
+    )
+    before = read_run_state(Run(searched.folder.path))
+    assert json.loads(state_json(before))["reference"] is None
+    content = reference.model_dump(mode="json")
+    searched.study.study.set_user_attr(Attribute.REFERENCE, content)
+    state = read_run_state(Run(searched.folder.path))
+    (line,) = (each for each in state_lines(state) if each not in state_lines(before))
+    assert line == f"reference   {reference.text}"
+    assert json.loads(state_json(state))["reference"] == content
+
+
 def test_leaderboards_end_with_it_of_one_run_and_of_several(
     searched: Searched, tmp_path: Path, space: SearchSpace, capsys: pytest.CaptureFixture[str]
 ) -> None:

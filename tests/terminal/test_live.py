@@ -14,6 +14,7 @@ from support.watching import Clock
 
 from tuner.run.epoch_parts import EpochPart
 from tuner.run.events import BestTrial, Event, EventKind, LiveTrial, SearchState
+from tuner.run.reference import ReferenceRecord
 from tuner.run.trial_status import TrialStatus
 from tuner.settings.metric import Metric
 from tuner.settings.objectives import Cost, FrontTrial, MetricAlone, MetricAndCost
@@ -117,6 +118,17 @@ def test_the_ensemble_is_shown_as_it_grows() -> None:
     assert "averaged" not in event_line(another, state(ensemble=RECORD))  # it has not changed
     one = RECORD.model_copy(update={"members": (7,)})
     assert "ensemble" not in picture(state(ensemble=one))
+
+
+def test_the_reference_is_shown_from_when_it_is_measured() -> None:
+    measured = ReferenceRecord(
+        sequences=850, score=0.7712, low=0.75, high=0.79, majority=0.5, seconds=3.2
+    )
+    line = event_line(Event(EventKind.REFERENCE_MEASURED), state(reference=measured))
+    assert line == f"reference: {measured.text}"
+    figures = "n-grams in a linear model 0.7712, the most frequent class alone 0.5000"
+    assert f"reference: {figures}, on confirmation sequences" in picture(state(reference=measured))
+    assert "reference" not in picture(state())
 
 
 BY_TWO = MetricAndCost(Metric(), Cost.SECONDS_PER_EPOCH)

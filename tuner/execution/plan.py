@@ -15,6 +15,33 @@ if TYPE_CHECKING:
     from tuner.execution.trainable import Task
 
 
+class Beside(Protocol):
+    """What a session does beside its trials, in a thread of its own. Every call comes from the driver's one thread."""
+
+    def start(self) -> None:
+        """Starts it, once: the first trial has its process."""
+
+    def take(self) -> bool:
+        """Records what was found, where it has ended since the last call; True then. Called between two steps."""
+
+    def wait(self) -> None:
+        """Waits for its end where it was started, and takes what was found."""
+
+
+class NothingBeside:
+    """See `Beside`."""
+
+    def start(self) -> None:
+        """Nothing."""
+
+    def take(self) -> bool:
+        """Nothing."""
+        return False
+
+    def wait(self) -> None:
+        """Nothing."""
+
+
 class Plan(Protocol):
     """Trials to be run in a run folder."""
 
@@ -49,6 +76,9 @@ class Plan(Protocol):
 
     def task(self) -> "Task":
         """The data and settings that all trials share."""
+
+    def beside(self, study: SearchStudy) -> Beside:
+        """What a session that trains does beside its trials; `study` is open."""
 
     def conclude(self, study: SearchStudy) -> None:
         """Does what is left when the budget is used up; `study` was closed."""

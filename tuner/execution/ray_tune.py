@@ -23,6 +23,7 @@ from tuner.execution.interrupts import InterruptFlag, TimeIsUp
 from tuner.execution.messages import Report, avoided_by, to_ray_config
 from tuner.execution.mirror import Mirror
 from tuner.execution.packing import Places
+from tuner.execution.plan import Beside
 from tuner.execution.ray_errors import origin_of
 from tuner.execution.run_files import RunFiles
 from tuner.execution.tune_internals import (
@@ -253,9 +254,11 @@ class Heartbeat(_Adapter, tune.Callback):  # type: ignore[misc]
         mirror: Mirror,
         faulty: FaultyNodes,
         troubles: Troubles,
+        beside: Beside,
     ) -> None:
         self._session = session
         self._troubles = troubles
+        self._beside = beside
         self._diagnostician = diagnostician
         self._cluster = cluster
         self._flag = flag
@@ -269,6 +272,7 @@ class Heartbeat(_Adapter, tune.Callback):  # type: ignore[misc]
     ) -> None:
         """Notes that the trial has its process now."""
         self._session.begin_trial(trial.config["number"])
+        self._beside.start()
 
     def on_step_begin(self, iteration: int, trials: list[Trial], **info: object) -> None:
         """Raises Interrupted if a signal came, SearchError if Ray died."""
@@ -288,6 +292,8 @@ class Heartbeat(_Adapter, tune.Callback):  # type: ignore[misc]
                 if trial.config["number"] == number:
                     end_process(trial)
         self._check_nodes(trials)
+        if self._beside.take():
+            self._session.follow_study()
         self._files.write_if_due()
         self._mirror.copy_if_due(self._troubles)
 

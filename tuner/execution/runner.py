@@ -23,7 +23,7 @@ from tuner.execution.gpus import make_packing, note_on_idle_gpus
 from tuner.execution.interrupts import Interrupted, InterruptFlag, StopRequested, TimeIsUp
 from tuner.execution.mirror import Mirror, mirror_of
 from tuner.execution.packing import Packing, Places, kind_of
-from tuner.execution.plan import EndReason, Plan, SearchOutcome
+from tuner.execution.plan import Beside, EndReason, Plan, SearchOutcome
 from tuner.execution.probe import Wait
 from tuner.execution.run_files import EpochPartsFile, RunFiles
 from tuner.kill_points import KillPoint, kill_point
@@ -180,6 +180,7 @@ class _Session:
             listener=listener,
             clock=time.monotonic,
         )
+        beside = self.plan.beside(study)
         try:
             with (
                 closing(parts),
@@ -190,7 +191,7 @@ class _Session:
             ):
                 if note := note_on_idle_gpus(config, cluster):
                     session.note(note)
-                self._fit(cluster, places, session, files)
+                self._fit(cluster, places, session, files, beside)
             # Those of an interrupted search stay, so that its trials continue from them.
             remove_checkpoints(config, self.plan.dataset)
         except Interrupted as interrupted:
@@ -198,6 +199,7 @@ class _Session:
         except StopRequested:
             return self._outcome(EndReason.STOPPED)
         except TimeIsUp:
+            beside.wait()
             self.plan.conclude(study)
             return self._outcome(EndReason.BUDGET_USED)
         folder = self.plan.folder.path
@@ -209,11 +211,17 @@ class _Session:
             raise SearchError(
                 f"{folder}: every trial failed; the last error: {session.last_failure}"
             )
+        beside.wait()
         self.plan.conclude(study)
         return self._outcome(EndReason.BUDGET_USED)
 
     def _fit(
-        self, cluster: Cluster, places: Places, session: SearchSession, files: RunFiles
+        self,
+        cluster: Cluster,
+        places: Places,
+        session: SearchSession,
+        files: RunFiles,
+        beside: Beside,
     ) -> None:
         """Runs the session's trials through Ray Tune."""
         from tuner.execution import tune_run
@@ -228,7 +236,7 @@ class _Session:
         faulty = cluster.faulty_nodes(places.packing)
         troubles = Troubles(self.plan.folder, session.note)
         heartbeat = Heartbeat(
-            session, cluster, diagnostician, self.flag, files, self.mirror, faulty, troubles
+            session, cluster, diagnostician, self.flag, files, self.mirror, faulty, troubles, beside
         )
         searcher = StudySearcher(session, places, faulty, troubles)
         scheduler = StudyScheduler(session, places, faulty, troubles, diagnostician)

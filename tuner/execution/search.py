@@ -11,7 +11,7 @@ from tuner.errors import ConfigError
 from tuner.execution.checkpoints import checkpoints_of
 from tuner.execution.checks import refuse_noise_in_space
 from tuner.execution.fork_server import fork_server
-from tuner.execution.plan import SearchOutcome
+from tuner.execution.plan import Beside, NothingBeside, SearchOutcome
 from tuner.execution.run_files import LeaderboardFiles
 from tuner.execution.runner import run_plan
 from tuner.run import Run
@@ -33,6 +33,7 @@ from tuner.search.reference import (
     trained_reference,
     withdraw_comparisons,
 )
+from tuner.search.reference_training import ReferenceTraining
 from tuner.search.starters import in_narrower_space, with_starters
 from tuner.search.study import SearchStudy, create_or_open_study
 from tuner.settings.config import SearchConfig, TrainerName
@@ -188,9 +189,21 @@ class SearchPlan:
             is_model_required=False,
         )
 
+    @property
+    def _has_reference(self) -> bool:
+        """Whether the person wants a reference, and trials learn from the data."""
+        return not self.config.no_reference and self.config.trainer is not TrainerName.TOY
+
+    def beside(self, study: SearchStudy) -> Beside:
+        """Trains the reference."""
+        if not self._has_reference:
+            return NothingBeside()
+        metric = self.config.space.metric
+        return ReferenceTraining(study.study, study.ensemble, self.folder, self.dataset, metric)
+
     def conclude(self, study: SearchStudy) -> None:
-        """Measures the reference, unless a toy was searched or the person wants none."""
-        if self.config.no_reference or self.config.trainer is TrainerName.TOY:
+        """Compares the best models with the reference."""
+        if not self._has_reference:
             return
         reference = trained_reference(study.study, self.folder, self.dataset)
         study.ensemble.take_reference(reference.model)

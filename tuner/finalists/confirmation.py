@@ -16,7 +16,7 @@ from tuner.data import Dataset, EncodedSequences, Split, load_dataset
 from tuner.errors import UsageError
 from tuner.execution.checks import refuse_noise
 from tuner.execution.fork_server import fork_server
-from tuner.execution.plan import SearchOutcome
+from tuner.execution.plan import NothingBeside, SearchOutcome
 from tuner.execution.run_files import RunFiles
 from tuner.execution.runner import run_plan
 from tuner.execution.search import make_task
@@ -253,6 +253,10 @@ class ConfirmationPlan:
             train = _joined(task.train, task.validation)
             task = dataclasses.replace(task, train=train, validation=held_out, clusters=None)
         return dataclasses.replace(task, held_out=held_out, metric=config.space.metric)
+
+    def beside(self, study: SearchStudy) -> NothingBeside:
+        """Nothing: the search has trained the reference."""
+        return NothingBeside()
 
     def conclude(self, study: SearchStudy) -> None:
         """Does nothing: the finalists are read from the files."""

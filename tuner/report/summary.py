@@ -187,10 +187,9 @@ def _what_differs(reading: Reading) -> list[str]:
     components = reading.components
     if components is None:
         return []
-    metric = reading.space.metric
+    told = components.text_with_advice(reading.space.metric, reading.ensemble)
     return [
-        f"Why the scores of the {components.trials:,} complete trials differ (standard deviations): "
-        f"{components.text(metric)}. {components.advice(metric, reading.ensemble)}"
+        f"Why the scores of the {components.trials:,} complete trials differ (standard deviations): {told}"
     ]
 
 

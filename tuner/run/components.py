@@ -89,6 +89,10 @@ class Components:
             helps.append(f"more validation rows{of_others}")
         return f"{found}: more trials will hardly help; what may help is {' or '.join(helps)}."
 
+    def text_with_advice(self, metric: Metric, ensemble: EnsembleRecord | None) -> str:
+        """Both."""
+        return f"{self.text(metric)}. {self.advice(metric, ensemble)}"
+
     @property
     def is_flat(self) -> bool:
         """Whether enough trials tell that more of them would hardly help."""

@@ -11,6 +11,7 @@ from typing import Protocol
 
 from tuner.run.ensemble import EnsembleRecord
 from tuner.run.epoch_parts import EpochPart
+from tuner.run.reference import ReferenceRecord
 from tuner.run.trial_status import TrialStatus
 from tuner.settings.objectives import FrontTrial, Objectives
 
@@ -64,6 +65,7 @@ class SearchState:
     front: tuple[FrontTrial, ...] = ()  # of trials that ended, the best by the metric first
 
     ensemble: EnsembleRecord | None = None  # the best trials averaged; None before there is one
+    reference: ReferenceRecord | None = None  # the linear one; None before it is measured
 
     @property
     def finished(self) -> int:
@@ -88,6 +90,7 @@ class EventKind(StrEnum):
     EPOCH_CONTINUES = "epoch continues"  # how far it is, every few seconds
     EPOCH_ENDED = "epoch ended"
     TRIAL_ENDED = "trial ended"
+    REFERENCE_MEASURED = "reference measured"  # the linear one, beside the trials
     NOTE = "note"  # a warning, in `error`; the search continues
 
 

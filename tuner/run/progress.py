@@ -27,6 +27,7 @@ from tuner.run.records import (
     front_trials,
     on_front,
 )
+from tuner.run.reference import reference_in
 from tuner.run.requested_trainings import last_request, training_of
 from tuner.run.study_records import number_in
 from tuner.run.trial_status import TrialStatus
@@ -70,6 +71,7 @@ class StudyProgress:
         self._front: tuple[FrontTrial, ...] = ()  # the same, as the state has them
         self._seconds = -1.0
         self.read_study()
+        self._has_told_reference = self._reference is not None  # by an earlier session
 
     @property
     def finished(self) -> int:
@@ -101,6 +103,7 @@ class StudyProgress:
             objectives=self._reader.objectives,
             front=self._front,
             ensemble=self._ensemble,
+            reference=self._reference,
         )
 
     def start(self, trials: Sequence["FrozenTrial"]) -> News:
@@ -146,10 +149,18 @@ class StudyProgress:
         live = self._running[number] = replace(live, part=part)
         yield Event(EventKind.EPOCH_CONTINUES, live), self.state
 
+    def follow_study(self) -> News:
+        """Reads the study; the event of its reference, where it has one since `start`."""
+        self.read_study()
+        if self._reference is not None and not self._has_told_reference:
+            self._has_told_reference = True
+            yield Event(EventKind.REFERENCE_MEASURED), self.state
+
     def read_study(self) -> None:
-        """Reads how long was searched by now, and the ensemble."""
+        """Reads how long was searched by now, the ensemble and the reference."""
         attributes = self._reader.study.user_attrs  # a copy each time
         self._ensemble = ensemble_in(attributes)
+        self._reference = reference_in(attributes)
         seconds = number_in(attributes, Attribute.SECONDS)
         if seconds != self._seconds:
             self._seconds, self._seconds_read_at = seconds, self._clock()

@@ -46,9 +46,8 @@ class ReferenceRecord(BaseModel):
     majority: float  # the score of always giving the classes their frequencies
     seconds: float  # that training and measuring took
     compared: tuple[Comparison, ...] = ()
-    is_outdated: bool = (
-        False  # a continued search has begun to change the models that were compared
-    )
+    # Whether the search goes on, so that the models to compare are not known, or no more.
+    is_outdated: bool = False
 
     @property
     def text(self) -> str:
@@ -57,6 +56,14 @@ class ReferenceRecord(BaseModel):
             f"n-grams in a linear model {score_text(self.score)} (95 % interval {score_text(self.low)} to "
             f"{score_text(self.high)}), trained in {self.seconds:.0f} s; the most frequent class alone "
             f"{score_text(self.majority)}; on {count_text(self.sequences, 'confirmation sequence')}"
+        )
+
+    @property
+    def short_text(self) -> str:
+        """`n-grams in a linear model 0.8812, the most frequent class alone 0.5000`."""
+        return (
+            f"n-grams in a linear model {score_text(self.score)}, the most frequent class alone "
+            f"{score_text(self.majority)}"
         )
 
 

@@ -21,6 +21,7 @@ from tuner.run.records import (
     front_trials,
     on_front,
 )
+from tuner.run.reference import ReferenceRecord
 from tuner.run.run_file import read_run_file
 from tuner.run.trial_status import TrialStatus
 from tuner.run.troubles import read_troubles
@@ -66,9 +67,9 @@ class RunState:
     best: TrialRecord | None
     objectives: Objectives
     front: tuple[FrontTrial, ...]  # of these, the best by the metric first
-    ensemble: (
-        EnsembleRecord | None
-    )  # the best trials averaged; None where no trials' weights were kept
+    # The best trials averaged; None where no trials' weights were kept.
+    ensemble: EnsembleRecord | None
+    reference: ReferenceRecord | None  # the linear one; None where it was not measured
     pruner: PrunerName
     quiet_s: float  # seconds since the study was last written to
     troubles: tuple[str, ...] = ()  # lines about what cannot be written
@@ -119,6 +120,7 @@ def read_run_state(run: Run, clock: Callable[[], float] = time.time) -> RunState
         objectives=reader.objectives,
         front=front_trials(front, reader.objectives),
         ensemble=reader.ensemble,
+        reference=run.reference,
         pruner=config.pruner,
         quiet_s=quiet_s,
         troubles=tuple(each.text(clock()) for each in read_troubles(folder)),

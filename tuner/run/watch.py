@@ -139,7 +139,7 @@ class WatchedStudy:
             yield from self._progress.start(self._trials)
             return
         self._progress.config = config
-        self._progress.read_study()
+        yield from self._progress.follow_study()
         for number, trial in enumerate(self._trials):
             if number >= len(before) or trial is not before[number]:
                 yield from self._progress.follow(trial)

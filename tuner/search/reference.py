@@ -1,4 +1,4 @@
-"""Measures the linear reference of a search once its trials have ended, and compares the best of them with it.
+"""Measures the linear reference of a search, and compares the best of its trials with it once they have ended.
 
 Its model is kept in the run folder, with its probabilities on the confirmation split: it is a member of the ensemble,
 and a continued search and a confirmation compare their models with the same ones. Must not import Ray or Keras.
@@ -45,10 +45,21 @@ def trained_reference(study: optuna.Study, folder: RunFolder, dataset: Dataset) 
     kept = read_reference(folder, dataset)
     if kept is not None and earlier is not None:
         return KeptReference(kept, earlier.seconds)
+    trained = train_timed(dataset)
+    keep_reference(trained, folder)
+    return trained
+
+
+def train_timed(dataset: Dataset) -> KeptReference:
+    """Trains it, and measures it on the confirmation split."""
     began = time.monotonic()
     model = _train(dataset)
-    write_bytes_atomically(folder.reference, to_bytes(model))
     return KeptReference(model, time.monotonic() - began)
+
+
+def keep_reference(reference: KeptReference, folder: RunFolder) -> None:
+    """Writes it to the run folder."""
+    write_bytes_atomically(folder.reference, to_bytes(reference.model))
 
 
 def measure_reference(
@@ -57,13 +68,16 @@ def measure_reference(
     dataset: Dataset,
     metric: Metric,
     models: Mapping[str, NDArray[np.float32]],
+    *,
+    is_outdated: bool = False,
 ) -> None:
     """Records the reference in the study.
 
     Args:
         models: to compare with it; by name, probabilities on the confirmation split, `(n_sequences, n_classes)`.
+        is_outdated: whether further models are still to be compared, because the search goes on.
     """
-    # Load SciPy and scikit-learn, which a search needs only now.
+    # Load SciPy and scikit-learn, which a search needs for this alone.
     from tuner.training.reference import Reference, frequencies_of
     from tuner.training.statistics import HeldOutRows
 
@@ -88,6 +102,7 @@ def measure_reference(
         majority=round(float(majority.mean()), 6),
         seconds=round(reference.seconds, 3),
         compared=tuple(compared),
+        is_outdated=is_outdated,
     )
     if record != reference_in(study.user_attrs):
         study.set_user_attr(Attribute.REFERENCE, record.model_dump(mode="json"))

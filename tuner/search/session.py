@@ -206,6 +206,10 @@ class SearchSession:
         """Shows how far the trial is in its epoch. The study does not record it, and nothing is decided by it."""
         self._publish(self._progress.advance(number, part))
 
+    def follow_study(self) -> None:
+        """Shows what was recorded beside the trials."""
+        self._publish(self._progress.follow_study())
+
     def end_epoch(self, number: int, result: EpochResult) -> bool:
         """Records an epoch's metrics; True when the trial should stop here."""
         trial = self._running[number]
@@ -330,10 +334,8 @@ class SearchSession:
         components = components_in(reader)
         if components is not None and components.is_flat:
             self._is_flat = True
-            metric = reader.space.metric
-            self.note(
-                f"ends: {components.text(metric)}. {components.advice(metric, reader.ensemble)}"
-            )
+            told = components.text_with_advice(reader.space.metric, reader.ensemble)
+            self.note(f"ends: {told}")
 
     def _record_seconds(self) -> None:
         self._study.record_seconds(self.seconds)

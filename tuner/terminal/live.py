@@ -135,7 +135,7 @@ def draw(state: SearchState, now: float, height: int) -> RenderableType:
     for name in ("trial", "architecture", "epoch", state.metric, "time"):
         trials.add_column(name, justify="left" if name == "architecture" else "right", no_wrap=True)
     trials.add_column("parameters")
-    more = [*_front_lines(state), *_ensemble_lines(state)]
+    more = [*_front_lines(state), *_ensemble_lines(state), *_reference_lines(state)]
     shown = _shown_trials(len(state.running), height - len(more))
     for trial in state.running[:shown]:
         trials.add_row(
@@ -160,6 +160,8 @@ def event_line(event: Event, state: SearchState) -> str:
         before = f", {count_text(state.finished, 'trial')} done before" if state.finished else ""
         budget = _budget_text(state, 0.0, elapsed_shown=False)
         return f"{state.activity} {state.name}: {budget}{before}{_objectives_text(state)}"
+    if event.kind is EventKind.REFERENCE_MEASURED and state.reference is not None:
+        return f"reference: {state.reference.text}"
     assert trial is not None
     where = f"trial {trial.name} {trial.architecture}"
     if event.kind is EventKind.TRIAL_STARTED:
@@ -268,6 +270,12 @@ def _front_lines(state: SearchState) -> list[Text]:
 def _ensemble_lines(state: SearchState) -> list[Text]:
     text = _ensemble_text(state)
     return [on_one_line(f"ensemble: {text}")] if text else []
+
+
+def _reference_lines(state: SearchState) -> list[Text]:
+    if state.reference is None:
+        return []
+    return [on_one_line(f"reference: {state.reference.short_text}, on confirmation sequences")]
 
 
 def _ensemble_text(state: SearchState) -> str:

@@ -5,14 +5,17 @@ from itertools import zip_longest
 from tuner.run.reference import ReferenceRecord
 
 
-def reference_lines(reference: ReferenceRecord | None, *, width: int) -> list[str]:
+def reference_lines(
+    reference: ReferenceRecord | None, *, width: int, heading: str = "Reference:"
+) -> list[str]:
     """A line of figures and one for each model that was compared with it; none where it was not measured.
 
     Args:
         width: of the column that has the heading.
+        heading: of the first line.
     """
     if reference is None:
         return []
     texts = [reference.text, *(each.text for each in reference.compared)]
-    heads = zip_longest(["Reference:"], texts, fillvalue="")
+    heads = zip_longest([heading], texts, fillvalue="")
     return [f"{head:<{width}} {text}" for head, text in heads]

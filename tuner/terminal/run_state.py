@@ -7,6 +7,7 @@ from tuner.run.folder import RunFolder
 from tuner.run.state import Activity, RunningTrial, RunState
 from tuner.terminal.ensemble import ensemble_lines, headed, one_group_note
 from tuner.terminal.pareto import pareto_texts
+from tuner.terminal.reference import reference_lines
 from tuner.text import count_text, escaped_json, format_duration, score_text
 
 _SHOWN_TRIALS = 8
@@ -38,7 +39,8 @@ def state_lines(state: RunState) -> list[str]:
     lines += [f"{name:<12}{text}" for name, text in texts.items()]
     ensemble = ensemble_lines(state.ensemble, state.counts, state.objectives)
     lines += headed("ensemble", ensemble, width=12)
-    lines += headed("note", one_group_note(state.ensemble, None), width=12)
+    lines += reference_lines(state.reference, heading="reference", width=11)
+    lines += headed("note", one_group_note(state.ensemble, state.reference), width=12)
     lines += [f"trouble     {each}" for each in state.troubles]
     return [*lines, f"last event  {format_duration(state.quiet_s)} ago"]
 
@@ -61,6 +63,7 @@ def state_json(state: RunState) -> str:
         if best is None
         else {"trial": best.number, "architecture": best.architecture, "score": best.score},
         "ensemble": None if state.ensemble is None else state.ensemble.model_dump(mode="json"),
+        "reference": None if state.reference is None else state.reference.model_dump(mode="json"),
         **_pareto(state),
         "quiet_s": round(state.quiet_s, 1),
         "troubles": list(state.troubles),
