@@ -21,6 +21,7 @@ TRIED = (
     "random, halving, patience 1",
     "TPE, patience 1 (today)",
     "TPE of any architecture, patience 1",
+    "CQR, halving (ASHA)",
     "Gaussian process, patience 1",
     "TPE of words, halving, patience 1",
     "TPE, median (Optuna)",

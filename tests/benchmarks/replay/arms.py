@@ -11,6 +11,7 @@ import optuna
 from tuner.search.pruner import make_pruner
 from tuner.settings.config import PrunerName, SamplerName, SearchConfig, make_config
 
+from .conformal import ConformalQuantiles
 from .draw import Draw
 from .gaussian_process import GaussianProcess
 from .keras_tuner import replay_hyperband
@@ -57,6 +58,12 @@ def _by_gaussian_process(seed: int) -> Decides:
     """Tuner's sampler draws the first trials at random."""
     process = GaussianProcess()
     return lambda own: Picker(process.pick, own())
+
+
+def _by_conformal_quantiles(seed: int) -> Decides:
+    """The first trials come in the replay's random order."""
+    quantiles = ConformalQuantiles(seed)
+    return lambda own: Picker(quantiles.pick, None)
 
 
 def _multivariate_tpe(seed: int) -> optuna.samplers.TPESampler:
@@ -118,6 +125,7 @@ ARMS = (
     Arm("random, patience 1", _in_order, PrunerName.NONE, patience=1),
     Arm("random, patience 2", _in_order, PrunerName.NONE, patience=2),
     Arm("random, halving (ASHA)", _in_order, PrunerName.HALVING, is_peer=True),
+    Arm("CQR, halving (ASHA)", _by_conformal_quantiles, PrunerName.HALVING, is_peer=True),
     Arm("random, halving, patience 1", _in_order, PrunerName.HALVING, patience=1),
     TODAY,
     Arm(

@@ -42,10 +42,13 @@ Pick = Callable[[optuna.Study, "Recorded", Sequence[int], Sequence[int]], int | 
 
 @dataclass(frozen=True)
 class Picker:
-    """Takes a recorded configuration, and suggests no values; where it takes none, the sampler decides."""
+    """Takes a recorded configuration, and suggests no values.
+
+    Where it takes none, the sampler decides, or without one the replay's order.
+    """
 
     pick: Pick
-    sampler: Sampler
+    sampler: Sampler | None
 
 
 class Recorded:
