@@ -89,7 +89,8 @@ def run_with_a_finalist(folder: Path, space: SearchSpace) -> SimpleNamespace:
         config=config,
         dataset=load_dataset(DataConfig(source=str(source))),
         better_since=None,
-        average=None,
+        gains_text=None,
+        of_reference=None,
         trials=None,
         finalists=(),
     )

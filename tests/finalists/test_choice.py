@@ -61,7 +61,7 @@ def test_exported_they_predict_the_mean_and_the_card_tells_how_good_it_is(
     assert chosen.trials.ensemble.text in card
     assert f"T{chosen.trials.ensemble.cost_text.removeprefix('t')}." in card
     assert "not confirmed with fresh seeds" in card
-    assert f"The linear reference has {weight:.0%} of the average, the trials have the rest" in card
+    assert f"The linear reference has {weight:.0%} of the average, the other models" in card
     assert "tuner confirm" not in card
     assert f"tuner export {confirmed.folder.path} --members=trials\n" in card
     (line, _) = choice_lines(chosen)

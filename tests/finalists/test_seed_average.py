@@ -74,7 +74,7 @@ def test_all_seeds_of_a_finalist_are_members_and_their_worth_is_told(confirmed: 
     assert choice_lines(chosen)[0] == f"On the confirmation split: {chosen.average.text}"
     card = model_card(chosen)
     assert "All of their seeds are in this folder" in card
-    assert f"This model: {chosen.average.text}, on the confirmation split." in card
+    assert f"\nOn the confirmation split: {chosen.average.text}\n" in card
     assert f"tuner export {confirmed.folder.path} --members=seeds\n" in card
     rows = read_finalists_file(confirmed.folder)
     assert list(rows) == finalist_rows(confirmed.finalists)

@@ -54,9 +54,11 @@ def with_settings(settings: Iterable[DeclaredSetting]) -> Callable[[_Command], _
 
 
 def _parameter(setting: DeclaredSetting) -> inspect.Parameter:
-    has_opposite = setting.is_switch and not setting.flag.startswith("--no-")
+    has_opposite = setting.setting.has_opposite and not setting.flag.startswith("--no-")
     option = typer.Option(
-        f"{setting.flag}/--no-{setting.flag[2:]}" if has_opposite else setting.flag,
+        f"{setting.flag}/--no-{setting.flag[2:]}"
+        if setting.is_switch and has_opposite
+        else setting.flag,
         help=setting.description,
         metavar=setting.metavar,
         hidden=setting.setting.is_hidden,

@@ -3,11 +3,12 @@
 import shlex
 from collections.abc import Collection, Iterable, Sequence
 
+from tuner.data import Split, cluster_count
 from tuner.export.card import Card, class_list, parameter_lines
 from tuner.export.formats import ExportFormat, usage
 from tuner.finalists.choice import Chosen, ChosenReference, ChosenTrials
 from tuner.finalists.finalist import Finalist
-from tuner.finalists.model_choice import ModelChoice
+from tuner.finalists.model_choice import EXPORT_SETTINGS
 from tuner.finalists.ranking import Failure, read_failures
 from tuner.finalists.trainings import confirmed
 from tuner.run import Run
@@ -18,6 +19,7 @@ from tuner.run.records import TrialRecord, counts_as_finished
 from tuner.run.requested_trainings import requests
 from tuner.text import code_span, count_text, format_duration, one_group_lines, score_text
 from tuner.training.linear_model import longest_of
+from tuner.training.statistics import Spread
 from tuner.training.threshold import EVEN
 
 
@@ -27,7 +29,7 @@ def model_card(
     temperature: float = 1.0,
     threshold: float = EVEN,
 ) -> str:
-    """The card of finalists or trials, Markdown."""
+    """The card of finalists, trials or the linear reference, Markdown."""
     config, members = chosen.config, chosen.members
     folder = chosen.run.files
     count = len(members) + (chosen.reference is not None)
@@ -35,15 +37,9 @@ def model_card(
     sections = {"How it was chosen": _how_chosen(chosen)}
     if tests := _tests(chosen.run, chosen.member_names, threshold):
         sections["Tested"] = tests
-    sections["Parameters"] = list(_parameters(record for record, _ in members))
-    members_of = chosen.choice.members if chosen.trials is None else MembersOf.TRIALS
-    choice = chosen.choice.model_copy(update={"members": members_of})
-    export = ["tuner", "export", str(folder.path)]
-    export += [
-        f"--{name}={value}"
-        for name in ModelChoice.model_fields
-        if (value := getattr(choice, name)) not in (None, 1, MembersOf.FINALISTS)
-    ]
+    if members:
+        sections["Parameters"] = list(_parameters(record for record, _ in members))
+    export = ["tuner", "export", str(folder.path), *_options(chosen)]
     export += [f"--format={form}" for form in sorted(formats)]
     return Card(
         title=folder.name,
@@ -55,12 +51,25 @@ def model_card(
         sections=sections,
         commands=[
             f"tuner search --config {shlex.quote(str(folder.run_file))}",
-            *(_confirm_commands(chosen.run) if chosen.trials is None else ()),
+            *(_confirm_commands(chosen.run) if chosen.finalists else ()),
             shlex.join(export),
         ],
         versions=chosen.run.recorded.versions,
         usage=usage(formats, chosen.dataset.class_names),
     ).markdown()
+
+
+def _options(chosen: Chosen) -> list[str]:
+    """The options of `tuner export` that choose the same models again."""
+    choice = chosen.choice
+    if chosen.trials is not None:
+        choice = choice.model_copy(update={"members": MembersOf.TRIALS})
+    options = []
+    for each in EXPORT_SETTINGS:
+        value = getattr(choice, each.keyword)
+        if value != each.field.default and value is not MembersOf.FINALISTS:
+            options.append(each.flag if each.is_switch else f"{each.flag}={value}")
+    return options
 
 
 def _calibrated(temperature: float) -> str:
@@ -90,6 +99,9 @@ def _decided(chosen: Chosen, threshold: float) -> str:
 
 def _how_chosen(chosen: Chosen) -> list[str]:
     config, reader = chosen.config, chosen.run.reader
+    of_reference = chosen.of_reference
+    if of_reference is not None:
+        return _how_reference_chosen(chosen, of_reference)
     trials = sum(map(counts_as_finished, reader.study.get_trials(deepcopy=False)))
     metric = config.space.metric.name.measure
     searched = (
@@ -97,10 +109,9 @@ def _how_chosen(chosen: Chosen) -> list[str]:
         f"{format_duration(max(1.0, reader.seconds))}, scored on the validation split"
     )
     if chosen.trials is not None:
-        return _how_trials_chosen(chosen.trials, searched, metric)
+        return [*_how_trials_chosen(chosen.trials, searched, metric), *_reference(chosen.reference)]
     since = chosen.better_since
     numbers = {each.record.number for each in chosen.finalists}
-    average = chosen.average
     return [
         f"{searched}; the best were trained again with fresh seeds and ranked on the confirmation split, which the "
         f"search never saw. {_which_seeds(chosen)}",
@@ -110,7 +121,8 @@ def _how_chosen(chosen: Chosen) -> list[str]:
         "|---|---|---|---|---|---|---|---|",
         *map(_row, chosen.finalists),
         *_corrected(chosen.finalists),
-        *([f"\nThis model: {average.text}, on the confirmation split."] if average else []),
+        *([f"\n{chosen.gains_text}"] if chosen.gains_text is not None else []),
+        *_reference(chosen.reference),
         *(f"\n{failure_text(each)}" for each in read_failures(chosen.run) if each.trial in numbers),
         *([f"\n{since_text(since.number, since.score)}"] if since is not None else []),
     ]
@@ -152,19 +164,39 @@ def _how_trials_chosen(trials: ChosenTrials, searched: str, metric: str) -> list
             f"| {record.number} | {record.architecture} | {score_text(record.score)} |"
             for record, _ in trials.members
         ),
-        *(_reference(trials.reference) if trials.reference is not None else ()),
     ]
 
 
-def _reference(reference: ChosenReference) -> list[str]:
-    """What the linear reference is, and its part of the average."""
-    model = reference.model
+def _how_reference_chosen(chosen: Chosen, spread: Spread) -> list[str]:
+    """The linear reference as the only model, and the search's models compared with it."""
+    assert chosen.reference is not None
+    held_out, metric = Split.CONFIRMATION, chosen.config.space.metric.name.measure
+    recorded = chosen.run.reference
+    compared = () if recorded is None else recorded.compared
+    return [
+        f"It is the linear reference, which the search trained to compare its trials with: "
+        f"{_regression(chosen.reference)}. On the confirmation split, from which it learned nothing, its {metric} is "
+        f"{score_text(spread.mean)} (95 % interval {score_text(spread.low)} to {score_text(spread.high)}).",
+        *(f"\nAgainst it, {each.text}." for each in compared),
+        *one_group_lines("confirmation", cluster_count(chosen.dataset.clusters_of(held_out))),
+    ]
+
+
+def _reference(reference: ChosenReference | None) -> list[str]:
+    """What the linear reference is, and its part of the average; nothing where it is no member."""
+    if reference is None:
+        return []
+    accuracy = reference.model.figures.accuracy
     return [
         "",
-        f"The linear reference has {reference.weight:.0%} of the average, the trials have the rest in equal parts: a "
-        f"logistic regression on the presence of n-grams of up to {longest_of(model.weights)} tokens, trained on the "
-        f"training split (on the confirmation split, its accuracy alone is {model.figures.accuracy:.4f}).",
+        f"The linear reference has {reference.weight:.0%} of the average, the other models have the rest in equal "
+        f"parts: {_regression(reference)} (on the confirmation split, its accuracy alone is {accuracy:.4f}).",
     ]
+
+
+def _regression(reference: ChosenReference) -> str:
+    longest = longest_of(reference.model.weights)
+    return f"a logistic regression on the presence of n-grams of up to {longest} tokens, trained on the training split"
 
 
 def failure_text(failure: Failure) -> str:

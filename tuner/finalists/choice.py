@@ -1,8 +1,8 @@
-"""The choice of the models to test or export: finalists, all their seeds, or the search's own trials."""
+"""The choice of the models to test or export: finalists, their seeds, the search's own trials, the linear reference."""
 
 import shlex
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tuner.data import Dataset, Split, load_dataset
 from tuner.errors import RunFolderError, UsageError
@@ -11,26 +11,28 @@ from tuner.finalists.model_choice import ModelChoice
 from tuner.finalists.ranking import better_since, read_finalists
 from tuner.finalists.seed_average import SeedAverage, average_of
 from tuner.run import Run
-from tuner.run.ensemble import NO_MODELS, EnsembleRecord, MembersOf
+from tuner.run.ensemble import NO_MODELS, EnsembleRecord, EnsembleWithReference, MembersOf
 from tuner.run.evaluations import LINEAR_REFERENCE, member_name
 from tuner.run.records import TrialRecord
 from tuner.run.requested_trainings import requests
 from tuner.run.run_file import remember_place
 from tuner.search.ensemble import kept_models, measured
 from tuner.search.reference import read_reference
+from tuner.search.reference_member import measured_with
 from tuner.settings.config import SearchConfig, TrainerName
 from tuner.text import count_text
+from tuner.training.evaluation import mean_probabilities
 from tuner.training.own_modules import check_named
 from tuner.training.spec import TrainedModel
-from tuner.training.statistics import sequence_scores
+from tuner.training.statistics import HeldOutRows, Spread, sequence_scores
 
 
 @dataclass(frozen=True, eq=False)
 class ChosenReference:
-    """The linear reference as a member of the average."""
+    """The linear reference as one of the models."""
 
     model: TrainedModel
-    weight: float  # its part of the average; the others have the rest
+    weight: float  # its part of the average; the others have the rest. 1 where it is alone
 
 
 @dataclass(frozen=True)
@@ -39,20 +41,22 @@ class ChosenTrials:
 
     members: Sequence[tuple[TrialRecord, Member]]  # best first
     ensemble: EnsembleRecord  # their figures, measured again
-    reference: ChosenReference | None = None  # None where it takes no part
 
 
 @dataclass(frozen=True)
 class Chosen:
-    """A run, its data, and those of its finalists or trials that make a model."""
+    """A run, its data, and those of its finalists or trials that make a model; or its linear reference."""
 
     run: Run
     config: SearchConfig
     dataset: Dataset
-    finalists: Sequence[Finalist]  # none where trials were chosen
+    finalists: Sequence[Finalist]  # none where others were chosen
     choice: ModelChoice  # that names them
-    better_since: TrialRecord | None  # a trial that the search has found since, not confirmed
+    better_since: TrialRecord | None = None  # that the search has found since, not confirmed
     trials: ChosenTrials | None = None
+    reference: ChosenReference | None = None  # None where it takes no part
+    # Of finalists where the reference was asked for: what it adds. Of trials, their ensemble has that.
+    together: EnsembleWithReference | None = None
 
     @property
     def members(self) -> Sequence[tuple[TrialRecord, Member]]:
@@ -64,11 +68,6 @@ class Chosen:
             return self.trials.members
         count = None if self.choice.members is MembersOf.SEEDS else 1
         return [(each.record, member) for each in self.finalists for member in each.members[:count]]
-
-    @property
-    def reference(self) -> ChosenReference | None:
-        """The linear reference, where it is averaged with them."""
-        return None if self.trials is None else self.trials.reference
 
     @property
     def member_names(self) -> tuple[str, ...]:
@@ -89,9 +88,44 @@ class Chosen:
             self.config.space.metric,
         )
 
+    @property
+    def gains(self) -> list[str]:
+        """What averaging the finalists' seeds is worth, and the linear reference with them, in words."""
+        gains = [] if self.average is None else [self.average.text]
+        if self.together is not None:
+            left_out = "" if self.together.weight else ", so it is left out"
+            gains.append(f"{self.together.text}{left_out}")
+        return gains
+
+    @property
+    def gains_text(self) -> str | None:
+        """`On the confirmation split: …`; None where nothing is averaged but the best seeds of finalists."""
+        if not self.gains:
+            return None
+        remark = ""
+        if self.together is not None and self.together.weight:
+            remark = (
+                ". That split also chose the models, so their own score is a little too good and this gain a little "
+                "too small."
+            )
+        return f"On the confirmation split: {'; '.join(self.gains)}{remark}"
+
+    @property
+    def of_reference(self) -> Spread | None:
+        """The score of the linear reference on the confirmation split, where it is the only model."""
+        if self.reference is None or self.members:
+            return None
+        held_out = Split.CONFIRMATION
+        labels, clusters = (
+            self.dataset.splits[held_out].labels,
+            self.dataset.clusters_of(held_out),
+        )
+        rows = HeldOutRows(self.config.space.metric, labels, clusters)
+        return rows.spread_of(self.reference.model.probabilities)
+
 
 def load_chosen(run: Run, choice: ModelChoice, data: str | None = None) -> Chosen:
-    """The finalists or trials that `choice` names, of a run.
+    """The finalists or trials that `choice` names, of a run, or its linear reference.
 
     Args:
         data: where the data that was searched on lies now, if it was moved; recorded.
@@ -99,6 +133,7 @@ def load_chosen(run: Run, choice: ModelChoice, data: str | None = None) -> Chose
     Raises:
         UsageError: its data has changed, it has fewer, or one of them is code that the person has not named.
     """
+    _check_alone(choice)
     config = run.recorded.config
     if config.trainer is TrainerName.TOY:
         raise RunFolderError(f"{run.folder}: this run was a rehearsal, its trials trained nothing")
@@ -115,22 +150,104 @@ def load_chosen(run: Run, choice: ModelChoice, data: str | None = None) -> Chose
     run.recorded.check_same_data(config.data.source, dataset.fingerprint)
     check_threshold(choice.threshold, len(dataset.class_names))
     remember_place(run.files, config.data.source)
+    if choice.members is MembersOf.REFERENCE:
+        reference = ChosenReference(_kept_reference(run, dataset), weight=1.0)
+        return Chosen(run, config, dataset, (), choice, reference=reference)
     if is_trials:
-        trials = chosen_trials(run, dataset, choice)
+        trials, with_them = chosen_trials(run, dataset, choice)
         check_named((record.architecture for record, _ in trials.members), run.folder)
-        return Chosen(run, config, dataset, (), choice, better_since=None, trials=trials)
-    chosen = chosen_finalists(read_finalists(run, dataset), choice)
-    check_named((each.record.architecture for each in chosen), run.folder)
-    return Chosen(run, config, dataset, chosen, choice, better_since(run))
+        return Chosen(run, config, dataset, (), choice, trials=trials, reference=with_them)
+    finalists = chosen_finalists(read_finalists(run, dataset), choice)
+    check_named((each.record.architecture for each in finalists), run.folder)
+    chosen = Chosen(run, config, dataset, finalists, choice, better_since(run))
+    return _with_reference(chosen) if choice.with_reference else chosen
 
 
-def chosen_trials(run: Run, dataset: Dataset, choice: ModelChoice) -> ChosenTrials:
-    """The best trials of the search whose weights were kept, and the linear reference where it is better with them.
-
-    A number of models that was asked for is one of trials, and they are all.
+def _check_alone(choice: ModelChoice) -> None:
+    """Refuses settings that choose among several models, where the linear reference alone was asked for.
 
     Raises:
-        UsageError: there are not so many, or none.
+        UsageError: one was given.
+    """
+    if choice.members is not MembersOf.REFERENCE:
+        return
+    if choice.finalist != 1:
+        wrong = f"finalist {choice.finalist}: names one of the finalists"
+    elif choice.ensemble is not None:
+        wrong = f"ensemble {choice.ensemble}: is a number of finalists or trials"
+    elif choice.with_reference:
+        wrong = "with reference: adds it to finalists or trials"
+    else:
+        return
+    raise UsageError(f"{wrong}, but the linear reference alone was asked for; leave it out")
+
+
+def _kept_reference(run: Run, dataset: Dataset) -> TrainedModel:
+    """The linear reference that the search has kept, which can be a model or a member of one.
+
+    Raises:
+        RunFolderError: there is none.
+    """
+    kept = read_reference(run.files, dataset)
+    if kept is not None and kept.weights:
+        return kept
+    if kept is not None and not kept.vocabulary_size:
+        reason = (
+            "knows no n-gram, because none tells the classes apart; take finalists or trials alone"
+        )
+    elif kept is not None:
+        reason = (
+            f"is naive Bayes, because {len(dataset.class_names)} classes are too many for a regression of each, and "
+            "its probabilities are too rough for a model; take finalists or trials alone"
+        )
+    elif run.recorded.config.no_reference:
+        reason = "is missing, because the run was searched with --no-reference; continue its search without that"
+    else:
+        again = f"tuner search --config {shlex.quote(str(run.files.run_file))}"
+        reason = f"is missing, damaged or of an earlier version; {again} trains it"
+    raise RunFolderError(f"{run.files.reference}: the linear reference {reason}")
+
+
+def _with_reference(chosen: Chosen) -> Chosen:
+    """The same finalists together with the linear reference, where that has a lower loss."""
+    held_out, kept = Split.CONFIRMATION, _kept_reference(chosen.run, chosen.dataset)
+    together = measured_with(
+        mean_probabilities([member.probabilities for _, member in chosen.members]),
+        kept,
+        chosen.dataset.splits[held_out].labels,
+        chosen.dataset.clusters_of(held_out),
+        chosen.config.space.metric,
+    )
+    return replace(chosen, together=together, reference=_member(kept, together, chosen.choice))
+
+
+def _member(
+    kept: TrainedModel | None, together: EnsembleWithReference | None, choice: ModelChoice
+) -> ChosenReference | None:
+    """The reference with the part that it was measured to have; None without one.
+
+    Raises:
+        UsageError: it was asked for, and its part cannot be measured.
+    """
+    if choice.with_reference and together is None:
+        raise UsageError(
+            "with reference: its part is chosen on two halves of the confirmation split by texts or groups, and all "
+            "rows there are of one; leave it out"
+        )
+    if kept is None or together is None or not together.weight:
+        return None
+    return ChosenReference(kept, together.weight)
+
+
+def chosen_trials(
+    run: Run, dataset: Dataset, choice: ModelChoice
+) -> tuple[ChosenTrials, ChosenReference | None]:
+    """The best trials of the search whose weights were kept, and the linear reference where it is better with them.
+
+    A number of models that was asked for is one of trials, and they are all, unless the reference was asked for, too.
+
+    Raises:
+        UsageError: there are not so many, or none, or no reference that was asked for.
     """
     if choice.finalist != 1:
         raise UsageError(
@@ -163,11 +280,10 @@ def chosen_trials(run: Run, dataset: Dataset, choice: ModelChoice) -> ChosenTria
     searched = run.reader.ensemble
     takes_part = choice.ensemble is None and searched is not None and searched.has_reference
     reference = read_reference(run.files, dataset) if takes_part else None
+    if choice.with_reference:
+        reference = _kept_reference(run, dataset)
     ensemble = measured(kept, lost, size, labels, clusters, metric, reference)
-    found = ensemble.with_reference
-    if reference is None or found is None or not found.weight:
-        return ChosenTrials(members, ensemble)
-    return ChosenTrials(members, ensemble, ChosenReference(reference, found.weight))
+    return ChosenTrials(members, ensemble), _member(reference, ensemble.with_reference, choice)
 
 
 def chosen_finalists(finalists: Sequence[Finalist], choice: ModelChoice) -> list[Finalist]:

@@ -35,8 +35,9 @@ def export_model(chosen: Chosen, out: Path, formats: Collection[ExportFormat] = 
         for record, member in chosen.members
     ]
     if chosen.reference is not None:
-        # The trials have the rest of the average, in equal parts.
-        weight = len(parts) * chosen.reference.weight / (1 - chosen.reference.weight)
+        # The others have the rest of the average, in equal parts.
+        share = chosen.reference.weight
+        weight = len(parts) * share / (1 - share) if parts else 1.0
         longest = int(chosen.dataset.splits[Split.TRAIN].lengths.max())
         shape = LinearShape(max_length=longest)
         parts.append(Part(chosen.reference.model, shape, seed=0, trial=None, weight=weight))

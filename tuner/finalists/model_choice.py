@@ -38,11 +38,21 @@ class ModelChoice(Strict):
         MembersOf | None,
         Setting(
             Group.MODEL,
-            "Whose models: finalists, the best seed of each; seeds, all of theirs averaged; or the search's best "
-            "trials as they are",
+            "Whose models: finalists, the best seed of each; seeds, all of theirs averaged; the search's best "
+            "trials as they are; or reference, the linear model alone that the search has trained to compare with",
             unset="finalists where there are some",
         ),
     ] = None
+    with_reference: Annotated[
+        bool,
+        Setting(
+            Group.MODEL,
+            "Average these models with the search's linear reference, too: its part, a quarter to three quarters or "
+            "nothing, is chosen on the confirmation split. Trials without an ensemble have it anyway where the search "
+            "measured that it helps",
+            has_opposite=False,
+        ),
+    ] = False
     threshold: Annotated[
         float | None,
         Field(gt=0, lt=1),
@@ -62,8 +72,8 @@ class EvaluationRequest(ModelChoice):
         bool,
         Setting(
             Group.MODEL,
-            "Do not measure a linear model on n-grams to compare with; where the search kept none it is trained, in "
-            "seconds",
+            "Do not measure a linear model on n-grams beside the tested model, to compare with; where the search kept "
+            "none it is trained, in seconds. The tested model stays as it is, also with the linear reference in it",
         ),
     ] = False
 

@@ -50,6 +50,7 @@ def evaluate_test(
     Args:
         data: labelled rows to measure on instead of the test split.
         with_reference: whether to measure a linear model, too; where the search kept none it is trained, in seconds.
+            It is never compared with itself.
 
     Rows that the run has seen are left out, also of its own test split.
 
@@ -92,7 +93,9 @@ def evaluate_test(
         left_out=rows.left_out,
         of_test_split=rows.of_test_split,
         others=others or None,
-        reference=_reference(chosen, rows, probabilities, threshold) if with_reference else None,
+        reference=_reference(chosen, rows, probabilities, threshold)
+        if with_reference and chosen.members
+        else None,
     )
     evaluation = append_evaluation(folder, evaluation)
     ledger.record(entry)

@@ -23,10 +23,12 @@ class MembersOf(StrEnum):
     FINALISTS = "finalists"  # trained anew with fresh seeds; of each, the best seed's
     SEEDS = "seeds"  # all seeds' of these finalists
     TRIALS = "trials"  # the best of the search, as they were trained there
+    REFERENCE = "reference"  # the linear reference alone
 
 
 class EnsembleWithReference(BaseModel):
-    """The linear reference as a further member: the average's figures with it, on the same sequences.
+    """The linear reference as a further member, of trials or finalists: the average's figures with it, on the same
+    sequences.
 
     Its weight is chosen on the confirmation split. The score and the gain are of two halves of that, each with the
     weight that the other half chooses.
@@ -38,7 +40,7 @@ class EnsembleWithReference(BaseModel):
     averaged: float  # the score with it
     low: float  # a 95 % interval of it over further sequences
     high: float
-    gain: float  # over the trials alone, negative where it is worse
+    gain: float  # over the other models alone, negative where it is worse
     gain_low: float  # a 95 % interval of it, paired
     gain_high: float
     weights: int  # of its model
@@ -49,14 +51,17 @@ class EnsembleWithReference(BaseModel):
         """`with the linear reference, half of the average, 0.7560 (95 % interval …): gain …`."""
         if not self.weight:
             return "the linear reference would add nothing to it"
-        part = {0.25: "a quarter", 0.5: "half", 0.75: "three quarters"}.get(
-            self.weight, f"{self.weight:.0%}"
-        )
         return (
-            f"with the linear reference, {part} of the average, {score_text(self.averaged)} (95 % interval "
-            f"{score_text(self.low)} to {score_text(self.high)}): gain {self.gain:+.4f} ({self.gain_low:+.4f} to "
-            f"{self.gain_high:+.4f})"
+            f"with the linear reference, {part_text(self.weight)} of the average, {score_text(self.averaged)} (95 % "
+            f"interval {score_text(self.low)} to {score_text(self.high)}): gain {self.gain:+.4f} "
+            f"({self.gain_low:+.4f} to {self.gain_high:+.4f})"
         )
+
+
+def part_text(weight: float) -> str:
+    """The part of the average that the linear reference has: `half`."""
+    parts = {0.25: "a quarter", 0.5: "half", 0.75: "three quarters"}
+    return parts.get(weight, f"{weight:.0%}")
 
 
 class EnsembleRecord(BaseModel):

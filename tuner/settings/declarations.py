@@ -51,6 +51,7 @@ class Setting:
     unset: str | None = None  # the default in words; None: the field's default
     name: str | None = None  # as a keyword, and so as a flag; None: the field's name
     is_hidden: bool = False
+    has_opposite: bool = True  # a switch that a settings file can have set: a flag sets it off
 
 
 @dataclass(frozen=True)

@@ -69,7 +69,8 @@ class KeywordsOfTest(TypedDict, total=False):
 
     finalist: int | None
     ensemble: int | None
-    members: Literal["finalists", "seeds", "trials"] | None
+    members: Literal["finalists", "seeds", "trials", "reference"] | None
+    with_reference: bool | None
     threshold: float | None
     no_reference: bool | None
     data: str | Path | None
@@ -83,5 +84,6 @@ class KeywordsOfExport(TypedDict, total=False):
 
     finalist: int | None
     ensemble: int | None
-    members: Literal["finalists", "seeds", "trials"] | None
+    members: Literal["finalists", "seeds", "trials", "reference"] | None
+    with_reference: bool | None
     threshold: float | None

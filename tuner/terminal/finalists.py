@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from rich.table import Table
 
-from tuner.data import load_dataset
+from tuner.data import Split, cluster_count, load_dataset
 from tuner.execution.plan import EndReason, SearchOutcome
 from tuner.finalists.card import failure_text, since_text
 from tuner.finalists.choice import Chosen
@@ -199,11 +199,18 @@ def choice_lines(chosen: Chosen) -> list[str]:
             f"({chosen.trials.ensemble.cost_text})",
             *one_group_lines("confirmation", chosen.trials.ensemble.clusters),
         ]
-    average, since = chosen.average, chosen.better_since
-    lines = []
-    if average is not None:
+    of_reference, held_out = chosen.of_reference, Split.CONFIRMATION
+    if of_reference is not None:
+        interval = f"{score_text(of_reference.low)} to {score_text(of_reference.high)}"
+        return [
+            f"The linear reference alone, no trial of the search: {score_text(of_reference.mean)} (95 % interval "
+            f"{interval}) on {count_text(len(chosen.dataset.splits[held_out]), 'confirmation sequence')}",
+            *one_group_lines("confirmation", cluster_count(chosen.dataset.clusters_of(held_out))),
+        ]
+    since, lines = chosen.better_since, []
+    if chosen.gains_text is not None:
         lines = [
-            f"On the confirmation split: {average.text}",
+            chosen.gains_text,
             *one_group_lines("confirmation", chosen.finalists[0].clusters),
         ]
     if since is not None:
