@@ -1,39 +1,43 @@
-"""Wall-clock until a trial reaches a validation accuracy: tuner, bare Ray Tune, KerasTuner and Optuna alone.
+"""Wall-clock until a search could hand over a model of some accuracy: tuner, Ray Tune, KerasTuner and Optuna alone.
 
-Every system searches `space.yaml` on the same split of the same reviews with the same seed on all cores, alone on the
-machine, one after the other, in another order with every seed. The peers (in `peers/`) are written as their
-documentation teaches it and train the tutorial's models in plain Keras. Time runs from just before a system's process
-starts, so imports, Ray's start and the preparation of the data count; only the texts are tokenized beforehand for all,
-and every package was read from disk once. A system that does not reach an accuracy is counted with the time limit and
-shown as ">limit". Needs `make benchmark-environment`, and Linux.
+Every system searches `space.yaml` on the same reviews with the same seed on all cores, alone on the machine, one after
+the other, in another order with every seed, for the same time. The peers (in `peers/`) are written as their
+documentation teaches it and train the tutorial's models in plain Keras. An incumbent is what a system would hand over
+at that moment: the best model by validation reviews, and of tuner also the average that a search leaves. How often it
+is right is measured afterwards, on reviews that chose nothing. tuner sets confirmation reviews aside, which its peers
+learn from.
+
+Time runs from just before a system's process starts, so imports, Ray's start and the preparation of the data count; the
+start-up has a row of its own. Only the texts are tokenized beforehand for all, and every package was read from disk
+once. A system that does not reach an accuracy is counted with the time limit and shown as ">limit". A run that has
+ended is not repeated: the same command goes on. Needs `make benchmark-environment`, and Linux.
 """
 
-import csv
+import json
 import os
 import shutil
 import signal
-import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from benchmark_io import options, show
-from peers.task import COLUMNS, Job
+from benchmark_io import options, show, write_rows
+from incumbents import OURS, Form, Searched, described, rows
+from peers.task import Job
 
 from tuner.data import Split, load_dataset
+from tuner.data.load import read_rows
 from tuner.machine import usable_cpus
 from tuner.settings.data import DataConfig
 
 NAME = "time_to_accuracy"
-TARGETS = (0.80, 0.83, 0.85)
 SYSTEMS = {  # ours first
-    "tuner": "ours.py",
+    OURS: "ours.py",
     "Ray Tune": "bare_ray_tune.py",
     "KerasTuner": "keras_tuner_hyperband.py",
     "Optuna": "optuna_alone.py",
@@ -47,36 +51,37 @@ QUIET = {
 }
 
 
-@dataclass(frozen=True)
-class Form:
-    """How much, how often and how long."""
-
-    sample: int  # reviews: 70 % of them to train on, 10 % to validate
-    seeds: int
-    limit_s: float
-
-
-SHORT = Form(sample=6_000, seeds=1, limit_s=140)
-FULL = Form(sample=8_000, seeds=3, limit_s=80)
+SHORT = Form(
+    name="short",
+    reviews={"train": 4_000, "validation": 600, "confirmation": 600, "test": 3_000},
+    targets=(0.80, 0.83, 0.86),
+    seeds=1,
+    limit_s=100,
+)
+FULL = Form(
+    name="full",
+    reviews={"train": 14_000, "validation": 1_500, "confirmation": 1_500, "test": 8_000},
+    targets=(0.88, 0.90, 0.91),
+    seeds=8,
+    limit_s=480,
+)
 
 
 def main() -> None:
     """Runs every system with every seed and shows the medians."""
     given = options(__doc__)
     form = FULL if given.full else SHORT
-    logs = given.out / NAME
-    logs.mkdir(parents=True, exist_ok=True)
+    folder = given.out / NAME / form.name
+    folder.mkdir(parents=True, exist_ok=True)
     read_packages()
-    times: dict[str, list[Mapping[float, float]]] = {system: [] for system in SYSTEMS}
+    found: dict[str, list[Searched]] = {system: [] for system in SYSTEMS}
     for seed in range(form.seeds):
-        with tempfile.TemporaryDirectory() as folder:
-            data = write_reviews(Path(folder) / "reviews.npz", form.sample, seed)
+        with tempfile.TemporaryDirectory() as temporary:
             for system in rotated(list(SYSTEMS), seed):
-                log = logs / f"{SYSTEMS[system].removesuffix('.py')}-{seed}.csv"
-                reached = run(system, data, log, seed, form)
-                times[system].append(reached)
-                say(f"seed {seed}, {system}: {described(reached, form.limit_s)}")
-    show(NAME, [row(target, times, form) for target in TARGETS], given.out)
+                searched = run(system, Path(temporary), folder, seed, form)
+                found[system].append(searched)
+                say(f"seed {seed}, {system}: {described(searched, form)}")
+    show(NAME, [*rows(found, form)], given.out)
 
 
 def read_packages() -> None:
@@ -88,18 +93,25 @@ def read_packages() -> None:
         raise SystemExit(f"{reason}; install the extra `benchmark`")
 
 
-def write_reviews(path: Path, sample: int, seed: int) -> Path:
-    """The split that tuner makes of this seed, for the peers; tuner finds it in its cache."""
-    splits = load_dataset(DataConfig(source="imdb-train", sample=sample, seed=seed)).splits
-    np.savez(
-        path,
-        **{
-            f"{split}_{part}": getattr(splits[split], part)
-            for split in (Split.TRAIN, Split.VALIDATION)
-            for part in ("tokens", "offsets", "labels")
-        },
-    )
-    return path
+def write_reviews(folder: Path, form: Form, seed: int) -> tuple[Path, Path]:
+    """The reviews of this seed: as sequences for the peers, and as texts, whose sequences tuner finds in its cache."""
+    texts, data = folder / f"{seed}.csv", folder / f"{seed}.npz"
+    if data.is_file():
+        return data, texts
+    every = read_rows(DataConfig(source="imdb-train"))
+    order = np.random.default_rng(seed).permutation(len(every.labels))
+    write_rows(texts, every, order, np.repeat(list(form.reviews), list(form.reviews.values())))
+    splits = load_dataset(DataConfig(source=str(texts))).splits
+    learned = {"train": (Split.TRAIN, Split.CONFIRMATION)}
+    arrays = {}
+    for name in ("train", "validation", "test"):
+        parts = [splits[each] for each in learned.get(name, (Split(name),))]
+        lengths = np.concatenate([part.lengths for part in parts])
+        arrays[f"{name}_tokens"] = np.concatenate([part.tokens for part in parts])
+        arrays[f"{name}_offsets"] = np.concatenate([[0], np.cumsum(lengths)])
+        arrays[f"{name}_labels"] = np.concatenate([part.labels for part in parts])
+    np.savez(data, **arrays)
+    return data, texts
 
 
 def rotated(systems: Sequence[str], seed: int) -> list[str]:
@@ -108,33 +120,45 @@ def rotated(systems: Sequence[str], seed: int) -> list[str]:
     return [*systems[first:], *systems[:first]]
 
 
-def run(system: str, data: Path, log: Path, seed: int, form: Form) -> dict[float, float]:
-    """Seconds until each target was reached, those that were."""
-    log.write_text(",".join(COLUMNS) + "\n")
-    with scratch_folder() as scratch, open(log.with_suffix(".log"), "wb") as output:
-        job = Job(
-            data=str(data),
-            sample=form.sample,
-            seed=seed,
-            cores=usable_cpus(),
-            limit_s=form.limit_s,
-            scratch=scratch,
-            log=str(log.resolve()),
-            started=time.time(),
-        )
-        process = subprocess.Popen(
-            [sys.executable, str(PEERS / SYSTEMS[system]), job.to_command_line()],
-            env={**os.environ, **QUIET, "RAY_TMPDIR": scratch},
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-        try:
-            wait(process, log, job.started + form.limit_s)
-        finally:
-            end(process)
-    return seconds_to_targets(log, form.limit_s)
+def run(system: str, temporary: Path, folder: Path, seed: int, form: Form) -> Searched:
+    """Has a system search, unless it did, and measures its incumbents."""
+    log = folder / f"{SYSTEMS[system].removesuffix('.py')}-{seed}.log"
+    measured = log.with_suffix(".json")
+    if not measured.is_file():
+        data, texts = write_reviews(temporary, form, seed)
+        with scratch_folder() as scratch, open(log.with_suffix(".out"), "wb") as output:
+            log.write_text("")
+            job = Job(
+                data=str(data),
+                texts=str(texts),
+                seed=seed,
+                cores=usable_cpus(),
+                limit_s=form.limit_s,
+                scratch=scratch,
+                log=str(log.resolve()),
+                started=time.time(),
+            )
+            process = subprocess.Popen(
+                [sys.executable, str(PEERS / SYSTEMS[system]), job.to_command_line()],
+                env={**os.environ, **QUIET, "RAY_TMPDIR": scratch},
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+            try:
+                wait(process, job)
+            finally:
+                end(process)
+            subprocess.run(
+                [sys.executable, str(PEERS / "accuracies.py"), job.to_command_line()],
+                env={**os.environ, **QUIET},
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                check=True,
+            )
+    content = json.loads(measured.read_text(encoding="utf-8"))
+    return Searched(content.pop("started"), content)
 
 
 @contextmanager
@@ -147,18 +171,19 @@ def scratch_folder() -> Iterator[str]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def wait(process: subprocess.Popen[bytes], log: Path, until: float) -> None:
-    """Returns when the largest target is reached or time is up.
+def wait(process: subprocess.Popen[bytes], job: Job) -> None:
+    """Returns when time is up.
 
     Raises:
-        RuntimeError: the system ended by itself, or trained nothing: it is broken, not slow.
+        RuntimeError: the system ended by itself, or has no incumbent: it is broken, not slow.
     """
-    while time.time() < until and max(TARGETS) not in seconds_to_targets(log, float("inf")):
-        if process.poll() is not None:
-            raise RuntimeError(f"it ended with {process.returncode}; see {log.with_suffix('.log')}")
+    until = job.started + job.limit_s
+    while time.time() < until:
+        if process.poll() is not None and time.time() < until - GRACE_S:
+            raise RuntimeError(f"it ended with {process.returncode}; see {job.log}")
         time.sleep(0.2)
-    if not epochs(log):
-        raise RuntimeError(f"not one epoch ended in time; see {log.with_suffix('.log')}")
+    if not Path(job.log).read_text(encoding="utf-8"):
+        raise RuntimeError(f"it trained nothing; see {job.log}")
 
 
 def end(process: subprocess.Popen[bytes]) -> None:
@@ -190,54 +215,6 @@ def in_session(session: int) -> list[int]:
                 if os.getsid(int(entry.name)) == session:
                     found.append(int(entry.name))
     return found
-
-
-def epochs(log: Path) -> list[tuple[float, float]]:
-    """Seconds and validation accuracy of every epoch so far."""
-    with open(log, newline="") as file:
-        rows = [row for row in csv.DictReader(file) if row["val_accuracy"]]
-    return [(float(row["seconds"]), float(row["val_accuracy"])) for row in rows]
-
-
-def seconds_to_targets(log: Path, limit_s: float) -> dict[float, float]:
-    """Seconds until each target was reached, those that were within the limit."""
-    reached = {}
-    for target in TARGETS:
-        times = [s for s, accuracy in epochs(log) if accuracy >= target and s <= limit_s]
-        if times:
-            reached[target] = min(times)
-    return reached
-
-
-def row(
-    target: float, times: Mapping[str, Sequence[Mapping[float, float]]], form: Form
-) -> dict[str, object]:
-    """A target's row: median seconds of each system, and how many times ours the best peer's are."""
-    medians = {
-        system: statistics.median(reached.get(target, form.limit_s) for reached in of_system)
-        for system, of_system in times.items()
-    }
-    ours, *peers = medians.values()
-    sign = ">" if min(peers) >= form.limit_s else ""
-    return {
-        "reviews": form.sample,
-        "seeds": form.seeds,
-        "val_accuracy": target,
-        **{f"{system} (s)": in_words(median, form.limit_s) for system, median in medians.items()},
-        "best peer / tuner": "" if ours >= form.limit_s else f"{sign}{min(peers) / ours:.1f}",
-    }
-
-
-def in_words(seconds: float, limit_s: float) -> str:
-    """Seconds, or that the limit was too short."""
-    return f"{seconds:.0f}" if seconds < limit_s else f">{limit_s:.0f}"
-
-
-def described(reached: Mapping[float, float], limit_s: float) -> str:
-    """The result of one run, in one line."""
-    return ", ".join(
-        f"{target:.2f} in {in_words(reached.get(target, limit_s), limit_s)} s" for target in TARGETS
-    )
 
 
 def say(line: str) -> None:

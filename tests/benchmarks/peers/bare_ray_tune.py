@@ -29,7 +29,7 @@ def train(config: dict[str, Any], *, job: Job, reviews: tuple[Reviews, Reviews])
     keras.utils.set_random_seed(job.seed)
     trial = tune.get_context().get_trial_id()
     reports = TuneReportCheckpointCallback(metrics=["val_accuracy"], checkpoint_on=[])
-    fit(build(config), config, reviews, [job.logs_epochs(trial), reports])
+    fit(build(config), config, reviews, [job.keeps_incumbents(trial, config), reports])
 
 
 def main() -> None:

@@ -31,8 +31,9 @@ class Classifier(keras_tuner.HyperModel):
         self, hp: keras_tuner.HyperParameters, model: keras.Model, *args: Any, **kwargs: Any
     ) -> keras.callbacks.History:
         """Trains it for as many epochs as Hyperband gives it."""
-        callbacks = [self._job.logs_epochs(next(self._numbers)), *kwargs.pop("callbacks")]
-        return fit(model, parameters(hp), self._reviews, callbacks, **kwargs)
+        values = parameters(hp)
+        keeps = self._job.keeps_incumbents(next(self._numbers), values)
+        return fit(model, values, self._reviews, [keeps, *kwargs.pop("callbacks")], **kwargs)
 
 
 def parameters(hp: keras_tuner.HyperParameters) -> dict[str, Any]:

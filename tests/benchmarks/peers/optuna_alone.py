@@ -27,7 +27,7 @@ class Pruning(keras.callbacks.Callback):
 def objective(trial: optuna.Trial, job: Job, reviews: tuple[Reviews, Reviews]) -> float:
     """One trial; its last epoch's accuracy."""
     parameters = suggest(trial)
-    callbacks = [job.logs_epochs(trial.number), Pruning(trial)]
+    callbacks = [job.keeps_incumbents(trial.number, parameters), Pruning(trial)]
     history = fit(build(parameters), parameters, reviews, callbacks)
     return history.history["val_accuracy"][-1]
 

@@ -1,4 +1,4 @@
-"""Shared by all peers: the job, the data, the space, the tutorial's models in plain Keras, and the log.
+"""Shared by all peers: the job, the data, the space, the tutorial's models in plain Keras, and the log of incumbents.
 
 Keras is imported inside functions only, as Ray's documentation asks of a script: its driver needs no TensorFlow.
 """
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     import optuna
 
 SPACE = Path(__file__).resolve().parent.parent / "space.yaml"
-COLUMNS = ("seconds", "trial", "epoch", "val_accuracy")  # of the log
 MAX_EPOCHS: int = yaml.safe_load(SPACE.read_text(encoding="utf-8"))["max_epochs"]
 
 _UNKNOWN = 2  # the id of words that the vocabulary lacks
@@ -32,12 +31,12 @@ class Job:
     """A peer's task; it continues until it is ended."""
 
     data: str  # the split sequences, see `load_reviews`
-    sample: int  # with `seed`, draws the same sequences again
+    texts: str  # the same as a table of texts, which tuner reads
     seed: int
     cores: int
     limit_s: float  # when the peer is ended
     scratch: str  # folder for what the peer must write
-    log: str  # a CSV file
+    log: str  # of JSON lines
     started: float  # seconds since the epoch, just before the peer's process was started
 
     @classmethod
@@ -49,22 +48,45 @@ class Job:
         """The inverse of `from_command_line`."""
         return json.dumps(asdict(self))
 
-    def log_epoch(self, trial: object, epoch: int, val_accuracy: float) -> None:
-        """Notes that an epoch, counted from 1, has ended just now; from any process."""
-        line = f"{time.time() - self.started:.2f},{trial},{epoch},{val_accuracy:.6f}\n"
+    def note(self, **facts: object) -> None:
+        """Notes something that has happened just now; from any process."""
+        line = json.dumps({"seconds": round(time.time() - self.started, 2), **facts}) + "\n"
         handle = os.open(self.log, os.O_WRONLY | os.O_APPEND)
         try:
             os.write(handle, line.encode())  # at once, so that two trials' lines do not mix
         finally:
             os.close(handle)
 
-    def logs_epochs(self, trial: object) -> "keras.callbacks.Callback":
-        """A callback that notes every epoch of one `fit`."""
+    def best_score(self) -> float:
+        """The best validation accuracy that was noted; 0 before any."""
+        lines = Path(self.log).read_text(encoding="utf-8").splitlines()
+        return max((json.loads(line).get("val_accuracy", 0.0) for line in lines), default=0.0)
+
+    def keeps_incumbents(
+        self, trial: object, parameters: Mapping[str, Any]
+    ) -> "keras.callbacks.Callback":
+        """A callback that saves the model of one `fit` after each epoch that is the best of all so far.
+
+        As `ModelCheckpoint` does with `save_best_only`; what an epoch was worth is noted before its model is saved.
+        """
         import keras
 
-        return keras.callbacks.LambdaCallback(
-            on_epoch_end=lambda epoch, logs: self.log_epoch(trial, epoch + 1, logs["val_accuracy"])
-        )
+        cut = {name: parameters[name] for name in ("max_length", "vocabulary_size")}
+
+        class KeepsIncumbents(keras.callbacks.Callback):
+            def on_train_begin(callback, logs: dict[str, float] | None = None) -> None:
+                self.note(started=str(trial))
+
+            def on_epoch_end(callback, epoch: int, logs: dict[str, float] | None = None) -> None:
+                accuracy = float((logs or {})["val_accuracy"])
+                if accuracy <= self.best_score():
+                    return
+                path = Path(self.scratch) / f"incumbent-{trial}-{epoch}.keras"
+                model = {"path": str(path), "weight": 1.0, **cut}
+                self.note(single=[model], val_accuracy=accuracy)
+                callback.model.save(path)
+
+        return KeepsIncumbents()
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,12 +107,13 @@ class Reviews:
 
 def load_reviews(path: str) -> tuple[Reviews, Reviews]:
     """The training and the validation reviews."""
+    return reviews_of(path, "train"), reviews_of(path, "validation")
+
+
+def reviews_of(path: str, split: str) -> Reviews:
+    """The reviews of a split."""
     with np.load(path, allow_pickle=False) as stored:
-        train, validation = (
-            Reviews(*(stored[f"{split}_{part}"] for part in ("tokens", "offsets", "labels")))
-            for split in ("train", "validation")
-        )
-    return train, validation
+        return Reviews(*(stored[f"{split}_{part}"] for part in ("tokens", "offsets", "labels")))
 
 
 def read_space() -> tuple[Mapping[str, Any], Mapping[str, Mapping[str, Any]]]:
