@@ -11,8 +11,8 @@ from support.studies import open_study, run_trial
 from tuner.execution.plan import EndReason, SearchOutcome
 from tuner.run import Run
 from tuner.run.attributes import Attribute
-from tuner.run.ensemble import NO_MODELS, EnsembleRecord
-from tuner.run.reference import ReferenceRecord
+from tuner.run.ensemble import NO_MODELS, EnsembleRecord, EnsembleWithReference
+from tuner.run.reference import Comparison, ReferenceRecord
 from tuner.run.run_file import write_run_file
 from tuner.run.state import read_run_state
 from tuner.run.trial_status import TrialStatus
@@ -73,6 +73,44 @@ def test_the_end_of_a_search_shows_it_and_the_command_that_exports_it(
     assert f"             {searched.record.cost_text}" in lines
     command = f"tuner export {run.folder} --members trials"
     assert f"             {command}   (the ensemble, as one model)" in lines
+
+
+@pytest.mark.parametrize(("low", "is_offered"), [(0.01, False), (-0.01, True)])
+def test_the_end_offers_the_linear_model_alone_where_none_is_shown_to_beat_it(
+    searched: Searched,
+    space: SearchSpace,
+    capsys: pytest.CaptureFixture[str],
+    low: float,
+    is_offered: bool,
+) -> None:
+    worse = Comparison(name="trial 7", gain=-0.1, low=-0.2, high=-0.05)
+    average = Comparison(name="the average of the best 2", gain=0.02, low=low, high=0.05)
+    reference = ReferenceRecord(
+        sequences=60,
+        score=0.8,
+        low=0.7,
+        high=0.9,
+        majority=0.5,
+        seconds=1,
+        compared=(average, worse),
+    )
+    together = EnsembleWithReference(
+        weight=0.5,
+        averaged=0.81,
+        low=0.7,
+        high=0.9,
+        gain=0.01,
+        gain_low=0.0,
+        gain_high=0.02,
+        weights=9,
+    )
+    ensemble = searched.record.model_copy(update={"with_reference": together})
+    for name, record in ((Attribute.ENSEMBLE, ensemble), (Attribute.REFERENCE, reference)):
+        searched.study.study.set_user_attr(name, record.model_dump(mode="json"))
+    run = Run(searched.folder.path)
+    print_outcome(SearchOutcome(run, EndReason.BUDGET_USED), SearchConfig(space=space))
+    offer = f"tuner export {run.folder} --members reference   (the linear model, which none is shown to beat)"
+    assert (f"             {offer}" in capsys.readouterr().out.splitlines()) == is_offered
 
 
 def test_status_shows_it_as_lines_and_as_json(searched: Searched) -> None:

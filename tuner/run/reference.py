@@ -59,6 +59,11 @@ class ReferenceRecord(BaseModel):
         )
 
     @property
+    def is_unbeaten(self) -> bool:
+        """Whether the search's models were compared with it, and none is shown to be better."""
+        return bool(self.compared) and not any(each.low > 0 for each in self.compared)
+
+    @property
     def short_text(self) -> str:
         """`n-grams in a linear model 0.8812, the most frequent class alone 0.5000`."""
         return (

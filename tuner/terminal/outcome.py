@@ -68,6 +68,12 @@ def print_outcome(outcome: SearchOutcome, config: SearchConfig) -> int:
             console,
             f"             tuner export {folder} --members trials   (the ensemble, as one model)",
         )
+    is_member = run.ensemble is not None and run.ensemble.with_reference is not None
+    if is_member and run.reference is not None and run.reference.is_unbeaten:
+        _print(
+            console,
+            f"             tuner export {folder} --members reference   (the linear model, which none is shown to beat)",
+        )
     settings = shlex.quote(str(run.files.run_file))
     twice = _twice(config, finished, run.reader.seconds)
     _print(console, f"             tuner search --config {settings} {twice}   (continues it)")
