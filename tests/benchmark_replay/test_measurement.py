@@ -10,21 +10,18 @@ import pytest
 from benchmarks.replay import comparison, replays
 from benchmarks.replay.arms import ARMS, RANDOM, TODAY, Arm
 from benchmarks.replay.comparison import MeanCourse, gain
+from benchmarks.replay.course import Course
 from benchmarks.replay.greedy import selected
 from benchmarks.replay.measurement import Result, best_tenth, trained_in
 from benchmarks.replay.outcomes import (
     GREEDY,
     KEPT,
     SINGLE,
-    WITH_REFERENCE,
-    Course,
     average_of,
     courses,
 )
-from benchmarks.replay.recorded_reference import RecordedReference
 from benchmarks.replay.replays import measure
 from benchmarks.replay.virtual_search import History, Seen
-from numpy.typing import NDArray
 from support.replay_tables import made_table, plain_draw
 
 from tuner.settings.config import PrunerName
@@ -193,7 +190,7 @@ def test_models_of_running_trials_are_in_no_average_of_ended_ones() -> None:
         return Seen(moment, trial, trial, table.epoch_points[epoch - 1])
 
     seen = [at(1, 0, 1), at(2, 1, 1), at(3, 0, 2), at(4, 0, 3), at(5, 2, 1)]
-    found = courses(table, plain, History(seen, ended={0, 1}), averages=[5])
+    found = courses(table, plain, History(seen, ended={0, 1}), workers=1, averages=[5])
     assert found[KEPT].at(1) == found[SINGLE].at(1)  # before any has ended
     pruned = float(table.right[1, 0, table.epoch_points[0]][plain.truth].mean())
     assert found[KEPT].at(2) == found[KEPT].at(3) == pytest.approx(pruned)
@@ -213,35 +210,9 @@ def test_a_member_has_its_best_epoch_by_validation_the_earliest_of_equals() -> N
     table.right[0, 0, 2, 50:] = True
     seen = [Seen(epoch + 1.0, 0, 0, epoch) for epoch in range(3)]
 
-    found = courses(table, plain_draw(table), History(seen, ended={0}), averages=[])
+    found = courses(table, plain_draw(table), History(seen, ended={0}), workers=1, averages=[])
 
     assert found[KEPT].at(3.0) == found[SINGLE].at(3.0) == pytest.approx(0.2)
-
-
-def test_the_reference_joins_the_average_when_it_is_trained_and_where_it_helps() -> None:
-    made = made_table(np.array([[0.75]]), n_pool=600)
-    labels = np.arange(600) % 2
-    rng = np.random.default_rng(1)
-
-    def answers(sureness: float) -> NDArray[np.float16]:
-        """Of a model whose errors are its own."""
-        logits = 2 * rng.normal((2 * labels - 1) * sureness, 1.0)
-        return (1 / (1 + np.exp(-logits))).astype(np.float16)
-
-    known = replace(made, probabilities=answers(0.8)[None, None, None], labels=labels)
-    rows = np.split(np.arange(600), 3)
-    draw = replace(plain_draw(known), confirmation=rows[1], truth=rows[2])
-    history = History([Seen(1.0, 0, 0, 0)], ended={0})
-    found = {}
-    for name, sureness in (("good", 0.8), ("bad", -0.8)):
-        reference = RecordedReference(answers(sureness), seconds=3.0)
-        table = replace(known, reference=reference)
-        found[name] = courses(table, draw, history, averages=[], all_kinds=True)
-    kept, together = (found["good"][name].at(4.0) for name in (KEPT, WITH_REFERENCE))
-    assert together > kept + 0.03
-    assert found["good"][WITH_REFERENCE].at(3.9) == 0.5  # it is being trained
-    assert found["bad"][WITH_REFERENCE].at(4.0) == kept
-    assert WITH_REFERENCE not in courses(known, draw, history, averages=[], all_kinds=True)
 
 
 def test_lost_are_those_that_would_be_among_the_best_five_had_they_gone_on() -> None:

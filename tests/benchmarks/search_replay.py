@@ -18,7 +18,7 @@ from statistics import fmean
 from benchmark_io import show
 from replay.arms import ARMS, RANDOM, TODAY, Arm
 from replay.measurement import Measurement, Result, Trained, best_tenth
-from replay.outcomes import GREEDY, KEPT, KEPT_COUNT, SINGLE, WITH_REFERENCE
+from replay.outcomes import GREEDY, KEPT, KEPT_COUNT, REFERENCE, SINGLE, WITH_REFERENCE
 from replay.replays import SLACK, measure
 from replay.table import load_table
 
@@ -156,13 +156,18 @@ def _with_reference(measured: Measurement, n: int) -> list[str]:
         "whole random trainings averaged": (RANDOM.name, KEPT),
         "those with the reference": (RANDOM.name, WITH_REFERENCE),
     }
-    lines = []
+    alone = measured.compare(TODAY.name, REFERENCE, n)
+    lines = [
+        f"  the linear reference alone, over random search's best single: factor {_factor(alone)}, {_points(alone)}"
+    ]
     for name, (arm, outcome) in against.items():
         found = measured.compare(TODAY.name, WITH_REFERENCE, n, against=arm, its=outcome)
         lines.append(
             f"  with the linear reference, over {name}: factor {_factor(found)}, {_points(found)}"
         )
-    return lines
+    # It is the reference alone from the same moment on: no time is gained.
+    over_alone = measured.compare(TODAY.name, WITH_REFERENCE, n, against=TODAY.name, its=REFERENCE)
+    return [*lines, f"  with the linear reference, over the reference alone: {_points(over_alone)}"]
 
 
 def _points(result: Result) -> str:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import isotonic_regression
 
-from .outcomes import Course
+from .course import Course
 
 _RESAMPLES = 500
 _LEVELS = (0.025, 0.975)

@@ -8,8 +8,9 @@ from statistics import fmean
 
 from .arms import RANDOM, Arm
 from .comparison import Interval, MeanCourse, gain
+from .course import Course
 from .draw import Draw
-from .outcomes import KEPT_COUNT, SINGLE, Course
+from .outcomes import KEPT_COUNT, SINGLE
 from .starters import ranked
 from .table import Table
 from .virtual_search import History

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from .arms import RANDOM, Arm, search
+from .course import Course
 from .draw import Draw, draws
 from .measurement import ArmMeasured, Measurement, Trained, trained_in
-from .outcomes import Course, courses
+from .outcomes import courses
 from .table import Table
 from .tabular import Recorded
 from .virtual_search import History
@@ -98,7 +99,14 @@ def _replayed(table: Table, recorded: Recorded, part: _Part) -> list[_OfArms]:
             history = _searched(
                 table, recorded, arm, draw, part.workers, lambda _, next_s: next_s > part.end_s
             )
-            found = courses(table, draw, history, averages=AVERAGES, all_kinds=arm.has_all_kinds)
+            found = courses(
+                table,
+                draw,
+                history,
+                workers=part.workers,
+                averages=AVERAGES,
+                all_kinds=arm.has_all_kinds,
+            )
             of_arms[arm.name] = (trained_in(table, draw, history), found)
         replayed.append(of_arms)
     return replayed
