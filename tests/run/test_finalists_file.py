@@ -41,9 +41,37 @@ def test_written_content_reads_back_the_same(tmp_path: Path) -> None:
     assert header.endswith(
         "tie_with_best,worse_at_least,worse_at_most,recommended,selection_bias,"
         "gap_error,gap_of_selection,gap_of_selection_error,gap_of_rows,gap_of_rows_error,"
-        "averaged,averaged_gain,averaged_gain_low,averaged_gain_high,clusters,lstm_units,filters"
+        "averaged,averaged_gain,averaged_gain_low,averaged_gain_high,clusters,with_reference,"
+        "with_reference_gain,with_reference_gain_low,with_reference_gain_high,reference_weight,"
+        "lstm_units,filters"
     )
-    assert first.endswith("-0.0125,False,0,0.0125,True,0.003,0.009,,,,,,,,,,5,")
+    assert first.endswith("-0.0125,False,0,0.0125,True,0.003,0.009,,,,,,,,,,,,,,,5,")
+
+
+def test_a_file_of_an_earlier_version_has_fewer_columns(tmp_path: Path) -> None:
+    frame = frame_of((ROW,), [{}], [])
+    earlier = frame.drop(columns=[name for name in frame.columns if "reference" in name])
+    assert len(earlier.columns) == len(frame.columns) - 5
+    write_csv(earlier, RunFolder(tmp_path).finalists)
+    (row,) = read_finalists_file(RunFolder(tmp_path))
+    assert row == ROW
+    assert row.with_reference_text is None
+
+
+def test_the_linear_reference_as_a_member_has_words() -> None:
+    figures = {"with_reference_gain_low": 0.004, "with_reference_gain_high": 0.028}
+    row = ROW.model_copy(
+        update={
+            **figures,
+            "with_reference": 0.616,
+            "with_reference_gain": 0.016,
+            "reference_weight": 0.75,
+        }
+    )
+    assert row.with_reference_text == (
+        "with the linear reference, three quarters of the average, 0.6160, gain over its mean +0.0160 "
+        "(95 % interval +0.0040 to +0.0280)"
+    )
 
 
 def test_parameters_of_an_own_architecture_may_be_called_as_its_columns(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from tuner.errors import RunFolderError
 from tuner.finalists.comparisons import Deficit, deficits_of, selection_bias_of
 from tuner.finalists.gap import Gap, deviation_of, gap_of
+from tuner.finalists.reference_gain import ReferenceGain, ReferenceRows
 from tuner.finalists.seed_average import SeedAverage
 from tuner.run.records import TrialRecord
 from tuner.run.requested_trainings import MARGIN
@@ -80,6 +81,14 @@ class Finalist:
     is_recommended: bool = (
         False  # it is the smallest of those that are shown to be close enough to the best
     )
+    reference: ReferenceRows | None = None  # the linear one; None where none can be averaged
+
+    @cached_property
+    def with_reference(self) -> ReferenceGain | None:
+        """What the linear reference adds to one seed's model; None where nothing, or there is none."""
+        if self.reference is None:
+            return None
+        return self.reference.gain_with([member.probabilities for member in self.members])
 
     @property
     def search_score(self) -> float:

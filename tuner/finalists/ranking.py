@@ -19,6 +19,7 @@ from tuner.errors import RunFolderError
 from tuner.execution.run_files import RunFiles
 from tuner.finalists.finalist import Finalist, Member, finalists_of
 from tuner.finalists.gap import Gap
+from tuner.finalists.reference_gain import ReferenceGain, reference_rows
 from tuner.finalists.seed_average import SeedAverage, average_of
 from tuner.finalists.trainings import confirmed, ended_trials
 from tuner.run import Run
@@ -168,11 +169,13 @@ def ranked_finalists(
         n_validation=len(on_validation if count == 1 else np.unique(on_validation)),
         deciding=deciding_in(metric.name, labels, clusters),
     )
+    reference = reference_rows(folder, dataset, metric)
     return [
         replace(
             each,
             average=average_of(_probabilities(each), labels, clusters, metric),
             clusters=count,
+            reference=reference,
         )
         for each in finalists
     ]
@@ -237,6 +240,7 @@ def finalist_rows(finalists: Sequence[Finalist]) -> list[FinalistRow]:
             **_split(each.gap),
             **_averaged(each.average),
             clusters=each.clusters,
+            **_with_reference(each.with_reference),
         )
         for rank, each in enumerate(finalists, start=1)
     ]
@@ -263,6 +267,19 @@ def _averaged(average: SeedAverage | None) -> dict[str, float]:
         "averaged_gain": round(average.gain.mean, 6),
         "averaged_gain_low": round(average.gain.low, 6),
         "averaged_gain_high": round(average.gain.high, 6),
+    }
+
+
+def _with_reference(found: ReferenceGain | None) -> dict[str, float]:
+    """The columns of the linear reference as a member; none where it adds nothing."""
+    if found is None:
+        return {}
+    return {
+        "with_reference": round(found.score, 6),
+        "with_reference_gain": round(found.gain.mean, 6),
+        "with_reference_gain_low": round(found.gain.low, 6),
+        "with_reference_gain_high": round(found.gain.high, 6),
+        "reference_weight": found.weight,
     }
 
 

@@ -216,6 +216,7 @@ def _how_sure(reading: Reading) -> str:
         f"{interval_text(first)}.{tied} The finalist that was "
         f"best in the search, trial {searched.trial}, scored {score_text(searched.search_score)} there and "
         f"{score_text(searched.mean)} when confirmed: a gap of {searched.gap_text}.{_averaged(first)}"
+        f"{_with_reference(first)}"
     )
 
 
@@ -240,6 +241,12 @@ def _averaged(first: FinalistRow) -> str:
     """All seeds of the finalist that came first, as one model."""
     text = first.averaged_text
     return "" if text is None else f" Of trial {first.trial}, all {text} (`--members seeds`)."
+
+
+def _with_reference(first: FinalistRow) -> str:
+    """The finalist that came first together with the linear reference, as one model."""
+    text = first.with_reference_text
+    return "" if text is None else f" Trial {first.trial} has {text} (`--with-reference`)."
 
 
 def _recommended(finalist: FinalistRow) -> str:

@@ -55,6 +55,14 @@ def tiles(reading: Reading) -> list[Tile]:
                 f"{interval_text(first)}, trial {first.trial}",
             )
         )
+        if first.with_reference is not None:
+            found.append(
+                Tile(
+                    "confirmed, with the linear reference",
+                    score_text(first.with_reference),
+                    f"{first.with_reference_gain or 0:+.4f} over the finalist alone, trial {first.trial}",
+                )
+            )
     if reading.tests:
         last = shown_test(reading).figures
         found.append(

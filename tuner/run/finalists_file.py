@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ConfigDict, ValidationError
 
 from tuner.errors import RunFolderError
+from tuner.run.ensemble import part_text
 from tuner.run.folder import RunFolder
 from tuner.settings.metric import Metric
 from tuner.settings.validation import Strict, first_problem
@@ -54,6 +55,14 @@ class FinalistRow(Strict):
     averaged_gain_high: float | None = None
     # Texts or groups of the confirmation split; None in earlier files, and where each row is one of its own.
     clusters: int | None = None
+    # The linear reference averaged with each seed's model: the mean score, and by how much it is better than
+    # the mean without it, with a 95 % interval; its part beside the best seed's. None in earlier files, and where
+    # none was kept or it would add nothing.
+    with_reference: float | None = None
+    with_reference_gain: float | None = None
+    with_reference_gain_low: float | None = None
+    with_reference_gain_high: float | None = None
+    reference_weight: float | None = None
 
     @property
     def gap_text(self) -> str:
@@ -77,12 +86,33 @@ class FinalistRow(Strict):
             return None
         return averaged_text(self.seeds, self.averaged, gain, low, high)
 
+    @property
+    def with_reference_text(self) -> str | None:
+        """See `with_reference_text`; None where it is not known."""
+        gain, low, high = (
+            self.with_reference_gain,
+            self.with_reference_gain_low,
+            self.with_reference_gain_high,
+        )
+        score, weight = self.with_reference, self.reference_weight
+        if score is None or weight is None or gain is None or low is None or high is None:
+            return None
+        return with_reference_text(weight, score, gain, low, high)
+
 
 def averaged_text(models: int, score: float, gain: float, low: float, high: float) -> str:
     """`5 seeds averaged 0.9150, gain over one of them +0.0050 (95 % interval +0.0010 to +0.0090)`."""
     return (
         f"{models} seeds averaged {score_text(score)}, gain over one of them {gain:+.4f} "
         f"(95 % interval {low:+.4f} to {high:+.4f})"
+    )
+
+
+def with_reference_text(weight: float, score: float, gain: float, low: float, high: float) -> str:
+    """`with the linear reference, half of the average, 0.9240, gain over its mean +0.0120 (95 % interval …)`."""
+    return (
+        f"with the linear reference, {part_text(weight)} of the average, {score_text(score)}, gain over its mean "
+        f"{gain:+.4f} (95 % interval {low:+.4f} to {high:+.4f})"
     )
 
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from tuner.run.ensemble import EnsembleWithReference
 from tuner.settings.metric import Metric
-from tuner.training.evaluation import losses, mean_probabilities
+from tuner.training.evaluation import losses
 from tuner.training.spec import TrainedModel
 from tuner.training.temperature import best_temperature, tempered
 
@@ -21,10 +21,18 @@ _ENOUGH = 5000  # sequences to choose by
 
 
 def mixed(
-    trials: NDArray[np.float32], reference: NDArray[np.float32], weight: float
+    trials: NDArray[np.float32],
+    reference: NDArray[np.float32],
+    weight: float | NDArray[np.float64],
 ) -> NDArray[np.float32]:
-    """The average of the trials' and the reference's probabilities, which has so much of it."""
-    return mean_probabilities([trials, reference], [1 - weight, weight])
+    """The average of the trials' and the reference's probabilities, which has so much of it.
+
+    Args:
+        trials, reference: probabilities, `(n, n_classes)`; in place of trials other models.
+        weight: the part of the reference, or that of each sequence, `(n,)`.
+    """
+    part = np.asarray(weight, np.float64)[..., None]
+    return np.asarray((1 - part) * trials + part * reference, np.float32)
 
 
 def weight_of(
@@ -55,12 +63,21 @@ def honestly_mixed(
     clusters: NDArray[np.int64],
 ) -> NDArray[np.float32]:
     """The average on two halves of the clusters, each with the weight that the other half chooses."""
+    return mixed(trials, reference, weights_by_half(trials, reference, labels, clusters))
+
+
+def weights_by_half(
+    trials: NDArray[np.float32],
+    reference: NDArray[np.float32],
+    labels: NDArray[np.int32],
+    clusters: NDArray[np.int64],
+) -> NDArray[np.float64]:
+    """`(n,)`: for each sequence the weight that the other half of the clusters chooses."""
     is_second = np.unique(clusters, return_inverse=True)[1] % 2 == 1
-    found = np.empty_like(trials)
+    found = np.empty(len(labels))
     for half in (is_second, ~is_second):
         others = ~half
-        weight = weight_of(trials[others], reference[others], labels[others])
-        found[half] = mixed(trials[half], reference[half], weight)
+        found[half] = weight_of(trials[others], reference[others], labels[others])
     return found
 
 

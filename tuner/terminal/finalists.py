@@ -66,14 +66,20 @@ def print_confirmation(outcome: SearchOutcome) -> int:
     if average is not None:
         trial = finalists[0].record.number
         words.append(f"Trial {trial}, all {average.text}: --members seeds tests or exports them.")
+    together, option = finalists[0].with_reference, ""
+    if together is not None:
+        words.append(
+            f"Trial {finalists[0].record.number} {together.text}: --with-reference tests or exports them together."
+        )
+        option = " --with-reference" if together.gain.mean > 0 else ""
     compared = compared_with_reference(finalists[0], run.files, dataset, run.space.metric)
     if compared is not None:
         leaves_out = ", without what coming first was worth" if finalists[0].selection_bias else ""
         words.append(f"Against n-grams in a linear model, {compared.text}{leaves_out}.")
     for line in (*words, f"Finalists: {run.files.finalists}"):
         console.print(printable(line), soft_wrap=True)
-    console.print(printable(f"Next:      tuner test {where}"), soft_wrap=True)
-    console.print(printable(f"           tuner export {where}"), soft_wrap=True)
+    console.print(printable(f"Next:      tuner test {where}{option}"), soft_wrap=True)
+    console.print(printable(f"           tuner export {where}{option}"), soft_wrap=True)
     return 0
 
 
