@@ -98,12 +98,18 @@ def test_todays_search_runs_on_a_table_in_parts_of_any_size(
     rng = np.random.default_rng(2)
     table = made_table(np.sort(rng.uniform(0.5, 0.9, (30, 3)), axis=1), epoch_s=2.0)
 
+    counts: list[int] = []
+
     def measured():
-        return measure(table, [RANDOM, TODAY], replays=3, workers=2, after=[12])
+        return measure(
+            table, [RANDOM, TODAY], replays=3, workers=2, after=[12], on_replayed=counts.append
+        )
 
     whole = measured()
     monkeypatch.setattr(replays, "_REPLAYS_AT_ONCE", 2)
     in_parts = measured()
+
+    assert counts == [3, 2, 3]
 
     trained = whole.arms[TODAY.name].trained
     assert not any(each.pruned for each in trained)

@@ -10,6 +10,7 @@ Another table may say something else.
 """
 
 import argparse
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,8 +20,9 @@ from benchmark_io import show
 from replay.arms import ARMS, RANDOM, TODAY, Arm
 from replay.measurement import Measurement, Result, Trained, best_tenth
 from replay.outcomes import GREEDY, KEPT, KEPT_COUNT, REFERENCE, SINGLE, WITH_REFERENCE
+from replay.progress import Progress
 from replay.replays import SLACK, measure
-from replay.table import load_table
+from replay.table import Table, load_table
 
 TABLES = Path(__file__).parent / "replay" / "tables"
 # A random search may use up so large a share of a table: with more, all arms have tried the same in the end.
@@ -52,22 +54,27 @@ def main() -> None:
             f"{table.name}, {asked.replays:,} replays of {table.n_configurations} configurations"
         )
         for workers in asked.workers:
-            after = tuple(n for n in asked.after if n <= MOST_USED * table.n_configurations)
-            measured = measure(
-                table,
-                asked.arms,
-                replays=asked.replays,
-                workers=workers,
-                after=after,
-                slack=asked.slack,
-                seed=asked.seed,
-                processes=asked.processes,
-            )
-            title = f"search_replay, {table.name}, {_workers(workers)}"
-            show(title, [_row(each) for each in measured.results()], asked.out)
-            print("\n".join(_notes(measured, len(best_tenth(table)))))
-            lines += _headlines(measured, workers)
+            lines += _shown(asked, table, workers)
     print("\n".join(lines))
+
+
+def _shown(asked: Asked, table: Table, workers: int) -> list[str]:
+    """Replays a table with so many workers, prints all that is measured, and returns the lines that count."""
+    of_what = f"{table.name}, {_workers(workers)}"
+    measured = measure(
+        table,
+        asked.arms,
+        replays=asked.replays,
+        workers=workers,
+        after=tuple(n for n in asked.after if n <= MOST_USED * table.n_configurations),
+        slack=asked.slack,
+        seed=asked.seed,
+        processes=asked.processes,
+        on_replayed=Progress(of_what, asked.replays, sys.stderr),
+    )
+    show(f"search_replay, {of_what}", [_row(each) for each in measured.results()], asked.out)
+    print("\n".join(_notes(measured, len(best_tenth(table)))))
+    return _headlines(measured, workers)
 
 
 def _notes(measured: Measurement, n_best: int) -> list[str]:
@@ -144,7 +151,7 @@ def _headlines(measured: Measurement, workers: int) -> list[str]:
         )
         greedy = measured.compare(TODAY.name, GREEDY, n, against=TODAY.name, its=KEPT)
         lines.append(f"  greedy selection over the plain average: {_points(greedy)}")
-        if WITH_REFERENCE in measured.arms[TODAY.name].courses:
+        if WITH_REFERENCE in measured.arms[TODAY.name].of_outcome:
             lines += _with_reference(measured, n)
     return lines
 

@@ -39,7 +39,7 @@ class Interval:
 def gain(ours: NDArray[np.float64], theirs: NDArray[np.float64], *, seed: int = 0) -> Interval:
     """The mean of the paired differences `(n_replays,)`, in points of 100."""
     differences = 100 * (ours - theirs)
-    means = _weights(len(differences), seed) @ differences / len(differences)
+    means = _weights(len(differences), seed) @ differences
     low, high = np.quantile(means, _LEVELS)
     return Interval(
         float(differences.mean()), float(low), float(high), _SEEN_IN_ERRORS * float(means.std())
@@ -66,7 +66,7 @@ class MeanCourse:
             events = events[np.linspace(0, len(events) - 1, _MOMENTS).round().astype(int)]
         values = np.array([course.at_all(events) for course in courses])
         self._moments_s = events
-        self._weights = _weights(len(courses), seed) / len(courses)
+        self._weights = _weights(len(courses), seed)
         self._curve = _monotone(values.mean(axis=0))
         self._resampled = [_monotone(curve) for curve in self._weights @ values]
 
@@ -102,6 +102,6 @@ def _monotone(curve: NDArray[np.float64]) -> NDArray[np.float64]:
 
 @lru_cache
 def _weights(count: int, seed: int) -> NDArray[np.float64]:
-    """How often each replay is in each bootstrap sample, `(n_resamples, count)`."""
+    """Each replay's share of each bootstrap sample, `(n_resamples, count)`."""
     rng = np.random.default_rng(seed)
-    return rng.multinomial(count, np.full(count, 1 / count), size=_RESAMPLES).astype(np.float64)
+    return rng.multinomial(count, np.full(count, 1 / count), size=_RESAMPLES) / count

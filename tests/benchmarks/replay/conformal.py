@@ -9,7 +9,8 @@ drawn for each candidate, which is Thompson sampling, and the candidate with the
 
 Two things are different. Candidates are the recorded configurations that are left, in place of 2,000 random ones. And
 the trees are grown again when `REFIT_AFTER` more trials have a score, in place of one, so that a replay takes a third
-of a second; in between quantiles are drawn anew.
+of a second; in between quantiles are drawn anew. Nothing is shown to be lost by that: best single after ten trainings,
+100 replays, -0.10 points (-0.26 to +0.05) on `imdb_quickstart` and +0.09 (-0.21 to +0.37) on `words_wide`.
 """
 
 import math

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from statistics import fmean
 
 from .arms import RANDOM, Arm
@@ -64,10 +64,14 @@ class ArmMeasured:
     of_outcome: Mapping[str, Sequence[Course]]
     end_s: float
 
-    @cached_property
-    def courses(self) -> Mapping[str, MeanCourse]:
-        """Each outcome's mean over the replays."""
-        return {name: MeanCourse(each, self.end_s) for name, each in self.of_outcome.items()}
+    def course(self, outcome: str) -> MeanCourse:
+        """An outcome's mean over the replays."""
+        return _mean_course(self, outcome)
+
+
+@lru_cache(maxsize=32)  # of a thousand replays one has 4 MB, and all arms have hundreds of outcomes
+def _mean_course(measured: ArmMeasured, outcome: str) -> MeanCourse:
+    return MeanCourse(measured.of_outcome[outcome], measured.end_s)
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,8 +92,8 @@ class Measurement:
     ) -> Result:
         """An arm's outcome against that of another, when random search has ended so many whole trainings."""
         moment_s = self.moments_s[after]
-        ours = self.arms[arm].courses[outcome]
-        target = self.arms[against].courses[its].at(moment_s)
+        ours = self.arms[arm].course(outcome)
+        target = self.arms[against].course(its).at(moment_s)
         return Result(
             arm=arm,
             outcome=outcome,
@@ -114,7 +118,7 @@ class Measurement:
         peers = [name for name, measured in self.arms.items() if measured.arm.is_peer]
 
         def outcome(name: str) -> float:
-            return float(self.arms[name].courses[SINGLE].at(self.moments_s[after]).mean())
+            return float(self.arms[name].course(SINGLE).at(self.moments_s[after]).mean())
 
         return max(peers, key=outcome, default=None)
 

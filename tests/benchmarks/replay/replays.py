@@ -2,7 +2,7 @@
 
 import math
 import multiprocessing
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from statistics import fmean
@@ -18,7 +18,7 @@ from .virtual_search import History
 
 AVERAGES = (3, 5, 9)
 SLACK = 1.25
-_REPLAYS_AT_ONCE = 100
+_REPLAYS_AT_ONCE = 25
 
 
 def measure(
@@ -31,6 +31,7 @@ def measure(
     slack: float = SLACK,
     seed: int = 0,
     processes: int = 1,
+    on_replayed: Callable[[int], None] = lambda count: None,
 ) -> Measurement:
     """Replays `arms`, of which random search is one.
 
@@ -41,14 +42,17 @@ def measure(
         after: whole trainings of random search whose outcome is the target.
         slack: every arm runs so many times as long: a factor is seen down to 1 / slack.
         processes: that share the replays.
+        on_replayed: gets the number of replays that are done, now and then.
     """
     most = max(after)
     recorded = Recorded(table.space, table.parameters)
-    trained = [
-        _searched(table, recorded, RANDOM, draw, workers, lambda each, _: len(each.ended_s) >= most)
+    ended_s = [
+        _searched(
+            table, recorded, RANDOM, draw, workers, lambda each, _: len(each.ended_s) >= most
+        ).ended_s
         for draw in draws(table, range(replays), seed=seed)
     ]
-    moments_s = {n: fmean(history.ended_s[n - 1] for history in trained) for n in after}
+    moments_s = {n: fmean(of_search[n - 1] for of_search in ended_s) for n in after}
     end_s = slack * moments_s[most]
 
     at_once = min(_REPLAYS_AT_ONCE, math.ceil(replays / processes))
@@ -56,14 +60,21 @@ def measure(
         _Part(tuple(arms), range(replays)[first : first + at_once], seed, workers, end_s)
         for first in range(0, replays, at_once)
     ]
+    replayed: list[_OfArms] = []
+
+    def take(found: Iterable[list[_OfArms]]) -> None:
+        for each in found:
+            replayed.extend(each)
+            on_replayed(len(replayed))
+
     if processes == 1:
-        replayed = [each for part in parts for each in _replayed(table, recorded, part)]
+        take(_replayed(table, recorded, part) for part in parts)
     else:
         context = multiprocessing.get_context("spawn")
         with ProcessPoolExecutor(
             processes, mp_context=context, initializer=_prepare, initargs=(table,)
         ) as pool:
-            replayed = [each for found in pool.map(_replayed_here, parts) for each in found]
+            take(pool.map(_replayed_here, parts))
     measured = {}
     for arm in arms:
         of_arm = [each[arm.name] for each in replayed]
