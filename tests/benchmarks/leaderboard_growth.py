@@ -20,7 +20,7 @@ from tuner.execution.run_files import LeaderboardFiles
 from tuner.run import Run
 from tuner.run.folder import RunFolder
 from tuner.run.run_file import write_run_file
-from tuner.search.study import create_or_open_study
+from tuner.search.opening import create_or_open_study
 from tuner.settings.config import PrunerName, SamplerName, make_config
 
 SPACE = Path(__file__).with_name("space.yaml")

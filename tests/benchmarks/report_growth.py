@@ -17,7 +17,8 @@ from benchmark_io import options, show
 
 from tuner.errors import TrialError
 from tuner.run.trial_status import TrialFacts, TrialStatus
-from tuner.search.study import SearchStudy, create_or_open_study
+from tuner.search.opening import create_or_open_study
+from tuner.search.study import SearchStudy
 from tuner.settings.config import PrunerName, SamplerName
 from tuner.settings.objectives import make_objectives
 from tuner.settings.space import SearchSpace

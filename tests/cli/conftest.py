@@ -6,7 +6,7 @@ import pytest
 from support.commands import Call, Ended, MakeRun, run_tuner
 
 from tuner.run.trial_status import TrialFacts, TrialStatus
-from tuner.search.study import create_or_open_study
+from tuner.search.opening import create_or_open_study
 from tuner.settings.config import PrunerName, SamplerName
 from tuner.settings.objectives import Cost, make_objectives
 from tuner.settings.space import SearchSpace

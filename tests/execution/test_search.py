@@ -9,6 +9,7 @@ from support.searches import make, toy_space
 from support.watching import Recorder
 
 from tuner.data import load_dataset
+from tuner.errors import RunFolderError
 from tuner.execution import run_files
 from tuner.execution.plan import EndReason
 from tuner.execution.search import SearchPlan, run_search
@@ -127,6 +128,33 @@ def test_a_used_up_time_budget_can_be_continued_with_a_number_of_trials(
     board = outcome.run.leaderboard()
     counted = [not str(error).startswith("interrupted") for error in board["error"]]
     assert sum(counted) >= 3
+
+
+def test_a_search_goes_on_in_a_wider_space_and_says_so(
+    without_ray: None, space: SearchSpace, sentences: Path, tmp_path: Path
+) -> None:
+    first = run_search(make(space, sentences, tmp_path, name="x", trials=2))
+    before = first.run.leaderboard()
+    content = space.to_mapping()
+    content["shared"]["lstm_units"] = {"int": [8, 256]}
+    content["architectures"]["bilstm"] = {}
+    wider = SearchSpace.from_mapping(content, "wider.yaml")
+    listener = Recorder()
+    run = run_search(make(wider, sentences, tmp_path, name="x", trials=4), listener).run
+    more = "lstm_units 8 … 256 in place of 8 … 64 and bilstm"
+    assert f"the search goes on in a wider space, with {more}" in listener.notes
+    board = run.leaderboard()
+    assert len(board) == 4
+    columns = ["trial", "status", "architecture", "score", "learning_rate", "lstm_units", "seconds"]
+    old = board[board["trial"].isin(before["trial"])][columns].reset_index(drop=True)
+    assert old.equals(before[columns])
+    assert (run.space, run.recorded.config.space) == (wider, wider)
+    again = Recorder()
+    config = make_config({"trials": 5}, config_file=run.files.run_file)
+    assert len(run_search(config, again).run.leaderboard()) == 5
+    assert not any("wider space" in str(note) for note in again.notes)
+    with pytest.raises(RunFolderError, match="which does not hold all of 8 … 256; choose"):
+        run_search(make(space, sentences, tmp_path, name="x", trials=6))
 
 
 def test_real_models_are_trained_and_ranked(

@@ -62,7 +62,7 @@ def test_another_search_under_the_same_name_is_refused_and_touches_nothing(
     assert files_below(tmp_path) == before
 
 
-def test_another_space_is_refused_also_when_only_its_architectures_order_changed(
+def test_a_space_that_holds_all_of_the_recorded_one_continues_and_another_is_refused(
     tmp_path: Path, space: SearchSpace
 ) -> None:
     folder = RunFolder(tmp_path)
@@ -71,8 +71,14 @@ def test_another_space_is_refused_also_when_only_its_architectures_order_changed
     reordered = changed(space, architectures=dict(reversed(content["architectures"].items())))
     wider = changed(space, shared={**content["shared"], "lstm_units": {"int": [8, 65]}})
     for other in (reordered, wider):
-        with pytest.raises(RunFolderError, match="belongs to a search with another space; choose"):
-            check_same_search(folder, SearchConfig(space=other), "data")
+        check_same_search(folder, SearchConfig(space=other), "data")
+    narrower = changed(space, shared={**content["shared"], "lstm_units": {"int": [8, 63]}})
+    with pytest.raises(
+        RunFolderError,
+        match="belongs to a search with another space, this one has lstm_units of lstm 8 … 63, which does not hold all "
+        "of 8 … 64; choose another --name, or ask for the same space or a wider one",
+    ):
+        check_same_search(folder, SearchConfig(space=narrower), "data")
 
 
 @pytest.mark.parametrize(

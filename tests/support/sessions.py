@@ -5,8 +5,8 @@ from pathlib import Path
 from support.watching import Clock, Recorder
 
 from tuner.run.trial_status import TrialStatus
+from tuner.search.opening import create_or_open_study
 from tuner.search.session import SearchSession
-from tuner.search.study import create_or_open_study
 from tuner.settings.config import SamplerName, SearchConfig
 from tuner.settings.space import SearchSpace
 from tuner.training.spec import EpochResult

@@ -6,7 +6,8 @@ from pathlib import Path
 import optuna
 
 from tuner.run.trial_status import TrialFacts, TrialStatus
-from tuner.search.study import SearchStudy, create_or_open_study
+from tuner.search.opening import create_or_open_study
+from tuner.search.study import SearchStudy
 from tuner.settings.config import PrunerName, SamplerName
 from tuner.settings.objectives import Cost, make_objectives
 from tuner.settings.space import SearchSpace

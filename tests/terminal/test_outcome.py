@@ -8,7 +8,8 @@ from support.studies import open_study, run_trial
 from tuner.execution.plan import EndReason, SearchOutcome
 from tuner.run import Run
 from tuner.run.trial_status import TrialStatus
-from tuner.search.study import SearchStudy, create_or_open_study
+from tuner.search.opening import create_or_open_study
+from tuner.search.study import SearchStudy
 from tuner.settings.config import PrunerName, SamplerName, SearchConfig
 from tuner.settings.objectives import Cost, make_objectives
 from tuner.settings.space import SearchSpace

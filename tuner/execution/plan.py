@@ -1,5 +1,6 @@
 """A plan, which the runner carries out, and its outcome: the same types for a search and a confirmation."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol
@@ -60,6 +61,10 @@ class Plan(Protocol):
     @property
     def run(self) -> Run:
         """The run as it is read from the folder, once there is a study in it."""
+
+    @property
+    def notes(self) -> Sequence[str]:
+        """What the person is told before the first trial, once there is a study."""
 
     def check(self) -> None:
         """Refuses a run folder of another plan.

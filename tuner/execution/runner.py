@@ -189,8 +189,9 @@ class _Session:
                 ),
                 _closing(session, files),
             ):
-                if note := note_on_idle_gpus(config, cluster):
-                    session.note(note)
+                for note in (*self.plan.notes, note_on_idle_gpus(config, cluster)):
+                    if note:
+                        session.note(note)
                 self._fit(cluster, places, session, files, beside)
             # Those of an interrupted search stay, so that its trials continue from them.
             remove_checkpoints(config, self.plan.dataset)

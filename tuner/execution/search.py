@@ -1,7 +1,7 @@
 """A search: its plan, and the call that runs it."""
 
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -21,12 +21,14 @@ from tuner.run.records import StudyReader
 from tuner.run.reference import reference_in
 from tuner.run.run_file import (
     check_same_search,
+    read_run_file,
     remember_place,
     with_recorded_splits,
     write_run_file,
 )
 from tuner.run.score_errors import ValidationRows
 from tuner.search.ensemble import TrialEnsemble
+from tuner.search.opening import create_or_open_study
 from tuner.search.reference import (
     measure_reference,
     read_reference,
@@ -35,10 +37,11 @@ from tuner.search.reference import (
 )
 from tuner.search.reference_training import ReferenceTraining
 from tuner.search.starters import in_narrower_space, with_starters
-from tuner.search.study import SearchStudy, create_or_open_study
+from tuner.search.study import SearchStudy
 from tuner.settings.config import SearchConfig, TrainerName
 from tuner.settings.hyperparameters import is_custom
 from tuner.settings.space import SearchSpace
+from tuner.text import joined
 from tuner.tracking.selection import check_exporters
 from tuner.training.own_code import code_of
 from tuner.training.own_modules import folders_for, name_modules_of
@@ -103,6 +106,7 @@ class SearchPlan:
     config: SearchConfig
     folder: RunFolder
     dataset: Dataset
+    notes: list[str] = field(default_factory=list)
 
     @property
     def run(self) -> Run:
@@ -123,6 +127,10 @@ class SearchPlan:
         """Whether an earlier session used the budget up."""
         if not self.folder.journal.is_file():
             return False
+        if (
+            not self._is_recorded_space()
+        ):  # before the study is widened, so that a killed session goes on in that space
+            self._write_run_file()
         study = self._open(workers=1)
         finished = len(study.finished_trials())
         if not self.config.is_budget_used(trials=finished, seconds=study.seconds):
@@ -132,17 +140,24 @@ class SearchPlan:
         if reference is None or reference.is_outdated:  # that session was killed before, or older
             self.conclude(study)
         self.files(study).write()
-        if not self.folder.run_file.is_file():
-            write_run_file(self.folder, self.config, self.dataset.fingerprint, self.code)
         remember_place(self.folder, self.config.data.source)
         return True
 
     def open(self, workers: int) -> SearchStudy:
         """The study in the run folder, made with its baselines if it is new."""
-        write_run_file(self.folder, self.config, self.dataset.fingerprint, self.code)
+        self._write_run_file()
         study = self._open(workers)
         withdraw_comparisons(study.study)
         return study
+
+    def _is_recorded_space(self) -> bool:
+        if not self.folder.run_file.is_file():
+            return False
+        recorded = read_run_file(self.folder).config.space
+        return recorded.identity() == self.config.space.identity()
+
+    def _write_run_file(self) -> None:
+        write_run_file(self.folder, self.config, self.dataset.fingerprint, self.code)
 
     def _open(self, workers: int) -> SearchStudy:
         study = create_or_open_study(
@@ -156,6 +171,9 @@ class SearchPlan:
             objectives=self.config.compared_by,
             starters=self.config.starters.found if self.config.starters is not None else (),
         )
+        if study.widened:
+            more = joined(study.widened)
+            self.notes.append(f"the search goes on in a wider space, with {more}")
         rows = ValidationRows(
             len(self.dataset.splits[Split.VALIDATION]),
             cluster_count(self.dataset.clusters_of(Split.VALIDATION)),

@@ -5,7 +5,7 @@ trials and the same command again work as in a search. The models are kept in `f
 """
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -29,7 +29,7 @@ from tuner.run import Run
 from tuner.run.attributes import Attribute
 from tuner.run.events import SearchListener
 from tuner.run.folder import RunFolder
-from tuner.run.journal import CONFIRMATION, mend_end
+from tuner.run.journal import CONFIRMATION, mend_end, name_in_space, number_of_space
 from tuner.run.records import StudyReader, contenders, counts_as_finished
 from tuner.run.requested_trainings import (
     RequestedTraining,
@@ -171,6 +171,7 @@ class ConfirmationPlan:
     dataset: Dataset
     request: Request
     wanted: tuple[Wanted, ...]
+    notes: Sequence[str] = ()
 
     @property
     def folder(self) -> RunFolder:
@@ -209,7 +210,7 @@ class ConfirmationPlan:
         mend_end(self.folder.journal)
         inner = self.run.confirmation or optuna.create_study(
             storage=self.run.storage,
-            study_name=CONFIRMATION,
+            study_name=name_in_space(CONFIRMATION, number_of_space(self.run.study)),
             direction=self.asked.space.metric.direction,
         )
         inner.pruner = make_pruner(PrunerName.NONE, self.asked.epochs, self.asked.space.metric)

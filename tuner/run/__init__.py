@@ -85,9 +85,9 @@ class Run:
     def study(self) -> "optuna.Study":
         """The Optuna study of the search; each reading of its trials also reads the journal's new entries."""
         from tuner.errors import RunFolderError
-        from tuner.run.journal import NO_STUDY, SEARCH, study_in
+        from tuner.run.journal import NO_STUDY, search_in
 
-        study = study_in(self.storage, SEARCH)
+        study = search_in(self.storage)
         if study is None:
             raise RunFolderError(f"{self.files.journal}: {NO_STUDY}")
         return study
@@ -95,9 +95,9 @@ class Run:
     @property
     def confirmation(self) -> "optuna.Study | None":
         """The Optuna study of the finalists, whose trials are their trainings; None before any confirmation."""
-        from tuner.run.journal import CONFIRMATION, study_in
+        from tuner.run.journal import confirmation_in
 
-        return study_in(self.storage, CONFIRMATION)
+        return confirmation_in(self.storage, self.study)
 
     @cached_property
     def reader(self) -> "StudyReader":

@@ -1,7 +1,8 @@
 """The journal of a run: the file that Optuna keeps its studies in. Opens it, mends a torn end, refuses damage.
 
 One entry per line, only ever appended. It holds the study of the search and, after `tuner confirm`, that of the
-finalists. Must not import Ray or Keras.
+finalists. A search whose space was widened has both once more, in terms of the wider space, `tuner 2` and
+`confirmation 2`; the latest count. Must not import Ray or Keras.
 """
 
 import io
@@ -17,12 +18,13 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 
 from tuner.errors import JournalTorn, RunFolderError
+from tuner.run.attributes import Attribute
 from tuner.run.optuna_internals import JournalReplay, lock_of
 from tuner.run.study_records import REMEDY
 from tuner.text import one_line
 
-SEARCH = "tuner"  # the name of the search's study
-CONFIRMATION = "confirmation"  # the name of the finalists' study
+SEARCH = "tuner"  # the name of the search's study, and how those of its wider spaces begin
+CONFIRMATION = "confirmation"  # likewise of the finalists'
 NO_STUDY = "holds no study of tuner; search again under another --name"
 
 
@@ -101,6 +103,47 @@ def study_in(storage: JournalStorage, name: str) -> optuna.Study | None:
     """The study called `name` in an open journal; None where there is none."""
     names = [study.study_name for study in storage.get_all_studies()]
     return optuna.load_study(study_name=name, storage=storage) if name in names else None
+
+
+def search_in(storage: JournalStorage) -> optuna.Study | None:
+    """The search's study in an open journal, in its widest space; None where there is none.
+
+    One without a space is not whole: the search was killed while it made it.
+    """
+    spaces = [
+        _number(each.study_name, SEARCH)
+        for each in storage.get_all_studies()
+        if Attribute.SPACE in each.user_attrs
+    ]
+    return study_in(storage, name_in_space(SEARCH, max(spaces, default=1)))
+
+
+def confirmation_in(storage: JournalStorage, search: optuna.Study) -> optuna.Study | None:
+    """The study of the finalists, in the same space as the search's."""
+    return study_in(storage, name_in_space(CONFIRMATION, number_of_space(search)))
+
+
+def is_confirmation(study: optuna.Study) -> bool:
+    """Whether it is a study of finalists."""
+    return _number(study.study_name, CONFIRMATION) > 0
+
+
+def number_of_space(search: optuna.Study) -> int:
+    """Whose study it is: 1 of the search's first space, 2 of the first wider one."""
+    return _number(search.study_name, SEARCH)
+
+
+def name_in_space(name: str, number: int) -> str:
+    """The name of a study in the search's first space, or a wider one."""
+    return name if number == 1 else f"{name} {number}"
+
+
+def _number(study: str, name: str) -> int:
+    """See `number_of_space`; 0 of a study with another name."""
+    if study == name:
+        return 1
+    number = study.removeprefix(f"{name} ")
+    return int(number) if number != study and number.isdecimal() else 0
 
 
 def mend_end(path: Path) -> None:

@@ -4,6 +4,7 @@
 another module uses one. Written for Optuna 5.0. Must not import Ray or Keras.
 """
 
+import copy
 from collections.abc import Container, Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,8 @@ from optuna.storages import BaseStorage
 from optuna.storages.journal._file import LOCK_FILE_SUFFIX
 from optuna.storages.journal._storage import JournalStorageReplayResult
 from optuna.trial import FrozenTrial, TrialState
+
+_ENQUEUED = "fixed_params"
 
 
 def storage_of(study: optuna.Study) -> BaseStorage:
@@ -90,7 +93,14 @@ def enqueued_parameters(trial: FrozenTrial) -> dict[str, Any]:
     They become `trial.params` one by one as they are suggested; until then only a system attribute has them
     (https://github.com/optuna/optuna/issues/4474).
     """
-    return dict(trial.system_attrs.get("fixed_params", {}))
+    return dict(trial.system_attrs.get(_ENQUEUED, {}))
+
+
+def with_enqueued_parameters(trial: FrozenTrial, parameters: Mapping[str, Any]) -> FrozenTrial:
+    """The trial as if it had been enqueued with these: see above."""
+    made = copy.copy(trial)
+    made.system_attrs = {**trial.system_attrs, _ENQUEUED: dict(parameters)}
+    return made
 
 
 def lock_of(journal: Path) -> Path:

@@ -17,7 +17,7 @@ from tuner.run.attributes import Attribute
 from tuner.run.ensemble import ensemble_in
 from tuner.run.epoch_parts import EpochPart
 from tuner.run.events import BestTrial, Event, EventKind, LiveTrial, SearchState
-from tuner.run.journal import CONFIRMATION
+from tuner.run.journal import is_confirmation
 from tuner.run.records import (
     StudyReader,
     TrialRecord,
@@ -169,7 +169,7 @@ class StudyProgress:
 
     @property
     def _is_confirmation(self) -> bool:
-        return self._reader.study.study_name == CONFIRMATION
+        return is_confirmation(self._reader.study)
 
     def _start_trial(
         self, trial: "FrozenTrial", record: TrialRecord, *, is_new: bool = True

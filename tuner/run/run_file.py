@@ -34,6 +34,7 @@ from tuner.settings.data import (
 from tuner.settings.places import absolute, tracking_uri
 from tuner.settings.settings_files import RECORDED, data_settings
 from tuner.settings.validation import Strict, first_problem
+from tuner.settings.widening import not_held, other_space_text
 from tuner.settings.yaml_files import read_yaml, to_yaml
 from tuner.storage import is_url
 from tuner.urls import holds_secret, without_secrets
@@ -164,8 +165,11 @@ class RunFile:
         ):
             is_recorded = recorded[part] is not None or part in ("objectives", "vectors")
             if is_recorded and recorded[part] != value:
+                if part == "space":
+                    if reason := not_held(self.config.space, config.space):
+                        raise RunFolderError(f"{self.path.parent}: {other_space_text(reason)}")
+                    continue  # it goes on in a wider one
                 other = {
-                    "space": "another space",
                     "data": "other data, another sample of them or another --data-seed",
                     "vectors": "other word vectors",
                     "objectives": f"objectives {recorded['objectives'] or config.space.metric.name}, "

@@ -14,7 +14,7 @@ from tuner.run import Run
 from tuner.run.epoch_parts import EpochPart, read_epoch_parts
 from tuner.run.events import SearchListener
 from tuner.run.folder import RunFolder
-from tuner.run.journal import CONFIRMATION
+from tuner.run.journal import is_confirmation
 from tuner.run.lock import owner_of
 from tuner.run.progress import Clock, News, StudyProgress
 from tuner.run.records import StudyReader, is_interrupted
@@ -97,15 +97,14 @@ class _WatchedRun:
         The latest, because a killed search leaves trials that seem to run.
         """
         watched = self._watched
-        active: dict[str, datetime] = {}
-        for study in (self._run.study, self._run.confirmation):
-            begun = _last_begun(study) if study is not None else None
-            if study is not None and begun is not None:
-                active[study.study_name] = begun
-        latest = max(active, key=lambda name: active[name], default=None)
-        if watched is None or latest not in (None, watched.name):
-            study = self._run.confirmation if latest == CONFIRMATION else None
-            return WatchedStudy(StudyReader(study or self._run.study), *self._clocks)
+        running = [
+            (begun, study)
+            for study in (self._run.study, self._run.confirmation)
+            if study is not None and (begun := _last_begun(study)) is not None
+        ]
+        _, latest = max(running, key=lambda each: each[0], default=(None, None))
+        if watched is None or (latest is not None and latest.study_name != watched.name):
+            return WatchedStudy(StudyReader(latest or self._run.study), *self._clocks)
         return watched
 
 
@@ -132,7 +131,7 @@ class WatchedStudy:
     def news(self, config: SearchConfig) -> News:
         """Every event with the state of the search at that moment; the first is the search's start."""
         before, self._trials = self._trials, self.reader.study.get_trials(deepcopy=False)
-        if self.name == CONFIRMATION:
+        if is_confirmation(self.reader.study):
             config = with_budget(config, sum(not is_interrupted(trial) for trial in self._trials))
         if self._progress is None:
             self._progress = StudyProgress(self.reader, config, **self._clocks)

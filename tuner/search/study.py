@@ -1,24 +1,19 @@
-"""Writes the study while a search runs: creates or opens it, asks for trials, records and tells their results.
+"""Writes the study while a search runs: asks for trials, records and tells their results.
 
 Must not import Ray or Keras.
 """
 
 import os
 import socket
-import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
-from tuner.errors import RunFolderError
-from tuner.files import atomic_file
 from tuner.kill_points import KillPoint, kill_point
 from tuner.run.attributes import OF_EVERY_TRY, Attribute
-from tuner.run.journal import NO_STUDY, SEARCH, mend_end, open_journal, study_in
 from tuner.run.optuna_internals import enqueued_parameters, frozen, set_user_attributes
 from tuner.run.records import (
     StudyReader,
@@ -33,85 +28,15 @@ from tuner.run.sessions import SessionEnd, SessionRecord, key_of
 from tuner.run.study_records import number_in
 from tuner.run.trial_status import TrialFacts, TrialStatus
 from tuner.search.ensemble import Ensemble, NoEnsemble
-from tuner.search.pruner import HalvingPruner, make_pruner
+from tuner.search.pruner import HalvingPruner
 from tuner.search.sampler import make_sampler
 from tuner.search.shares import needs_larger_share
-from tuner.search.starters import first_trials
-from tuner.settings.config import PrunerName, SamplerName
+from tuner.settings.config import SamplerName
 from tuner.settings.objectives import Objectives, Values
 from tuner.settings.space import SearchSpace
-from tuner.settings.starters import Starter
 from tuner.training.spec import derive_seed
 
 _INTERRUPTED = "interrupted by the end of the search; runs again when it is continued"
-
-
-def create_or_open_study(
-    journal: Path,
-    space: SearchSpace,
-    *,
-    seed: int,
-    sampler: SamplerName,
-    pruner: PrunerName,
-    max_epochs: int,
-    workers: int,
-    objectives: Objectives,
-    starters: Sequence[Starter] = (),
-) -> "SearchStudy":
-    """The study in `journal`, made with its baselines and starters if it is new.
-
-    The caller holds the run folder's lock.
-
-    Raises:
-        RunFolderError: the file is damaged, holds no study of ours, or one of another space or other objectives.
-    """
-    journal.parent.mkdir(parents=True, exist_ok=True)
-    if journal.is_file() and journal.stat().st_size:
-        mend_end(journal)
-    else:
-        # Made under another name, so that no reader sees a study without its space.
-        with atomic_file(journal) as fresh:
-            _fill(_open_or_create(fresh, space, objectives), space, objectives, starters)
-    study = _open_or_create(journal, space, objectives)
-    study.pruner = make_pruner(pruner, max_epochs, space.metric)
-    if Attribute.SPACE not in study.user_attrs:  # all that was left of a torn one
-        _fill(study, space, objectives, starters)
-    elif StudyReader(study).space.identity() != space.identity():
-        raise RunFolderError(
-            f"{journal}: belongs to a search with another space; choose another --name, or ask for the same"
-        )
-    if StudyReader(study).objectives != objectives:
-        raise RunFolderError(
-            f"{journal}: belongs to a search with other objectives; choose another --name, or ask for the same"
-        )
-    return SearchStudy(study, space, seed=seed, sampler=sampler, workers=workers)
-
-
-def _open_or_create(journal: Path, space: SearchSpace, objectives: Objectives) -> optuna.Study:
-    storage = open_journal(journal)
-    study = study_in(storage, SEARCH)
-    if study is not None:
-        return study
-    if journal.stat().st_size:
-        raise RunFolderError(f"{journal}: {NO_STUDY}")
-    return optuna.create_study(
-        storage=storage,
-        study_name=SEARCH,
-        directions=objectives.directions,
-    )
-
-
-def _fill(
-    study: optuna.Study, space: SearchSpace, objectives: Objectives, starters: Sequence[Starter]
-) -> None:
-    if len(study.directions) == len(objectives.names) > 1:
-        with warnings.catch_warnings():  # still called experimental; Optuna's own plots use them
-            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-            study.set_metric_names(objectives.names)
-    for parameters, attributes in first_trials(study, space, starters):
-        study.enqueue_trial(parameters, user_attrs=attributes)
-        kill_point(KillPoint.BASELINE_ENQUEUED)
-    study.set_user_attr(Attribute.SPACE, space.to_mapping())
 
 
 class SearchStudy:
@@ -136,6 +61,7 @@ class SearchStudy:
         self._workers = workers
         self._reader = StudyReader(study)
         self.ensemble: Ensemble = NoEnsemble()
+        self.widened: tuple[str, ...] = ()  # what its space has more since this session
 
     @property
     def objectives(self) -> Objectives:
