@@ -155,10 +155,11 @@ def test_other_rows_are_measured_by_the_one_that_the_search_trained(
     study: optuna.Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = RunFolder(tmp_path)
-    trained = reference_for_other_rows(folder, DATASET)
+    train = DATASET.splits[Split.TRAIN]
+    trained = reference_for_other_rows(None, train, DATASET)
     kept = trained_reference(study, folder, DATASET).model
     monkeypatch.setattr(reference, "train_reference", None)  # it would fail
-    again = reference_for_other_rows(folder, DATASET)
+    again = reference_for_other_rows(kept, train, DATASET)
     held_out = DATASET.splits[Split.CONFIRMATION]
     for each in (trained, again):
         assert (each.probabilities_of(held_out) == kept.probabilities).all()

@@ -16,7 +16,7 @@ from tuner.run.ensemble import MembersOf
 from tuner.run.evaluations import read_test_log
 from tuner.run.ledger import Ledger, others_text
 from tuner.run.records import TrialRecord, counts_as_finished
-from tuner.run.requested_trainings import requests
+from tuner.run.requested_trainings import TrainOn, requests
 from tuner.text import code_span, count_text, format_duration, one_group_lines, score_text
 from tuner.training.linear_model import longest_of
 from tuner.training.statistics import Spread
@@ -195,8 +195,11 @@ def _reference(reference: ChosenReference | None) -> list[str]:
 
 
 def _regression(reference: ChosenReference) -> str:
-    longest = longest_of(reference.model.weights)
-    return f"a logistic regression on the presence of n-grams of up to {longest} tokens, trained on the training split"
+    longest, both = longest_of(reference.model.weights), reference.train_on is TrainOn.BOTH
+    return (
+        f"a logistic regression on the presence of n-grams of up to {longest} tokens, trained on the training "
+        f"{'and the validation ' if both else ''}split"
+    )
 
 
 def failure_text(failure: Failure) -> str:

@@ -7,14 +7,16 @@ from dataclasses import dataclass, replace
 from tuner.data import Dataset, Split, load_dataset
 from tuner.errors import RunFolderError, UsageError
 from tuner.finalists.finalist import Finalist, Member
+from tuner.finalists.kept_reference import needed_reference, splits_of
 from tuner.finalists.model_choice import ModelChoice
 from tuner.finalists.ranking import better_since, read_finalists
 from tuner.finalists.seed_average import SeedAverage, average_of
+from tuner.finalists.trainings import confirmed
 from tuner.run import Run
 from tuner.run.ensemble import NO_MODELS, EnsembleRecord, EnsembleWithReference, MembersOf
 from tuner.run.evaluations import LINEAR_REFERENCE, member_name
 from tuner.run.records import TrialRecord
-from tuner.run.requested_trainings import requests
+from tuner.run.requested_trainings import TrainOn, requests
 from tuner.run.run_file import remember_place
 from tuner.search.ensemble import kept_models, measured
 from tuner.search.reference import read_reference
@@ -32,6 +34,7 @@ class ChosenReference:
     """The linear reference as one of the models."""
 
     model: TrainedModel
+    train_on: TrainOn  # the splits that it learned from
     weight: float  # its part of the average; the others have the rest. 1 where it is alone
 
 
@@ -52,6 +55,7 @@ class Chosen:
     dataset: Dataset
     finalists: Sequence[Finalist]  # none where others were chosen
     choice: ModelChoice  # that names them
+    train_on: TrainOn = TrainOn.TRAIN  # the splits that they learned from
     better_since: TrialRecord | None = None  # that the search has found since, not confirmed
     trials: ChosenTrials | None = None
     reference: ChosenReference | None = None  # None where it takes no part
@@ -151,7 +155,7 @@ def load_chosen(run: Run, choice: ModelChoice, data: str | None = None) -> Chose
     check_threshold(choice.threshold, len(dataset.class_names))
     remember_place(run.files, config.data.source)
     if choice.members is MembersOf.REFERENCE:
-        reference = ChosenReference(_kept_reference(run, dataset), weight=1.0)
+        reference = ChosenReference(*needed_reference(run, dataset), weight=1.0)
         return Chosen(run, config, dataset, (), choice, reference=reference)
     if is_trials:
         trials, with_them = chosen_trials(run, dataset, choice)
@@ -159,7 +163,9 @@ def load_chosen(run: Run, choice: ModelChoice, data: str | None = None) -> Chose
         return Chosen(run, config, dataset, (), choice, trials=trials, reference=with_them)
     finalists = chosen_finalists(read_finalists(run, dataset), choice)
     check_named((each.record.architecture for each in finalists), run.folder)
-    chosen = Chosen(run, config, dataset, finalists, choice, better_since(run))
+    assert run.confirmation is not None  # or there would be no finalists
+    train_on = splits_of(confirmed(run.confirmation))
+    chosen = Chosen(run, config, dataset, finalists, choice, train_on, better_since(run))
     return _with_reference(chosen) if choice.with_reference else chosen
 
 
@@ -182,38 +188,13 @@ def _check_alone(choice: ModelChoice) -> None:
     raise UsageError(f"{wrong}, but the linear reference alone was asked for; leave it out")
 
 
-def _kept_reference(run: Run, dataset: Dataset) -> TrainedModel:
-    """The linear reference that the search has kept, which can be a model or a member of one.
-
-    Raises:
-        RunFolderError: there is none.
-    """
-    kept = read_reference(run.files, dataset)
-    if kept is not None and kept.weights:
-        return kept
-    if kept is not None and not kept.vocabulary_size:
-        reason = (
-            "knows no n-gram, because none tells the classes apart; take finalists or trials alone"
-        )
-    elif kept is not None:
-        reason = (
-            f"is naive Bayes, because {len(dataset.class_names)} classes are too many for a regression of each, and "
-            "its probabilities are too rough for a model; take finalists or trials alone"
-        )
-    elif run.recorded.config.no_reference:
-        reason = "is missing, because the run was searched with --no-reference; continue its search without that"
-    else:
-        again = f"tuner search --config {shlex.quote(str(run.files.run_file))}"
-        reason = f"is missing, damaged or of an earlier version; {again} trains it"
-    raise RunFolderError(f"{run.files.reference}: the linear reference {reason}")
-
-
 def _with_reference(chosen: Chosen) -> Chosen:
     """The same finalists together with the linear reference, where that has a lower loss."""
-    held_out, kept = Split.CONFIRMATION, _kept_reference(chosen.run, chosen.dataset)
+    held_out = Split.CONFIRMATION
+    kept = needed_reference(chosen.run, chosen.dataset, chosen.train_on)
     together = measured_with(
         mean_probabilities([member.probabilities for _, member in chosen.members]),
-        kept,
+        kept[0],
         chosen.dataset.splits[held_out].labels,
         chosen.dataset.clusters_of(held_out),
         chosen.config.space.metric,
@@ -222,7 +203,9 @@ def _with_reference(chosen: Chosen) -> Chosen:
 
 
 def _member(
-    kept: TrainedModel | None, together: EnsembleWithReference | None, choice: ModelChoice
+    kept: tuple[TrainedModel | None, TrainOn],
+    together: EnsembleWithReference | None,
+    choice: ModelChoice,
 ) -> ChosenReference | None:
     """The reference with the part that it was measured to have; None without one.
 
@@ -234,9 +217,10 @@ def _member(
             "with reference: its part is chosen on two halves of the confirmation split by texts or groups, and all "
             "rows there are of one; leave it out"
         )
-    if kept is None or together is None or not together.weight:
+    model, train_on = kept
+    if model is None or together is None or not together.weight:
         return None
-    return ChosenReference(kept, together.weight)
+    return ChosenReference(model, train_on, together.weight)
 
 
 def chosen_trials(
@@ -281,9 +265,11 @@ def chosen_trials(
     takes_part = choice.ensemble is None and searched is not None and searched.has_reference
     reference = read_reference(run.files, dataset) if takes_part else None
     if choice.with_reference:
-        reference = _kept_reference(run, dataset)
+        reference, _ = needed_reference(run, dataset)
     ensemble = measured(kept, lost, size, labels, clusters, metric, reference)
-    return ChosenTrials(members, ensemble), _member(reference, ensemble.with_reference, choice)
+    return ChosenTrials(members, ensemble), _member(
+        (reference, TrainOn.TRAIN), ensemble.with_reference, choice
+    )
 
 
 def chosen_finalists(finalists: Sequence[Finalist], choice: ModelChoice) -> list[Finalist]:

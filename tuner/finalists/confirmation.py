@@ -9,10 +9,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import optuna
 
-from tuner.data import Dataset, EncodedSequences, Split, load_dataset
+from tuner.data import Dataset, Split, load_dataset
 from tuner.errors import UsageError
 from tuner.execution.checks import refuse_noise
 from tuner.execution.fork_server import fork_server
@@ -22,6 +21,7 @@ from tuner.execution.runner import run_plan
 from tuner.execution.search import make_task
 from tuner.files import write_bytes_atomically
 from tuner.finalists.epochs import best_epochs_on_train, fixed_epochs
+from tuner.finalists.kept_reference import keep_reference_of_both, rows_of
 from tuner.finalists.ranking import FinalistFiles
 from tuner.finalists.request import Request
 from tuner.finalists.trainings import best_distinct, retire_others, settled, still_open
@@ -202,6 +202,7 @@ class ConfirmationPlan:
             return False
         record_request(study, self._trainings)
         record_margin(study, self.request.margin)
+        self._keep_reference()
         FinalistFiles(self.run, study, self.dataset).write()
         return True
 
@@ -251,7 +252,7 @@ class ConfirmationPlan:
         held_out = self.dataset.splits[Split.CONFIRMATION]
         if self.request.train_on is TrainOn.BOTH and config.trainer is not TrainerName.TOY:
             # Nothing is chosen by these figures: the number of epochs is given.
-            train = _joined(task.train, task.validation)
+            train = rows_of(self.dataset, TrainOn.BOTH)
             task = dataclasses.replace(task, train=train, validation=held_out, clusters=None)
         return dataclasses.replace(task, held_out=held_out, metric=config.space.metric)
 
@@ -260,16 +261,15 @@ class ConfirmationPlan:
         return NothingBeside()
 
     def conclude(self, study: SearchStudy) -> None:
-        """Does nothing: the finalists are read from the files."""
+        """Trains the linear reference on what the finalists have learned from, where the search's learned from less."""
+        if self.request.train_on is TrainOn.BOTH:
+            self._keep_reference()
+            self.files(study).write()
+
+    def _keep_reference(self) -> None:
+        if self.request.train_on is TrainOn.BOTH and self.asked.trainer is not TrainerName.TOY:
+            keep_reference_of_both(self.folder, self.dataset)
 
     def files(self, study: SearchStudy) -> RunFiles:
         """`finalists.csv`."""
         return FinalistFiles(self.run, study.study, self.dataset)
-
-
-def _joined(first: EncodedSequences, second: EncodedSequences) -> EncodedSequences:
-    return EncodedSequences(
-        np.concatenate([first.tokens, second.tokens]),
-        np.concatenate([first.offsets, first.offsets[-1] + second.offsets[1:]]),
-        np.concatenate([first.labels, second.labels]),
-    )

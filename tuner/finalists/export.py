@@ -8,6 +8,7 @@ from tuner.export.formats import ExportFormat, check_possible
 from tuner.export.model import Part, average_of, check_writable, write_model
 from tuner.finalists.card import model_card
 from tuner.finalists.choice import Chosen
+from tuner.finalists.kept_reference import rows_of
 from tuner.training.spec import LinearShape
 from tuner.training.temperature import fit_temperature, tempered
 from tuner.training.threshold import fit_threshold
@@ -38,8 +39,8 @@ def export_model(chosen: Chosen, out: Path, formats: Collection[ExportFormat] = 
         # The others have the rest of the average, in equal parts.
         share = chosen.reference.weight
         weight = len(parts) * share / (1 - share) if parts else 1.0
-        longest = int(chosen.dataset.splits[Split.TRAIN].lengths.max())
-        shape = LinearShape(max_length=longest)
+        learned = rows_of(chosen.dataset, chosen.reference.train_on)
+        shape = LinearShape(max_length=int(learned.lengths.max()))
         parts.append(Part(chosen.reference.model, shape, seed=0, trial=None, weight=weight))
     mean = average_of(parts)
     labels = chosen.dataset.splits[Split.CONFIRMATION].labels

@@ -19,6 +19,7 @@ from tuner.errors import RunFolderError
 from tuner.execution.run_files import RunFiles
 from tuner.finalists.finalist import Finalist, Member, finalists_of
 from tuner.finalists.gap import Gap
+from tuner.finalists.kept_reference import splits_of
 from tuner.finalists.reference_gain import ReferenceGain, reference_rows
 from tuner.finalists.seed_average import SeedAverage, average_of
 from tuner.finalists.trainings import confirmed, ended_trials
@@ -169,7 +170,7 @@ def ranked_finalists(
         n_validation=len(on_validation if count == 1 else np.unique(on_validation)),
         deciding=deciding_in(metric.name, labels, clusters),
     )
-    reference = reference_rows(folder, dataset, metric)
+    reference = reference_rows(folder, dataset, metric, splits_of(trainings))
     return [
         replace(
             each,
@@ -188,12 +189,15 @@ def _probabilities(finalist: Finalist) -> list[NDArray[np.float32]]:
 def compared_with_reference(
     finalist: Finalist, folder: RunFolder, dataset: Dataset, metric: Metric
 ) -> Comparison | None:
-    """A finalist, all its seeds, against the linear reference, without what coming first was worth.
+    """A finalist, all its seeds, against the linear reference of the same splits, without what coming first was worth.
 
     None where the reference was not measured.
     """
     labels = dataset.splits[Split.CONFIRMATION].labels
-    kept = read_probabilities(folder, dataset)
+    if finalist.reference is not None:
+        kept: NDArray[np.float32] | None = finalist.reference.probabilities
+    else:
+        kept = read_probabilities(folder, dataset)
     if kept is None:
         return None
     of_reference = sequence_scores(metric.name, kept, labels)

@@ -10,9 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tuner.data import Dataset, Split
+from tuner.finalists.kept_reference import reference_for
 from tuner.run.finalists_file import with_reference_text
 from tuner.run.folder import RunFolder
-from tuner.search.reference import read_reference
+from tuner.run.requested_trainings import TrainOn
 from tuner.search.reference_member import mixed, weight_of, weights_by_half
 from tuner.settings.metric import Metric
 from tuner.training.clusters import by_cluster
@@ -79,9 +80,14 @@ class ReferenceRows:
         return ReferenceGain(weight, float(together.mean()), gain)
 
 
-def reference_rows(folder: RunFolder, dataset: Dataset, metric: Metric) -> ReferenceRows | None:
-    """The reference of a run; None where none was kept that can be averaged, or all rows are of one cluster."""
-    kept = read_reference(folder, dataset)
+def reference_rows(
+    folder: RunFolder, dataset: Dataset, metric: Metric, train_on: TrainOn = TrainOn.TRAIN
+) -> ReferenceRows | None:
+    """The reference for finalists that learned from these splits.
+
+    None where none was kept that can be averaged, or all rows are of one cluster.
+    """
+    kept, _ = reference_for(folder, dataset, train_on)
     clusters = dataset.clusters_of(Split.CONFIRMATION)
     if kept is None or not kept.weights or (clusters == clusters[0]).all():
         return None

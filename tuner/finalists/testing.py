@@ -16,6 +16,7 @@ from tuner.errors import ConfigError
 from tuner.export.classifier import Classifier
 from tuner.finalists.choice import Chosen
 from tuner.finalists.export import export_model
+from tuner.finalists.kept_reference import reference_for, rows_of
 from tuner.finalists.unseen import UnseenRows, unseen_of_file, unseen_of_split
 from tuner.run.copies import record_evaluations
 from tuner.run.evaluations import (
@@ -115,7 +116,11 @@ def _reference(
     chosen: Chosen, rows: UnseenRows, probabilities: NDArray[np.float32], threshold: float
 ) -> ReferenceFigures:
     """The linear reference on the same rows, and by how much the model is more often right than it."""
-    reference = reference_for_other_rows(chosen.run.files, chosen.dataset)
+    kept, learned_from = reference_for(chosen.run.files, chosen.dataset, chosen.train_on)
+    if kept is None or not kept.weights:
+        learned_from = chosen.train_on  # it is trained now
+    learned = rows_of(chosen.dataset, learned_from)
+    reference = reference_for_other_rows(kept, learned, chosen.dataset)
     of_reference = reference.probabilities_of(rows.sequences)
     predicted = classes_of(probabilities, threshold), classes_of(of_reference)
     of_both = np.stack([each == rows.labels for each in predicted]).astype(np.float64)

@@ -91,6 +91,11 @@ class RunFolder:
         return self.path / "reference.npz"
 
     @property
+    def reference_of_both(self) -> Path:
+        """That of finalists which learn from the training and the validation split."""
+        return self.finalist_models / "reference.npz"
+
+    @property
     def result_files(self) -> tuple[Path, ...]:
         """The run without its logs; the journal comes last, so that a copy that has it has the others, too."""
         return (

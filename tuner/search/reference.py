@@ -9,13 +9,14 @@ import time
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import optuna
 from numpy.typing import NDArray
 
-from tuner.data import Dataset, Split
+from tuner.data import Dataset, EncodedSequences, Split
 from tuner.errors import RunFolderError
 from tuner.files import write_bytes_atomically
 from tuner.run.attributes import Attribute
@@ -53,7 +54,7 @@ def trained_reference(study: optuna.Study, folder: RunFolder, dataset: Dataset) 
 def train_timed(dataset: Dataset) -> KeptReference:
     """Trains it, and measures it on the confirmation split."""
     began = time.monotonic()
-    model = _train(dataset)
+    model = train_on_rows(dataset, dataset.splits[Split.TRAIN])
     return KeptReference(model, time.monotonic() - began)
 
 
@@ -124,8 +125,13 @@ def read_reference(folder: RunFolder, dataset: Dataset) -> TrainedModel | None:
 
     None where it was not trained, by an earlier version of tuner, or the file is damaged or of other data.
     """
+    return read_reference_file(folder.reference, dataset)
+
+
+def read_reference_file(path: Path, dataset: Dataset) -> TrainedModel | None:
+    """The reference in a file; see `read_reference`."""
     try:
-        model = from_bytes(folder.reference.read_bytes(), str(folder.reference))
+        model = from_bytes(path.read_bytes(), str(path))
     except (OSError, RunFolderError):
         return None
     if not _is_of(model.probabilities, dataset) or (model.weights and not _fit(model, dataset)):
@@ -133,8 +139,15 @@ def read_reference(folder: RunFolder, dataset: Dataset) -> TrainedModel | None:
     return model
 
 
-def reference_for_other_rows(folder: RunFolder, dataset: Dataset) -> "Reference":
-    """The reference of a run; trains it where none is kept that can measure rows again."""
+def reference_for_other_rows(
+    kept: TrainedModel | None, train: EncodedSequences, dataset: Dataset
+) -> "Reference":
+    """The reference of a run; trains it where none is kept that can measure rows again.
+
+    Args:
+        kept: the reference as it is kept.
+        train: the sequences that it has learned from, or is to learn from.
+    """
     from tuner.training.reference import (
         Reference,
         frequencies_of,
@@ -142,8 +155,7 @@ def reference_for_other_rows(folder: RunFolder, dataset: Dataset) -> "Reference"
         train_reference,
     )
 
-    train, n_classes = dataset.splits[Split.TRAIN], len(dataset.class_names)
-    kept = read_reference(folder, dataset)
+    n_classes = len(dataset.class_names)
     if kept is None or not kept.weights:
         return train_reference(train, n_classes, longest=longest_n_gram(dataset.token_mode))
     model = LinearModel.of_weights(kept.weights, int(train.lengths.max()))
@@ -180,12 +192,13 @@ def _fit(model: TrainedModel, dataset: Dataset) -> bool:
     return is_known and len(bias) == n_outputs
 
 
-def _train(dataset: Dataset) -> TrainedModel:
+def train_on_rows(dataset: Dataset, train: EncodedSequences) -> TrainedModel:
+    """The reference that learns from `train`, with its probabilities on the confirmation split of `dataset`."""
     from tuner.training.reference import longest_n_gram, train_reference
 
     held_out = dataset.splits[Split.CONFIRMATION]
     trained = train_reference(
-        dataset.splits[Split.TRAIN],
+        train,
         len(dataset.class_names),
         longest=longest_n_gram(dataset.token_mode),
     )

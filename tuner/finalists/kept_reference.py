@@ -1,0 +1,93 @@
+"""The linear reference that a run keeps for its models: one that has learned from the same splits as they.
+
+The search trains one on the training split. Finalists that learn from the validation split, too, get one of their own:
+alone it is right more often for those rows (docs/measurements.md). Must not import Ray, Keras or TensorFlow.
+"""
+
+import shlex
+from collections.abc import Iterable
+
+import numpy as np
+
+from tuner.data import Dataset, EncodedSequences, Split
+from tuner.errors import RunFolderError
+from tuner.files import make_folder, write_bytes_atomically
+from tuner.run import Run
+from tuner.run.folder import RunFolder
+from tuner.run.requested_trainings import RequestedTraining, TrainOn
+from tuner.search.reference import read_reference, read_reference_file, train_on_rows
+from tuner.training.spec import TrainedModel
+from tuner.training.trained_model_file import to_bytes
+
+
+def keep_reference_of_both(folder: RunFolder, dataset: Dataset) -> None:
+    """Trains the reference on both splits and writes it, where the search has kept one and this one is missing."""
+    place = folder.reference_of_both
+    of_search = read_reference(folder, dataset)
+    if of_search is None or not of_search.weights or read_reference_file(place, dataset):
+        return
+    model = train_on_rows(dataset, rows_of(dataset, TrainOn.BOTH))
+    make_folder(place.parent)
+    write_bytes_atomically(place, to_bytes(model))
+
+
+def reference_for(
+    folder: RunFolder, dataset: Dataset, train_on: TrainOn
+) -> tuple[TrainedModel | None, TrainOn]:
+    """The reference for models that learned from these splits, and which it learned from itself.
+
+    That is the search's where a confirmation by an earlier version kept none of both splits. None without any.
+    """
+    if train_on is TrainOn.BOTH:
+        kept = read_reference_file(folder.reference_of_both, dataset)
+        if kept is not None:
+            return kept, TrainOn.BOTH
+    return read_reference(folder, dataset), TrainOn.TRAIN
+
+
+def needed_reference(
+    run: Run, dataset: Dataset, train_on: TrainOn = TrainOn.TRAIN
+) -> tuple[TrainedModel, TrainOn]:
+    """As `reference_for`, where it can be a model or a member of one.
+
+    Raises:
+        RunFolderError: there is none.
+    """
+    kept, learned_from = reference_for(run.files, dataset, train_on)
+    if kept is not None and kept.weights:
+        return kept, learned_from
+    if kept is not None and not kept.vocabulary_size:
+        reason = (
+            "knows no n-gram, because none tells the classes apart; take finalists or trials alone"
+        )
+    elif kept is not None:
+        reason = (
+            f"is naive Bayes, because {len(dataset.class_names)} classes are too many for a regression of each, and "
+            "its probabilities are too rough for a model; take finalists or trials alone"
+        )
+    elif run.recorded.config.no_reference:
+        reason = "is missing, because the run was searched with --no-reference; continue its search without that"
+    else:
+        again = f"tuner search --config {shlex.quote(str(run.files.run_file))}"
+        reason = f"is missing, damaged or of an earlier version; {again} trains it"
+    raise RunFolderError(f"{run.files.reference}: the linear reference {reason}")
+
+
+def splits_of(trainings: Iterable[RequestedTraining]) -> TrainOn:
+    """The splits that finalists have learned from, all of them from the same."""
+    return next((each.train_on for each in trainings), TrainOn.TRAIN)
+
+
+def rows_of(dataset: Dataset, train_on: TrainOn) -> EncodedSequences:
+    """The sequences of these splits."""
+    train = dataset.splits[Split.TRAIN]
+    return train if train_on is TrainOn.TRAIN else joined(train, dataset.splits[Split.VALIDATION])
+
+
+def joined(first: EncodedSequences, second: EncodedSequences) -> EncodedSequences:
+    """The sequences of both."""
+    return EncodedSequences(
+        np.concatenate([first.tokens, second.tokens]),
+        np.concatenate([first.offsets, first.offsets[-1] + second.offsets[1:]]),
+        np.concatenate([first.labels, second.labels]),
+    )
