@@ -6,7 +6,7 @@ Must not import Ray, Keras or TensorFlow.
 import shlex
 import time
 from collections import defaultdict
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -20,7 +20,7 @@ from tuner.execution.run_files import RunFiles
 from tuner.finalists.finalist import Finalist, Member, finalists_of
 from tuner.finalists.gap import Gap
 from tuner.finalists.kept_reference import splits_of
-from tuner.finalists.reference_gain import ReferenceGain, reference_rows
+from tuner.finalists.reference_gain import ReferenceGain, ReferenceRows, reference_rows
 from tuner.finalists.seed_average import SeedAverage, average_of
 from tuner.finalists.trainings import confirmed, ended_trials
 from tuner.run import Run
@@ -41,7 +41,7 @@ from tuner.search.reference import read_probabilities
 from tuner.settings.metric import Metric
 from tuner.settings.space import SearchSpace
 from tuner.training.clusters import by_cluster
-from tuner.training.statistics import deciding_in, gain_of, sequence_scores
+from tuner.training.statistics import HeldOutRows, deciding_in, gain_of, sequence_scores
 
 
 @dataclass(frozen=True)
@@ -148,34 +148,59 @@ def ranked_finalists(
             if training.train_on is TrainOn.TRAIN:
                 validated = search.record(ended[training]).score
             members[training.finalist].append(Member(training.seed, file, score, validated))
-    records = {record.number: record for record in search.records()}
-    labels = dataset.splits[Split.CONFIRMATION].labels
+    on_validation = dataset.clusters_of(Split.VALIDATION)
     clusters = dataset.clusters_of(Split.CONFIRMATION)
-    ordered = {
-        number: sorted(of_one, key=lambda member: (metric.as_cost(member.score), member.seed))
-        for number, of_one in members.items()
-    }
-    scores = {
-        number: by_cluster(
-            np.stack([sequence_scores(metric.name, each.probabilities, labels) for each in of_one]),
-            clusters,
-        )
-        for number, of_one in ordered.items()
-    }
-    on_validation, count = dataset.clusters_of(Split.VALIDATION), cluster_count(clusters)
+    return rank(
+        [
+            (record, members[record.number])
+            for record in search.records()
+            if record.number in members
+        ],
+        HeldOutRows(metric, dataset.splits[Split.CONFIRMATION].labels, clusters),
+        margin=margin_of(confirmation),
+        n_validation=len(
+            on_validation if cluster_count(clusters) == 1 else np.unique(on_validation)
+        ),
+        reference=reference_rows(folder, dataset, metric, splits_of(trainings)),
+    )
+
+
+def rank(
+    trained: Iterable[tuple[TrialRecord, Sequence[Member]]],
+    rows: HeldOutRows,
+    *,
+    margin: float,
+    n_validation: int,
+    reference: ReferenceRows | None = None,
+) -> list[Finalist]:
+    """Best first, by the mean over their seeds; equal ones by the search's order.
+
+    Args:
+        trained: the search's trials, with their models.
+        rows: the confirmation split.
+        reference: the linear one on the same rows.
+        margin, n_validation: as of `finalists_of`.
+    """
+    metric, labels, clusters = rows.metric, rows.labels, rows.clusters
+    ordered = [
+        (record, tuple(sorted(members, key=lambda each: (metric.as_cost(each.score), each.seed))))
+        for record, members in trained
+    ]
     finalists = finalists_of(
-        [(records[number], tuple(ordered[number]), scores[number]) for number in ordered],
+        [
+            (record, members, np.stack([rows.scores_of(each.probabilities) for each in members]))
+            for record, members in ordered
+        ],
         metric,
-        margin_of(confirmation),
-        n_validation=len(on_validation if count == 1 else np.unique(on_validation)),
+        margin,
+        n_validation=n_validation,
         deciding=deciding_in(metric.name, labels, clusters),
     )
-    reference = reference_rows(folder, dataset, metric, splits_of(trainings))
     return [
         replace(
             each,
             average=average_of(_probabilities(each), labels, clusters, metric),
-            clusters=count,
+            clusters=rows.n_clusters,
             reference=reference,
         )
         for each in finalists
