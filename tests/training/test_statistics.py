@@ -25,6 +25,7 @@ from tuner.training.statistics import (
 from tuner.training.variance import (
     SeedVariance,
     half_width,
+    moderated,
     paired_part,
     pooled_seed_variance,
     seed_part,
@@ -124,6 +125,14 @@ def test_the_pooled_variance_is_that_of_the_two_way_table() -> None:
     # The residuals of `one` are 1/6, 1/6 and 1/3: 1/3 in squares, over 2 * 2 degrees, of a mean over 3.
     assert pooled.variance == pytest.approx(1 / 36 - 1 / 36)
     assert pooled_seed_variance([np.ones((1, 3)), np.zeros((1, 3))]) is None
+
+
+def test_a_moderated_variance_counts_that_of_all_for_two_degrees_of_freedom() -> None:
+    pooled = SeedVariance(variance=1.0, mean_square=2.0, degrees=12)
+    own = SeedVariance(variance=5.0, mean_square=6.0, degrees=2)
+    assert moderated(own, pooled) == SeedVariance(3.0, 4.0, 4)
+    assert moderated(own, own) == own  # nobody else has seeds
+    assert moderated(None, pooled) == pooled
 
 
 def test_more_seeds_do_not_remove_the_uncertainty_of_the_sequences() -> None:

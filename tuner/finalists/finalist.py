@@ -23,7 +23,7 @@ from tuner.settings.metric import Metric
 from tuner.training.spec import TrainedModel
 from tuner.training.statistics import Spread, spread_of
 from tuner.training.trained_model_file import from_bytes, measured_in
-from tuner.training.variance import SeedVariance, pooled_seed_variance
+from tuner.training.variance import SeedVariance, moderated, pooled_seed_variance
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,7 +70,7 @@ class Finalist:
     members: tuple[Member, ...]  # best first
     spread: Spread  # of the run's metric
     scores: NDArray[np.float64]  # (n_seeds, n_clusters), see `by_cluster`
-    seeds: SeedVariance | None  # pooled over all finalists
+    seeds: SeedVariance | None  # its own, drawn toward that of all finalists, see `moderated`
     gap: Gap  # between its score in the search and the mean
     deficit: Deficit | None = None  # None where no finalist has two seeds, or there is only one
     selection_bias: float = (
@@ -120,13 +120,14 @@ def finalists_of(
         deciding: sequences or clusters that decide the score, see `deciding_in`.
     """
     trained = list(trained)
-    seeds = pooled_seed_variance([scores for _, _, scores in trained])
+    pooled = pooled_seed_variance([scores for _, _, scores in trained])
     most = 1.0 if metric.name.is_share else math.inf
     validated = [_validated(members) for _, members, _ in trained]
     deviation = deviation_of(validated)
     finalists = []
     for (record, members, scores), on_validation in zip(trained, validated, strict=True):
         assert record.score is not None  # or it would not have been confirmed
+        seeds = moderated(pooled_seed_variance([scores]), pooled)
         gap = gap_of(
             record.score,
             scores,
@@ -141,11 +142,11 @@ def finalists_of(
     finalists.sort(key=lambda each: (metric.as_cost(each.spread.mean), each.record.number))
     every = [each.scores for each in finalists]
     if finalists:
-        bias = selection_bias_of(every, metric, seeds)
-        excess = metric.gain(bias, over=0.0)
+        bias = selection_bias_of(every, metric, pooled)
+        excess, seeds = metric.gain(bias, over=0.0), finalists[0].seeds
         spread = spread_of(every[0], most=most, seeds=seeds, excess=excess, deciding=deciding)
         finalists[0] = replace(finalists[0], spread=spread, selection_bias=bias)
-    deficits = deficits_of(every, metric, seeds, deciding)
+    deficits = deficits_of(every, metric, pooled, deciding)
     if deficits:
         finalists = list(map(_with_deficit, finalists, deficits))
     smallest = _smallest_within(margin, finalists)

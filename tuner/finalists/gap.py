@@ -57,7 +57,7 @@ def gap_of(
         scores: `(n_seeds, n_sequences)` on the confirmation split, of each sequence what `sequence_scores` gives.
         validated: the scores of the same seeds on the validation split; none where they learned from it.
         metric: of all these.
-        seeds: the variance between seeds, pooled over the finalists.
+        seeds: the variance between its seeds, see `moderated`.
         deviation: between seeds on the validation split, see `deviation_of`.
         n_validation: sequences of the validation split, of which the scores scatter as on the confirmation split.
     """

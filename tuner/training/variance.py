@@ -15,6 +15,10 @@ from tuner.settings.metric import MetricName
 
 Z = float(stdtrit(math.inf, 0.975))  # of a 95 % interval
 _ROUNDING = 1e-12  # of a sequence's score
+# Degrees of freedom that the variance of all configurations has beside a configuration's own: with more of them the
+# intervals of configurations whose seeds scatter widely hold too rarely, with fewer all are wider
+# (docs/measurements.md, how often intervals hold).
+_SHARED = 2
 
 
 @dataclass(frozen=True)
@@ -58,6 +62,27 @@ def pooled_seed_variance(scores: Sequence[NDArray[np.float64]]) -> SeedVariance 
     mean_square = between / degrees
     of_mean = noise / (degrees * (n - 1)) / n if n > 1 else 0.0
     return SeedVariance(max(0.0, mean_square - of_mean), mean_square, degrees)
+
+
+def moderated(own: SeedVariance | None, pooled: SeedVariance | None) -> SeedVariance | None:
+    """The variance between one configuration's seeds, drawn toward that of all (Smyth, 2004); None where none is known.
+
+    Configurations share it only roughly: with some rates of learning seeds scatter several times as far as with others.
+    So its own degrees of freedom count, too, which are few.
+
+    Args:
+        own: of its seeds alone; None where it has one.
+        pooled: of all configurations, with this one.
+    """
+    if own is None or pooled is None:
+        return pooled
+    shared = min(_SHARED, pooled.degrees - own.degrees)
+    degrees = own.degrees + shared
+    return SeedVariance(
+        (own.degrees * own.variance + shared * pooled.variance) / degrees,
+        (own.degrees * own.mean_square + shared * pooled.mean_square) / degrees,
+        degrees,
+    )
 
 
 @dataclass(frozen=True)
