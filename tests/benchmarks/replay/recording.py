@@ -154,7 +154,7 @@ def record(folder: Path, plan: Plan, *, processes: int, gpu: bool = False) -> No
             of the clock.
     """
     open_folder(folder, plan)
-    _load(folder, plan)  # so that no process has to encode the texts
+    load_sequences(folder, plan)  # so that no process has to encode the texts
     jobs = missing(folder, plan)
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(
@@ -212,7 +212,7 @@ def record_reference(folder: Path, plan: Plan, table: Path, *, rows: int | None 
     """
     from tuner.training.reference import longest_n_gram, train_reference
 
-    learn, pool, n_classes = _load(folder, plan)
+    learn, pool, n_classes = load_sequences(folder, plan)
     began = time.process_time()
     longest = longest_n_gram(TokenMode(plan.tokens))
     probabilities = train_reference(learn, n_classes, longest=longest).probabilities_of(pool)
@@ -224,14 +224,14 @@ def record_reference(folder: Path, plan: Plan, table: Path, *, rows: int | None 
 
 def labels_of(folder: Path, plan: Plan, *, rows: int | None = None) -> NDArray[np.int32]:
     """The true classes of the pool's first rows, by default of all: `(n_pool,)`."""
-    return _load(folder, plan)[1].labels[:rows]
+    return load_sequences(folder, plan)[1].labels[:rows]
 
 
 def _file(folder: Path, job: Job) -> Path:
     return folder / f"{job.key}.npz"
 
 
-def _load(folder: Path, plan: Plan) -> tuple[EncodedSequences, EncodedSequences, int]:
+def load_sequences(folder: Path, plan: Plan) -> tuple[EncodedSequences, EncodedSequences, int]:
     """What is learned from, the pool, and the number of classes."""
     source = folder / "texts.csv"
     if not source.is_file():
@@ -285,7 +285,7 @@ def _prepare(folder: Path, plan: Plan, gpu: bool) -> None:
         ensure(MpsMode.AUTO)
     configure_device(cpus=1, gpus=int(gpu))
     clock = time.perf_counter if gpu else time.process_time
-    _PROCESS.update(folder=folder, plan=plan, data=_load(folder, plan), clock=clock)
+    _PROCESS.update(folder=folder, plan=plan, data=load_sequences(folder, plan), clock=clock)
 
 
 def _record_with_keras(job: Job) -> str:
