@@ -65,7 +65,10 @@ def test_a_bad_value_is_refused_by_the_keywords_name() -> None:
         ({"threshold": float("nan")}, "threshold: must be a finite number, got nan"),
         ({"finalist": 0}, "finalist: must be greater than or equal to 1, got 0"),
         ({"ensemble": 1.5}, "ensemble: must be a whole number, got 1.5"),
-        ({"members": "all"}, "members: must be 'finalists', 'seeds' or 'trials', got 'all'"),
+        (
+            {"members": "all"},
+            "members: must be 'finalists', 'seeds', 'trials' or 'reference', got 'all'",
+        ),
     ],
 )
 def test_a_choice_that_names_no_model_is_refused(
