@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, TypeVar, Unpack
 from tuner.finalists.model_choice import (
     EVALUATION_SETTINGS,
     EXPORT_SETTINGS,
-    ModelChoice,
     evaluation_request,
+    export_request,
 )
 from tuner.finalists.request import CONFIRM_SETTINGS, confirmation_config, make_request
 from tuner.run import Run
@@ -19,7 +19,6 @@ from tuner.settings.config import SearchConfig, make_config
 from tuner.settings.declarations import (
     DeclaredSetting,
     by_path,
-    declared_in,
     declared_settings,
     expand,
     refuse_unknown,
@@ -197,6 +196,7 @@ def export(
     format: str | Sequence[str] | None = None,
     out: str | Path | None = None,
     data: str | Path | None = None,
+    progress: bool = True,
     modules: str | Sequence[str] = (),
     **settings: Unpack[KeywordsOfExport],
 ) -> Path:
@@ -208,6 +208,7 @@ def export(
         format: also for programs without tuner: `savedmodel`, `onnx`, or both.
         out: the folder to write; default `model` in the run folder.
         data: where the data of the run lie now, if they were moved; recorded.
+        progress: whether to print a line per epoch, where models are trained again.
         modules: of your own, whose code may run although only the run folder names it.
 
     Returns:
@@ -217,18 +218,30 @@ def export(
         UsageError: the request cannot be met; the message is one line, and earlier files are kept.
     """
     refuse_unknown(EXPORT_SETTINGS, settings)
-    choice = declared_in(ModelChoice, settings, "keywords")
+    request = export_request(settings)
     from tuner.export.formats import read_formats
     from tuner.export.model import model_place
     from tuner.finalists.choice import load_chosen
-    from tuner.finalists.export import export_model
+    from tuner.finalists.export import check_exportable, export_model
     from tuner.training.own_modules import name_modules
 
     name_modules(modules)
     formats = read_formats([format] if isinstance(format, str) else format or ())
     place = None if out is None else model_place(str(out))
-    chosen = load_chosen(Run(_place(run)), choice, None if data is None else str(data))
-    return export_model(chosen, place or chosen.run.files.model, formats)
+    chosen = load_chosen(Run(_place(run)), request, None if data is None else str(data))
+    place = place or chosen.run.files.model
+    all_rows = None
+    if request.all_rows:
+        from tuner.finalists.all_rows import train_on_all_rows
+        from tuner.terminal.tables import print_line
+
+        check_exportable(place, formats)
+        all_rows = train_on_all_rows(chosen, request, print_line if progress else _silent)
+    return export_model(chosen, place, formats, all_rows)
+
+
+def _silent(line: str) -> None:
+    """Shows nothing."""
 
 
 def _place(run: str | Path | Run) -> str:

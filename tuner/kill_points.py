@@ -21,7 +21,7 @@ class KillPoint(StrEnum):
     EPOCH_NOTED = "epoch_noted"
     REPORTED = "reported"
     STATUS_NOTED = "status_noted"
-    MODEL_KEPT = "model_kept"  # of a trial that is not told yet
+    MODEL_KEPT = "model_kept"  # of a trial that is not told yet, or trained on all rows
     TRIAL_TOLD = "trial_told"  # before it becomes a member of the ensemble
     ENSEMBLE_RECORDED = "ensemble_recorded"
     TOLD = "told"

@@ -7,8 +7,7 @@ import typer
 
 from tuner.cli.options import Modules, exit_on_sigterm, with_settings
 from tuner.export.formats import ExportFormat
-from tuner.finalists.model_choice import EXPORT_SETTINGS, ModelChoice
-from tuner.settings.declarations import declared_in
+from tuner.finalists.model_choice import EXPORT_SETTINGS, export_request
 
 
 @with_settings(EXPORT_SETTINGS)
@@ -36,22 +35,28 @@ def export(
 ) -> None:
     """Write a finalist or an ensemble as a model. Its folder has Keras files, vocabulary, classes and a card."""
     from tuner.export.model import model_place
+    from tuner.finalists.all_rows import train_on_all_rows
     from tuner.finalists.choice import load_chosen
-    from tuner.finalists.export import export_model
+    from tuner.finalists.export import check_exportable, export_model
     from tuner.run import Run
     from tuner.terminal.finalists import choice_lines
+    from tuner.terminal.tables import print_line
     from tuner.training.own_modules import name_modules
 
-    choice = declared_in(ModelChoice, settings, "flags")
+    request = export_request(settings, "flags")
     exit_on_sigterm()
     name_modules(modules or ())
     place = None if out is None else model_place(out)
-    chosen = load_chosen(Run(run), choice, data)
+    chosen = load_chosen(Run(run), request, data)
     place = chosen.run.files.model if place is None else place
-    made = export_model(chosen, place, format or ())
+    check_exportable(place, format or ())
+    all_rows = train_on_all_rows(chosen, request, print_line) if request.all_rows else None
+    made = export_model(chosen, place, format or (), all_rows)
     where = shlex.quote(str(made))
     for line in choice_lines(chosen):
         print(line)
+    if all_rows is not None:
+        print(all_rows.text)
     print(f"Model: {made} (its card: {made / 'README.md'})")
     print(f'Next:  tuner predict {where} "a text"')
     print(f"       tuner predict {where} --input texts.csv --output predictions.csv")

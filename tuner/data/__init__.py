@@ -21,6 +21,7 @@ from tuner.data.dataset import (
     Split,
     WordVectors,
     cluster_count,
+    joined,
 )
 from tuner.data.encoding import encode_known, text_digest, token_ids
 from tuner.data.findings import Contradiction, Findings, SampleRow
@@ -51,6 +52,7 @@ __all__ = [
     "encode_known",
     "evaluation_batches",
     "few_widths",
+    "joined",
     "load_dataset",
     "pad",
     "read_rows",

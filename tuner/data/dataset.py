@@ -4,7 +4,7 @@ Encoded once by frequency rank over the training split, so that `vocabulary_size
 views. Everything here pickles, because Ray puts it into its object store. Must not import pandas.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -120,6 +120,15 @@ class Dataset:
     def clusters_of(self, split: Split) -> NDArray[np.int64]:
         """The clusters of a split's sequences; each its own where nothing else is known."""
         return self.clusters.get(split, np.arange(len(self.splits[split])))
+
+
+def joined(parts: Sequence[EncodedSequences]) -> EncodedSequences:
+    """The sequences of several splits as one, in their order."""
+    return EncodedSequences(
+        np.concatenate([each.tokens for each in parts]),
+        offsets_of(np.concatenate([each.lengths for each in parts])),
+        np.concatenate([each.labels for each in parts]),
+    )
 
 
 def cluster_count(clusters: NDArray[np.int64]) -> int | None:

@@ -51,6 +51,8 @@ class Description:
     members: tuple[Member, ...]
     temperature: float = 1.0  # of the members' mean probabilities; 1 in models of earlier versions
     threshold: float = EVEN  # of two classes, see `classes_of`; 0.5 in models of earlier versions
+    # Rows that it learned from, where these are all of its run: nothing there can measure it. Else None.
+    all_rows: int | None = None
 
     def to_json(self) -> str:
         """The text of `model.json`."""
@@ -83,6 +85,7 @@ class Description:
                 members=members,
                 temperature=float(content.get("temperature", 1.0)),
                 threshold=float(content.get("threshold", EVEN)),
+                all_rows=content.get("all_rows"),
             )
             description._check(content)
             return description
@@ -105,6 +108,8 @@ class Description:
             raise ValueError(
                 f"threshold must be between 0 and 1, and of two classes, got {self.threshold}"
             )
+        if self.all_rows is not None and not (type(self.all_rows) is int and self.all_rows > 0):
+            raise ValueError("all_rows must be a number of rows")
         sizes = [(each.max_length, each.vocabulary_size) for each in self.members]
         if not sizes or not all(type(n) is int and n > 0 for pair in sizes for n in pair):
             raise ValueError("members must have a max_length and a vocabulary_size")

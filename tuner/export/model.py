@@ -98,6 +98,7 @@ def write_model(
     formats: Collection[ExportFormat] = (),
     temperature: float = 1.0,
     threshold: float = EVEN,
+    all_rows: int | None = None,
 ) -> Path:
     """Writes the folder `out`, whole or not at all; an earlier model in it is replaced.
 
@@ -109,6 +110,7 @@ def write_model(
         temperature: of the probabilities, see `fit_temperature`. In other programs' forms one member has it, the
             programs apply it to the mean of several.
         threshold: of two classes, see `classes_of`; other programs apply it themselves.
+        all_rows: see `Description.all_rows`.
 
     Raises:
         RunFolderError: `out` holds something else, or the written model does not reproduce its parts' predictions.
@@ -163,6 +165,7 @@ def write_model(
             members=tuple(members),
             temperature=temperature,
             threshold=threshold,
+            all_rows=all_rows,
         )
         write_atomically(made / DESCRIPTION, description.to_json())
         write_atomically(made / "README.md", card)

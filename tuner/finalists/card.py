@@ -6,9 +6,10 @@ from collections.abc import Collection, Iterable, Sequence
 from tuner.data import Split, cluster_count
 from tuner.export.card import Card, class_list, parameter_lines
 from tuner.export.formats import ExportFormat, usage
+from tuner.finalists.all_rows import AllRows
 from tuner.finalists.choice import Chosen, ChosenReference, ChosenTrials
 from tuner.finalists.finalist import Finalist
-from tuner.finalists.model_choice import EXPORT_SETTINGS
+from tuner.finalists.model_choice import CHOICE_SETTINGS
 from tuner.finalists.ranking import Failure, read_failures
 from tuner.finalists.trainings import confirmed
 from tuner.run import Run
@@ -28,24 +29,33 @@ def model_card(
     formats: Collection[ExportFormat] = (),
     temperature: float = 1.0,
     threshold: float = EVEN,
+    all_rows: AllRows | None = None,
 ) -> str:
-    """The card of finalists, trials or the linear reference, Markdown."""
+    """The card of finalists, trials or the linear reference, Markdown.
+
+    Args:
+        all_rows: these models trained again on all rows, where the folder has those.
+    """
     config, members = chosen.config, chosen.members
     folder = chosen.run.files
     count = len(members) + (chosen.reference is not None)
     many = f"{count} models, their probabilities averaged"
-    sections = {"How it was chosen": _how_chosen(chosen)}
+    sections = {} if all_rows is None else {"Trained on all rows": _on_all_rows(all_rows)}
+    sections["How it was chosen"] = _how_chosen(chosen)
     if tests := _tests(chosen.run, chosen.member_names, threshold):
-        sections["Tested"] = tests
+        before = [] if all_rows is None else ["Before the training on all rows:", ""]
+        sections["Tested"] = [*before, *tests]
     if members:
         sections["Parameters"] = list(_parameters(record for record, _ in members))
     export = ["tuner", "export", str(folder.path), *_options(chosen)]
+    export += ["--all-rows"] if all_rows is not None else []
     export += [f"--format={form}" for form in sorted(formats)]
     return Card(
         title=folder.name,
         introduction=f"{'One model' if count == 1 else many}; classifies sequences as "
         f"{class_list(chosen.dataset.class_names)}. Made by tuner from the run {code_span(folder.name)}."
-        f"{_calibrated(temperature)}{_decided(chosen, threshold)}",
+        f"{'' if all_rows is None else f' **{all_rows.text}**'}"
+        f"{_calibrated(temperature, is_measured=all_rows is None)}{_decided(chosen, threshold)}",
         dataset=chosen.dataset,
         source=config.data.source,
         sections=sections,
@@ -65,16 +75,21 @@ def _options(chosen: Chosen) -> list[str]:
     if chosen.trials is not None:
         choice = choice.model_copy(update={"members": MembersOf.TRIALS})
     options = []
-    for each in EXPORT_SETTINGS:
+    for each in CHOICE_SETTINGS:
         value = getattr(choice, each.keyword)
         if value != each.field.default and value is not MembersOf.FINALISTS:
             options.append(each.flag if each.is_switch else f"{each.flag}={value}")
     return options
 
 
-def _calibrated(temperature: float) -> str:
+def _calibrated(temperature: float, *, is_measured: bool) -> str:
     if temperature == 1.0:
         return ""
+    if not is_measured:
+        return (
+            f" Its probabilities have the temperature {temperature:g}, with which the measured models were as sure as "
+            "they were right on the confirmation split. That changes no label."
+        )
     return (
         f" Its probabilities have the temperature {temperature:g}, fitted on the confirmation split: they are as sure "
         "as they were right there. That changes no label."
@@ -95,6 +110,17 @@ def _decided(chosen: Chosen, threshold: float) -> str:
             f"with {EVEN}"
         )
     return f" A sequence is labelled {code_span(name)} where the probability of that is above {threshold:g}, {why}."
+
+
+def _on_all_rows(all_rows: AllRows) -> list[str]:
+    return [
+        f"After the models of this run had been chosen and measured, those in this folder were trained again on its "
+        f"training, validation, confirmation and test rows together, {all_rows.rows:,} rows: with the same "
+        f"parameters and seeds, and for as many epochs as the measured ones, which had {all_rows.measured}. Everything "
+        "below, and what was fitted on the confirmation split (the temperature, a threshold, the part of the linear "
+        "reference), is of those measured ones. On any row of these data this model's figures would flatter it: "
+        "measure it on new ones.",
+    ]
 
 
 def _how_chosen(chosen: Chosen) -> list[str]:

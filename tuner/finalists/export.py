@@ -1,11 +1,13 @@
 """Writes the model that one can use: one, or several averaged, with all that predicting from raw text takes."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from tuner.data import Split
 from tuner.export.formats import ExportFormat, check_possible
 from tuner.export.model import Part, average_of, check_writable, write_model
+from tuner.finalists.all_rows import AllRows
 from tuner.finalists.card import model_card
 from tuner.finalists.choice import Chosen
 from tuner.finalists.kept_reference import rows_of
@@ -14,16 +16,35 @@ from tuner.training.temperature import fit_temperature, tempered
 from tuner.training.threshold import fit_threshold
 
 
-def export_model(chosen: Chosen, out: Path, formats: Collection[ExportFormat] = ()) -> Path:
+def check_exportable(out: Path, formats: Collection[ExportFormat] = ()) -> None:
+    """Refuses a place or a format that cannot be written, before anything is trained.
+
+    Raises:
+        RunFolderError: `out` holds something else, or may not be written.
+        ConfigError: it cannot be written in one of `formats`.
+    """
+    check_writable(out)
+    check_possible(formats)
+
+
+def export_model(
+    chosen: Chosen,
+    out: Path,
+    formats: Collection[ExportFormat] = (),
+    all_rows: AllRows | None = None,
+) -> Path:
     """Writes the chosen models as one, as `write_model` does.
+
+    Args:
+        all_rows: the same models trained on all rows, to be written in their place. Weights in the average,
+            temperature and threshold are those of the measured models.
 
     Raises:
         RunFolderError: `out` holds something else, a model is missing, or the written model does not reproduce the
             predictions that it was measured by.
         ConfigError: it cannot be written in one of `formats`.
     """
-    check_writable(out)
-    check_possible(formats)
+    check_exportable(out, formats)
     parts = [
         Part(
             model=member.model,
@@ -56,9 +77,26 @@ def export_model(chosen: Chosen, out: Path, formats: Collection[ExportFormat] = 
         run=chosen.run.name,
         dataset=chosen.dataset,
         measured_on=Split.CONFIRMATION,
-        parts=parts,
-        card=model_card(chosen, formats, temperature, threshold),
+        parts=parts if all_rows is None else _retrained(parts, all_rows),
+        card=model_card(chosen, formats, temperature, threshold, all_rows),
         formats=formats,
         temperature=temperature,
         threshold=threshold,
+        all_rows=None if all_rows is None else all_rows.rows,
     )
+
+
+def _retrained(parts: Sequence[Part], all_rows: AllRows) -> list[Part]:
+    """The same parts with the models that were trained on all rows."""
+    reference = [] if all_rows.reference is None else [all_rows.reference]
+    shape = LinearShape(max_length=all_rows.longest)
+    return [
+        replace(
+            part,
+            model=model,
+            hyperparameters=shape
+            if isinstance(part.hyperparameters, LinearShape)
+            else part.hyperparameters,
+        )
+        for part, model in zip(parts, [*all_rows.models, *reference], strict=True)
+    ]

@@ -44,6 +44,15 @@ class Member:
         """
         return from_bytes(self._content(), str(self.file))
 
+    @property
+    def epoch(self) -> int:
+        """The epoch whose weights the model has.
+
+        Raises:
+            RunFolderError: its file is missing or damaged.
+        """
+        return measured_in(self._content(), str(self.file))[0].epoch
+
     @cached_property
     def probabilities(self) -> NDArray[np.float32]:
         """Its probabilities on the confirmation split, `(n_sequences, n_classes)`.

@@ -7,9 +7,7 @@ alone it is right more often for those rows (docs/measurements.md). Must not imp
 import shlex
 from collections.abc import Iterable
 
-import numpy as np
-
-from tuner.data import Dataset, EncodedSequences, Split
+from tuner.data import Dataset, EncodedSequences, Split, joined
 from tuner.errors import RunFolderError
 from tuner.files import make_folder, write_bytes_atomically
 from tuner.run import Run
@@ -81,13 +79,4 @@ def splits_of(trainings: Iterable[RequestedTraining]) -> TrainOn:
 def rows_of(dataset: Dataset, train_on: TrainOn) -> EncodedSequences:
     """The sequences of these splits."""
     train = dataset.splits[Split.TRAIN]
-    return train if train_on is TrainOn.TRAIN else joined(train, dataset.splits[Split.VALIDATION])
-
-
-def joined(first: EncodedSequences, second: EncodedSequences) -> EncodedSequences:
-    """The sequences of both."""
-    return EncodedSequences(
-        np.concatenate([first.tokens, second.tokens]),
-        np.concatenate([first.offsets, first.offsets[-1] + second.offsets[1:]]),
-        np.concatenate([first.labels, second.labels]),
-    )
+    return train if train_on is TrainOn.TRAIN else joined([train, dataset.splits[Split.VALIDATION]])

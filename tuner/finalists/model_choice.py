@@ -15,6 +15,7 @@ from tuner.settings.declarations import (
     declared_settings,
     refuse_idle,
 )
+from tuner.settings.quantities import GpusPerTrial
 from tuner.settings.validation import Strict
 
 
@@ -78,8 +79,52 @@ class EvaluationRequest(ModelChoice):
     ] = False
 
 
-EXPORT_SETTINGS = declared_settings(ModelChoice)
+class ExportRequest(ModelChoice):
+    """The models to export, and whether they learn from all rows before."""
+
+    all_rows: Annotated[
+        bool,
+        Setting(
+            Group.MODEL,
+            "Train these models again on all rows of the run, test rows too, for as many epochs as before. All figures "
+            "stay those of the models before: the exported one cannot be measured on rows of this run",
+            has_opposite=False,
+        ),
+    ] = False
+    cpus: Annotated[
+        float | None,
+        Field(ge=0.001),
+        Setting(
+            Group.RESOURCES, "CPUs to train on, with --all-rows", "N", unset="as a trial of the run"
+        ),
+    ] = None
+    gpus: Annotated[
+        GpusPerTrial | None,
+        Setting(
+            Group.RESOURCES,
+            "GPUs to train on, fractions allowed, with --all-rows",
+            "N",
+            unset="as a trial of the run",
+        ),
+    ] = None
+
+
+CHOICE_SETTINGS = declared_settings(ModelChoice)
+EXPORT_SETTINGS = declared_settings(ExportRequest)
 EVALUATION_SETTINGS = (*declared_settings(EvaluationRequest), *TEST_SETTINGS)
+
+
+def export_request(settings: Mapping[str, object], names: Names = "keywords") -> ExportRequest:
+    """What to export.
+
+    Raises:
+        ConfigError: in one line, which setting breaks which rule.
+    """
+    request = declared_in(ExportRequest, settings, names)
+    if not request.all_rows:
+        shares = [each for each in EXPORT_SETTINGS if each.setting.group is Group.RESOURCES]
+        refuse_idle(shares, settings, names, "--all-rows" if names == "flags" else "all_rows")
+    return request
 
 
 def evaluation_request(

@@ -86,6 +86,11 @@ class RunFolder:
         return self.path / "trials"
 
     @property
+    def all_rows_models(self) -> Path:
+        """The folder of models that `tuner export --all-rows` has trained: to go on by, and not copied elsewhere."""
+        return self.path / "all-rows"
+
+    @property
     def reference(self) -> Path:
         """The linear reference: its model, and its probabilities on the confirmation split."""
         return self.path / "reference.npz"
@@ -165,6 +170,7 @@ class RunFolder:
             self.logs,
             self.finalist_models,
             self.trial_models,
+            self.all_rows_models,
             self.test_classes,
             self.tensorboard,
         )

@@ -87,3 +87,6 @@ class KeywordsOfExport(TypedDict, total=False):
     members: Literal["finalists", "seeds", "trials", "reference"] | None
     with_reference: bool | None
     threshold: float | None
+    all_rows: bool | None
+    cpus: float | None
+    gpus: float | str | None

@@ -143,6 +143,11 @@ class _PlainConsole(Console):
         raise BrokenPipeError(errno.EPIPE, "the reader of the output has gone")
 
 
+def print_line(line: str) -> None:
+    """Prints a line on standard output as it is, at once."""
+    plain_console().print(printable(line), soft_wrap=True)
+
+
 def plain_console() -> Console:
     """A console on standard output; wide enough for a table where there is no terminal."""
     console = _PlainConsole(highlight=False, markup=False, emoji=False)

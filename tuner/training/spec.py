@@ -25,6 +25,8 @@ class TrialSpec:
     stop_after: int | None = None
     # It ends after so many epochs without a lower validation loss; None: it does not end for that.
     patience: int | None = None
+    # Whether it stops within the schedule of `max_epochs`, as the training did whose best epoch `stop_after` is.
+    stops_within_schedule: bool = False
 
     @property
     def epochs(self) -> int:
@@ -36,9 +38,12 @@ class TrialSpec:
         """The epochs that the learning rate's schedule spans.
 
         A rate that decays reaches its end in the last epoch, also where that was fixed beforehand: in the middle of the
-        decay the weights have not settled. A warm-up alone has the steps that it has in a search.
+        decay the weights have not settled. A warm-up alone has the steps that it has in a search. A training that
+        repeats another one up to its best epoch has that one's rates.
         """
-        return self.epochs if self.hyperparameters.schedule.decays else self.max_epochs
+        if self.stops_within_schedule or not self.hyperparameters.schedule.decays:
+            return self.max_epochs
+        return self.epochs
 
     def is_over(self, val_losses: Sequence[float]) -> bool:
         """Whether it has trained to its end, by the validation losses of its epochs so far, at least one.

@@ -48,8 +48,11 @@ def load_data(configuration: Configuration) -> Dataset:
     return dataset
 
 
-def prepare(configurations: Sequence[Configuration]) -> None:
+def prepare(configurations: Sequence[Configuration], *, may_run_already: bool = False) -> None:
     """Makes this process ready to train; all configurations have one share of the machine.
+
+    Args:
+        may_run_already: whether a process that has a share already, as a notebook has, keeps that one.
 
     Raises:
         SpaceError: an architecture of the user's own cannot be found.
@@ -59,7 +62,11 @@ def prepare(configurations: Sequence[Configuration]) -> None:
 
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     with output_to(Path(os.devnull)):  # TensorFlow's messages about this machine are of no use here
-        configure_device(cpus=configurations[0].cpus, gpus=configurations[0].gpus)
+        try:
+            configure_device(cpus=configurations[0].cpus, gpus=configurations[0].gpus)
+        except ConfigError:
+            if not may_run_already:
+                raise
     import_keras_quietly()
     if configurations[0].gpus and device_name(cudnn=True) == CPU:
         raise ConfigError(_no_gpu(configurations[0]))
