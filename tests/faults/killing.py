@@ -28,6 +28,7 @@ from tuner.run.records import (
     is_interrupted,
     ranked,
 )
+from tuner.search.kept_models import CHOSEN_FROM
 from tuner.settings.config import TrainerName
 from tuner.settings.space import SearchSpace
 
@@ -261,7 +262,10 @@ def _file_problems(run: Path, trials: Sequence[FrozenTrial]) -> list[str]:
 
 
 def _ensemble_problems(run: Run) -> list[str]:
-    """Its members are the best trials that have ended, and their models are there and no others."""
+    """Its members are of the best trials that have ended, whose models are there and no others.
+
+    Of toys, whose answers on validation rows are unknown, and of few trials, they are the best five.
+    """
     if run.objectives.costs:
         return []
     ended = {
@@ -269,11 +273,15 @@ def _ensemble_problems(run: Run) -> list[str]:
         for trial in run.study.get_trials(states=(TrialState.COMPLETE, TrialState.PRUNED))
     }
     ranks = ranked(run.reader.records(), run.space.metric)
-    best = [record.number for record in ranks if record.number in ended][:5]
+    best = [record.number for record in ranks if record.number in ended][: 5 * CHOSEN_FROM]
+    is_plain = run.recorded.config.trainer is TrainerName.TOY or len(best) <= 5
+    members = [] if run.ensemble is None else list(run.ensemble.members)
     kept = {path.name for path in run.files.trial_models.iterdir()}
     problems = []
-    if run.ensemble is None or list(run.ensemble.members) != best:
+    if len(members) != min(5, len(best)) or not set(members) <= set(best):
         problems.append(f"the ensemble is {run.ensemble}, not of {best}")
+    if is_plain and members != best[:5]:
+        problems.append(f"the ensemble is {run.ensemble}, not of {best[:5]}")
     if kept != {run.files.trial_model(number).name for number in best}:
         problems.append(f"models of {sorted(kept)}, not of {best}")
     return problems

@@ -8,7 +8,8 @@ import optuna
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from support.ensembles import LABELS, Searched, model_of
+from numpy.typing import NDArray
+from support.ensembles import LABELS, VALIDATION_LABELS, Searched, model_of
 from support.examples import examples
 from support.studies import FACTS, metrics
 from support.watching import Recorder
@@ -39,7 +40,35 @@ def test_the_best_trials_are_members_and_only_their_files_are_kept(
     for score in (0.6, 0.9, 0.7, 0.5, 0.8):
         searched.complete(score)
     assert searched.record.members == (1, 4, 2)
-    assert searched.files == {1, 2, 4}
+    assert searched.files == set(range(5))
+    for score in (0.91, 0.92, 0.93, 0.94, 0.95, 0.96):
+        searched.complete(score)
+    assert searched.record.members == (10, 9, 8)
+    assert searched.files == {*range(5, 11), 1, 4, 2}  # three times as many as are averaged
+
+
+def validation_of(wrong: range) -> NDArray[np.float32]:
+    """Probabilities on the validation split that are right on all but some sequences."""
+    right = np.where(np.isin(np.arange(len(VALIDATION_LABELS)), wrong), 0.1, 0.9)
+    of_second = np.where(VALIDATION_LABELS == 1, right, 1 - right)
+    return np.stack([1 - of_second, of_second], axis=1).astype(np.float32)
+
+
+def test_members_are_those_whose_average_has_the_lowest_loss_on_the_validation_split(
+    searched: Searched,
+) -> None:
+    wrong = {0.9: range(8), 0.8: range(8), 0.7: range(8, 17), 0.6: range(17, 27), 0.5: range(0, 27)}
+    for score, rows in wrong.items():
+        searched.end(score, TrialStatus.COMPLETE, validation=validation_of(rows))
+    assert searched.record.members == (0, 2, 3)  # trial 1 knows nothing that trial 0 does not
+    before = searched.record
+    searched.open()
+    assert searched.record == before
+    averaged = [model_of(score, LABELS) for score in (0.9, 0.7, 0.6)]
+    is_right = np.mean(averaged, axis=0).argmax(axis=1) == LABELS
+    assert searched.record.averaged == pytest.approx(is_right.mean(), abs=1e-6)
+    searched.complete(0.55)  # of an earlier version: its validation probabilities are not known
+    assert searched.record.members == (0, 1, 2)
 
 
 def test_copies_in_the_confirmation_split_are_less_evidence(searched: Searched) -> None:
@@ -58,19 +87,23 @@ def test_copies_in_the_confirmation_split_are_less_evidence(searched: Searched) 
 
 
 def test_of_equal_scores_the_earlier_trial_is_a_member(searched: Searched) -> None:
-    for _ in range(5):
+    for _ in range(11):
         searched.complete(0.7)
     assert searched.record.members == (0, 1, 2)
+    assert searched.files == set(range(9))
     assert searched.ensemble.model_from == 0.7
 
 
 def test_a_worker_is_asked_for_a_model_only_where_its_trial_may_become_a_member(
     searched: Searched,
 ) -> None:
-    assert searched.ensemble.model_from is None
-    for score in (0.6, 0.9, 0.7, 0.8):
+    for score in (0.6, 0.9, 0.7, 0.8, 0.75, 0.85, 0.65, 0.95):
         searched.complete(score)
-    assert searched.ensemble.model_from == 0.7
+        assert searched.ensemble.model_from is None
+    searched.complete(0.5)
+    assert searched.ensemble.model_from == 0.5
+    searched.complete(0.7)
+    assert searched.ensemble.model_from == 0.6
 
 
 def test_a_pruned_trial_is_a_member_and_a_broken_one_is_not(searched: Searched) -> None:
@@ -132,17 +165,17 @@ def test_a_trial_whose_model_was_not_sent_is_left_out_before_and_after_a_resume(
 
 def test_a_running_trials_model_goes_when_others_have_become_better(searched: Searched) -> None:
     trial = run_epochs(searched, 0.7, sent=(1,))
-    for _ in range(3):
+    for _ in range(9):
         searched.complete(0.9)
     searched.study.report(trial, 2, metrics(0.75))
     searched.study.keep_model(trial, searched.model(0.75, epoch=2))
-    assert searched.files == {1, 2, 3}
+    assert searched.files == set(range(1, 10))
     last = run_epochs(searched, 0.95, sent=(1,))
-    for _ in range(3):
+    for _ in range(9):
         searched.complete(0.99)
     searched.study.finish(last, TrialStatus.PRUNED)  # it was among the best when it was sent
-    assert searched.record.members == (5, 6, 7)
-    assert searched.files == {5, 6, 7}
+    assert searched.record.members == (11, 12, 13)
+    assert searched.files == set(range(11, 20))
 
 
 def test_a_trial_that_runs_again_leaves_no_model_of_its_first_try(searched: Searched) -> None:
@@ -190,10 +223,10 @@ def test_a_missing_model_is_left_out_and_named(searched: Searched) -> None:
     searched.folder.trial_model(1).unlink()
     searched.folder.trial_model(3).write_bytes(b"half of it")
     searched.open()
-    assert searched.record.members == (2,)
+    assert searched.record.members == (2, 0)
     assert searched.record.left_out == (1, 3)
     searched.complete(0.5)
-    assert searched.record.members == (2, 4)
+    assert searched.record.members == (2, 0, 4)
     assert searched.record.left_out == (1, 3)
 
 
@@ -227,12 +260,13 @@ def test_a_model_whose_probabilities_are_no_numbers_is_left_out(searched: Search
 def test_a_smaller_ensemble_removes_files_and_a_larger_one_cannot_bring_them_back(
     searched: Searched,
 ) -> None:
-    for score in (0.6, 0.9, 0.7):
+    for score in (0.6, 0.9, 0.7, 0.8):
         searched.complete(score)
     searched.open(size=1)
-    assert (searched.record.members, searched.files) == ((1,), {1})
-    searched.open(size=2)
-    assert (searched.record.members, searched.record.left_out) == ((1,), (2,))
+    assert (searched.record.members, searched.files) == ((1,), {1, 2, 3})
+    searched.open(size=4)
+    assert searched.record.members == (1, 3, 2)
+    assert searched.record.left_out == (0,)
 
 
 def test_the_end_of_a_trial_shows_the_ensemble_with_it(tmp_path: Path, space: SearchSpace) -> None:
@@ -262,9 +296,10 @@ class Killed(Exception):
             st.sampled_from((0.5, 0.6, 0.7, 0.8, 0.9)),
             st.sampled_from((TrialStatus.COMPLETE, TrialStatus.PRUNED)),
             st.sampled_from((True, True, True, False)),  # whether its model is sent
+            st.sampled_from((4, 8, 12, 16)),  # the first validation row that it is wrong on
         ),
         min_size=1,
-        max_size=8,
+        max_size=14,
     ),
     kills=st.lists(
         st.tuples(
@@ -284,13 +319,14 @@ class Killed(Exception):
 def test_a_search_that_is_killed_anywhere_ends_with_the_same_ensemble(
     tmp_path_factory: pytest.TempPathFactory,
     space: SearchSpace,
-    ends: list[tuple[float, TrialStatus, bool]],
+    ends: list[tuple[float, TrialStatus, bool, int]],
     kills: list[tuple[KillPoint, int]],
 ) -> None:
     folder = tmp_path_factory.mktemp("killed")
     undisturbed = Searched(folder / "undisturbed", space)
-    for score, status, is_sent in ends:
-        undisturbed.end(score, status, is_sent=is_sent)
+    for score, status, is_sent, first in ends:
+        validation = validation_of(range(first, first + 9))
+        undisturbed.end(score, status, is_sent=is_sent, validation=validation)
     searched = Searched(folder / "killed", space)
     left = list(kills)
 
@@ -305,20 +341,23 @@ def test_a_search_that_is_killed_anywhere_ends_with_the_same_ensemble(
         for module in (ensemble, study, files):
             patch.setattr(module, "kill_point", kill_point)
         is_open = True
-        for number, (score, status, is_sent) in enumerate(ends):
+        for number, (score, status, is_sent, first) in enumerate(ends):
+            validation = validation_of(range(first, first + 9))
             while searched.n_ended <= number:
                 try:
                     if not is_open:
                         searched.open()
                     is_open = True
                     if searched.n_ended <= number:
-                        searched.end(score, status, is_sent=is_sent)
+                        searched.end(score, status, is_sent=is_sent, validation=validation)
                 except Killed:
                     is_open = False
     searched.open()
     assert figures(searched) == figures(undisturbed)
     record = StudyReader(searched.study.study).ensemble
-    assert record is None or searched.files == set(record.members)
+    if record is not None:
+        assert set(record.members) <= searched.files
+        assert len(searched.files) == len(undisturbed.files)
 
 
 def figures(searched: Searched) -> dict[str, object]:

@@ -20,6 +20,7 @@ from tuner.training.spec import HeldOutFigures, TrainedModel
 from tuner.training.trained_model_file import to_bytes
 
 LABELS = np.arange(60, dtype=np.int32) % 2
+VALIDATION_LABELS = np.arange(40, dtype=np.int32) % 2
 
 RECORD = EnsembleRecord(
     members=(7, 3, 12),
@@ -53,7 +54,12 @@ class Searched:
         self.study = open_study(self.folder.journal, self.space, cost=self.cost)
         clusters = np.arange(len(labels)) if self.clusters is None else self.clusters
         self.study.ensemble = TrialEnsemble(
-            self.study.study, self.folder, size=size, labels=labels, clusters=clusters
+            self.study.study,
+            self.folder,
+            size=size,
+            labels=labels,
+            clusters=clusters,
+            validation_labels=VALIDATION_LABELS,
         )
         self.study.requeue_interrupted_trials()
 
@@ -96,13 +102,17 @@ class Searched:
         return self.end(score, TrialStatus.COMPLETE, probabilities, labels)
 
     def model(
-        self, score: float, probabilities: NDArray[np.float32] | None = None, epoch: int = 1
+        self,
+        score: float,
+        probabilities: NDArray[np.float32] | None = None,
+        epoch: int = 1,
+        validation: NDArray[np.float32] | None = None,
     ) -> bytes:
         """As a worker sends it."""
         if probabilities is None:
             probabilities = model_of(score, LABELS)
         figures = HeldOutFigures(epoch, 0.5, score, score, seconds_per_text=0.001)
-        return to_bytes(TrainedModel(figures, probabilities, (), 9))
+        return to_bytes(TrainedModel(figures, probabilities, (), 9, validation))
 
     def end(
         self,
@@ -112,6 +122,7 @@ class Searched:
         labels: NDArray[np.int32] = LABELS,
         *,
         is_sent: bool = True,
+        validation: NDArray[np.float32] | None = None,
     ) -> NDArray[np.float32]:
         trial = self.study.ask()
         self.study.space.suggest(trial)
@@ -120,7 +131,8 @@ class Searched:
         if probabilities is None:
             probabilities = model_of(score, labels)
         if is_sent:
-            self.study.keep_model(trial, self.model(score, probabilities))
+            content = self.model(score, probabilities, validation=validation)
+            self.study.keep_model(trial, content)
         self.study.finish(trial, status)
         return probabilities
 

@@ -186,6 +186,7 @@ class SearchPlan:
                 size=self.config.ensemble,
                 labels=self.dataset.splits[Split.CONFIRMATION].labels,
                 clusters=self.dataset.clusters_of(Split.CONFIRMATION),
+                validation_labels=self.dataset.splits[Split.VALIDATION].labels,
                 reference=None
                 if self.config.no_reference
                 else read_reference(self.folder, self.dataset),

@@ -18,7 +18,8 @@ from tuner.run.evaluations import LINEAR_REFERENCE, member_name
 from tuner.run.records import TrialRecord
 from tuner.run.requested_trainings import TrainOn, requests
 from tuner.run.run_file import remember_place
-from tuner.search.ensemble import kept_models, measured
+from tuner.search.ensemble import left_out, measured
+from tuner.search.kept_models import CHOSEN_FROM, kept_models, members_of
 from tuner.search.reference import read_reference
 from tuner.search.reference_member import measured_with
 from tuner.settings.config import SearchConfig, TrainerName
@@ -240,7 +241,8 @@ def chosen_trials(
     labels = dataset.splits[Split.CONFIRMATION].labels
     n_files = len(list(run.files.trial_models.glob("trial-*.npz")))
     size = choice.ensemble or run.recorded.config.ensemble or n_files
-    kept, lost = kept_models(run.reader, run.files, size, labels)
+    every, lost = kept_models(run.reader, run.files, CHOSEN_FROM * size, labels)
+    kept = members_of(every, size, dataset.splits[Split.VALIDATION].labels)
     where = run.files.path
     if not kept:
         confirm = f"tuner confirm {shlex.quote(str(where))}"
@@ -266,7 +268,8 @@ def chosen_trials(
     reference = read_reference(run.files, dataset) if takes_part else None
     if choice.with_reference:
         reference, _ = needed_reference(run, dataset)
-    ensemble = measured(kept, lost, size, labels, clusters, metric, reference)
+    without = left_out(every, lost, size)
+    ensemble = measured(kept, without, labels, clusters, metric, reference)
     return ChosenTrials(members, ensemble), _member(
         (reference, TrainOn.TRAIN), ensemble.with_reference, choice
     )

@@ -6,46 +6,35 @@ and files of trials that fell out are removed last. So a search that is killed a
 there; what else it leaves is put in order when it is continued. Must not import Ray or Keras.
 """
 
-import math
 from bisect import insort
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Protocol
 
 import numpy as np
 import optuna
 from numpy.typing import NDArray
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import FrozenTrial
 
-from tuner.errors import RunFolderError
 from tuner.files import TEMPORARY, write_bytes_atomically
 from tuner.kill_points import KillPoint, kill_point
 from tuner.run.attributes import Attribute
 from tuner.run.ensemble import EnsembleRecord, ensemble_in
 from tuner.run.folder import RunFolder
 from tuner.run.optuna_internals import frozen
-from tuner.run.records import StudyReader, TrialRecord, ranked
+from tuner.run.records import StudyReader, TrialRecord
+from tuner.search.kept_models import (
+    CHOSEN_FROM,
+    KeptModel,
+    kept_models,
+    members_of,
+    read_model,
+)
 from tuner.search.reference_member import honestly_mixed, measured_with
 from tuner.settings.metric import Metric
 from tuner.training.evaluation import mean_probabilities
 from tuner.training.spec import TrainedModel
-from tuner.training.trained_model_file import measured_in
-
-
-@dataclass(frozen=True, order=True)
-class KeptModel:
-    """The model of a trial, in its file; the better one is less."""
-
-    cost: float  # its score in the search, of which less is better
-    trial: int
-    score: float = field(compare=False)
-    epoch: int = field(compare=False)  # whose weights it has
-    weights: int = field(compare=False)
-    seconds_per_text: float | None = field(compare=False)
-    # On the confirmation split, `(n_sequences, n_classes)`.
-    probabilities: NDArray[np.float32] = field(compare=False, repr=False)
 
 
 class Ensemble(Protocol):
@@ -100,12 +89,15 @@ class NoEnsemble:
 class TrialEnsemble:
     """Keeps the models of the best trials in the run folder, and their average's figures in the study.
 
+    More models are kept than are averaged, see `members_of`.
+
     Args:
         study: of the search, whose trials that an earlier session left have not been told yet.
         folder: the run folder.
-        size: the number of trials.
+        size: the number of trials that are averaged.
         labels: of the confirmation split, `(n_sequences,)`.
         clusters: of its sequences, `(n_sequences,)`.
+        validation_labels: of the validation split.
         reference: of an earlier session; None where there is none, or it is not wanted.
     """
 
@@ -117,6 +109,7 @@ class TrialEnsemble:
         size: int,
         labels: NDArray[np.int32],
         clusters: NDArray[np.int64],
+        validation_labels: NDArray[np.int32],
         reference: TrainedModel | None = None,
     ) -> None:
         self._study = study
@@ -124,32 +117,34 @@ class TrialEnsemble:
         self._size = size
         self._labels = labels
         self._clusters = clusters
+        self._validation_labels = validation_labels
         self._reference = reference
         self._reader = StudyReader(study)
         self._metric = self._reader.space.metric
         self._candidates: dict[int, KeptModel] = {}  # of trials that have not ended
-        self._members, self._lost = kept_models(self._reader, folder, size, labels)
+        self._most = CHOSEN_FROM * size
+        self._kept, self._lost = kept_models(self._reader, folder, self._most, labels)
         self._record()
         self._remove_others()
 
     @property
     def model_from(self) -> float | None:
         """See `Ensemble`."""
-        if len(self._members) < self._size:
+        if len(self._kept) < self._most:
             return None
-        return self._members[-1].score
+        return self._kept[-1].score
 
     @property
     def probabilities(self) -> Mapping[str, NDArray[np.float32]]:
         """See `Ensemble`."""
-        if not self._members:
+        if not self._kept:
             return {}
-        best = self._members[0]
+        best, members = self._kept[0], self._members
         found = {f"trial {best.trial}": best.probabilities}
-        averaged = mean_probabilities([each.probabilities for each in self._members])
+        averaged = mean_probabilities([each.probabilities for each in members])
         name = f"trial {best.trial}"
-        if len(self._members) > 1:
-            name = f"the average of the best {len(self._members)}"
+        if len(members) > 1:
+            name = f"the average of the best {len(members)}"
             found = {name: averaged, **found}
         record = ensemble_in(self._study.user_attrs)
         if self._reference is not None and record is not None and record.has_reference:
@@ -166,9 +161,9 @@ class TrialEnsemble:
     def keep(self, trial: FrozenTrial, model: bytes) -> None:
         """See `Ensemble`."""
         record = self._reader.record(trial)
-        kept = _kept(record, model, self._folder, self._labels, self._metric)
-        is_full = len(self._members) >= self._size
-        if kept is None or (is_full and self._members[-1] < kept):
+        kept = read_model(record, model, self._folder, self._labels, self._metric)
+        is_full = len(self._kept) >= self._most
+        if kept is None or (is_full and self._kept[-1] < kept):
             self.discard(trial.number)
             return
         write_bytes_atomically(self._folder.trial_model(trial.number), model)
@@ -184,9 +179,9 @@ class TrialEnsemble:
             self._miss(record)
             return
         del self._candidates[trial.number]
-        insort(self._members, kept)
-        fallen = self._members[self._size :]
-        del self._members[self._size :]
+        insort(self._kept, kept)
+        fallen = self._kept[self._most :]
+        del self._kept[self._most :]
         self._record()
         for each in fallen:
             self._folder.trial_model(each.trial).unlink(missing_ok=True)
@@ -201,20 +196,23 @@ class TrialEnsemble:
         if record.score is None:
             return
         place = (self._metric.as_cost(record.score), record.number)
-        last = self._members[-1] if len(self._members) == self._size else None
+        last = self._kept[self._size - 1] if len(self._kept) >= self._size else None
         if last is None or place < (last.cost, last.trial):
             insort(self._lost, place)
-            del self._lost[self._size :]
+            del self._lost[self._most :]
             self._record()
+
+    @property
+    def _members(self) -> list[KeptModel]:
+        return members_of(self._kept, self._size, self._validation_labels)
 
     def _record(self) -> None:
         """Records the ensemble in the study, where it has changed."""
-        if not self._members:
+        if not self._kept:
             return
         record = measured(
             self._members,
-            self._lost,
-            self._size,
+            left_out(self._kept, self._lost, self._size),
             self._labels,
             self._clusters,
             self._metric,
@@ -226,74 +224,25 @@ class TrialEnsemble:
 
     def _remove_others(self) -> None:
         """Removes what a killed search left: models of no member, and files that are not whole."""
-        members = {self._folder.trial_model(each.trial) for each in self._members}
+        kept = {self._folder.trial_model(each.trial) for each in self._kept}
         if self._folder.trial_models.is_dir():
             for path in self._folder.trial_models.iterdir():
-                if path not in members and path.suffix in {".npz", TEMPORARY}:
+                if path not in kept and path.suffix in {".npz", TEMPORARY}:
                     with suppress(OSError):
                         path.unlink()
 
 
-def kept_models(
-    reader: StudyReader, folder: RunFolder, size: int, labels: NDArray[np.int32]
-) -> tuple[list[KeptModel], list[tuple[float, int]]]:
-    """The best trials that have ended and whose models are kept, best first; cost and number of those that lack one.
-
-    Args:
-        reader: of the search's study.
-        size: the most members; more are not looked for.
-        labels: of the confirmation split.
-    """
-    metric = reader.space.metric
-    ended = reader.study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED))
-    records = [record for record in map(reader.record, ended) if record.status.has_worked]
-    members: list[KeptModel] = []
-    lost: list[tuple[float, int]] = []
-    for record in ranked(records, metric):
-        if len(members) == size or record.score is None:
-            break
-        kept = None
-        with suppress(OSError):
-            content = folder.trial_model(record.number).read_bytes()
-            kept = _kept(record, content, folder, labels, metric)
-        if kept is not None and kept.epoch == record.best_epoch:
-            members.append(kept)
-        else:
-            lost.append((metric.as_cost(record.score), record.number))
-    return members, lost[:size]
-
-
-def _kept(
-    record: TrialRecord,
-    content: bytes,
-    folder: RunFolder,
-    labels: NDArray[np.int32],
-    metric: Metric,
-) -> KeptModel | None:
-    """The model in `content`; None where it is damaged, or of other data."""
-    try:
-        figures, probabilities = measured_in(content, str(folder.trial_model(record.number)))
-    except RunFolderError:
-        return None
-    if record.score is None or not math.isfinite(figures.loss):
-        return None
-    if len(probabilities) != len(labels) or not np.isfinite(probabilities).all():
-        return None
-    return KeptModel(
-        cost=metric.as_cost(record.score),
-        trial=record.number,
-        score=record.score,
-        epoch=figures.epoch,
-        weights=record.weights or 0,
-        seconds_per_text=figures.seconds_per_text,
-        probabilities=probabilities,
-    )
+def left_out(
+    kept: Sequence[KeptModel], lost: Sequence[tuple[float, int]], size: int
+) -> tuple[int, ...]:
+    """The trials without a model among the best so many."""
+    wanted = sorted([*((each.cost, each.trial) for each in kept), *lost])[:size]
+    return tuple(trial for cost, trial in wanted if (cost, trial) in lost)
 
 
 def measured(
     members: Sequence[KeptModel],
-    lost: Sequence[tuple[float, int]],
-    size: int,
+    without: tuple[int, ...],
     labels: NDArray[np.int32],
     clusters: NDArray[np.int64],
     metric: Metric,
@@ -303,8 +252,7 @@ def measured(
 
     Args:
         members: best first, at least one.
-        lost: cost and number of trials without a model.
-        size: the number of members that was asked for.
+        without: trials that have no model, see `left_out`.
         labels: of the confirmation split.
         clusters: of its sequences.
         metric: of the run.
@@ -318,10 +266,9 @@ def measured(
     averaged, first = mean_probabilities(probabilities), members[0]
     spread, gain = rows.spread_of(averaged), rows.gain_of(averaged, over=first.probabilities)
     seconds = [each.seconds_per_text for each in members]
-    wanted = sorted([*((each.cost, each.trial) for each in members), *lost])[:size]
     return EnsembleRecord(
         members=tuple(each.trial for each in members),
-        left_out=tuple(trial for cost, trial in wanted if (cost, trial) in lost),
+        left_out=without,
         sequences=len(labels),
         clusters=rows.n_clusters,
         effective=None if rows.n_clusters is None else rows.effective_number(probabilities),

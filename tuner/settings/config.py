@@ -189,7 +189,7 @@ class SearchConfig(Strict):
         CountOrOff,
         Setting(
             Group.SEARCH,
-            "Keep the weights of so many of the best trials: averaged they usually predict better than one",
+            "Average so many of the best trials, usually better than one, and keep the weights of three times as many",
             "N|off",
             unset="5, or off with two objectives",
         ),

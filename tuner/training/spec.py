@@ -98,6 +98,8 @@ class TrainedModel:
     probabilities: NDArray[np.float32]
     weights: tuple[NDArray[Any], ...]  # in Keras' order
     vocabulary_size: int  # ids that the model knows: no more than occur in what it learned from
+    # Likewise on the validation sequences, which chose the epoch; None where they are not known.
+    validation: NDArray[np.float32] | None = None
 
 
 @dataclass(frozen=True)

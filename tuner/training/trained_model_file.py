@@ -20,14 +20,16 @@ def to_bytes(model: TrainedModel) -> bytes:
     """An npz archive of `model`."""
     content = io.BytesIO()
     facts = {**dataclasses.asdict(model.figures), "vocabulary_size": model.vocabulary_size}
-    weights: dict[str, Any] = {
+    arrays: dict[str, Any] = {
         f"weight{number}": array for number, array in enumerate(model.weights)
     }
+    if model.validation is not None:
+        arrays["validation"] = model.validation
     np.savez(
         content,
         facts=np.array(json.dumps(facts)),
         probabilities=model.probabilities,
-        **weights,
+        **arrays,
     )
     return content.getvalue()
 
@@ -45,21 +47,30 @@ def from_bytes(content: bytes, where: str) -> TrainedModel:
         figures, vocabulary_size = _facts(saved)
         count = sum(name.startswith("weight") for name in saved.files)
         weights = tuple(saved[f"weight{number}"] for number in range(count))
-        return TrainedModel(figures, saved["probabilities"], weights, vocabulary_size)
+        return TrainedModel(
+            figures, saved["probabilities"], weights, vocabulary_size, _validation(saved)
+        )
 
 
-def measured_in(content: bytes, where: str) -> tuple[HeldOutFigures, NDArray[np.float32]]:
+def measured_in(
+    content: bytes, where: str
+) -> tuple[HeldOutFigures, NDArray[np.float32], NDArray[np.float32] | None]:
     """The figures and probabilities of the model in `content` on the held-out sequences, without its weights.
 
     Returns:
-        The figures, and `(n_held_out, n_classes)` probabilities.
+        The figures, `(n_held_out, n_classes)` probabilities, and those on the validation sequences where they are kept.
 
     Raises:
         RunFolderError: it is damaged.
     """
     with _read(content, where) as saved:
         figures, _ = _facts(saved)
-        return figures, saved["probabilities"]
+        return figures, saved["probabilities"], _validation(saved)
+
+
+def _validation(saved: Any) -> NDArray[np.float32] | None:
+    """None in the file of a finalist, of a toy, and of an earlier version."""
+    return saved["validation"] if "validation" in saved.files else None
 
 
 def _facts(saved: Any) -> tuple[HeldOutFigures, int]:

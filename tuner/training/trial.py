@@ -83,6 +83,8 @@ class Training:
         self._keep_best = keep_best
         self._clusters = clusters
         self._best: list[NDArray[Any]] = []  # the weights of the best epoch so far
+        # Its probabilities on the validation sequences; None where an earlier process trained it.
+        self._best_validation: NDArray[np.float32] | None = None
         self._done: list[EpochResult] = []
         with trial_errors():
             keras.backend.clear_session()  # frees the model of the trial before
@@ -168,7 +170,7 @@ class Training:
                 )
             )
             with trial_errors():
-                self._keep(epoch)
+                self._keep(epoch, evaluation)
             yield done[-1]
 
     def finish(self, held_out: EncodedSequences) -> TrainedModel:
@@ -183,6 +185,8 @@ class Training:
             started = time.perf_counter()
             evaluation = evaluate(self._model, view, n_classes=self._n_classes, widths=self._widths)
             seconds = time.perf_counter() - started
+            if self._best_validation is None:
+                self._best_validation = self._evaluate(self._best_epoch()).probabilities
             for variable, value in zip(self._model.variables, reached, strict=True):
                 variable.assign(value)  # the trial may go on
         return TrainedModel(
@@ -190,12 +194,14 @@ class Training:
             probabilities=evaluation.probabilities,
             weights=tuple(self._best),
             vocabulary_size=self._known,
+            validation=self._best_validation,
         )
 
-    def _keep(self, epoch: int) -> None:
+    def _keep(self, epoch: int, evaluation: Evaluation) -> None:
         """Keeps the weights of the best epoch, and the trial's state where it has a checkpoint."""
         if self._keep_best is not None and self._best_epoch() == epoch:
             self._best = self._model.get_weights()
+            self._best_validation = evaluation.probabilities
         if self._checkpoint is not None and epoch < self._spec.epochs:
             state = [keras.ops.convert_to_numpy(variable) for variable in self._state()]
             self._checkpoint.save(self._done, [*state, *self._best])

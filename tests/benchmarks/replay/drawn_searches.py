@@ -6,7 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tuner.run.score_errors import ValidationRows, score_error
-from tuner.search.ensemble import KeptModel, measured
+from tuner.search.ensemble import measured
+from tuner.search.kept_models import KeptModel
 from tuner.search.reference_member import mixed
 from tuner.training.evaluation import mean_probabilities
 from tuner.training.spec import HeldOutFigures, TrainedModel
@@ -52,13 +53,13 @@ def statements(
             weights=1,
             seconds_per_text=None,
             probabilities=population.probabilities(model, confirms),
+            validation=None,
         )
         for number, (model, score) in enumerate(best)
     ]
     record = measured(
         kept,
-        [],
-        members,
+        (),
         population.labels[confirms],
         np.arange(rows),
         metric,

@@ -16,7 +16,9 @@ from .virtual_search import History
 from .with_reference import Kept, Member, course_with_reference
 
 SINGLE = "best single"
-KEPT = "average of 5 ended"  # tuner's: the weights of those that still run are not used
+# Of those that still run the weights are not used. A search chooses its five by loss, which gains more: see
+# `member_choice.py`.
+KEPT = "average of 5 ended"
 GREEDY = "greedy of ended"  # greedy selection in place of the best five
 WITH_REFERENCE = (
     f"{KEPT}, reference"  # tuner's, see `with_reference.py`; where the table has the reference
