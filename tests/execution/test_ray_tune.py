@@ -1,5 +1,6 @@
 """Tune during a search, seen from inside."""
 
+import signal
 from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
@@ -119,3 +120,17 @@ def test_a_search_whose_trial_waits_for_another_node_in_vain_ends(
     trial: Any = SimpleNamespace(config={"number": 1, "avoided": '["a"]'}, status="PENDING")
     with pytest.raises(SearchError, match="add a node, or mend") if ends else nullcontext():
         heartbeat.on_step_end(0, [trial])
+
+
+def test_what_is_done_beside_the_trials_takes_no_signal_from_the_driver() -> None:
+    blocked: list[set[int]] = []
+
+    def start() -> None:
+        blocked.append(set(signal.pthread_sigmask(signal.SIG_BLOCK, [])))
+
+    nothing: Any = SimpleNamespace(begin_trial=lambda number: None, start=start)
+    heartbeat = ray_tune.Heartbeat(*[nothing] * 9)
+    trial: Any = SimpleNamespace(config={"number": 1})
+    heartbeat.on_trial_start(0, [trial], trial)
+    assert {signal.SIGINT, signal.SIGTERM, signal.SIGHUP} <= blocked[0]
+    assert signal.SIGTERM not in signal.pthread_sigmask(signal.SIG_BLOCK, [])

@@ -19,7 +19,7 @@ from tuner.errors import SearchError
 from tuner.execution.cluster import Cluster
 from tuner.execution.diagnosis import Diagnostician
 from tuner.execution.faulty_nodes import FaultyNodes
-from tuner.execution.interrupts import InterruptFlag, TimeIsUp
+from tuner.execution.interrupts import InterruptFlag, TimeIsUp, signals_in_main_thread_only
 from tuner.execution.messages import Report, avoided_by, to_ray_config
 from tuner.execution.mirror import Mirror
 from tuner.execution.packing import Places
@@ -272,7 +272,8 @@ class Heartbeat(_Adapter, tune.Callback):  # type: ignore[misc]
     ) -> None:
         """Notes that the trial has its process now."""
         self._session.begin_trial(trial.config["number"])
-        self._beside.start()
+        with signals_in_main_thread_only():
+            self._beside.start()
 
     def on_step_begin(self, iteration: int, trials: list[Trial], **info: object) -> None:
         """Raises Interrupted if a signal came, SearchError if Ray died."""
