@@ -14,7 +14,7 @@ from benchmarks.replay.table import Table, load_table
 from benchmarks.replay.tabular import Recorded
 from optuna.samplers._tpe import _truncnorm
 
-TABLE = Path(__file__).parents[1] / "benchmarks/replay/tables/imdb_quickstart.npz"
+TABLE = Path(__file__).parents[1] / "benchmarks/replay/tables/imdb_train_quickstart.npz"
 # Each kind of sampler and pruner once.
 TRIED = (
     "random, none, snapped",
