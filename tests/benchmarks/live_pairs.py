@@ -34,7 +34,10 @@ from tuner.settings.yaml_files import to_yaml
 
 TABLES = Path(__file__).parent / "replay" / "tables"
 # What the tables were recorded on, and how many rows their trainings learned from.
-DATA = {"rotten_tomatoes_seed": ("rotten-tomatoes", 4000), "imdb_train_quickstart": ("imdb-train", 7000)}
+DATA = {
+    "rotten_tomatoes_seed": ("rotten-tomatoes", 4000),
+    "imdb_train_quickstart": ("imdb-train", 7000),
+}
 TRAININGS = 10
 REPLAYS = 300
 COMMON = ("--max-concurrent", "1", "--no-reference")

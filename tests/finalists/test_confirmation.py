@@ -290,7 +290,7 @@ def test_the_first_finalist_with_all_its_seeds_is_compared_with_the_reference(
     reference = run_once.run.reference
     assert compared is not None
     assert reference is not None
-    assert compared.name == f"finalist {first.record.number}"
+    assert compared.name == f"trial {first.record.number}"
     raw = first.spread.mean - reference.score
     assert compared.gain == pytest.approx(raw - first.selection_bias, abs=1e-5)
     assert compared.low <= compared.gain <= compared.high

@@ -189,7 +189,7 @@ def test_alone_it_needs_no_trial(confirmed: Confirmed, tmp_path: Path) -> None:
     begun = Run(folder)
     chosen = load_chosen(begun, ALONE)
     assert export_model(chosen, tmp_path / "model") == tmp_path / "model"
-    with pytest.raises(RunFolderError, match="no finalists yet; tuner confirm"):
+    with pytest.raises(RunFolderError, match="no trial to confirm; --members reference takes"):
         load_chosen(begun, TOGETHER)
 
 

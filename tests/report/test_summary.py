@@ -14,7 +14,7 @@ from tuner.report.reading import Reading, read_run, read_runs
 from tuner.report.tiles import tiles
 from tuner.run import Run
 from tuner.run.ensemble import EnsembleWithReference
-from tuner.run.evaluations import ReferenceFigures, read_test_log
+from tuner.run.evaluations import LINEAR_REFERENCE, ReferenceFigures, read_test_log
 from tuner.run.folder import RunFolder
 from tuner.run.ledger import OtherEvaluation
 from tuner.run.reference import Comparison, ReferenceRecord
@@ -219,3 +219,21 @@ def test_a_test_evaluation_is_told_with_the_reference_and_other_runs(tmp_path: P
     told = summary.tested(evaluation.model_copy(update=more))
     assert told.startswith(f"{plain} Reference: 0.8200, n-grams in a linear model; the tested one")
     assert "were evaluated once by other runs of yours (quick)" in told
+
+
+def test_the_tested_model_is_named_and_the_reference_alone_does_not_stand_for_it(
+    some: Reading, tmp_path: Path
+) -> None:
+    folder = RunFolder(tmp_path)
+    write_tests(folder)
+    (evaluation,) = read_test_log(folder)
+    models = evaluation.model_copy(
+        update={"members": ("trial 8, seed 3", "trial 8, seed 4", "trial 2, seed 3")}
+    )
+    alone = evaluation.model_copy(update={"members": (LINEAR_REFERENCE,)})
+    reading = dataclasses.replace(some, tests=(models, alone))
+    assert summary.shown_test(reading) == models
+    assert "), trial 8, seed 3 averaged with 2 others: accuracy 0.8000" in text_of(reading)
+    (tile,) = (each for each in tiles(reading) if each.name == "tested accuracy")
+    assert tile.remark.endswith(", trial 8, seed 3 averaged with 2 others")
+    assert summary.shown_test(dataclasses.replace(some, tests=(alone,))) == alone

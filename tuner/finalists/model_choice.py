@@ -32,7 +32,7 @@ class ModelChoice(Strict):
             Group.MODEL,
             "Average so many finalists, from this rank on, or trials",
             "N",
-            unset="1 finalist, or all trials whose weights were kept",
+            unset="1 finalist, or as many trials as the search averages",
         ),
     ] = None
     members: Annotated[

@@ -66,7 +66,7 @@ def read_finalists(run: Run, dataset: Dataset) -> list[Finalist]:
     confirm = f"tuner confirm {shlex.quote(str(folder.path))}"
     trainings, asked = confirmed(confirmation), requests(confirmation)
     if not asked:
-        raise RunFolderError(f"{folder.path}: no finalists yet; {confirm}")
+        raise RunFolderError(_no_finalists(run))
     if not trainings:
         last, ended = asked[-1], ended_trials(confirmation)
         done = sum(each in ended for each in last)
@@ -119,9 +119,15 @@ def better_since(run: Run) -> TrialRecord | None:
 def _confirmation(run: Run) -> optuna.Study:
     confirmation = run.confirmation
     if confirmation is None:
-        where = shlex.quote(str(run.folder))
-        raise RunFolderError(f"{run.folder}: no finalists yet; tuner confirm {where}")
+        raise RunFolderError(_no_finalists(run))
     return confirmation
+
+
+def _no_finalists(run: Run) -> str:
+    where = shlex.quote(str(run.folder))
+    if run.best is None and run.files.reference.is_file():
+        return f"{run.folder}: no finalists yet, and no trial to confirm; --members reference takes the linear model"
+    return f"{run.folder}: no finalists yet; tuner confirm {where}"
 
 
 def ranked_finalists(
@@ -236,7 +242,7 @@ def compared_with_reference(
         excess=finalist.selection_bias,
         deciding=deciding_in(metric.name, labels, clusters),
     )
-    name = f"finalist {finalist.record.number}"
+    name = f"trial {finalist.record.number}"
     return Comparison(name=name, gain=gain.mean, low=gain.low, high=gain.high)
 
 

@@ -8,7 +8,7 @@ from tuner.report.range_edges import edges
 from tuner.report.reading import Reading
 from tuner.report.style import IN_WORDS
 from tuner.run.device import lacks_cudnn, packings
-from tuner.run.evaluations import TEST_SPLIT, RecordedEvaluation
+from tuner.run.evaluations import LINEAR_REFERENCE, TEST_SPLIT, RecordedEvaluation
 from tuner.run.finalists_file import FinalistRow, best_of_search
 from tuner.run.ledger import others_text
 from tuner.run.records import TrialRecord
@@ -278,17 +278,24 @@ def _on_gpus(reading: Reading) -> list[str]:
 
 
 def shown_test(reading: Reading) -> RecordedEvaluation:
-    """The last evaluation of the test split; of other rows only where there is none."""
+    """The last evaluation of the test split; of other rows, or of the reference alone, only where there is none."""
     of_split = [each for each in reading.tests if each.data == TEST_SPLIT]
-    return (of_split or reading.tests)[-1]
+    of_models = [each for each in of_split if each.members != (LINEAR_REFERENCE,)]
+    return (of_models or of_split or reading.tests)[-1]
+
+
+def whose_text(test: RecordedEvaluation) -> str:
+    """The tested model: `trial 7, seed 3`, or of several the first one and how many are averaged with it."""
+    first, *others = test.members or ("a model",)
+    return f"{first} averaged with {count_text(len(others), 'other')}" if others else first
 
 
 def tested(test: RecordedEvaluation) -> str:
     """The figures of a test evaluation, beside those of the reference; what other runs were tested on its rows."""
     figures = (
-        f"Tested on {test.data} ({count_text(test.figures.sequences, 'sequence')}, {test.opened[:10]}): "
-        f"accuracy {score_text(test.figures.accuracy)}, 95 % interval {score_text(test.figures.low)} "
-        f"to {score_text(test.figures.high)}."
+        f"Tested on {test.data} ({count_text(test.figures.sequences, 'sequence')}, {test.opened[:10]}), "
+        f"{whose_text(test)}: accuracy {score_text(test.figures.accuracy)}, 95 % interval "
+        f"{score_text(test.figures.low)} to {score_text(test.figures.high)}."
     )
     reference = "" if test.reference is None else f"Reference: {test.reference.text}."
     return " ".join(

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from tuner.report.reading import Reading
-from tuner.report.summary import counts_text, duration_text, interval_text, shown_test
+from tuner.report.summary import counts_text, duration_text, interval_text, shown_test, whose_text
 from tuner.text import format_duration, score_text
 
 
@@ -64,12 +64,13 @@ def tiles(reading: Reading) -> list[Tile]:
                 )
             )
     if reading.tests:
-        last = shown_test(reading).figures
+        test = shown_test(reading)
+        last = test.figures
         found.append(
             Tile(
                 "tested accuracy",
                 score_text(last.accuracy),
-                f"95 % interval {score_text(last.low)} to {score_text(last.high)}",
+                f"95 % interval {score_text(last.low)} to {score_text(last.high)}, {whose_text(test)}",
             )
         )
     found.append(Tile("trials", f"{len(reading.records):,}", counts_text(reading)))

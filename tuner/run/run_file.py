@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import platform
+import shlex
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -167,7 +168,12 @@ class RunFile:
             if is_recorded and recorded[part] != value:
                 if part == "space":
                     if reason := not_held(self.config.space, config.space):
-                        raise RunFolderError(f"{self.path.parent}: {other_space_text(reason)}")
+                        continues = (
+                            f"tuner search --config {shlex.quote(str(self.path))} continues it"
+                        )
+                        raise RunFolderError(
+                            f"{self.path.parent}: {other_space_text(reason)}; {continues}"
+                        )
                     continue  # it goes on in a wider one
                 other = {
                     "data": "other data, another sample of them or another --data-seed",

@@ -65,7 +65,8 @@ def print_confirmation(outcome: SearchOutcome) -> int:
     average = finalists[0].average
     if average is not None:
         trial = finalists[0].record.number
-        words.append(f"Trial {trial}, all {average.text}: --members seeds tests or exports them.")
+        tests = ": --members seeds tests or exports them" if average.gain.mean > 0 else ""
+        words.append(f"Trial {trial}, all {average.text}{tests}.")
     together, option = finalists[0].with_reference, ""
     if together is not None:
         words.append(
