@@ -212,7 +212,8 @@ def test_what_cannot_start_has_one_reason_and_leaves_nothing(
     assert reason in state.reason
     assert mps.PIPES not in os.environ
     assert [path.name for path in node.folder.iterdir()] == ["failure"]
-    assert processes(str(node.folder).encode()) == []
+    # A process that was told to quit takes a moment.
+    wait_for(lambda: processes(str(node.folder).encode()) == [])
     monkeypatch.delenv("MPS_TEST")
     assert node.answer() == f"False {state.reason} None"  # at once, without another try
     os.utime(node.folder / "failure", (0, 0))
