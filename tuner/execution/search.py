@@ -127,9 +127,8 @@ class SearchPlan:
         """Whether an earlier session used the budget up."""
         if not self.folder.journal.is_file():
             return False
-        if (
-            not self._is_recorded_space()
-        ):  # before the study is widened, so that a killed session goes on in that space
+        # Before the study is widened, so that a session that is killed then goes on in that space.
+        if not self._is_recorded_space():
             self._write_run_file()
         study = self._open(workers=1)
         finished = len(study.finished_trials())
