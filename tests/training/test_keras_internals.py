@@ -59,6 +59,19 @@ def test_a_prediction_is_traced_once_for_all_shapes() -> None:
     assert model.predict_function.experimental_get_tracing_count() == 1
 
 
+def test_a_loaded_model_is_not_compiled_by_xla_beside_a_gpu(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    import tensorflow as tf
+
+    gpu = tf.config.PhysicalDevice("/physical_device:GPU:0", "GPU")
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind=None: [gpu])
+    models = [keras.Sequential([keras.Input((None,)), keras.layers.Softmax()]) for _ in range(2)]
+    keras_internals.trace_prediction(models[0])
+    assert not models[0].jit_compile
+    assert models[1].jit_compile  # or Keras has changed, and it need not be told
+
+
 @pytest.mark.parametrize("recurrent_dropout", [0.0, 0.5])
 def test_a_cell_has_one_mask_for_all_gates(recurrent_dropout: float) -> None:
     cell = keras.layers.LSTMCell(3, dropout=0.5, recurrent_dropout=recurrent_dropout)
