@@ -10,7 +10,7 @@ test can make up.
 """
 
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
@@ -19,6 +19,7 @@ from typing import Any
 
 _ANSWER_TIMEOUT_S = 30.0  # without persistence mode each card is started first, which takes seconds
 _MB = 2**20
+_SAME_SIZE = 1.05  # cards of one kind report nearly the same memory
 
 
 class MpsMode(StrEnum):
@@ -123,6 +124,13 @@ def visible_cards(driver: Driver, environment: Mapping[str, str]) -> tuple[Card,
             break
         found.append(card)
     return tuple(found)
+
+
+def are_alike(cards: Sequence[Card]) -> bool:
+    """Whether these cards are of one kind and size, so that one share is right on all."""
+    sizes = [card.total_mb or 0 for card in cards]
+    is_one_size = max(sizes, default=0) <= _SAME_SIZE * min(sizes, default=0)
+    return is_one_size and len({card.name for card in cards}) <= 1
 
 
 def first_card(

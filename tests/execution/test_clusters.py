@@ -181,7 +181,7 @@ def test_cards_of_two_kinds_are_packed_each_in_its_own_way(
     assert unmeasured.returncode == 2
     assert error.splitlines()[-1] == (
         "tuner: --gpus-per-trial: the largest models cannot be measured: NVIDIA's driver does not report the memory "
-        "of a GPU here; --gpus-per-trial 1 needs no measuring"
+        "of a GPU here; --gpus-per-trial 1 needs no measuring, 0 no GPU"
     )
     assert not run.with_name("unmeasured").exists()
 

@@ -323,7 +323,10 @@ def test_toy_trials_need_no_memory(space: SearchSpace) -> None:
 
 
 def test_without_a_gpu_auto_is_refused(space: SearchSpace) -> None:
-    with pytest.raises(ConfigError, match=r"^--gpus-per-trial auto: no GPU is seen; leave it out"):
+    with pytest.raises(
+        ConfigError,
+        match=r"^--gpus-per-trial auto: no GPU is seen .*--gpus-per-trial 0 trains on CPUs$",
+    ):
         pack(search(space), {"CPU": 4.0})
 
 
@@ -345,8 +348,13 @@ def test_auto_waits_for_a_gpu_where_unknown_nodes_may_come(
     ],
 )
 def test_gpus_that_no_trial_will_use_are_noted(
-    space: SearchSpace, gpus_per_trial: object, nodes: list[dict[str, float]], note: str | None
+    space: SearchSpace,
+    monkeypatch: pytest.MonkeyPatch,
+    gpus_per_trial: object,
+    nodes: list[dict[str, float]],
+    note: str | None,
 ) -> None:
+    monkeypatch.setattr(gpus, "has_cudnn", lambda: True)
     found = note_on_idle_gpus(search(space, gpus_per_trial), cluster(*nodes))
     if note is None:
         assert found is None
@@ -355,6 +363,15 @@ def test_gpus_that_no_trial_will_use_are_noted(
         assert note in found
         assert "write --gpus-per-trial auto" in found
     assert note_on_idle_gpus(search(space, 0, trainer="toy"), cluster(*nodes)) is None
+
+
+def test_a_note_on_idle_gpus_names_what_is_missing(
+    space: SearchSpace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gpus, "has_cudnn", lambda: False)
+    found = note_on_idle_gpus(search(space, 0), cluster(T4, is_ours=True))
+    assert found is not None
+    assert "TensorFlow finds no cuDNN here; `tuner doctor`" in found
 
 
 def test_cards_of_an_unknown_kind_beside_others_are_refused(space: SearchSpace) -> None:

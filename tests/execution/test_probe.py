@@ -137,7 +137,7 @@ def test_a_card_of_unknown_memory_is_refused_in_one_line(shared_ray: None) -> No
         measure(Playing(ray), [None], MEASURING, Hour(0.0).wait())
     assert str(refused.value) == (
         "--gpus-per-trial: the largest models cannot be measured: NVIDIA's driver does not report the memory of a "
-        "GPU here; --gpus-per-trial 1 needs no measuring"
+        "GPU here; --gpus-per-trial 1 needs no measuring, 0 no GPU"
     )
 
 

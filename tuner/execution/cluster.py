@@ -3,7 +3,6 @@
 import gc
 import os
 import socket
-import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
@@ -148,7 +147,7 @@ def ray_cluster(config: SearchConfig, flag: InterruptFlag, *, notify: Screen) ->
         ConfigError: the cluster cannot be reached, or this machine has too few CPUs for one trial.
         SearchError: Ray does not start on this machine.
     """
-    was_running = "ray" in sys.modules and sys.modules["ray"].is_initialized()
+    was_running = ray_internals.runs_already()
     is_ours = config.address is None and not was_running
     if was_running and config.address is not None:
         raise ConfigError(

@@ -20,6 +20,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from tuner.execution import ray_internals
 from tuner.execution.forked_worker import FORKED, become
 from tuner.execution.worker_internals import FIXED_AT_IMPORT
 from tuner.machine import keras_backend
@@ -91,9 +92,13 @@ def fork_server(config: SearchConfig) -> Iterator[None]:
     do not expect one.
     """
     global _running
-    has_ray = "ray" in sys.modules and sys.modules["ray"].is_initialized()
     is_possible = sys.platform == "linux" and config.gpus == 0
-    if _running is not None or has_ray or config.address is not None or not is_possible:
+    if (
+        _running is not None
+        or ray_internals.runs_already()
+        or config.address is not None
+        or not is_possible
+    ):
         yield
         return
     _running = ForkServer.start(with_keras=_imports_keras(config))

@@ -13,18 +13,18 @@ import numpy as np
 
 from tuner.data import Dataset, Split
 from tuner.errors import ConfigError
+from tuner.execution import ray_internals
 from tuner.execution.cluster import Cluster
 from tuner.execution.mps import look
 from tuner.execution.packing import CardKind, Packing, Resources, kind_of
 from tuner.execution.probe import HOW_WITHOUT, Measuring, Wait, measure
 from tuner.execution.shares import trials_per_card
-from tuner.machine import MEMORY_PER_TRIAL_GB, memory
-from tuner.nvidia import Card, MpsMode, ask_driver, visible_cards
+from tuner.machine import MEMORY_PER_TRIAL_GB, keras_backend, memory
+from tuner.nvidia import Card, MpsMode, are_alike, ask_driver, visible_cards
 from tuner.settings.config import SearchConfig, TrainerName
 from tuner.text import count_text
+from tuner.training.default_gpus import default_gpus, has_cudnn
 from tuner.training.gpu_memory import CardFigures
-
-_SAME_SIZE = 1.05  # cards of one kind report nearly the same memory
 
 
 def make_packing(
@@ -44,11 +44,11 @@ def make_packing(
         ConfigError: there is no GPU, its memory is unknown, or it cannot be measured in time.
         TimeIsUp: the time budget ended while it was measured.
     """
-    asked = config.gpus_per_trial
+    asked = config.asked_gpus
     # Where unknown nodes may come, the measuring waits for one.
     if asked == "auto" and not _nodes_with_gpus(cluster) and not cluster.may_get_unknown_nodes:
         raise ConfigError(
-            "--gpus-per-trial auto: no GPU is seen; leave it out (`tuner doctor` shows all GPUs)"
+            "--gpus-per-trial auto: no GPU is seen (`tuner doctor` shows all GPUs); --gpus-per-trial 0 trains on CPUs"
         )
     cluster.check(config)
     if asked in (0, 1):
@@ -85,14 +85,29 @@ def make_packing(
     return Packing(config.cpus_per_trial, asked, kinds, host_mb=host_mb), content
 
 
+def with_gpus_here(config: SearchConfig) -> SearchConfig:
+    """The settings with what trials have of GPUs, where nobody has said and they run on this machine.
+
+    A Ray that runs already may have fewer GPUs than the machine, so that there nobody's GPU is taken unasked.
+    """
+    is_open = config.gpus_per_trial is None and config.trainer is not TrainerName.TOY
+    if not is_open or config.address is not None or ray_internals.runs_already():
+        return config
+    return config.model_copy(update={"gpus_per_trial": default_gpus()})
+
+
 def note_on_idle_gpus(config: SearchConfig, cluster: Cluster) -> str | None:
     """What a person should know whose GPUs no trial will use; None where there are none, or trials use them."""
     nodes = _nodes_with_gpus(cluster)
-    if config.gpus_per_trial != 0 or config.trainer is TrainerName.TOY or not nodes:
+    if config.asked_gpus != 0 or config.trainer is TrainerName.TOY or not nodes:
         return None
     gpus = count_text(int(sum(node["GPU"] for node in nodes)), "GPU")
     where = gpus if nodes[0] in cluster.nodes else "nodes with GPUs that may be started"
-    return f"no trial will use a GPU ({where}): gpus_per_trial is 0; write --gpus-per-trial auto"
+    if cluster.is_ours and keras_backend()[0] == "tensorflow" and not has_cudnn():
+        why = "TensorFlow finds no cuDNN here; `tuner doctor` says how to install it"
+    else:
+        why = "gpus_per_trial is 0; write --gpus-per-trial auto"
+    return f"no trial will use a GPU ({where}): {why}"
 
 
 def kinds_of(cluster: Cluster) -> list[str | None]:
@@ -153,18 +168,13 @@ def _own_cards() -> Sequence[Card]:
     visible = visible_cards(driver, os.environ) if driver is not None else ()
     cards = [card for card in visible if card.total_mb is not None and card.free_mb is not None]
     for card in cards:
-        if not _are_alike(card, cards[0]):
+        if not are_alike([cards[0], card]):
             raise ConfigError(
                 f"--gpus-per-trial: {cards[0].name} ({cards[0].total_mb} MB) and {card.name} ({card.total_mb} MB) "
                 "cannot be shared alike; choose one kind through CUDA_VISIBLE_DEVICES (`tuner doctor` shows the "
                 f"numbers of all), or write --gpus-per-trial 1"
             )
     return cards
-
-
-def _are_alike(card: Card, other: Card) -> bool:
-    sizes = card.total_mb or 0, other.total_mb or 0
-    return card.name == other.name and max(sizes) <= _SAME_SIZE * min(sizes)
 
 
 def _figures_now(

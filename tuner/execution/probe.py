@@ -31,7 +31,7 @@ _QUIET_S = 3.0  # an idle card is measured soon after
 _PLACE_LIMIT_S = 900.0
 _MEASURE_LIMIT_S = 900.0
 _LONGEST_REASON = 500
-HOW_WITHOUT = "--gpus-per-trial 1 needs no measuring"
+HOW_WITHOUT = "--gpus-per-trial 1 needs no measuring, 0 no GPU"
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class Measuring:
 
         Where the share is given only the context is asked for: any model that uses cuDNN shows it, in such a share.
         """
-        space, asked = config.space, config.gpus_per_trial
+        space, asked = config.space, config.asked_gpus
         largest = [each for name in space.architectures for each in space.largest(name)]
         return cls(
             largest if asked == "auto" else [resolve("lstm", {})],

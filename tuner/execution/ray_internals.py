@@ -143,6 +143,11 @@ def cluster_description() -> Path:
 # -- starting, joining, watching --------------------------------------------------------------------
 
 
+def runs_already() -> bool:
+    """Whether this process has a running Ray, which its program has started or joined."""
+    return "ray" in sys.modules and sys.modules["ray"].is_initialized()
+
+
 def start(folder: Path, **options: Any) -> None:
     """`ray.init` with Ray's files in `folder`, without the daemons that serve nothing on a machine alone.
 

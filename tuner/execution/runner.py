@@ -140,7 +140,7 @@ class _Session:
 
     def _earlier_studies(self) -> list[Study]:
         """The studies of this run that know how trials shared cards: the search's, and that of its confirmation."""
-        if self.plan.config.gpus_per_trial in (0, 1) or not self.plan.folder.journal.is_file():
+        if self.plan.config.asked_gpus in (0, 1) or not self.plan.folder.journal.is_file():
             return []
         run = self.plan.run
         return [study for study in (run.study, run.confirmation) if study is not None]
@@ -160,7 +160,7 @@ class _Session:
             recorded=[measured_memory(study) for study in earlier],
             wait=Wait(self.flag.check, self.notify, left_s),
         )
-        for _ in range(times_to_lower(earlier, config.gpus_per_trial)):
+        for _ in range(times_to_lower(earlier, config.asked_gpus)):
             packing.lower()
         return packing, memory
 

@@ -11,6 +11,7 @@ from tuner.errors import ConfigError
 from tuner.execution.checkpoints import checkpoints_of
 from tuner.execution.checks import refuse_noise_in_space
 from tuner.execution.fork_server import fork_server
+from tuner.execution.gpus import with_gpus_here
 from tuner.execution.plan import Beside, NothingBeside, SearchOutcome
 from tuner.execution.run_files import LeaderboardFiles
 from tuner.execution.runner import run_plan
@@ -68,7 +69,7 @@ def run_search(config: SearchConfig, listener: SearchListener | None = None) -> 
     check_exporters(config)
     refuse_noise_in_space(config)
     folder = RunFolder(config.folder)
-    config = with_starters(folder, with_recorded_splits(folder, config))
+    config = with_starters(folder, with_recorded_splits(folder, with_gpus_here(config)))
     with fork_server(config):
         dataset = load_dataset(config.data)
         if dataset.vectors is not None:

@@ -305,13 +305,13 @@ class SearchSession:
         trial = self._running.pop(number)
         if self._watchdog.forget(number) is not None:
             self._uncharged_deaths += 1
-        asked = self._config.gpus_per_trial
+        asked = self._config.asked_gpus
         self._study.requeue_with_larger_share(trial, reason, asked=asked, lowered=lowered)
         self._publish_trial(trial)
 
     def is_too_tight(self, lowered: int) -> bool:
         """Whether the packing has to be lowered once more: with a larger share, two trials found room."""
-        asked = self._config.gpus_per_trial
+        asked = self._config.asked_gpus
         return is_too_tight(self._study.study, asked, lowered)
 
     def close(self, reason: SessionEnd) -> None:

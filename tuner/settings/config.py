@@ -7,7 +7,7 @@ import os
 from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError, ValidationInfo, field_validator
 
@@ -110,13 +110,14 @@ class SearchConfig(Strict):
         float, Field(ge=0.001), Setting(Group.RESOURCES, "CPUs per trial", "N")
     ] = 1.0  # Ray counts ten-thousandths
     gpus_per_trial: Annotated[
-        GpusPerTrial,
+        GpusPerTrial | None,
         Setting(
             Group.RESOURCES,
             "GPUs per trial, fractions allowed; auto runs as many trials on a GPU as fit",
             "N|auto",
+            unset="auto where TensorFlow can use a GPU of this machine, else 0",
         ),
-    ] = 0.0
+    ] = None
     mps: Annotated[
         MpsMode,
         Setting(
@@ -259,7 +260,12 @@ class SearchConfig(Strict):
     @property
     def gpus(self) -> float:
         """The most GPUs per trial: of `auto` a whole one, before it is measured how many trials share it."""
-        return 1.0 if self.gpus_per_trial == "auto" else self.gpus_per_trial
+        return 1.0 if self.asked_gpus == "auto" else self.asked_gpus
+
+    @property
+    def asked_gpus(self) -> float | Literal["auto"]:
+        """GPUs per trial; none where nobody has said, which a search of this machine decides before it starts."""
+        return 0.0 if self.gpus_per_trial is None else self.gpus_per_trial
 
     @property
     def run_name(self) -> str:
@@ -279,9 +285,8 @@ class SearchConfig(Strict):
     @property
     def folder(self) -> Path:
         """The run folder, on this machine."""
-        if not self.is_mirrored:
-            return Path(os.path.expanduser(self.out)) / self.run_name
-        return working_copy(self.place)
+        local = Path(os.path.expanduser(self.out)) / self.run_name
+        return working_copy(self.place) if self.is_mirrored else local
 
     @property
     def epochs(self) -> int:
@@ -297,9 +302,8 @@ class SearchConfig(Strict):
 
     def is_budget_used(self, *, trials: int, seconds: float) -> bool:
         """Whether so many trials, or so long a search, use the budget up."""
-        if self.trial_budget is not None and trials >= self.trial_budget:
-            return True
-        return self.time_budget is not None and seconds >= self.time_budget
+        is_last = self.trial_budget is not None and trials >= self.trial_budget
+        return is_last or (self.time_budget is not None and seconds >= self.time_budget)
 
 
 _BUDGETS = ("trials", "time_budget")

@@ -12,6 +12,7 @@ from tuner.run.run_file import write_run_file
 from tuner.run.trial_status import TrialStatus
 from tuner.settings.config import make_config
 from tuner.settings.space import SearchSpace
+from tuner.training.single import configurations
 from tuner.training.single.configurations import read_configurations
 from tuner.training.single.settings import Settings, make_settings
 from tuner.training.spec import derive_seed
@@ -51,6 +52,12 @@ def test_parameters_beside_each_other_are_one_configuration_on_top_of_the_defaul
     assert (one.epochs, one.spec.max_epochs, one.data.source) == (9, 9, "imdb-train")
     assert one.spec.seed == derive_seed(0, "trial 0")  # as a search's first trial
     assert (one.cpus, one.gpus, one.row) == (1, 0, None)
+
+
+def test_a_gpu_of_this_machine_is_used_unasked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(configurations, "default_gpus", lambda: "auto")
+    assert read("lstm_units=8")[0].gpus == 1
+    assert read("lstm_units=8", gpus=0)[0].gpus == 0
 
 
 def test_configurations_in_quotes_are_several() -> None:

@@ -22,6 +22,7 @@ from tuner.settings.hyperparameters import ARCHITECTURES, Hyperparameters, Scala
 from tuner.settings.metric import Metric
 from tuner.settings.space import ARCHITECTURE, SearchSpace
 from tuner.settings.yaml_files import parse_yaml
+from tuner.training.default_gpus import default_gpus
 from tuner.training.own_modules import check_named, name_modules_of
 from tuner.training.single.settings import TRAIN_SETTINGS, Settings
 from tuner.training.spec import TrialSpec, derive_seed
@@ -127,7 +128,7 @@ def _of_parameters(parts: Sequence[str], settings: Settings) -> Configuration:
     name_modules_of([architecture])
     seed = settings.seed or 0
     epochs = settings.epochs or space.max_epochs
-    gpus = 0.0 if settings.gpus is None else settings.gpus
+    gpus = default_gpus() if settings.gpus is None else settings.gpus
     return Configuration(
         title=architecture,
         # As the first trial of a search with this seed.
@@ -184,7 +185,7 @@ def _of_row(word: str, settings: Settings, runs: dict[str, Run]) -> Configuratio
     records = run.reader.records()
     record = _record(records, int(match["trial"]), word)
     check_named([record.architecture], word)
-    given = settings.gpus if settings.gpus is not None else config.gpus_per_trial
+    given = settings.gpus if settings.gpus is not None else config.asked_gpus
     is_own_seed, is_own_length = settings.seed is None, settings.epochs is None
     seed = _seed(records, record, config.seed if is_own_seed else settings.seed or 0)
     if is_own_seed and record.seed is not None:

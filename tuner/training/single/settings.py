@@ -38,7 +38,10 @@ class Settings(Strict):
     gpus: Annotated[
         GpusPerTrial | None,
         Setting(
-            Group.RESOURCES, "GPUs to train on, fractions allowed", "N", unset="the row's, or 0"
+            Group.RESOURCES,
+            "GPUs to train on, fractions allowed",
+            "N",
+            unset="the row's, or 1 where TensorFlow can use a GPU",
         ),
     ] = None
 

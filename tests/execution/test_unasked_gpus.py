@@ -1,0 +1,68 @@
+"""A search whose settings say nothing of GPUs: it takes those of this machine, and records that."""
+
+from contextlib import nullcontext
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from support.searches import make
+
+from tuner.execution import gpus, ray_internals, runner
+from tuner.execution.cluster import Cluster
+from tuner.execution.gpus import with_gpus_here
+from tuner.execution.interrupts import TimeIsUp
+from tuner.execution.search import run_search
+from tuner.settings.config import SearchConfig
+from tuner.settings.space import SearchSpace
+
+
+@pytest.fixture(autouse=True)
+def machine_with_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gpus, "default_gpus", lambda: "auto")
+    monkeypatch.setattr(ray_internals, "runs_already", lambda: False)  # other tests leave one
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        ({}, "auto"),
+        ({"gpus_per_trial": 0}, 0),
+        ({"gpus_per_trial": 0.25}, 0.25),
+        ({"address": "10.0.0.1:6379"}, None),  # what is there is not known here
+        ({"trainer": "toy"}, None),
+    ],
+)
+def test_gpus_of_this_machine_are_used_where_nobody_has_said(
+    space: SearchSpace, settings: dict[str, Any], expected: object
+) -> None:
+    config = SearchConfig.model_validate({"space": space, **settings})
+    assert with_gpus_here(config).gpus_per_trial == expected
+
+
+def test_a_running_ray_is_asked_for_no_gpu(
+    space: SearchSpace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ray_internals, "runs_already", lambda: True)
+    assert with_gpus_here(SearchConfig(space=space)).asked_gpus == 0
+
+
+def test_what_a_search_takes_is_recorded(
+    space: SearchSpace, sentences: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = []
+
+    def measure(config: SearchConfig, *_: object, **__: object) -> None:
+        seen.append(config.asked_gpus)
+        raise TimeIsUp
+
+    ray = SimpleNamespace(nodes=lambda: [])
+    monkeypatch.setattr(
+        runner,
+        "ray_cluster",
+        lambda *_, **__: nullcontext(Cluster(ray, Path(), False)),  # type: ignore[arg-type]
+    )
+    monkeypatch.setattr(runner, "make_packing", measure)
+    outcome = run_search(make(space, sentences, tmp_path, trainer="keras"))
+    assert seen == ["auto"]
+    assert outcome.run.recorded.config.gpus_per_trial == "auto"
