@@ -13,6 +13,7 @@ from tuner.report.markdown import markdown
 from tuner.report.reading import Reading, read_run, read_runs
 from tuner.report.tiles import tiles
 from tuner.run import Run
+from tuner.run.attributes import Attribute
 from tuner.run.ensemble import EnsembleWithReference
 from tuner.run.evaluations import LINEAR_REFERENCE, ReferenceFigures, read_test_log
 from tuner.run.folder import RunFolder
@@ -33,6 +34,14 @@ def test_the_summary_has_the_search_its_length_and_the_best(make_run: MakeRun) -
     assert "3 trials in 1m of searching: 2 complete, 1 failed." in text
     assert "The best is trial 1" in text
     assert "with 0.8000 in epoch 2 of 2" in text
+
+
+def test_the_summary_tells_of_trials_from_a_narrower_space(make_run: MakeRun) -> None:
+    run = Run(make_run((0.6,), (0.7, 0.8)).path)
+    assert "narrower" not in text_of(read_run(run, "mine"))
+    run.study.set_user_attr(Attribute.NARROWER, 2)
+    text = text_of(read_run(run, "mine"))
+    assert "The search was widened: its first 2 trials were drawn from a narrower space." in text
 
 
 def test_an_unconfirmed_best_comes_with_a_warning(some: Reading) -> None:

@@ -102,6 +102,11 @@ def reopened(journal: Path) -> StudyReader:
     return Run(journal.parent).reader
 
 
+def test_a_search_that_was_not_widened_has_no_trials_from_elsewhere(journal: Path) -> None:
+    searched(journal)
+    assert reopened(journal).n_from_narrower == 0
+
+
 def test_all_trials_are_there_in_terms_of_the_wider_space(journal: Path) -> None:
     before = searched(journal)
     content = journal.read_bytes()
@@ -177,6 +182,7 @@ def test_it_widens_again_and_never_back(journal: Path) -> None:
     assert study.study.study_name == "tuner 3"
     assert open_study(journal, SearchSpace.from_mapping(wider, "w")).widened == ()
     assert len(reopened(journal).records()) == 9
+    assert reopened(journal).n_from_narrower == 9
 
 
 def test_two_objectives_keep_their_values_and_names(journal: Path) -> None:
@@ -209,8 +215,8 @@ def test_the_finalists_follow(journal: Path) -> None:
     assert found.trials[0].value == 0.9
 
 
-# A study's name, two attributes, five trials, a baseline, and last the space, with which it counts.
-WRITES = 10
+# A study's name, two attributes, five trials, their number, a baseline, and last the space, with which it counts.
+WRITES = 11
 
 
 @pytest.mark.parametrize("left", range(WRITES))

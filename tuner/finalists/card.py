@@ -134,6 +134,8 @@ def _how_chosen(chosen: Chosen) -> list[str]:
         f"{count_text(trials, 'trial')} of the space {code_span(config.space.name)} in "
         f"{format_duration(max(1.0, reader.seconds))}, scored on the validation split"
     )
+    if narrower := reader.n_from_narrower:
+        searched += f" (the first {narrower:,} of them drawn from a narrower space)"
     if chosen.trials is not None:
         return [*_how_trials_chosen(chosen.trials, searched, metric), *_reference(chosen.reference)]
     since = chosen.better_since

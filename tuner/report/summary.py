@@ -11,7 +11,7 @@ from tuner.run.device import lacks_cudnn, packings
 from tuner.run.evaluations import LINEAR_REFERENCE, TEST_SPLIT, RecordedEvaluation
 from tuner.run.finalists_file import FinalistRow, best_of_search
 from tuner.run.ledger import others_text
-from tuner.run.records import TrialRecord
+from tuner.run.records import StudyReader, TrialRecord
 from tuner.run.trial_status import TrialStatus
 from tuner.settings.ranges import Range
 from tuner.text import (
@@ -114,8 +114,16 @@ def _searched(reading: Reading) -> str:
     return (
         f"Searched {count_text(len(names), 'parameter')} of {count_text(len(space.architectures), 'architecture')} "
         f"in the space {space.name}{about}{data}. A trial's score is its best epoch's {reading.metric}; "
-        f"{space.metric.better_is} is better."
+        f"{space.metric.better_is} is better.{_from_narrower(reading)}"
     )
+
+
+def _from_narrower(reading: Reading) -> str:
+    count = StudyReader(reading.study).n_from_narrower
+    if not count:
+        return ""
+    which = "first trial was" if count == 1 else f"first {count:,} trials were"
+    return f" The search was widened: its {which} drawn from a narrower space."
 
 
 def _took(reading: Reading) -> str:

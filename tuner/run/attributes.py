@@ -10,6 +10,7 @@ class Attribute(StrEnum):
     """A name, with the thing that has such an attribute."""
 
     SPACE = "space"  # a study: the space as plain data
+    NARROWER = "narrower"  # a study: how many of its first trials were drawn from narrower spaces
     SECONDS = "seconds"  # a study: seconds searched so far, over all sessions
     GPU_MEMORY = "gpu_memory"  # a study: what the largest models took of each kind of card
     VALIDATION_ROWS = "validation_rows"  # a study: how many rows score its trials

@@ -25,6 +25,8 @@ from tuner.settings.objectives import Cost, FrontTrial, Objectives, Values, make
 from tuner.settings.space import SearchSpace
 from tuner.text import one_line
 
+RUNS_AGAIN = "runs again when it is continued"  # the end of an interrupted trial's reason
+
 
 @dataclass(frozen=True)
 class TrialRecord:
@@ -160,6 +162,15 @@ class StudyReader:
         return ensemble_in(self.study.user_attrs)
 
     @property
+    def n_from_narrower(self) -> int:
+        """How many of the first trials were drawn from narrower spaces than this one.
+
+        Raises:
+            RunFolderError: the study holds something else.
+        """
+        return int(number_in(self.study.user_attrs, Attribute.NARROWER))
+
+    @property
     def seconds(self) -> float:
         """Seconds searched so far.
 
@@ -172,13 +183,18 @@ class StudyReader:
         """Every trial that was started, in the order of their numbers."""
         trials = self.study.get_trials(deepcopy=False)
         begun = [trial for trial in trials if trial.state is not TrialState.WAITING]
-        run_again = {trial.user_attrs.get(Attribute.RETRY_OF) for trial in begun}
+        run_again = {trial.user_attrs.get(Attribute.RETRY_OF): trial.number for trial in begun}
         tries: dict[int | None, int] = {}  # by trial; the one that runs again has the larger number
         records = []
-        for record in map(self.record, begun):
+        for trial in begun:
+            record = self.record(trial)
             tries[record.number] = 1 + tries.get(record.retry_of, 0)
-            is_superseded = record.number in run_again
-            records.append(replace(record, superseded=is_superseded, tries=tries[record.number]))
+            record = replace(record, tries=tries[record.number])
+            if record.number in run_again:
+                later = f"ran again as trial {run_again[record.number]}"
+                error = record.error and record.error.replace(RUNS_AGAIN, later)
+                record = replace(record, superseded=True, error=error)
+            records.append(record)
         return records
 
     def record(self, trial: FrozenTrial) -> TrialRecord:

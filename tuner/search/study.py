@@ -16,6 +16,7 @@ from tuner.kill_points import KillPoint, kill_point
 from tuner.run.attributes import OF_EVERY_TRY, Attribute
 from tuner.run.optuna_internals import enqueued_parameters, frozen, set_user_attributes
 from tuner.run.records import (
+    RUNS_AGAIN,
     StudyReader,
     counts_as_finished,
     deaths_before,
@@ -36,7 +37,7 @@ from tuner.settings.objectives import Objectives, Values
 from tuner.settings.space import SearchSpace
 from tuner.training.spec import derive_seed
 
-_INTERRUPTED = "interrupted by the end of the search; runs again when it is continued"
+_INTERRUPTED = f"interrupted by the end of the search; {RUNS_AGAIN}"
 
 
 class SearchStudy:

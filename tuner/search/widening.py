@@ -20,7 +20,7 @@ from optuna.distributions import (
     IntDistribution,
 )
 from optuna.storages import JournalStorage
-from optuna.trial import FrozenTrial
+from optuna.trial import FrozenTrial, TrialState
 
 from tuner.run.attributes import Attribute
 from tuner.run.folder import RunFolder
@@ -67,6 +67,8 @@ def widen(
         made = terms.written(storage, confirmation, name_in_space(CONFIRMATION, number))
         made.set_user_attr(Attribute.SPACE, space.to_mapping())
     made = terms.written(storage, search, name_in_space(SEARCH, number))
+    begun = sum(trial.state is not TrialState.WAITING for trial in made.get_trials(deepcopy=False))
+    made.set_user_attr(Attribute.NARROWER, begun)
     for parameters, attributes in first_trials(made, space, ()):
         made.enqueue_trial(parameters, user_attrs=attributes)
     made.set_user_attr(Attribute.SPACE, space.to_mapping())
