@@ -75,6 +75,39 @@ def test_the_end_of_a_search_shows_it_and_the_command_that_exports_it(
     assert f"             {command}   (the ensemble, as one model)" in lines
 
 
+@pytest.mark.parametrize(
+    ("gain", "of_reference", "is_offered"),
+    [(0.01, None, False), (-0.01, None, True), (-0.01, 0.02, False), (-0.01, 0.005, True)],
+)
+def test_the_end_offers_the_first_trial_alone_where_the_average_scored_less(
+    searched: Searched,
+    space: SearchSpace,
+    capsys: pytest.CaptureFixture[str],
+    gain: float,
+    of_reference: float | None,
+    is_offered: bool,
+) -> None:
+    interval = {"averaged": 0.8, "low": 0.7, "high": 0.9, "gain_low": -0.1, "gain_high": 0.1}
+    together = (
+        EnsembleWithReference(weight=0.5, gain=of_reference, weights=9, **interval)
+        if of_reference is not None
+        else None
+    )
+    ensemble = RECORD.model_copy(update={"gain": gain, "with_reference": together})
+    searched.study.study.set_user_attr(Attribute.ENSEMBLE, ensemble.model_dump(mode="json"))
+    run = Run(searched.folder.path)
+    print_outcome(SearchOutcome(run, EndReason.BUDGET_USED), SearchConfig(space=space))
+    offer = f"tuner export {run.folder} --members trials --ensemble 1   (trial 7 alone, which scored better)"
+    assert (f"             {offer}" in capsys.readouterr().out.splitlines()) == is_offered
+
+
+def test_a_reference_that_costs_accuracy_is_said_to_be_chosen_by_the_loss() -> None:
+    interval = {"averaged": 0.8, "low": 0.7, "high": 0.9, "gain_low": -0.1, "gain_high": 0.1}
+    for gain, end in ((-0.002, "+0.1000); its part is chosen by the loss"), (0.002, "+0.1000)")):
+        together = EnsembleWithReference(weight=0.5, gain=gain, weights=9, **interval)
+        assert together.text.endswith(end)
+
+
 @pytest.mark.parametrize(("low", "is_offered"), [(0.01, False), (-0.01, True)])
 def test_the_end_offers_the_linear_model_alone_where_none_is_shown_to_beat_it(
     searched: Searched,

@@ -209,6 +209,17 @@ def test_an_evaluation_names_a_threshold_that_is_not_the_even_one() -> None:
     assert "accuracy   1.0000" in "\n".join(lines)
 
 
+def test_a_calibration_error_of_chance_is_called_that() -> None:
+    probabilities = np.array([[0.2, 0.8], [0.9, 0.1]], np.float32)
+    for labels, off in (([1, 0], "0.1500"), ([1, 1], "no more than by chance")):
+        figures = figures_of(probabilities, np.array(labels, np.int32), ("no", "yes"))
+        evaluation = evaluations.RecordedEvaluation(
+            opened="now", data="the test split", members=(), figures=figures
+        )
+        lines = evaluation_lines(evaluation)
+        assert f"off        {off} (expected calibration error)" in lines
+
+
 @pytest.mark.parametrize(("clusters", "told"), [([3, 3], 1), ([3, 4], 0), (None, 0)])
 def test_that_all_tested_rows_are_of_one_group_is_told(
     clusters: list[int] | None, told: int

@@ -60,3 +60,7 @@ def export(
     print(f"Model: {made} (its card: {made / 'README.md'})")
     print(f'Next:  tuner predict {where} "a text"')
     print(f"       tuner predict {where} --input texts.csv --output predictions.csv")
+    if all_rows is None:
+        print(
+            "       The same command with --all-rows trains it again on all rows of the run, before it writes it."
+        )

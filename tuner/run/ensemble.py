@@ -51,10 +51,11 @@ class EnsembleWithReference(BaseModel):
         """`with the linear reference, half of the average, 0.7560 (95 % interval …): gain …`."""
         if not self.weight:
             return "the linear reference would add nothing to it"
+        remark = "; its part is chosen by the loss" if self.gain < 0 else ""
         return (
             f"with the linear reference, {part_text(self.weight)} of the average, {score_text(self.averaged)} (95 % "
             f"interval {score_text(self.low)} to {score_text(self.high)}): gain {self.gain:+.4f} "
-            f"({self.gain_low:+.4f} to {self.gain_high:+.4f})"
+            f"({self.gain_low:+.4f} to {self.gain_high:+.4f}){remark}"
         )
 
 
@@ -103,6 +104,12 @@ class EnsembleRecord(BaseModel):
     def has_reference(self) -> bool:
         """Whether the linear reference is one of the models."""
         return self.with_reference is not None and self.with_reference.weight > 0
+
+    @property
+    def is_worse_than_single(self) -> bool:
+        """Whether the first trial alone scored better than all that is averaged."""
+        together = self.with_reference.gain if self.with_reference and self.has_reference else 0.0
+        return self.is_average and self.gain + together < 0
 
     @property
     def text(self) -> str:

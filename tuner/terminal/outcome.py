@@ -68,6 +68,13 @@ def print_outcome(outcome: SearchOutcome, config: SearchConfig) -> int:
             console,
             f"             tuner export {folder} --members trials   (the ensemble, as one model)",
         )
+    if run.ensemble is not None and run.ensemble.is_worse_than_single:
+        best = run.ensemble.members[0]
+        _print(
+            console,
+            f"             tuner export {folder} --members trials --ensemble 1   (trial {best} alone, which scored "
+            "better)",
+        )
     is_member = run.ensemble is not None and run.ensemble.with_reference is not None
     if is_member and run.reference is not None and run.reference.is_unbeaten:
         _print(
