@@ -1,6 +1,7 @@
 """The linear reference of finalists that learned from the validation split, too."""
 
 import shutil
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from tuner.finalists.card import model_card
 from tuner.finalists.choice import load_chosen
 from tuner.finalists.confirmation import run_confirmation
 from tuner.finalists.export import export_model
-from tuner.finalists.kept_reference import rows_of
+from tuner.finalists.kept_reference import ReferenceOfBoth, rows_of
 from tuner.finalists.model_choice import ModelChoice
 from tuner.finalists.ranking import compared_with_reference, read_finalists
 from tuner.finalists.request import Request, confirmation_config
@@ -100,6 +101,29 @@ def test_a_run_that_was_confirmed_before_has_the_searchs_until_it_is_confirmed_a
     again = load_chosen(Run(folder.path), TOGETHER)
     assert again.reference is not None
     assert again.reference.train_on is TrainOn.BOTH
+
+
+def test_it_is_trained_in_a_thread_and_written_by_the_driver(
+    run_once: Confirmed, folder: RunFolder
+) -> None:
+    dataset, place = run_once.dataset, folder.reference_of_both
+    beside = ReferenceOfBoth(folder, dataset)
+    beside.wait()  # nothing was started
+    beside.start()
+    (thread,) = (each for each in threading.enumerate() if each.name == "linear reference")
+    thread.join()
+    assert not place.exists()
+    assert not beside.take()  # no trial's figures change by it
+    written = read_reference_file(place, dataset)
+    beside.wait()
+    ReferenceOfBoth(folder, dataset).start()  # it is there
+    assert not any(each.name == "linear reference" for each in threading.enumerate())
+    place.unlink()
+    ReferenceOfBoth(folder, dataset).ensure()
+    again = read_reference_file(place, dataset)
+    assert written is not None
+    assert again is not None
+    assert (again.probabilities == written.probabilities).all()
 
 
 def test_where_the_search_kept_none_there_is_none(folder: RunFolder) -> None:

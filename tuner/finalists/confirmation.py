@@ -15,13 +15,13 @@ from tuner.data import Dataset, Split, load_dataset
 from tuner.errors import UsageError
 from tuner.execution.checks import refuse_noise
 from tuner.execution.fork_server import fork_server
-from tuner.execution.plan import NothingBeside, SearchOutcome
+from tuner.execution.plan import Beside, NothingBeside, SearchOutcome
 from tuner.execution.run_files import RunFiles
 from tuner.execution.runner import run_plan
 from tuner.execution.search import make_task
 from tuner.files import write_bytes_atomically
 from tuner.finalists.epochs import best_epochs_on_train, fixed_epochs
-from tuner.finalists.kept_reference import keep_reference_of_both, rows_of
+from tuner.finalists.kept_reference import ReferenceOfBoth, rows_of
 from tuner.finalists.ranking import FinalistFiles
 from tuner.finalists.request import Request
 from tuner.finalists.trainings import best_distinct, retire_others, settled, still_open
@@ -202,7 +202,8 @@ class ConfirmationPlan:
             return False
         record_request(study, self._trainings)
         record_margin(study, self.request.margin)
-        self._keep_reference()
+        if self._reference is not None:
+            self._reference.ensure()
         FinalistFiles(self.run, study, self.dataset).write()
         return True
 
@@ -256,19 +257,22 @@ class ConfirmationPlan:
             task = dataclasses.replace(task, train=train, validation=held_out, clusters=None)
         return dataclasses.replace(task, held_out=held_out, metric=config.space.metric)
 
-    def beside(self, study: SearchStudy) -> NothingBeside:
-        """Nothing: the search has trained the reference."""
-        return NothingBeside()
+    def beside(self, study: SearchStudy) -> Beside:
+        """Trains the linear reference on what the finalists learn from, where the search's learned from less."""
+        return self._reference or NothingBeside()
 
     def conclude(self, study: SearchStudy) -> None:
-        """Trains the linear reference on what the finalists have learned from, where the search's learned from less."""
-        if self.request.train_on is TrainOn.BOTH:
-            self._keep_reference()
+        """Has that reference trained where it was not, such as by a session that was killed, and measures with it."""
+        if self._reference is not None:
+            self._reference.ensure()
             self.files(study).write()
 
-    def _keep_reference(self) -> None:
-        if self.request.train_on is TrainOn.BOTH and self.asked.trainer is not TrainerName.TOY:
-            keep_reference_of_both(self.folder, self.dataset)
+    @property
+    def _reference(self) -> ReferenceOfBoth | None:
+        is_wanted = self.request.train_on is TrainOn.BOTH
+        if not is_wanted or self.asked.trainer is TrainerName.TOY:
+            return None
+        return ReferenceOfBoth(self.folder, self.dataset)
 
     def files(self, study: SearchStudy) -> RunFiles:
         """`finalists.csv`."""

@@ -5,7 +5,9 @@ alone it is right more often for those rows (docs/measurements.md). Must not imp
 """
 
 import shlex
+import threading
 from collections.abc import Iterable
+from contextlib import suppress
 
 from tuner.data import Dataset, EncodedSequences, Split, joined
 from tuner.errors import RunFolderError
@@ -18,15 +20,61 @@ from tuner.training.spec import TrainedModel
 from tuner.training.trained_model_file import to_bytes
 
 
-def keep_reference_of_both(folder: RunFolder, dataset: Dataset) -> None:
-    """Trains the reference on both splits and writes it, where the search has kept one and this one is missing."""
-    place = folder.reference_of_both
-    of_search = read_reference(folder, dataset)
-    if of_search is None or not of_search.weights or read_reference_file(place, dataset):
-        return
-    model = train_on_rows(dataset, rows_of(dataset, TrainOn.BOTH))
-    make_folder(place.parent)
-    write_bytes_atomically(place, to_bytes(model))
+class ReferenceOfBoth:
+    """The reference on both splits, where the search has kept one and this one is missing; see `tuner.execution.plan`.
+
+    As in a search (`tuner.search.reference_training`), a thread trains it and the driver's thread writes it.
+    """
+
+    def __init__(self, folder: RunFolder, dataset: Dataset) -> None:
+        self._folder = folder
+        self._dataset = dataset
+        self._thread: threading.Thread | None = None
+        self._found: TrainedModel | None = None
+
+    def start(self) -> None:
+        """Starts the training, once."""
+        if self._thread is None and self._is_missing():
+            self._thread = threading.Thread(
+                target=self._train, name="linear reference", daemon=True
+            )
+            self._thread.start()
+
+    def take(self) -> bool:
+        """Writes the model once it is trained. False: the figures of no trial change by it."""
+        if self._found is not None and self._thread is not None and not self._thread.is_alive():
+            self._keep(self._found)
+            self._found = None
+        return False
+
+    def wait(self) -> None:
+        """Waits for its end where it was started, and writes it."""
+        if self._thread is not None:
+            self._thread.join()
+            self.take()
+
+    def ensure(self) -> None:
+        """Trains and writes the model, where no thread has."""
+        if self._is_missing():
+            self._keep(self._trained())
+
+    def _is_missing(self) -> bool:
+        of_search = read_reference(self._folder, self._dataset)
+        is_wanted = of_search is not None and bool(of_search.weights)
+        place = self._folder.reference_of_both
+        return is_wanted and read_reference_file(place, self._dataset) is None
+
+    def _train(self) -> None:
+        with suppress(Exception):  # the end of the confirmation tries again, and tells why
+            self._found = self._trained()
+
+    def _trained(self) -> TrainedModel:
+        return train_on_rows(self._dataset, rows_of(self._dataset, TrainOn.BOTH))
+
+    def _keep(self, model: TrainedModel) -> None:
+        place = self._folder.reference_of_both
+        make_folder(place.parent)
+        write_bytes_atomically(place, to_bytes(model))
 
 
 def reference_for(
