@@ -21,7 +21,7 @@ import numpy as np
 from benchmark_io import show, write_rows
 from replay.arms import RANDOM, TODAY
 from replay.draw import CONFIRMATION, VALIDATION
-from replay.outcomes import KEPT, SINGLE
+from replay.outcomes import CHOSEN, SINGLE
 from replay.replays import measure
 from replay.table import Table, load_table
 
@@ -97,7 +97,7 @@ def _replayed(table: Table) -> tuple[float, float, float]:
     """The middle nine tenths and the mean of one replay's gain, in points."""
     measured = measure(table, (RANDOM, TODAY), replays=REPLAYS, workers=1, after=(TRAININGS,))
     moment_s = measured.moments_s[TRAININGS]
-    ours = measured.arms[TODAY.name].course(KEPT).at(moment_s)
+    ours = measured.arms[TODAY.name].course(CHOSEN).at(moment_s)
     gains = 100 * (ours - measured.arms[RANDOM.name].course(SINGLE).at(moment_s))
     low, high = np.quantile(gains, (0.05, 0.95))
     return float(low), float(gains.mean()), float(high)

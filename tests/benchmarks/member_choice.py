@@ -17,12 +17,12 @@ import numpy as np
 from benchmark_io import show
 from numpy.typing import NDArray
 from replay.arms import RANDOM, TODAY, Arm, search
+from replay.chosen import Chooser, Member, answers_of, of_classes
 from replay.draw import Draw, draws
 from replay.table import Table, load_table
 from replay.tabular import Recorded
 from replay.virtual_search import History
 
-from tuner.search.kept_models import CHOSEN_FROM, KeptModel, members_of
 from tuner.search.reference_member import mixed, weight_of
 
 TABLES = Path(__file__).parent / "replay" / "tables"
@@ -30,16 +30,16 @@ AFTER = 10  # whole trainings of random search
 WORKERS = 2
 PLAIN = 5
 
-Choice = Callable[[Sequence[KeptModel], NDArray[np.int32]], Sequence[KeptModel]]
+Choice = Callable[[Chooser, Sequence[Member]], Sequence[Member]]
 CHOICES: dict[str, Choice] = {
-    "best": lambda kept, labels: kept[:1],
-    "best 3": lambda kept, labels: kept[:3],
-    "best 5": lambda kept, labels: kept[:PLAIN],
-    "best 9": lambda kept, labels: kept[:9],
-    "best 15": lambda kept, labels: kept[:15],
-    "3 by loss": lambda kept, labels: members_of(kept[:15], 3, labels),
-    "5 by loss": lambda kept, labels: members_of(kept[: CHOSEN_FROM * PLAIN], PLAIN, labels),
-    "9 by loss": lambda kept, labels: members_of(kept[:27], 9, labels),
+    "best": lambda chooser, ended: ended[:1],
+    "best 3": lambda chooser, ended: ended[:3],
+    "best 5": lambda chooser, ended: ended[:PLAIN],
+    "best 9": lambda chooser, ended: ended[:9],
+    "best 15": lambda chooser, ended: ended[:15],
+    "3 by loss": lambda chooser, ended: chooser.members(ended, 3, among=15),
+    "5 by loss": lambda chooser, ended: chooser.members(ended, PLAIN),
+    "9 by loss": lambda chooser, ended: chooser.members(ended, 9),
 }
 
 
@@ -81,28 +81,29 @@ def _measured(
     arm: Arm, table: Table, recorded: Recorded, draw: Draw, end_s: float
 ) -> dict[str, float]:
     """The accuracy of every choice, in percent."""
-    kept = _ended(table, draw, _searched(arm, table, recorded, draw, end_s))
+    ended = _ended(draw, _searched(arm, table, recorded, draw, end_s))
+    chooser = Chooser(table, draw)
     labels = {
         rows: table.labels[getattr(draw, rows)].astype(np.int32)
-        for rows in ("validation", "confirmation", "truth")
+        for rows in ("confirmation", "truth")
     }
     found = {}
     for name, choice in CHOICES.items():
-        members = choice(kept, labels["validation"])
+        members = choice(chooser, ended)
         means = [
-            np.mean([_answers(table, draw, each, rows) for each in members], axis=0)
+            np.mean([answers_of(table, draw, each, rows) for each in members], axis=0)
             for rows in (draw.confirmation, draw.truth)
         ]
         found[name] = _accuracy(means[1], labels["truth"])
         if table.reference is not None:
-            of_reference = _both(table.reference.answers.astype(np.float32))
+            of_reference = of_classes(table.reference.answers.astype(np.float32))
             held_out, rest = of_reference[draw.confirmation], of_reference[draw.truth]
             weight = weight_of(means[0], held_out, labels["confirmation"])
             found[f"{name}, reference"] = _accuracy(mixed(means[1], rest, weight), labels["truth"])
     return found
 
 
-def _ended(table: Table, draw: Draw, history: History) -> list[KeptModel]:
+def _ended(draw: Draw, history: History) -> list[Member]:
     """The best epochs of the trials that have ended, the best trial first."""
     best: dict[int, tuple[float, int, int]] = {}
     for seen in history.seen:
@@ -111,33 +112,8 @@ def _ended(table: Table, draw: Draw, history: History) -> list[KeptModel]:
             seen.trial not in best or best[seen.trial][0] < accuracy
         ):
             best[seen.trial] = (accuracy, seen.configuration, seen.point)
-    kept = []
-    for trial, (accuracy, configuration, point) in best.items():
-        model = KeptModel(
-            cost=-accuracy,
-            trial=trial,
-            score=accuracy,
-            epoch=point,
-            weights=configuration,  # finds its answers again
-            seconds_per_text=None,
-            probabilities=np.zeros((0, 0), np.float32),
-            validation=None,
-        )
-        answers = _answers(table, draw, model, draw.validation)
-        kept.append(KeptModel(**{**vars(model), "validation": answers}))
-    return sorted(kept)
-
-
-def _answers(
-    table: Table, draw: Draw, model: KeptModel, rows: NDArray[np.int64]
-) -> NDArray[np.float32]:
-    seed = int(draw.seeds[model.weights])
-    return _both(table.answers(model.weights, seed, model.epoch, rows).astype(np.float32))
-
-
-def _both(answers: NDArray[np.float32]) -> NDArray[np.float32]:
-    """With an axis of classes, also of two."""
-    return np.stack([1 - answers, answers], axis=-1) if answers.ndim == 1 else answers
+    ranked = sorted((-best[trial][0], trial) for trial in best)
+    return [best[trial][1:] for _, trial in ranked]
 
 
 def _accuracy(probabilities: NDArray[np.float32], labels: NDArray[np.int32]) -> float:

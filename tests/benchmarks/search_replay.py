@@ -19,7 +19,7 @@ from statistics import fmean
 from benchmark_io import show
 from replay.arms import ARMS, RANDOM, TODAY, Arm
 from replay.measurement import Measurement, Result, Trained, best_tenth
-from replay.outcomes import GREEDY, KEPT, KEPT_COUNT, REFERENCE, SINGLE, WITH_REFERENCE
+from replay.outcomes import CHOSEN, GREEDY, KEPT, KEPT_COUNT, REFERENCE, SINGLE, WITH_REFERENCE
 from replay.progress import Progress
 from replay.replays import SLACK, measure
 from replay.table import Table, load_table
@@ -131,29 +131,38 @@ def _headlines(measured: Measurement, workers: int) -> list[str]:
     """The lines of today's search, the first of them after 10 whole trainings."""
     lines = []
     for n in sorted(measured.moments_s, key=lambda n: (n != 10, n)):
-        against_random = measured.compare(TODAY.name, KEPT, n)
+        ours = _ours(measured)
+        against_random = measured.compare(TODAY.name, ours, n)
         lines.append(
             f"factor over random search: {_factor(against_random)}; {_workers(workers)}, its best single "
-            f"{against_random.target:.4f} after {n}, our {KEPT}; sees {against_random.factor.seen:.2f}"
+            f"{against_random.target:.4f} after {n}, our {ours}; sees {against_random.factor.seen:.2f}"
         )
         lines.append(f"  {_points(against_random)}")
         single = measured.compare(TODAY.name, SINGLE, n)
         lines.append(f"  single model alone: factor {_factor(single)}, {_points(single)}")
         peer = measured.best_peer(n)
         if peer is not None:
-            over = measured.compare(TODAY.name, KEPT, n, against=peer)
+            over = measured.compare(TODAY.name, ours, n, against=peer)
             lines.append(
                 f"  over the best peer that hands over one model, {peer}: factor {_factor(over)}, {_points(over)}"
             )
-        bagged = measured.compare(TODAY.name, KEPT, n, its=KEPT)
+        bagged = measured.compare(TODAY.name, ours, n, its=KEPT)
         lines.append(
             f"  over averaging of whole random trainings: factor {_factor(bagged)}, {_points(bagged)}"
         )
         greedy = measured.compare(TODAY.name, GREEDY, n, against=TODAY.name, its=KEPT)
         lines.append(f"  greedy selection over the plain average: {_points(greedy)}")
+        if ours is CHOSEN:
+            chosen = measured.compare(TODAY.name, CHOSEN, n, against=TODAY.name, its=KEPT)
+            lines.append(f"  the choice by loss over the plain average: {_points(chosen)}")
         if WITH_REFERENCE in measured.arms[TODAY.name].of_outcome:
             lines += _with_reference(measured, n)
     return lines
+
+
+def _ours(measured: Measurement) -> str:
+    """What tuner hands over, as far as the table tells: its choice needs probabilities."""
+    return CHOSEN if CHOSEN in measured.arms[TODAY.name].of_outcome else KEPT
 
 
 def _with_reference(measured: Measurement, n: int) -> list[str]:

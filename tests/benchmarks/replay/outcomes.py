@@ -8,21 +8,20 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from .chosen import Chooser, Member
 from .course import Course, GrowingCourse
 from .draw import Draw
 from .greedy import selected
 from .table import Table
 from .virtual_search import History
-from .with_reference import Kept, Member, course_with_reference
+from .with_reference import Kept, course_with_reference
 
 SINGLE = "best single"
-# Of those that still run the weights are not used. A search chooses its five by loss, which gains more: see
-# `member_choice.py`.
-KEPT = "average of 5 ended"
+KEPT = "average of 5 ended"  # of those that still run the weights are not used
+# Tuner's, see `chosen.py` and `with_reference.py`; where the table has probabilities, and the reference.
+CHOSEN = "5 by loss of ended"
+WITH_REFERENCE = f"{CHOSEN}, reference"
 GREEDY = "greedy of ended"  # greedy selection in place of the best five
-WITH_REFERENCE = (
-    f"{KEPT}, reference"  # tuner's, see `with_reference.py`; where the table has the reference
-)
 REFERENCE = "reference alone"  # which takes no search
 KEPT_COUNT = 5
 
@@ -48,9 +47,13 @@ def courses(
     Args:
         workers: of the search.
         averages: of so many trials, whether they ended or not.
-        all_kinds: also what takes time to measure: greedy selection, and the linear reference as a member.
+        all_kinds: also what takes time to measure: greedy selection, those that tuner averages, and the linear
+            reference as a member.
     """
     names = [SINGLE, *map(average_of, averages), KEPT, *([GREEDY] if all_kinds else [])]
+    chooser = Chooser(table, draw) if all_kinds and table.labels is not None else None
+    if chooser is not None:
+        names.append(CHOSEN)
     growing = {name: GrowingCourse(table.n_classes) for name in names}
     sets: dict[str, list[Member]] = {}
     kept: list[Kept] = []
@@ -88,10 +91,13 @@ def courses(
         for count in averages:
             add(average_of(count), seen.at_s, ranked[:count])
         add(KEPT, seen.at_s, of_ended[:KEPT_COUNT] or ranked[:1])
-        if of_ended and (not kept or of_ended[:KEPT_COUNT] != kept[-1].members):
-            kept.append(Kept(seen.at_s, of_ended[:KEPT_COUNT]))
         if all_kinds and has_ended:
             add(GREEDY, seen.at_s, selected(table, draw, of_ended) or ranked[:1])
+        if chooser is not None and (has_ended or not of_ended):
+            members = chooser.members(of_ended, KEPT_COUNT)
+            add(CHOSEN, seen.at_s, members or ranked[:1])
+            if members and (not kept or members != kept[-1].members):
+                kept.append(Kept(seen.at_s, members))
     found = {name: each.ended() for name, each in growing.items()}
     if all_kinds and table.reference is not None:
         found[REFERENCE] = course_with_reference(table, draw, table.reference, [], workers=workers)

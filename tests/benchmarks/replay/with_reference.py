@@ -1,7 +1,7 @@
 """What a search hands over that trains the linear reference beside its first trials.
 
-From the moment when it is trained: the reference alone until the first trial has ended, and then the average of the
-best that ended, mixed with it by the product's rule. Before that moment there is only what ended. A trial that still
+From the moment when it is trained: the reference alone until the first trial has ended, and then the average of those
+that tuner chooses, mixed with it by the product's rule. Before that moment there is only what ended. A trial that still
 runs is never handed over.
 
 The reference is one more process beside the trials of so many workers, as many as there are cores. All get the same
@@ -17,17 +17,16 @@ from numpy.typing import NDArray
 
 from tuner.search.reference_member import mixed, weight_of
 
+from .chosen import Member, of_classes
 from .course import Course, GrowingCourse
 from .draw import Draw
 from .recorded_reference import RecordedReference
 from .table import Table
 
-Member = tuple[int, int]  # a configuration and a point
-
 
 @dataclass(frozen=True)
 class Kept:
-    """What a search without a reference hands over from a moment on: the average of `members`, the best that ended."""
+    """What a search without a reference hands over from a moment on: the average of `members`."""
 
     at_s: float
     members: Sequence[Member]
@@ -67,12 +66,12 @@ def _mixed_accuracy(
 ) -> float:
     """That of the members' average and the reference, which gets the weight that confirmation rows choose."""
     assert table.labels is not None
-    predicted = _of_classes(reference.answers[draw.truth].astype(np.float32))
+    predicted = of_classes(reference.answers[draw.truth].astype(np.float32))
     if members:
 
         def both_on(rows: NDArray[np.int64]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
             mean = np.mean(_answers(table, draw, members, rows), axis=0)
-            return _of_classes(mean), _of_classes(reference.answers[rows].astype(np.float32))
+            return of_classes(mean), of_classes(reference.answers[rows].astype(np.float32))
 
         rows = draw.confirmation
         weight = weight_of(*both_on(rows), table.labels[rows].astype(np.int32))
@@ -84,8 +83,3 @@ def _answers(
     table: Table, draw: Draw, members: Sequence[Member], rows: NDArray[np.int64]
 ) -> list[NDArray[np.float32]]:
     return [table.answers(each, int(draw.seeds[each]), point, rows) for each, point in members]
-
-
-def _of_classes(answers: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Probabilities of all classes, `(n, n_classes)`, also where only that of class 1 of two is known."""
-    return answers if answers.ndim == 2 else np.stack([1 - answers, answers], axis=1)
