@@ -6,19 +6,20 @@ The same for a search and for the confirmation of its finalists, which differ in
 import errno
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import Any
 
 from optuna import Study
 
-from tuner.errors import JournalTorn, SearchError, UsageError
+from tuner.errors import SearchError, UsageError
 from tuner.execution.capacity import Capacity
 from tuner.execution.checkpoints import check_writable, checkpoints_of, remove_checkpoints
 from tuner.execution.checks import refuse_unknown_architectures
 from tuner.execution.cluster import Cluster, ray_cluster
 from tuner.execution.diagnosis import Diagnostician
+from tuner.execution.ending import exporting, left_whole
 from tuner.execution.gpus import make_packing, note_on_idle_gpus
 from tuner.execution.interrupts import Interrupted, InterruptFlag, StopRequested, TimeIsUp
 from tuner.execution.mirror import Mirror, mirror_of
@@ -31,7 +32,6 @@ from tuner.output import Screen, output_to
 from tuner.run.events import Event, EventKind, SearchListener, SearchState
 from tuner.run.lock import Claim, claimed
 from tuner.run.records import StudyReader
-from tuner.run.sessions import SessionEnd
 from tuner.run.troubles import Troubles
 from tuner.search.session import SearchSession
 from tuner.search.shares import measured_memory, record_memory, times_to_lower
@@ -41,8 +41,6 @@ from tuner.tracking.background import Tracking
 from tuner.tracking.selection import make_exporters
 
 _one_at_a_time = threading.Lock()  # Ray, standard streams and signals are the process's
-_EXPORT_S = 60.0  # longest wait, at the end, for each trial that exporters lack
-_HURRIED_EXPORT_S = 5.0
 
 
 def run_plan(plan: Plan, listener: SearchListener) -> SearchOutcome:
@@ -184,10 +182,10 @@ class _Session:
         try:
             with (
                 closing(parts),
-                _exporting(
+                exporting(
                     tracking, lambda note: listener.note(note, session.state), self.flag.check
                 ),
-                _closing(session, files),
+                left_whole(session, files),
             ):
                 for note in (*self.plan.notes, note_on_idle_gpus(config, cluster)):
                     if note:
@@ -247,70 +245,11 @@ class _Session:
         """Brings exporters up to date, which may have been requested after the search."""
         if exporters := make_exporters(self.plan.config, self.plan.folder):
             tracking = Tracking(exporters, self.plan.run.reader)
-            with _exporting(tracking, self.notify, self.flag.check):
+            with exporting(tracking, self.notify, self.flag.check):
                 pass
 
     def _outcome(self, reason: EndReason, signal_number: int | None = None) -> SearchOutcome:
         return SearchOutcome(self.plan.run, reason, signal_number)
-
-
-@contextmanager
-def _closing(session: SearchSession, files: RunFiles) -> Iterator[None]:
-    """Leaves study and files whole, however the session ends.
-
-    Except with a torn journal: the next search cuts half a line off its end, which it could not do if another line
-    followed.
-    """
-    try:
-        yield
-    except JournalTorn:
-        raise
-    except BaseException as cause:
-        _close(session, files, _session_end(cause))
-        raise
-    has_failed = session.last_failure is not None
-    _close(session, files, SessionEnd.FAILED if has_failed else SessionEnd.BUDGET_USED)
-
-
-def _session_end(cause: BaseException) -> SessionEnd:
-    if isinstance(cause, TimeIsUp):
-        return SessionEnd.BUDGET_USED
-    if isinstance(cause, StopRequested):
-        return SessionEnd.STOPPED
-    return SessionEnd.INTERRUPTED if isinstance(cause, Interrupted) else SessionEnd.FAILED
-
-
-def _close(session: SearchSession, files: RunFiles, reason: SessionEnd) -> None:
-    kill_point(KillPoint.CLOSING)
-    session.close(reason)
-    kill_point(KillPoint.CLOSED)
-    files.write()
-
-
-@contextmanager
-def _exporting(
-    tracking: Tracking, notify: Callable[[str], None], check: Callable[[], None]
-) -> Iterator[None]:
-    """Keeps exporters up to date and waits for them at the end, only shortly if the search was interrupted.
-
-    Args:
-        notify: receives notes for the person.
-        check: raises where the search was asked to end.
-    """
-    tracking.start()
-    try:
-        try:
-            yield
-        except TimeIsUp:
-            tracking.finish(_EXPORT_S, check)
-            raise
-        except BaseException:
-            tracking.finish(_HURRIED_EXPORT_S)
-            raise
-        tracking.finish(_EXPORT_S, check)
-    finally:
-        for note in tracking.notes():
-            notify(note)
 
 
 class _Listener:
