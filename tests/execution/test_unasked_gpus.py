@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from support.searches import make
 
+from tuner.errors import ConfigError
 from tuner.execution import gpus, ray_internals, runner
 from tuner.execution.cluster import Cluster
 from tuner.execution.gpus import with_gpus_here
@@ -66,3 +67,33 @@ def test_what_a_search_takes_is_recorded(
     outcome = run_search(make(space, sentences, tmp_path, trainer="keras"))
     assert seen == ["auto"]
     assert outcome.run.recorded.config.gpus_per_trial == "auto"
+
+
+@pytest.mark.parametrize("asked", [None, "auto"])
+def test_a_gpu_that_cannot_be_shared_is_left_alone_unless_it_was_asked_for(
+    space: SearchSpace,
+    sentences: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    asked: str | None,
+) -> None:
+    def measure(config: SearchConfig, *_: object, **__: object) -> None:
+        if config.gpus:
+            raise ConfigError("--gpus-per-trial: its memory is full")
+        raise TimeIsUp
+
+    ray = SimpleNamespace(nodes=lambda: [])
+    monkeypatch.setattr(
+        runner, "ray_cluster", lambda *_, **__: nullcontext(Cluster(ray, Path(), False))
+    )
+    monkeypatch.setattr(runner, "make_packing", measure)
+    config = make(space, sentences, tmp_path, trainer="keras", gpus_per_trial=asked)
+    if asked is not None:
+        with pytest.raises(ConfigError, match="its memory is full"):
+            run_search(config)
+        assert not config.folder.exists()
+        return
+    assert run_search(config).run.recorded.config.gpus_per_trial == 0
+    said = "tuner: trials train on the CPUs; --gpus-per-trial: its memory is full"
+    assert said in capfd.readouterr().err

@@ -66,6 +66,9 @@ class Plan(Protocol):
     def notes(self) -> Sequence[str]:
         """What the person is told before the first trial, once there is a study."""
 
+    def on_cpus(self) -> "Plan | None":
+        """The plan without GPUs, where nobody has asked for them; else None."""
+
     def check(self) -> None:
         """Refuses a run folder of another plan.
 

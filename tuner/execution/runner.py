@@ -13,7 +13,7 @@ from typing import Any
 
 from optuna import Study
 
-from tuner.errors import SearchError, UsageError
+from tuner.errors import ConfigError, SearchError, UsageError
 from tuner.execution.capacity import Capacity
 from tuner.execution.checkpoints import check_writable, checkpoints_of, remove_checkpoints
 from tuner.execution.checks import refuse_unknown_architectures
@@ -115,26 +115,35 @@ class _Session:
             self.flag.check()
             self.claim.confirm()  # or this host's view of it may be some seconds old
             cluster.check_checkpoints(storage, self.flag.check, self.notify)
-            earlier = self._earlier_studies()
-            began = time.monotonic()
-            try:
-                packing, memory = self._pack(cluster, earlier)
-            except TimeIsUp:  # while GPUs were measured
-                self.notify("tuner: the time budget ended while the memory of GPUs was measured")
-                study = plan.open(workers=1)
-                study.record_seconds(study.seconds + time.monotonic() - began)
-                plan.files(study).write()
-                return self._outcome(EndReason.BUDGET_USED)
-            measured_s = time.monotonic() - began
-            capacity = cluster.capacity(plan.config, packing)
-            study = plan.open(capacity())
-            kill_point(KillPoint.STUDY_OPENED)
-            if memory:
-                record_memory(study.study, memory)
-                study.record_seconds(study.seconds + measured_s)
-            coming = {kind_of(node) for node in cluster.expected}
-            places = Places(packing, lambda: cluster.nodes, coming)
-            return self._run_on(cluster, places, study, capacity)
+            return self._run_in(cluster)
+
+    def _run_in(self, cluster: Cluster) -> SearchOutcome:
+        """Finds out how many trials there is room for, and runs them."""
+        plan, earlier = self.plan, self._earlier_studies()
+        began = time.monotonic()
+        try:
+            packing, memory = self._pack(cluster, earlier)
+        except TimeIsUp:  # while GPUs were measured
+            self.notify("tuner: the time budget ended while the memory of GPUs was measured")
+            study = plan.open(workers=1)
+            study.record_seconds(study.seconds + time.monotonic() - began)
+            plan.files(study).write()
+            return self._outcome(EndReason.BUDGET_USED)
+        except ConfigError as refused:
+            if (on_cpus := plan.on_cpus()) is None:
+                raise
+            self.notify(f"tuner: trials train on the CPUs; {refused}")
+            return replace(self, plan=on_cpus)._run_in(cluster)
+        measured_s = time.monotonic() - began
+        capacity = cluster.capacity(plan.config, packing)
+        study = plan.open(capacity())
+        kill_point(KillPoint.STUDY_OPENED)
+        if memory:
+            record_memory(study.study, memory)
+            study.record_seconds(study.seconds + measured_s)
+        coming = {kind_of(node) for node in cluster.expected}
+        places = Places(packing, lambda: cluster.nodes, coming)
+        return self._run_on(cluster, places, study, capacity)
 
     def _earlier_studies(self) -> list[Study]:
         """The studies of this run that know how trials shared cards: the search's, and that of its confirmation."""

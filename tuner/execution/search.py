@@ -69,13 +69,15 @@ def run_search(config: SearchConfig, listener: SearchListener | None = None) -> 
     check_exporters(config)
     refuse_noise_in_space(config)
     folder = RunFolder(config.folder)
-    config = with_starters(folder, with_recorded_splits(folder, with_gpus_here(config)))
+    asked = with_starters(folder, with_recorded_splits(folder, config))
+    config = with_gpus_here(asked)
     with fork_server(config):
         dataset = load_dataset(config.data)
         if dataset.vectors is not None:
             space = starting_from_vectors(config.space, dataset.vectors.size)
             config = in_narrower_space(config, space)
-        plan = SearchPlan(config, folder, dataset)
+        unasked = config.asked_gpus if asked.gpus_per_trial is None else 0.0
+        plan = SearchPlan(config, folder, dataset, are_gpus_unasked=bool(unasked))
         return run_plan(plan, listener or SilentListener())
 
 
@@ -108,6 +110,14 @@ class SearchPlan:
     folder: RunFolder
     dataset: Dataset
     notes: list[str] = field(default_factory=list)
+    are_gpus_unasked: bool = False
+
+    def on_cpus(self) -> "SearchPlan | None":
+        """See `Plan`."""
+        if not self.are_gpus_unasked:
+            return None
+        config = self.config.model_copy(update={"gpus_per_trial": 0.0})
+        return replace(self, config=config, are_gpus_unasked=False)
 
     @property
     def run(self) -> Run:

@@ -187,6 +187,9 @@ class ConfirmationPlan:
             ended = sum(map(counts_as_finished, study.get_trials(deepcopy=False)))
         return with_budget(self.asked, ended + len(self._missing(study)))
 
+    def on_cpus(self) -> None:
+        """None: it has the GPUs that the search had, or was asked for."""
+
     def check(self) -> None:
         """Refuses data that is not the search's."""
         self.run.reopen_if_replaced()
