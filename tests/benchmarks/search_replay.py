@@ -91,7 +91,8 @@ def _over_today(measured: Measurement, name: str) -> str:
     """An arm's outcomes against the same ones of today's search."""
     found = [
         f"{outcome} after {n}: {_points(measured.compare(name, outcome, n, against=TODAY.name, its=outcome))}"
-        for outcome in (KEPT, SINGLE)
+        for outcome in (CHOSEN, WITH_REFERENCE, KEPT, SINGLE)
+        if all(outcome in measured.arms[arm].of_outcome for arm in (name, TODAY.name))
         for n in measured.moments_s
     ]
     return f"{name}, over today's search: {'; '.join(found)}"
