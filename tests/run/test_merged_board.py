@@ -1,6 +1,7 @@
 """Leaderboards of several runs as one, and any of them in another order."""
 
 from itertools import permutations
+from pathlib import Path
 
 import pytest
 from support.boards import (
@@ -18,10 +19,12 @@ from support.boards import (
     run,
     small_board,
 )
+from support.studies import open_study, run_trial
 
 from tuner.errors import UsageError
 from tuner.run.csv_text import to_csv
 from tuner.run.leaderboard import PARETO, leaderboard, merge, only_front, sort_by
+from tuner.run.merged_board import read_merged_board
 from tuner.run.trial_status import TrialStatus
 from tuner.settings.objectives import MetricAlone
 from tuner.settings.space import SearchSpace
@@ -138,3 +141,20 @@ def test_an_unknown_column_is_refused_with_the_existing_ones(space: SearchSpace)
         sort_by(board, "-scor")
     with pytest.raises(UsageError, match=r"^--sort: no column 'xyz'; write one of rank, trial, "):
         sort_by(board, "xyz")
+
+
+def test_constants_are_shown_where_runs_differ_in_them(tmp_path: Path) -> None:
+    folders = []
+    for batch_size in (32, 64):
+        content = {
+            "name": "s",
+            "shared": {"batch_size": batch_size, "max_length": 9},
+            "architectures": {"lstm": {"lstm_units": {"int": [8, 16]}}},
+        }
+        study = open_study(
+            tmp_path / f"{batch_size}" / "study.journal", SearchSpace.from_mapping(content, "s")
+        )
+        run_trial(study, 0.5)
+        folders.append(str(tmp_path / f"{batch_size}"))
+    assert read_merged_board(folders).parameters == ["batch_size", "lstm_units"]
+    assert read_merged_board(folders[:1]).parameters == ["lstm_units"]

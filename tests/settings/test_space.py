@@ -237,6 +237,22 @@ def test_a_parameter_with_different_ranges_has_a_name_per_architecture_in_the_st
         "pool_size": 2,
     }
     assert conditional.parameter_names == ("learning_rate", "lstm_units", "filters", "pool_size")
+    assert conditional.varied_names == conditional.parameter_names
+
+
+def test_what_follows_from_the_architecture_is_not_varied() -> None:
+    space = SearchSpace.from_mapping(
+        {
+            "name": "s",
+            "shared": {"batch_size": 32, "learning_rate": {"float": [1e-3, 1e-2]}, "max_length": 9},
+            "architectures": {
+                "lstm": {"lstm_units": 8},
+                "cnn_lstm": {"lstm_units": {"int": [8, 16]}, "filters": 4, "max_length": 20},
+            },
+        },
+        "s.yaml",
+    )
+    assert space.varied_names == ("learning_rate", "lstm_units")
 
 
 def test_a_parameter_varied_by_one_architecture_keeps_its_name(conditional: SearchSpace) -> None:

@@ -22,7 +22,7 @@ class LiveTrial:
 
     number: int
     architecture: str
-    parameters: Mapping[str, object]
+    parameters: Mapping[str, object]  # those that the space varies
     started: float  # seconds, on the listener's clock
     max_epochs: int
     epoch: int = 0  # epochs finished

@@ -20,7 +20,9 @@ class MergedBoard:
     """Trials of one or several runs, best first."""
 
     trials: pd.DataFrame  # the columns of `leaderboard.csv`; of several runs `run`, too
-    parameters: list[str]  # that one of the spaces has
+    parameters: list[
+        str
+    ]  # that differ by more than the architecture, within a space or between them
     objectives: Objectives  # that the runs have in common
     nothing: str  # the message where there is no row
     ensembles: Mapping[str, EnsembleRecord | None]  # by run
@@ -54,12 +56,27 @@ def read_merged_board(folders: Sequence[str], *, pareto: bool = False) -> Merged
     trials = merged_trials(boards, objectives)
     return MergedBoard(
         trials=only_front(trials) if pareto else trials,
-        parameters=list(dict.fromkeys(name for space in spaces for name in space.parameter_names)),
+        parameters=_differing(spaces),
         objectives=shared,
         ensembles={name: run.ensemble for name, run in runs.items()},
         references={name: run.reference for name, run in runs.items()},
         nothing="no trial is on the front yet" if len(trials) else "no trial has been started yet",
     )
+
+
+def _differing(spaces: Sequence[SearchSpace]) -> list[str]:
+    found: dict[str, dict[str, set[object]]] = {}  # by parameter and architecture
+    for space in spaces:
+        for architecture in space.architectures:
+            for name, value in space.parameters(architecture).items():
+                found.setdefault(name, {}).setdefault(architecture, set()).add(value)
+    varied = {name for space in spaces for name in space.varied_names}
+    names = dict.fromkeys(name for space in spaces for name in space.parameter_names)
+    return [
+        name
+        for name in names
+        if name in varied or any(len(values) > 1 for values in found[name].values())
+    ]
 
 
 def check_common_metric(spaces: Iterable[SearchSpace]) -> None:

@@ -182,7 +182,11 @@ class StudyProgress:
         live = LiveTrial(
             number=record.number,
             architecture=record.architecture,
-            parameters=record.parameters,
+            parameters={
+                name: record.parameters[name]
+                for name in self._reader.space.varied_names
+                if name in record.parameters
+            },
             started=self._clock() - age,
             max_epochs=self.config.epochs,
             epoch=0 if is_new else max(record.curve, default=0),

@@ -142,6 +142,13 @@ class SearchSpace(Strict):
         return tuple(names)
 
     @cached_property
+    def varied_names(self) -> tuple[str, ...]:
+        """Names of the parameters that are searched in some architecture; the others follow from the architecture."""
+        own = map(self.parameters, self.architectures)
+        varied = {name for each in own for name, value in each.items() if isinstance(value, Range)}
+        return tuple(name for name in self.parameter_names if name in varied)
+
+    @cached_property
     def _differing(self) -> frozenset[str]:
         """Parameters whose range is not the same in all architectures that have one."""
         ranges: dict[str, Range] = {}

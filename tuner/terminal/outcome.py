@@ -26,7 +26,7 @@ def print_outcome(outcome: SearchOutcome, config: SearchConfig) -> int:
     board = run.leaderboard()
     if len(board):
         table = leaderboard_table(
-            board.head(_SHOWN_ROWS), config.space.parameter_names, run.objectives
+            board.head(_SHOWN_ROWS), config.space.varied_names, run.objectives
         )
         console.print(table)
         more = len(board) - _SHOWN_ROWS
