@@ -62,7 +62,7 @@ def test_it_is_averaged_with_each_seed_and_compared_with_their_mean() -> None:
     assert found.gain.mean == pytest.approx(found.score - np.mean(alone))
     assert 0 < found.gain.low < found.gain.mean < found.gain.high
     assert found.text.startswith(
-        f"with the linear reference, half of the average, {found.score:.4f}, gain over its mean +0.0"
+        f"with the linear reference (half of the average) {found.score:.4f}, gain over its mean +0.0"
     )
 
 

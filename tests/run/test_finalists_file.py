@@ -69,7 +69,7 @@ def test_the_linear_reference_as_a_member_has_words() -> None:
         }
     )
     assert row.with_reference_text == (
-        "with the linear reference, three quarters of the average, 0.6160, gain over its mean +0.0160 "
+        "with the linear reference (three quarters of the average) 0.6160, gain over its mean +0.0160 "
         "(95 % interval +0.0040 to +0.0280)"
     )
 

@@ -146,7 +146,7 @@ def test_its_words() -> None:
         "best 3 averaged 0.7400, with the linear reference 0.7560, best single 0.7270 (trial 7)"
     )
     assert record.lines[1] == (
-        "with the linear reference, a quarter of the average, 0.7560 (95 % interval 0.7300 to 0.7800): "
+        "with the linear reference (a quarter of the average) 0.7560 (95 % interval 0.7300 to 0.7800): "
         "gain +0.0160 (+0.0040 to +0.0280)"
     )
     assert record.text == f"{RECORD.text}; {record.lines[1]}"

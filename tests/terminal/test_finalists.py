@@ -217,7 +217,7 @@ def test_a_calibration_error_of_chance_is_called_that() -> None:
             opened="now", data="the test split", members=(), figures=figures
         )
         lines = evaluation_lines(evaluation)
-        assert f"off        {off} (expected calibration error)" in lines
+        assert f"ECE        {off} (expected calibration error)" in lines
 
 
 @pytest.mark.parametrize(("clusters", "told"), [([3, 3], 1), ([3, 4], 0), (None, 0)])

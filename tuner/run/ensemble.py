@@ -48,12 +48,12 @@ class EnsembleWithReference(BaseModel):
 
     @property
     def text(self) -> str:
-        """`with the linear reference, half of the average, 0.7560 (95 % interval …): gain …`."""
+        """`with the linear reference (half of the average) 0.7560 (95 % interval …): gain …`."""
         if not self.weight:
             return "the linear reference would add nothing to it"
         remark = "; its part is chosen by the loss" if self.gain < 0 else ""
         return (
-            f"with the linear reference, {part_text(self.weight)} of the average, {score_text(self.averaged)} (95 % "
+            f"with the linear reference ({part_text(self.weight)} of the average) {score_text(self.averaged)} (95 % "
             f"interval {score_text(self.low)} to {score_text(self.high)}): gain {self.gain:+.4f} "
             f"({self.gain_low:+.4f} to {self.gain_high:+.4f}){remark}"
         )

@@ -109,9 +109,9 @@ def averaged_text(models: int, score: float, gain: float, low: float, high: floa
 
 
 def with_reference_text(weight: float, score: float, gain: float, low: float, high: float) -> str:
-    """`with the linear reference, half of the average, 0.9240, gain over its mean +0.0120 (95 % interval …)`."""
+    """`with the linear reference (half of the average) 0.9240, gain over its mean +0.0120 (95 % interval …)`."""
     return (
-        f"with the linear reference, {part_text(weight)} of the average, {score_text(score)}, gain over its mean "
+        f"with the linear reference ({part_text(weight)} of the average) {score_text(score)}, gain over its mean "
         f"{gain:+.4f} (95 % interval {low:+.4f} to {high:+.4f})"
     )
 

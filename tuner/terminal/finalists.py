@@ -226,7 +226,7 @@ def choice_lines(chosen: Chosen) -> list[str]:
     return lines
 
 
-def _off_text(error: float | None) -> str:
+def _calibration_text(error: float | None) -> str:
     name = "expected calibration error"
     is_shown = error is None or error >= 0.00005  # what chance explains was taken off it
     return f"{score_text(error)} ({name})" if is_shown else f"no more than by chance ({name})"
@@ -256,7 +256,7 @@ def evaluation_lines(evaluation: RecordedEvaluation) -> list[str]:
         f"loss       {score_text(figures.loss)}",
         *auc,
         f"Brier      {score_text(figures.brier)}",
-        f"off        {_off_text(figures.calibration_error)}",
+        f"ECE        {_calibration_text(figures.calibration_error)}",
     ]
     if len(figures.classes) > MOST_CLASSES or not figures.confusion:
         lines += _of_many_classes(figures, evaluation.per_class)
