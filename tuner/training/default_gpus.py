@@ -24,11 +24,11 @@ def default_gpus(
     0 without one, and on other backends. 1 where GPUs cannot be shared alike, because they differ or do not tell their
     memory.
     """
-    if keras_backend(environment)[0] != "tensorflow" or not has_cudnn(environment):
+    if keras_backend(environment)[0] != "tensorflow":
         return 0.0
     driver = ask()
     cards = visible_cards(driver, environment) if driver is not None else ()
-    if not cards:
+    if not cards or not has_cudnn(environment):  # the first one takes milliseconds without a driver
         return 0.0
     is_known = all(card.total_mb is not None and card.free_mb is not None for card in cards)
     return "auto" if is_known and are_alike(cards) else 1.0
