@@ -153,7 +153,7 @@ def _headlines(measured: Measurement, workers: int) -> list[str]:
         )
         greedy = measured.compare(TODAY.name, GREEDY, n, against=TODAY.name, its=KEPT)
         lines.append(f"  greedy selection over the plain average: {_points(greedy)}")
-        if ours is CHOSEN:
+        if ours == CHOSEN:
             chosen = measured.compare(TODAY.name, CHOSEN, n, against=TODAY.name, its=KEPT)
             lines.append(f"  the choice by loss over the plain average: {_points(chosen)}")
         if WITH_REFERENCE in measured.arms[TODAY.name].of_outcome:

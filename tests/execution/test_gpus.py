@@ -341,20 +341,16 @@ def test_auto_waits_for_a_gpu_where_unknown_nodes_may_come(
 @pytest.mark.parametrize(
     ("gpus_per_trial", "nodes", "note"),
     [
-        (0, [T4, {"CPU": 4.0}, H100], f"({int(T4['GPU'] + H100['GPU'])} GPUs)"),
-        (0, [{"CPU": 4.0}], None),
+        (None, [T4, {"CPU": 4.0}, H100], f"({int(T4['GPU'] + H100['GPU'])} GPUs)"),
+        (None, [{"CPU": 4.0}], None),
+        (0, [T4], None),
         ("auto", [T4], None),
         (1, [T4], None),
     ],
 )
-def test_gpus_that_no_trial_will_use_are_noted(
-    space: SearchSpace,
-    monkeypatch: pytest.MonkeyPatch,
-    gpus_per_trial: object,
-    nodes: list[dict[str, float]],
-    note: str | None,
+def test_gpus_that_no_trial_will_use_are_noted_where_nobody_has_said(
+    space: SearchSpace, gpus_per_trial: object, nodes: list[dict[str, float]], note: str | None
 ) -> None:
-    monkeypatch.setattr(gpus, "has_cudnn", lambda: True)
     found = note_on_idle_gpus(search(space, gpus_per_trial), cluster(*nodes))
     if note is None:
         assert found is None
@@ -362,16 +358,20 @@ def test_gpus_that_no_trial_will_use_are_noted(
         assert found is not None
         assert note in found
         assert "write --gpus-per-trial auto" in found
-    assert note_on_idle_gpus(search(space, 0, trainer="toy"), cluster(*nodes)) is None
+    assert note_on_idle_gpus(search(space, None, trainer="toy"), cluster(*nodes)) is None
 
 
-def test_a_note_on_idle_gpus_names_what_is_missing(
-    space: SearchSpace, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("finds", "advice"),
+    [(True, "write --gpus-per-trial auto"), (False, "does not find CUDA's libraries here; `tuner")],
+)
+def test_a_note_on_idle_gpus_of_this_machine_names_what_is_missing(
+    space: SearchSpace, monkeypatch: pytest.MonkeyPatch, finds: bool, advice: str
 ) -> None:
-    monkeypatch.setattr(gpus, "has_cudnn", lambda: False)
-    found = note_on_idle_gpus(search(space, 0), cluster(T4, is_ours=True))
+    monkeypatch.setattr(gpus, "finds_cuda", lambda: finds)
+    found = note_on_idle_gpus(search(space, None), cluster(T4, is_ours=True))
     assert found is not None
-    assert "TensorFlow finds no cuDNN here; `tuner doctor`" in found
+    assert advice in found
 
 
 def test_cards_of_an_unknown_kind_beside_others_are_refused(space: SearchSpace) -> None:

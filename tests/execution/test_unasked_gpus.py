@@ -9,18 +9,18 @@ import pytest
 from support.searches import make
 
 from tuner.errors import ConfigError
-from tuner.execution import gpus, ray_internals, runner
+from tuner.execution import fork_server, ray_internals, runner, unasked_gpus
 from tuner.execution.cluster import Cluster
-from tuner.execution.gpus import with_gpus_here
 from tuner.execution.interrupts import TimeIsUp
 from tuner.execution.search import run_search
+from tuner.execution.unasked_gpus import with_gpus_here
 from tuner.settings.config import SearchConfig
 from tuner.settings.space import SearchSpace
 
 
 @pytest.fixture(autouse=True)
 def machine_with_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gpus, "default_gpus", lambda: "auto")
+    monkeypatch.setattr(unasked_gpus, "default_gpus", lambda: "auto")
     monkeypatch.setattr(ray_internals, "runs_already", lambda: False)  # other tests leave one
 
 
@@ -48,7 +48,7 @@ def test_a_running_ray_is_asked_for_no_gpu(
     assert with_gpus_here(SearchConfig(space=space)).asked_gpus == 0
 
 
-def test_what_a_search_takes_is_recorded(
+def test_what_a_search_takes_unasked_depends_on_the_machine_and_is_not_recorded(
     space: SearchSpace, sentences: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen = []
@@ -66,7 +66,7 @@ def test_what_a_search_takes_is_recorded(
     monkeypatch.setattr(runner, "make_packing", measure)
     outcome = run_search(make(space, sentences, tmp_path, trainer="keras"))
     assert seen == ["auto"]
-    assert outcome.run.recorded.config.gpus_per_trial == "auto"
+    assert outcome.run.recorded.config.gpus_per_trial is None
 
 
 @pytest.mark.parametrize("asked", [None, "auto"])
@@ -94,6 +94,15 @@ def test_a_gpu_that_cannot_be_shared_is_left_alone_unless_it_was_asked_for(
             run_search(config)
         assert not config.folder.exists()
         return
-    assert run_search(config).run.recorded.config.gpus_per_trial == 0
+    assert run_search(config).run.recorded.config.gpus_per_trial is None
     said = "tuner: trials train on the CPUs; --gpus-per-trial: its memory is full"
     assert said in capfd.readouterr().err
+
+
+def test_workers_with_gpus_nobody_asked_for_start_by_themselves_too(
+    space: SearchSpace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started = []
+    monkeypatch.setattr(fork_server.ForkServer, "start", lambda **_: started.append(1))
+    with fork_server.fork_server(SearchConfig(space=space)):
+        assert not started

@@ -1,7 +1,6 @@
 """The linear reference of finalists that learned from the validation split, too."""
 
 import shutil
-import threading
 from pathlib import Path
 
 import numpy as np
@@ -110,20 +109,30 @@ def test_it_is_trained_in_a_thread_and_written_by_the_driver(
     beside = ReferenceOfBoth(folder, dataset)
     beside.wait()  # nothing was started
     beside.start()
-    (thread,) = (each for each in threading.enumerate() if each.name == "linear reference")
-    thread.join()
+    assert beside._thread is not None
+    beside._thread.join()
+    beside.start()
     assert not place.exists()
     assert not beside.take()  # no trial's figures change by it
     written = read_reference_file(place, dataset)
     beside.wait()
-    ReferenceOfBoth(folder, dataset).start()  # it is there
-    assert not any(each.name == "linear reference" for each in threading.enumerate())
+    again = ReferenceOfBoth(folder, dataset)
+    again.start()
+    assert again._thread is None  # it is there
     place.unlink()
     ReferenceOfBoth(folder, dataset).ensure()
-    again = read_reference_file(place, dataset)
+    anew = read_reference_file(place, dataset)
     assert written is not None
-    assert again is not None
-    assert (again.probabilities == written.probabilities).all()
+    assert anew is not None
+    assert (anew.probabilities == written.probabilities).all()
+
+
+def test_a_confirmation_trains_it_beside_its_trials(
+    folder: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ReferenceOfBoth, "ensure", lambda self: None)  # what its end would do
+    confirm_on_both(folder)
+    assert folder.reference_of_both.is_file()
 
 
 def test_where_the_search_kept_none_there_is_none(folder: RunFolder) -> None:

@@ -99,7 +99,7 @@ def daemons() -> list[int]:
 
 def test_trials_share_a_card_and_none_fails(tmp_path: Path) -> None:
     before = set(daemons())
-    words = ["--gpus-per-trial", "auto", "--trials", "24", "--pruner", "none"]
+    words = ["--trials", "24", "--pruner", "none"]  # nobody need ask for the card
     rows, said, seen = search(tmp_path, SMALL, *words)
     assert seen
     assert "take turns" not in said

@@ -145,16 +145,21 @@ def test_an_unknown_column_is_refused_with_the_existing_ones(space: SearchSpace)
 
 def test_constants_are_shown_where_runs_differ_in_them(tmp_path: Path) -> None:
     folders = []
-    for batch_size in (32, 64):
+    for batch_size, more in ((32, {}), (64, {"optimizer": "adamw"}), (64, {"optimizer": "adam"})):
         content = {
             "name": "s",
-            "shared": {"batch_size": batch_size, "max_length": 9},
+            "shared": {"batch_size": batch_size, "max_length": 9, **more},
             "architectures": {"lstm": {"lstm_units": {"int": [8, 16]}}},
         }
         study = open_study(
-            tmp_path / f"{batch_size}" / "study.journal", SearchSpace.from_mapping(content, "s")
+            tmp_path / f"{len(folders)}" / "study.journal", SearchSpace.from_mapping(content, "s")
         )
         run_trial(study, 0.5)
-        folders.append(str(tmp_path / f"{batch_size}"))
-    assert read_merged_board(folders).parameters == ["batch_size", "lstm_units"]
-    assert read_merged_board(folders[:1]).parameters == ["lstm_units"]
+        folders.append(str(tmp_path / f"{len(folders)}"))
+
+    def shown(*numbers: int) -> set[str]:
+        return set(read_merged_board([folders[number] for number in numbers]).parameters)
+
+    assert shown(0) == {"lstm_units"}
+    assert shown(0, 1) == {"lstm_units", "batch_size", "optimizer"}
+    assert shown(0, 2) == {"lstm_units", "batch_size"}  # adam is what a space without it has

@@ -215,7 +215,7 @@ def test_a_trial_that_runs_at_the_end_of_the_time_keeps_its_score_and_goes_on_la
     assert again == [begun.hyperparameters, barely_begun.hyperparameters]
     records = StudyReader(second._study.study).records()
     assert [record.error for record in records[:2]] == [
-        f"interrupted by the end of the search; ran again as trial {number}" for number in (2, 3)
+        f"interrupted by the end of the search; runs again as trial {number}" for number in (2, 3)
     ]
 
 

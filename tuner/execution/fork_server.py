@@ -22,6 +22,7 @@ from pathlib import Path
 
 from tuner.execution import ray_internals
 from tuner.execution.forked_worker import FORKED, become
+from tuner.execution.unasked_gpus import with_gpus_here
 from tuner.execution.worker_internals import FIXED_AT_IMPORT
 from tuner.machine import keras_backend
 from tuner.settings.config import SearchConfig, TrainerName
@@ -92,7 +93,7 @@ def fork_server(config: SearchConfig) -> Iterator[None]:
     do not expect one.
     """
     global _running
-    is_possible = sys.platform == "linux" and config.gpus == 0
+    is_possible = sys.platform == "linux" and with_gpus_here(config).gpus == 0
     if (
         _running is not None
         or ray_internals.runs_already()

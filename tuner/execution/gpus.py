@@ -13,7 +13,6 @@ import numpy as np
 
 from tuner.data import Dataset, Split
 from tuner.errors import ConfigError
-from tuner.execution import ray_internals
 from tuner.execution.cluster import Cluster
 from tuner.execution.mps import look
 from tuner.execution.packing import CardKind, Packing, Resources, kind_of
@@ -23,7 +22,7 @@ from tuner.machine import MEMORY_PER_TRIAL_GB, keras_backend, memory
 from tuner.nvidia import Card, MpsMode, are_alike, ask_driver, visible_cards
 from tuner.settings.config import SearchConfig, TrainerName
 from tuner.text import count_text
-from tuner.training.default_gpus import default_gpus, has_cudnn
+from tuner.training.default_gpus import finds_cuda
 from tuner.training.gpu_memory import CardFigures
 
 
@@ -85,29 +84,18 @@ def make_packing(
     return Packing(config.cpus_per_trial, asked, kinds, host_mb=host_mb), content
 
 
-def with_gpus_here(config: SearchConfig) -> SearchConfig:
-    """The settings with what trials have of GPUs, where nobody has said and they run on this machine.
-
-    A Ray that runs already may have fewer GPUs than the machine, so that there nobody's GPU is taken unasked.
-    """
-    is_open = config.gpus_per_trial is None and config.trainer is not TrainerName.TOY
-    if not is_open or config.address is not None or ray_internals.runs_already():
-        return config
-    return config.model_copy(update={"gpus_per_trial": default_gpus()})
-
-
 def note_on_idle_gpus(config: SearchConfig, cluster: Cluster) -> str | None:
-    """What a person should know whose GPUs no trial will use; None where there are none, or trials use them."""
+    """What a person should know who has said nothing of GPUs, and none of theirs is used; else None."""
     nodes = _nodes_with_gpus(cluster)
-    if config.asked_gpus != 0 or config.trainer is TrainerName.TOY or not nodes:
+    if config.gpus_per_trial is not None or config.trainer is TrainerName.TOY or not nodes:
         return None
     gpus = count_text(int(sum(node["GPU"] for node in nodes)), "GPU")
     where = gpus if nodes[0] in cluster.nodes else "nodes with GPUs that may be started"
-    if cluster.is_ours and keras_backend()[0] == "tensorflow" and not has_cudnn():
-        why = "TensorFlow finds no cuDNN here; `tuner doctor` says how to install it"
+    if cluster.is_ours and keras_backend()[0] == "tensorflow" and not finds_cuda():
+        advice = "TensorFlow does not find CUDA's libraries here; `tuner doctor` says how to install them"
     else:
-        why = "gpus_per_trial is 0; write --gpus-per-trial auto"
-    return f"no trial will use a GPU ({where}): {why}"
+        advice = "write --gpus-per-trial auto to use them, or 0"
+    return f"no trial will use a GPU ({where}): {advice}"
 
 
 def kinds_of(cluster: Cluster) -> list[str | None]:

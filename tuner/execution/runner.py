@@ -115,12 +115,15 @@ class _Session:
             self.flag.check()
             self.claim.confirm()  # or this host's view of it may be some seconds old
             cluster.check_checkpoints(storage, self.flag.check, self.notify)
-            return self._run_in(cluster)
+            return self._run_in(cluster, began=time.monotonic())
 
-    def _run_in(self, cluster: Cluster) -> SearchOutcome:
-        """Finds out how many trials there is room for, and runs them."""
+    def _run_in(self, cluster: Cluster, *, began: float) -> SearchOutcome:
+        """Finds out how many trials there is room for, and runs them.
+
+        Args:
+            began: when it was begun to find that out.
+        """
         plan, earlier = self.plan, self._earlier_studies()
-        began = time.monotonic()
         try:
             packing, memory = self._pack(cluster, earlier)
         except TimeIsUp:  # while GPUs were measured
@@ -133,7 +136,7 @@ class _Session:
             if (on_cpus := plan.on_cpus()) is None:
                 raise
             self.notify(f"tuner: trials train on the CPUs; {refused}")
-            return replace(self, plan=on_cpus)._run_in(cluster)
+            return replace(self, plan=on_cpus)._run_in(cluster, began=began)
         measured_s = time.monotonic() - began
         capacity = cluster.capacity(plan.config, packing)
         study = plan.open(capacity())

@@ -11,10 +11,10 @@ from tuner.errors import ConfigError
 from tuner.execution.checkpoints import checkpoints_of
 from tuner.execution.checks import refuse_noise_in_space
 from tuner.execution.fork_server import fork_server
-from tuner.execution.gpus import with_gpus_here
 from tuner.execution.plan import Beside, NothingBeside, SearchOutcome
 from tuner.execution.run_files import LeaderboardFiles
 from tuner.execution.runner import run_plan
+from tuner.execution.unasked_gpus import on_cpus, with_gpus_here
 from tuner.run import Run
 from tuner.run.events import SearchListener, SilentListener
 from tuner.run.folder import RunFolder
@@ -41,6 +41,7 @@ from tuner.search.starters import in_narrower_space, with_starters
 from tuner.search.study import SearchStudy
 from tuner.settings.config import SearchConfig, TrainerName
 from tuner.settings.hyperparameters import is_custom
+from tuner.settings.quantities import GpusPerTrial
 from tuner.settings.space import SearchSpace
 from tuner.text import joined
 from tuner.tracking.selection import check_exporters
@@ -76,8 +77,7 @@ def run_search(config: SearchConfig, listener: SearchListener | None = None) -> 
         if dataset.vectors is not None:
             space = starting_from_vectors(config.space, dataset.vectors.size)
             config = in_narrower_space(config, space)
-        unasked = config.asked_gpus if asked.gpus_per_trial is None else 0.0
-        plan = SearchPlan(config, folder, dataset, are_gpus_unasked=bool(unasked))
+        plan = SearchPlan(config, folder, dataset, asked_gpus=asked.gpus_per_trial)
         return run_plan(plan, listener or SilentListener())
 
 
@@ -110,14 +110,17 @@ class SearchPlan:
     folder: RunFolder
     dataset: Dataset
     notes: list[str] = field(default_factory=list)
-    are_gpus_unasked: bool = False
+    # Of `--gpus-per-trial`. What follows where it is None depends on the machine, and is not recorded.
+    asked_gpus: GpusPerTrial | None = None
 
     def on_cpus(self) -> "SearchPlan | None":
         """See `Plan`."""
-        if not self.are_gpus_unasked:
-            return None
-        config = self.config.model_copy(update={"gpus_per_trial": 0.0})
-        return replace(self, config=config, are_gpus_unasked=False)
+        config = on_cpus(self._asked, self.config)
+        return None if config is None else replace(self, config=config)
+
+    @property
+    def _asked(self) -> SearchConfig:
+        return self.config.model_copy(update={"gpus_per_trial": self.asked_gpus})
 
     @property
     def run(self) -> Run:
@@ -167,7 +170,7 @@ class SearchPlan:
         return recorded.identity() == self.config.space.identity()
 
     def _write_run_file(self) -> None:
-        write_run_file(self.folder, self.config, self.dataset.fingerprint, self.code)
+        write_run_file(self.folder, self._asked, self.dataset.fingerprint, self.code)
 
     def _open(self, workers: int) -> SearchStudy:
         study = create_or_open_study(

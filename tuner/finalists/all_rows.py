@@ -25,6 +25,7 @@ from tuner.run.requested_trainings import TrainOn
 from tuner.run.trial_status import TrialStatus
 from tuner.search.reference import train_timed
 from tuner.text import count_text
+from tuner.training.default_gpus import default_gpus
 from tuner.training.own_code import code_of
 from tuner.training.single.configurations import Configuration
 from tuner.training.single.training import prepare, train
@@ -170,8 +171,8 @@ def configuration_of(
 ) -> Configuration:
     """The training of one of the models, which ends after the epoch whose weights were measured."""
     config = chosen.config
-    if request.gpus is not None:
-        config = config.model_copy(update={"gpus_per_trial": request.gpus})
+    asked = config.gpus_per_trial if request.gpus is None else request.gpus
+    gpus = default_gpus() if asked is None else asked
     epochs = member.epoch
     return Configuration(
         title=f"trial {record.number}, {record.architecture}, seed {member.seed}",
@@ -189,7 +190,8 @@ def configuration_of(
         data=config.data,
         metric=config.space.metric,
         cpus=request.cpus or config.cpus_per_trial,
-        gpus=config.gpus,
+        gpus=1.0 if gpus == "auto" else gpus,
+        are_gpus_asked=asked is not None,
     )
 
 

@@ -128,13 +128,14 @@ def _how_chosen(chosen: Chosen) -> list[str]:
     of_reference = chosen.of_reference
     if of_reference is not None:
         return _how_reference_chosen(chosen, of_reference)
-    trials = sum(map(counts_as_finished, reader.study.get_trials(deepcopy=False)))
+    finished = [t for t in reader.study.get_trials(deepcopy=False) if counts_as_finished(t)]
+    trials = len(finished)
     metric = config.space.metric.name.measure
     searched = (
         f"{count_text(trials, 'trial')} of the space {code_span(config.space.name)} in "
         f"{format_duration(max(1.0, reader.seconds))}, scored on the validation split"
     )
-    if narrower := reader.n_from_narrower:
+    if narrower := sum(trial.number < reader.n_from_narrower for trial in finished):
         searched += f" (the first {narrower:,} of them drawn from a narrower space)"
     if chosen.trials is not None:
         return [*_how_trials_chosen(chosen.trials, searched, metric), *_reference(chosen.reference)]

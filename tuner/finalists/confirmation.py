@@ -19,6 +19,7 @@ from tuner.execution.plan import Beside, NothingBeside, SearchOutcome
 from tuner.execution.run_files import RunFiles
 from tuner.execution.runner import run_plan
 from tuner.execution.search import make_task
+from tuner.execution.unasked_gpus import on_cpus, with_gpus_here
 from tuner.files import write_bytes_atomically
 from tuner.finalists.epochs import best_epochs_on_train, fixed_epochs
 from tuner.finalists.kept_reference import ReferenceOfBoth, rows_of
@@ -87,7 +88,7 @@ def _run(
             config.space.hyperparameters(str(each.parameters[ARCHITECTURE]), values),
             f"{run.files.path}: trial {each.training.finalist}",
         )
-    plan = ConfirmationPlan(config, run, dataset, request, tuple(wanted))
+    plan = ConfirmationPlan(with_gpus_here(config), config, run, dataset, request, tuple(wanted))
     return run_plan(plan, listener)
 
 
@@ -167,6 +168,7 @@ class ConfirmationPlan:
     """A confirmation, as `tuner.execution.plan.Plan` describes it to the runner."""
 
     asked: SearchConfig
+    given: SearchConfig  # the same before `with_gpus_here`
     run: Run
     dataset: Dataset
     request: Request
@@ -187,8 +189,10 @@ class ConfirmationPlan:
             ended = sum(map(counts_as_finished, study.get_trials(deepcopy=False)))
         return with_budget(self.asked, ended + len(self._missing(study)))
 
-    def on_cpus(self) -> None:
-        """None: it has the GPUs that the search had, or was asked for."""
+    def on_cpus(self) -> "ConfirmationPlan | None":
+        """See `Plan`."""
+        config = on_cpus(self.given, self.asked)
+        return None if config is None else dataclasses.replace(self, asked=config)
 
     def check(self) -> None:
         """Refuses data that is not the search's."""

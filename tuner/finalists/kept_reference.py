@@ -31,14 +31,16 @@ class ReferenceOfBoth:
         self._dataset = dataset
         self._thread: threading.Thread | None = None
         self._found: TrainedModel | None = None
+        self._is_started = False
 
     def start(self) -> None:
-        """Starts the training, once."""
-        if self._thread is None and self._is_missing():
+        """Starts the training, where it is needed; called again it does nothing."""
+        if not self._is_started and self._is_missing():
             self._thread = threading.Thread(
                 target=self._train, name="linear reference", daemon=True
             )
             self._thread.start()
+        self._is_started = True
 
     def take(self) -> bool:
         """Writes the model once it is trained. False: the figures of no trial change by it."""

@@ -13,6 +13,7 @@ from tuner.run.leaderboard import merge, only_front
 from tuner.run.reference import ReferenceRecord
 from tuner.settings.objectives import Objectives, shared_objectives
 from tuner.settings.space import SearchSpace
+from tuner.settings.widening import value_without
 
 
 @dataclass(frozen=True, eq=False)
@@ -20,9 +21,7 @@ class MergedBoard:
     """Trials of one or several runs, best first."""
 
     trials: pd.DataFrame  # the columns of `leaderboard.csv`; of several runs `run`, too
-    parameters: list[
-        str
-    ]  # that differ by more than the architecture, within a space or between them
+    parameters: list[str]  # that a space varies, or that differ between spaces
     objectives: Objectives  # that the runs have in common
     nothing: str  # the message where there is no row
     ensembles: Mapping[str, EnsembleRecord | None]  # by run
@@ -65,18 +64,21 @@ def read_merged_board(folders: Sequence[str], *, pareto: bool = False) -> Merged
 
 
 def _differing(spaces: Sequence[SearchSpace]) -> list[str]:
-    found: dict[str, dict[str, set[object]]] = {}  # by parameter and architecture
+    names = dict.fromkeys(name for space in spaces for name in space.parameter_names)
+    return [name for name in names if _differs(name, spaces)]
+
+
+def _differs(name: str, spaces: Sequence[SearchSpace]) -> bool:
+    if any(name in space.varied_names for space in spaces):
+        return True
+    found: dict[str, set[object]] = {}  # by architecture
     for space in spaces:
         for architecture in space.architectures:
-            for name, value in space.parameters(architecture).items():
-                found.setdefault(name, {}).setdefault(architecture, set()).add(value)
-    varied = {name for space in spaces for name in space.varied_names}
-    names = dict.fromkeys(name for space in spaces for name in space.parameter_names)
-    return [
-        name
-        for name in names
-        if name in varied or any(len(values) > 1 for values in found[name].values())
-    ]
+            parameters = space.parameters(architecture)
+            is_there = name in parameters
+            value = parameters[name] if is_there else value_without(space, architecture, name)
+            found.setdefault(architecture, set()).add(value)
+    return any(len(values) > 1 for values in found.values())
 
 
 def check_common_metric(spaces: Iterable[SearchSpace]) -> None:

@@ -191,7 +191,7 @@ class StudyReader:
             tries[record.number] = 1 + tries.get(record.retry_of, 0)
             record = replace(record, tries=tries[record.number])
             if record.number in run_again:
-                later = f"ran again as trial {run_again[record.number]}"
+                later = f"runs again as trial {run_again[record.number]}"
                 error = record.error and record.error.replace(RUNS_AGAIN, later)
                 record = replace(record, superseded=True, error=error)
             records.append(record)

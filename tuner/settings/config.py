@@ -264,7 +264,7 @@ class SearchConfig(Strict):
 
     @property
     def asked_gpus(self) -> float | Literal["auto"]:
-        """GPUs per trial; none where nobody has said, which a search of this machine decides before it starts."""
+        """GPUs per trial; 0 where nobody has said, see `tuner.execution.unasked_gpus`."""
         return 0.0 if self.gpus_per_trial is None else self.gpus_per_trial
 
     @property
@@ -302,8 +302,8 @@ class SearchConfig(Strict):
 
     def is_budget_used(self, *, trials: int, seconds: float) -> bool:
         """Whether so many trials, or so long a search, use the budget up."""
-        is_last = self.trial_budget is not None and trials >= self.trial_budget
-        return is_last or (self.time_budget is not None and seconds >= self.time_budget)
+        has_all_trials = self.trial_budget is not None and trials >= self.trial_budget
+        return has_all_trials or (self.time_budget is not None and seconds >= self.time_budget)
 
 
 _BUDGETS = ("trials", "time_budget")

@@ -1,5 +1,6 @@
 """The configurations that `tuner train` reads, before anything is trained."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -54,10 +55,17 @@ def test_parameters_beside_each_other_are_one_configuration_on_top_of_the_defaul
     assert (one.cpus, one.gpus, one.row) == (1, 0, None)
 
 
-def test_a_gpu_of_this_machine_is_used_unasked(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_gpu_of_this_machine_is_used_unasked_unless_a_row_beside_it_had_none(
+    monkeypatch: pytest.MonkeyPatch, run: str
+) -> None:
     monkeypatch.setattr(configurations, "default_gpus", lambda: "auto")
-    assert read("lstm_units=8")[0].gpus == 1
+    assert [(each.gpus, each.are_gpus_asked) for each in read("lstm_units=8")] == [(1, False)]
     assert read("lstm_units=8", gpus=0)[0].gpus == 0
+    row, other = read(f"{run}:0", "architecture=lstm lstm_units=8", cpus=1)
+    assert (row.gpus, other.gpus) == (1, 1)
+    row = replace(row, gpus=0.0, are_gpus_asked=True)
+    found = configurations._with_unasked_gpus([row, other])
+    assert [each.gpus for each in found] == [0, 0]
 
 
 def test_configurations_in_quotes_are_several() -> None:

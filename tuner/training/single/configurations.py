@@ -7,7 +7,7 @@ import difflib
 import os
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tuner.errors import ConfigError, RunFolderError, SpaceError
@@ -56,6 +56,7 @@ class Configuration:
     metric: Metric
     cpus: float
     gpus: float
+    are_gpus_asked: bool = True
     row: Row | None = None
 
 
@@ -92,12 +93,22 @@ def read_configurations(words: Sequence[str], settings: Settings) -> list[Config
         given = settings.model_dump(exclude_unset=True)
         first = next(each for each in TRAIN_SETTINGS if each.value_in(given) is not None)
         raise ConfigError(f"{first.flag}: a row is trained on its run's data again; leave it out")
+    configurations = _with_unasked_gpus(configurations)
     shares = {(each.cpus, each.gpus) for each in configurations}
     if len(shares) > 1:  # a process is configured once
         raise ConfigError(
             "these trainings had different shares of their machine; train them one by one, or give --cpus and --gpus"
         )
     return configurations
+
+
+def _with_unasked_gpus(configurations: Sequence[Configuration]) -> list[Configuration]:
+    """Those that nobody has asked GPUs for with what the others have, or with one of this machine's."""
+    shares = [each.gpus for each in configurations if each.are_gpus_asked]
+    if len(shares) == len(configurations):
+        return list(configurations)
+    gpus = shares[0] if shares else float(default_gpus() == "auto")
+    return [each if each.are_gpus_asked else replace(each, gpus=gpus) for each in configurations]
 
 
 def _is_row(word: str) -> bool:
@@ -128,7 +139,7 @@ def _of_parameters(parts: Sequence[str], settings: Settings) -> Configuration:
     name_modules_of([architecture])
     seed = settings.seed or 0
     epochs = settings.epochs or space.max_epochs
-    gpus = default_gpus() if settings.gpus is None else settings.gpus
+    gpus = 0.0 if settings.gpus is None else settings.gpus
     return Configuration(
         title=architecture,
         # As the first trial of a search with this seed.
@@ -139,6 +150,7 @@ def _of_parameters(parts: Sequence[str], settings: Settings) -> Configuration:
         metric=space.metric,
         cpus=settings.cpus or 1.0,
         gpus=1.0 if gpus == "auto" else gpus,
+        are_gpus_asked=settings.gpus is not None,
     )
 
 
@@ -185,7 +197,7 @@ def _of_row(word: str, settings: Settings, runs: dict[str, Run]) -> Configuratio
     records = run.reader.records()
     record = _record(records, int(match["trial"]), word)
     check_named([record.architecture], word)
-    given = settings.gpus if settings.gpus is not None else config.asked_gpus
+    given = settings.gpus if settings.gpus is not None else config.gpus_per_trial
     is_own_seed, is_own_length = settings.seed is None, settings.epochs is None
     seed = _seed(records, record, config.seed if is_own_seed else settings.seed or 0)
     if is_own_seed and record.seed is not None:
@@ -206,7 +218,8 @@ def _of_row(word: str, settings: Settings, runs: dict[str, Run]) -> Configuratio
         data=recorded.located_data(),
         metric=config.space.metric,
         cpus=settings.cpus or config.cpus_per_trial,
-        gpus=1.0 if given == "auto" else given,
+        gpus=1.0 if given == "auto" else given or 0.0,
+        are_gpus_asked=given is not None,
         row=Row(
             run=match["run"],
             record=record,

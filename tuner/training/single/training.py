@@ -68,7 +68,8 @@ def prepare(configurations: Sequence[Configuration], *, may_run_already: bool = 
             if not may_run_already:
                 raise
     import_keras_quietly()
-    if configurations[0].gpus and device_name(cudnn=True) == CPU:
+    is_asked = any(each.gpus and each.are_gpus_asked for each in configurations)
+    if is_asked and device_name(cudnn=True) == CPU:
         raise ConfigError(_no_gpu(configurations[0]))
     for configuration in configurations:  # whose modules load Keras, too
         if is_custom(configuration.spec.hyperparameters.architecture):

@@ -1,0 +1,33 @@
+"""GPUs that nobody asked for or against: a search or confirmation of this machine takes them by itself.
+
+Must not import Ray or Keras.
+"""
+
+from tuner.execution import ray_internals
+from tuner.settings.config import SearchConfig, TrainerName
+from tuner.training.default_gpus import default_gpus
+
+
+def with_gpus_here(config: SearchConfig) -> SearchConfig:
+    """The settings with `auto` for GPUs per trial, where nobody has said, they are there and trials can use them.
+
+    In a cluster nobody's GPUs are taken unasked. A Ray that runs in this process already may have fewer than the
+    machine.
+    """
+    is_open = config.gpus_per_trial is None and config.trainer is not TrainerName.TOY
+    if not is_open or config.address is not None or ray_internals.runs_already():
+        return config
+    gpus = default_gpus()
+    return config.model_copy(update={"gpus_per_trial": gpus}) if gpus else config
+
+
+def on_cpus(asked: SearchConfig, config: SearchConfig) -> SearchConfig | None:
+    """The settings without GPUs, where those that trials have were not asked for; else None.
+
+    Args:
+        asked: before `with_gpus_here`.
+        config: after it.
+    """
+    if asked.gpus_per_trial is not None or not config.gpus:
+        return None
+    return config.model_copy(update={"gpus_per_trial": 0.0})
