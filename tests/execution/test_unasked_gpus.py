@@ -1,5 +1,6 @@
 """A search whose settings say nothing of GPUs: it takes those of this machine, and records that."""
 
+import time
 from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
@@ -80,6 +81,7 @@ def test_a_gpu_that_cannot_be_shared_is_left_alone_unless_it_was_asked_for(
 ) -> None:
     def measure(config: SearchConfig, *_: object, **__: object) -> None:
         if config.gpus:
+            time.sleep(0.2)
             raise ConfigError("--gpus-per-trial: its memory is full")
         raise TimeIsUp
 
@@ -94,7 +96,9 @@ def test_a_gpu_that_cannot_be_shared_is_left_alone_unless_it_was_asked_for(
             run_search(config)
         assert not config.folder.exists()
         return
-    assert run_search(config).run.recorded.config.gpus_per_trial is None
+    run = run_search(config).run
+    assert run.recorded.config.gpus_per_trial is None
+    assert run.reader.seconds >= 0.2  # what was measured in vain counts to the budget
     said = "tuner: trials train on the CPUs; --gpus-per-trial: its memory is full"
     assert said in capfd.readouterr().err
 

@@ -3,6 +3,7 @@
 import itertools
 from collections import Counter
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -188,6 +189,23 @@ def test_the_keras_model_has_the_same_probabilities(
         alone = encoded([text], [0])
         found = predict(model, alone, n_classes=n_classes)
         assert found == pytest.approx(trained.probabilities_of(alone), abs=1e-5)
+
+
+@pytest.mark.keras
+def test_xla_leaves_the_keras_model_alone_also_where_others_load_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    import keras
+    import tensorflow as tf
+
+    from tuner.training.linear_layer import build_linear
+
+    trained = train_reference(encoded([[3, 4], [4, 5]] * 20, [0, 1] * 20), 2, longest=2).model
+    assert trained is not None
+    build_linear(trained.weights).save(tmp_path / "model.keras")
+    gpu = tf.config.PhysicalDevice("/physical_device:GPU:0", "GPU")
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind=None: [gpu])
+    assert not keras.models.load_model(tmp_path / "model.keras").jit_compile
 
 
 @pytest.mark.keras

@@ -115,15 +115,16 @@ class _Session:
             self.flag.check()
             self.claim.confirm()  # or this host's view of it may be some seconds old
             cluster.check_checkpoints(storage, self.flag.check, self.notify)
-            return self._run_in(cluster, began=time.monotonic())
+            return self._run_in(cluster)
 
-    def _run_in(self, cluster: Cluster, *, began: float) -> SearchOutcome:
+    def _run_in(self, cluster: Cluster, *, in_vain_s: float = 0.0) -> SearchOutcome:
         """Finds out how many trials there is room for, and runs them.
 
         Args:
-            began: when it was begun to find that out.
+            in_vain_s: seconds in which GPUs were measured that trials do without.
         """
         plan, earlier = self.plan, self._earlier_studies()
+        began = time.monotonic() - in_vain_s
         try:
             packing, memory = self._pack(cluster, earlier)
         except TimeIsUp:  # while GPUs were measured
@@ -136,13 +137,14 @@ class _Session:
             if (on_cpus := plan.on_cpus()) is None:
                 raise
             self.notify(f"tuner: trials train on the CPUs; {refused}")
-            return replace(self, plan=on_cpus)._run_in(cluster, began=began)
+            return replace(self, plan=on_cpus)._run_in(cluster, in_vain_s=time.monotonic() - began)
         measured_s = time.monotonic() - began
         capacity = cluster.capacity(plan.config, packing)
         study = plan.open(capacity())
         kill_point(KillPoint.STUDY_OPENED)
         if memory:
             record_memory(study.study, memory)
+        if memory or in_vain_s:
             study.record_seconds(study.seconds + measured_s)
         coming = {kind_of(node) for node in cluster.expected}
         places = Places(packing, lambda: cluster.nodes, coming)

@@ -13,7 +13,6 @@ from tuner.run.finalists_file import FinalistRow, best_of_search
 from tuner.run.ledger import others_text
 from tuner.run.records import StudyReader, TrialRecord
 from tuner.run.trial_status import TrialStatus
-from tuner.settings.ranges import Range
 from tuner.text import (
     cost_text,
     count_text,
@@ -103,16 +102,11 @@ def counts_text(reading: Reading) -> str:
 
 def _searched(reading: Reading) -> str:
     space = reading.space
-    names = {
-        name
-        for architecture in space.architectures
-        for name, parameter in space.parameters(architecture).items()
-        if isinstance(parameter, Range)
-    }
     data = f" on {reading.data}" if reading.data else ""
     about = f" ({space.description})" if space.description else ""
+    parameters = count_text(len(space.varied_names), "parameter")
     return (
-        f"Searched {count_text(len(names), 'parameter')} of {count_text(len(space.architectures), 'architecture')} "
+        f"Searched {parameters} of {count_text(len(space.architectures), 'architecture')} "
         f"in the space {space.name}{about}{data}. A trial's score is its best epoch's {reading.metric}; "
         f"{space.metric.better_is} is better.{_from_narrower(reading)}"
     )

@@ -24,7 +24,7 @@ from tuner.run.study_records import REMEDY
 from tuner.text import one_line
 
 SEARCH = "tuner"  # the name of the search's study, and how those of its wider spaces begin
-CONFIRMATION = "confirmation"  # likewise of the finalists'
+CONFIRMATION = "confirmation"  # that of the finalists' study, in the same way
 NO_STUDY = "holds no study of tuner; search again under another --name"
 
 

@@ -51,6 +51,8 @@ class LinearOnNGrams(keras.layers.Layer):
             "depth": depth,
         }
         self._longer = [list(each) for each in longer]
+        # Whoever loads the model on TensorFlow beside a GPU, also without tuner: see `trace_prediction`.
+        self.supports_jit = keras.backend.backend() != "tensorflow"
 
     def build(self, input_shape: Any) -> None:
         """Makes the weights, which `build_linear` fills."""
