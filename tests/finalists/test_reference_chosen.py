@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 from support.confirmed_run import Confirmed
 from support.grouped_data import write_groups
+from support.other_programs import others_predict
 from support.searches import make
 from support.studies import open_study
 
-from tuner.data import Split, pad
+from tuner.data import Split
 from tuner.errors import RunFolderError, UsageError
 from tuner.execution.search import run_search
 from tuner.export.classifier import Classifier
@@ -139,8 +140,6 @@ def test_one_that_adds_nothing_is_left_out_and_that_is_told(
 def test_alone_it_is_exported_in_all_formats(
     confirmed: Confirmed, kept: TrainedModel, tmp_path: Path
 ) -> None:
-    onnxruntime = pytest.importorskip("onnxruntime")
-    tensorflow = pytest.importorskip("tensorflow")
     chosen = load_chosen(confirmed.run, ALONE)
     made = export_model(chosen, tmp_path / "model", list(ExportFormat))
     classifier = Classifier(made)
@@ -150,12 +149,8 @@ def test_alone_it_is_exported_in_all_formats(
     expected = tempered(kept.probabilities, fit_temperature(kept.probabilities, held_out.labels))
     assert classifier.probabilities_of(held_out) == pytest.approx(expected, abs=1e-5)
     view = held_out.view(vocabulary_size=member.vocabulary_size, max_length=member.max_length)
-    ids = pad(view, np.arange(len(view)))
-    session = onnxruntime.InferenceSession(made / "member-1.onnx")
-    (output,) = session.run(None, {"ids": ids.astype(np.int64)})
-    assert output == pytest.approx(expected[:, 1:], abs=1e-5)
-    loaded = tensorflow.saved_model.load(made / "member-1.savedmodel")
-    assert loaded.serve(ids).numpy() == pytest.approx(expected[:, 1:], abs=1e-5)
+    for found in others_predict(made, view):
+        assert found == pytest.approx(expected[:, 1:], abs=1e-5)
 
 
 def test_alone_it_is_tested_and_its_card_tells_what_it_is(confirmed: Confirmed) -> None:
