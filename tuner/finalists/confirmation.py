@@ -167,8 +167,8 @@ class ConfirmationStudy(SearchStudy):
 class ConfirmationPlan:
     """A confirmation, as `tuner.execution.plan.Plan` describes it to the runner."""
 
+    config_here: SearchConfig  # what was asked, after `with_gpus_here`
     asked: SearchConfig
-    given: SearchConfig  # the same before `with_gpus_here`
     run: Run
     dataset: Dataset
     request: Request
@@ -187,12 +187,12 @@ class ConfirmationPlan:
         ended = 0
         if study is not None:
             ended = sum(map(counts_as_finished, study.get_trials(deepcopy=False)))
-        return with_budget(self.asked, ended + len(self._missing(study)))
+        return with_budget(self.config_here, ended + len(self._missing(study)))
 
     def on_cpus(self) -> "ConfirmationPlan | None":
         """See `Plan`."""
-        config = on_cpus(self.given, self.asked)
-        return None if config is None else dataclasses.replace(self, asked=config)
+        config = on_cpus(self.asked, self.config_here)
+        return None if config is None else dataclasses.replace(self, config_here=config)
 
     def check(self) -> None:
         """Refuses data that is not the search's."""
@@ -255,7 +255,7 @@ class ConfirmationPlan:
 
     def task(self) -> "Task":
         """Trains as in the search, or on the validation split as well; measures on the confirmation split."""
-        config = self.asked
+        config = self.config_here
         task = make_task(config, self.folder, self.dataset)
         held_out = self.dataset.splits[Split.CONFIRMATION]
         if self.request.train_on is TrainOn.BOTH and config.trainer is not TrainerName.TOY:
