@@ -70,6 +70,7 @@ FULL = Form(
 def main() -> None:
     """Runs every system with every seed and shows the medians."""
     given = options(__doc__)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # or the system that runs would go on
     form = FULL if given.full else SHORT
     folder = given.out / NAME / form.name
     folder.mkdir(parents=True, exist_ok=True)

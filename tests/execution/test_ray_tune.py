@@ -1,7 +1,9 @@
 """Tune during a search, seen from inside."""
 
+import json
 import signal
 from contextlib import nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -16,6 +18,7 @@ from tuner.execution.diagnosis import Diagnosis, Diagnostician
 from tuner.execution.messages import Report
 from tuner.execution.search import run_search
 from tuner.run import Run
+from tuner.run.trial_status import TrialStatus
 from tuner.settings.space import SearchSpace
 from tuner.training.spec import EpochResult
 
@@ -63,9 +66,50 @@ def test_once_a_gpu_has_trained_a_missing_one_is_a_fault(tmp_path: Path, is_last
     trial = missing_gpu(tmp_path)
     result = Report(epoch=EpochResult(1, 0.5, 0.5, 0.5, 0.5, 0.5, seconds=1.0)).to_result()
     report = scheduler.on_trial_complete if is_last else scheduler.on_trial_result
-    report(nothing, trial, result)
+    report(SimpleNamespace(get_trials=list), trial, result)
     scheduler.on_trial_error(nothing, trial)
     assert lost == [1]
+
+
+@dataclass(eq=False)
+class TuneTrial:
+    config: dict[str, Any]
+    placement_group_factory: str
+    status: str
+
+
+def waiting(*avoided: str, request: str, status: str = "PENDING", number: int = 2) -> TuneTrial:
+    return TuneTrial({"number": number, "avoided": json.dumps(avoided)}, request, status)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "is_ended"),
+    [
+        (waiting("b", request="not a"), True),  # never would a process be free for it
+        (waiting("a", "b", request="not a or b"), False),  # this node's is no use
+        (waiting("b", request="any"), False),  # Tune gives it the process as it is
+        (waiting(request="half a card"), False),
+        (waiting("b", request="not a", status="RUNNING"), False),
+    ],
+)
+def test_a_process_makes_room_for_a_trial_that_must_run_on_another_node_than_before(
+    wanted: TuneTrial, is_ended: bool
+) -> None:
+    kept: list[int] = []
+    session: Any = SimpleNamespace(callback_error=None, keep_room_for=kept.extend)
+    nothing: Any = None
+    scheduler = ray_tune.StudyScheduler(session, nothing, nothing, nothing, nothing)
+    ended: Any = waiting(request="any", number=1)
+    process = object()
+    controller = SimpleNamespace(
+        _started_actors={process},
+        _trial_to_actor={ended: process},
+        get_trials=lambda: [ended, wanted],
+    )
+    result = Report(status=TrialStatus.FAILED, node="a").to_result()
+    scheduler.on_trial_complete(controller, ended, result)
+    assert (not controller._started_actors) is is_ended
+    assert kept == ([2] if is_ended else [])
 
 
 def test_an_error_at_a_process_death_stops_the_search_as_it_is(

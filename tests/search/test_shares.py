@@ -168,6 +168,25 @@ def test_while_one_waits_for_its_larger_share_no_other_trial_starts(
     session.close(SessionEnd.BUDGET_USED)
 
 
+def test_room_that_was_made_for_a_trial_is_kept_until_it_begins(
+    study: SearchStudy, space: SearchSpace
+) -> None:
+    clock = Clock()
+    config = SearchConfig(space=space, trials=9)
+    session = SearchSession(study, config, workers=lambda: 4, listener=Recorder(), clock=clock)
+    numbers = [session.start_trial().number for _ in range(2)]
+    assert session.has_room
+    session.keep_room_for(numbers)
+    session.begin_trial(numbers[0])
+    assert not session.has_room
+    session.begin_trial(numbers[1])
+    assert session.has_room
+    session.keep_room_for(numbers)
+    clock.now += 61
+    assert session.has_room
+    session.close(SessionEnd.BUDGET_USED)
+
+
 def test_one_that_dies_while_it_waits_holds_nobody_back(
     study: SearchStudy, space: SearchSpace
 ) -> None:

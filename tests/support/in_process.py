@@ -55,6 +55,9 @@ class _Controller:
         self._trial_to_actor = {trial: "process"}
         return self._process
 
+    def get_trials(self) -> list[_Trial]:
+        return list(self._trial_to_actor)
+
 
 def _run_trials(
     session: Any, task: Task, searcher: Any, scheduler: Any, heartbeat: Any, cluster: Any

@@ -224,14 +224,26 @@ class StudyScheduler(_Adapter, FIFOScheduler):  # type: ignore[misc]
             should_stop = self._note(trial.config["number"], Report.from_result(result))
             return str(TrialScheduler.STOP if should_stop else TrialScheduler.CONTINUE)
 
-    def on_trial_complete(
-        self, tune_controller: object, trial: Trial, result: dict[str, Any]
-    ) -> None:
-        """Keeps a process from training another trial, where it asked for that; its last one ended or was stopped."""
+    def on_trial_complete(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> None:
+        """Keeps a process from training another trial, where it asked for that or a waiting trial needs its place.
+
+        A trial that must not run where it failed needs a process of its own, and would never find room for one while
+        every process takes the next new trial.
+        """
         with self._keeping_errors():
             report = Report.from_result(result)
             self._has_trained = self._has_trained or report.epoch is not None
-            if report.retire:
+            waiting = [
+                each.config["number"]
+                for each in tune_controller.get_trials()
+                if each.status == Trial.PENDING
+                and (avoided := avoided_by(each.config))
+                and report.node not in avoided
+                and each.placement_group_factory != trial.placement_group_factory
+            ]
+            if waiting:
+                self._session.keep_room_for(waiting)
+            if waiting or report.retire:
                 retire(tune_controller, trial)
 
     def choose_trial_to_run(self, tune_controller: Any) -> Trial | None:

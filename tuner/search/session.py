@@ -5,7 +5,7 @@ own: it reads the study for everything that has happened, as `tuner watch` does.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import optuna
 
@@ -32,7 +32,7 @@ _SAME_FAILURES = {
 }
 # A trial whose nodes die again and again may be the cause of their deaths.
 _MOST_TRIES = 20
-# So long no other trial starts while one waits for its larger share of a card.
+# So long no other trial starts while one waits for its larger share of a card, or for room that was made for it.
 _LONGEST_WAIT_S = 60.0
 # A running trial reports its progress so often; of many trials the driver takes so many reports per second.
 _PROGRESS_EVERY_S = 4.0
@@ -73,7 +73,7 @@ class SearchSession:
         self._seconds_before = study.seconds
         self._running: dict[int, optuna.Trial] = {}
         self._notes: set[str] = set()
-        # Those that wait for a larger share of a card, since when.
+        # Those that wait for a larger share of a card, or that room was made for on another node, since when.
         self._waiting: dict[int, float] = {}
         self._failures: list[tuple[TrialStatus, str]] = []  # the latest last
         # Of processes that were ended for a hang, but whose trial ended well just before.
@@ -119,8 +119,8 @@ class SearchSession:
     def has_room(self) -> bool:
         """Whether fewer trials run than may run at once.
 
-        While one waits for its larger share of a card no other starts, which would take what it waits for; but not for
-        long, because trials on other cards end meanwhile, and another search on the same cluster may take it.
+        While one waits for its larger share of a card, or for room that was made for it, no other starts, which would
+        take it; but not for long: trials on other cards end meanwhile, and another search on the cluster may take it.
         """
         latest = self._clock() - _LONGEST_WAIT_S
         is_kept_free = any(since > latest for since in self._waiting.values())
@@ -179,6 +179,10 @@ class SearchSession:
         self._waiting.pop(number, None)
         self._watchdog.begin(number)
 
+    def keep_room_for(self, numbers: Iterable[int]) -> None:
+        """Keeps what has just become free for these, which wait for a process."""
+        self._waiting.update(dict.fromkeys(numbers, self._clock()))
+
     def has_larger_share(self, number: int) -> bool:
         """Whether the trial runs again because it ran out of memory while it shared a card."""
         return needs_larger_share(self._running[number])
@@ -236,10 +240,7 @@ class SearchSession:
 
     def end_trial(self, number: int, status: TrialStatus, error: str | None = None) -> None:
         """Ends a trial and records its status."""
-        trial = self._running.pop(number)
-        self._waiting.pop(number, None)
-        if self._watchdog.forget(number) is not None:
-            self._uncharged_deaths += 1
+        trial = self._forget(number)
         self._study.finish(trial, status, error)
         kill_point(KillPoint.TOLD)
         if status in _SAME_FAILURES:
@@ -258,14 +259,10 @@ class SearchSession:
         Args:
             node: the one that it failed on.
         """
-        trial = self._running[number]
-        if failed_on(self._study.read(trial)):
+        if failed_on(self._study.read(self._running[number])):
             self.end_trial(number, TrialStatus.FAILED, f"{reason} (in 2 processes)")
             return
-        del self._running[number]
-        self._waiting.pop(number, None)
-        if self._watchdog.forget(number) is not None:
-            self._uncharged_deaths += 1
+        trial = self._forget(number)
         deaths = self._study.deaths_before(trial)
         self._study.requeue_lost_trial(trial, reason, deaths=deaths, node=node)
         self._publish_trial(trial)
@@ -291,8 +288,7 @@ class SearchSession:
             times = f" ({_MOST_TRIES if is_hopeless else deaths} times)" if deaths != 1 else ""
             self.end_trial(number, TrialStatus.FAILED, f"{reason}{times}")
             return
-        del self._running[number]
-        self._waiting.pop(number, None)
+        self._forget(number)
         self._study.requeue_lost_trial(trial, reason, deaths=deaths, node=node)
         self._publish_trial(trial)
 
@@ -302,17 +298,14 @@ class SearchSession:
         Args:
             lowered: how often the packing had been lowered when it started.
         """
-        trial = self._running.pop(number)
-        if self._watchdog.forget(number) is not None:
-            self._uncharged_deaths += 1
+        trial = self._forget(number)
         asked = self._config.asked_gpus
         self._study.requeue_with_larger_share(trial, reason, asked=asked, lowered=lowered)
         self._publish_trial(trial)
 
     def is_too_tight(self, lowered: int) -> bool:
         """Whether the packing has to be lowered once more: with a larger share, two trials found room."""
-        asked = self._config.asked_gpus
-        return is_too_tight(self._study.study, asked, lowered)
+        return is_too_tight(self._study.study, self._config.asked_gpus, lowered)
 
     def close(self, reason: SessionEnd) -> None:
         """Ends the session; trials that still run are enqueued again for the next one."""
@@ -321,6 +314,13 @@ class SearchSession:
         self._study.end_session(utc(self._wall_clock()), reason)
 
     # -- inside -------------------------------------------------------------------------------
+
+    def _forget(self, number: int) -> optuna.Trial:
+        """The trial, which runs no more."""
+        self._waiting.pop(number, None)
+        if self._watchdog.forget(number) is not None:
+            self._uncharged_deaths += 1
+        return self._running.pop(number)
 
     def _notice_flatness(self) -> None:
         """Ends the search, with a note, where the person wants that and more trials would hardly help."""
