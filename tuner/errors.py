@@ -81,11 +81,11 @@ class TrialOutOfMemory(TrialError):
 
 
 class DeviceFault(TrialError):
-    """A trial's card failed, or MPS did; the process that met this can use the card no more."""
+    """A trial's GPU failed, or MPS did; the process that met this can use the GPU no more."""
 
 
 class MpsFault(DeviceFault):
-    """A fault that a process met which uses its card through MPS, so that any other client may be its cause."""
+    """A fault that a process met which uses its GPU through MPS, so that any other client may be its cause."""
 
 
 class GpuMissing(DeviceFault):

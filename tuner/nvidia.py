@@ -1,8 +1,8 @@
-"""NVIDIA's cards on this machine, as its driver reports them: names, memory and its holders, and which of them this
+"""NVIDIA's GPUs on this machine, as its driver reports them: names, memory and its holders, and which of them this
 process may use.
 
 Asked through NVML, the driver's library, which is there wherever the driver is; `nvidia-smi` is missing in many
-containers. NVML makes no context on a card, so the caller may still configure it. Must not import Ray, Keras or
+containers. NVML makes no context on a GPU, so the caller may still configure it. Must not import Ray, Keras or
 TensorFlow.
 
 `ask_driver` is the only function here that needs a driver. Functions that decide by its answer take a `Driver`, which a
@@ -17,21 +17,21 @@ from enum import StrEnum
 from pathlib import PurePosixPath
 from typing import Any
 
-_ANSWER_TIMEOUT_S = 30.0  # without persistence mode each card is started first, which takes seconds
+_ANSWER_TIMEOUT_S = 30.0  # without persistence mode each GPU is started first, which takes seconds
 _MB = 2**20
-_SAME_SIZE = 1.05  # cards of one kind report nearly the same memory
+_SAME_SIZE = 1.05  # GPUs of one kind report nearly the same memory
 
 
 class MpsMode(StrEnum):
-    """Whether a search starts NVIDIA MPS where trials share a card."""
+    """Whether a search starts NVIDIA MPS where trials share a GPU."""
 
     AUTO = "auto"  # where it can be started
     OFF = "off"
 
 
 @dataclass(frozen=True)
-class CardProcess:
-    """A process that computes on a card."""
+class GpuProcess:
+    """A process that computes on a GPU."""
 
     pid: int  # the host's: in a container the number of a process is another one
     memory_mb: int | None = None  # MiB that it holds; None where the driver does not tell
@@ -39,15 +39,15 @@ class CardProcess:
 
 
 @dataclass(frozen=True)
-class Card:
-    """A card, or a slice of one: what MIG (Multi-Instance GPU) makes of it."""
+class Gpu:
+    """A GPU, or a slice of one: what MIG (Multi-Instance GPU) makes of it."""
 
     uuid: str  # "GPU-…", of a slice "MIG-…"
     name: str
     total_mb: int | None = None  # MiB; None where it is unknown
     free_mb: int | None = None  # what no process holds
-    slices: tuple["Card", ...] = ()  # the whole card cannot be used where there are any
-    processes: tuple[CardProcess, ...] = ()  # those that the driver shows to this process
+    slices: tuple["Gpu", ...] = ()  # the whole GPU cannot be used where there are any
+    processes: tuple[GpuProcess, ...] = ()  # those that the driver shows to this process
     instance: tuple[int, int] | None = None  # of a slice: its GPU instance and compute instance
     capability: tuple[int, int] | None = (
         None  # CUDA's number of the architecture: (9, 0) of an H100
@@ -55,16 +55,16 @@ class Card:
     problem: str = ""  # why the driver tells nothing of it, such as that it has fallen off the bus
 
     def held_by(self, pid: int) -> int | None:
-        """Memory in MiB that a process holds on this card; None where the driver does not tell, as in containers."""
+        """Memory in MiB that a process holds on this GPU; None where the driver does not tell, as in containers."""
         return next((each.memory_mb for each in self.processes if each.pid == pid), None)
 
 
 @dataclass(frozen=True)
 class Driver:
-    """NVIDIA's driver and the cards that it lists, in the order of their slots."""
+    """NVIDIA's driver and the GPUs that it lists, in the order of their slots."""
 
     version: str
-    cards: tuple[Card, ...] = ()
+    gpus: tuple[Gpu, ...] = ()
     cuda: tuple[int, int] | None = None  # the newest CUDA that it runs
 
 
@@ -97,79 +97,79 @@ def read_driver(nvml: Any) -> Driver:
     """
     nvml.nvmlInit()
     try:
-        cards = tuple(_card_at(nvml, place) for place in range(nvml.nvmlDeviceGetCount()))
+        gpus = tuple(_gpu_at(nvml, place) for place in range(nvml.nvmlDeviceGetCount()))
         cuda = None
         with suppress(nvml.NVMLError):
             cuda = divmod(nvml.nvmlSystemGetCudaDriverVersion_v2() // 10, 100)  # 12080
-        return Driver(nvml.nvmlSystemGetDriverVersion(), cards, cuda)
+        return Driver(nvml.nvmlSystemGetDriverVersion(), gpus, cuda)
     finally:
         nvml.nvmlShutdown()
 
 
-def visible_cards(driver: Driver, environment: Mapping[str, str]) -> tuple[Card, ...]:
-    """The cards and slices that CUDA_VISIBLE_DEVICES leaves to a process, in its order.
+def visible_gpus(driver: Driver, environment: Mapping[str, str]) -> tuple[Gpu, ...]:
+    """The GPUs and slices that CUDA_VISIBLE_DEVICES leaves to a process, in its order.
 
-    It holds places in the list of cards, or UUIDs or beginnings of them, or slices in their old form
+    It holds places in the list of GPUs, or UUIDs or beginnings of them, or slices in their old form
     `MIG-GPU-…/GPU instance/compute instance`. As CUDA does, this stops at the first one that names nothing, such as -1.
-    Of a card with slices it takes the first. Places are those of the slots, as CUDA counts with
+    Of a GPU with slices it takes the first. Places are those of the slots, as CUDA counts with
     CUDA_DEVICE_ORDER=PCI_BUS_ID, which `tuner.training.devices` sets.
     """
     wanted = environment.get("CUDA_VISIBLE_DEVICES")
     if wanted is None:
-        return tuple(_usable(card) for card in driver.cards)
+        return tuple(_usable(gpu) for gpu in driver.gpus)
     found = []
     for name in wanted.split(","):
-        card = _find(driver, name.strip())
-        if card is None:
+        gpu = _find(driver, name.strip())
+        if gpu is None:
             break
-        found.append(card)
+        found.append(gpu)
     return tuple(found)
 
 
-def are_alike(cards: Sequence[Card]) -> bool:
-    """Whether these cards are of one kind and size, so that one share is right on all."""
-    sizes = [card.total_mb or 0 for card in cards]
+def are_alike(gpus: Sequence[Gpu]) -> bool:
+    """Whether these GPUs are of one kind and size, so that one share is right on all."""
+    sizes = [gpu.total_mb or 0 for gpu in gpus]
     is_one_size = max(sizes, default=0) <= _SAME_SIZE * min(sizes, default=0)
-    return is_one_size and len({card.name for card in cards}) <= 1
+    return is_one_size and len({gpu.name for gpu in gpus}) <= 1
 
 
-def first_card(
+def first_gpu(
     environment: Mapping[str, str], ask: Callable[[], Driver | None] = ask_driver
-) -> Card | None:
-    """The first card or slice that CUDA_VISIBLE_DEVICES leaves, which Keras' backends compute on; None without one."""
+) -> Gpu | None:
+    """The first GPU or slice that CUDA_VISIBLE_DEVICES leaves, which Keras' backends compute on; None without one."""
     driver = ask()
-    visible = visible_cards(driver, environment) if driver is not None else ()
+    visible = visible_gpus(driver, environment) if driver is not None else ()
     return visible[0] if visible else None
 
 
-def _card_at(nvml: Any, place: int) -> Card:
-    """The card in a slot; one that does not answer keeps its place, and the others theirs."""
+def _gpu_at(nvml: Any, place: int) -> Gpu:
+    """The GPU in a slot; one that does not answer keeps its place, and the others theirs."""
     try:
         handle = nvml.nvmlDeviceGetHandleByIndex(place)
-        slices = tuple(_card(nvml, each) for each in _slices(nvml, handle))
-        return _card(nvml, handle, slices)
+        slices = tuple(_gpu(nvml, each) for each in _slices(nvml, handle))
+        return _gpu(nvml, handle, slices)
     except nvml.NVMLError as error:
-        return Card("", "a GPU that does not answer", problem=str(error))
+        return Gpu("", "a GPU that does not answer", problem=str(error))
 
 
-def _slices(nvml: Any, card: Any) -> Iterator[Any]:
-    """The slices of a card, where MIG divides it."""
+def _slices(nvml: Any, gpu: Any) -> Iterator[Any]:
+    """The slices of a GPU, where MIG divides it."""
     try:
-        is_divided = nvml.nvmlDeviceGetMigMode(card)[0] == nvml.NVML_DEVICE_MIG_ENABLE
-        places = nvml.nvmlDeviceGetMaxMigDeviceCount(card) if is_divided else 0
-    except nvml.NVMLError:  # a card or driver that does not know MIG
+        is_divided = nvml.nvmlDeviceGetMigMode(gpu)[0] == nvml.NVML_DEVICE_MIG_ENABLE
+        places = nvml.nvmlDeviceGetMaxMigDeviceCount(gpu) if is_divided else 0
+    except nvml.NVMLError:  # a GPU or driver that does not know MIG
         return
     for place in range(places):
         with suppress(nvml.NVMLError):  # an empty place
-            yield nvml.nvmlDeviceGetMigDeviceHandleByIndex(card, place)
+            yield nvml.nvmlDeviceGetMigDeviceHandleByIndex(gpu, place)
 
 
-def _card(nvml: Any, handle: Any, slices: tuple[Card, ...] = ()) -> Card:
+def _gpu(nvml: Any, handle: Any, slices: tuple[Gpu, ...] = ()) -> Gpu:
     total_mb = free_mb = instance = capability = None
-    with suppress(nvml.NVMLError):  # unified memory, or a divided card seen from a container
+    with suppress(nvml.NVMLError):  # unified memory, or a divided GPU seen from a container
         memory = nvml.nvmlDeviceGetMemoryInfo(handle)
         total_mb, free_mb = memory.total // _MB, memory.free // _MB
-    with suppress(nvml.NVMLError):  # a whole card
+    with suppress(nvml.NVMLError):  # a whole GPU
         instance = (
             nvml.nvmlDeviceGetGpuInstanceId(handle),
             nvml.nvmlDeviceGetComputeInstanceId(handle),
@@ -177,7 +177,7 @@ def _card(nvml: Any, handle: Any, slices: tuple[Card, ...] = ()) -> Card:
     with suppress(nvml.NVMLError):
         major, minor = nvml.nvmlDeviceGetCudaComputeCapability(handle)
         capability = (int(major), int(minor))
-    return Card(
+    return Gpu(
         nvml.nvmlDeviceGetUUID(handle),
         nvml.nvmlDeviceGetName(handle),
         total_mb or None,
@@ -189,8 +189,8 @@ def _card(nvml: Any, handle: Any, slices: tuple[Card, ...] = ()) -> Card:
     )
 
 
-def _processes(nvml: Any, handle: Any) -> Iterator[CardProcess]:
-    """Those that compute on a card; the driver lists the clients of MPS (Multi-Process Service) separately."""
+def _processes(nvml: Any, handle: Any) -> Iterator[GpuProcess]:
+    """Those that compute on a GPU; the driver lists the clients of MPS (Multi-Process Service) separately."""
     held: dict[int, int | None] = {}
     for ask in (
         nvml.nvmlDeviceGetMPSComputeRunningProcesses,
@@ -201,7 +201,7 @@ def _processes(nvml: Any, handle: Any) -> Iterator[CardProcess]:
                 known = (held.get(process.pid), process.usedGpuMemory)
                 held[process.pid] = max((each for each in known if each is not None), default=None)
     for pid, size in held.items():
-        yield CardProcess(pid, None if size is None else size // _MB, _name_of(nvml, pid))
+        yield GpuProcess(pid, None if size is None else size // _MB, _name_of(nvml, pid))
 
 
 def _name_of(nvml: Any, pid: int) -> str | None:
@@ -211,26 +211,26 @@ def _name_of(nvml: Any, pid: int) -> str | None:
     return None
 
 
-def _usable(card: Card) -> Card:
-    return card.slices[0] if card.slices else card
+def _usable(gpu: Gpu) -> Gpu:
+    return gpu.slices[0] if gpu.slices else gpu
 
 
-def _find(driver: Driver, name: str) -> Card | None:
-    """The card or slice that an entry of CUDA_VISIBLE_DEVICES names."""
+def _find(driver: Driver, name: str) -> Gpu | None:
+    """The GPU or slice that an entry of CUDA_VISIBLE_DEVICES names."""
     if name.isdecimal():
         place = int(name)
-        return _usable(driver.cards[place]) if place < len(driver.cards) else None
+        return _usable(driver.gpus[place]) if place < len(driver.gpus) else None
     if name.startswith("MIG-GPU-") and name.count("/") == 2:
         return _find_instance(driver, *name.removeprefix("MIG-").split("/"))
     if not name.startswith(("GPU-", "MIG-")):
         return None
-    every = [each for card in driver.cards for each in (card, *card.slices)]
-    matching = [card for card in every if card.uuid.startswith(name)]
+    every = [each for gpu in driver.gpus for each in (gpu, *gpu.slices)]
+    matching = [gpu for gpu in every if gpu.uuid.startswith(name)]
     return _usable(matching[0]) if len(matching) == 1 else None
 
 
-def _find_instance(driver: Driver, uuid: str, gpu: str, compute: str) -> Card | None:
-    """The slice that drivers before version 470 named by its card and two numbers."""
-    wanted = (int(gpu), int(compute)) if gpu.isdecimal() and compute.isdecimal() else None
-    slices = [each for card in driver.cards if card.uuid == uuid for each in card.slices]
+def _find_instance(driver: Driver, uuid: str, instance: str, compute: str) -> Gpu | None:
+    """The slice that drivers before version 470 named by its GPU and two numbers."""
+    wanted = (int(instance), int(compute)) if instance.isdecimal() and compute.isdecimal() else None
+    slices = [each for gpu in driver.gpus if gpu.uuid == uuid for each in gpu.slices]
     return next((each for each in slices if each.instance and each.instance == wanted), None)

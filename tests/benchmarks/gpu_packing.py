@@ -22,7 +22,7 @@ from pathlib import Path
 
 from benchmark_io import options, show
 
-from tuner.nvidia import ask_driver, visible_cards
+from tuner.nvidia import ask_driver, visible_gpus
 from tuner.run import Run
 from tuner.run.trial_status import TrialStatus
 from tuner.settings.yaml_files import to_yaml
@@ -75,7 +75,7 @@ def main() -> int:
     """Measures and prints the table."""
     given = options(__doc__)
     driver = ask_driver()
-    if driver is None or not visible_cards(driver, os.environ):
+    if driver is None or not visible_gpus(driver, os.environ):
         sys.stderr.write("gpu_packing: NVIDIA's driver shows no GPU here\n")
         return 3
     rows: list[dict[str, object]] = []

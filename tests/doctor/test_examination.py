@@ -11,7 +11,7 @@ from tuner.doctor import Status, examination
 from tuner.doctor.backend import TensorFlowAnswer, TensorFlowState
 from tuner.doctor.software import PACKAGES
 from tuner.execution.mps import MpsState
-from tuner.nvidia import Card, Driver
+from tuner.nvidia import Driver, Gpu
 
 
 @pytest.mark.slow  # imports TensorFlow
@@ -35,12 +35,12 @@ def test_examine_finds_the_packages_of_this_environment(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_cards_add_their_checks(monkeypatch: pytest.MonkeyPatch) -> None:
-    card = Card("GPU-1", "NVIDIA H100", 81559, 80000, capability=(9, 0))
+def test_gpus_add_their_checks(monkeypatch: pytest.MonkeyPatch) -> None:
+    gpu = Gpu("GPU-1", "NVIDIA H100", 81559, 80000, capability=(9, 0))
     answer = TensorFlowAnswer(
         TensorFlowState.WORKS, ("NVIDIA H100",), cuda="12.5.1", kernels=("sm_90",), step_s=(4, 1)
     )
-    monkeypatch.setattr(examination, "ask_driver", lambda: Driver("580", (card,), (13, 0)))
+    monkeypatch.setattr(examination, "ask_driver", lambda: Driver("580", (gpu,), (13, 0)))
     monkeypatch.setattr(examination, "ask_tensorflow", lambda: answer)
     monkeypatch.setattr(examination, "look", lambda: MpsState(True))
     checks = [check for check in examination.examine() if check.name.startswith("gpu")]

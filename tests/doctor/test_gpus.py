@@ -6,10 +6,10 @@ from tuner.doctor import Check, Status
 from tuner.doctor import gpus as doctor
 from tuner.doctor.backend import TensorFlowAnswer, TensorFlowState
 from tuner.execution.mps import MpsState
-from tuner.nvidia import Card, CardProcess, Driver
+from tuner.nvidia import Driver, Gpu, GpuProcess
 
 BUILT = ("sm_60", "sm_70", "sm_80", "sm_89", "compute_90")
-H100 = Card("GPU-1", "NVIDIA H100", 81559, 80000, capability=(9, 0))
+H100 = Gpu("GPU-1", "NVIDIA H100", 81559, 80000, capability=(9, 0))
 
 
 def gpus(*names: str) -> TensorFlowAnswer:
@@ -17,7 +17,7 @@ def gpus(*names: str) -> TensorFlowAnswer:
 
 
 def driver(*names: str) -> Driver:
-    return Driver("580", tuple(Card(f"GPU-{name}", name) for name in names))
+    return Driver("580", tuple(Gpu(f"GPU-{name}", name) for name in names))
 
 
 def test_gpus_that_tensorflow_misses_are_a_warning_with_the_package() -> None:
@@ -43,9 +43,9 @@ def test_gpus_seen_are_named_and_none_is_fine() -> None:
 
 
 def test_one_slice_is_all_that_cuda_shows_of_divided_gpus() -> None:
-    slices = (Card("MIG-1", "A100 MIG 3g.20gb"), Card("MIG-2", "A100 MIG 3g.20gb"))
+    slices = (Gpu("MIG-1", "A100 MIG 3g.20gb"), Gpu("MIG-2", "A100 MIG 3g.20gb"))
     divided = Driver(
-        "580", (Card("GPU-1", "A100", slices=slices), Card("GPU-2", "A100", slices=slices))
+        "580", (Gpu("GPU-1", "A100", slices=slices), Gpu("GPU-2", "A100", slices=slices))
     )
     assert doctor.check_gpus(gpus("A100 MIG 3g.20gb"), divided, {}).status is Status.OK
     missing = doctor.check_gpus(gpus(), divided, {})
@@ -53,10 +53,10 @@ def test_one_slice_is_all_that_cuda_shows_of_divided_gpus() -> None:
 
 
 def test_a_lost_gpu_is_named_and_not_missed_by_tensorflow() -> None:
-    lost = Card("", "a GPU that does not answer", problem="GPU is lost")
+    lost = Gpu("", "a GPU that does not answer", problem="GPU is lost")
     with_lost = Driver("580", (lost, H100))
     assert doctor.check_gpus(gpus("NVIDIA H100"), with_lost, {}).status is Status.OK
-    first, second = doctor.check_cards(with_lost)
+    first, second = doctor.check_each_gpu(with_lost)
     assert (first.status, first.found) == (Status.WARNING, "does not answer: GPU is lost")
     assert "CUDA_VISIBLE_DEVICES" in first.advice
     assert second.status is Status.OK
@@ -70,11 +70,11 @@ def test_tensorflow_that_does_not_start_is_reported() -> None:
     assert doctor.check_gpus(slow, None, {}).status is Status.WARNING
 
 
-# -- cards ----------------------------------------------------------------------------------------
+# -- GPUs ----------------------------------------------------------------------------------------
 
 
-def test_a_free_card_shows_how_many_trials_fit() -> None:
-    (check,) = doctor.check_cards(Driver("580", (H100,)))
+def test_a_free_gpu_shows_how_many_trials_fit() -> None:
+    (check,) = doctor.check_each_gpu(Driver("580", (H100,)))
     assert check == Check(
         "gpu 0",
         Status.OK,
@@ -83,24 +83,24 @@ def test_a_free_card_shows_how_many_trials_fit() -> None:
     )
 
 
-def test_a_full_card_names_who_holds_it_the_largest_first() -> None:
-    holders = (CardProcess(7, 600, "python3"), CardProcess(8, 14000), CardProcess(9))
-    full = Card("GPU-1", "Tesla T4", 15360, 760, processes=holders)
-    (check,) = doctor.check_cards(Driver("580", (full,)))
+def test_a_full_gpu_names_who_holds_it_the_largest_first() -> None:
+    holders = (GpuProcess(7, 600, "python3"), GpuProcess(8, 14000), GpuProcess(9))
+    full = Gpu("GPU-1", "Tesla T4", 15360, 760, processes=holders)
+    (check,) = doctor.check_each_gpu(Driver("580", (full,)))
     assert check.status is Status.WARNING
     assert "held by process 8 (14.7 GB), python3 7 (0.6 GB), process 9: no room" in check.found
     assert "CUDA_VISIBLE_DEVICES" in check.advice
 
 
 def test_many_holders_are_counted() -> None:
-    busy = Card("G", "T4", 15360, 9000, processes=tuple(CardProcess(n, 100) for n in range(14)))
-    (check,) = doctor.check_cards(Driver("580", (busy,)))
+    busy = Gpu("G", "T4", 15360, 9000, processes=tuple(GpuProcess(n, 100) for n in range(14)))
+    (check,) = doctor.check_each_gpu(Driver("580", (busy,)))
     assert "process 4 (0.1 GB) and 9 more: room for 4 trials" in check.found
 
 
-def test_each_slice_of_a_card_is_shown_in_its_place() -> None:
-    slices = (Card("MIG-1", "A100 MIG 3g.20gb", 20096, 20000), Card("MIG-2", "A100 MIG 3g.20gb"))
-    checks = list(doctor.check_cards(Driver("580", (Card("GPU-1", "A100", slices=slices),))))
+def test_each_slice_of_a_gpu_is_shown_in_its_place() -> None:
+    slices = (Gpu("MIG-1", "A100 MIG 3g.20gb", 20096, 20000), Gpu("MIG-2", "A100 MIG 3g.20gb"))
+    checks = list(doctor.check_each_gpu(Driver("580", (Gpu("GPU-1", "A100", slices=slices),))))
     assert [check.name for check in checks] == ["gpu 0, slice 0", "gpu 0, slice 1"]
     assert "memory is unknown" in checks[1].found
     assert "--gpus-per-trial 1" in checks[1].advice
@@ -135,8 +135,8 @@ def test_the_driver_must_be_new_enough_for_tensorflow(
     found: str,
 ) -> None:
     answer = TensorFlowAnswer(TensorFlowState.WORKS, ("A",), cuda=built, kernels=BUILT)
-    card = Card("GPU-1", "NVIDIA H100", capability=capability)
-    check = doctor.check_driver(Driver("580", (card,), runs), answer)
+    gpu = Gpu("GPU-1", "NVIDIA H100", capability=capability)
+    check = doctor.check_driver(Driver("580", (gpu,), runs), answer)
     assert check.status is status
     assert found in check.found
     assert ("newer driver" in check.advice) is (status is Status.PROBLEM)
@@ -161,18 +161,18 @@ def test_the_driver_must_be_new_enough_for_tensorflow(
 def test_kernels_are_native_or_compiled_on_first_use_or_missing(
     capability: tuple[int, int], kernels: tuple[str, ...], found: str
 ) -> None:
-    card = Card("GPU-1", "NVIDIA H100", capability=capability)
+    gpu = Gpu("GPU-1", "NVIDIA H100", capability=capability)
     answer = TensorFlowAnswer(TensorFlowState.WORKS, ("A",), kernels=kernels)
-    check = doctor.check_kernels(Driver("580", (card,)), answer)
+    check = doctor.check_kernels(Driver("580", (gpu,)), answer)
     assert check is not None
     assert found in check.found
     assert check.status is (Status.PROBLEM if "none" in found else Status.OK)
 
 
-def test_cards_alike_are_named_once_and_nothing_is_claimed_of_unknown_ones() -> None:
+def test_gpus_alike_are_named_once_and_nothing_is_claimed_of_unknown_ones() -> None:
     answer = TensorFlowAnswer(TensorFlowState.WORKS, ("A",), kernels=BUILT)
     check = doctor.check_kernels(
-        Driver("580", (H100, Card("GPU-2", "NVIDIA H100", capability=(9, 0)))), answer
+        Driver("580", (H100, Gpu("GPU-2", "NVIDIA H100", capability=(9, 0)))), answer
     )
     assert check is not None
     assert check.found.count("NVIDIA H100") == 1

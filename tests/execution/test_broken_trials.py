@@ -71,7 +71,7 @@ def test_a_trial_whose_process_always_dies_has_failed_and_others_go_on(
 def test_trials_whose_process_of_four_dies_or_hangs_or_breaks_run_again_and_cost_no_other(
     sentences: Path, tmp_path: Path
 ) -> None:
-    faults = {2: "crash", 7: "hang", 12: "card", 17: "poison"}
+    faults = {2: "crash", 7: "hang", 12: "gpu", 17: "poison"}
     # A trial that runs again may be the next one that is told to fail.
     settings = ["--trials", "24", "--pruner", "none", "--retries", "10", "--epoch-timeout=8s"]
     ended = subprocess.run(

@@ -10,7 +10,7 @@ from support.watching import Clock
 from tuner.errors import ConfigError
 from tuner.execution.capacity import Capacity, Growth, NodeType, check_fits, read_growth
 from tuner.execution.cluster import Cluster as RayCluster
-from tuner.execution.packing import CardKind, Packing
+from tuner.execution.packing import GpuKind, Packing
 from tuner.machine import Memory
 from tuner.settings.config import SearchConfig
 from tuner.settings.space import SearchSpace
@@ -40,7 +40,7 @@ class Cluster:
 
 def packing(cpus: float = 1, gpus: float = 0.0) -> Packing:
     """That of trials which need no memory."""
-    return Packing(cpus, gpus, [CardKind(None, None, 1)] if 0 < gpus < 1 else [])
+    return Packing(cpus, gpus, [GpuKind(None, None, 1)] if 0 < gpus < 1 else [])
 
 
 @pytest.mark.parametrize(
@@ -51,7 +51,7 @@ def packing(cpus: float = 1, gpus: float = 0.0) -> Packing:
         ({"cpus": 32}, 2),  # a trial never spans two
         ({"gpus": 1.0}, 8),
         ({"gpus": 0.25}, 32),
-        ({"gpus": 0.3}, 24),  # a trial's part comes from one card
+        ({"gpus": 0.3}, 24),  # a trial's part comes from one GPU
         ({"gpus": 0.25, "cpus": 6}, 16),
     ],
 )

@@ -167,7 +167,7 @@ def free_resources(nodes: Nodes) -> dict[str, float]:
     return answer
 
 
-def test_cards_of_two_kinds_are_packed_each_in_its_own_way(
+def test_gpus_of_two_kinds_are_packed_each_in_its_own_way(
     nodes: Nodes, start: Start, run: Path
 ) -> None:
     nodes.add(num_cpus=2, num_gpus=1, resources={"accelerator_type:T4": 1})

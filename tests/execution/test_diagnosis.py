@@ -93,7 +93,7 @@ def test_an_error_without_a_text_is_a_death() -> None:
     assert Machine().diagnostician().diagnose("").reason == "its process died; see the run's logs"
 
 
-# -- cards ----------------------------------------------------------------------------------------
+# -- GPUs ----------------------------------------------------------------------------------------
 
 
 def death(host: str = "10.0.0.1", pid: int = 4711) -> str:
@@ -128,7 +128,7 @@ def test_a_missing_gpu_is_told_from_a_faulty_one() -> None:
     ("host", "seconds", "is_charged"),
     [("10.0.0.1", 9, False), ("10.0.0.1", 11, True), ("10.0.0.2", 9, True)],
 )
-def test_processes_that_die_with_a_card_are_not_charged(
+def test_processes_that_die_with_a_gpu_are_not_charged(
     host: str, seconds: int, is_charged: bool
 ) -> None:
     machine = Machine()
@@ -180,7 +180,7 @@ def test_processes_that_die_with_a_card_are_not_charged(
         ("MemoryError\n…\nFatal Python error: Segmentation fault\n", Diagnosis("")),
     ],
 )
-def test_the_last_words_of_a_process_on_a_card_tell_why_it_died(
+def test_the_last_words_of_a_process_on_a_gpu_tell_why_it_died(
     tmp_path: Path, words: str, expected: Diagnosis
 ) -> None:
     (tmp_path / "worker-other-4711.log").write_text("", encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Measuring the cards of a cluster. No GPU is needed: its figures are handed in."""
+"""Measuring the GPUs of a cluster. No GPU is needed: its figures are handed in."""
 
 from collections.abc import Sequence
 from contextlib import nullcontext
@@ -21,10 +21,10 @@ from tuner.execution.mps import MpsState
 from tuner.execution.plan import EndReason
 from tuner.execution.probe import Measuring, Wait
 from tuner.execution.search import run_search
-from tuner.nvidia import Card, Driver
+from tuner.nvidia import Driver, Gpu
 from tuner.settings.config import SearchConfig
 from tuner.settings.space import SearchSpace
-from tuner.training.gpu_memory import CardFigures
+from tuner.training.gpu_memory import GpuFigures
 
 SEQUENCES = EncodedSequences(
     np.full(7, 3, np.int32), np.array([0, 2, 7]), np.array([0, 1], np.int32)
@@ -33,8 +33,8 @@ DATASET = Dataset("d", "f", ("no", "yes"), (), dict.fromkeys(Split, SEQUENCES))
 T4 = {"CPU": 16.0, "GPU": 4.0, "accelerator_type:T4": 1.0}
 H100 = {"CPU": 32.0, "GPU": 2.0, "accelerator_type:H100": 1.0}
 UNNAMED = {"CPU": 8.0, "GPU": 1.0}
-FIGURES = CardFigures("NVIDIA H100", 81_559, 80_990, 3_000, 700, 2_500, 120_000, has_mps=True)
-SMALLER = CardFigures("Tesla T4", 15_360, 14_930, 3_000, 700, 2_500, 120_000)
+FIGURES = GpuFigures("NVIDIA H100", 81_559, 80_990, 3_000, 700, 2_500, 120_000, has_mps=True)
+SMALLER = GpuFigures("Tesla T4", 15_360, 14_930, 3_000, 700, 2_500, 120_000)
 
 MPS_RUNS = MpsState(True)
 
@@ -51,9 +51,9 @@ def search(space: SearchSpace, gpus_per_trial: object = "auto", **settings: obje
 
 
 def this_machine_has(
-    monkeypatch: pytest.MonkeyPatch, *cards: Card, mps: MpsState = MPS_RUNS
+    monkeypatch: pytest.MonkeyPatch, *these: Gpu, mps: MpsState = MPS_RUNS
 ) -> None:
-    monkeypatch.setattr(gpus, "ask_driver", lambda: Driver("580", cards))
+    monkeypatch.setattr(gpus, "ask_driver", lambda: Driver("580", these))
     monkeypatch.setattr(gpus, "look", lambda: mps)
     available = FIGURES.host_free_mb * 2**20
     monkeypatch.setattr(gpus, "memory", lambda: SimpleNamespace(available=available))
@@ -72,12 +72,12 @@ def pack(config: SearchConfig, *nodes: dict[str, float], recorded: Any = None) -
 
 @pytest.fixture
 def measured(monkeypatch: pytest.MonkeyPatch) -> list[list[str | None]]:
-    """The kinds of cards that were measured."""
+    """The kinds of GPUs that were measured."""
     asked: list[list[str | None]] = []
 
     def play(
         ray: Any, kinds: Sequence[str | None], *_: object, **__: object
-    ) -> dict[str | None, CardFigures]:
+    ) -> dict[str | None, GpuFigures]:
         asked.append(list(kinds))
         return {kind: SMALLER if kind == "T4" else FIGURES for kind in kinds}
 
@@ -89,7 +89,7 @@ def measured(monkeypatch: pytest.MonkeyPatch) -> list[list[str | None]]:
 
 
 @pytest.mark.parametrize("gpus_per_trial", ["auto", 0.25])
-def test_each_kind_of_card_is_measured_once_per_study(
+def test_each_kind_of_gpu_is_measured_once_per_study(
     space: SearchSpace, measured: list[list[str | None]], gpus_per_trial: object
 ) -> None:
     config = search(space, gpus_per_trial)
@@ -110,7 +110,7 @@ def test_cpus_memory_and_mps_bound_what_auto_packs(
     packing, _ = pack(search(space, cpus_per_trial=4), H100)
     assert packing.fit(H100) == 2 * 4
     packing, _ = pack(search(space), {**H100, "CPU": 200})
-    assert packing.fit({**H100, "CPU": 200}) == 2 * 16  # the card's memory
+    assert packing.fit({**H100, "CPU": 200}) == 2 * 16  # the GPU's memory
 
 
 def test_what_was_not_recorded_is_measured(
@@ -125,14 +125,14 @@ def test_what_was_not_recorded_is_measured(
 
 
 @pytest.mark.parametrize(("now", "times"), [("NVIDIA H100", 1), ("NVIDIA H200", 2)])
-def test_on_this_machine_the_drivers_name_of_the_card_counts(
+def test_on_this_machine_the_drivers_name_of_the_gpu_counts(
     space: SearchSpace,
     measured: list[list[str | None]],
     monkeypatch: pytest.MonkeyPatch,
     now: str,
     times: int,
 ) -> None:
-    this_machine_has(monkeypatch, Card("GPU-1", now, 81_559, 80_990))
+    this_machine_has(monkeypatch, Gpu("GPU-1", now, 81_559, 80_990))
     content: Any = {}
     for _ in range(2):
         here = cluster(UNNAMED, is_ours=True)
@@ -154,10 +154,10 @@ def test_a_confirmations_own_figures_are_found_beside_the_searchs(
 def test_the_kind_of_a_node_that_came_for_the_measuring_is_recorded(
     space: SearchSpace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Clusters whose settings do not name their cards, such as GCP's: Ray finds them on the node."""
+    """Clusters whose settings do not name their GPUs, such as GCP's: Ray finds them on the node."""
     nodes: list[dict[str, float]] = []
 
-    def start_node(*_: object, **__: object) -> dict[str | None, CardFigures]:
+    def start_node(*_: object, **__: object) -> dict[str | None, GpuFigures]:
         nodes.extend([H100, T4])
         return {"T4": SMALLER}
 
@@ -178,8 +178,8 @@ def test_what_is_free_on_this_machine_is_asked_in_every_session(
     recorded: list[Any] = []
     fits = []
     for free_mb in (80_990, 30_000):
-        card = Card("GPU-1", FIGURES.card, FIGURES.total_mb, free_mb)
-        this_machine_has(monkeypatch, card)
+        gpu = Gpu("GPU-1", FIGURES.gpu, FIGURES.total_mb, free_mb)
+        this_machine_has(monkeypatch, gpu)
         here = cluster(node, is_ours=True)
         packing, content = make_packing(
             search(space), here, DATASET, recorded=recorded, wait=no_wait()
@@ -202,7 +202,7 @@ def pack_here(config: SearchConfig, node: dict[str, float], recorded: Any = None
 
 
 @pytest.mark.parametrize("gpus_per_trial", ["auto", 0.1])
-def test_the_fullest_card_of_this_machine_decides(
+def test_the_fullest_gpu_of_this_machine_decides(
     space: SearchSpace,
     measured: list[list[str | None]],
     monkeypatch: pytest.MonkeyPatch,
@@ -214,10 +214,10 @@ def test_the_fullest_card_of_this_machine_decides(
     for free_mb in (FIGURES.free_mb, 25_000):
         this_machine_has(
             monkeypatch,
-            Card("GPU-1", FIGURES.card, FIGURES.total_mb, FIGURES.free_mb),
-            Card("GPU-2", FIGURES.card, FIGURES.total_mb + 9, free_mb),
+            Gpu("GPU-1", FIGURES.gpu, FIGURES.total_mb, FIGURES.free_mb),
+            Gpu("GPU-2", FIGURES.gpu, FIGURES.total_mb + 9, free_mb),
         )
-        packing, content = pack_here(config, node)  # measured on the first card
+        packing, content = pack_here(config, node)  # measured on the first GPU
         resumed, _ = pack_here(config, node, content)
         assert packing.fit(node) == resumed.fit(node)
         shares.append((packing.fit(node), packing.place().share.limit_mb))
@@ -225,9 +225,9 @@ def test_the_fullest_card_of_this_machine_decides(
     assert content["kinds"][""]["free_mb"] == FIGURES.free_mb  # as it was measured
 
 
-@pytest.mark.parametrize("other", [("NVIDIA A100", 81_559), (FIGURES.card, 40_960)])
+@pytest.mark.parametrize("other", [("NVIDIA A100", 81_559), (FIGURES.gpu, 40_960)])
 @pytest.mark.parametrize("gpus_per_trial", ["auto", 0.5])
-def test_unequal_cards_of_this_machine_cannot_be_shared_alike(
+def test_unequal_gpus_of_this_machine_cannot_be_shared_alike(
     space: SearchSpace,
     measured: list[list[str | None]],
     monkeypatch: pytest.MonkeyPatch,
@@ -235,8 +235,8 @@ def test_unequal_cards_of_this_machine_cannot_be_shared_alike(
     other: tuple[str, int],
 ) -> None:
     node = {"CPU": 16.0, "GPU": 2.0}
-    first = Card("GPU-1", FIGURES.card, FIGURES.total_mb, 80_000)
-    this_machine_has(monkeypatch, first, Card("GPU-2", *other, 30_000))
+    first = Gpu("GPU-1", FIGURES.gpu, FIGURES.total_mb, 80_000)
+    this_machine_has(monkeypatch, first, Gpu("GPU-2", *other, 30_000))
     with pytest.raises(ConfigError, match="cannot be shared alike; choose one kind through CUDA_V"):
         pack_here(search(space, gpus_per_trial), node)
     pack_here(search(space, 1), node)
@@ -244,12 +244,12 @@ def test_unequal_cards_of_this_machine_cannot_be_shared_alike(
     pack_here(search(space, gpus_per_trial), node)
 
 
-def test_a_card_that_does_not_answer_keeps_nobody_from_sharing_the_others(
+def test_a_gpu_that_does_not_answer_keeps_nobody_from_sharing_the_others(
     space: SearchSpace, measured: list[list[str | None]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    lost = Card("", "a GPU that does not answer", problem="GPU is lost")
+    lost = Gpu("", "a GPU that does not answer", problem="GPU is lost")
     this_machine_has(
-        monkeypatch, lost, Card("GPU-2", FIGURES.card, FIGURES.total_mb, FIGURES.free_mb)
+        monkeypatch, lost, Gpu("GPU-2", FIGURES.gpu, FIGURES.total_mb, FIGURES.free_mb)
     )
     node = {"CPU": 99.0, "GPU": 2.0}
     packing, content = pack_here(search(space), node)
@@ -278,21 +278,21 @@ def test_it_is_measured_again_where_mps_has_come_or_gone(
 ) -> None:
     figures = SMALLER if node is T4 else FIGURES
     config = search(space, mps=mps)
-    card = Card("GPU-1", figures.card, figures.total_mb, figures.free_mb)
-    this_machine_has(monkeypatch, card, mps=now)
+    gpu = Gpu("GPU-1", figures.gpu, figures.total_mb, figures.free_mb)
+    this_machine_has(monkeypatch, gpu, mps=now)
     _, content = pack_here(config, node)
     pack_here(config, node, content)
     assert len(measured) == times
 
 
 @pytest.mark.parametrize("settings", [{"trials": 6}, {"max_concurrent": 8}])
-def test_few_trials_are_spread_over_all_cards(
+def test_few_trials_are_spread_over_all_gpus(
     space: SearchSpace, measured: list[list[str | None]], settings: dict[str, object]
 ) -> None:
     node = {**H100, "GPU": 4.0, "CPU": 64.0}
     packing, _ = pack(search(space, **settings), node)
     assert packing.fit(node) == 4 * 2
-    packing, _ = pack(search(space, **settings), node, T4)  # unequal cards take what they can
+    packing, _ = pack(search(space, **settings), node, T4)  # unequal GPUs take what they can
     assert packing.fit(node) > 4 * 2
 
 
@@ -307,7 +307,7 @@ def test_a_given_share_is_asked_for_and_measured_with_a_small_model(space: Searc
 
 
 @pytest.mark.parametrize("gpus_per_trial", [0, 1])
-def test_without_parts_of_cards_nothing_is_measured(
+def test_without_parts_of_gpus_nothing_is_measured(
     space: SearchSpace, gpus_per_trial: float
 ) -> None:
     packing, content = pack(search(space, gpus_per_trial), T4, H100)
@@ -374,8 +374,8 @@ def test_a_note_on_idle_gpus_of_this_machine_names_what_is_missing(
     assert advice in found
 
 
-def test_cards_of_an_unknown_kind_beside_others_are_refused(space: SearchSpace) -> None:
-    with pytest.raises(ConfigError, match="beside T4 there are cards whose kind Ray does not know"):
+def test_gpus_of_an_unknown_kind_beside_others_are_refused(space: SearchSpace) -> None:
+    with pytest.raises(ConfigError, match="beside T4 there are GPUs whose kind Ray does not know"):
         pack(search(space), T4, UNNAMED)
 
 
@@ -412,7 +412,7 @@ def test_a_time_budget_that_ends_while_gpus_are_measured_ends_the_search_in_orde
     assert outcome.run.leaderboard().empty
 
 
-def test_a_kind_that_joined_is_measured_on_a_card_of_that_kind(space: SearchSpace) -> None:
+def test_a_kind_that_joined_is_measured_on_a_gpu_of_that_kind(space: SearchSpace) -> None:
     alone = cluster(ray=AnsweringRay(FIGURES, T4))
     _, content = make_packing(search(space), alone, DATASET, recorded=[], wait=no_wait())
     for nodes, resources in (([T4, H100], {"accelerator_type:H100": 0.001}), ([H100], {})):

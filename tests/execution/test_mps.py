@@ -13,7 +13,7 @@ import pytest
 from support.mps_node import GRACE_S, Node, processes, read, wait_for
 
 from tuner.execution import mps, mps_keeper
-from tuner.nvidia import Card, Driver, MpsMode
+from tuner.nvidia import Driver, Gpu, MpsMode
 
 pytestmark = pytest.mark.slow  # each test waits for processes that it starts
 
@@ -36,12 +36,12 @@ def node(monkeypatch: pytest.MonkeyPatch) -> Iterator[Node]:
     made.close()
 
 
-DIVIDED = Card("GPU-1", "H100", slices=(Card("MIG-1", "H100 1g.10gb"),))
+DIVIDED = Gpu("GPU-1", "H100", slices=(Gpu("MIG-1", "H100 1g.10gb"),))
 
 
-def show(monkeypatch: pytest.MonkeyPatch, card: Card) -> None:
-    """Has the driver list a card."""
-    monkeypatch.setattr(mps, "ask_driver", lambda: Driver("580", (card,)))
+def show(monkeypatch: pytest.MonkeyPatch, gpu: Gpu) -> None:
+    """Has the driver list a GPU."""
+    monkeypatch.setattr(mps, "ask_driver", lambda: Driver("580", (gpu,)))
 
 
 @contextmanager
@@ -57,7 +57,7 @@ def joining() -> Iterator[None]:
         mps._held.clear()
 
 
-def test_two_processes_at_once_start_one_daemon_for_all_cards_and_the_last_one_ends_it(
+def test_two_processes_at_once_start_one_daemon_for_all_gpus_and_the_last_one_ends_it(
     node: Node,
 ) -> None:
     first, second = node.client(CUDA_VISIBLE_DEVICES="1"), node.client(CUDA_VISIBLE_DEVICES="0")
@@ -247,19 +247,19 @@ def test_off_starts_nothing(node: Node) -> None:
 
 
 @pytest.mark.parametrize(
-    ("card", "reason"),
+    ("gpu", "reason"),
     [
-        (DIVIDED, "slices of a card (MIG)"),
+        (DIVIDED, "slices of a GPU (MIG)"),
         (
-            Card("GPU-1", "Tesla P100", capability=(6, 0)),
+            Gpu("GPU-1", "Tesla P100", capability=(6, 0)),
             "needs a GPU from 2017 on (Volta), and Tesla P100 is older",
         ),
     ],
 )
-def test_slices_and_old_cards_are_not_shared_through_it(
-    node: Node, monkeypatch: pytest.MonkeyPatch, card: Card, reason: str
+def test_slices_and_old_gpus_are_not_shared_through_it(
+    node: Node, monkeypatch: pytest.MonkeyPatch, gpu: Gpu, reason: str
 ) -> None:
-    show(monkeypatch, card)
+    show(monkeypatch, gpu)
     assert reason in mps.ensure(MpsMode.AUTO, root=node.root).reason
 
 

@@ -1,4 +1,4 @@
-"""Waiting for the process that measures a card, with a real Ray. No GPU is needed: its figures are handed in."""
+"""Waiting for the process that measures a GPU, with a real Ray. No GPU is needed: its figures are handed in."""
 
 import itertools
 import signal
@@ -13,15 +13,15 @@ from support.watching import Clock
 from tuner.errors import ConfigError
 from tuner.execution.interrupts import Interrupted, TimeIsUp
 from tuner.execution.probe import Measuring, Wait, measure
-from tuner.training.gpu_memory import CardFigures
+from tuner.training.gpu_memory import GpuFigures
 
-FIGURES = CardFigures("NVIDIA H100", 81_559, 80_990, 3_000, 700, 2_500, 120_000, has_mps=True)
+FIGURES = GpuFigures("NVIDIA H100", 81_559, 80_990, 3_000, 700, 2_500, 120_000, has_mps=True)
 
 
 class Playing:
     """Ray, which gives a place without a GPU and plays the process that measures."""
 
-    def __init__(self, ray: Any, answer: Callable[[], CardFigures] | None = None) -> None:
+    def __init__(self, ray: Any, answer: Callable[[], GpuFigures] | None = None) -> None:
         self._ray = ray
         self._answer = answer
         self.killed = 0
@@ -34,7 +34,7 @@ class Playing:
             def place(self) -> tuple[str, str]:
                 return "gpu-3", "node"
 
-            def measure(self, measuring: Measuring) -> CardFigures:
+            def measure(self, measuring: Measuring) -> GpuFigures:
                 return answer()  # type: ignore[misc]
 
         def made(real: type[object]) -> SimpleNamespace:
@@ -118,7 +118,7 @@ def test_measuring_has_a_time_limit(
 
 
 @pytest.mark.ray
-def test_a_card_that_never_becomes_free_is_named(shared_ray: None) -> None:
+def test_a_gpu_that_never_becomes_free_is_named(shared_ray: None) -> None:
     import ray
 
     hour = Hour(400.0)
@@ -130,7 +130,7 @@ def test_a_card_that_never_becomes_free_is_named(shared_ray: None) -> None:
 
 
 @pytest.mark.ray
-def test_a_card_of_unknown_memory_is_refused_in_one_line(shared_ray: None) -> None:
+def test_a_gpu_of_unknown_memory_is_refused_in_one_line(shared_ray: None) -> None:
     import ray
 
     with pytest.raises(ConfigError, match="cannot be measured") as refused:
@@ -171,7 +171,7 @@ def test_the_time_of_a_node_that_died_counts_to_the_budget() -> None:
     assert clock.now == 260
 
 
-def test_an_unnamed_card_has_the_kind_of_the_node_that_it_was_measured_on() -> None:
+def test_an_unnamed_gpu_has_the_kind_of_the_node_that_it_was_measured_on() -> None:
     """Two nodes may have come for it."""
     h100, t4 = {"GPU": 1.0, "accelerator_type:H100": 1.0}, {"GPU": 1.0, "accelerator_type:T4": 1.0}
     ray = AnsweringRay(FIGURES, h100, t4)

@@ -88,7 +88,7 @@ def waiting(*avoided: str, request: str, status: str = "PENDING", number: int = 
         (waiting("b", request="not a"), True),  # never would a process be free for it
         (waiting("a", "b", request="not a or b"), False),  # this node's is no use
         (waiting("b", request="any"), False),  # Tune gives it the process as it is
-        (waiting(request="half a card"), False),
+        (waiting(request="half a GPU"), False),
         (waiting("b", request="not a", status="RUNNING"), False),
     ],
 )

@@ -121,7 +121,7 @@ def test_a_real_model_is_free_before_the_next_one_is_built(monkeypatch: pytest.M
 
 
 @pytest.mark.parametrize(("gpus", "retire"), [(0.25, True), (0.0, False)])
-def test_a_process_that_ran_out_of_memory_on_a_card_trains_no_other_trial(
+def test_a_process_that_ran_out_of_memory_on_a_gpu_trains_no_other_trial(
     monkeypatch: pytest.MonkeyPatch, gpus: float, retire: bool
 ) -> None:
     break_next_epoch(monkeypatch, RuntimeError("CUDNN_STATUS_ALLOC_FAILED"))
@@ -145,7 +145,7 @@ def test_an_error_outside_of_training_is_classified_too(monkeypatch: pytest.Monk
     assert report(actor(task())).status is TrialStatus.OUT_OF_MEMORY
 
 
-def test_a_fault_of_the_card_ends_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_fault_of_the_gpu_ends_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
     break_next_epoch(monkeypatch, RuntimeError("CUDA_ERROR_ILLEGAL_ADDRESS: …"))
     with pytest.raises(DeviceFault, match="ILLEGAL_ADDRESS"):
         actor(task()).step()
@@ -164,7 +164,7 @@ def test_a_fault_that_was_met_through_mps_may_be_another_process_doing(
 
 
 @pytest.mark.parametrize(("rests_gpus", "slept"), [(True, [60.0]), (False, [])])
-def test_a_card_that_failed_three_times_rests_before_the_next_trial(
+def test_a_gpu_that_failed_three_times_rests_before_the_next_trial(
     monkeypatch: pytest.MonkeyPatch, gpu: FaultyGpu, rests_gpus: bool, slept: list[float]
 ) -> None:
     asleep: list[float] = []
@@ -183,7 +183,7 @@ def test_a_card_that_failed_three_times_rests_before_the_next_trial(
     assert [seconds for seconds in asleep if seconds] == slept
 
 
-def test_a_trial_that_does_not_find_its_card_is_not_trained_on_the_cpu(
+def test_a_trial_that_does_not_find_its_gpu_is_not_trained_on_the_cpu(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def make(spec: TrialSpec, given: Task, share: Share, checkpoint: None) -> ToyTraining:
@@ -197,7 +197,7 @@ def test_a_trial_that_does_not_find_its_card_is_not_trained_on_the_cpu(
         actor(task(trainer=TrainerName.KERAS, mps=MpsMode.AUTO), 0.25).step()
 
 
-def test_a_process_that_died_under_a_trial_is_a_fault_of_its_card(
+def test_a_process_that_died_under_a_trial_is_a_fault_of_its_gpu(
     monkeypatch: pytest.MonkeyPatch, gpu: FaultyGpu
 ) -> None:
     asked = mps_says(monkeypatch, MpsState(True))
@@ -224,7 +224,7 @@ def test_a_process_that_died_under_a_trial_is_a_fault_of_its_card(
 MISSING = MpsState(False, "nvidia-cuda-mps-control is missing")
 
 
-def test_before_the_first_trial_a_process_that_shares_a_card_joins_mps(
+def test_before_the_first_trial_a_process_that_shares_a_gpu_joins_mps(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     asked = mps_says(monkeypatch, MISSING)
@@ -236,7 +236,7 @@ def test_before_the_first_trial_a_process_that_shares_a_card_joins_mps(
     assert [report(process).note for _ in range(2)] == [reason, None]
 
 
-def test_a_card_that_failed_three_times_is_shared_without_mps(
+def test_a_gpu_that_failed_three_times_is_shared_without_mps(
     monkeypatch: pytest.MonkeyPatch, gpu: FaultyGpu
 ) -> None:
     asked = mps_says(monkeypatch, MISSING)

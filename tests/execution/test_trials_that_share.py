@@ -1,4 +1,4 @@
-"""Trials that run out of memory because they share a card, with declared GPUs and toy trials."""
+"""Trials that run out of memory because they share a GPU, with declared GPUs and toy trials."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,7 +19,7 @@ from tuner.training.spec import TrialSpec
 pytestmark = pytest.mark.ray
 
 SPACE = toy_space(fault="none", epoch_seconds=0.05)
-QUARTERS = {"gpus_per_trial": 0.25, "cpus_per_trial": 0.25, "pruner": "none"}  # 8 on two cards
+QUARTERS = {"gpus_per_trial": 0.25, "cpus_per_trial": 0.25, "pruner": "none"}  # 8 on two GPUs
 
 
 @dataclass
@@ -67,7 +67,7 @@ def run_out(monkeypatch: pytest.MonkeyPatch, ordinary: int, larger: int = 0) -> 
         if left[place.is_larger]:
             left[place.is_larger] -= 1
             numbers.append(spec.number)
-            given = {**spec.hyperparameters.custom, "fault": "card_memory", "fault_epoch": 3}
+            given = {**spec.hyperparameters.custom, "fault": "gpu_memory", "fault_epoch": 3}
             changed = spec.hyperparameters.model_copy(update={"custom": given})
             spec = replace(spec, hyperparameters=changed)
         return original(spec, place, *more)
@@ -91,7 +91,7 @@ def test_a_trial_that_ran_out_gets_a_new_process_with_twice_the_share_while_othe
     (again,) = [each for each in trials if each.user_attrs.get(Attribute.RETRY_OF) == 0]
     board = run.leaderboard().set_index("trial")
     assert board.loc[0, "status"] == "out_of_memory"
-    assert board.loc[0, "error"].endswith("; runs again with a larger share of the card")
+    assert board.loc[0, "error"].endswith("; runs again with a larger share of the GPU")
     assert board.loc[again.number, ["status", "tries"]].to_list() == ["complete", 2]
     assert list(board["status"]).count("complete") == 16
     others = board.drop(index=[0, again.number])
@@ -102,12 +102,12 @@ def test_a_trial_that_ran_out_gets_a_new_process_with_twice_the_share_while_othe
     assert {each.gpus for each in started if each.number != again.number} == {0.25}
     before = started[: started.index(by_number[again.number])]
     assert by_number[again.number].process not in {each.process for each in before}
-    # Nothing that was asked for later got a card before it.
+    # Nothing that was asked for later got a GPU before it.
     assert all(each.number < again.number for each in before)
     assert listener.notes == []
 
 
-def test_when_that_happens_twice_fewer_share_a_card_also_after_a_resume(
+def test_when_that_happens_twice_fewer_share_a_gpu_also_after_a_resume(
     shared_ray: None,
     started: list[Started],
     sentences: Path,

@@ -81,7 +81,7 @@ def node() -> Iterator[Node]:
 
 
 def works(client: "subprocess.Popen[str]") -> str:
-    """What the process says after it has used the card."""
+    """What the process says after it has used the GPU."""
     assert client.stdin is not None
     client.stdin.write("\n")
     client.stdin.flush()
@@ -105,7 +105,7 @@ def connected(node: Node) -> int:
     return sum(len(ask(f"get_client_list {server}")) for server in ask("get_server_list"))
 
 
-def test_processes_share_the_card_through_one_server_and_the_last_one_ends_it(node: Node) -> None:
+def test_processes_share_the_gpu_through_one_server_and_the_last_one_ends_it(node: Node) -> None:
     first, second = node.client(), node.client()
     assert read(first) == read(second) == JOINED
     assert [works(first), works(second)] == ["works", "works"]

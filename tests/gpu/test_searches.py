@@ -1,4 +1,4 @@
-"""Real searches on a real card. Everything else about cards is tested without one, in the rooms that it belongs to.
+"""Real searches on a real GPU. Everything else about GPUs is tested without one, in the rooms that it belongs to.
 
     PYTHONPATH=tests python -m pytest -c /dev/null --rootdir=. --confcutdir=tests/gpu tests/gpu
 
@@ -17,7 +17,7 @@ from typing import NamedTuple
 import pandas as pd
 import pytest
 
-from tuner.nvidia import Card, ask_driver, visible_cards
+from tuner.nvidia import Gpu, ask_driver, visible_gpus
 from tuner.run import Run
 
 TUNER = [sys.executable, "-m", "tuner"]
@@ -42,10 +42,10 @@ SMALL = {
 }
 
 
-def card() -> Card:
+def gpu() -> Gpu:
     driver = ask_driver()
     assert driver is not None
-    return visible_cards(driver, os.environ)[0]
+    return visible_gpus(driver, os.environ)[0]
 
 
 class Searched(NamedTuple):
@@ -97,15 +97,15 @@ def daemons() -> list[int]:
     return found
 
 
-def test_trials_share_a_card_and_none_fails(tmp_path: Path) -> None:
+def test_trials_share_a_gpu_and_none_fails(tmp_path: Path) -> None:
     before = set(daemons())
-    words = ["--trials", "24", "--pruner", "none"]  # nobody need ask for the card
+    words = ["--trials", "24", "--pruner", "none"]  # nobody need ask for the GPU
     rows, said, seen = search(tmp_path, SMALL, *words)
     assert seen
     assert "take turns" not in said
     assert most_at_once(tmp_path) >= 3  # of two that take turns, one may seem to end late
     assert rows["status"].tolist() == ["complete"] * 24
-    assert rows["device"].str.startswith(card().name).all()
+    assert rows["device"].str.startswith(gpu().name).all()
     assert rows["val_accuracy"].max() > 0.6
     assert len(list((tmp_path / "runs" / "x" / "logs").glob("worker-*.log"))) >= 4
     until = time.monotonic() + 40
@@ -114,7 +114,7 @@ def test_trials_share_a_card_and_none_fails(tmp_path: Path) -> None:
         time.sleep(1)
 
 
-def test_without_mps_trials_share_a_card_too(tmp_path: Path) -> None:
+def test_without_mps_trials_share_a_gpu_too(tmp_path: Path) -> None:
     before = set(daemons())
     words = ["--gpus-per-trial", "0.25", "--mps", "off", "--trials", "8", "--pruner", "none"]
     rows, _, seen = search(tmp_path, SMALL, *words)
@@ -135,12 +135,12 @@ def build(*, vocabulary_size, n_classes, rows):
 
 
 def test_a_model_that_does_not_fit_is_out_of_memory_and_the_search_goes_on(tmp_path: Path) -> None:
-    total_mb = card().total_mb
+    total_mb = gpu().total_mb
     assert total_mb is not None
     (tmp_path / "huge_models.py").write_text(HUGE)
     space = {
         **SMALL,
-        # Rows of 1,024 numbers of 4 bytes: as much as the whole card has.
+        # Rows of 1,024 numbers of 4 bytes: as much as the whole GPU has.
         "architectures": {"huge_models:build": {"rows": total_mb * 2**20 // 4096}, "cnn_lstm": {}},
         "baselines": [{"architecture": "huge_models:build", "learning_rate": 1e-3}],
     }
@@ -151,12 +151,12 @@ def test_a_model_that_does_not_fit_is_out_of_memory_and_the_search_goes_on(tmp_p
     assert set(rows[~huge]["status"]) <= {"complete", "pruned"}
 
 
-def test_predictions_leave_the_card_to_others(tmp_path: Path) -> None:
+def test_predictions_leave_the_gpu_to_others(tmp_path: Path) -> None:
     search(tmp_path, SMALL, "--gpus-per-trial", "1", "--trials", "1")
     for words in (["confirm", "--top", "1", "--seeds", "1"], ["export"]):
         name, *rest = words
         subprocess.run([*TUNER, name, "runs/x", *rest], cwd=tmp_path, check=True)
-    free_before = card().free_mb
+    free_before = gpu().free_mb
     assert free_before is not None
     lines = "text\n" + 50_000 * "a gripping and beautifully acted film\n"
     process = subprocess.Popen(
@@ -171,15 +171,15 @@ def test_predictions_leave_the_card_to_others(tmp_path: Path) -> None:
     process.stdin.close()
     least_mb = free_before
     while process.poll() is None:
-        least_mb = min(least_mb, card().free_mb or least_mb)
+        least_mb = min(least_mb, gpu().free_mb or least_mb)
         time.sleep(0.1)
     assert process.returncode == 0
     assert free_before - least_mb < 4_000
 
 
-def test_doctor_trains_a_step_on_the_card() -> None:
+def test_doctor_trains_a_step_on_the_gpu() -> None:
     ended = subprocess.run([*TUNER, "doctor"], capture_output=True, text=True)
     sys.stdout.write(ended.stdout + ended.stderr)
     assert ended.returncode == 0
-    assert card().name in ended.stdout
+    assert gpu().name in ended.stdout
     assert "an LSTM's first step" in ended.stdout

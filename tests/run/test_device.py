@@ -15,7 +15,7 @@ H100 = "NVIDIA H100 80GB HBM3"
 
 
 @pytest.mark.parametrize(
-    ("card", "cudnn", "gpus", "text"),
+    ("gpu", "cudnn", "gpus", "text"),
     [
         (None, True, 0.0, "cpu"),
         (None, False, 0.25, "cpu"),
@@ -27,14 +27,14 @@ H100 = "NVIDIA H100 80GB HBM3"
         (H100, True, 0.3, f"{H100}, 3/10"),
     ],
 )
-def test_a_device_is_a_card_and_the_share_of_it(
-    card: str | None, cudnn: bool, gpus: float, text: str
+def test_a_device_is_a_gpu_and_the_share_of_it(
+    gpu: str | None, cudnn: bool, gpus: float, text: str
 ) -> None:
-    device = device_text(card, cudnn=cudnn)
+    device = device_text(gpu, cudnn=cudnn)
     assert with_share(device, gpus) == text
     assert without_share(text) == device
     assert place_of(text) == text.removesuffix(" (no cuDNN)")
-    assert lacks_cudnn(text) is (card is not None and not cudnn)
+    assert lacks_cudnn(text) is (gpu is not None and not cudnn)
 
 
 def test_names_with_commas_and_brackets_stay_whole() -> None:
@@ -42,6 +42,6 @@ def test_names_with_commas_and_brackets_stay_whole() -> None:
     assert place_of("GeForce (Laptop), 1/4 (no cuDNN)") == "GeForce (Laptop), 1/4"
 
 
-def test_packings_are_the_cards_and_shares_of_trials_on_gpus() -> None:
+def test_packings_are_the_gpus_and_shares_of_trials_on_gpus() -> None:
     devices = ["cpu", None, f"{H100}, 1/14", f"{H100}, 1/14 (no cuDNN)", H100]
     assert packings(devices) == [H100, f"{H100}, 1/14"]

@@ -1,4 +1,4 @@
-"""What a study remembers of trials that ran out of memory while they shared a card."""
+"""What a study remembers of trials that ran out of memory while they shared a GPU."""
 
 from pathlib import Path
 
@@ -57,7 +57,7 @@ def test_the_first_try_is_out_of_memory_but_no_result(study: SearchStudy) -> Non
     lost = run_out(study)
     (record, *_) = StudyReader(study.study).records()
     assert record.status is TrialStatus.OUT_OF_MEMORY
-    assert record.error == "no room; runs again with a larger share of the card"
+    assert record.error == "no room; runs again with a larger share of the GPU"
     assert record.ranked_score is None
     assert not counts_as_finished(study.read(lost))
     assert (
@@ -155,7 +155,7 @@ def test_while_one_waits_for_its_larger_share_no_other_trial_starts(
     assert not session.has_room
     clock.now += 59
     assert not session.has_room
-    clock.now += 2  # another search on the same cards may keep it waiting
+    clock.now += 2  # another search on the same GPUs may keep it waiting
     assert session.has_room
 
     session.begin_trial(again)
@@ -215,6 +215,6 @@ def test_asking_for_room_reads_no_trial(
     assert session.has_room
 
 
-def test_a_study_without_shared_cards_remembers_nothing(study: SearchStudy) -> None:
+def test_a_study_without_shared_gpus_remembers_nothing(study: SearchStudy) -> None:
     run_trial(study, 0.8, status=TrialStatus.OUT_OF_MEMORY)
     assert times_to_lower([study.study], 0.0) == 0

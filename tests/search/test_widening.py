@@ -91,7 +91,7 @@ def searched(journal: Path, trials: int = 8, cost: Cost | None = None) -> StudyR
         status = (TrialStatus.COMPLETE, TrialStatus.PRUNED, TrialStatus.DIVERGED)[number % 3]
         run_trial(study, 0.5 + number / 100, 0.6, status=status)
     study.study.set_user_attr(Attribute.ENSEMBLE, RECORD.model_dump(mode="json"))
-    study.study.set_user_attr(Attribute.GPU_MEMORY, {"card": 1})
+    study.study.set_user_attr(Attribute.GPU_MEMORY, {"gpu": 1})
     study.record_seconds(77.0)
     running = study.ask()
     running.suggest_categorical(ARCHITECTURE, list(NARROW.architectures))

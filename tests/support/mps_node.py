@@ -26,14 +26,14 @@ class Node:
     """A machine's /tmp, and the processes that use MPS there."""
 
     def __init__(self, program: str = JOIN) -> None:
-        """`program` is what a process does that shares a card, until its input ends."""
+        """`program` is what a process does that shares a GPU, until its input ends."""
         self.root = Path(tempfile.mkdtemp(prefix="m", dir="/tmp"))  # a socket's path is short
         self.folder = self.root / f"tuner-mps-{os.getuid()}"
         self.program = program
         self.clients: list[subprocess.Popen[str]] = []
 
     def client(self, *words: str, **environment: str) -> "subprocess.Popen[str]":
-        """A process that shares a card."""
+        """A process that shares a GPU."""
         started = subprocess.Popen(
             [sys.executable, "-c", self.program, str(self.root), str(GRACE_S), *words],
             stdin=subprocess.PIPE,

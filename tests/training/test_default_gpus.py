@@ -6,15 +6,15 @@ from types import SimpleNamespace
 
 import pytest
 
-from tuner.nvidia import Card, Driver
+from tuner.nvidia import Driver, Gpu
 from tuner.training import default_gpus as module
 from tuner.training.default_gpus import default_gpus, finds_cuda
 
-H100 = Card("GPU-1", "NVIDIA H100", 81_920, 80_000)
-T4 = Card("GPU-2", "Tesla T4", 15_360, 15_000)
-FULL = Card("GPU-3", "Tesla T4", 15_360, 3_000)
-JETSON = Card("GPU-4", "Orin")  # its memory is the machine's, and its driver does not tell it
-BROKEN = Card("", "a GPU that does not answer", problem="GPU is lost")
+H100 = Gpu("GPU-1", "NVIDIA H100", 81_920, 80_000)
+T4 = Gpu("GPU-2", "Tesla T4", 15_360, 15_000)
+FULL = Gpu("GPU-3", "Tesla T4", 15_360, 3_000)
+JETSON = Gpu("GPU-4", "Orin")  # its memory is the machine's, and its driver does not tell it
+BROKEN = Gpu("", "a GPU that does not answer", problem="GPU is lost")
 BUILD_INFO = (
     "build_info = collections.OrderedDict([('cuda_version', '12.5.1'), ('cudnn_version', '9')])"
 )
@@ -49,7 +49,7 @@ def environment(site: Path) -> dict[str, str]:
 
 
 @pytest.mark.parametrize(
-    ("cards", "expected"),
+    ("gpus", "expected"),
     [
         ([], 0),
         ([T4], "auto"),
@@ -62,9 +62,9 @@ def environment(site: Path) -> dict[str, str]:
     ],
 )
 def test_gpus_are_used_unasked_where_nothing_speaks_against_them(
-    environment: dict[str, str], cards: Sequence[Card], expected: object
+    environment: dict[str, str], gpus: Sequence[Gpu], expected: object
 ) -> None:
-    assert default_gpus(environment, lambda: Driver("580", tuple(cards))) == expected
+    assert default_gpus(environment, lambda: Driver("580", tuple(gpus))) == expected
 
 
 def test_without_a_driver_trials_run_on_cpus(environment: dict[str, str]) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tuner.errors import ConfigError
-from tuner.nvidia import Card
+from tuner.nvidia import Gpu
 from tuner.training import devices
 from tuner.training.devices import device_name
 
@@ -67,26 +67,26 @@ def environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, st
 class TensorFlowConfig:
     """Records the calls of `tf.config` on a machine with these GPUs."""
 
-    def __init__(self, cards: list[str]) -> None:
+    def __init__(self, gpus: list[str]) -> None:
         self.visible: list[str] | None = None
         self.growing: list[str] = []
-        self.get_visible_devices = lambda kind: cards if self.visible is None else self.visible
+        self.get_visible_devices = lambda kind: gpus if self.visible is None else self.visible
         self.limits_mb: dict[str, int] = {}
-        self.list_physical_devices = lambda kind: cards
+        self.list_physical_devices = lambda kind: gpus
         self.threading = SimpleNamespace(
             set_intra_op_parallelism_threads=lambda count: None,
             set_inter_op_parallelism_threads=lambda count: None,
         )
         self.experimental = SimpleNamespace(
-            set_memory_growth=lambda card, grows: self.growing.append(card)
+            set_memory_growth=lambda gpu, grows: self.growing.append(gpu)
         )
         self.LogicalDeviceConfiguration = lambda memory_limit: memory_limit
 
-    def set_visible_devices(self, cards: list[str], kind: str) -> None:
-        self.visible = cards
+    def set_visible_devices(self, gpus: list[str], kind: str) -> None:
+        self.visible = gpus
 
-    def set_logical_device_configuration(self, card: str, limits: list[int]) -> None:
-        (self.limits_mb[card],) = limits
+    def set_logical_device_configuration(self, gpu: str, limits: list[int]) -> None:
+        (self.limits_mb[gpu],) = limits
 
 
 Configured = Callable[..., TensorFlowConfig]
@@ -141,7 +141,7 @@ def test_gpus_are_numbered_by_their_slots_on_every_backend(environment: dict[str
     assert environment["CUDA_DEVICE_ORDER"] == "PCI_BUS_ID"
 
 
-CARD = Card("GPU-1", "NVIDIA T4", 16000, 15000)
+GPU = Gpu("GPU-1", "NVIDIA T4", 16000, 15000)
 
 
 @pytest.mark.parametrize(
@@ -161,7 +161,7 @@ def test_jax_gets_its_limit_by_variables(
     platforms: str | None,
     fraction: str | None,
 ) -> None:
-    monkeypatch.setattr(devices, "first_card", lambda _: CARD)
+    monkeypatch.setattr(devices, "first_gpu", lambda _: GPU)
     environment["KERAS_BACKEND"] = "jax"
     devices.configure_device(cpus=1, gpus=gpus, memory_mb=memory_mb)
     assert environment.get("JAX_PLATFORMS") == platforms
@@ -169,11 +169,11 @@ def test_jax_gets_its_limit_by_variables(
     assert environment["XLA_PYTHON_CLIENT_PREALLOCATE"] == "false"
 
 
-@pytest.mark.parametrize("card", [None, Card("GPU-1", "NVIDIA GB10")])
+@pytest.mark.parametrize("gpu", [None, Gpu("GPU-1", "NVIDIA GB10")])
 def test_a_limit_of_a_gpu_of_unknown_memory_is_refused(
-    monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], card: Card | None
+    monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], gpu: Gpu | None
 ) -> None:
-    monkeypatch.setattr(devices, "first_card", lambda _: card)
+    monkeypatch.setattr(devices, "first_gpu", lambda _: gpu)
     environment["KERAS_BACKEND"] = "jax"
     with pytest.raises(ConfigError, match="4000 MB cannot be set: NVIDIA's driver does not report"):
         devices.configure_device(cpus=1, gpus=0.5, memory_mb=4000)
@@ -203,7 +203,7 @@ def test_torch_gets_its_limit_of_the_gpu(
     )
     torch = SimpleNamespace(set_num_threads=lambda count: None, cuda=cuda)
     monkeypatch.setitem(sys.modules, "torch", torch)
-    monkeypatch.setattr(devices, "first_card", lambda _: CARD)
+    monkeypatch.setattr(devices, "first_gpu", lambda _: GPU)
     environment["KERAS_BACKEND"] = "torch"
     devices.configure_device(cpus=1, gpus=gpus, memory_mb=memory_mb)
     assert shares == fractions
@@ -267,7 +267,7 @@ def test_gpus_that_a_persons_program_may_use_stay_visible(
 def test_gpus_that_a_persons_program_has_configured_stay_so(
     recorded: TensorFlowConfig, monkeypatch: pytest.MonkeyPatch, refusal: Exception
 ) -> None:
-    def refuse(card: str, grows: bool) -> None:
+    def refuse(gpu: str, grows: bool) -> None:
         raise refusal
 
     recorded.experimental.set_memory_growth = refuse

@@ -52,7 +52,7 @@ def test_out_of_memory_is_known_by_name_and_by_message(error: Exception) -> None
     assert caught.value.__cause__ is error
 
 
-# Texts of full cards: of the measurement of 2026-11-26 on an H100, and of reports to TensorFlow, JAX and torch.
+# Texts of full GPUs: of the measurement of 2026-11-26 on an H100, and of reports to TensorFlow, JAX and torch.
 @pytest.mark.parametrize(
     "error",
     [
@@ -77,7 +77,7 @@ def test_out_of_memory_is_known_by_name_and_by_message(error: Exception) -> None
         RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 8 bytes"),
     ],
 )
-def test_a_full_card_is_out_of_memory_in_whatever_words(error: Exception) -> None:
+def test_a_full_gpu_is_out_of_memory_in_whatever_words(error: Exception) -> None:
     assert isinstance(trial_error(error), TrialOutOfMemory)
     assert status_of(error) is TrialStatus.OUT_OF_MEMORY
 
@@ -102,7 +102,7 @@ def test_a_full_card_is_out_of_memory_in_whatever_words(error: Exception) -> Non
         (OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB"), True),
     ],
 )
-def test_the_machines_memory_is_told_from_the_cards(error: Exception, is_gpu_full: bool) -> None:
+def test_the_machines_memory_is_told_from_the_gpus(error: Exception, is_gpu_full: bool) -> None:
     found = trial_error(error)
     assert isinstance(found, TrialOutOfMemory)
     assert found.is_gpu_full == is_gpu_full
@@ -129,7 +129,7 @@ def test_the_machines_memory_is_told_from_the_cards(error: Exception, is_gpu_ful
         ),
     ],
 )
-def test_a_fault_of_the_card_is_not_the_models(error: Exception) -> None:
+def test_a_fault_of_the_gpu_is_not_the_models(error: Exception) -> None:
     assert isinstance(trial_error(error), DeviceFault)
 
 

@@ -1,4 +1,4 @@
-"""Measuring a configuration's memory, with a real model on this machine's CPU and a card's figures handed in."""
+"""Measuring a configuration's memory, with a real model on this machine's CPU and a GPU's figures handed in."""
 
 import os
 import subprocess
@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from tuner.errors import ConfigError, TrialDiverged, TrialFailed, TrialOutOfMemory
-from tuner.nvidia import Card, CardProcess
+from tuner.nvidia import Gpu, GpuProcess
 from tuner.settings.hyperparameters import resolve
 from tuner.training import gpu_memory
 from tuner.training import trial as training
@@ -20,16 +20,16 @@ SMALL = resolve("lstm", {"vocabulary_size": 300, "max_length": 20, "batch_size":
 LIMIT_MB = 13_500  # the smaller of 90 % and all but 1500 MB of what is free
 
 
-class CardBefore:
-    """A card that is asked for before and after."""
+class GpuBefore:
+    """A GPU that is asked for before and after."""
 
     def __init__(self, held_mb: int | None, free_mb: int = 15_000, total_mb: int = 16_000) -> None:
-        self.before = Card("GPU-1", "NVIDIA T4", total_mb, free_mb)
-        processes = () if held_mb is None else (CardProcess(os.getpid(), held_mb),)
-        self.after = Card("GPU-1", "NVIDIA T4", total_mb, 900, processes=processes)
+        self.before = Gpu("GPU-1", "NVIDIA T4", total_mb, free_mb)
+        processes = () if held_mb is None else (GpuProcess(os.getpid(), held_mb),)
+        self.after = Gpu("GPU-1", "NVIDIA T4", total_mb, 900, processes=processes)
         self.asked = 0
 
-    def __call__(self) -> Card:
+    def __call__(self) -> Gpu:
         self.asked += 1
         return self.before if self.asked == 1 else self.after
 
@@ -44,23 +44,23 @@ def limits(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return seen
 
 
-def measure(*configurations, card, peak_mb=400, gpus=1.0):
+def measure(*configurations, gpu, peak_mb=400, gpus=1.0):
     return measure_training(
         configurations or (LARGE,),
         n_classes=3,
         longest=30,
         cpus=1,
         gpus=gpus,
-        card=card,
+        gpu=gpu,
         memory_of_backend=lambda limit_mb: BackendMemory(peak_mb, limit_mb),
     )
 
 
-def test_a_part_of_a_card_leaves_the_rest_to_others(
+def test_a_part_of_a_gpu_leaves_the_rest_to_others(
     monkeypatch: pytest.MonkeyPatch, limits: list[int]
 ) -> None:
     monkeypatch.setattr("tuner.training.gpu_memory._train", lambda *_, **__: None)
-    measure(card=CardBefore(held_mb=4_000), gpus=0.2)
+    measure(gpu=GpuBefore(held_mb=4_000), gpus=0.2)
     assert limits == [2_700]
 
 
@@ -78,14 +78,14 @@ def test_trains_every_configuration_at_its_full_size(
 
     monkeypatch.setattr(training.Training, "epochs", epochs)
 
-    figures = measure(LARGE, SMALL, card=CardBefore(held_mb=LIMIT_MB + 700))
+    figures = measure(LARGE, SMALL, gpu=GpuBefore(held_mb=LIMIT_MB + 700))
 
     assert seen == [
         *[(300, (None, 3)), ({30}, 16), ({30}, 32_768 // 30)],
         *[(300, (None, 3)), ({20}, 8), ({20}, 32_768 // 20)],
     ]
     assert limits == [LIMIT_MB]
-    assert (figures.card, figures.total_mb, figures.free_mb) == ("NVIDIA T4", 16_000, 15_000)
+    assert (figures.gpu, figures.total_mb, figures.free_mb) == ("NVIDIA T4", 16_000, 15_000)
     assert (figures.peak_mb, figures.context_mb) == (400, 700)
     assert figures.host_mb > 100
     assert figures.host_free_mb > 100
@@ -103,14 +103,14 @@ def test_the_context_is_what_is_held_beside_the_limit(
     monkeypatch: pytest.MonkeyPatch, held_mb: int | None, context_mb: int
 ) -> None:
     monkeypatch.setattr(gpu_memory, "_train", lambda *_, **__: None)
-    assert measure(card=CardBefore(held_mb)).context_mb == context_mb
+    assert measure(gpu=GpuBefore(held_mb)).context_mb == context_mb
 
 
 def test_a_context_is_never_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gpu_memory, "_train", lambda *_, **__: None)
-    card = CardBefore(None)
-    card.after = card.before  # somebody else has freed as much
-    assert measure(card=card).context_mb == 200
+    gpu = GpuBefore(None)
+    gpu.after = gpu.before  # somebody else has freed as much
+    assert measure(gpu=gpu).context_mb == 200
 
 
 def test_a_configuration_that_does_not_fit_counts_as_the_whole_limit(
@@ -124,7 +124,7 @@ def test_a_configuration_that_does_not_fit_counts_as_the_whole_limit(
             raise TrialOutOfMemory("too large")
 
     monkeypatch.setattr(gpu_memory, "_train", fail)
-    assert measure(LARGE, SMALL, card=CardBefore(None)).peak_mb == LIMIT_MB
+    assert measure(LARGE, SMALL, gpu=GpuBefore(None)).peak_mb == LIMIT_MB
     assert trained == [LARGE, SMALL]
 
 
@@ -143,7 +143,7 @@ def test_a_configuration_that_cannot_be_trained_does_not_keep_others_from_being_
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     fails_with(monkeypatch, TrialFailed("no such layer"), TrialDiverged("loss became nan"))
-    assert measure(LARGE, SMALL, card=CardBefore(None)).peak_mb == 400
+    assert measure(LARGE, SMALL, gpu=GpuBefore(None)).peak_mb == 400
 
 
 def test_where_no_configuration_can_be_trained_the_first_reason_is_given(
@@ -151,13 +151,13 @@ def test_where_no_configuration_can_be_trained_the_first_reason_is_given(
 ) -> None:
     fails_with(monkeypatch, TrialFailed("no such layer"), TrialFailed("nor this"))
     with pytest.raises(TrialFailed, match="no such layer"):
-        measure(LARGE, SMALL, card=CardBefore(None))
+        measure(LARGE, SMALL, gpu=GpuBefore(None))
 
 
-@pytest.mark.parametrize("card", [None, Card("GPU-1", "NVIDIA GB10")])
-def test_a_card_of_unknown_memory_is_refused(card: Card | None) -> None:
+@pytest.mark.parametrize("gpu", [None, Gpu("GPU-1", "NVIDIA GB10")])
+def test_a_gpu_of_unknown_memory_is_refused(gpu: Gpu | None) -> None:
     with pytest.raises(ConfigError, match="NVIDIA's driver does not report the memory of a GPU"):
-        measure(card=lambda: card)
+        measure(gpu=lambda: gpu)
 
 
 def test_a_backend_without_a_gpu_is_refused() -> None:

@@ -8,8 +8,8 @@ from tuner import machine
 from tuner.doctor.backend import ask_tensorflow
 from tuner.doctor.check import DISTRIBUTION, Check
 from tuner.doctor.gpus import (
-    check_cards,
     check_driver,
+    check_each_gpu,
     check_gpus,
     check_kernels,
     check_mps,
@@ -75,8 +75,8 @@ def examine(runs: Path = Path("runs"), cache: Path | None = None) -> list[Check]
 def _check_all_gpus() -> list[Check]:
     driver, tensorflow = ask_driver(), ask_tensorflow()
     checks = [check_gpus(tensorflow, driver, os.environ)]
-    if driver is not None and driver.cards:
-        checks += check_cards(driver)
+    if driver is not None and driver.gpus:
+        checks += check_each_gpu(driver)
         checks.append(check_driver(driver, tensorflow))
         checks += filter(None, [check_kernels(driver, tensorflow)])
         checks.append(check_mps(look()))

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from tuner.doctor.backend import TensorFlowAnswer, TensorFlowState
 from tuner.doctor.check import DISTRIBUTION, Check, Status, gigabytes, pip_install
 from tuner.execution.mps import MpsState
-from tuner.nvidia import Card, CardProcess, Driver
+from tuner.nvidia import Driver, Gpu, GpuProcess
 from tuner.text import count_text
 
 # An LSTM of usual size with its CUDA context, cuDNN and cuBLAS. `--gpus-per-trial auto` measures a space's largest.
@@ -33,12 +33,12 @@ def check_gpus(
         return Check(name, Status.WARNING, found, advice)
     seen = len(tensorflow.names)
     found = ", ".join(tensorflow.names) or "none: trials run on CPUs"
-    cards = [card for card in driver.cards if not card.problem] if driver is not None else []
-    # Of divided cards CUDA shows a process one slice, whatever else there is.
-    most = 1 if any(card.slices for card in cards) else len(cards)
+    gpus = [gpu for gpu in driver.gpus if not gpu.problem] if driver is not None else []
+    # Of divided GPUs CUDA shows a process one slice, whatever else there is.
+    most = 1 if any(gpu.slices for gpu in gpus) else len(gpus)
     if seen >= most:
         return Check(name, Status.OK, found)
-    names = ", ".join(card.name for card in cards)
+    names = ", ".join(gpu.name for gpu in gpus)
     found = f"TensorFlow sees {seen} of {most}: the machine has {names}"
     hidden = environment.get("CUDA_VISIBLE_DEVICES")
     if hidden is not None:
@@ -48,13 +48,13 @@ def check_gpus(
     return Check(name, Status.WARNING, found, pip_install(f"{DISTRIBUTION}[gpu]"))
 
 
-def check_cards(driver: Driver) -> Iterator[Check]:
-    """Each card or slice of one: its memory, who holds it, and how many trials that leaves room for."""
-    for number, card in enumerate(driver.cards):
-        if not card.slices:
-            yield _check_card(f"gpu {number}", card)
-        for place, part in enumerate(card.slices):
-            yield _check_card(f"gpu {number}, slice {place}", part)
+def check_each_gpu(driver: Driver) -> Iterator[Check]:
+    """Each GPU or slice of one: its memory, who holds it, and how many trials that leaves room for."""
+    for number, gpu in enumerate(driver.gpus):
+        if not gpu.slices:
+            yield _check_gpu(f"gpu {number}", gpu)
+        for place, part in enumerate(gpu.slices):
+            yield _check_gpu(f"gpu {number}, slice {place}", part)
 
 
 def check_driver(driver: Driver, tensorflow: TensorFlowAnswer) -> Check:
@@ -72,7 +72,7 @@ def check_driver(driver: Driver, tensorflow: TensorFlowAnswer) -> Check:
     if driver.cuda[0] < built[0]:
         return Check(name, Status.PROBLEM, found, advice)
     # It runs what was compiled for this major version, but compiles nothing that is newer than itself.
-    needs_compiling = [card for card in driver.cards if not _is_native(card, tensorflow.kernels)]
+    needs_compiling = [gpu for gpu in driver.gpus if not _is_native(gpu, tensorflow.kernels)]
     if needs_compiling:
         found = f"{found}, and it cannot compile that for {needs_compiling[0].name}"
         return Check(name, Status.PROBLEM, found, advice)
@@ -80,35 +80,35 @@ def check_driver(driver: Driver, tensorflow: TensorFlowAnswer) -> Check:
 
 
 def check_kernels(driver: Driver, tensorflow: TensorFlowAnswer) -> Check | None:
-    """Whether TensorFlow has kernels for each card, or the driver must compile them; None where that is unknown."""
+    """Whether TensorFlow has kernels for each GPU, or the driver must compile them; None where that is unknown."""
     name = "gpu kernels"
     found, missing = [], []
-    for card in dict.fromkeys(driver.cards):
-        if card.capability is None or not tensorflow.kernels:
+    for gpu in dict.fromkeys(driver.gpus):
+        if gpu.capability is None or not tensorflow.kernels:
             continue
-        which = f"{card.name} ({card.capability[0]}.{card.capability[1]})"
-        if _is_native(card, tensorflow.kernels):
+        which = f"{gpu.name} ({gpu.capability[0]}.{gpu.capability[1]})"
+        if _is_native(gpu, tensorflow.kernels):
             found.append(f"{which}: native")
-        elif _can_be_compiled(card, tensorflow.kernels):
+        elif _can_be_compiled(gpu, tensorflow.kernels):
             found.append(f"{which}: compiled by the driver on first use, kept in ~/.nv")
         else:
             missing.append(which)
     if missing:
         has = ", ".join(tensorflow.kernels)
         text = f"TensorFlow has none for {', '.join(missing)}: it has {has}"
-        advice = "hide such a card: export CUDA_VISIBLE_DEVICES=the numbers of the others"
+        advice = "hide such a GPU: export CUDA_VISIBLE_DEVICES=the numbers of the others"
         return Check(name, Status.PROBLEM, text, advice)
     return Check(name, Status.OK, "; ".join(dict.fromkeys(found))) if found else None
 
 
 def check_mps(state: MpsState) -> Check:
-    """Whether trials that share a card compute at once, or take turns."""
+    """Whether trials that share a GPU compute at once, or take turns."""
     name = "gpu sharing"
     if state.is_running:
         return Check(name, Status.OK, "NVIDIA MPS runs")
     if not state.reason:
-        return Check(name, Status.OK, "NVIDIA MPS is started where trials share a card")
-    found = f"trials that share a card take turns, without NVIDIA MPS: {state.reason}"
+        return Check(name, Status.OK, "NVIDIA MPS is started where trials share a GPU")
+    found = f"trials that share a GPU take turns, without NVIDIA MPS: {state.reason}"
     advice = (
         "docs/guides/gpus.md has what MPS needs; it comes with NVIDIA's driver, "
         "into a container with NVIDIA_DRIVER_CAPABILITIES=compute,utility"
@@ -130,32 +130,28 @@ def check_step(tensorflow: TensorFlowAnswer) -> Check | None:
     return Check(name, Status.OK, found)
 
 
-def _check_card(name: str, card: Card) -> Check:
-    if card.problem:
+def _check_gpu(name: str, gpu: Gpu) -> Check:
+    if gpu.problem:
         advice = "restart the machine, or leave it out: export CUDA_VISIBLE_DEVICES=the numbers of others"
-        return Check(name, Status.WARNING, f"does not answer: {card.problem}", advice)
-    if card.total_mb is None or card.free_mb is None:
-        found = f"{card.name}, its memory is unknown"
+        return Check(name, Status.WARNING, f"does not answer: {gpu.problem}", advice)
+    if gpu.total_mb is None or gpu.free_mb is None:
+        found = f"{gpu.name}, its memory is unknown"
         return Check(
             name, Status.WARNING, found, "tuner search SPACE --gpus-per-trial 1, or a number"
         )
-    fit = card.free_mb // MEMORY_PER_TRIAL_MB
-    free = (
-        f"{card.name}, {_gb(card.free_mb)} of {_gb(card.total_mb)} free{_holders(card.processes)}"
-    )
+    fit = gpu.free_mb // MEMORY_PER_TRIAL_MB
+    free = f"{gpu.name}, {_gb(gpu.free_mb)} of {_gb(gpu.total_mb)} free{_holders(gpu.processes)}"
     each = f"at {_gb(MEMORY_PER_TRIAL_MB)} per trial"
     if fit:
         room = f"room for {count_text(fit, 'trial')} {each}"
         return Check(
             name, Status.OK, f"{free}: {room}; --gpus-per-trial auto measures your space's"
         )
-    advice = (
-        "end what holds it, or hide the card: export CUDA_VISIBLE_DEVICES=the numbers of others"
-    )
+    advice = "end what holds it, or hide the GPU: export CUDA_VISIBLE_DEVICES=the numbers of others"
     return Check(name, Status.WARNING, f"{free}: no room {each}", advice)
 
 
-def _holders(processes: Sequence[CardProcess]) -> str:
+def _holders(processes: Sequence[GpuProcess]) -> str:
     if not processes:
         return ""
     largest = sorted(processes, key=lambda each: -(each.memory_mb or 0))
@@ -168,22 +164,22 @@ def _holders(processes: Sequence[CardProcess]) -> str:
     return f", held by {', '.join(named)}{f' and {others} more' if others else ''}"
 
 
-def _is_native(card: Card, kernels: Sequence[str]) -> bool:
-    """Whether machine code for this card is there: that of its major version, of its minor or a lower one."""
-    if card.capability is None:
+def _is_native(gpu: Gpu, kernels: Sequence[str]) -> bool:
+    """Whether machine code for this GPU is there: that of its major version, of its minor or a lower one."""
+    if gpu.capability is None:
         return True  # as far as is known
-    major, minor = card.capability
+    major, minor = gpu.capability
     return any(
         kind == "sm" and of[0] == major and (of[1] == minor if exact else of[1] <= minor)
         for kind, of, exact in _parsed(kernels)
     )
 
 
-def _can_be_compiled(card: Card, kernels: Sequence[str]) -> bool:
-    """Whether the driver can compile code for this card: from PTX for it or an older one."""
-    assert card.capability is not None
+def _can_be_compiled(gpu: Gpu, kernels: Sequence[str]) -> bool:
+    """Whether the driver can compile code for this GPU: from PTX for it or an older one."""
+    assert gpu.capability is not None
     return any(
-        kind == "compute" and (of == card.capability if exact else of <= card.capability)
+        kind == "compute" and (of == gpu.capability if exact else of <= gpu.capability)
         for kind, of, exact in _parsed(kernels)
     )
 

@@ -35,8 +35,8 @@ class Diagnosis:
 
     reason: str
     is_out_of_memory: bool = False
-    is_gpu_full: bool = False  # which memory ran out: its card's, not the machine's
-    is_device_fault: bool = False  # of its card, or of MPS
+    is_gpu_full: bool = False  # which memory ran out: its GPU's, not the machine's
+    is_device_fault: bool = False  # of its GPU, or of MPS
     is_gpu_missing: bool = False  # such as where CUDA is not installed
     is_charged: bool = True  # whether the trial may be the cause
 
@@ -48,7 +48,7 @@ class Diagnostician:
         count_kills: how many processes the kernel has killed so far because memory ran out where trials run.
         clock: seconds, from any start.
         is_cluster: whether trials run on other machines, of which this kernel knows nothing.
-        logs: where processes that train on a card write, whose last words tell why they died; None: no card.
+        logs: where processes that train on a GPU write, whose last words tell why they died; None: no GPU.
     """
 
     def __init__(

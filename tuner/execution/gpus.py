@@ -1,4 +1,4 @@
-"""Makes the packing of trials on the cards of a cluster, by what was measured on each kind of card.
+"""Makes the packing of trials on the GPUs of a cluster, by what was measured on each kind of GPU.
 
 What `tuner.execution.probe` found is recorded in the study, so that a resume and a confirmation pack alike.
 """
@@ -15,15 +15,15 @@ from tuner.data import Dataset, Split
 from tuner.errors import ConfigError
 from tuner.execution.cluster import Cluster
 from tuner.execution.mps import look
-from tuner.execution.packing import CardKind, Packing, Resources, kind_of
+from tuner.execution.packing import GpuKind, Packing, Resources, kind_of
 from tuner.execution.probe import HOW_WITHOUT, Measuring, Wait, measure
-from tuner.execution.shares import trials_per_card
+from tuner.execution.shares import trials_per_gpu
 from tuner.machine import MEMORY_PER_TRIAL_GB, keras_backend, memory
-from tuner.nvidia import Card, MpsMode, are_alike, ask_driver, visible_cards
+from tuner.nvidia import Gpu, MpsMode, are_alike, ask_driver, visible_gpus
 from tuner.settings.config import SearchConfig, TrainerName
 from tuner.text import count_text
 from tuner.training.default_gpus import finds_cuda
-from tuner.training.gpu_memory import CardFigures
+from tuner.training.gpu_memory import GpuFigures
 
 
 def make_packing(
@@ -54,29 +54,29 @@ def make_packing(
         return Packing(config.cpus_per_trial, asked, host_mb=_host_mb(config, dataset)), {}
     if config.trainer is TrainerName.TOY:  # which needs no memory
         toys = [
-            CardKind(kind, None, int(_cpus_per_card(kind, cluster, config)))
+            GpuKind(kind, None, int(_cpus_per_gpu(kind, cluster, config)))
             for kind in kinds_of(cluster)
         ]
         return Packing(config.cpus_per_trial, asked, toys, host_mb=_host_mb(config, dataset)), {}
     measuring = Measuring.of(config, dataset)
     known = _recorded_figures(recorded, measuring)
     there = kinds_of(cluster)
-    cards = _own_cards() if cluster.is_ours else ()
+    gpus = _own_gpus() if cluster.is_ours else ()
     figures = _figures_now(
-        {kind: known[kind] for kind in there if kind in known}, cards, measuring.mps
+        {kind: known[kind] for kind in there if kind in known}, gpus, measuring.mps
     )
     missing = [kind for kind in there if kind not in figures]
     if missing:
         measured = measure(cluster.ray, missing, measuring, wait, is_named=len(there) > 1)
-        figures |= {kind: _on_fullest(each, cards) for kind, each in measured.items()}
+        figures |= {kind: _on_fullest(each, gpus) for kind, each in measured.items()}
         known |= measured
     host_mb = _host_mb(config, dataset, max(each.host_mb for each in figures.values()))
     most = {kind: _most(kind, each, cluster, config, host_mb) for kind, each in figures.items()}
     if len(most) == 1 and (wanted := _wanted(config)) is not None:
-        # Few trials are spread over all cards, with more of each.
-        n_cards = max(1, int(sum(node["GPU"] for node in _nodes_with_gpus(cluster))))
-        most = {kind: min(each, math.ceil(wanted / n_cards)) for kind, each in most.items()}
-    kinds = [CardKind(kind, each, most[kind]) for kind, each in figures.items()]
+        # Few trials are spread over all GPUs, with more of each.
+        n_gpus = max(1, int(sum(node["GPU"] for node in _nodes_with_gpus(cluster))))
+        most = {kind: min(each, math.ceil(wanted / n_gpus)) for kind, each in most.items()}
+    kinds = [GpuKind(kind, each, most[kind]) for kind, each in figures.items()]
     content = {
         "of": measuring.digest,
         "kinds": {kind or "": vars(each) for kind, each in known.items()},
@@ -99,7 +99,7 @@ def note_on_idle_gpus(config: SearchConfig, cluster: Cluster) -> str | None:
 
 
 def kinds_of(cluster: Cluster) -> list[str | None]:
-    """The kinds of cards that live in the cluster; before any has come, those that an autoscaler may start.
+    """The kinds of GPUs that live in the cluster; before any has come, those that an autoscaler may start.
 
     Raises:
         ConfigError: one of several is unknown, so that a trial cannot be sent there.
@@ -107,7 +107,7 @@ def kinds_of(cluster: Cluster) -> list[str | None]:
     kinds = list(dict.fromkeys(kind_of(node) for node in _nodes_with_gpus(cluster))) or [None]
     if len(kinds) > 1 and None in kinds:
         raise ConfigError(
-            f"--gpus-per-trial: beside {next(filter(None, kinds))} there are cards whose kind Ray does not know "
+            f"--gpus-per-trial: beside {next(filter(None, kinds))} there are GPUs whose kind Ray does not know "
             f"(its resource accelerator_type:…), so that trials cannot be packed for each; {HOW_WITHOUT}"
         )
     return kinds
@@ -129,71 +129,69 @@ def _host_mb(config: SearchConfig, dataset: Dataset, measured_mb: float = 0.0) -
 
 
 def _nodes_with_gpus(cluster: Cluster) -> list[Resources]:
-    """The nodes with whole cards; before any has come, those that an autoscaler may start."""
+    """The nodes with whole GPUs; before any has come, those that an autoscaler may start."""
     present = [node for node in cluster.nodes if node.get("GPU", 0.0) >= 1]
     return present or [node for node in cluster.expected if node.get("GPU", 0.0) >= 1]
 
 
 def _recorded_figures(
     recorded: Sequence[Mapping[str, Any]], measuring: Measuring
-) -> dict[str | None, CardFigures]:
-    """Those of all kinds of cards that the same was measured on."""
+) -> dict[str | None, GpuFigures]:
+    """Those of all kinds of GPUs that the same was measured on."""
     return {
-        name or None: CardFigures(**each)
+        name or None: GpuFigures(**each)
         for content in recorded
         if content.get("of") == measuring.digest
         for name, each in content["kinds"].items()
     }
 
 
-def _own_cards() -> Sequence[Card]:
-    """This machine's cards of known memory, all alike: Ray counts them, and does not tell one from the other.
+def _own_gpus() -> Sequence[Gpu]:
+    """This machine's GPUs of known memory, all alike: Ray counts them, and does not tell one from the other.
 
     Raises:
         ConfigError: they are not alike, so that one share cannot be right on all.
     """
     driver = ask_driver()
-    visible = visible_cards(driver, os.environ) if driver is not None else ()
-    cards = [card for card in visible if card.total_mb is not None and card.free_mb is not None]
-    for card in cards:
-        if not are_alike([cards[0], card]):
+    visible = visible_gpus(driver, os.environ) if driver is not None else ()
+    gpus = [gpu for gpu in visible if gpu.total_mb is not None and gpu.free_mb is not None]
+    for gpu in gpus:
+        if not are_alike([gpus[0], gpu]):
             raise ConfigError(
-                f"--gpus-per-trial: {cards[0].name} ({cards[0].total_mb} MB) and {card.name} ({card.total_mb} MB) "
+                f"--gpus-per-trial: {gpus[0].name} ({gpus[0].total_mb} MB) and {gpu.name} ({gpu.total_mb} MB) "
                 "cannot be shared alike; choose one kind through CUDA_VISIBLE_DEVICES (`tuner doctor` shows the "
                 f"numbers of all), or write --gpus-per-trial 1"
             )
-    return cards
+    return gpus
 
 
 def _figures_now(
-    figures: Mapping[str | None, CardFigures], cards: Sequence[Card], mps: MpsMode
-) -> dict[str | None, CardFigures]:
-    """The figures of cards that are known to be the same; on this machine with what is free there now.
+    figures: Mapping[str | None, GpuFigures], gpus: Sequence[Gpu], mps: MpsMode
+) -> dict[str | None, GpuFigures]:
+    """The figures of GPUs that are known to be the same; on this machine with what is free there now.
 
     Args:
-        cards: this machine's, where trials run on no other.
+        gpus: this machine's, where trials run on no other.
     """
-    if not cards:  # only a driver can tell the card of an unnamed kind
+    if not gpus:  # only a driver can tell the GPU of an unnamed kind
         return {kind: each for kind, each in figures.items() if kind is not None}
     state = look()
     has_mps = mps is not MpsMode.OFF and (state.is_running or not state.reason)
-    free_mb, host_free_mb = _least_free_mb(cards), memory().available // 2**20
+    free_mb, host_free_mb = _least_free_mb(gpus), memory().available // 2**20
     return {
         kind: replace(each, free_mb=free_mb, host_free_mb=host_free_mb)
         for kind, each in figures.items()
-        if each.card == cards[0].name and each.has_mps == has_mps
+        if each.gpu == gpus[0].name and each.has_mps == has_mps
     }
 
 
-def _on_fullest(figures: CardFigures, cards: Sequence[Card]) -> CardFigures:
-    """What was measured on one card, for the one of this machine of which others hold most."""
-    return (
-        replace(figures, free_mb=min(figures.free_mb, _least_free_mb(cards))) if cards else figures
-    )
+def _on_fullest(figures: GpuFigures, gpus: Sequence[Gpu]) -> GpuFigures:
+    """What was measured on one GPU, for the one of this machine of which others hold most."""
+    return replace(figures, free_mb=min(figures.free_mb, _least_free_mb(gpus))) if gpus else figures
 
 
-def _least_free_mb(cards: Sequence[Card]) -> int:
-    return min(card.free_mb for card in cards if card.free_mb is not None)
+def _least_free_mb(gpus: Sequence[Gpu]) -> int:
+    return min(gpu.free_mb for gpu in gpus if gpu.free_mb is not None)
 
 
 def _wanted(config: SearchConfig) -> int | None:
@@ -203,20 +201,20 @@ def _wanted(config: SearchConfig) -> int | None:
 
 
 def _most(
-    kind: str | None, figures: CardFigures, cluster: Cluster, config: SearchConfig, host_mb: float
+    kind: str | None, figures: GpuFigures, cluster: Cluster, config: SearchConfig, host_mb: float
 ) -> int:
-    """Trials per card of a kind, by its memory and its nodes' CPUs and memory."""
-    cards = max((node["GPU"] for node in _nodes_of(kind, cluster)), default=1.0)
-    return trials_per_card(
+    """Trials per GPU of a kind, by its memory and its nodes' CPUs and memory."""
+    gpus = max((node["GPU"] for node in _nodes_of(kind, cluster)), default=1.0)
+    return trials_per_gpu(
         figures,
-        cpus=_cpus_per_card(kind, cluster, config),
-        host_mb=figures.host_free_mb / cards,
+        cpus=_cpus_per_gpu(kind, cluster, config),
+        host_mb=figures.host_free_mb / gpus,
         host_mb_per_trial=host_mb,
     )
 
 
-def _cpus_per_card(kind: str | None, cluster: Cluster, config: SearchConfig) -> float:
-    """Trials that the CPUs per card can feed, on the node that has most of them; on others Ray starts fewer."""
+def _cpus_per_gpu(kind: str | None, cluster: Cluster, config: SearchConfig) -> float:
+    """Trials that the CPUs per GPU can feed, on the node that has most of them; on others Ray starts fewer."""
     nodes = _nodes_of(kind, cluster)
     trials = (node.get("CPU", 0.0) / node["GPU"] / config.cpus_per_trial for node in nodes)
     return max(trials, default=1.0)

@@ -57,7 +57,7 @@ def resources_of(config: dict[str, Any]) -> tune.PlacementGroupFactory:
 
 
 def share_of(config: dict[str, Any]) -> Share:
-    """A trial's share of a card, by its config."""
+    """A trial's share of a GPU, by its config."""
     return Share(**json.loads(config["share"]))
 
 
@@ -77,7 +77,7 @@ class Report:
     facts: TrialFacts | None = None  # with the first epoch
     status: TrialStatus | None = None  # with the last one
     error: str | None = None
-    is_gpu_full: bool = False  # the error is that the card's memory ran out
+    is_gpu_full: bool = False  # the error is that the GPU's memory ran out
     is_suspect: bool = False  # the error may be the process' or its node's: it came before the first epoch had ended
     node: str = ""  # Ray's id of it, with the first epoch and with an error
     # Of the best epoch, where models are kept: with the last one, and with others after which the trial may be stopped;

@@ -1,7 +1,7 @@
-"""NVIDIA MPS (Multi-Process Service) on this machine, for processes that share a card: started, joined, ended.
+"""NVIDIA MPS (Multi-Process Service) on this machine, for processes that share a GPU: started, joined, ended.
 
-Without it the processes on a card take turns; with it their kernels run side by side. One control daemon serves a
-user's processes on a machine, of all searches, in a folder of its own below /tmp. The first process that shares a card
+Without it the processes on a GPU take turns; with it their kernels run side by side. One control daemon serves a
+user's processes on a machine, of all searches, in a folder of its own below /tmp. The first process that shares a GPU
 starts it, before it touches CUDA. Every process that uses it holds a lock on a file there for its life, so that
 `tuner.execution.mps_keeper` ends the daemon when the last one is gone, however it went. A daemon that the person runs
 is used and left alone.
@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import IO
 
 from tuner.files import lock_file, make_private
-from tuner.nvidia import MpsMode, ask_driver, first_card
+from tuner.nvidia import MpsMode, ask_driver, first_gpu
 from tuner.text import one_line
 
 PIPES = "CUDA_MPS_PIPE_DIRECTORY"
@@ -34,11 +34,11 @@ _GRACE_S = 15.0  # between two processes of a search, or two searches
 _ANSWER_S = 20.0  # of the control program
 _TRIES = 3  # to reach a daemon that has clients
 _AGAIN_S = 1.0  # between them
-_SERVER_S = 60.0  # without persistence mode each card is started first
+_SERVER_S = 60.0  # without persistence mode each GPU is started first
 _STARTING_S = 180.0  # of another process that is at it
 _FAILURE_S = 300.0  # until it is tried again
 _POLL_S = 0.2
-_VOLTA = 7, 0  # on older cards a client may write into the memory of another
+_VOLTA = 7, 0  # on older GPUs a client may write into the memory of another
 _FAILURE = "failure"
 JOINED = "This process uses its GPU through NVIDIA MPS."  # in the log of one that does
 _held: list[IO[str]] = []  # open until this process ends
@@ -137,7 +137,7 @@ def _without_start(root: Path) -> MpsState | None:
         return MpsState(True)
     if shutil.which(_PROGRAM) is None:
         return MpsState(False, f"{_PROGRAM} is missing, which comes with NVIDIA's driver")
-    reason = _what_the_card_lacks() or _recent_failure(folder)
+    reason = _what_the_gpu_lacks() or _recent_failure(folder)
     return None if reason is None else MpsState(False, reason)
 
 
@@ -189,13 +189,13 @@ def _is_trusted(folder: Path) -> bool:
     return stat.S_ISDIR(found.st_mode) and found.st_uid in (0, os.getuid())
 
 
-def _what_the_card_lacks() -> str | None:
-    """Why this process' card is not for MPS; None where it is, or nothing is known of it."""
-    card = first_card(os.environ, ask_driver)
-    if card is not None and card.uuid.startswith("MIG-"):
-        return "it is not started for the slices of a card (MIG)"
-    if card is not None and card.capability is not None and card.capability < _VOLTA:
-        return f"it needs a GPU from 2017 on (Volta), and {card.name} is older"
+def _what_the_gpu_lacks() -> str | None:
+    """Why this process' GPU is not for MPS; None where it is, or nothing is known of it."""
+    gpu = first_gpu(os.environ, ask_driver)
+    if gpu is not None and gpu.uuid.startswith("MIG-"):
+        return "it is not started for the slices of a GPU (MIG)"
+    if gpu is not None and gpu.capability is not None and gpu.capability < _VOLTA:
+        return f"it needs a GPU from 2017 on (Volta), and {gpu.name} is older"
     return None
 
 
@@ -253,7 +253,7 @@ def _start(folder: Path) -> str | None:
     for each in (pipes, logs):
         shutil.rmtree(each, ignore_errors=True)
         each.mkdir(mode=0o700)
-    # It serves all cards, in the order of their slots, as its clients count them.
+    # It serves all GPUs, in the order of their slots, as its clients count them.
     environment = {**os.environ, **_environment(folder), "CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
     environment.pop("CUDA_VISIBLE_DEVICES", None)
     # From driver 615 on a person may prefer version 3, which has other commands.
@@ -272,7 +272,7 @@ def _start(folder: Path) -> str | None:
         )
     if started.returncode != 0 or not _answers(pipes):
         return _reason(f"{_PROGRAM} does not start", said, logs / "control.log")
-    # Where no server can run, CUDA would find no card at all.
+    # Where no server can run, CUDA would find no GPU at all.
     _ask(f"start_server -uid {os.getuid()}", pipes)
     until = time.monotonic() + _SERVER_S
     while not any(word.isdecimal() for word in _ask("get_server_list", pipes).stdout.split()):

@@ -1,6 +1,6 @@
-"""How the trials of a search share the cards of its cluster: what each asks Ray for, and where there is room for it.
+"""How the trials of a search share the GPUs of its cluster: what each asks Ray for, and where there is room for it.
 
-Each kind of card has a share of its own, see `tuner.execution.shares`. Must not import Ray.
+Each kind of GPU has a share of its own, see `tuner.execution.shares`. Must not import Ray.
 """
 
 from collections import Counter
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from tuner.execution.shares import Share, auto_share, given_share, larger_share, lowered_share
-from tuner.training.gpu_memory import CardFigures
+from tuner.training.gpu_memory import GpuFigures
 
 # The resources of a node by Ray's names, such as CPU and GPU.
 Resources = Mapping[str, float]
@@ -21,23 +21,23 @@ _OF_A_KIND = 0.001  # of the node's resource of that name, as Ray itself asks fo
 
 @dataclass(frozen=True)
 class Place:
-    """A trial's place: its share of a card, and the resources that it asks Ray for."""
+    """A trial's place: its share of a GPU, and the resources that it asks Ray for."""
 
     share: Share
     resources: Resources
-    kind: str | None = None  # of card; None where there is one kind only, or none
+    kind: str | None = None  # of GPU; None where there is one kind only, or none
     slots: int = 1  # places of ordinary trials that it takes
     is_larger: bool = False  # than others' share, because the trial ran out of memory
     lowered: int = 0  # how often the packing had been lowered by then
 
     @property
     def is_shared(self) -> bool:
-        """Whether others share the card, and the share has not been enlarged for that yet."""
+        """Whether others share the GPU, and the share has not been enlarged for that yet."""
         return self.share.is_part and not self.is_larger
 
 
 def kind_of(node: Resources) -> str | None:
-    """The kind of a node's cards by Ray's name, such as T4; None where Ray does not tell."""
+    """The kind of a node's GPUs by Ray's name, such as T4; None where Ray does not tell."""
     return next((name.removeprefix(_KIND) for name in node if name.startswith(_KIND)), None)
 
 
@@ -45,21 +45,21 @@ def kind_of(node: Resources) -> str | None:
 
 
 @dataclass(frozen=True)
-class CardKind:
-    """A kind of card in the cluster, as it was measured."""
+class GpuKind:
+    """A kind of GPU in the cluster, as it was measured."""
 
     name: str | None  # by Ray's name; None where it does not tell
-    figures: CardFigures | None  # None of trials that need no memory
-    most: int  # trials per card, where `auto` decides
+    figures: GpuFigures | None  # None of trials that need no memory
+    most: int  # trials per GPU, where `auto` decides
 
 
 class Packing:
-    """How the trials of one search share the cards of its cluster.
+    """How the trials of one search share the GPUs of its cluster.
 
     Args:
         cpus: of each trial.
         gpus: of each trial, as the person asked for them.
-        kinds: the kinds of cards, measured; none where trials have whole cards, or no card.
+        kinds: the kinds of GPUs, measured; none where trials have whole GPUs, or no GPU.
         host_mb: memory of the machine that each trial's process takes.
     """
 
@@ -67,14 +67,14 @@ class Packing:
         self,
         cpus: float,
         gpus: float | Literal["auto"] = 0.0,
-        kinds: Sequence[CardKind] = (),
+        kinds: Sequence[GpuKind] = (),
         *,
         host_mb: float = 1.0,
     ) -> None:
         self.host_mb = host_mb
         self._cpus = cpus
         self._kinds = {kind.name: kind for kind in kinds}
-        self.unknown_kinds: set[str] = set()  # of cards that joined later
+        self.unknown_kinds: set[str] = set()  # of GPUs that joined later
         self.lowered = 0  # so often
         self._shares: dict[str | None, Share]
         if gpus == "auto":
@@ -82,10 +82,10 @@ class Packing:
         elif kinds:
             self._shares = {kind.name: given_share(kind.figures, gpus) for kind in kinds}
         else:
-            self._shares = {None: Share(gpus)}  # none, or whole cards
+            self._shares = {None: Share(gpus)}  # none, or whole GPUs
 
     def lower(self) -> None:
-        """Puts fewer trials on each card from now on, with more memory each."""
+        """Puts fewer trials on each GPU from now on, with more memory each."""
         self.lowered += 1
         self._shares = {
             name: lowered_share(self._kinds[name].figures, share) if share.is_part else share
@@ -94,7 +94,7 @@ class Packing:
 
     @property
     def description(self) -> str:
-        """Trials per card, in words."""
+        """Trials per GPU, in words."""
         return ", ".join(
             f"{share.fit_on(1)} per {name or 'GPU'}" for name, share in self._shares.items()
         )
@@ -115,21 +115,21 @@ class Packing:
         coming: Collection[str | None] = (),
         is_larger: bool = False,
     ) -> Place:
-        """A place for the next trial; of several kinds of cards, on the one that has most room.
+        """A place for the next trial; of several kinds of GPUs, on the one that has most room.
 
         Its request names the kind only where it could get another: autoscalers may not know the name.
 
         Args:
             running: the places that are taken.
             nodes: reads those that live.
-            coming: the kinds of cards that an autoscaler starts nodes with, where it knows them.
+            coming: the kinds of GPUs that an autoscaler starts nodes with, where it knows them.
             is_larger: for a trial that ran out of memory: twice the share.
         """
         kind, has_others = self._choose_kind(running, nodes, coming)
         share = self._shares[kind]
         is_larger, slots = is_larger and share.is_part, 1
         if is_larger:
-            # Twice the share; where that is the whole card, those that it has room for otherwise.
+            # Twice the share; where that is the whole GPU, those that it has room for otherwise.
             slots = min(2, share.fit_on(1))
             share = larger_share(self._kinds[kind].figures, share)
         resources = {"CPU": self._cpus, "GPU": share.gpus}
@@ -140,7 +140,7 @@ class Packing:
     # -- inside -------------------------------------------------------------------------------
 
     def _share_on(self, node: Resources) -> Share | None:
-        """The share of a trial on this node; None on cards of a kind that was not measured."""
+        """The share of a trial on this node; None on GPUs of a kind that was not measured."""
         if None in self._shares or not node.get("GPU"):
             return next(iter(self._shares.values()))
         kind = kind_of(node)
@@ -156,7 +156,7 @@ class Packing:
         nodes: Callable[[], Iterable[Resources]],
         coming: Collection[str | None],
     ) -> tuple[str | None, bool]:
-        """The kind of card for the next trial, and whether there are others, or may be."""
+        """The kind of GPU for the next trial, and whether there are others, or may be."""
         if len(self._shares) == 1 and not self.unknown_kinds:
             return next(iter(self._shares)), False
         room: Counter[str | None] = Counter()

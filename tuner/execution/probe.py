@@ -1,4 +1,4 @@
-"""Measures a kind of card: an actor of Ray's trains on it, at `auto` the space's largest models on a whole one.
+"""Measures a kind of GPU: an actor of Ray's trains on it, at `auto` the space's largest models on a whole one.
 
 See `tuner.training.gpu_memory` for what it measures there. The driver waits for it, and can end it.
 """
@@ -22,11 +22,11 @@ from tuner.nvidia import MpsMode
 from tuner.settings.config import SearchConfig
 from tuner.settings.hyperparameters import Hyperparameters, resolve
 from tuner.text import format_duration, one_line
-from tuner.training.gpu_memory import CardFigures
+from tuner.training.gpu_memory import GpuFigures
 from tuner.training.own_modules import folders_for, make_importable, name_modules_of
 
 _POLL_S = 0.5
-_QUIET_S = 3.0  # an idle card is measured soon after
+_QUIET_S = 3.0  # an idle GPU is measured soon after
 # A node that an autoscaler starts takes minutes; so does a first step whose kernels the driver compiles.
 _PLACE_LIMIT_S = 900.0
 _MEASURE_LIMIT_S = 900.0
@@ -46,14 +46,14 @@ class Wait:
 
 @dataclass(frozen=True)
 class Measuring:
-    """What is measured, the same on every kind of card."""
+    """What is measured, the same on every kind of GPU."""
 
     configurations: Sequence[Hyperparameters]
     n_classes: int
     longest: int  # tokens
     cpus: float
     mps: MpsMode = MpsMode.OFF
-    gpus: float = 1.0  # the part of a card that is needed for it
+    gpus: float = 1.0  # the part of a GPU that is needed for it
     folders: tuple[str, ...] = ()  # of a person's own modules
 
     @classmethod
@@ -91,15 +91,15 @@ def measure(
     *,
     is_named: bool = False,
     is_second: bool = False,
-) -> dict[str | None, CardFigures]:
-    """The figures of each kind of card, measured at the same time; of an unnamed one by the name that Ray gives it.
+) -> dict[str | None, GpuFigures]:
+    """The figures of each kind of GPU, measured at the same time; of an unnamed one by the name that Ray gives it.
 
     Args:
-        is_named: whether Ray has cards of other kinds, too.
+        is_named: whether Ray has GPUs of other kinds, too.
         is_second: whether a node has died during the first try.
 
     Raises:
-        ConfigError: no card became free in time, or the measuring failed.
+        ConfigError: no GPU became free in time, or the measuring failed.
         TimeIsUp: the time budget is used up.
     """
     began = wait.clock()
@@ -132,13 +132,13 @@ class Probe:
     """The process that measures; an actor of Ray's, so that its place is known before it answers."""
 
     def place(self) -> tuple[str, str]:
-        """The host that it was given a card on, and Ray's id of that node."""
+        """The host that it was given a GPU on, and Ray's id of that node."""
         import ray
 
         return socket.gethostname(), str(ray.get_runtime_context().get_node_id())
 
-    def measure(self, measuring: Measuring) -> CardFigures:
-        """The figures of its card."""
+    def measure(self, measuring: Measuring) -> GpuFigures:
+        """The figures of its GPU."""
         from tuner.training.gpu_memory import measure_training
 
         make_importable(measuring.folders)
@@ -163,7 +163,7 @@ class _RunningProbe:
     gpus: float
 
     @property
-    def card(self) -> str:
+    def gpu(self) -> str:
         return self.kind or "GPU"
 
 
@@ -180,7 +180,7 @@ def _start_probe(
 
 
 def _kind_there(ray: Any, probe: _RunningProbe) -> str | None:
-    """The kind of the card that was measured; a node of another kind may have come with it."""
+    """The kind of the GPU that was measured; a node of another kind may have come with it."""
     _, node_id = ray.get(probe.place)
     there = (node["Resources"] for node in ray.nodes() if node["NodeID"] == node_id)
     return next(map(kind_of, there), None)
@@ -218,9 +218,9 @@ def _what_is_measured(
     ray: Any, left: Sequence[_RunningProbe], placed_at: Mapping[_RunningProbe, float]
 ) -> str:
     parts = [
-        f"on a {probe.card} of {_host_of(ray, probe)}"
+        f"on a {probe.gpu} of {_host_of(ray, probe)}"
         if probe in placed_at
-        else f"once a {probe.card} is free"
+        else f"once a {probe.gpu} is free"
         for probe in left
     ]
     return f"tuner: measuring the GPU memory of the space's largest models {', '.join(parts)}"
@@ -243,11 +243,11 @@ def _check_time(
         if now - since < limit_s:
             continue
         if is_placed:
-            problem = f"measuring the largest models on a {probe.card} of {_host_of(ray, probe)} did not end"
+            problem = f"measuring the largest models on a {probe.gpu} of {_host_of(ray, probe)} did not end"
             advice = "`nvidia-smi` there shows whether its driver answers"
         else:
             part = "no whole" if probe.gpus == 1 else f"no {probe.gpus:g} of a"
-            problem = f"{part} {probe.card} became free to measure models on"
+            problem = f"{part} {probe.gpu} became free to measure models on"
             advice = "`ray status` shows who holds them"
         raise ConfigError(
             f"--gpus-per-trial: {problem} within {format_duration(limit_s)}; {advice}, and {HOW_WITHOUT}"

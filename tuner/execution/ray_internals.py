@@ -46,7 +46,7 @@ ENVIRONMENT = {
     "TUNE_DISABLE_SIGINT_HANDLER": "1",
     # Tune does not write down its own state: the study is the memory (ray/tune/execution/tune_controller.py).
     "TUNE_GLOBAL_CHECKPOINT_S": "1e9",
-    # A process that cannot end, as with a card that hangs, is killed after half a minute, not ten: it holds its share
+    # A process that cannot end, as with a GPU that hangs, is killed after half a minute, not ten: it holds its share
     # (ray/tune/execution/tune_controller.py).
     "TUNE_FORCE_TRIAL_CLEANUP_S": "30",
     # Failed trials are rows of the leaderboard, not tables on the screen (ray/tune/execution/tune_controller.py).

@@ -89,7 +89,7 @@ class _Adapter(Disposable):
         *,
         is_gpu_full: bool = False,
     ) -> None:
-        """Ends a trial; one that found no room on a card that it shared runs again with a larger share."""
+        """Ends a trial; one that found no room on a GPU that it shared runs again with a larger share."""
         place = self._places.free(number)
         if is_gpu_full and place.is_shared:
             self._session.enlarge_trial(number, error or "", lowered=place.lowered)
@@ -192,7 +192,7 @@ class StudyScheduler(_Adapter, FIFOScheduler):  # type: ignore[misc]
         """Ends a trial whose process died, or has it run again: see `SearchSession.lose_trial`.
 
         Raises:
-            SearchError: the first process found no GPU. A later one may find none because a card failed.
+            SearchError: the first process found no GPU. A later one may find none because a GPU failed.
         """
         with self._keeping_errors():
             number = trial.config["number"]

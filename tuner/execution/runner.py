@@ -151,7 +151,7 @@ class _Session:
         return self._run_on(cluster, places, study, capacity)
 
     def _earlier_studies(self) -> list[Study]:
-        """The studies of this run that know how trials shared cards: the search's, and that of its confirmation."""
+        """The studies of this run that know how trials shared GPUs: the search's, and that of its confirmation."""
         if self.plan.config.asked_gpus in (0, 1) or not self.plan.folder.journal.is_file():
             return []
         run = self.plan.run
@@ -160,7 +160,7 @@ class _Session:
     def _pack(
         self, cluster: Cluster, earlier: Sequence[Study]
     ) -> tuple[Packing, Mapping[str, Any]]:
-        """How trials share cards, and what was measured for it, here or in an earlier session."""
+        """How trials share GPUs, and what was measured for it, here or in an earlier session."""
         config = self.plan.config
         left_s = config.time_budget
         if left_s is not None and earlier:

@@ -1,7 +1,7 @@
 """The process that trains: a Ray Tune trainable that lives on from trial to trial.
 
 A new process takes 4 to 10 s to import TensorFlow, a reused one no time. So a trial's failure is caught here and
-reported as a result: an exception would end the process, as a fault of its card has to. Every worker imports the
+reported as a result: an exception would end the process, as a fault of its GPU has to. Every worker imports the
 modules named at the top; Keras is imported for the first real trial.
 """
 
@@ -187,7 +187,7 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
 
     @property
     def _is_worn(self) -> bool:
-        """Whether this is the last trial of this process: backends leak a card's memory."""
+        """Whether this is the last trial of this process: backends leak a GPU's memory."""
         most = self._task.trials_per_process
         return most is not None and self._n_trials >= most
 

@@ -12,7 +12,7 @@ class Attribute(StrEnum):
     SPACE = "space"  # a study: the space as plain data
     NARROWER = "narrower"  # a study: how many of its first trials were drawn from narrower spaces
     SECONDS = "seconds"  # a study: seconds searched so far, over all sessions
-    GPU_MEMORY = "gpu_memory"  # a study: what the largest models took of each kind of card
+    GPU_MEMORY = "gpu_memory"  # a study: what the largest models took of each kind of GPU
     VALIDATION_ROWS = "validation_rows"  # a study: how many rows score its trials
     VALIDATION_CLUSTERS = "validation_clusters"  # a study: how many clusters these form, if fewer
     ENSEMBLE = "ensemble"  # a study: its best trials averaged, see `tuner.run.ensemble`
@@ -28,10 +28,10 @@ class Attribute(StrEnum):
     PASSED = "passed"  # a trial that runs again: the last epoch after which its first try was not stopped
     DEATHS = "deaths"  # a trial: how often the process of these parameters died before it
     FAILED_ON = "failed_on"  # a trial that runs again: the nodes, by Ray's ids, that its earlier tries failed on
-    # A trial: it ran out of memory while it shared a card, how the person had asked for cards and how often the packing
+    # A trial: it ran out of memory while it shared a GPU, how the person had asked for GPUs and how often the packing
     # had been lowered by then. It runs again with a larger share.
     RAN_OUT = "ran_out"
-    LARGER_SHARE = "larger_share"  # a trial that runs again: with twice the share of a card
+    LARGER_SHARE = "larger_share"  # a trial that runs again: with twice the share of a GPU
     # In the study of a confirmation:
     FINALIST = "finalist"  # a trial: the search's trial that has the same parameters
     SEED = "seed"  # a trial: its seed; those of the search's trials follow from their numbers

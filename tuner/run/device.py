@@ -8,39 +8,39 @@ from fractions import Fraction
 
 CPU = "cpu"
 _NO_CUDNN = " (no cuDNN)"
-_MOST_PER_CARD = 64  # Ray keeps four decimals of a share: 0.0714 is 1/14
+_MOST_PER_GPU = 64  # Ray keeps four decimals of a share: 0.0714 is 1/14
 
 
-def device_text(card: str | None, *, cudnn: bool) -> str:
+def device_text(gpu: str | None, *, cudnn: bool) -> str:
     """The device of a model.
 
     Args:
-        card: a GPU's name; None without one.
+        gpu: a GPU's name; None without one.
         cudnn: whether the model can use cuDNN there.
     """
-    if card is None:
+    if gpu is None:
         return CPU
-    return card if cudnn else f"{card}{_NO_CUDNN}"
+    return gpu if cudnn else f"{gpu}{_NO_CUDNN}"
 
 
 def with_share(device: str, gpus: float) -> str:
-    """The device with the share of the card that the trial has; whole cards and CPUs stay as they are."""
+    """The device with the share of the GPU that the trial has; whole GPUs and CPUs stay as they are."""
     if device == CPU or not 0 < gpus < 1:
         return device
-    share = Fraction(gpus).limit_denominator(_MOST_PER_CARD)
-    card, remark = _split(device)
-    return f"{card}, {share}{remark}"
+    share = Fraction(gpus).limit_denominator(_MOST_PER_GPU)
+    gpu, remark = _split(device)
+    return f"{gpu}, {share}{remark}"
 
 
 def without_share(device: str) -> str:
     """The inverse of `with_share`."""
-    card, remark = _split(device)
-    name, _, share = card.rpartition(", ")
+    gpu, remark = _split(device)
+    name, _, share = gpu.rpartition(", ")
     return f"{name}{remark}" if name and share.replace("/", "").isdecimal() else device
 
 
 def place_of(device: str) -> str:
-    """The card and the share of it, whatever the model could use there."""
+    """The GPU and the share of it, whatever the model could use there."""
     return _split(device)[0]
 
 
@@ -50,10 +50,10 @@ def lacks_cudnn(device: str) -> bool:
 
 
 def packings(devices: Iterable[str | None]) -> list[str]:
-    """The different cards and shares of them; of these, times per epoch are comparable only within one."""
+    """The different GPUs and shares of them; of these, times per epoch are comparable only within one."""
     return sorted({place_of(device) for device in devices if device and device != CPU})
 
 
 def _split(device: str) -> tuple[str, str]:
-    card = device.removesuffix(_NO_CUDNN)
-    return card, device[len(card) :]
+    gpu = device.removesuffix(_NO_CUDNN)
+    return gpu, device[len(gpu) :]

@@ -338,7 +338,7 @@ def is_baseline(trial: FrozenTrial) -> bool:
 
 
 def _status(trial: FrozenTrial) -> TrialStatus:
-    if Attribute.RAN_OUT in trial.user_attrs:  # it runs again, with a larger share of its card
+    if Attribute.RAN_OUT in trial.user_attrs:  # it runs again, with a larger share of its GPU
         return TrialStatus.OUT_OF_MEMORY
     if is_interrupted(trial) and any(key.startswith(Attribute.EPOCH) for key in trial.user_attrs):
         return TrialStatus.PRUNED  # the epochs until then count

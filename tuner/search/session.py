@@ -32,7 +32,7 @@ _SAME_FAILURES = {
 }
 # A trial whose nodes die again and again may be the cause of their deaths.
 _MOST_TRIES = 20
-# So long no other trial starts while one waits for its larger share of a card, or for room that was made for it.
+# So long no other trial starts while one waits for its larger share of a GPU, or for room that was made for it.
 _LONGEST_WAIT_S = 60.0
 # A running trial reports its progress so often; of many trials the driver takes so many reports per second.
 _PROGRESS_EVERY_S = 4.0
@@ -73,7 +73,7 @@ class SearchSession:
         self._seconds_before = study.seconds
         self._running: dict[int, optuna.Trial] = {}
         self._notes: set[str] = set()
-        # Those that wait for a larger share of a card, or that room was made for on another node, since when.
+        # Those that wait for a larger share of a GPU, or that room was made for on another node, since when.
         self._waiting: dict[int, float] = {}
         self._failures: list[tuple[TrialStatus, str]] = []  # the latest last
         # Of processes that were ended for a hang, but whose trial ended well just before.
@@ -119,8 +119,8 @@ class SearchSession:
     def has_room(self) -> bool:
         """Whether fewer trials run than may run at once.
 
-        While one waits for its larger share of a card, or for room that was made for it, no other starts, which would
-        take it; but not for long: trials on other cards end meanwhile, and another search on the cluster may take it.
+        While one waits for its larger share of a GPU, or for room that was made for it, no other starts, which would
+        take it; but not for long: trials on other GPUs end meanwhile, and another search on the cluster may take it.
         """
         latest = self._clock() - _LONGEST_WAIT_S
         is_kept_free = any(since > latest for since in self._waiting.values())
@@ -184,7 +184,7 @@ class SearchSession:
         self._waiting.update(dict.fromkeys(numbers, self._clock()))
 
     def has_larger_share(self, number: int) -> bool:
-        """Whether the trial runs again because it ran out of memory while it shared a card."""
+        """Whether the trial runs again because it ran out of memory while it shared a GPU."""
         return needs_larger_share(self._running[number])
 
     def newly_hanging(self) -> list[int]:
@@ -293,7 +293,7 @@ class SearchSession:
         self._publish_trial(trial)
 
     def enlarge_trial(self, number: int, reason: str, *, lowered: int) -> None:
-        """Runs a trial again with a larger share, which ran out of memory while it shared a card.
+        """Runs a trial again with a larger share, which ran out of memory while it shared a GPU.
 
         Args:
             lowered: how often the packing had been lowered when it started.

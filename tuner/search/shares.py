@@ -1,4 +1,4 @@
-"""What a study remembers of trials that share cards: how much memory they need there, and which ran out of it.
+"""What a study remembers of trials that share GPUs: how much memory they need there, and which ran out of it.
 
 A resumed search packs its trials by it as if it had never stopped. Must not import Ray or Keras.
 """
@@ -16,7 +16,7 @@ _TIMES_NEEDED = 2  # once may be one large model, twice is a packing that is too
 
 
 def measured_memory(study: optuna.Study) -> Mapping[str, Any]:
-    """What the largest models took of each kind of card, as it was recorded; empty where nothing was."""
+    """What the largest models took of each kind of GPU, as it was recorded; empty where nothing was."""
     recorded: Mapping[str, Any] = study.user_attrs.get(Attribute.GPU_MEMORY, {})
     return recorded
 
@@ -48,7 +48,7 @@ def is_too_tight(study: optuna.Study, asked: object, lowered: int) -> bool:
 def _larger_shares_needed(study: optuna.Study, asked: object) -> Counter[int]:
     """Trials that found room only with a larger share, by how often the packing had been lowered.
 
-    Those that found none with it either are too large for the card, whoever shares it.
+    Those that found none with it either are too large for the GPU, whoever shares it.
     """
     trials = study.get_trials(deepcopy=False)
     larger = (t for t in trials if t.user_attrs.get(Attribute.LARGER_SHARE) and _has_worked(t))
@@ -69,6 +69,6 @@ def _note_of_first_try(trials: Sequence[FrozenTrial], trial: FrozenTrial) -> Map
 
 
 def needs_larger_share(trial: FrozenTrial | optuna.Trial) -> bool:
-    """Whether the trial, or its earlier try, ran out of memory while it shared a card."""
+    """Whether the trial, or its earlier try, ran out of memory while it shared a GPU."""
     attributes = trial.user_attrs
     return Attribute.RAN_OUT in attributes or bool(attributes.get(Attribute.LARGER_SHARE, False))

@@ -99,7 +99,7 @@ class SearchStudy:
     def requeue_with_larger_share(
         self, trial: optuna.Trial, reason: str, *, asked: object, lowered: int
     ) -> None:
-        """Fails a trial that ran out of memory while it shared a card, and enqueues it with a larger share.
+        """Fails a trial that ran out of memory while it shared a GPU, and enqueues it with a larger share.
 
         Args:
             asked: the GPUs per trial that the person asked for.
@@ -107,7 +107,7 @@ class SearchStudy:
         """
         trial.set_user_attr(Attribute.RAN_OUT, {"asked": asked, "lowered": lowered})
         kill_point(KillPoint.STATUS_NOTED)
-        reason = f"{reason}; runs again with a larger share of the card"
+        reason = f"{reason}; runs again with a larger share of the GPU"
         self._requeue(self.read(trial), reason, deaths=self.deaths_before(trial))
 
     def _requeue(

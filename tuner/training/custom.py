@@ -40,7 +40,7 @@ def build_custom_model(hyperparameters: Hyperparameters, *, n_classes: int) -> "
 
     Raises:
         TrialFailed: the function cannot be found, raises, or returns something else than described
-            above. Errors of a lack of memory or of a card pass.
+            above. Errors of a lack of memory or of a GPU pass.
     """
     name = hyperparameters.architecture
     try:
@@ -54,9 +54,7 @@ def build_custom_model(hyperparameters: Hyperparameters, *, n_classes: int) -> "
             **hyperparameters.custom,
         )
     except Exception as error:
-        if not isinstance(
-            trial_error(error), TrialFailed
-        ):  # no room for it, or a fault of the card
+        if not isinstance(trial_error(error), TrialFailed):  # no room for it, or a fault of the GPU
             raise
         raise TrialFailed(f"{name} raised {type(error).__name__}: {error}") from error
     _check_model(model, name, n_classes)

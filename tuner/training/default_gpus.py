@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Literal
 
 from tuner.machine import keras_backend
-from tuner.nvidia import Driver, are_alike, ask_driver, visible_cards
+from tuner.nvidia import Driver, are_alike, ask_driver, visible_gpus
 
 LEAST_FREE_MB = 4000  # of every GPU: two trials of usual size, at least
 # TensorFlow's `python/platform/build_info.py` lists them: ('cudnn_version', '9').
@@ -32,10 +32,10 @@ def default_gpus(
     if keras_backend(environment)[0] != "tensorflow":
         return 0.0
     driver = ask()
-    cards = visible_cards(driver, environment) if driver is not None else ()
-    have_room = all((card.free_mb or 0) >= LEAST_FREE_MB for card in cards)
+    gpus = visible_gpus(driver, environment) if driver is not None else ()
+    have_room = all((gpu.free_mb or 0) >= LEAST_FREE_MB for gpu in gpus)
     # Libraries last: without a driver the rest takes milliseconds.
-    if not cards or not have_room or not are_alike(cards) or not finds_cuda(environment):
+    if not gpus or not have_room or not are_alike(gpus) or not finds_cuda(environment):
         return 0.0
     return "auto"
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from tuner.errors import ConfigError
 from tuner.machine import keras_backend
-from tuner.nvidia import first_card
+from tuner.nvidia import first_gpu
 from tuner.output import output_to
 from tuner.run.device import device_text
 from tuner.training.keras_internals import import_keras_without_scikit_learn
@@ -105,29 +105,29 @@ def _configure_tensorflow(threads: int, gpus: float, memory_mb: int | None) -> N
 
 
 def _share_tensorflow_gpu(config: Any, gpus: float, memory_mb: int | None) -> None:
-    cards = config.list_physical_devices("GPU")[:1] if gpus else []
-    config.set_visible_devices(cards, "GPU")
-    for card in cards:
+    devices = config.list_physical_devices("GPU")[:1] if gpus else []
+    config.set_visible_devices(devices, "GPU")
+    for device in devices:
         if memory_mb is None:
-            config.experimental.set_memory_growth(card, True)
+            config.experimental.set_memory_growth(device, True)
         else:
             limit = config.LogicalDeviceConfiguration(memory_limit=memory_mb)
-            config.set_logical_device_configuration(card, [limit])
+            config.set_logical_device_configuration(device, [limit])
 
 
-def _part_of_card(memory_mb: int) -> float:
-    """A limit as JAX and torch want it: a part of the whole card."""
-    card = first_card(os.environ)
-    if card is None or card.total_mb is None:
+def _part_of_gpu(memory_mb: int) -> float:
+    """A limit as JAX and torch want it: a part of the whole GPU."""
+    gpu = first_gpu(os.environ)
+    if gpu is None or gpu.total_mb is None:
         raise ConfigError(
             f"a limit of {memory_mb} MB cannot be set: NVIDIA's driver does not report the GPU's memory; "
             "use --gpus-per-trial 1"
         )
-    return min(1.0, memory_mb / card.total_mb)
+    return min(1.0, memory_mb / gpu.total_mb)
 
 
 def _leave_gpus_to_others() -> None:
-    """Has Keras' backend take memory as it needs it, where by itself it would take whole cards.
+    """Has Keras' backend take memory as it needs it, where by itself it would take whole GPUs.
 
     What a person's own program has decided about GPUs before stays so.
     """
@@ -136,14 +136,14 @@ def _leave_gpus_to_others() -> None:
             is_ours = "tensorflow" not in sys.modules
             import tensorflow as tf
 
-            cards = tf.config.get_visible_devices("GPU")
+            gpus = tf.config.get_visible_devices("GPU")
             # It runs already, or has memory limits.
             with suppress(RuntimeError, ValueError):
                 if is_ours:  # Keras uses the first; TensorFlow takes memory of all that it sees
-                    cards = cards[:1]
-                    tf.config.set_visible_devices(cards, "GPU")
-                for card in cards:
-                    tf.config.experimental.set_memory_growth(card, True)
+                    gpus = gpus[:1]
+                    tf.config.set_visible_devices(gpus, "GPU")
+                for gpu in gpus:
+                    tf.config.experimental.set_memory_growth(gpu, True)
         case "jax":
             os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
 
@@ -162,7 +162,7 @@ def _configure_jax(threads: int, gpus: float, memory_mb: int | None) -> None:
     elif memory_mb is not None:
         # An upper limit where nothing is allocated in advance. Its newer name excludes this one, which all know.
         os.environ.pop("XLA_CLIENT_MEM_FRACTION", None)
-        os.environ["XLA_PYTHON_CLIENT_MEM_FRACTION"] = f"{_part_of_card(memory_mb):.4f}"
+        os.environ["XLA_PYTHON_CLIENT_MEM_FRACTION"] = f"{_part_of_gpu(memory_mb):.4f}"
 
 
 def _configure_torch(threads: int, gpus: float, memory_mb: int | None) -> None:
@@ -173,7 +173,7 @@ def _configure_torch(threads: int, gpus: float, memory_mb: int | None) -> None:
 
     torch.set_num_threads(threads)
     if gpus and memory_mb is not None and torch.cuda.is_available():
-        torch.cuda.set_per_process_memory_fraction(_part_of_card(memory_mb))
+        torch.cuda.set_per_process_memory_fraction(_part_of_gpu(memory_mb))
 
 
 def _tensorflow_gpu() -> str | None:

@@ -1,7 +1,7 @@
 """Translates errors of Keras and its backends into this package's errors; the only place that does.
 
-A full card has many faces: an allocator is capped, but a CUDA context, cuBLAS and cuDNN take memory beside it and
-report its lack in their own words. A fault of the card is not the model's: the process that met it can use the card
+A full GPU has many faces: an allocator is capped, but a CUDA context, cuBLAS and cuDNN take memory beside it and
+report its lack in their own words. A fault of the GPU is not the model's: the process that met it can use the GPU
 no more.
 """
 
@@ -43,7 +43,7 @@ _OUT_OF_MEMORY_PHRASES = (
     "no dnn in stream executor",  # TensorFlow, after it has failed to create cuDNN's handle
     "unable to find a valid cudnn algorithm",
 )
-# Which of them are the machine's memory, not a card's.
+# Which of them are the machine's memory, not a GPU's.
 _MACHINE_TYPES = frozenset({"MemoryError"})
 _MACHINE_PHRASES = (
     "std::bad_alloc",

@@ -1,7 +1,7 @@
 """The GPU memory that configurations need, measured by training each for two steps on sequences of full length.
 
-Runs in a process of its own on the card that is asked about: a backend frees GPU memory only when its process ends. A
-process takes two parts of a card, the backend's, which a limit bounds, and a context beside it, which it does not.
+Runs in a process of its own on the GPU that is asked about: a backend frees GPU memory only when its process ends. A
+process takes two parts of a GPU, the backend's, which a limit bounds, and a context beside it, which it does not.
 """
 
 import gc
@@ -15,24 +15,24 @@ from tuner.data import EncodedSequences
 from tuner.data.batches import TOKENS_PER_BATCH
 from tuner.errors import ConfigError, TrialDiverged, TrialFailed, TrialOutOfMemory
 from tuner.machine import memory, own_memory_mb
-from tuner.nvidia import Card, first_card
+from tuner.nvidia import Gpu, first_gpu
 from tuner.settings.hyperparameters import Hyperparameters
 from tuner.training.spec import TrialSpec
 
 _STEPS = 2
-# While it is measured, a backend may take this much of what is free on the card; the rest is for the context.
+# While it is measured, a backend may take this much of what is free on the GPU; the rest is for the context.
 _LIMIT = 0.9
 _LEFT_MB = 1500
-# Beside the backend's memory every process takes more than this of a card: a smaller figure is none.
+# Beside the backend's memory every process takes more than this of a GPU: a smaller figure is none.
 _LEAST_CONTEXT_MB = 200
 _MB = 2**20
 
 
 @dataclass(frozen=True)
-class CardFigures:
-    """A card as it was found, and what the largest training took of it and of its machine, in MiB."""
+class GpuFigures:
+    """A GPU as it was found, and what the largest training took of it and of its machine, in MiB."""
 
-    card: str  # its name by NVIDIA's driver
+    gpu: str  # its name by NVIDIA's driver
     total_mb: int
     free_mb: int  # before the training: others may hold some of it
     peak_mb: int  # of the backend's own memory
@@ -44,7 +44,7 @@ class CardFigures:
 
 @dataclass(frozen=True)
 class BackendMemory:
-    """Memory of a card that Keras' backend has, in MiB."""
+    """Memory of a GPU that Keras' backend has, in MiB."""
 
     peak_mb: int  # the most that was in use
     pool_mb: int  # what it holds, in use or not
@@ -91,25 +91,25 @@ def measure_training(
     cpus: float,
     gpus: float = 1.0,
     has_mps: bool = False,
-    card: Callable[[], Card | None] = lambda: first_card(os.environ),
+    gpu: Callable[[], Gpu | None] = lambda: first_gpu(os.environ),
     memory_of_backend: Callable[[int], BackendMemory] = backend_memory,
-) -> CardFigures:
+) -> GpuFigures:
     """Trains each configuration on this process' first GPU; the figures of the largest.
 
     A configuration that does not fit at all counts as the whole limit.
 
     Args:
         longest: tokens of the data's longest sequence.
-        gpus: the part of the card that may be used; others may have the rest.
+        gpus: the part of the GPU that may be used; others may have the rest.
 
     Raises:
-        ConfigError: there is no card here, or its memory is unknown.
+        ConfigError: there is no GPU here, or its memory is unknown.
         TrialFailed: none of the configurations can be trained.
-        DeviceFault: the card failed.
+        DeviceFault: the GPU failed.
     """
     from tuner.training.devices import configure_device
 
-    before, host_free = card(), memory().available
+    before, host_free = gpu(), memory().available
     if before is None or before.total_mb is None or before.free_mb is None:
         raise ConfigError("NVIDIA's driver does not report the memory of a GPU here")
     limit_mb = max(1, min(int(before.free_mb * _LIMIT * gpus), before.free_mb - _LEFT_MB))
@@ -127,8 +127,8 @@ def measure_training(
         gc.collect()  # the next one must not find this one's model
     if len(failures) == len(configurations):
         raise failures[0]
-    backend, after = memory_of_backend(limit_mb), card()
-    return CardFigures(
+    backend, after = memory_of_backend(limit_mb), gpu()
+    return GpuFigures(
         before.name,
         before.total_mb,
         before.free_mb,
@@ -140,11 +140,11 @@ def measure_training(
     )
 
 
-def _context_mb(before: Card, after: Card | None, pool_mb: int) -> int:
-    """What this process holds of its card beside the backend's memory.
+def _context_mb(before: Gpu, after: Gpu | None, pool_mb: int) -> int:
+    """What this process holds of its GPU beside the backend's memory.
 
     As the driver lists the process or, where a container hides that or MPS holds the memory in its name, by what is
-    free on the card.
+    free on the GPU.
     """
     held = after.held_by(os.getpid()) if after is not None else None
     if held is not None and held - pool_mb >= _LEAST_CONTEXT_MB:

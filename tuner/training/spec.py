@@ -129,7 +129,7 @@ class TrainsByEpoch(Protocol):
         Raises:
             TrialDiverged: the loss became NaN or infinite.
             TrialOutOfMemory: memory ran out.
-            DeviceFault: its card failed.
+            DeviceFault: its GPU failed.
             TrialFailed: anything else went wrong in training.
         """
 

@@ -50,10 +50,10 @@ class Fault(StrEnum):
     FAIL = "fail"  # raises an error as Keras would
     DIVERGE = "diverge"
     MEMORY = "memory"
-    CARD_MEMORY = "card_memory"  # of its GPU
+    GPU_MEMORY = "gpu_memory"  # of its GPU
     HANG = "hang"  # for ever
     CRASH = "crash"  # ends the process
-    CARD = "card"  # as if its GPU failed
+    GPU = "gpu"  # as if its GPU failed
     POISON = "poison"  # fails, and so does every later trial of this process
 
 
@@ -140,12 +140,12 @@ class ToyTraining:
                 raise TrialDiverged(f"loss became nan in epoch {epoch}; lower learning_rate")
             case Fault.MEMORY:
                 raise MemoryError("this toy trial was told to run out of memory")
-            case Fault.CARD_MEMORY:
+            case Fault.GPU_MEMORY:
                 raise RuntimeError("CUDA_ERROR_OUT_OF_MEMORY: this toy trial was told to report it")
             case Fault.HANG:
                 while True:
                     time.sleep(60)
-            case Fault.CARD:
+            case Fault.GPU:
                 raise RuntimeError(
                     "CUDA_ERROR_ILLEGAL_ADDRESS: this toy trial was told to report it"
                 )

@@ -74,7 +74,7 @@ class Training:
         Raises:
             TrialFailed: the model cannot be built, or has no embedding of the vectors' size.
             TrialOutOfMemory: it does not fit into memory.
-            DeviceFault: its card failed.
+            DeviceFault: its GPU failed.
         """
         hyperparameters = spec.hyperparameters
         self._spec = spec
@@ -88,7 +88,7 @@ class Training:
         self._done: list[EpochResult] = []
         with trial_errors():
             keras.backend.clear_session()  # frees the model of the trial before
-            keras.utils.set_random_seed(spec.seed)  # on a card this makes the process' context
+            keras.utils.set_random_seed(spec.seed)  # on a GPU this makes the process' context
             self._train = train.view(
                 vocabulary_size=hyperparameters.vocabulary_size,
                 max_length=hyperparameters.max_length,
