@@ -200,7 +200,7 @@ def export(
     modules: str | Sequence[str] = (),
     **settings: Unpack[KeywordsOfExport],
 ) -> Path:
-    """Writes a finalist, or several averaged, as a model with a card of its measured quality.
+    """Writes a finalist, several averaged, trials of the search or the linear reference as a model with its card.
 
     Args:
         run: a run, or its folder.

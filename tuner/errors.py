@@ -15,7 +15,7 @@
     │       ├── MpsFault      through MPS, which takes all its clients down: not the trial's doing
     │       └── GpuMissing    Keras' backend finds no GPU: before any trial has trained, the search stops
     └── SearchError           the search stops, keeps finished trials and prints why: exit code 1
-        └── JournalTorn       the study cannot be written: nothing more may be appended to it in this session
+        └── JournalLost       the study cannot be written: nothing more may be appended to it in this session
 
 A message names the place, the rule, the value given, and what to write instead. Three exceptions that end a search in
 good order are no errors: `Interrupted`, `StopRequested` and `TimeIsUp` in `tuner.execution.interrupts`.
@@ -96,5 +96,7 @@ class SearchError(TunerError):
     """The search itself cannot continue; finished trials are kept."""
 
 
-class JournalTorn(SearchError):
-    """An entry of the study could not be written whole; another one behind it would be lost with it."""
+class JournalLost(SearchError):
+    """The journal is no longer this session's: an entry was not written whole, the file was replaced or removed, or
+    another host has taken the run over.
+    """

@@ -25,7 +25,7 @@ from tuner.data import EncodedSequences
 from tuner.files import write_atomically
 from tuner.settings.metric import Metric
 from tuner.training.evaluation import evaluation_of
-from tuner.training.reference import train_reference
+from tuner.training.linear_reference import train_reference
 from tuner.training.spec import TrialSpec
 from tuner.training.temperature import fit_temperature, tempered
 

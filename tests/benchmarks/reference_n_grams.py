@@ -18,7 +18,7 @@ from paired_ablation import paired, texts
 
 from tuner.settings.data import TokenMode
 from tuner.training.evaluation import evaluation_of
-from tuner.training.reference import train_reference
+from tuner.training.linear_reference import train_reference
 
 MEASURED = 7_500
 

@@ -66,7 +66,7 @@ def test_a_disk_that_is_full_stops_the_search_and_the_journal_stays_whole(
         text=True,
         timeout=280,
     )
-    assert "JournalTorn: the journal cannot be written: [Errno 27] File too large" in ended.stderr
+    assert "JournalLost: the journal cannot be written: [Errno 27] File too large" in ended.stderr
     run = Run(tmp_path / "runs" / "x")
     with open(run.folder / "leaderboard.csv", newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))

@@ -162,7 +162,7 @@ def test_a_search_whose_trial_waits_for_another_node_in_vain_ends(
     faulty: Any = SimpleNamespace(has_room_beside=lambda nodes: has_others)
     heartbeat = ray_tune.Heartbeat(*[nothing] * 6, faulty, nothing, nothing)
     trial: Any = SimpleNamespace(config={"number": 1, "avoided": '["a"]'}, status="PENDING")
-    with pytest.raises(SearchError, match="add a node, or mend") if ends else nullcontext():
+    with pytest.raises(SearchError, match="add a node, or repair") if ends else nullcontext():
         heartbeat.on_step_end(0, [trial])
 
 

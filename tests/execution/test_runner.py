@@ -7,7 +7,7 @@ import pytest
 from support.run_files import files_below
 from support.searches import make, toy_space
 
-from tuner.errors import JournalTorn, SearchError
+from tuner.errors import JournalLost, SearchError
 from tuner.execution import cluster, ray_internals
 from tuner.execution.runner import run_plan
 from tuner.run import lock as lock_module
@@ -42,7 +42,7 @@ def test_a_search_whose_folder_another_host_took_over_ends_and_writes_no_more(
     monkeypatch.setattr(Lease, "start_renewing", lambda _: None)  # it was suspended
     plan: Any = _PlanOfATakenFolder(make(toy_space(), sentences, tmp_path, name="x"))
     with pytest.raises(
-        JournalTorn,
+        JournalLost,
         match=r"x: a search on another host has taken this run over \(process 7 on else",
     ):
         run_plan(plan, SilentListener())

@@ -72,12 +72,14 @@ def test_the_place_of_the_run_is_kept(typed_in: Path, asked: str, sent: str) -> 
 
 
 def test_a_storage_path_that_only_this_folder_knows_is_refused(typed_in: Path) -> None:
-    with pytest.raises(ConfigError, match="storage_path: here is of this machine"):
+    with pytest.raises(ConfigError, match="storage_path: here is a path of this machine"):
         packed(typed_in, more="storage_path: here\n")
 
 
 def test_a_file_for_mlflow_that_only_this_folder_knows_is_refused(typed_in: Path) -> None:
-    with pytest.raises(ConfigError, match=r"mlflow: m\.db is of this machine; write a server's"):
+    with pytest.raises(
+        ConfigError, match=r"mlflow: m\.db is a path of this machine; write a server's"
+    ):
         packed(typed_in, more="mlflow: m.db\n")
 
 
@@ -118,5 +120,5 @@ def test_a_data_file_that_is_too_large_to_travel_is_refused(
     typed_in: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("tuner.execution.submission._LARGEST_MB", 0.000001)
-    with pytest.raises(ConfigError, match="may travel with a job"):
+    with pytest.raises(ConfigError, match="a job may carry"):
         packed(typed_in)

@@ -24,7 +24,7 @@ from tuner.finalists.model_choice import ModelChoice
 from tuner.finalists.testing import evaluate_test
 from tuner.run import Run
 from tuner.run.ensemble import MembersOf
-from tuner.search.reference import read_reference
+from tuner.search.kept_reference import read_reference
 from tuner.settings.space import SearchSpace
 from tuner.terminal.finalists import choice_lines
 from tuner.training.evaluation import mean_probabilities

@@ -18,7 +18,7 @@ from tuner.run.ensemble import EnsembleWithReference
 from tuner.run.evaluations import LINEAR_REFERENCE, ReferenceFigures, read_test_log
 from tuner.run.folder import RunFolder
 from tuner.run.ledger import OtherEvaluation
-from tuner.run.reference import Comparison, ReferenceRecord
+from tuner.run.reference_record import Comparison, ReferenceRecord
 from tuner.settings.objectives import Cost
 
 
@@ -55,7 +55,7 @@ def test_the_searchs_own_ensemble_has_a_sentence_and_a_tile(some: Reading) -> No
     text = text_of(averaged)
     assert f"averaged, without further training: {RECORD.text}, which chose none of them." in text
     assert f"`tuner export {some.folder.path} --members trials` writes them as one model." in text
-    (tile,) = (tile for tile in tiles(averaged) if tile.name == "best 3 averaged")
+    (tile,) = (tile for tile in tiles(averaged) if tile.name == "3 trials averaged")
     assert (tile.value, tile.remark) == (
         "0.7400",
         "95 % interval 0.7100 to 0.7700, trial 7 alone 0.7270",
@@ -88,7 +88,7 @@ def test_what_scores_differ_by_has_a_sentence_once_enough_trials_are_complete(
         line for line in summary.in_words(some) if line.startswith("Why the scores of the 20 ")
     )
     assert "(standard deviations): configurations " in line
-    assert " points. Twice as many trials would find " in line
+    assert " points. Twice as many trials would raise the best score by about " in line
 
     few = read_run(Run(make_run(*[(0.5,)] * 3, name="few").path), "few")
     assert not any(line.startswith("Why the scores") for line in summary.in_words(few))
@@ -99,7 +99,8 @@ def test_finalists_give_interval_ties_and_optimism_gap(make_run: MakeRun) -> Non
     write_finalists(folder, (0, 0.86, False), (3, 0.85, True), (4, 0.84, True))
     text = text_of(read_run(Run(folder.path), "mine"))
     assert (
-        "first with 0.8600, 95 % interval 0.8400 to 0.8800 of a finalist named beforehand" in text
+        "first with 0.8600, 95 % interval 0.8400 to 0.8800 of a finalist chosen before the confirmation"
+        in text
     )
     assert "Trials 3 and 4 may be as good" in text
     assert "a gap of 0.0400." in text
@@ -226,7 +227,7 @@ def test_a_test_evaluation_is_told_with_the_reference_and_other_runs(tmp_path: P
         "others": (OtherEvaluation(run="quick", opened="2026-11-01T10:00:00+00:00"),),
     }
     told = summary.tested(evaluation.model_copy(update=more))
-    assert told.startswith(f"{plain} Reference: 0.8200, n-grams in a linear model; the tested one")
+    assert told.startswith(f"{plain} Reference: 0.8200, linear model on n-grams; the tested one")
     assert "were evaluated once by other runs of yours (quick)" in told
 
 

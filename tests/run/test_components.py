@@ -128,14 +128,14 @@ def test_the_figures_and_what_helps_are_said_in_points() -> None:
 
     assert flat.text(Metric()) == "configurations 0.5, seeds 0.9, validation rows 1.5 points"
     assert flat.advice(Metric(), ensemble) == (
-        "Twice as many trials would find 0.064 points more: more trials will hardly help; what may help is averaging "
-        "(the best 3 gain 1.3 points) or a wider space or more validation rows."
+        "Twice as many trials would raise the best score by about 0.064 points: more trials will hardly help; what may "
+        "help is averaging (3 trials gain 1.3 points) or a wider space or more validation rows."
     )
     steep = Components(40, 0.018, 0.01, 0.013)
     assert steep.advice(Metric(), None).endswith("more trials help.")
     too_fine = Components(20, 0.0022, 0.0018, 0.0057)  # a gain that the rows could not show
     assert too_fine.is_worth_more_trials
-    assert "points more: more trials will hardly help" in too_fine.advice(Metric(), None)
+    assert "points: more trials will hardly help" in too_fine.advice(Metric(), None)
     of_groups = Components(40, 0.005, 0.009, 0.015, are_clustered=True)
     assert of_groups.advice(Metric(), None).endswith(
         "averaging or a wider space or more validation rows of other texts or groups."

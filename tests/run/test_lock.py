@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from support.run_files import files_below
 
-from tuner.errors import JournalTorn, RunFolderError
+from tuner.errors import JournalLost, RunFolderError
 from tuner.run import lease as lease_module
 from tuner.run import lock as lock_module
 from tuner.run.folder import RunFolder
@@ -88,7 +88,7 @@ def test_a_lock_that_fails_for_a_moment_leaves_the_file_of_a_running_search(
 _HOLD_ON_ANOTHER_HOST = """
 import fcntl, socket, sys, time
 from pathlib import Path
-from tuner.errors import JournalTorn
+from tuner.errors import JournalLost
 from tuner.run import lease, lock
 from tuner.run.folder import RunFolder
 fcntl.flock = lambda *_: None  # each host locks the file by itself
@@ -101,7 +101,7 @@ with lock.locked(RunFolder(Path(sys.argv[1]))) as claim:
         while True:
             time.sleep(0.01)
             claim.check()
-    except JournalTorn as torn:
+    except JournalLost as torn:
         print(torn, flush=True)
 """
 
@@ -163,7 +163,7 @@ def test_of_two_hosts_that_claim_the_folder_at_the_same_moment_one_goes_on(tmp_p
         claim = second.__enter__()
         patch.setattr(Storage, "read", read)
         claim.confirm()
-        with pytest.raises(JournalTorn, match="has taken this run over"):
+        with pytest.raises(JournalLost, match="has taken this run over"):
             first.confirm()
         second.__exit__(None, None, None)
 

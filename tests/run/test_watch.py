@@ -7,14 +7,14 @@ import pytest
 from support.studies import FACTS, open_study
 from support.watching import Clock, Recorder
 
-from tuner.errors import JournalTorn, RunFolderError
+from tuner.errors import JournalLost, RunFolderError
 from tuner.run import Run
 from tuner.run.attributes import Attribute
 from tuner.run.epoch_parts import EpochPart, read_epoch_parts, write_epoch_parts
 from tuner.run.events import Event, EventKind, SearchState
 from tuner.run.folder import RunFolder
 from tuner.run.lock import locked
-from tuner.run.reference import ReferenceRecord
+from tuner.run.reference_record import ReferenceRecord
 from tuner.run.run_file import write_run_file
 from tuner.run.sessions import SessionEnd
 from tuner.run.trial_status import TrialStatus
@@ -376,7 +376,7 @@ def test_the_trials_of_finalists_are_watched_while_they_run(
 @pytest.mark.parametrize(
     ("error", "message", "damage"),
     [
-        (JournalTorn, "was removed or replaced", lambda path: path.unlink()),
+        (JournalLost, "was removed or replaced", lambda path: path.unlink()),
         (
             RunFolderError,
             "was damaged meanwhile",

@@ -93,8 +93,8 @@ def test_the_record_has_the_figures_with_it_and_without_it(searched: Searched) -
     assert together.gain_low < together.gain < together.gain_high
     names = list(searched.ensemble.probabilities)
     assert names == [
-        "the average of the best 3 together with it",
-        "the average of the best 3",
+        "the average of 3 trials together with it",
+        "the average of 3 trials",
         "trial 2",
     ]
 
@@ -143,7 +143,7 @@ def test_its_words() -> None:
     )
     record = RECORD.model_copy(update={"with_reference": together})
     assert record.short_text == (
-        "best 3 averaged 0.7400, with the linear reference 0.7560, best single 0.7270 (trial 7)"
+        "3 trials averaged 0.7400, with the linear reference 0.7560, best single 0.7270 (trial 7)"
     )
     assert record.lines[1] == (
         "with the linear reference (a quarter of the average) 0.7560 (95 % interval 0.7300 to 0.7800): "

@@ -10,7 +10,7 @@ import pytest
 from optuna.trial import TrialState
 from support.studies import metrics, open_study, run_trial
 
-from tuner.errors import JournalTorn, RunFolderError
+from tuner.errors import JournalLost, RunFolderError
 from tuner.run import Run
 from tuner.run.journal import SEARCH
 from tuner.run.records import StudyReader, on_front, ranked
@@ -281,7 +281,7 @@ def test_a_journal_that_was_removed_is_not_begun_anew_by_an_append(
 ) -> None:
     study = open_study(journal, space)
     journal.unlink()
-    with pytest.raises(JournalTorn, match="was removed or replaced"):
+    with pytest.raises(JournalLost, match="was removed or replaced"):
         run_trial(study, 0.8)
     assert not journal.exists()
 

@@ -39,7 +39,7 @@ PROGRAM = """
 import contextlib, inspect, io, json, pathlib, sys
 import tuner
 from tuner import cli
-from tuner.cli.reference import pages
+from tuner.cli.generated_files import pages
 from tuner.errors import ConfigError
 from tuner.run.folder import RunFolder
 from tuner.run.run_file import write_run_file

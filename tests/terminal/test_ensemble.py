@@ -12,7 +12,7 @@ from tuner.execution.plan import EndReason, SearchOutcome
 from tuner.run import Run
 from tuner.run.attributes import Attribute
 from tuner.run.ensemble import NO_MODELS, EnsembleRecord, EnsembleWithReference
-from tuner.run.reference import Comparison, ReferenceRecord
+from tuner.run.reference_record import Comparison, ReferenceRecord
 from tuner.run.run_file import write_run_file
 from tuner.run.state import read_run_state
 from tuner.run.trial_status import TrialStatus
@@ -25,7 +25,7 @@ from tuner.terminal.outcome import print_outcome
 from tuner.terminal.run_state import state_json, state_lines
 
 FIGURES = (
-    "best 3 averaged 0.7400, best single 0.7270 (trial 7): gain +0.0130 (95 % interval +0.0031 to +0.0229) on 850 "
+    "3 trials averaged 0.7400, best single 0.7270 (trial 7): gain +0.0130 (95 % interval +0.0031 to +0.0229) on 850 "
     "confirmation sequences"
 )
 
@@ -117,7 +117,7 @@ def test_the_end_offers_the_linear_model_alone_where_none_is_shown_to_beat_it(
     is_offered: bool,
 ) -> None:
     worse = Comparison(name="trial 7", gain=-0.1, low=-0.2, high=-0.05)
-    average = Comparison(name="the average of the best 2", gain=0.02, low=low, high=0.05)
+    average = Comparison(name="the average of 2 trials", gain=0.02, low=low, high=0.05)
     reference = ReferenceRecord(
         sequences=60,
         score=0.8,
@@ -142,7 +142,7 @@ def test_the_end_offers_the_linear_model_alone_where_none_is_shown_to_beat_it(
         searched.study.study.set_user_attr(name, record.model_dump(mode="json"))
     run = Run(searched.folder.path)
     print_outcome(SearchOutcome(run, EndReason.BUDGET_USED), SearchConfig(space=space))
-    offer = f"tuner export {run.folder} --members reference   (the linear model, which none is shown to beat)"
+    offer = f"tuner export {run.folder} --members reference   (the reference, which none is shown to beat)"
     assert (f"             {offer}" in capsys.readouterr().out.splitlines()) == is_offered
 
 

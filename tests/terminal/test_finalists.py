@@ -19,7 +19,7 @@ from tuner.report import summary
 from tuner.run import Run, evaluations
 from tuner.run.attributes import Attribute
 from tuner.run.records import TrialRecord
-from tuner.run.reference import ReferenceRecord
+from tuner.run.reference_record import ReferenceRecord
 from tuner.run.trial_status import TrialStatus
 from tuner.settings.metric import Metric
 from tuner.settings.objectives import Cost, MetricAlone, MetricAndCost, Objectives
@@ -64,10 +64,8 @@ def words(*trained: Trained, space: SearchSpace, margin: float = 0.005) -> list[
 def test_a_clear_winner_is_reported(space: SearchSpace) -> None:
     lines = words(finalist(3, 0.85, 0.86), finalist(7, 0.75, 0.74), space=space)
     assert lines[0] == "Trial 3 is first, and better than all others."
-    assert lines[1].startswith(
-        "Its mean is expected to be 0.0000 too good, because it came first by it;"
-    )
-    assert len(lines) == 3
+    assert not any("selection bias" in line for line in lines)  # of 0.0000
+    assert len(lines) == 2
 
 
 def test_those_that_may_be_as_good_are_named_and_the_smallest_that_is_near_enough(

@@ -14,7 +14,7 @@ from support.watching import Clock
 
 from tuner.run.epoch_parts import EpochPart
 from tuner.run.events import BestTrial, Event, EventKind, LiveTrial, SearchState
-from tuner.run.reference import ReferenceRecord
+from tuner.run.reference_record import ReferenceRecord
 from tuner.run.trial_status import TrialStatus
 from tuner.settings.metric import Metric
 from tuner.settings.objectives import Cost, FrontTrial, MetricAlone, MetricAndCost
@@ -110,7 +110,7 @@ def test_an_event_is_a_line(event: Event, changes: Mapping[str, Any], line: str)
 
 
 def test_the_ensemble_is_shown_as_it_grows() -> None:
-    averaged = "best 3 averaged 0.7400, best single 0.7270 (trial 7), on confirmation sequences"
+    averaged = "3 trials averaged 0.7400, best single 0.7270 (trial 7), on confirmation sequences"
     assert f"ensemble: {averaged}" in picture(state(ensemble=RECORD))
     ended = Event(EventKind.TRIAL_ENDED, trial(), TrialStatus.COMPLETE, score=0.9, seconds=61)
     assert event_line(ended, state(ensemble=RECORD)).endswith(f" in 1m01s; {averaged}")
@@ -126,7 +126,7 @@ def test_the_reference_is_shown_from_when_it_is_measured() -> None:
     )
     line = event_line(Event(EventKind.REFERENCE_MEASURED), state(reference=measured))
     assert line == f"reference: {measured.text}"
-    figures = "n-grams in a linear model 0.7712, the most frequent class alone 0.5000"
+    figures = "linear model on n-grams 0.7712, the most frequent class alone 0.5000"
     assert f"reference: {figures}, on confirmation sequences" in picture(state(reference=measured))
     assert "reference" not in picture(state())
 

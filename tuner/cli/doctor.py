@@ -4,7 +4,7 @@ import typer
 
 
 def doctor() -> None:
-    """Check this machine and print commands that mend it. Checks versions, CPUs, memory, GPUs, disk and data."""
+    """Check this machine and print the command that fixes each problem. Versions, CPUs, memory, GPUs, disk, data."""
     from rich.table import Table
     from rich.text import Text
 

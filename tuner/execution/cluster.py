@@ -31,7 +31,8 @@ from tuner.text import one_line
 _CONNECT_TIMEOUT_S = 10.0
 # Where a daemon has died, Ray's C++ part may end this process before `_watched` notices.
 _SILENT_END = (
-    "this search was ended, as when Ray dies; finished trials are kept, the same command continues"
+    "the search ended unexpectedly, probably because Ray died; finished trials are kept, the same command "
+    "continues"
 )
 _WATCH_S = 0.3
 _GRACE_S = (

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from tuner.errors import JournalTorn
+from tuner.errors import JournalLost
 from tuner.execution.interrupts import Interrupted, StopRequested, TimeIsUp
 from tuner.execution.run_files import RunFiles
 from tuner.kill_points import KillPoint, kill_point
@@ -24,7 +24,7 @@ def left_whole(session: SearchSession, files: RunFiles) -> Iterator[None]:
     """
     try:
         yield
-    except JournalTorn:
+    except JournalLost:
         raise
     except BaseException as cause:
         _close(session, files, _session_end(cause))

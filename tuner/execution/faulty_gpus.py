@@ -35,7 +35,7 @@ class FaultyGpu:
 
     root: Path = Path("/tmp")
     name: str = field(default_factory=lambda: os.environ.get("CUDA_VISIBLE_DEVICES", ""))
-    clock: Callable[[], float] = time.time  # as of the file's time
+    clock: Callable[[], float] = time.time  # in the unit of file times
     session: str = ""
 
     @property

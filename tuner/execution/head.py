@@ -40,7 +40,9 @@ def head_at(*, cluster: str | None, address: str | None) -> Head:
         raise ConfigError("--cluster and --address: give one of them")
     if cluster is not None:
         if not os.path.isfile(cluster):
-            raise ConfigError(f"--cluster {cluster}: no such file; write the one of `ray up`")
+            raise ConfigError(
+                f"--cluster {cluster}: no such file; name the cluster file that you gave to `ray up`"
+            )
         return SshHead(cluster)
     if address is None:
         raise ConfigError("--cluster or --address: the cluster is not named; give one of them")

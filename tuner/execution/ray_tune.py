@@ -1,4 +1,4 @@
-"""The one place where Ray Tune's vocabulary meets ours: a thin searcher and a thin scheduler over a SearchSession.
+"""Ray Tune's three hooks into a SearchSession: a thin searcher, a thin scheduler, a callback.
 
 Tune 2.60 calls `suggest`, then the scheduler's `on_trial_result` for every result that is not `done`. At the end it
 calls the searcher's `on_trial_complete` with the last result, or with `error=True` when the actor died (measured). It
@@ -325,6 +325,6 @@ class Heartbeat(_Adapter, tune.Callback):  # type: ignore[misc]
             self._stuck_since = now
         elif now - self._stuck_since > _LONGEST_STUCK_S:
             raise SearchError(
-                "a trial that failed on the nodes that are left waits for another one; add a node, or mend these; "
+                "a trial has failed on every node that is left, and waits for another one; add a node, or repair one; "
                 "finished trials are kept, the same command continues"
             )

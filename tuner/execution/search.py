@@ -19,7 +19,7 @@ from tuner.run import Run
 from tuner.run.events import SearchListener, SilentListener
 from tuner.run.folder import RunFolder
 from tuner.run.records import StudyReader
-from tuner.run.reference import reference_in
+from tuner.run.reference_record import reference_in
 from tuner.run.run_file import (
     check_same_search,
     read_run_file,
@@ -29,13 +29,13 @@ from tuner.run.run_file import (
 )
 from tuner.run.score_errors import ValidationRows
 from tuner.search.ensemble import TrialEnsemble
-from tuner.search.opening import create_or_open_study
-from tuner.search.reference import (
+from tuner.search.kept_reference import (
     measure_reference,
     read_reference,
     trained_reference,
     withdraw_comparisons,
 )
+from tuner.search.opening import create_or_open_study
 from tuner.search.reference_training import ReferenceTraining
 from tuner.search.starters import in_narrower_space, with_starters
 from tuner.search.study import SearchStudy

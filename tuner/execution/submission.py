@@ -37,13 +37,13 @@ def pack_submission(config: SearchConfig, folder: Path) -> None:
     place = config.storage_path
     if place is not None and not is_url(place) and not place.startswith(("/", "~")):
         raise ConfigError(
-            f"storage_path: {place} is of this machine; write a path of all nodes, or a URL"
+            f"storage_path: {place} is a path of this machine; write one that all nodes share, or a URL"
         )
     if config.mlflow is not None and not config.mlflow.startswith(
         ("http:", "https:", "/", "~", "sqlite:////")
     ):
         raise ConfigError(
-            f"mlflow: {config.mlflow} is of this machine; write a server's address, or a path of the head"
+            f"mlflow: {config.mlflow} is a path of this machine; write a server's address, or a path of the head"
         )
     for name, key, given in (
         ("data", "source", config.data.source),
@@ -65,7 +65,7 @@ def _travelling(name: str, file: Path, folder: Path) -> str:
     megabytes = file.stat().st_size / 1e6
     if megabytes > _LARGEST_MB:
         raise ConfigError(
-            f"{name}: {file} has {megabytes:.0f} MB, {_LARGEST_MB} may travel with a job; "
+            f"{name}: {file} has {megabytes:.0f} MB, and a job may carry {_LARGEST_MB}; "
             "put it on the head, and write its path there with `tuner search` instead"
         )
     is_plain = name == "data" and file.name not in SOURCE_NAMES

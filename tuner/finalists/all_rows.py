@@ -17,13 +17,13 @@ from tuner.errors import RunFolderError
 from tuner.files import can_be_made, write_bytes_atomically
 from tuner.finalists.choice import Chosen
 from tuner.finalists.finalist import Member
-from tuner.finalists.kept_reference import rows_of
 from tuner.finalists.model_choice import ExportRequest
+from tuner.finalists.reference_of_splits import rows_of
 from tuner.kill_points import KillPoint, kill_point
 from tuner.run.records import TrialRecord
 from tuner.run.requested_trainings import TrainOn
 from tuner.run.trial_status import TrialStatus
-from tuner.search.reference import train_timed
+from tuner.search.kept_reference import train_timed
 from tuner.text import count_text
 from tuner.training.default_gpus import default_gpus
 from tuner.training.own_code import code_of
@@ -78,7 +78,8 @@ def train_on_all_rows(chosen: Chosen, request: ExportRequest, show: Show) -> All
     folder = chosen.run.files.all_rows_models
     if not can_be_made(folder / "model.npz"):
         raise RunFolderError(
-            f"{folder}: cannot be written to, and models trained on all rows are kept there; export a copy of the run"
+            f"{folder}: cannot be written to, and models trained on all rows are kept there; copy the run folder to "
+            "where you may write, and export there"
         )
     _check_unchanged(chosen)
     has_vectors = bool(chosen.members) and chosen.config.data.vectors is not None

@@ -167,14 +167,14 @@ def _corrected(finalists: Sequence[Finalist]) -> list[str]:
     """What the intervals are of."""
     bias = finalists[0].selection_bias
     first = (
-        f"The interval of trial {finalists[0].record.number}, which came first, leaves out the {score_text(bias)} that "
-        "this was worth. "
+        f"The interval of trial {finalists[0].record.number}, which came first, is corrected by {score_text(bias)} for "
+        "that (selection bias). "
         if bias
         else ""
     )
     return [
         "",
-        f"{first}Each {'other ' if bias else ''}interval is that of a finalist named beforehand.",
+        f"{first}Each {'other ' if bias else ''}interval holds for a finalist chosen before the confirmation.",
         *one_group_lines("confirmation", finalists[0].clusters),
     ]
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 from tuner.data import Dataset, Split, load_dataset
 from tuner.errors import RunFolderError, UsageError
 from tuner.finalists.finalist import Finalist, Member
-from tuner.finalists.kept_reference import needed_reference, splits_of
 from tuner.finalists.model_choice import ModelChoice
 from tuner.finalists.ranking import better_since, read_finalists
+from tuner.finalists.reference_of_splits import needed_reference, splits_of
 from tuner.finalists.seed_average import SeedAverage, average_of
 from tuner.finalists.trainings import confirmed
 from tuner.run import Run
@@ -20,7 +20,7 @@ from tuner.run.requested_trainings import TrainOn, requests
 from tuner.run.run_file import remember_place
 from tuner.search.ensemble import left_out, measured
 from tuner.search.kept_models import CHOSEN_FROM, kept_models, members_of
-from tuner.search.reference import read_reference
+from tuner.search.kept_reference import read_reference
 from tuner.search.reference_member import measured_with
 from tuner.settings.config import SearchConfig, TrainerName
 from tuner.text import count_text

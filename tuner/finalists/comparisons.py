@@ -1,4 +1,4 @@
-"""Which finalists differ, by how much each may be worse than the best, and what coming first was worth.
+"""Which finalists differ, by how much each may be worse than the best, and the selection bias of the first.
 
 All finalists are compared at once: of many some two would always seem to differ, and the first would always seem better
 than it is. Both follow from the joint distribution of their means, which share the difficulty of the sequences and the
@@ -78,7 +78,7 @@ def deficits_of(
         scores: `(n_seeds, n_sequences)` each, on the same sequences, of each sequence what `sequence_scores` gives.
         metric: of the scores.
         seeds: the variance between seeds, pooled over the finalists.
-        deciding: as of `spread_of`.
+        deciding: as in `spread_of`.
     """
     if seeds is None or len(scores) < 2:
         return []
@@ -101,7 +101,7 @@ def selection_bias_of(
     shrunk by that (James and Stein, 1961), else the bias of equal finalists would come out a third too small.
 
     Args:
-        scores, metric, seeds: as of `deficits_of`.
+        scores, metric, seeds: as in `deficits_of`.
     """
     size = len(scores)
     if size < 2:

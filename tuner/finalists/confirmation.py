@@ -22,8 +22,8 @@ from tuner.execution.search import make_task
 from tuner.execution.unasked_gpus import on_cpus, with_gpus_here
 from tuner.files import write_bytes_atomically
 from tuner.finalists.epochs import best_epochs_on_train, fixed_epochs
-from tuner.finalists.kept_reference import ReferenceOfBoth, rows_of
 from tuner.finalists.ranking import FinalistFiles
+from tuner.finalists.reference_of_splits import ReferenceOfBoth, rows_of
 from tuner.finalists.request import Request
 from tuner.finalists.trainings import best_distinct, retire_others, settled, still_open
 from tuner.run import Run
@@ -70,7 +70,7 @@ def run_confirmation(
 
     Raises:
         UsageError: there is nothing to confirm, or its data is not here.
-        SearchError: as of a search.
+        SearchError: as for a search.
     """
     with fork_server(config):
         return _run(run, request, config, listener)

@@ -20,7 +20,7 @@ from tuner.settings.validation import Strict
 
 
 class ModelChoice(Strict):
-    """Places in `finalists.csv`, or so many of the search's trials."""
+    """The models to test or export: finalists by rank, all their seeds, trials of the search, or the reference."""
 
     finalist: Annotated[
         int, Field(ge=1), Setting(Group.MODEL, "Rank of the finalist in finalists.csv", "N")
@@ -40,7 +40,7 @@ class ModelChoice(Strict):
         Setting(
             Group.MODEL,
             "Whose models: finalists, the best seed of each; seeds, all of theirs averaged; the search's best "
-            "trials as they are; or reference, the linear model alone that the search has trained to compare with",
+            "trials as they are; or reference, the linear reference alone",
             unset="finalists where there are some",
         ),
     ] = None
@@ -73,8 +73,8 @@ class EvaluationRequest(ModelChoice):
         bool,
         Setting(
             Group.MODEL,
-            "Do not measure a linear model on n-grams beside the tested model, to compare with; where the search kept "
-            "none it is trained, in seconds. The tested model stays as it is, also with the linear reference in it",
+            "Do not measure the linear reference beside the tested model; where the search kept none it is trained, in "
+            "seconds. The tested model stays as it is, also with the linear reference in it",
         ),
     ] = False
 

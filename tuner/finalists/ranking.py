@@ -19,8 +19,8 @@ from tuner.errors import RunFolderError
 from tuner.execution.run_files import RunFiles
 from tuner.finalists.finalist import Finalist, Member, finalists_of
 from tuner.finalists.gap import Gap
-from tuner.finalists.kept_reference import splits_of
 from tuner.finalists.reference_gain import ReferenceGain, ReferenceRows, reference_rows
+from tuner.finalists.reference_of_splits import splits_of
 from tuner.finalists.seed_average import SeedAverage, average_of
 from tuner.finalists.trainings import confirmed, ended_trials
 from tuner.run import Run
@@ -29,7 +29,7 @@ from tuner.run.csv_text import write_csv
 from tuner.run.finalists_file import FinalistRow, frame_of
 from tuner.run.folder import RunFolder
 from tuner.run.records import StudyReader, TrialRecord
-from tuner.run.reference import Comparison
+from tuner.run.reference_record import Comparison
 from tuner.run.requested_trainings import (
     RequestedTraining,
     TrainOn,
@@ -37,7 +37,7 @@ from tuner.run.requested_trainings import (
     margin_of,
     requests,
 )
-from tuner.search.reference import read_probabilities
+from tuner.search.kept_reference import read_probabilities
 from tuner.settings.metric import Metric
 from tuner.settings.space import SearchSpace
 from tuner.training.clusters import by_cluster
@@ -126,7 +126,8 @@ def _confirmation(run: Run) -> optuna.Study:
 def _no_finalists(run: Run) -> str:
     where = shlex.quote(str(run.folder))
     if run.best is None and run.files.reference.is_file():
-        return f"{run.folder}: no finalists yet, and no trial to confirm; --members reference takes the linear model"
+        advice = "--members reference takes the linear reference"
+        return f"{run.folder}: no finalists yet, and no trial to confirm; {advice}"
     return f"{run.folder}: no finalists yet; tuner confirm {where}"
 
 
@@ -185,7 +186,7 @@ def rank(
         trained: the search's trials, with their models.
         rows: the confirmation split.
         reference: the linear one on the same rows.
-        margin, n_validation: as of `finalists_of`.
+        margin, n_validation: as in `finalists_of`.
     """
     metric, labels, clusters = rows.metric, rows.labels, rows.clusters
     ordered = [
@@ -220,7 +221,7 @@ def _probabilities(finalist: Finalist) -> list[NDArray[np.float32]]:
 def compared_with_reference(
     finalist: Finalist, folder: RunFolder, dataset: Dataset, metric: Metric
 ) -> Comparison | None:
-    """A finalist, all its seeds, against the linear reference of the same splits, without what coming first was worth.
+    """A finalist, all its seeds, against the linear reference of the same splits, corrected for selection bias.
 
     None where the reference was not measured.
     """

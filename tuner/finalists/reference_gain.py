@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tuner.data import Dataset, Split
-from tuner.finalists.kept_reference import reference_for
+from tuner.finalists.reference_of_splits import reference_for
 from tuner.run.finalists_file import with_reference_text
 from tuner.run.folder import RunFolder
 from tuner.run.requested_trainings import TrainOn

@@ -16,7 +16,7 @@ from tuner.errors import ConfigError
 from tuner.export.classifier import Classifier
 from tuner.finalists.choice import Chosen
 from tuner.finalists.export import export_model
-from tuner.finalists.kept_reference import reference_for, rows_of
+from tuner.finalists.reference_of_splits import reference_for, rows_of
 from tuner.finalists.unseen import UnseenRows, unseen_of_file, unseen_of_split
 from tuner.run.copies import record_evaluations
 from tuner.run.evaluations import (
@@ -32,7 +32,7 @@ from tuner.run.evaluations import (
     read_test_log,
 )
 from tuner.run.ledger import Ledger, make_entry
-from tuner.search.reference import reference_for_other_rows
+from tuner.search.kept_reference import reference_for_other_rows
 from tuner.settings.data import DataConfig, absolute_source
 from tuner.settings.metric import Metric, MetricName
 from tuner.text import one_line
@@ -50,8 +50,8 @@ def evaluate_test(
 
     Args:
         data: labelled rows to measure on instead of the test split.
-        with_reference: whether to measure a linear model, too; where the search kept none it is trained, in seconds.
-            It is never compared with itself.
+        with_reference: whether to measure the linear reference, too; where the search kept none it is trained, in
+            seconds. It is never compared with itself.
 
     Rows that the run has seen are left out, also of its own test split.
 

@@ -56,7 +56,7 @@ def unseen_of_split(dataset: Dataset, digests: Mapping[Split, Sequence[bytes]]) 
     if not len(kept):
         raise DataError(
             f"{dataset.name}: every text of its test split is also in another split; give rows of other texts "
-            "with --data, or mend its split column"
+            "with --data, or correct its split column"
         )
     chosen = [digests[Split.TEST][row] for row in kept.tolist()]
     clusters = dataset.clusters_of(Split.TEST)[kept]

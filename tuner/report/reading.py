@@ -24,7 +24,7 @@ from tuner.run.leaderboard import board_of
 from tuner.run.lock import owner_of
 from tuner.run.merged_board import check_common_metric
 from tuner.run.records import TrialRecord, best_of, on_front, ranked
-from tuner.run.reference import ReferenceRecord
+from tuner.run.reference_record import ReferenceRecord
 from tuner.run.run_file import RunFile
 from tuner.run.score_errors import ValidationRows
 from tuner.run.sessions import Session

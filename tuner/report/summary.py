@@ -233,10 +233,10 @@ def interval_text(first: FinalistRow) -> str:
     """The interval of the finalist that came first, and what it is of."""
     interval = f"95 % interval {score_text(first.low)} to {score_text(first.high)}"
     if first.selection_bias is None:  # in a file of an earlier version
-        return f"{interval} of a finalist named beforehand"
+        return f"{interval} of a finalist chosen before the confirmation"
     if not first.selection_bias:
         return interval
-    return f"{interval} without the {score_text(first.selection_bias)} that coming first was worth"
+    return f"{interval}, corrected by {score_text(first.selection_bias)} for selection bias"
 
 
 def _averaged(first: FinalistRow) -> str:

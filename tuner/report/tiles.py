@@ -30,7 +30,7 @@ def tiles(reading: Reading) -> list[Tile]:
     if ensemble is not None and len(ensemble.members) > 1:
         found.append(
             Tile(
-                f"best {len(ensemble.members)} averaged",
+                f"{len(ensemble.members)} trials averaged",
                 score_text(ensemble.averaged),
                 f"95 % interval {score_text(ensemble.low)} to {score_text(ensemble.high)}, trial {ensemble.members[0]} "
                 f"alone {score_text(ensemble.single)}",

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from tuner.run.ensemble import EnsembleRecord
     from tuner.run.leaderboard_snapshot import Snapshot
     from tuner.run.records import StudyReader, TrialRecord
-    from tuner.run.reference import ReferenceRecord
+    from tuner.run.reference_record import ReferenceRecord
     from tuner.run.run_file import RunFile
     from tuner.settings.objectives import Objectives
     from tuner.settings.space import SearchSpace
@@ -124,7 +124,7 @@ class Run:
     @property
     def reference(self) -> "ReferenceRecord | None":
         """The linear reference, with its figures; None where it was not measured."""
-        from tuner.run.reference import reference_in
+        from tuner.run.reference_record import reference_in
 
         return (
             reference_in(self.study.user_attrs)

@@ -16,7 +16,7 @@ class Attribute(StrEnum):
     VALIDATION_ROWS = "validation_rows"  # a study: how many rows score its trials
     VALIDATION_CLUSTERS = "validation_clusters"  # a study: how many clusters these form, if fewer
     ENSEMBLE = "ensemble"  # a study: its best trials averaged, see `tuner.run.ensemble`
-    REFERENCE = "reference"  # a study: the linear reference, see `tuner.run.reference`
+    REFERENCE = "reference"  # a study: the linear reference, see `tuner.run.reference_record`
     BASELINE = "baseline"  # a trial: it runs because the space names it
     STARTER = "starter"  # a trial: the trial of an earlier run whose configuration it has
     STATUS = "status"  # a trial: its TrialStatus, if Optuna has no state for it

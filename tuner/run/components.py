@@ -75,22 +75,20 @@ class Components:
     def advice(self, metric: Metric, ensemble: EnsembleRecord | None) -> str:
         """What would make the outcome better, and what would not."""
         scale, unit = (100.0, " points") if metric.name.is_share else (1.0, "")
-        found = f"Twice as many trials would find {scale * self.gain_of_trials():.2g}{unit} more"
+        found = f"Twice as many trials would raise the best score by about {scale * self.gain_of_trials():.2g}{unit}"
         can_be_seen = self.rows is None or self.gain_of_trials() > _WORTH * self.rows
         if self.is_worth_more_trials and can_be_seen:
             return f"{found}: more trials help."
         helps = ["averaging", "a wider space"]
         if ensemble is not None and len(ensemble.members) > 1 and ensemble.gain > 0:
-            helps[0] += (
-                f" (the best {len(ensemble.members)} gain {scale * ensemble.gain:.2g}{unit})"
-            )
+            helps[0] += f" ({len(ensemble.members)} trials gain {scale * ensemble.gain:.2g}{unit})"
         if self.rows is not None and self.rows > math.hypot(self.configurations, self.seeds):
             of_others = " of other texts or groups" if self.are_clustered else ""
             helps.append(f"more validation rows{of_others}")
         return f"{found}: more trials will hardly help; what may help is {' or '.join(helps)}."
 
     def text_with_advice(self, metric: Metric, ensemble: EnsembleRecord | None) -> str:
-        """Both."""
+        """The deviations, and what follows from them."""
         return f"{self.text(metric)}. {self.advice(metric, ensemble)}"
 
     @property

@@ -44,7 +44,7 @@ class EnsembleWithReference(BaseModel):
     gain_low: float  # a 95 % interval of it, paired
     gain_high: float
     weights: int  # of its model
-    seconds_per_text: float | None = None  # as of the trials
+    seconds_per_text: float | None = None  # as for the trials
 
     @property
     def text(self) -> str:
@@ -66,7 +66,7 @@ def part_text(weight: float) -> str:
 
 
 class EnsembleRecord(BaseModel):
-    """The best trials of a search, their probabilities averaged, on sequences that nothing was chosen by.
+    """Chosen trials of a search, their probabilities averaged, on sequences that nothing was chosen by.
 
     Scores are the run's metric on the confirmation split.
     """
@@ -76,7 +76,9 @@ class EnsembleRecord(BaseModel):
     members: tuple[int, ...] = Field(
         min_length=1
     )  # trials, best first by their scores in the search
-    left_out: tuple[int, ...] = ()  # trials that would be members if their weights had been kept
+    left_out: tuple[
+        int, ...
+    ] = ()  # of the best trials by score, those whose weights are not kept: no member was chosen from them
     sequences: int  # of the confirmation split
     # Clusters that these form; None where each is its own, and in a record of an earlier version.
     clusters: int | None = None
@@ -126,22 +128,22 @@ class EnsembleRecord(BaseModel):
 
     @property
     def trials_text(self) -> str:
-        """The figures: `best 5 averaged 0.7400, best single 0.7270 (trial 7): gain …`."""
+        """The figures: `5 trials averaged 0.7400, best single 0.7270 (trial 7): gain …`."""
         where = f"on {count_text(self.sequences, 'confirmation sequence')}"
         if len(self.members) == 1:
             return f"best single {score_text(self.single)} (trial {self.members[0]}) {where}"
         return (
-            f"best {len(self.members)} averaged {score_text(self.averaged)}, best single {score_text(self.single)} "
+            f"{len(self.members)} trials averaged {score_text(self.averaged)}, best single {score_text(self.single)} "
             f"(trial {self.members[0]}): gain {self.gain:+.4f} (95 % interval {self.gain_low:+.4f} to "
             f"{self.gain_high:+.4f}) {where}"
         )
 
     @property
     def short_text(self) -> str:
-        """`best 5 averaged 0.7400, with the linear reference 0.7560, best single 0.7270 (trial 7)`."""
+        """`5 trials averaged 0.7400, with the linear reference 0.7560, best single 0.7270 (trial 7)`."""
         parts = []
         if len(self.members) > 1:
-            parts.append(f"best {len(self.members)} averaged {score_text(self.averaged)}")
+            parts.append(f"{len(self.members)} trials averaged {score_text(self.averaged)}")
         single = f"best single {score_text(self.single)} (trial {self.members[0]})"
         if self.with_reference is not None and self.has_reference:
             parts.append(f"with the linear reference {score_text(self.with_reference.averaged)}")

@@ -18,7 +18,7 @@ from tuner.errors import RunFolderError
 from tuner.files import can_be_made, lock_file, write_atomically, write_bytes_atomically
 from tuner.run.folder import RunFolder
 from tuner.run.ledger import OtherEvaluation
-from tuner.run.reference import Comparison
+from tuner.run.reference_record import Comparison
 from tuner.settings.validation import Strict, first_problem
 from tuner.settings.yaml_files import OneLine, read_yaml, to_yaml
 from tuner.text import one_group_lines, one_line, score_text
@@ -88,9 +88,9 @@ class ReferenceFigures(Strict):
 
     @property
     def text(self) -> str:
-        """`0.8812, n-grams in a linear model; the tested one is better by 0.0190 (…)`."""
+        """`0.8812, linear model on n-grams; the tested one is better by 0.0190 (…)`."""
         compared = Comparison(name="the tested one", gain=self.gain, low=self.low, high=self.high)
-        return f"{score_text(self.accuracy)}, n-grams in a linear model; {compared.text}"
+        return f"{score_text(self.accuracy)}, linear model on n-grams; {compared.text}"
 
 
 class RecordedEvaluation(Strict):

@@ -11,7 +11,7 @@ from typing import Protocol
 
 from tuner.run.ensemble import EnsembleRecord
 from tuner.run.epoch_parts import EpochPart
-from tuner.run.reference import ReferenceRecord
+from tuner.run.reference_record import ReferenceRecord
 from tuner.run.trial_status import TrialStatus
 from tuner.settings.objectives import FrontTrial, Objectives
 

@@ -102,7 +102,7 @@ class RunFolder:
 
     @property
     def result_files(self) -> tuple[Path, ...]:
-        """The run without its logs; the journal comes last, so that a copy that has it has the others, too."""
+        """What a copy of the run has; the journal comes last, so that a copy that has it has the others, too."""
         return (
             self.run_file,
             self.leaderboard,

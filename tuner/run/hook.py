@@ -1,4 +1,4 @@
-"""A command of the person's that learns what a search is in trouble with: a message to a phone, a page to an operator.
+"""Runs the user's command when a search is in trouble, for example to send a message to a phone.
 
 It stands in the environment, never in a run folder or a file of settings: these may come from somebody else, and
 nothing in them is run. Must not import Ray, Keras or Optuna.

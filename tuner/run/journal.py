@@ -17,7 +17,7 @@ import optuna
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 
-from tuner.errors import JournalTorn, RunFolderError
+from tuner.errors import JournalLost, RunFolderError
 from tuner.run.attributes import Attribute
 from tuner.run.optuna_internals import JournalReplay, lock_of
 from tuner.run.study_records import REMEDY
@@ -41,7 +41,7 @@ class _Backend(JournalFileBackend):
         """The entries from one on.
 
         Raises:
-            JournalTorn: the file is gone.
+            JournalLost: the file is gone.
         """
         self._check_is_there()
         return super().read_logs(log_number_from)
@@ -52,19 +52,19 @@ class _Backend(JournalFileBackend):
         except FileNotFoundError:
             is_same = False
         if not is_same:
-            raise JournalTorn(f"{self._path}: was removed or replaced while it was in use")
+            raise JournalLost(f"{self._path}: was removed or replaced while it was in use")
 
     def append_logs(self, logs: list[dict[str, Any]]) -> None:
         """Appends entries.
 
         Raises:
-            JournalTorn: the disk is full, or the file is gone.
+            JournalLost: the disk is full, or the file is gone.
         """
         self._check_is_there()
         try:
             super().append_logs(logs)
         except OSError as cause:
-            raise JournalTorn(
+            raise JournalLost(
                 f"the journal cannot be written: {one_line(str(cause))}; finished trials are kept, "
                 "the same command continues"
             ) from cause

@@ -152,7 +152,7 @@ def only_front(board: pd.DataFrame) -> pd.DataFrame:
 
 
 def sort_by(board: pd.DataFrame, column: str) -> pd.DataFrame:
-    """The leaderboard by another column, ascending, empty cells last; equal ones keep their rank's order.
+    """The leaderboard by a column, largest first where it begins with `-`; empty cells last, equal ones in rank order.
 
     Raises:
         UsageError: no such column.

@@ -23,7 +23,7 @@ from tuner.run.folder import RunFolder
 from tuner.run.leaderboard import RANKED, columns
 from tuner.run.optuna_internals import id_of_study, id_of_trial, trials_of_other_studies
 from tuner.run.records import StudyReader
-from tuner.run.reference import ReferenceRecord, reference_in
+from tuner.run.reference_record import ReferenceRecord, reference_in
 from tuner.settings.objectives import Cost, Objectives, make_objectives
 from tuner.settings.space import SearchSpace
 

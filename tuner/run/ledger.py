@@ -144,5 +144,5 @@ def others_text(others: Sequence[OtherEvaluation]) -> str:
     shown = ", ".join(names[:3]) + (", …" if len(names) > 3 else "")
     return (
         f"These rows, or some of them, were evaluated {times} by other runs of yours ({shown}), first on "
-        f"{others[0].opened}: a model that is chosen among these runs by such figures is flattered by its own."
+        f"{others[0].opened}: if you choose between these runs by such figures, those of the chosen model are too good."
     )

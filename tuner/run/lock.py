@@ -20,7 +20,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
-from tuner.errors import JournalTorn, RunFolderError
+from tuner.errors import JournalLost, RunFolderError
 from tuner.files import TEMPORARY, lock_file, lock_owner, make_folder
 from tuner.run.folder import RunFolder
 from tuner.run.lease import Lease, LeaseTaken, Pace, is_over, kernel_id, owner_in
@@ -66,7 +66,7 @@ class Claim:
         """Checks that no other host claims the folder, such as one that started at the same moment.
 
         Raises:
-            JournalTorn: one does.
+            JournalLost: one does.
         """
         self._checked(self._lease.confirm)
 
@@ -83,7 +83,7 @@ class Claim:
             confirm()
         except LeaseTaken as taken:
             self.is_lost = True
-            raise JournalTorn(
+            raise JournalLost(
                 f"{self._folder.path}: a search on another host has taken this run over ({taken}); this one stops"
             ) from taken
 

@@ -10,7 +10,7 @@ from tuner.errors import UsageError
 from tuner.run import Run
 from tuner.run.ensemble import EnsembleRecord
 from tuner.run.leaderboard import merge, only_front
-from tuner.run.reference import ReferenceRecord
+from tuner.run.reference_record import ReferenceRecord
 from tuner.settings.objectives import Objectives, shared_objectives
 from tuner.settings.space import SearchSpace
 from tuner.settings.widening import value_without

@@ -27,7 +27,7 @@ from tuner.run.records import (
     front_trials,
     on_front,
 )
-from tuner.run.reference import reference_in
+from tuner.run.reference_record import reference_in
 from tuner.run.requested_trainings import last_request, training_of
 from tuner.run.study_records import number_in
 from tuner.run.trial_status import TrialStatus

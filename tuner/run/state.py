@@ -21,7 +21,7 @@ from tuner.run.records import (
     front_trials,
     on_front,
 )
-from tuner.run.reference import ReferenceRecord
+from tuner.run.reference_record import ReferenceRecord
 from tuner.run.run_file import read_run_file
 from tuner.run.trial_status import TrialStatus
 from tuner.run.troubles import read_troubles

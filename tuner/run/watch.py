@@ -47,7 +47,7 @@ def watch(
 
     Raises:
         RunFolderError: the run folder is damaged.
-        JournalTorn: its journal was removed or replaced meanwhile.
+        JournalLost: its journal was removed or replaced meanwhile.
     """
     if not _is_alive(run.files):
         return False
@@ -125,7 +125,7 @@ class WatchedStudy:
 
     @property
     def name(self) -> str:
-        """The study's."""
+        """The study's name."""
         return self.reader.study.study_name
 
     def news(self, config: SearchConfig) -> News:

@@ -144,7 +144,7 @@ class TrialEnsemble:
         averaged = mean_probabilities([each.probabilities for each in members])
         name = f"trial {best.trial}"
         if len(members) > 1:
-            name = f"the average of the best {len(members)}"
+            name = f"the average of {len(members)} trials"
             found = {name: averaged, **found}
         record = ensemble_in(self._study.user_attrs)
         if self._reference is not None and record is not None and record.has_reference:

@@ -11,9 +11,9 @@ import optuna
 
 from tuner.data import Dataset
 from tuner.run.folder import RunFolder
-from tuner.run.reference import reference_in
+from tuner.run.reference_record import reference_in
 from tuner.search.ensemble import Ensemble
-from tuner.search.reference import (
+from tuner.search.kept_reference import (
     KeptReference,
     keep_reference,
     measure_reference,

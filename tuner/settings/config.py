@@ -199,8 +199,8 @@ class SearchConfig(Strict):
         bool,
         Setting(
             Group.SEARCH,
-            "Train no linear model on n-grams, which takes seconds, to compare the search's models with and to average "
-            "with them",
+            "Train no linear reference (logistic regression on n-grams, in seconds), which the search's models are "
+            "compared and averaged with",
         ),
     ] = False
     tensorboard: Annotated[

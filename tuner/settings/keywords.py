@@ -1,6 +1,6 @@
 """The settings as keywords, for type checkers and editors; `tuner.api` shows the same at run time.
 
-Written by `python -m tuner.cli.reference` from the declarations; change them there.
+Written by `python -m tuner.cli.generated_files` from the declarations; change them there.
 """
 
 from collections.abc import Sequence

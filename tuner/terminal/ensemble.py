@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 
 from tuner.run.ensemble import NO_MODELS, EnsembleRecord
 from tuner.run.merged_board import MergedBoard
-from tuner.run.reference import ReferenceRecord
+from tuner.run.reference_record import ReferenceRecord
 from tuner.run.trial_status import TrialStatus
 from tuner.settings.objectives import Objectives
 from tuner.terminal.reference import reference_lines

@@ -75,8 +75,8 @@ def print_confirmation(outcome: SearchOutcome) -> int:
         option = " --with-reference" if together.gain.mean > 0 else ""
     compared = compared_with_reference(finalists[0], run.files, dataset, run.space.metric)
     if compared is not None:
-        leaves_out = ", without what coming first was worth" if finalists[0].selection_bias else ""
-        words.append(f"Against n-grams in a linear model, {compared.text}{leaves_out}.")
+        leaves_out = ", corrected for selection bias" if finalists[0].selection_bias else ""
+        words.append(f"Against the linear reference, {compared.text}{leaves_out}.")
     for line in (*words, f"Finalists: {run.files.finalists}"):
         console.print(printable(line), soft_wrap=True)
     console.print(printable(f"Next:      tuner test {where}{option}"), soft_wrap=True)
@@ -188,13 +188,14 @@ def _compared(finalists: Sequence[Finalist], margin: float) -> list[str]:
 
 
 def _corrected(finalists: Sequence[Finalist]) -> list[str]:
-    """What having been chosen as the first was worth, and what the intervals are of."""
+    """How much too high the first mean is, and what the intervals hold for; nothing where that is not to be seen."""
     first, *others = finalists
-    if not others:
+    if not others or score_text(first.selection_bias) == score_text(0.0):
         return []
     return [
-        f"Its mean is expected to be {score_text(first.selection_bias)} too good, because it came first by it; its "
-        "interval takes that off. Each other interval is that of a finalist named beforehand."
+        f"Its mean is expected to be {score_text(first.selection_bias)} too high, because it came first by it "
+        "(selection bias); its interval is corrected for that. The others hold for finalists chosen before the "
+        "confirmation."
     ]
 
 
@@ -266,8 +267,8 @@ def evaluation_lines(evaluation: RecordedEvaluation) -> list[str]:
     if evaluation.before:
         times = "once" if len(evaluation.before) == 1 else f"{len(evaluation.before)} times"
         lines.append(
-            f"The same rows were evaluated {times} before, first on {evaluation.before[0]}: they no longer test "
-            "what was chosen by those figures."
+            f"The same rows were evaluated {times} before, first on {evaluation.before[0]}: they do not test "
+            "a model fairly that was chosen by those figures."
         )
     if evaluation.others:
         lines.append(others_text(evaluation.others))

@@ -79,7 +79,7 @@ def print_outcome(outcome: SearchOutcome, config: SearchConfig) -> int:
     if is_member and run.reference is not None and run.reference.is_unbeaten:
         _print(
             console,
-            f"             tuner export {folder} --members reference   (the linear model, which none is shown to beat)",
+            f"             tuner export {folder} --members reference   (the reference, which none is shown to beat)",
         )
     settings = shlex.quote(str(run.files.run_file))
     twice = _twice(config, finished, run.reader.seconds)

@@ -2,7 +2,7 @@
 
 from itertools import zip_longest
 
-from tuner.run.reference import ReferenceRecord
+from tuner.run.reference_record import ReferenceRecord
 
 
 def reference_lines(

@@ -85,7 +85,7 @@ class HeldOutFigures:
     seconds_per_text: float | None = (
         None  # of predicting, where it trained; None where not measured
     )
-    f1_positive: float | None = None  # as of `EpochResult`
+    f1_positive: float | None = None  # as in `EpochResult`
     balanced_accuracy: float | None = None
 
 

@@ -236,7 +236,7 @@ def gain_of(
         metric: of the scores.
         seeds: the variance between seeds of `scores`; by default that of these scores.
         excess: by how much the first model is expected to look too good; left out.
-        deciding: as of `spread_of`.
+        deciding: as in `spread_of`.
     """
     by_seed = np.atleast_2d(scores)
     difference = (by_seed.mean(axis=0) - over) * metric.gain(1.0, over=0.0)

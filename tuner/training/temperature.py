@@ -7,7 +7,7 @@ sequence keep their order. Must not import Ray or Keras.
 import numpy as np
 from numpy.typing import NDArray
 
-_SMALLEST = 1e-7  # as of losses
+_SMALLEST = 1e-7  # as for losses
 _LARGEST = 5.0  # of the temperature and of its inverse
 _FEWEST = 100  # sequences
 _FEWEST_WRONG = 10  # of them; with fewer, a sure model would become surer by chance
@@ -30,7 +30,7 @@ def best_temperature(probabilities: NDArray[np.float32], labels: NDArray[np.int3
     """The temperature of the lowest loss on these sequences, however few they are.
 
     Args:
-        probabilities, labels: as of `fit_temperature`; at least one.
+        probabilities, labels: as in `fit_temperature`; at least one.
     """
     logs = np.log(np.clip(probabilities.astype(np.float64), _SMALLEST, 1.0))
     of_true = logs[np.arange(len(labels)), labels].mean()

@@ -69,7 +69,7 @@ def measured_in(
 
 
 def _validation(saved: Any) -> NDArray[np.float32] | None:
-    """None in the file of a finalist, of a toy, and of an earlier version."""
+    """None in the file of the linear reference, of a toy, and of an earlier version."""
     return saved["validation"] if "validation" in saved.files else None
 
 

@@ -134,11 +134,11 @@ class Training:
         return self._model
 
     def epochs(self) -> Iterator[EpochResult]:
-        """Trains up to `max_epochs`, giving each epoch's figures as it ends."""
+        """Trains up to `spec.epochs`, giving each epoch's figures as it ends."""
         return epochs_of(self.progress(math.inf))
 
     def progress(self, every_s: float) -> Iterator[EpochResult | EpochPart]:
-        """Trains up to `max_epochs`; see `TrainsByEpoch.progress`."""
+        """Trains up to `spec.epochs`; see `TrainsByEpoch.progress`."""
         with trial_errors():
             largest = min(self._spec.hyperparameters.batch_size, len(self._train))
             self._learn = make_train_steps(

@@ -120,7 +120,7 @@ def paired_part(
 
     Args:
         metric: that differs.
-        deciding: as of `spread_of`.
+        deciding: as in `spread_of`.
     """
     if metric.is_share and np.abs(difference).max(initial=0.0) < _ROUNDING:
         error = Z / ((deciding or len(difference)) + Z**2)

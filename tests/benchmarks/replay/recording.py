@@ -210,7 +210,7 @@ def record_reference(folder: Path, plan: Plan, table: Path, *, rows: int | None 
     Args:
         rows: how many of the pool's are kept, as in `pack`.
     """
-    from tuner.training.reference import longest_n_gram, train_reference
+    from tuner.training.linear_reference import longest_n_gram, train_reference
 
     learn, pool, n_classes = load_sequences(folder, plan)
     began = time.process_time()

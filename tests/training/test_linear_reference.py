@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from tuner.data import EncodedSequences
 from tuner.settings.data import TokenMode
-from tuner.training import reference
+from tuner.training import linear_reference
 from tuner.training.linear_model import (
     LinearModel,
     are_weights,
@@ -20,7 +20,7 @@ from tuner.training.linear_model import (
     longest_of,
     presence,
 )
-from tuner.training.reference import Reference, longest_n_gram, train_reference
+from tuner.training.linear_reference import Reference, longest_n_gram, train_reference
 
 
 def encoded(rows: Sequence[Sequence[int]], labels: Sequence[int]) -> EncodedSequences:
@@ -115,12 +115,12 @@ def test_of_very_many_tokens_sequences_from_all_over_are_learned_from(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     train = drawn(500, 2, seed=1)
-    fewer = reference._at_most(train, len(train.tokens) // 2)
+    fewer = linear_reference._at_most(train, len(train.tokens) // 2)
     assert len(fewer) == 250
     first, last = (train.tokens[train.offsets[n] : train.offsets[n + 1]] for n in (0, 498))
     assert fewer.tokens[:12].tolist() == first.tolist()
     assert fewer.tokens[-12:].tolist() == last.tolist()
-    monkeypatch.setattr(reference, "_MOST_WEIGHTS", 2 * 30)
+    monkeypatch.setattr(linear_reference, "_MOST_WEIGHTS", 2 * 30)
     model = train_reference(train, 2, longest=3).model
     assert model is not None
     assert sum(map(len, model.known)) == 30
@@ -164,7 +164,7 @@ def test_the_keras_model_has_the_same_probabilities(
     from tuner.training.evaluation import predict
     from tuner.training.linear_layer import build_linear
 
-    monkeypatch.setattr(reference, "_MOST_WEIGHTS", n_classes * most)
+    monkeypatch.setattr(linear_reference, "_MOST_WEIGHTS", n_classes * most)
     # So few different tokens that many n-grams of five are frequent.
     rng = np.random.default_rng(1)
     labels = np.arange(600) % n_classes

@@ -21,7 +21,7 @@ from tuner.errors import RunFolderError
 from tuner.files import write_bytes_atomically
 from tuner.run.attributes import Attribute
 from tuner.run.folder import RunFolder
-from tuner.run.reference import Comparison, ReferenceRecord, reference_in
+from tuner.run.reference_record import Comparison, ReferenceRecord, reference_in
 from tuner.settings.metric import Metric
 from tuner.training.evaluation import evaluation_of
 from tuner.training.linear_model import LinearModel, are_weights
@@ -29,7 +29,7 @@ from tuner.training.spec import TrainedModel
 from tuner.training.trained_model_file import from_bytes, to_bytes
 
 if TYPE_CHECKING:
-    from tuner.training.reference import Reference
+    from tuner.training.linear_reference import Reference
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ def measure_reference(
         is_outdated: whether further models are still to be compared, because the search goes on.
     """
     # Load SciPy and scikit-learn, which a search needs for this alone.
-    from tuner.training.reference import Reference, frequencies_of
+    from tuner.training.linear_reference import Reference, frequencies_of
     from tuner.training.statistics import HeldOutRows
 
     split = dataset.splits[Split.CONFIRMATION]
@@ -148,7 +148,7 @@ def reference_for_other_rows(
         kept: the reference as it is kept.
         train: the sequences that it has learned from, or is to learn from.
     """
-    from tuner.training.reference import (
+    from tuner.training.linear_reference import (
         Reference,
         frequencies_of,
         longest_n_gram,
@@ -194,7 +194,7 @@ def _fit(model: TrainedModel, dataset: Dataset) -> bool:
 
 def train_on_rows(dataset: Dataset, train: EncodedSequences) -> TrainedModel:
     """The reference that learns from `train`, with its probabilities on the confirmation split of `dataset`."""
-    from tuner.training.reference import longest_n_gram, train_reference
+    from tuner.training.linear_reference import longest_n_gram, train_reference
 
     held_out = dataset.splits[Split.CONFIRMATION]
     trained = train_reference(

@@ -1,6 +1,6 @@
 """The linear reference of a run, as the study records it: its figures, and by how much the search's models beat it.
 
-The search measures it (`tuner.search.reference`); tables and reports read it here. Must not import Ray, Keras or
+The search measures it (`tuner.search.kept_reference`); tables and reports read it here. Must not import Ray, Keras or
 Optuna.
 """
 
@@ -18,7 +18,7 @@ class Comparison(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    name: str  # `best 5 averaged`, `trial 7`
+    name: str  # `the average of 5 trials`, `trial 7`
     gain: float  # by which it is better, negative where it is worse
     low: float  # a 95 % interval of it, paired
     high: float
@@ -39,7 +39,7 @@ class ReferenceRecord(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     sequences: int
-    clusters: int | None = None  # as of `EnsembleRecord`
+    clusters: int | None = None  # as in `EnsembleRecord`
     score: float
     low: float  # a 95 % interval of it over further sequences
     high: float
@@ -51,9 +51,9 @@ class ReferenceRecord(BaseModel):
 
     @property
     def text(self) -> str:
-        """Its own figures: `n-grams in a linear model 0.8812 (…), trained in 3 s; …`."""
+        """Its own figures: `linear model on n-grams 0.8812 (…), trained in 3 s; …`."""
         return (
-            f"n-grams in a linear model {score_text(self.score)} (95 % interval {score_text(self.low)} to "
+            f"linear model on n-grams {score_text(self.score)} (95 % interval {score_text(self.low)} to "
             f"{score_text(self.high)}), trained in {self.seconds:.0f} s; the most frequent class alone "
             f"{score_text(self.majority)}; on {count_text(self.sequences, 'confirmation sequence')}"
         )
@@ -65,9 +65,9 @@ class ReferenceRecord(BaseModel):
 
     @property
     def short_text(self) -> str:
-        """`n-grams in a linear model 0.8812, the most frequent class alone 0.5000`."""
+        """`linear model on n-grams 0.8812, the most frequent class alone 0.5000`."""
         return (
-            f"n-grams in a linear model {score_text(self.score)}, the most frequent class alone "
+            f"linear model on n-grams {score_text(self.score)}, the most frequent class alone "
             f"{score_text(self.majority)}"
         )
 

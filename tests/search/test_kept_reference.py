@@ -15,9 +15,9 @@ from tuner.errors import RunFolderError
 from tuner.files import write_bytes_atomically
 from tuner.run.attributes import Attribute
 from tuner.run.folder import RunFolder
-from tuner.run.reference import ReferenceRecord, reference_in
+from tuner.run.reference_record import ReferenceRecord, reference_in
 from tuner.search.ensemble import NoEnsemble
-from tuner.search.reference import (
+from tuner.search.kept_reference import (
     measure_reference,
     read_probabilities,
     read_reference,
@@ -28,7 +28,7 @@ from tuner.search.reference import (
 from tuner.search.reference_training import ReferenceTraining
 from tuner.settings.metric import Metric, MetricName
 from tuner.terminal.reference import reference_lines
-from tuner.training import reference
+from tuner.training import linear_reference
 from tuner.training.spec import TrainedModel
 from tuner.training.trained_model_file import to_bytes
 
@@ -73,7 +73,7 @@ def test_it_is_measured_once_and_models_are_compared_with_it(
 ) -> None:
     first = measure(study, tmp_path)
     assert (first.sequences, first.score, first.majority, first.compared) == (N, 1.0, 0.5, ())
-    monkeypatch.setattr(reference, "train_reference", None)  # it would fail
+    monkeypatch.setattr(linear_reference, "train_reference", None)  # it would fail
     models = {"trial 7": right_in(0.6), "trial 8": right_in(1.0)}
     second = measure(study, tmp_path, models)
     assert second.model_copy(update={"compared": ()}) == first
@@ -85,7 +85,7 @@ def test_it_is_measured_once_and_models_are_compared_with_it(
         "trial 8 is not shown to differ: +0.0000 (95 % interval -0.0370 to +0.0370)"
     )
     lines = reference_lines(second, width=12)
-    assert lines[0].startswith("Reference:   n-grams in a linear model 1.0000 (95 % interval 0.9")
+    assert lines[0].startswith("Reference:   linear model on n-grams 1.0000 (95 % interval 0.9")
     assert lines[0].endswith("most frequent class alone 0.5000; on 100 confirmation sequences")
     assert lines[1] == f"             {worse.text}"
     assert reference_lines(None, width=12) == []
@@ -158,7 +158,7 @@ def test_other_rows_are_measured_by_the_one_that_the_search_trained(
     train = DATASET.splits[Split.TRAIN]
     trained = reference_for_other_rows(None, train, DATASET)
     kept = trained_reference(study, folder, DATASET).model
-    monkeypatch.setattr(reference, "train_reference", None)  # it would fail
+    monkeypatch.setattr(linear_reference, "train_reference", None)  # it would fail
     again = reference_for_other_rows(kept, train, DATASET)
     held_out = DATASET.splits[Split.CONFIRMATION]
     for each in (trained, again):
@@ -224,13 +224,13 @@ def test_beside_the_trials_it_is_trained_in_a_thread_and_taken_once_by_the_drive
 ) -> None:
     may_go_on, threads = threading.Event(), []
 
-    def slowly(*args: Any, **named: Any) -> reference.Reference:
+    def slowly(*args: Any, **named: Any) -> linear_reference.Reference:
         threads.append(threading.current_thread())
         assert may_go_on.wait(60)
         return train(*args, **named)
 
-    train = reference.train_reference
-    monkeypatch.setattr(reference, "train_reference", slowly)
+    train = linear_reference.train_reference
+    monkeypatch.setattr(linear_reference, "train_reference", slowly)
     ensemble = Watched()
     training = beside(study, tmp_path, ensemble)
     assert not training.take()  # no trial has begun
@@ -250,7 +250,7 @@ def test_beside_the_trials_it_is_trained_in_a_thread_and_taken_once_by_the_drive
     kept = read_reference(RunFolder(tmp_path), DATASET)
     assert kept is not None
     assert [(each.probabilities == kept.probabilities).all() for each in ensemble.given] == [True]
-    monkeypatch.setattr(reference, "train_reference", None)  # it would fail
+    monkeypatch.setattr(linear_reference, "train_reference", None)  # it would fail
     compared = measure(study, tmp_path, {"trial 7": right_in(0.6)})  # the search ends
     assert [each.name for each in compared.compared] == ["trial 7"]
     assert not compared.is_outdated
@@ -267,7 +267,7 @@ def test_where_its_training_fails_trials_go_on_and_the_end_of_the_search_tells(
     def fail(*args: Any, **named: Any) -> None:
         raise MemoryError("no room for n-grams")
 
-    monkeypatch.setattr(reference, "train_reference", fail)
+    monkeypatch.setattr(linear_reference, "train_reference", fail)
     training = beside(study, tmp_path, Watched())
     training.start()
     training.wait()

@@ -15,9 +15,9 @@ from tuner.finalists.card import model_card
 from tuner.finalists.choice import load_chosen
 from tuner.finalists.confirmation import run_confirmation
 from tuner.finalists.export import export_model
-from tuner.finalists.kept_reference import ReferenceOfBoth, rows_of
 from tuner.finalists.model_choice import ModelChoice
 from tuner.finalists.ranking import compared_with_reference, read_finalists
+from tuner.finalists.reference_of_splits import ReferenceOfBoth, rows_of
 from tuner.finalists.request import Request, confirmation_config
 from tuner.finalists.testing import evaluate_test
 from tuner.run import Run
@@ -25,8 +25,8 @@ from tuner.run.ensemble import MembersOf
 from tuner.run.events import SilentListener
 from tuner.run.folder import RunFolder
 from tuner.run.requested_trainings import TrainOn
-from tuner.search.reference import read_reference, read_reference_file
-from tuner.training.reference import train_reference
+from tuner.search.kept_reference import read_reference, read_reference_file
+from tuner.training.linear_reference import train_reference
 
 pytestmark = [pytest.mark.slow, pytest.mark.keras, pytest.mark.usefixtures("without_ray")]
 

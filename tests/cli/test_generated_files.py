@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tuner.cli.reference import CHECKOUT, pages
+from tuner.cli.generated_files import CHECKOUT, pages
 
 PAGES = pages()
 
@@ -12,7 +12,7 @@ PAGES = pages()
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
 def test_committed_files_follow_from_the_declarations(path: Path) -> None:
     written = path.read_text(encoding="utf-8")
-    assert written == PAGES[path], f"run `python -m tuner.cli.reference` for {path}"
+    assert written == PAGES[path], f"run `python -m tuner.cli.generated_files` for {path}"
 
 
 def test_there_are_two_pages_and_the_keywords() -> None:

@@ -31,7 +31,7 @@ _NEVER = -1e9  # the logit of a class without sequences
 
 @dataclass(frozen=True, eq=False)
 class Reference:
-    """A trained one.
+    """A trained linear reference, or the class frequencies alone.
 
     Attributes:
         frequencies: of the classes, `(n_classes,)` float32; without a model it gives them to every sequence.

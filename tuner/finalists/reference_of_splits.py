@@ -15,7 +15,7 @@ from tuner.files import make_folder, write_bytes_atomically
 from tuner.run import Run
 from tuner.run.folder import RunFolder
 from tuner.run.requested_trainings import RequestedTraining, TrainOn
-from tuner.search.reference import read_reference, read_reference_file, train_on_rows
+from tuner.search.kept_reference import read_reference, read_reference_file, train_on_rows
 from tuner.training.spec import TrainedModel
 from tuner.training.trained_model_file import to_bytes
 

@@ -1,6 +1,6 @@
 """Writes the committed files that follow from declarations: two reference pages, and the keywords for type checkers.
 
-    python -m tuner.cli.reference
+    python -m tuner.cli.generated_files
 
 Run it after a change of a setting, a command or its help; a test compares.
 """
@@ -44,7 +44,7 @@ def settings_page(settings: Iterable[DeclaredSetting]) -> str:
     lines = [
         "# Settings of a search",
         "",
-        "Written by `python -m tuner.cli.reference` from the declarations in `tuner/settings/`; change them there.",
+        "Written by `python -m tuner.cli.generated_files` from the declarations in `tuner/settings/`: change those.",
         "",
         "A setting is a flag of `tuner search`, a keyword of `tuner.search`, and a key of a settings file",
         "(`--config`, `config=`, and the `run.yaml` of every run). Flags and keywords win over the file.",
@@ -75,7 +75,7 @@ def commands_page() -> str:
     lines = [
         "# Commands",
         "",
-        "Written by `python -m tuner.cli.reference` from the commands themselves: `tuner COMMAND --help` of each.",
+        "Written by `python -m tuner.cli.generated_files` from the commands: `tuner COMMAND --help` of each.",
     ]
     commands: Any = get_command(app)
     parent = commands.make_context("tuner", [], resilient_parsing=True, **_WIDTH)
@@ -93,7 +93,7 @@ def keywords_module(calls: Mapping[str, Iterable[DeclaredSetting]]) -> str:
     lines = [
         '"""The settings as keywords, for type checkers and editors; `tuner.api` shows the same at run time.',
         "",
-        "Written by `python -m tuner.cli.reference` from the declarations; change them there.",
+        "Written by `python -m tuner.cli.generated_files` from the declarations; change them there.",
         '"""',
         "",
         "from collections.abc import Sequence",
