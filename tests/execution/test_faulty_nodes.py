@@ -28,6 +28,12 @@ def test_a_trial_that_failed_on_a_node_runs_again_on_another_one() -> None:
     assert Cluster(HEAD, A, B).faulty.to_avoid([]) == ()
 
 
+def test_nodes_that_have_died_need_not_be_avoided() -> None:
+    """Those of an earlier session too, whose ids a trial may still have."""
+    assert Cluster(HEAD, A, B).faulty.to_avoid(["a", "of an earlier cluster"]) == ("a",)
+    assert Cluster(HEAD, A, B).faulty.to_avoid(["of an earlier cluster"]) == ()
+
+
 def test_ray_is_not_asked_about_nodes_where_none_is_to_be_avoided() -> None:
     def ask() -> tuple[Node, ...]:
         raise AssertionError

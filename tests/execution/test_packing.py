@@ -132,7 +132,7 @@ def test_a_trial_that_ran_out_gets_two_places_with_one_limit() -> None:
 )
 def test_a_larger_share_takes_the_places_that_are_lost_to_others(gpus: float, extra: int) -> None:
     kinds = [GpuKind(None, None, 1)] if gpus not in (0, 1) else []
-    places = Places(Packing(1, gpus, kinds), lambda: [{"CPU": 8, "GPU": 1}])
+    places = Places(Packing(1, gpus, kinds), lambda avoided: [{"CPU": 8, "GPU": 1}])
     places.take(0)
     places.take(1, is_larger=True)
     assert places.extra == extra
@@ -141,7 +141,7 @@ def test_a_larger_share_takes_the_places_that_are_lost_to_others(gpus: float, ex
 
 
 def test_nodes_are_read_only_where_gpus_differ() -> None:
-    def no_nodes() -> list[dict[str, float]]:
+    def no_nodes(avoided: object) -> list[dict[str, float]]:
         raise AssertionError("each look asks Ray")
 
     Places(Packing(1), no_nodes).take(0)

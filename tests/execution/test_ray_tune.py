@@ -2,6 +2,7 @@
 
 import json
 import signal
+from collections.abc import Collection
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,17 +11,22 @@ from typing import Any
 
 import pytest
 from optuna.trial import TrialState
+from support.gpus import gpu
 from support.searches import make, toy_space
 
 from tuner.errors import SearchError
 from tuner.execution import ray_tune
 from tuner.execution.diagnosis import Diagnosis, Diagnostician
-from tuner.execution.messages import Report
+from tuner.execution.faulty_nodes import FaultyNodes, Node
+from tuner.execution.messages import Report, avoided_by, requested_by
+from tuner.execution.packing import GpuKind, Packing, Places
 from tuner.execution.search import run_search
 from tuner.run import Run
 from tuner.run.trial_status import TrialStatus
+from tuner.search.kept_places import KeptPlaces
+from tuner.settings.hyperparameters import Hyperparameters
 from tuner.settings.space import SearchSpace
-from tuner.training.spec import EpochResult
+from tuner.training.spec import EpochResult, TrialSpec
 
 pytestmark = pytest.mark.ray
 
@@ -55,6 +61,8 @@ def test_once_a_gpu_has_trained_a_missing_one_is_a_fault(tmp_path: Path, is_last
     lost: list[int] = []
     session: Any = SimpleNamespace(
         callback_error=None,
+        kept_places=KeptPlaces(lambda: 0.0),
+        is_ended_for_hanging=lambda number: False,
         note=lambda text: None,
         end_epoch=lambda number, epoch: False,
         lose_trial=lambda number, reason, **given: lost.append(number),
@@ -74,42 +82,153 @@ def test_once_a_gpu_has_trained_a_missing_one_is_a_fault(tmp_path: Path, is_last
 @dataclass(eq=False)
 class TuneTrial:
     config: dict[str, Any]
-    placement_group_factory: str
     status: str
 
 
-def waiting(*avoided: str, request: str, status: str = "PENDING", number: int = 2) -> TuneTrial:
-    return TuneTrial({"number": number, "avoided": json.dumps(avoided)}, request, status)
+class TuneController:
+    """What Tune knows of trials and processes."""
+
+    def __init__(self, *trials: TuneTrial, starting: Collection[TuneTrial] = ()) -> None:
+        self.trials = trials
+        self._trial_to_actor = {trial: f"process of {trial.config['number']}" for trial in trials}
+        live = [each for each in trials if each.status == "RUNNING" or each in starting]
+        processes = {self._trial_to_actor[each] for each in live}
+        self._started_actors = {*processes}
+        self._actor_manager = SimpleNamespace(is_actor_started=processes.__contains__)
+
+    def get_trials(self) -> list[TuneTrial]:
+        return list(self.trials)
+
+    def has_ended_process_of(self, trial: TuneTrial) -> bool:
+        return self._trial_to_actor[trial] not in self._started_actors
+
+
+def tune_trial(
+    number: int,
+    *avoided: str,
+    status: str = "PENDING",
+    gpus: float = 0.0,
+    kind: str | None = None,
+) -> TuneTrial:
+    resources = {"CPU": 1.0, "GPU": gpus, **({f"accelerator_type:{kind}": 0.001} if kind else {})}
+    config = {
+        "number": number,
+        "avoided": json.dumps(avoided),
+        "resources": json.dumps(resources),
+    }
+    return TuneTrial(config, status)
+
+
+def scheduler_of(**session: Any) -> ray_tune.StudyScheduler:
+    given: Any = SimpleNamespace(callback_error=None, **session)
+    nothing: Any = None
+    faulty: Any = SimpleNamespace(note_success=lambda node, failed_on: [])
+    return ray_tune.StudyScheduler(given, nothing, faulty, nothing, nothing)
+
+
+WAITS = tune_trial(2, "b")
+EPOCH = EpochResult(1, 0.5, 0.5, 0.5, 0.5, 0.5, seconds=1.0)
 
 
 @pytest.mark.parametrize(
-    ("wanted", "is_ended"),
+    ("wanted", "makes_room"),
     [
-        (waiting("b", request="not a"), True),  # never would a process be free for it
-        (waiting("a", "b", request="not a or b"), False),  # this node's is no use
-        (waiting("b", request="any"), False),  # Tune gives it the process as it is
-        (waiting(request="half a GPU"), False),
-        (waiting("b", request="not a", status="RUNNING"), False),
+        (WAITS, True),  # never would a process be free for it
+        (tune_trial(2, "a", "b"), False),  # a place on this node is no use to it
+        (tune_trial(2), False),  # Tune gives it the process as it is
+        (tune_trial(2, gpus=0.5), False),  # all that becomes free is kept for it anyway
+        (tune_trial(2, "b", kind="T4"), False),  # this one had another kind of GPU
+        (tune_trial(2, "b", status="RUNNING"), False),
     ],
 )
+@pytest.mark.parametrize("says_node_at_end", [False, True])
 def test_a_process_makes_room_for_a_trial_that_must_run_on_another_node_than_before(
-    wanted: TuneTrial, is_ended: bool
+    wanted: TuneTrial, makes_room: bool, says_node_at_end: bool
 ) -> None:
-    kept: list[int] = []
-    session: Any = SimpleNamespace(callback_error=None, keep_room_for=kept.extend)
-    nothing: Any = None
-    scheduler = ray_tune.StudyScheduler(session, nothing, nothing, nothing, nothing)
-    ended: Any = waiting(request="any", number=1)
-    process = object()
-    controller = SimpleNamespace(
-        _started_actors={process},
-        _trial_to_actor={ended: process},
-        get_trials=lambda: [ended, wanted],
+    kept = KeptPlaces(lambda: 0.0)
+    scheduler = scheduler_of(
+        kept_places=kept, failed_on=lambda number: [], end_epoch=lambda number, epoch: False
     )
-    result = Report(status=TrialStatus.FAILED, node="a").to_result()
-    scheduler.on_trial_complete(controller, ended, result)
-    assert (not controller._started_actors) is is_ended
-    assert kept == ([2] if is_ended else [])
+    ended: Any = tune_trial(1, status="RUNNING")
+    controller = TuneController(ended, wanted)
+    if not says_node_at_end:
+        scheduler.on_trial_result(controller, ended, Report(epoch=EPOCH, node="a").to_result())
+    last = Report(status=TrialStatus.COMPLETE, node="a" if says_node_at_end else "")
+    scheduler.on_trial_complete(controller, ended, last.to_result())
+    assert controller.has_ended_process_of(ended) is makes_room
+    assert kept.made == makes_room
+
+
+def test_one_process_makes_room_for_one_trial_and_none_for_one_whose_process_starts() -> None:
+    kept = KeptPlaces(lambda: 0.0)
+    scheduler = scheduler_of(kept_places=kept)
+    ended: Any = [tune_trial(number, status="RUNNING") for number in range(3)]
+    waiting = [tune_trial(number, "b") for number in (7, 8, 9)]
+    controller = TuneController(*ended, *waiting, starting=waiting[2:])
+    for trial in ended:
+        last = Report(status=TrialStatus.COMPLETE, node="a")
+        scheduler.on_trial_complete(controller, trial, last.to_result())
+    assert [controller.has_ended_process_of(each) for each in ended] == [True, True, False]
+    assert kept.made == 2
+
+
+def test_a_free_process_goes_to_the_first_trial_that_none_starts_for() -> None:
+    first, second, third = (tune_trial(number) for number in range(3))
+    runs = tune_trial(9, status="RUNNING")
+    scheduler = scheduler_of()
+    controller = TuneController(runs, first, second, third, starting=[first])
+    for each in controller.trials:
+        each.is_finished = lambda: False  # type: ignore[attr-defined]
+    assert scheduler.choose_trial_to_run(controller) is second
+    controller = TuneController(runs, first, starting=[first])
+    assert scheduler.choose_trial_to_run(controller) is None
+
+
+def test_a_trial_that_failed_on_the_only_node_of_its_kind_gets_another_kind() -> None:
+    nodes = {
+        "a": {"CPU": 8.0, "GPU": 1.0, "accelerator_type:T4": 1.0},
+        "b": {"CPU": 8.0, "GPU": 1.0, "accelerator_type:H100": 1.0},
+    }
+    packing = Packing(1, 0.5, [GpuKind(kind, gpu(kind), 2) for kind in ("T4", "H100")])
+    living = [Node(name, name, name, resources) for name, resources in nodes.items()]
+    faulty = FaultyNodes(lambda: living, lambda node: packing.fit(node) > 0, set())
+    places = Places(packing, lambda avoided: [nodes[name] for name in nodes if name not in avoided])
+    for number in range(4):
+        places.take(number)
+    places.free(next(n for n, place in places._taken.items() if place.kind == "T4"))
+    session: Any = SimpleNamespace(
+        callback_error=None,
+        has_budget=True,
+        has_room=True,
+        start_trial=lambda: TrialSpec(9, Hyperparameters(architecture="lstm"), 1, max_epochs=1),
+        has_larger_share=lambda number: False,
+        failed_on=lambda number: ["a"],
+        model_from=None,
+        progress_every_s=4.0,
+    )
+    nothing: Any = None
+    config = ray_tune.StudySearcher(session, places, faulty, nothing).suggest("x")
+    assert isinstance(config, dict)
+    assert avoided_by(config) == ["a"]
+    assert requested_by(config) == {"CPU": 1, "GPU": 0.5, "accelerator_type:H100": 0.001}
+
+
+def test_a_hanging_process_that_was_ended_did_not_run_out_of_memory(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    lost: list[int] = []
+    session: Any = SimpleNamespace(
+        callback_error=None,
+        is_ended_for_hanging=lambda number: True,
+        lose_trial=lambda number, reason, **given: lost.append(number),
+    )
+    found = Diagnosis("no memory", is_out_of_memory=True, is_charged=False)
+    diagnostician: Any = SimpleNamespace(diagnose=lambda error: found)
+    nothing: Any = None
+    places: Any = SimpleNamespace(free=lambda number: None)
+    scheduler = ray_tune.StudyScheduler(session, places, nothing, nothing, diagnostician)
+    scheduler.on_trial_error(nothing, missing_gpu(tmp_path))
+    assert lost == [1]
 
 
 def test_an_error_at_a_process_death_stops_the_search_as_it_is(
@@ -143,9 +262,19 @@ def test_tune_forgets_trials_that_ended(
     assert 1 <= max(known) <= 6  # two run, two wait for their actor, two have just ended
 
 
-@pytest.mark.parametrize(("has_others", "ends"), [(True, False), (False, True)])
+@pytest.mark.parametrize(
+    ("trials", "ends"),
+    [
+        ([tune_trial(1, "h")], True),  # it must not run on the only node that is left
+        ([tune_trial(1, "h"), tune_trial(2, status="RUNNING")], True),
+        ([tune_trial(1, "t")], False),
+        ([tune_trial(1, kind="T4")], True),  # the last one of its kind has gone
+        ([tune_trial(1, kind="T4"), tune_trial(2, status="RUNNING")], False),
+        ([tune_trial(1, kind="H100")], False),
+    ],
+)
 def test_a_search_whose_trial_waits_for_another_node_in_vain_ends(
-    monkeypatch: pytest.MonkeyPatch, has_others: bool, ends: bool
+    monkeypatch: pytest.MonkeyPatch, trials: list[TuneTrial], ends: bool
 ) -> None:
     monkeypatch.setattr(ray_tune, "_LOOK_S", 0.0)
     monkeypatch.setattr(ray_tune, "_LONGEST_STUCK_S", 0.0)
@@ -159,11 +288,12 @@ def test_a_search_whose_trial_waits_for_another_node_in_vain_ends(
         write_if_due=lambda: None,
         copy_if_due=lambda troubles: None,
     )
-    faulty: Any = SimpleNamespace(has_room_beside=lambda nodes: has_others)
+    node = Node("h", "10.0.0.1", "host", {"CPU": 8, "GPU": 1, "accelerator_type:H100": 1})
+    faulty = FaultyNodes(lambda: [node], lambda resources: True, set())
     heartbeat = ray_tune.Heartbeat(*[nothing] * 6, faulty, nothing, nothing)
-    trial: Any = SimpleNamespace(config={"number": 1, "avoided": '["a"]'}, status="PENDING")
+    given: Any = trials
     with pytest.raises(SearchError, match="add a node, or repair") if ends else nullcontext():
-        heartbeat.on_step_end(0, [trial])
+        heartbeat.on_step_end(0, given)
 
 
 def test_what_is_done_beside_the_trials_takes_no_signal_from_the_driver() -> None:
@@ -172,9 +302,9 @@ def test_what_is_done_beside_the_trials_takes_no_signal_from_the_driver() -> Non
     def start() -> None:
         blocked.append(set(signal.pthread_sigmask(signal.SIG_BLOCK, [])))
 
-    nothing: Any = SimpleNamespace(begin_trial=lambda number: None, start=start)
+    nothing: Any = SimpleNamespace(begin_trial=lambda number, **given: None, start=start)
     heartbeat = ray_tune.Heartbeat(*[nothing] * 9)
-    trial: Any = SimpleNamespace(config={"number": 1})
+    trial: Any = tune_trial(1)
     heartbeat.on_trial_start(0, [trial], trial)
     assert {signal.SIGINT, signal.SIGTERM, signal.SIGHUP} <= blocked[0]
     assert signal.SIGTERM not in signal.pthread_sigmask(signal.SIG_BLOCK, [])

@@ -77,6 +77,29 @@ def test_a_retired_process_is_not_known_as_started() -> None:
     assert controller._started_actors == {"b"}
 
 
+def test_tune_knows_processes_that_start_before_it_calls_their_trials_running() -> None:
+    from ray.air.execution._internal.actor_manager import RayActorManager
+    from ray.tune.execution.tune_controller import TuneController
+
+    start = inspect.getsource(RayActorManager._try_start_actors)
+    known = start.index("self._live_actors_to_ray_actors_resources[tracked_actor] = (")
+    assert known < start.index("actor.__ray_ready__.remote()")
+    asked = inspect.getsource(RayActorManager.is_actor_started)
+    assert "tracked_actor in self._live_actors_to_ray_actors_resources" in asked
+    assert "Trial.RUNNING" in inspect.getsource(TuneController._actor_started)
+
+
+def test_a_trial_has_a_process_once_ray_starts_one() -> None:
+    manager = SimpleNamespace(is_actor_started=lambda actor: actor == "a")
+    controller = SimpleNamespace(_actor_manager=manager, _trial_to_actor={1: "a", 2: "b"})
+    wrapped = SimpleNamespace(_tune_controller=controller)
+    assert [tune_internals.has_process(wrapped, trial) for trial in (1, 2, 3)] == [
+        True,
+        False,
+        False,
+    ]
+
+
 def test_tune_keeps_its_trials_where_they_are_dropped_from() -> None:
     from ray.tune.execution.tune_controller import TrialRunnerWrapper, TuneController
 

@@ -136,7 +136,9 @@ def test_a_trial_that_hung_gives_that_reason_and_runs_again(search: Search) -> N
     number = session.start_trial().number
     session.begin_trial(number)
     assert search.watch(session, 59) == []
+    assert not session.is_ended_for_hanging(number)
     assert search.watch(session, 2) == [number]
+    assert session.is_ended_for_hanging(number)
     session.lose_trial(number, "its process died")  # as it does when it is ended
     error = StudyReader(session._study.study).records()[0].error or ""
     assert error.startswith("no epoch within 1m, so its process was ended")

@@ -168,22 +168,28 @@ def test_while_one_waits_for_its_larger_share_no_other_trial_starts(
     session.close(SessionEnd.BUDGET_USED)
 
 
-def test_room_that_was_made_for_a_trial_is_kept_until_it_begins(
+def test_room_that_was_made_for_trials_is_kept_until_as_many_begin(
     study: SearchStudy, space: SearchSpace
 ) -> None:
     clock = Clock()
     config = SearchConfig(space=space, trials=9)
-    session = SearchSession(study, config, workers=lambda: 4, listener=Recorder(), clock=clock)
-    numbers = [session.start_trial().number for _ in range(2)]
-    assert session.has_room
-    session.keep_room_for(numbers)
-    session.begin_trial(numbers[0])
+    session = SearchSession(study, config, workers=lambda: 9, listener=Recorder(), clock=clock)
+    other, *numbers = [session.start_trial().number for _ in range(4)]
+    kept = session.kept_places
+    for _ in range(2):
+        kept.make_room()
+    session.begin_trial(other)
     assert not session.has_room
-    session.begin_trial(numbers[1])
+    session.begin_trial(numbers[0], avoids_nodes=True)
+    assert not session.has_room
+    session.begin_trial(numbers[1], avoids_nodes=True)
     assert session.has_room
-    session.keep_room_for(numbers)
-    clock.now += 61
-    assert session.has_room
+    session.begin_trial(numbers[2], avoids_nodes=True)  # that found a place by itself
+    kept.make_room()
+    clock.now += 59
+    assert (kept.made, session.has_room) == (1, False)
+    clock.now += 2
+    assert (kept.made, session.has_room) == (0, True)
     session.close(SessionEnd.BUDGET_USED)
 
 

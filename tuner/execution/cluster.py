@@ -4,7 +4,7 @@ import gc
 import os
 import socket
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from itertools import takewhile
@@ -64,8 +64,13 @@ class Cluster:
     @property
     def nodes(self) -> list[Resources]:
         """The resources of each living node that trials are given to."""
+        return self.nodes_beside(())
+
+    def nodes_beside(self, avoided: Collection[str]) -> list[Resources]:
+        """Those of the nodes that do not have these ids."""
+        off = self.left_out.union(avoided)
         living = [node for node in self.ray.nodes() if node["Alive"]]
-        return [node["Resources"] for node in living if node.get("NodeID") not in self.left_out]
+        return [node["Resources"] for node in living if node.get("NodeID") not in off]
 
     @property
     def living(self) -> list[Node]:

@@ -55,10 +55,10 @@ class FaultyNodes:
             failed_on: the nodes that it failed on.
         """
         for off in (self._left_out | set(failed_on), self._left_out):
-            if off and self.has_room_beside(
-                off
-            ):  # Ray is asked where something is to be avoided only
-                return tuple(sorted(off))
+            if off:  # Ray is asked where something is to be avoided only
+                living = {node.id for node in self._nodes()}
+                if self.has_room_beside(off):
+                    return tuple(sorted(off & living))
         return ()
 
     def has_room_beside(self, nodes: Collection[str]) -> bool:
@@ -66,6 +66,21 @@ class FaultyNodes:
         return any(
             node.id not in nodes and self._has_room(node.resources) for node in self._nodes()
         )
+
+    def waits_in_vain(self, requested: Resources, avoided: Collection[str], *, runs: bool) -> bool:
+        """Whether no living node can ever give a pending trial what it asks for, though others have room for a trial.
+
+        One that avoids no node asks for a kind of GPU, and an autoscaler may bring it: not while other trials run.
+
+        Args:
+            requested: the amounts that it asks for.
+            avoided: the nodes that it must not run on.
+            runs: whether any trial runs.
+        """
+        living = self._nodes()
+        if any(node.id not in avoided and _has(node.resources, requested) for node in living):
+            return False
+        return bool(avoided) or (not runs and self.has_room_beside(()))
 
     def note_success(self, node: str, failed_on: Collection[str]) -> Iterator[str]:
         """Notes that a trial works on `node`, which failed on others before; notes for the person about these."""
@@ -79,6 +94,11 @@ class FaultyNodes:
                     yield (
                         f"{host} is left out: {_PATIENCE} trials failed on it and worked on other nodes; {_HOW}"
                     )
+
+
+def _has(resources: Resources, requested: Resources) -> bool:
+    """Whether an empty node with these resources has what is asked for."""
+    return all(resources.get(name, 0.0) >= amount for name, amount in requested.items())
 
 
 def label_selector(avoided: Sequence[str]) -> Mapping[str, str]:

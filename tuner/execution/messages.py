@@ -53,7 +53,27 @@ def resources_of(config: dict[str, Any]) -> tune.PlacementGroupFactory:
     """The resources that a trial asks Ray for, by its config."""
     selector = label_selector(avoided_by(config))
     labels = {"bundle_label_selector": [selector]} if selector else {}
-    return tune.PlacementGroupFactory([json.loads(config["resources"])], **labels)
+    return tune.PlacementGroupFactory([requested_by(config)], **labels)
+
+
+def requested_by(config: dict[str, Any]) -> dict[str, float]:
+    """The amounts of resources that a trial asks Ray for, by its config."""
+    requested: dict[str, float] = json.loads(config["resources"])
+    return requested
+
+
+def could_use(config: dict[str, Any], freed: dict[str, Any], node: str) -> bool:
+    """Whether a trial that must not run on some nodes could have the place of another one, in a process of its own.
+
+    Args:
+        config: its own.
+        freed: that of the trial which had the place.
+        node: where that ran; "" where it is not known.
+    """
+    avoided = avoided_by(config)
+    is_elsewhere = bool(avoided) and bool(node) and node not in avoided
+    is_of_the_kind = requested_by(config).keys() <= requested_by(freed).keys()
+    return is_elsewhere and is_of_the_kind and resources_of(config) != resources_of(freed)
 
 
 def share_of(config: dict[str, Any]) -> Share:

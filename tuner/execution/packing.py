@@ -112,6 +112,7 @@ class Packing:
         running: Iterable[Place] = (),
         nodes: Callable[[], Iterable[Resources]] = tuple,
         *,
+        usable: Callable[[], Iterable[Resources]] | None = None,
         coming: Collection[str | None] = (),
         is_larger: bool = False,
     ) -> Place:
@@ -122,10 +123,11 @@ class Packing:
         Args:
             running: the places that are taken.
             nodes: reads those that live.
+            usable: reads those of them that it may run on; None: all.
             coming: the kinds of GPUs that an autoscaler starts nodes with, where it knows them.
             is_larger: for a trial that ran out of memory: twice the share.
         """
-        kind, has_others = self._choose_kind(running, nodes, coming)
+        kind, has_others = self._choose_kind(running, nodes, usable or nodes, coming)
         share = self._shares[kind]
         is_larger, slots = is_larger and share.is_part, 1
         if is_larger:
@@ -154,34 +156,42 @@ class Packing:
         self,
         running: Iterable[Place],
         nodes: Callable[[], Iterable[Resources]],
+        usable: Callable[[], Iterable[Resources]],
         coming: Collection[str | None],
     ) -> tuple[str | None, bool]:
         """The kind of GPU for the next trial, and whether there are others, or may be."""
         if len(self._shares) == 1 and not self.unknown_kinds:
             return next(iter(self._shares)), False
         room: Counter[str | None] = Counter()
-        present = set(coming) - {None}
-        for node in nodes():
+        known = set(coming) - {None}
+        present = known | {kind_of(node) for node in nodes() if node.get("GPU")}
+        for node in usable():
             if node.get("GPU"):
-                present.add(kind := kind_of(node))
+                known.add(kind := kind_of(node))
                 room[kind] += self.fit(node)
         for place in running:
             room[place.kind] -= place.slots
         # Where none is left, the largest share fits on whichever comes back first.
         chosen = max(
-            [kind for kind in self._shares if kind in present] or self._shares,
-            key=lambda kind: (room[kind] if present else 0, self._shares[kind].gpus),
+            [kind for kind in self._shares if kind in known] or self._shares,
+            key=lambda kind: (room[kind] if known else 0, self._shares[kind].gpus),
         )
         return chosen, bool(present - {chosen})
 
 
 class Places:
-    """The places of the trials that run."""
+    """The places of the trials that run.
+
+    Args:
+        packing: how trials share GPUs.
+        nodes: reads the resources of the living nodes but those with these ids.
+        coming: the kinds of GPUs that an autoscaler starts nodes with, where it knows them.
+    """
 
     def __init__(
         self,
         packing: Packing,
-        nodes: Callable[[], Sequence[Resources]],
+        nodes: Callable[[Collection[str]], Sequence[Resources]],
         coming: Collection[str | None] = (),
     ) -> None:
         self.packing = packing
@@ -189,10 +199,19 @@ class Places:
         self._coming = coming
         self._taken: dict[int, Place] = {}
 
-    def take(self, number: int, *, is_larger: bool = False) -> Place:
-        """A place for trial `number`, until it is freed."""
+    def take(self, number: int, *, avoided: Collection[str] = (), is_larger: bool = False) -> Place:
+        """A place for trial `number`, until it is freed.
+
+        Args:
+            avoided: ids of nodes that it must not run on.
+            is_larger: for a trial that ran out of memory: twice the share.
+        """
         place = self.packing.place(
-            self._taken.values(), self._nodes, coming=self._coming, is_larger=is_larger
+            self._taken.values(),
+            lambda: self._nodes(()),
+            usable=(lambda: self._nodes(avoided)) if avoided else None,
+            coming=self._coming,
+            is_larger=is_larger,
         )
         self._taken[number] = place
         return place

@@ -20,7 +20,7 @@ from tuner.execution.cluster import Cluster
 from tuner.execution.diagnosis import Diagnostician
 from tuner.execution.faulty_nodes import FaultyNodes
 from tuner.execution.interrupts import InterruptFlag, TimeIsUp, signals_in_main_thread_only
-from tuner.execution.messages import Report, avoided_by, to_ray_config
+from tuner.execution.messages import Report, avoided_by, could_use, requested_by, to_ray_config
 from tuner.execution.mirror import Mirror
 from tuner.execution.packing import Places
 from tuner.execution.plan import Beside
@@ -31,6 +31,7 @@ from tuner.execution.tune_internals import (
     end_process,
     error_text,
     forget_ended_trials,
+    has_process,
     retire,
 )
 from tuner.run.trial_status import TrialStatus
@@ -134,8 +135,8 @@ class StudySearcher(_Adapter, Searcher):  # type: ignore[misc]
             spec = self._session.start_trial()
             self._numbers[trial_id] = spec.number
             is_larger = self._session.has_larger_share(spec.number)
-            place = self._places.take(spec.number, is_larger=is_larger)
             avoided = self._faulty.to_avoid(self._session.failed_on(spec.number))
+            place = self._places.take(spec.number, avoided=avoided, is_larger=is_larger)
             every_s = self._session.progress_every_s
             return to_ray_config(spec, place, self._session.model_from, avoided, every_s)
 
@@ -187,6 +188,7 @@ class StudyScheduler(_Adapter, FIFOScheduler):  # type: ignore[misc]
         self._faulty = faulty
         self._diagnostician = diagnostician
         self._has_trained = False  # an epoch, where the trials are
+        self._nodes: dict[int, str] = {}  # trial -> Ray's id of its node, once it has trained there
 
     def on_trial_error(self, tune_controller: object, trial: Trial) -> None:
         """Ends a trial whose process died, or has it run again: see `SearchSession.lose_trial`.
@@ -196,11 +198,12 @@ class StudyScheduler(_Adapter, FIFOScheduler):  # type: ignore[misc]
         """
         with self._keeping_errors():
             number = trial.config["number"]
+            self._nodes.pop(number, None)
             error = error_text(trial)
             diagnosis = self._diagnostician.diagnose(error)
             if diagnosis.is_gpu_missing and not self._has_trained:
                 raise SearchError(diagnosis.reason)
-            if diagnosis.is_out_of_memory:
+            if diagnosis.is_out_of_memory and not self._session.is_ended_for_hanging(number):
                 self._end(
                     number,
                     TrialStatus.OUT_OF_MEMORY,
@@ -221,36 +224,48 @@ class StudyScheduler(_Adapter, FIFOScheduler):  # type: ignore[misc]
         """Notes the epoch, or a part of it; STOP when the pruner decides so."""
         with self._keeping_errors():
             self._has_trained = True
-            should_stop = self._note(trial.config["number"], Report.from_result(result))
+            number, report = trial.config["number"], Report.from_result(result)
+            if report.node:
+                self._nodes[number] = report.node
+            should_stop = self._note(number, report)
             return str(TrialScheduler.STOP if should_stop else TrialScheduler.CONTINUE)
 
     def on_trial_complete(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> None:
         """Keeps a process from training another trial, where it asked for that or a waiting trial needs its place.
 
         A trial that must not run where it failed needs a process of its own, and would never find room for one while
-        every process takes the next new trial.
+        every process takes the next new trial. One process makes room for one such trial.
         """
         with self._keeping_errors():
             report = Report.from_result(result)
             self._has_trained = self._has_trained or report.epoch is not None
+            node = self._nodes.pop(trial.config["number"], report.node)
             waiting = [
-                each.config["number"]
-                for each in tune_controller.get_trials()
-                if each.status == Trial.PENDING
-                and (avoided := avoided_by(each.config))
-                and report.node not in avoided
-                and each.placement_group_factory != trial.placement_group_factory
+                each
+                for each in _waiting(tune_controller)
+                if could_use(each.config, trial.config, node)
             ]
-            if waiting:
-                self._session.keep_room_for(waiting)
-            if waiting or report.retire:
+            makes_room = len(waiting) > self._session.kept_places.made
+            if makes_room:
+                self._session.kept_places.make_room()
+            if makes_room or report.retire:
                 retire(tune_controller, trial)
 
     def choose_trial_to_run(self, tune_controller: Any) -> Trial | None:
-        """The next pending trial, after Tune has forgotten those that ended."""
+        """The first pending trial without a process, after Tune has forgotten those that ended.
+
+        It gets one that has become free. By `FIFOScheduler` that would be a trial whose own process is just starting,
+        which Tune then throws away, again and again where trials are short.
+        """
         forget_ended_trials(tune_controller)
-        chosen: Trial | None = super().choose_trial_to_run(tune_controller)
-        return chosen
+        return next(_waiting(tune_controller), None)
+
+
+def _waiting(tune_controller: Any) -> Iterator[Trial]:
+    """The trials that no process is there for, or starts."""
+    for trial in tune_controller.get_trials():
+        if trial.status == Trial.PENDING and not has_process(tune_controller, trial):
+            yield trial
 
 
 class Heartbeat(_Adapter, tune.Callback):  # type: ignore[misc]
@@ -283,7 +298,8 @@ class Heartbeat(_Adapter, tune.Callback):  # type: ignore[misc]
         self, iteration: int, trials: list[Trial], trial: Trial, **info: object
     ) -> None:
         """Notes that the trial has its process now."""
-        self._session.begin_trial(trial.config["number"])
+        avoids_nodes = bool(avoided_by(trial.config))
+        self._session.begin_trial(trial.config["number"], avoids_nodes=avoids_nodes)
         with signals_in_main_thread_only():
             self._beside.start()
 
@@ -320,11 +336,15 @@ class Heartbeat(_Adapter, tune.Callback):  # type: ignore[misc]
         if now < self._look_at:
             return
         self._look_at = now + _LOOK_S
-        waiting = [avoided_by(each.config) for each in trials if each.status == Trial.PENDING]
-        if all(not each or self._faulty.has_room_beside(each) for each in waiting):
+        configs = [each.config for each in trials if each.status == Trial.PENDING]
+        runs = any(each.status == Trial.RUNNING for each in trials)
+        if not any(
+            self._faulty.waits_in_vain(requested_by(each), avoided_by(each), runs=runs)
+            for each in configs
+        ):
             self._stuck_since = now
         elif now - self._stuck_since > _LONGEST_STUCK_S:
             raise SearchError(
-                "a trial has failed on every node that is left, and waits for another one; add a node, or repair one; "
-                "finished trials are kept, the same command continues"
+                "a trial waits for a node that is not there: it failed on those that are left, or they have other "
+                "GPUs; add a node, or repair one; finished trials are kept, the same command continues"
             )

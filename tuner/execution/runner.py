@@ -147,7 +147,7 @@ class _Session:
         if memory or in_vain_s:
             study.record_seconds(study.seconds + measured_s)
         coming = {kind_of(node) for node in cluster.expected}
-        places = Places(packing, lambda: cluster.nodes, coming)
+        places = Places(packing, cluster.nodes_beside, coming)
         return self._run_on(cluster, places, study, capacity)
 
     def _earlier_studies(self) -> list[Study]:

@@ -64,6 +64,17 @@ def end_process(trial: Any) -> None:
         ray.kill(actor)
 
 
+def has_process(tune_controller: Any, trial: Any) -> bool:
+    """Whether a trial's process was started, or is being started where Ray has found a place for it.
+
+    Tune calls a trial pending until its process has got through its set-up, and may give it another one meanwhile
+    (ray/tune/execution/tune_controller.py, `_trial_to_actor`; ray/air/execution/_internal/actor_manager.py).
+    """
+    controller = getattr(tune_controller, "_tune_controller", tune_controller)
+    actor = controller._trial_to_actor.get(trial)
+    return actor is not None and bool(controller._actor_manager.is_actor_started(actor))
+
+
 def retire(tune_controller: Any, trial: Any) -> None:
     """Has Tune end the process of a trial that is over, which it would give to the next one.
 

@@ -5,7 +5,7 @@ own: it reads the study for everything that has happened, as `tuner watch` does.
 """
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
 import optuna
 
@@ -17,6 +17,7 @@ from tuner.run.progress import News, StudyProgress
 from tuner.run.records import StudyReader, failed_on
 from tuner.run.sessions import SessionEnd, note_on_versions, utc
 from tuner.run.trial_status import TrialFacts, TrialStatus
+from tuner.search.kept_places import KeptPlaces
 from tuner.search.shares import is_too_tight, needs_larger_share
 from tuner.search.study import SearchStudy
 from tuner.search.watchdog import Watchdog
@@ -32,8 +33,6 @@ _SAME_FAILURES = {
 }
 # A trial whose nodes die again and again may be the cause of their deaths.
 _MOST_TRIES = 20
-# So long no other trial starts while one waits for its larger share of a GPU, or for room that was made for it.
-_LONGEST_WAIT_S = 60.0
 # A running trial reports its progress so often; of many trials the driver takes so many reports per second.
 _PROGRESS_EVERY_S = 4.0
 _MOST_PROGRESS_PER_S = 10
@@ -73,8 +72,7 @@ class SearchSession:
         self._seconds_before = study.seconds
         self._running: dict[int, optuna.Trial] = {}
         self._notes: set[str] = set()
-        # Those that wait for a larger share of a GPU, or that room was made for on another node, since when.
-        self._waiting: dict[int, float] = {}
+        self.kept_places = KeptPlaces(clock)
         self._failures: list[tuple[TrialStatus, str]] = []  # the latest last
         # Of processes that were ended for a hang, but whose trial ended well just before.
         self._uncharged_deaths = 0
@@ -117,14 +115,8 @@ class SearchSession:
 
     @property
     def has_room(self) -> bool:
-        """Whether fewer trials run than may run at once.
-
-        While one waits for its larger share of a GPU, or for room that was made for it, no other starts, which would
-        take it; but not for long: trials on other GPUs end meanwhile, and another search on the cluster may take it.
-        """
-        latest = self._clock() - _LONGEST_WAIT_S
-        is_kept_free = any(since > latest for since in self._waiting.values())
-        return not is_kept_free and len(self._running) < self._workers()
+        """Whether fewer trials run than may run at once, and no place is kept for one that waits."""
+        return not self.kept_places.are_any and len(self._running) < self._workers()
 
     @property
     def is_out_of_time(self) -> bool:
@@ -160,7 +152,7 @@ class SearchSession:
         hyperparameters = self._study.space.suggest(trial)
         self._running[trial.number] = trial
         if needs_larger_share(trial):
-            self._waiting[trial.number] = self._clock()
+            self.kept_places.wait_for_larger_share(trial.number)
         kill_point(KillPoint.SUGGESTED)
         self._publish_trial(trial)
         stop_after = self._study.stop_after(trial)
@@ -174,14 +166,14 @@ class SearchSession:
             patience=(self._config.patience or None) if stop_after is None else None,
         )
 
-    def begin_trial(self, number: int) -> None:
+    def begin_trial(self, number: int, *, avoids_nodes: bool = False) -> None:
         """Notes that the trial's process has begun to train it."""
-        self._waiting.pop(number, None)
+        self.kept_places.begin(number, avoids_nodes=avoids_nodes)
         self._watchdog.begin(number)
 
-    def keep_room_for(self, numbers: Iterable[int]) -> None:
-        """Keeps what has just become free for these, which wait for a process."""
-        self._waiting.update(dict.fromkeys(numbers, self._clock()))
+    def is_ended_for_hanging(self, number: int) -> bool:
+        """Whether the trial's process was ended because an epoch took too long."""
+        return self._watchdog.has_ended(number)
 
     def has_larger_share(self, number: int) -> bool:
         """Whether the trial runs again because it ran out of memory while it shared a GPU."""
@@ -317,7 +309,7 @@ class SearchSession:
 
     def _forget(self, number: int) -> optuna.Trial:
         """The trial, which runs no more."""
-        self._waiting.pop(number, None)
+        self.kept_places.forget(number)
         if self._watchdog.forget(number) is not None:
             self._uncharged_deaths += 1
         return self._running.pop(number)

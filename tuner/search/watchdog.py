@@ -51,6 +51,10 @@ class Watchdog:
             self._slowest_epoch_s = max(self._slowest_epoch_s, now - self._began[number])
         self._began[number] = now
 
+    def has_ended(self, number: int) -> bool:
+        """Whether this trial's process was found to hang."""
+        return number in self._reasons
+
     def forget(self, number: int) -> str | None:
         """The trial has ended; returns why its process had to be ended, None if it did not hang."""
         self._began.pop(number, None)
