@@ -1,10 +1,5 @@
 """Tune during a search, seen from inside."""
 
-import json
-import signal
-from collections.abc import Collection
-from contextlib import nullcontext
-from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -13,6 +8,7 @@ import pytest
 from optuna.trial import TrialState
 from support.gpus import gpu
 from support.searches import make, toy_space
+from support.tune_trials import TuneController, TuneTrial, tune_trial
 
 from tuner.errors import SearchError
 from tuner.execution import ray_tune
@@ -25,7 +21,6 @@ from tuner.run import Run
 from tuner.run.trial_status import TrialStatus
 from tuner.search.kept_places import KeptPlaces
 from tuner.settings.hyperparameters import Hyperparameters
-from tuner.settings.space import SearchSpace
 from tuner.training.spec import EpochResult, TrialSpec
 
 pytestmark = pytest.mark.ray
@@ -77,46 +72,6 @@ def test_once_a_gpu_has_trained_a_missing_one_is_a_fault(tmp_path: Path, is_last
     report(SimpleNamespace(get_trials=list), trial, result)
     scheduler.on_trial_error(nothing, trial)
     assert lost == [1]
-
-
-@dataclass(eq=False)
-class TuneTrial:
-    config: dict[str, Any]
-    status: str
-
-
-class TuneController:
-    """What Tune knows of trials and processes."""
-
-    def __init__(self, *trials: TuneTrial, starting: Collection[TuneTrial] = ()) -> None:
-        self.trials = trials
-        self._trial_to_actor = {trial: f"process of {trial.config['number']}" for trial in trials}
-        live = [each for each in trials if each.status == "RUNNING" or each in starting]
-        processes = {self._trial_to_actor[each] for each in live}
-        self._started_actors = {*processes}
-        self._actor_manager = SimpleNamespace(is_actor_started=processes.__contains__)
-
-    def get_trials(self) -> list[TuneTrial]:
-        return list(self.trials)
-
-    def has_ended_process_of(self, trial: TuneTrial) -> bool:
-        return self._trial_to_actor[trial] not in self._started_actors
-
-
-def tune_trial(
-    number: int,
-    *avoided: str,
-    status: str = "PENDING",
-    gpus: float = 0.0,
-    kind: str | None = None,
-) -> TuneTrial:
-    resources = {"CPU": 1.0, "GPU": gpus, **({f"accelerator_type:{kind}": 0.001} if kind else {})}
-    config = {
-        "number": number,
-        "avoided": json.dumps(avoided),
-        "resources": json.dumps(resources),
-    }
-    return TuneTrial(config, status)
 
 
 def scheduler_of(**session: Any) -> ray_tune.StudyScheduler:
@@ -241,70 +196,3 @@ def test_an_error_at_a_process_death_stops_the_search_as_it_is(
         run_search(config)
     *_, last = Run(config.folder).study.trials
     assert last.state is TrialState.WAITING  # its parameters, for the next session
-
-
-def test_tune_forgets_trials_that_ended(
-    shared_ray: None,
-    space: SearchSpace,
-    sentences: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    known = []
-    original = ray_tune.Heartbeat.on_step_end
-
-    def on_step_end(self: ray_tune.Heartbeat, iteration: int, trials: list, **info: object) -> None:
-        known.append(len(trials))
-        original(self, iteration, trials, **info)
-
-    monkeypatch.setattr(ray_tune.Heartbeat, "on_step_end", on_step_end)
-    run_search(make(space, sentences, tmp_path, trials=20))
-    assert 1 <= max(known) <= 6  # two run, two wait for their actor, two have just ended
-
-
-@pytest.mark.parametrize(
-    ("trials", "ends"),
-    [
-        ([tune_trial(1, "h")], True),  # it must not run on the only node that is left
-        ([tune_trial(1, "h"), tune_trial(2, status="RUNNING")], True),
-        ([tune_trial(1, "t")], False),
-        ([tune_trial(1, kind="T4")], True),  # the last one of its kind has gone
-        ([tune_trial(1, kind="T4"), tune_trial(2, status="RUNNING")], False),
-        ([tune_trial(1, kind="H100")], False),
-    ],
-)
-def test_a_search_whose_trial_waits_for_another_node_in_vain_ends(
-    monkeypatch: pytest.MonkeyPatch, trials: list[TuneTrial], ends: bool
-) -> None:
-    monkeypatch.setattr(ray_tune, "_LOOK_S", 0.0)
-    monkeypatch.setattr(ray_tune, "_LONGEST_STUCK_S", 0.0)
-    nothing: Any = SimpleNamespace(
-        callback_error=None,
-        is_out_of_time=False,
-        check=lambda: None,
-        watch=lambda: None,
-        newly_hanging=list,
-        take=bool,
-        write_if_due=lambda: None,
-        copy_if_due=lambda troubles: None,
-    )
-    node = Node("h", "10.0.0.1", "host", {"CPU": 8, "GPU": 1, "accelerator_type:H100": 1})
-    faulty = FaultyNodes(lambda: [node], lambda resources: True, set())
-    heartbeat = ray_tune.Heartbeat(*[nothing] * 6, faulty, nothing, nothing)
-    given: Any = trials
-    with pytest.raises(SearchError, match="add a node, or repair") if ends else nullcontext():
-        heartbeat.on_step_end(0, given)
-
-
-def test_what_is_done_beside_the_trials_takes_no_signal_from_the_driver() -> None:
-    blocked: list[set[int]] = []
-
-    def start() -> None:
-        blocked.append(set(signal.pthread_sigmask(signal.SIG_BLOCK, [])))
-
-    nothing: Any = SimpleNamespace(begin_trial=lambda number, **given: None, start=start)
-    heartbeat = ray_tune.Heartbeat(*[nothing] * 9)
-    trial: Any = tune_trial(1)
-    heartbeat.on_trial_start(0, [trial], trial)
-    assert {signal.SIGINT, signal.SIGTERM, signal.SIGHUP} <= blocked[0]
-    assert signal.SIGTERM not in signal.pthread_sigmask(signal.SIG_BLOCK, [])

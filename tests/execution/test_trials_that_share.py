@@ -8,7 +8,7 @@ import pytest
 from support.searches import make, toy_space
 from support.watching import Recorder
 
-from tuner.execution import ray_tune
+from tuner.execution import heartbeat, ray_tune
 from tuner.execution.packing import Place
 from tuner.execution.search import run_search
 from tuner.run import Run
@@ -35,17 +35,17 @@ class Started:
 def started(monkeypatch: pytest.MonkeyPatch) -> list[Started]:
     """The trials of a search in the order in which they got their processes."""
     seen: list[Started] = []
-    original = ray_tune.Heartbeat.on_trial_start
+    original = heartbeat.Heartbeat.on_trial_start
 
     def on_trial_start(
-        self: ray_tune.Heartbeat, iteration: int, trials: list[Any], trial: Any, **info: object
+        self: heartbeat.Heartbeat, iteration: int, trials: list[Any], trial: Any, **info: object
     ) -> None:
         original(self, iteration, trials, trial, **info)
         request = trial.placement_group_factory.required_resources
         actor = trial.temporary_state.ray_actor._actor_id
         seen.append(Started(trial.config["number"], request["GPU"], actor))
 
-    monkeypatch.setattr(ray_tune.Heartbeat, "on_trial_start", on_trial_start)
+    monkeypatch.setattr(heartbeat.Heartbeat, "on_trial_start", on_trial_start)
     return seen
 
 

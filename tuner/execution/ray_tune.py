@@ -1,34 +1,26 @@
-"""Ray Tune's three hooks into a SearchSession: a thin searcher, a thin scheduler, a callback.
+"""Ray Tune's hooks into a SearchSession: a thin searcher and a thin scheduler; its callback is in `heartbeat`.
 
 Tune 2.60 calls `suggest`, then the scheduler's `on_trial_result` for every result that is not `done`. At the end it
 calls the searcher's `on_trial_complete` with the last result, or with `error=True` when the actor died (measured). It
 logs exceptions that these raise and goes on, so `Heartbeat` raises them again.
 """
 
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from ray import tune
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
 from tuner.errors import SearchError
-from tuner.execution.cluster import Cluster
 from tuner.execution.diagnosis import Diagnostician
 from tuner.execution.faulty_nodes import FaultyNodes
-from tuner.execution.interrupts import InterruptFlag, TimeIsUp, signals_in_main_thread_only
-from tuner.execution.messages import Report, avoided_by, could_use, requested_by, to_ray_config
-from tuner.execution.mirror import Mirror
+from tuner.execution.messages import Report, could_use, to_ray_config
 from tuner.execution.packing import Places
-from tuner.execution.plan import Beside
 from tuner.execution.ray_errors import origin_of
-from tuner.execution.run_files import RunFiles
 from tuner.execution.tune_internals import (
     Disposable,
-    end_process,
     error_text,
     forget_ended_trials,
     has_process,
@@ -37,9 +29,6 @@ from tuner.execution.tune_internals import (
 from tuner.run.trial_status import TrialStatus
 from tuner.run.troubles import Troubles
 from tuner.search.session import SearchSession
-
-_LOOK_S = 30.0
-_LONGEST_STUCK_S = 600.0  # an autoscaler may bring a node meanwhile
 
 
 class _Adapter(Disposable):
@@ -266,85 +255,3 @@ def _waiting(tune_controller: Any) -> Iterator[Trial]:
     for trial in tune_controller.get_trials():
         if trial.status == Trial.PENDING and not has_process(tune_controller, trial):
             yield trial
-
-
-class Heartbeat(_Adapter, tune.Callback):  # type: ignore[misc]
-    """Acts on signals and keeps the files up to date between two of Tune's steps, which last at most 0.1 s each."""
-
-    def __init__(
-        self,
-        session: SearchSession,
-        cluster: Cluster,
-        diagnostician: Diagnostician,
-        flag: InterruptFlag,
-        files: RunFiles,
-        mirror: Mirror,
-        faulty: FaultyNodes,
-        troubles: Troubles,
-        beside: Beside,
-    ) -> None:
-        self._session = session
-        self._troubles = troubles
-        self._beside = beside
-        self._diagnostician = diagnostician
-        self._cluster = cluster
-        self._flag = flag
-        self._files = files
-        self._mirror = mirror
-        self._faulty = faulty
-        self._look_at = self._stuck_since = time.monotonic()
-
-    def on_trial_start(
-        self, iteration: int, trials: list[Trial], trial: Trial, **info: object
-    ) -> None:
-        """Notes that the trial has its process now."""
-        avoids_nodes = bool(avoided_by(trial.config))
-        self._session.begin_trial(trial.config["number"], avoids_nodes=avoids_nodes)
-        with signals_in_main_thread_only():
-            self._beside.start()
-
-    def on_step_begin(self, iteration: int, trials: list[Trial], **info: object) -> None:
-        """Raises Interrupted if a signal came, SearchError if Ray died."""
-        self._flag.check()
-        self._cluster.check_alive()
-
-    def on_step_end(self, iteration: int, trials: list[Trial], **info: object) -> None:
-        """Raises exceptions that Tune swallowed, acts on signals and the clock, and writes files that are due."""
-        if self._session.callback_error is not None:
-            raise self._session.callback_error
-        self._flag.check()
-        self._diagnostician.watch()
-        if self._session.is_out_of_time:
-            raise TimeIsUp
-        for number in self._session.newly_hanging():
-            for trial in trials:
-                if trial.config["number"] == number:
-                    end_process(trial)
-        self._check_nodes(trials)
-        if self._beside.take():
-            self._session.follow_study()
-        self._files.write_if_due()
-        self._mirror.copy_if_due(self._troubles)
-
-    def _check_nodes(self, trials: list[Trial]) -> None:
-        """Ends a search that waits in vain: a trial waits for another node than it failed on, and none comes.
-
-        Raises:
-            SearchError: as above.
-        """
-        now = time.monotonic()
-        if now < self._look_at:
-            return
-        self._look_at = now + _LOOK_S
-        configs = [each.config for each in trials if each.status == Trial.PENDING]
-        runs = any(each.status == Trial.RUNNING for each in trials)
-        if not any(
-            self._faulty.waits_in_vain(requested_by(each), avoided_by(each), runs=runs)
-            for each in configs
-        ):
-            self._stuck_since = now
-        elif now - self._stuck_since > _LONGEST_STUCK_S:
-            raise SearchError(
-                "a trial waits for a node that is not there: it failed on those that are left, or they have other "
-                "GPUs; add a node, or repair one; finished trials are kept, the same command continues"
-            )

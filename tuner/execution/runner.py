@@ -238,7 +238,8 @@ class _Session:
     ) -> None:
         """Runs the session's trials through Ray Tune."""
         from tuner.execution import tune_run
-        from tuner.execution.ray_tune import Heartbeat, StudyScheduler, StudySearcher
+        from tuner.execution.heartbeat import Heartbeat
+        from tuner.execution.ray_tune import StudyScheduler, StudySearcher
 
         n_gpus = sum(node.get("GPU", 0.0) for node in (*cluster.nodes, *cluster.expected))
         task = replace(self.plan.task(), rests_gpus=n_gpus > 1)

@@ -5,8 +5,9 @@ from contextlib import nullcontext
 from ray import tune
 
 from tuner.execution.cluster import Cluster
+from tuner.execution.heartbeat import Heartbeat
 from tuner.execution.messages import resources_of
-from tuner.execution.ray_tune import Heartbeat, StudyScheduler, StudySearcher
+from tuner.execution.ray_tune import StudyScheduler, StudySearcher
 from tuner.execution.trainable import Task, TrialActor
 from tuner.execution.tune_internals import callbacks_not_counted, waiting_workers_taken
 from tuner.search.session import SearchSession
