@@ -2,7 +2,9 @@
 
 import os
 import subprocess
+import time
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -10,9 +12,12 @@ from optuna.trial import TrialState
 from support.searches import make, toy_command, toy_space
 
 from tuner.errors import SearchError
+from tuner.execution import tune_run
 from tuner.execution.search import run_search
+from tuner.execution.trainable import Task, TrialActor
 from tuner.run import Run
 from tuner.run.records import counts_as_finished
+from tuner.search import watchdog
 from tuner.settings.space import SearchSpace
 
 pytestmark = pytest.mark.ray
@@ -66,6 +71,29 @@ def test_a_trial_whose_process_always_dies_has_failed_and_others_go_on(
     assert list(crashed["status"]) == ["failed"]
     assert all("process died" in error and "(2 times)" in error for error in crashed["error"])
     assert list(worked["status"]) == ["complete"]
+
+
+def test_a_process_that_does_not_start_is_ended_and_its_trial_runs_again(
+    shared_ray: None, sentences: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Stuck(TrialActor):  # as on a node whose storage hangs
+        def setup(self, config: dict[str, Any], *, task: Task) -> None:
+            if config["number"] == 1:
+                time.sleep(300)
+            super().setup(config, task=task)
+
+    monkeypatch.setattr(tune_run, "TrialActor", Stuck)
+    monkeypatch.setattr(watchdog, "_LONGEST_START_S", 3.0)
+    # So many that no other process takes its trial before, as one does that has nothing else to do.
+    space = toy_space(epoch_seconds=0.5)
+    config = make(space, sentences, tmp_path, trials=9, max_epochs=2, max_concurrent=2)
+    trials = run_search(config).run.study.trials
+    (lost,) = (trial for trial in trials if not counts_as_finished(trial))
+    assert lost.number == 1
+    assert lost.user_attrs["error"] == (
+        "its process did not start within 3s, so it was ended; runs again"
+    )
+    assert sum(counts_as_finished(trial) for trial in trials) == 9
 
 
 def test_trials_whose_process_of_four_dies_or_hangs_or_breaks_run_again_and_cost_no_other(

@@ -130,13 +130,13 @@ def test_one_process_makes_room_for_one_trial_and_none_for_one_whose_process_sta
 def test_a_free_process_goes_to_the_first_trial_that_none_starts_for() -> None:
     first, second, third = (tune_trial(number) for number in range(3))
     runs = tune_trial(9, status="RUNNING")
-    scheduler = scheduler_of()
+    told: list[int] = []
+    scheduler = scheduler_of(start_process=told.append, newly_hanging=list)
     controller = TuneController(runs, first, second, third, starting=[first])
-    for each in controller.trials:
-        each.is_finished = lambda: False  # type: ignore[attr-defined]
     assert scheduler.choose_trial_to_run(controller) is second
     controller = TuneController(runs, first, starting=[first])
     assert scheduler.choose_trial_to_run(controller) is None
+    assert told == [0, 0]  # the watchdog watches the start of the first one's
 
 
 def test_a_trial_that_failed_on_the_only_node_of_its_kind_gets_another_kind() -> None:

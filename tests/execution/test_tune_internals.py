@@ -54,9 +54,10 @@ def test_the_error_of_a_trial_is_read_from_its_file(tmp_path: Path) -> None:
 
 
 def test_a_trial_without_a_process_has_none_to_end() -> None:
-    from ray.tune.experiment.trial import _TemporaryTrialState
-
-    tune_internals.end_process(SimpleNamespace(temporary_state=_TemporaryTrialState()))
+    manager = SimpleNamespace(is_actor_started=lambda actor: False)
+    controller = SimpleNamespace(_actor_manager=manager, _trial_to_actor={1: "a"})
+    for trial in (1, 2):  # Ray has no place for the process yet; there is none
+        tune_internals.end_process(controller, trial)
 
 
 def test_tune_decides_whether_to_keep_a_process_after_it_has_called_the_scheduler() -> None:

@@ -45,6 +45,22 @@ def test_time_in_which_this_process_was_stopped_does_not_count(clock: Clock) -> 
     assert watch(watchdog, clock, 3) == [1]
 
 
+def test_a_process_that_does_not_start_hangs(clock: Clock) -> None:
+    watchdog = Watchdog(5.0, 0.0, clock)
+    for _ in range(1200):
+        watchdog.start(1)
+        assert watch(watchdog, clock, 1) == []
+    watchdog.start(1)
+    watchdog.start(2)
+    assert watch(watchdog, clock, 1) == [1]
+    watchdog.start(1)  # Tune learns of its end later
+    watchdog.begin(2)
+    assert watch(watchdog, clock, 4) == []
+    assert watchdog.forget(1) == "its process did not start within 20m, so it was ended"
+    watchdog.start(1)  # another process
+    assert watch(watchdog, clock, 3) == [2]
+
+
 def test_waiting_for_a_process_is_no_hanging(clock: Clock) -> None:
     watchdog = Watchdog(5.0, 0.0, clock)
     clock.now += 10_000

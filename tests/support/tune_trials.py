@@ -12,6 +12,9 @@ class TuneTrial:
     config: dict[str, Any]
     status: str
 
+    def is_finished(self) -> bool:
+        return False
+
 
 class TuneController:
     """What Tune knows of trials and processes."""

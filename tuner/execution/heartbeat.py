@@ -14,7 +14,7 @@ from tuner.execution.messages import avoided_by, requested_by
 from tuner.execution.mirror import Mirror
 from tuner.execution.plan import Beside
 from tuner.execution.run_files import RunFiles
-from tuner.execution.tune_internals import Disposable, end_process
+from tuner.execution.tune_internals import Disposable
 from tuner.run.troubles import Troubles
 from tuner.search.session import SearchSession
 
@@ -70,10 +70,6 @@ class Heartbeat(Disposable, tune.Callback):  # type: ignore[misc]
         self._diagnostician.watch()
         if self._session.is_out_of_time:
             raise TimeIsUp
-        for number in self._session.newly_hanging():
-            for trial in trials:
-                if trial.config["number"] == number:
-                    end_process(trial)
         self._check_nodes(trials)
         if self._beside.take():
             self._session.follow_study()

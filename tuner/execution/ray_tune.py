@@ -21,6 +21,7 @@ from tuner.execution.packing import Places
 from tuner.execution.ray_errors import origin_of
 from tuner.execution.tune_internals import (
     Disposable,
+    end_process,
     error_text,
     forget_ended_trials,
     has_process,
@@ -247,7 +248,22 @@ class StudyScheduler(_Adapter, FIFOScheduler):  # type: ignore[misc]
         which Tune then throws away, again and again where trials are short.
         """
         forget_ended_trials(tune_controller)
+        self._end_hanging(tune_controller)
         return next(_waiting(tune_controller), None)
+
+    def _end_hanging(self, tune_controller: Any) -> None:
+        """Ends processes that hang, in an epoch or before the first, on a node that cannot start them.
+
+        Tune shows its controller to schedulers alone, and calls them in every step.
+        """
+        trials = tune_controller.get_trials()
+        for trial in trials:
+            if trial.status == Trial.PENDING and has_process(tune_controller, trial):
+                self._session.start_process(trial.config["number"])
+        hanging = self._session.newly_hanging()
+        for trial in trials:
+            if trial.config["number"] in hanging:
+                end_process(tune_controller, trial)
 
 
 def _waiting(tune_controller: Any) -> Iterator[Trial]:

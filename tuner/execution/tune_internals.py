@@ -51,17 +51,19 @@ def error_text(trial: Any) -> str:
         return ""
 
 
-def end_process(trial: Any) -> None:
-    """Ends the process of a trial that hangs; Tune then learns that it died.
+def end_process(tune_controller: Any, trial: Any) -> None:
+    """Ends the process of a trial that hangs, also while it starts; Tune then learns that it died.
 
     Tune has no way to end one that does not answer: it asks the actor to stop and waits
-    (ray/tune/experiment/trial.py, `_TemporaryTrialState`).
+    (ray/air/execution/_internal/actor_manager.py, `remove_actor`).
     """
     import ray
 
-    actor = trial.temporary_state.ray_actor
-    if actor is not None:
-        ray.kill(actor)
+    if has_process(tune_controller, trial):
+        controller = getattr(tune_controller, "_tune_controller", tune_controller)
+        live = controller._actor_manager._live_actors_to_ray_actors_resources
+        process, _ = live[controller._trial_to_actor[trial]]
+        ray.kill(process)
 
 
 def has_process(tune_controller: Any, trial: Any) -> bool:

@@ -166,6 +166,10 @@ class SearchSession:
             patience=(self._config.patience or None) if stop_after is None else None,
         )
 
+    def start_process(self, number: int) -> None:
+        """Notes that the trial's process is starting; may be told again and again."""
+        self._watchdog.start(number)
+
     def begin_trial(self, number: int, *, avoids_nodes: bool = False) -> None:
         """Notes that the trial's process has begun to train it."""
         self.kept_places.begin(number, avoids_nodes=avoids_nodes)
@@ -180,7 +184,7 @@ class SearchSession:
         return needs_larger_share(self._running[number])
 
     def newly_hanging(self) -> list[int]:
-        """The trials whose epoch takes too long: their processes are to be ended, which loses the trials."""
+        """The trials that take too long: their processes are to be ended, which loses the trials."""
         return self._watchdog.newly_hanging()
 
     def note(self, text: str) -> None:

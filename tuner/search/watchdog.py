@@ -1,4 +1,7 @@
-"""Finds the trials that hang; its caller ends their processes. Must not import Ray or Keras."""
+"""Finds the trials that hang, in an epoch or before the first; its caller ends their processes.
+
+Must not import Ray or Keras.
+"""
 
 from collections.abc import Callable
 
@@ -10,6 +13,8 @@ _TIMES_SLOWEST = 10
 _SHORTEST_S = 300.0
 _CALLED_EVERY_S = 1.0
 _VERY_FIRST_S = 3 * 3600.0  # before any epoch has ended, its duration is unknown
+# A process imports Keras, gets the data and joins MPS; on a GPU that has failed it rests first, for at most 5 minutes.
+_LONGEST_START_S = 1200.0
 
 
 class Watchdog:
@@ -29,6 +34,7 @@ class Watchdog:
         self._clock = clock
         self._called_at = clock()
         self._began: dict[int, float] = {}  # trial -> when its epoch began
+        self._starting: dict[int, float] = {}  # trial -> when its process was found to start
         self._reasons: dict[int, str] = {}  # trial -> why its process has to be ended
 
     @property
@@ -40,8 +46,13 @@ class Watchdog:
             return _VERY_FIRST_S
         return max(_SHORTEST_S, _TIMES_SLOWEST * self._slowest_epoch_s)
 
+    def start(self, number: int) -> None:
+        """The trial's process is starting; may be told again. Until then the trial waited, which is not hanging."""
+        self._starting.setdefault(number, self._clock())
+
     def begin(self, number: int) -> None:
-        """The trial has its process now. Until then it waited, which is not hanging."""
+        """The trial has its process now."""
+        self._starting.pop(number, None)
         self._began[number] = self._clock()
 
     def end_epoch(self, number: int) -> None:
@@ -57,11 +68,12 @@ class Watchdog:
 
     def forget(self, number: int) -> str | None:
         """The trial has ended; returns why its process had to be ended, None if it did not hang."""
+        self._starting.pop(number, None)
         self._began.pop(number, None)
         return self._reasons.pop(number, None)
 
     def newly_hanging(self) -> list[int]:
-        """The trials whose epoch takes too long, each returned once: their processes have to be ended.
+        """The trials whose epoch or start takes too long, each returned once: their processes have to be ended.
 
         To be called at least once per second. Time between two calls beyond that does not count: this process may have
         been stopped (Ctrl-Z, a sleeping laptop), and the epochs' ends wait to be read.
@@ -70,6 +82,7 @@ class Watchdog:
         self._called_at = self._clock()
         if missed_s > 0:
             self._began = {number: began + missed_s for number, began in self._began.items()}
+            self._starting = {each: since + missed_s for each, since in self._starting.items()}
         latest = self._clock() - self.timeout_s
         numbers = [n for n, began in self._began.items() if began < latest]
         for number in numbers:
@@ -78,4 +91,11 @@ class Watchdog:
             self._reasons[number] = (
                 f"no epoch within {limit}, so its process was ended (--epoch-timeout allows more)"
             )
-        return numbers
+        latest = self._clock() - _LONGEST_START_S
+        stuck = [
+            n for n, since in self._starting.items() if since < latest and n not in self._reasons
+        ]
+        for number in stuck:
+            limit = format_duration(_LONGEST_START_S)
+            self._reasons[number] = f"its process did not start within {limit}, so it was ended"
+        return [*numbers, *stuck]
