@@ -275,8 +275,8 @@ def run_to_end(begin: "Callable[[SearchListener], SearchOutcome]", *, progress: 
         KeyboardInterrupt: interrupted; finished trials are kept.
     """
     from tuner.execution.interrupts import Interrupted, StopRequested
-    from tuner.execution.plan import EndReason
     from tuner.run.events import SilentListener
+    from tuner.run.sessions import SessionEnd
 
     try:
         if progress:
@@ -288,6 +288,6 @@ def run_to_end(begin: "Callable[[SearchListener], SearchOutcome]", *, progress: 
             outcome = begin(SilentListener())
     except (Interrupted, StopRequested) as cause:
         raise KeyboardInterrupt("before the first trial") from cause
-    if outcome.reason is EndReason.INTERRUPTED:
+    if outcome.reason is SessionEnd.INTERRUPTED:
         raise KeyboardInterrupt(f"{outcome.run.folder}: call the same again to continue")
     return outcome.run

@@ -18,10 +18,10 @@ from tuner.execution.cluster import Cluster
 from tuner.execution.gpus import make_packing, note_on_idle_gpus
 from tuner.execution.interrupts import TimeIsUp
 from tuner.execution.mps import MpsState
-from tuner.execution.plan import EndReason
 from tuner.execution.probe import Measuring, Wait
 from tuner.execution.search import run_search
 from tuner.nvidia import Driver, Gpu
+from tuner.run.sessions import SessionEnd
 from tuner.settings.config import SearchConfig
 from tuner.settings.space import SearchSpace
 from tuner.training.gpu_memory import GpuFigures
@@ -407,7 +407,7 @@ def test_a_time_budget_that_ends_while_gpus_are_measured_ends_the_search_in_orde
     monkeypatch.setattr(runner, "make_packing", measure_for_ever)
     config = make(toy_space(), sentences, tmp_path, trials=None, time_budget=60)
     outcome = run_search(config)
-    assert outcome.reason is EndReason.BUDGET_USED
+    assert outcome.reason is SessionEnd.BUDGET_USED
     assert outcome.run.reader.seconds > 0
     assert outcome.run.leaderboard().empty
 

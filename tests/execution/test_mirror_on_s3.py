@@ -6,7 +6,6 @@ import boto3
 import pytest
 
 from tuner.data import load_dataset
-from tuner.execution.plan import EndReason
 from tuner.execution.search import run_search
 from tuner.finalists.confirmation import run_confirmation
 from tuner.finalists.ranking import read_finalists
@@ -15,6 +14,7 @@ from tuner.run import Run
 from tuner.run.events import SilentListener
 from tuner.run.folder import RunFolder
 from tuner.run.lease import LEASE
+from tuner.run.sessions import SessionEnd
 from tuner.settings.config import SearchConfig
 from tuner.settings.space import SearchSpace
 from tuner.storage import Storage
@@ -35,7 +35,7 @@ def test_a_search_on_s3_goes_on_on_another_machine(
     bucket: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def search(machine: str, trials: int) -> tuple[EndReason, list[int]]:
+    def search(machine: str, trials: int) -> tuple[SessionEnd, list[int]]:
         monkeypatch.setenv("TUNER_CACHE", str(tmp_path / machine))
         outcome = run_search(
             SearchConfig.model_validate(
@@ -51,10 +51,10 @@ def test_a_search_on_s3_goes_on_on_another_machine(
         )
         return outcome.reason, sorted(outcome.run.leaderboard()["trial"])
 
-    assert search("first", 4) == (EndReason.BUDGET_USED, [0, 1, 2, 3])
-    assert search("second", 4)[0] is EndReason.BUDGET_WAS_USED
-    assert search("second", 6) == (EndReason.BUDGET_USED, [0, 1, 2, 3, 4, 5])
-    assert search("first", 7) == (EndReason.BUDGET_USED, [0, 1, 2, 3, 4, 5, 6])
+    assert search("first", 4) == (SessionEnd.BUDGET_USED, [0, 1, 2, 3])
+    assert search("second", 4)[0] is SessionEnd.BUDGET_WAS_USED
+    assert search("second", 6) == (SessionEnd.BUDGET_USED, [0, 1, 2, 3, 4, 5])
+    assert search("first", 7) == (SessionEnd.BUDGET_USED, [0, 1, 2, 3, 4, 5, 6])
     copy = Storage(f"{bucket}/mine")
     assert copy.read("leaderboard.csv").count(b"\n") == 1 + 7
     home = Run(RunFolder.existing(f"{bucket}/mine").path)
@@ -92,7 +92,7 @@ def test_a_confirmation_of_a_run_on_s3_is_copied_with_its_models(
     assert copy.read("finalists.csv") == folder.finalists.read_bytes()
     assert copy.read(LEASE) is None
     monkeypatch.setenv("TUNER_CACHE", str(tmp_path / "second"))
-    assert run_search(config).reason is EndReason.BUDGET_WAS_USED  # takes the copy up
+    assert run_search(config).reason is SessionEnd.BUDGET_WAS_USED  # takes the copy up
     there = RunFolder.existing(f"{bucket}/mine")
     assert there.path != folder.path
     dataset = load_dataset(config.data)

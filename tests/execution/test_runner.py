@@ -27,7 +27,7 @@ class _PlanOfATakenFolder:
     def check(self) -> None:
         pass
 
-    def is_done(self) -> bool:
+    def finish_if_done(self) -> bool:
         self.folder.journal.write_text("theirs")
         self.folder.lease.write_text('{"owner": "process 7 on elsewhere", "token": "another"}')
         self.folder.lock_file.write_text("process 7 on elsewhere")

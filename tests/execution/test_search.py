@@ -11,7 +11,6 @@ from support.watching import Recorder
 from tuner.data import load_dataset
 from tuner.errors import RunFolderError
 from tuner.execution import run_files
-from tuner.execution.plan import EndReason
 from tuner.execution.search import SearchPlan, run_search
 from tuner.run import Run
 from tuner.run.attributes import Attribute
@@ -19,6 +18,7 @@ from tuner.run.epoch_parts import read_epoch_parts
 from tuner.run.events import Event, EventKind, SearchState
 from tuner.run.folder import RunFolder
 from tuner.run.journal import SEARCH
+from tuner.run.sessions import SessionEnd
 from tuner.run.trial_status import TrialStatus
 from tuner.search import session
 from tuner.settings.config import make_config
@@ -35,7 +35,7 @@ def test_a_search_ends_with_its_budget_and_every_trial_is_a_row(
         make(space, sentences, tmp_path / "runs", trials=20, pruner="halving"), events
     )
     board = outcome.run.leaderboard()
-    assert outcome.reason is EndReason.BUDGET_USED
+    assert outcome.reason is SessionEnd.BUDGET_USED
     assert sorted(board["trial"]) == list(range(20))
     assert set(board["status"]) == {"complete", "pruned"}
     baseline = board[board["baseline"]]
@@ -57,7 +57,7 @@ def test_the_same_search_again_continues_toward_a_larger_budget(
     first = run_search(make(space, sentences, tmp_path, trials=4))
     before = first.run.leaderboard().set_index("trial")["score"]
     assert (
-        run_search(make(space, sentences, tmp_path, trials=4)).reason is EndReason.BUDGET_WAS_USED
+        run_search(make(space, sentences, tmp_path, trials=4)).reason is SessionEnd.BUDGET_WAS_USED
     )
     second = run_search(make(space, sentences, tmp_path, trials=7))
     after = second.run.leaderboard().set_index("trial")["score"]
@@ -72,12 +72,12 @@ def test_the_time_budget_ends_a_search_in_the_middle_of_an_epoch(
     space = toy_space(epoch_seconds=60)
     config = make(space, sentences, tmp_path, time_budget="12s", **settings)
     outcome = run_search(config)
-    assert outcome.reason is EndReason.BUDGET_USED
+    assert outcome.reason is SessionEnd.BUDGET_USED
     board = outcome.run.leaderboard()
     assert list(board["status"]) == ["failed", "failed"]
     assert list(board["epochs"]) == [0, 0]  # it did not wait for the minute
     assert all("interrupted by the end of the search" in error for error in board["error"])
-    assert run_search(config).reason is EndReason.BUDGET_WAS_USED
+    assert run_search(config).reason is SessionEnd.BUDGET_WAS_USED
 
 
 class Reading(Recorder):
@@ -121,7 +121,7 @@ def test_a_used_up_time_budget_can_be_continued_with_a_number_of_trials(
     without_ray: None, space: SearchSpace, sentences: Path, tmp_path: Path
 ) -> None:
     first = run_search(make(space, sentences, tmp_path, trials=None, time_budget="1s"))
-    assert first.reason is EndReason.BUDGET_USED
+    assert first.reason is SessionEnd.BUDGET_USED
     again = make_config({"trials": 3}, config_file=first.run.folder / "run.yaml")
     outcome = run_search(again)
     assert outcome.run.folder == first.run.folder
@@ -203,7 +203,7 @@ def test_real_models_are_trained_and_ranked(
     # A session that was killed before it measured the reference leaves that to the next one.
     outcome.run.study.set_user_attr(Attribute.REFERENCE, None)
     again = run_search(config)
-    assert again.reason is EndReason.BUDGET_WAS_USED
+    assert again.reason is SessionEnd.BUDGET_WAS_USED
     assert again.run.reference is not None
     # One that went on and was killed leaves the comparisons.
     SearchPlan(config, outcome.run.files, load_dataset(config.data)).open(workers=1)

@@ -18,7 +18,6 @@ from support.searches import write_sentences
 
 from tuner.data import Dataset, Split, load_dataset
 from tuner.errors import RunFolderError, UsageError
-from tuner.execution.plan import EndReason
 from tuner.execution.search import run_search
 from tuner.finalists.confirmation import run_confirmation, wanted_trials
 from tuner.finalists.epochs import best_epochs_on_train, fixed_epochs
@@ -35,6 +34,7 @@ from tuner.run.events import Event, EventKind, SearchState, SilentListener
 from tuner.run.folder import RunFolder
 from tuner.run.records import StudyReader, counts_as_finished
 from tuner.run.requested_trainings import TrainOn
+from tuner.run.sessions import SessionEnd
 from tuner.settings.config import SearchConfig, make_config
 from tuner.settings.space import SearchSpace
 
@@ -96,7 +96,7 @@ def dataset(searched_once: tuple[RunFolder, SearchConfig]) -> Dataset:
 
 def confirm(
     folder: RunFolder, listener: Any = None, **request: Any
-) -> tuple[EndReason, pd.DataFrame]:
+) -> tuple[SessionEnd, pd.DataFrame]:
     outcome = run_confirmation(
         Run(folder.path),
         Request(**{"top": 3, "seeds": 2, **request}),
@@ -109,7 +109,7 @@ def confirm(
 def test_the_best_trials_are_trained_again_and_ranked(folder: RunFolder, dataset: Dataset) -> None:
     board = pd.read_csv(folder.leaderboard)
     reason, rows = confirm(folder)
-    assert reason is EndReason.BUDGET_USED
+    assert reason is SessionEnd.BUDGET_USED
     assert list(rows["rank"]) == [1, 2, 3]
     assert set(rows["trial"]) == set(board["trial"].head(3))
     assert list(rows["mean"]) == sorted(rows["mean"], reverse=True)
@@ -131,10 +131,10 @@ def test_the_same_again_trains_nothing_and_more_seeds_train_only_those(folder: R
     _, first = confirm(folder)
     models = {path: path.stat().st_mtime_ns for path in (folder.path / "finalists").iterdir()}
     reason, again = confirm(folder)
-    assert reason is EndReason.BUDGET_WAS_USED
+    assert reason is SessionEnd.BUDGET_WAS_USED
     assert again.equals(first)
     reason, more = confirm(folder, seeds=3)
-    assert reason is EndReason.BUDGET_USED
+    assert reason is SessionEnd.BUDGET_USED
     assert (more["seeds"] == 3).all()
     after = {path: path.stat().st_mtime_ns for path in (folder.path / "finalists").iterdir()}
     assert len(after) == 9
@@ -167,7 +167,7 @@ def test_an_interrupted_confirmation_goes_on_and_its_rest_is_not_trained_for_ano
     folder: RunFolder,
 ) -> None:
     reason, some = confirm(folder, InterruptsAfter(3))
-    assert reason is EndReason.INTERRUPTED
+    assert reason is SessionEnd.INTERRUPTED
     assert 3 <= some["seeds"].sum() < 6
     with pytest.raises(
         RunFolderError, match=r"its confirmation is not finished \([345] of 6 train"
@@ -175,7 +175,7 @@ def test_an_interrupted_confirmation_goes_on_and_its_rest_is_not_trained_for_ano
         finalists_of(folder)
     done = len(trainings(folder))
     reason, rows = confirm(folder, train_on=TrainOn.BOTH)
-    assert (reason, list(rows["seeds"])) == (EndReason.BUDGET_USED, [2, 2, 2])
+    assert (reason, list(rows["seeds"])) == (SessionEnd.BUDGET_USED, [2, 2, 2])
     ways = Counter(trial.user_attrs[Attribute.TRAIN_ON] for trial in trainings(folder))
     assert ways == {TrainOn.TRAIN: done, TrainOn.BOTH: 6}
     assert all(
@@ -184,7 +184,7 @@ def test_an_interrupted_confirmation_goes_on_and_its_rest_is_not_trained_for_ano
         for trial in trainings(folder)
     )
     reason, rows = confirm(folder)  # the first one again: what it had is kept
-    assert (reason, list(rows["seeds"])) == (EndReason.BUDGET_USED, [2, 2, 2])
+    assert (reason, list(rows["seeds"])) == (SessionEnd.BUDGET_USED, [2, 2, 2])
     assert len(trainings(folder)) == 12
 
 
@@ -254,7 +254,7 @@ def test_of_two_objectives_the_front_is_confirmed(
     run = Run(folder.path)
     front = [record.number for record in run.pareto]
     reason, rows = confirm(folder, top=2, seeds=1)
-    assert reason is EndReason.BUDGET_USED
+    assert reason is SessionEnd.BUDGET_USED
     assert set(rows["trial"]) == set(front[:2])  # the best of it by the metric
     every = wanted_trials(StudyReader(run.study), config, Request(top=99, seeds=1))
     assert [wanted.training.finalist for wanted in every] == front
@@ -325,6 +325,6 @@ def test_a_model_that_was_removed_or_damaged_is_reported(
     with pytest.raises(RunFolderError, match="no finalist has a model; tuner confirm"):
         read_finalists(Run(folder.path), dataset)
     reason, rows = confirm(folder, top=1, seeds=1)  # as the message advises
-    assert reason is EndReason.BUDGET_USED
+    assert reason is SessionEnd.BUDGET_USED
     assert list(rows["seeds"]) == [1]
     assert model.is_file()

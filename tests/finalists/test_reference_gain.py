@@ -7,13 +7,14 @@ import pytest
 from numpy.typing import NDArray
 from support.confirmed_run import Confirmed
 
-from tuner.execution.plan import EndReason, SearchOutcome
+from tuner.execution.plan import SearchOutcome
 from tuner.finalists.ranking import finalist_rows
 from tuner.finalists.reference_gain import ReferenceRows, reference_rows
 from tuner.report.reading import read_runs
 from tuner.report.summary import in_words
 from tuner.report.tiles import tiles
 from tuner.run.finalists_file import read_finalists_file
+from tuner.run.sessions import SessionEnd
 from tuner.search.reference_member import mixed, weight_of
 from tuner.settings.metric import Metric, MetricName, Mode
 from tuner.terminal.finalists import print_confirmation
@@ -116,7 +117,7 @@ def test_a_confirmation_its_file_and_the_report_tell_it(
     assert list(written) == finalist_rows(confirmed.finalists)
     assert written[0].with_reference_text == found.text
     assert written[0].reference_weight == found.weight
-    assert print_confirmation(SearchOutcome(confirmed.run, EndReason.BUDGET_USED)) == 0
+    assert print_confirmation(SearchOutcome(confirmed.run, SessionEnd.BUDGET_USED)) == 0
     printed = capsys.readouterr().out
     trial = first.record.number
     assert f"Trial {trial} {found.text}: --with-reference tests or exports them" in printed

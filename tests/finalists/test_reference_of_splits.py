@@ -9,7 +9,6 @@ from support.confirmed_run import Confirmed
 
 from tuner.data import Split
 from tuner.errors import RunFolderError
-from tuner.execution.plan import EndReason
 from tuner.export.classifier import Classifier
 from tuner.finalists.card import model_card
 from tuner.finalists.choice import load_chosen
@@ -25,6 +24,7 @@ from tuner.run.ensemble import MembersOf
 from tuner.run.events import SilentListener
 from tuner.run.folder import RunFolder
 from tuner.run.requested_trainings import TrainOn
+from tuner.run.sessions import SessionEnd
 from tuner.search.kept_reference import read_reference, read_reference_file
 from tuner.training.linear_reference import train_reference
 
@@ -33,7 +33,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.keras, pytest.mark.usefixtures("with
 TOGETHER = ModelChoice(with_reference=True)
 
 
-def confirm_on_both(folder: RunFolder) -> EndReason:
+def confirm_on_both(folder: RunFolder) -> SessionEnd:
     request = Request(top=1, seeds=2, train_on=TrainOn.BOTH)
     config = confirmation_config(folder, {})
     return run_confirmation(Run(folder.path), request, config, SilentListener()).reason
@@ -51,7 +51,7 @@ def test_it_learns_from_what_they_have_learned_from(
 ) -> None:
     dataset, run = run_once.dataset, Run(folder.path)
     assert load_chosen(run, TOGETHER).train_on is TrainOn.TRAIN
-    assert confirm_on_both(folder) is EndReason.BUDGET_USED
+    assert confirm_on_both(folder) is SessionEnd.BUDGET_USED
     of_search, of_both = (
         read_reference(folder, dataset),
         read_reference_file(folder.reference_of_both, dataset),
@@ -96,7 +96,7 @@ def test_a_run_that_was_confirmed_before_has_the_searchs_until_it_is_confirmed_a
     assert chosen.reference is not None
     assert (chosen.train_on, chosen.reference.train_on) == (TrainOn.BOTH, TrainOn.TRAIN)
     assert "trained on the training split (on" in model_card(chosen)
-    assert confirm_on_both(folder) is EndReason.BUDGET_WAS_USED  # nothing else is trained
+    assert confirm_on_both(folder) is SessionEnd.BUDGET_WAS_USED  # nothing else is trained
     again = load_chosen(Run(folder.path), TOGETHER)
     assert again.reference is not None
     assert again.reference.train_on is TrainOn.BOTH

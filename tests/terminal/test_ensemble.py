@@ -8,12 +8,13 @@ from support.commands import run_tuner
 from support.ensembles import RECORD, Searched
 from support.studies import open_study, run_trial
 
-from tuner.execution.plan import EndReason, SearchOutcome
+from tuner.execution.plan import SearchOutcome
 from tuner.run import Run
 from tuner.run.attributes import Attribute
 from tuner.run.ensemble import NO_MODELS, EnsembleRecord, EnsembleWithReference
 from tuner.run.reference_record import Comparison, ReferenceRecord
 from tuner.run.run_file import write_run_file
+from tuner.run.sessions import SessionEnd
 from tuner.run.state import read_run_state
 from tuner.run.trial_status import TrialStatus
 from tuner.settings.config import SearchConfig, make_config
@@ -67,7 +68,7 @@ def test_the_end_of_a_search_shows_it_and_the_command_that_exports_it(
     searched: Searched, space: SearchSpace, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run = Run(searched.folder.path)
-    print_outcome(SearchOutcome(run, EndReason.BUDGET_USED), SearchConfig(space=space, trials=3))
+    print_outcome(SearchOutcome(run, SessionEnd.BUDGET_USED), SearchConfig(space=space, trials=3))
     lines = capsys.readouterr().out.splitlines()
     assert f"Ensemble:    {searched.record.text}" in lines
     assert f"             {searched.record.cost_text}" in lines
@@ -96,7 +97,7 @@ def test_the_end_offers_the_first_trial_alone_where_the_average_scored_less(
     ensemble = RECORD.model_copy(update={"gain": gain, "with_reference": together})
     searched.study.study.set_user_attr(Attribute.ENSEMBLE, ensemble.model_dump(mode="json"))
     run = Run(searched.folder.path)
-    print_outcome(SearchOutcome(run, EndReason.BUDGET_USED), SearchConfig(space=space))
+    print_outcome(SearchOutcome(run, SessionEnd.BUDGET_USED), SearchConfig(space=space))
     offer = f"tuner export {run.folder} --members trials --ensemble 1   (trial 7 alone, which scored better)"
     assert (f"             {offer}" in capsys.readouterr().out.splitlines()) == is_offered
 
@@ -141,7 +142,7 @@ def test_the_end_offers_the_linear_model_alone_where_none_is_shown_to_beat_it(
     for name, record in ((Attribute.ENSEMBLE, ensemble), (Attribute.REFERENCE, reference)):
         searched.study.study.set_user_attr(name, record.model_dump(mode="json"))
     run = Run(searched.folder.path)
-    print_outcome(SearchOutcome(run, EndReason.BUDGET_USED), SearchConfig(space=space))
+    print_outcome(SearchOutcome(run, SessionEnd.BUDGET_USED), SearchConfig(space=space))
     offer = f"tuner export {run.folder} --members reference   (the reference, which none is shown to beat)"
     assert (f"             {offer}" in capsys.readouterr().out.splitlines()) == is_offered
 
@@ -168,7 +169,7 @@ def test_that_confirmation_rows_are_of_one_group_is_told_once(
     for name, record in ((Attribute.ENSEMBLE, ensemble), (Attribute.REFERENCE, reference)):
         searched.study.study.set_user_attr(name, record.model_dump(mode="json"))
     run = Run(searched.folder.path)
-    print_outcome(SearchOutcome(run, EndReason.BUDGET_USED), SearchConfig(space=space))
+    print_outcome(SearchOutcome(run, SessionEnd.BUDGET_USED), SearchConfig(space=space))
     ended = capsys.readouterr().out
     board = run_tuner(["leaderboard", str(run.folder)], capsys).out
     told = "All confirmation rows are of one group: their intervals hold for further rows of this group, not "

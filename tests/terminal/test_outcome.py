@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 from support.studies import open_study, run_trial
 
-from tuner.execution.plan import EndReason, SearchOutcome
+from tuner.execution.plan import SearchOutcome
 from tuner.run import Run
+from tuner.run.sessions import SessionEnd
 from tuner.run.trial_status import TrialStatus
 from tuner.search.opening import create_or_open_study
 from tuner.search.study import SearchStudy
@@ -31,7 +32,7 @@ def study(tmp_path: Path, space: SearchSpace) -> SearchStudy:
     )
 
 
-def outcome(tmp_path: Path, reason: EndReason, signal: int | None = None) -> SearchOutcome:
+def outcome(tmp_path: Path, reason: SessionEnd, signal: int | None = None) -> SearchOutcome:
     return SearchOutcome(Run(next(tmp_path.glob("*/a"))), reason, signal)
 
 
@@ -48,7 +49,7 @@ def test_paths_can_be_copied_whatever_is_in_them(
 ) -> None:
     for number in range(12):
         finish(study, TrialStatus.COMPLETE, number / 20)
-    ended = outcome(tmp_path, EndReason.BUDGET_USED)
+    ended = outcome(tmp_path, SessionEnd.BUDGET_USED)
     assert print_outcome(ended, SearchConfig(space=study.space, trials=12)) == 0
     lines = capsys.readouterr().out.splitlines()
     folder = ended.run.folder
@@ -69,7 +70,7 @@ def test_a_search_by_two_objectives_ends_with_the_ends_of_its_front(
     for accuracy, weights in ((0.9, 3000), (0.8, 1000), (0.7, 2000)):
         run_trial(study, accuracy, weights=weights)
     run = Run(tmp_path / "b")
-    print_outcome(SearchOutcome(run, EndReason.BUDGET_USED), SearchConfig(space=space, trials=3))
+    print_outcome(SearchOutcome(run, SessionEnd.BUDGET_USED), SearchConfig(space=space, trials=3))
     lines = capsys.readouterr().out.splitlines()
     (front,) = (line for line in lines if line.startswith("Front:"))
     assert front.startswith("Front:       2 trials, 0.9000 with 3,000 weights (trial 0, lstm) to ")
@@ -85,21 +86,21 @@ def test_without_a_scored_trial_there_is_nothing_to_confirm(
     trial = study.ask()
     study.space.suggest(trial)
     study.finish(trial, TrialStatus.FAILED, "it broke")
-    ended = outcome(tmp_path, EndReason.BUDGET_USED)
+    ended = outcome(tmp_path, SessionEnd.BUDGET_USED)
     assert print_outcome(ended, SearchConfig(space=study.space, trials=1)) == 0
     assert "tuner confirm" not in capsys.readouterr().out
 
 
 def test_a_search_by_one_objective_has_no_front(study: SearchStudy, tmp_path: Path) -> None:
     finish(study, TrialStatus.COMPLETE, 0.5)
-    run = outcome(tmp_path, EndReason.BUDGET_USED).run
+    run = outcome(tmp_path, SessionEnd.BUDGET_USED).run
     assert (run.objectives.costs, run.pareto) == ((), [])
 
 
 def test_an_interrupted_search_prints_how_to_continue(
     tmp_path: Path, study: SearchStudy, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    ended = outcome(tmp_path, EndReason.INTERRUPTED, signal=15)
+    ended = outcome(tmp_path, SessionEnd.INTERRUPTED, signal=15)
     assert print_outcome(ended, SearchConfig(space=study.space)) == 143
     (line,) = capsys.readouterr().out.splitlines()
     assert line == (
@@ -109,7 +110,7 @@ def test_an_interrupted_search_prints_how_to_continue(
 
 
 def test_a_trial_that_broke_is_never_the_best_of_a_run(tmp_path: Path, study: SearchStudy) -> None:
-    run = outcome(tmp_path, EndReason.BUDGET_USED).run
+    run = outcome(tmp_path, SessionEnd.BUDGET_USED).run
     assert run.best is None
     finish(study, TrialStatus.DIVERGED, 0.99)
     assert run.best is None

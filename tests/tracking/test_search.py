@@ -10,9 +10,9 @@ from support.watching import Recorder
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from tuner.errors import ConfigError
-from tuner.execution.plan import EndReason
 from tuner.execution.search import run_search
 from tuner.run.folder import RunFolder
+from tuner.run.sessions import SessionEnd
 from tuner.settings.config import make_config
 from tuner.settings.space import SearchSpace
 
@@ -47,7 +47,7 @@ def test_every_trial_is_logged_once_whenever_it_was_requested(
     run_search(make_config({**settings, "trials": 3}), recorder)
     settings["mlflow"] = str(database)
     after = run_search(make_config({**settings, "trials": 3}), recorder)
-    assert after.reason is EndReason.BUDGET_WAS_USED
+    assert after.reason is SessionEnd.BUDGET_WAS_USED
     assert runs_in(database) == Counter(str(number) for number in range(3))
     outcome = run_search(make_config({**settings, "trials": 5}), recorder)
     assert runs_in(database) == Counter(str(number) for number in range(5))
@@ -64,7 +64,7 @@ def test_a_server_that_is_down_is_reported_once_and_stops_nothing(
     recorder = Recorder()
     asked = make_config({**settings, "trials": 4, "mlflow": "http://127.0.0.1:9"})
     outcome = run_search(asked, recorder)
-    assert outcome.reason is EndReason.BUDGET_USED
+    assert outcome.reason is SessionEnd.BUDGET_USED
     assert len(outcome.run.leaderboard()) == 4
     failed, missing = recorder.notes
     assert failed is not None

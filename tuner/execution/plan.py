@@ -2,12 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol
 
 from tuner.data import Dataset
 from tuner.run import Run
 from tuner.run.folder import RunFolder
+from tuner.run.sessions import SessionEnd
 from tuner.search.study import SearchStudy
 from tuner.settings.config import SearchConfig
 
@@ -76,8 +76,8 @@ class Plan(Protocol):
             UsageError: in one line, why.
         """
 
-    def is_done(self) -> bool:
-        """Whether nothing is left to do, so that Ray need not start; then the files are brought up to date."""
+    def finish_if_done(self) -> bool:
+        """Brings study and files up to date where nothing is left to train; True then, and Ray need not start."""
 
     def open(self, workers: int) -> SearchStudy:
         """The study, ready to ask. The plan is recorded in the run folder first."""
@@ -95,19 +95,10 @@ class Plan(Protocol):
         """The files that follow `study`."""
 
 
-class EndReason(StrEnum):
-    """The reason why a session ended."""
-
-    BUDGET_USED = "budget used"
-    BUDGET_WAS_USED = "budget was used before"
-    INTERRUPTED = "interrupted"
-    STOPPED = "stopped"
-
-
 @dataclass(frozen=True)
 class SearchOutcome:
     """The run, and why its session ended."""
 
     run: Run
-    reason: EndReason
+    reason: SessionEnd
     signal_number: int | None = None  # of an interrupted one

@@ -24,7 +24,7 @@ from tuner.execution.gpus import make_packing, note_on_idle_gpus
 from tuner.execution.interrupts import Interrupted, InterruptFlag, StopRequested, TimeIsUp
 from tuner.execution.mirror import Mirror, mirror_of
 from tuner.execution.packing import Packing, Places, kind_of
-from tuner.execution.plan import Beside, EndReason, Plan, SearchOutcome
+from tuner.execution.plan import Beside, Plan, SearchOutcome
 from tuner.execution.probe import Wait
 from tuner.execution.run_files import EpochPartsFile, RunFiles
 from tuner.kill_points import KillPoint, kill_point
@@ -32,6 +32,7 @@ from tuner.output import Screen, output_to
 from tuner.run.events import Event, EventKind, SearchListener, SearchState
 from tuner.run.lock import Claim, claimed
 from tuner.run.records import StudyReader
+from tuner.run.sessions import SessionEnd
 from tuner.run.troubles import Troubles
 from tuner.search.session import SearchSession
 from tuner.search.shares import measured_memory, record_memory, times_to_lower
@@ -104,9 +105,9 @@ class _Session:
     def run(self) -> SearchOutcome:
         """Starts Ray and runs the trials, unless there is nothing left to do."""
         plan = self.plan
-        if plan.is_done():
+        if plan.finish_if_done():
             self._export_after_the_end()
-            return self._outcome(EndReason.BUDGET_WAS_USED)
+            return self._outcome(SessionEnd.BUDGET_WAS_USED)
         self.flag.check()
         storage = checkpoints_of(plan.config, plan.dataset)
         check_writable(storage)
@@ -115,9 +116,9 @@ class _Session:
             self.flag.check()
             self.claim.confirm()  # or this host's view of it may be some seconds old
             cluster.check_checkpoints(storage, self.flag.check, self.notify)
-            return self._run_in(cluster)
+            return self._pack_and_run(cluster)
 
-    def _run_in(self, cluster: Cluster, *, in_vain_s: float = 0.0) -> SearchOutcome:
+    def _pack_and_run(self, cluster: Cluster, *, in_vain_s: float = 0.0) -> SearchOutcome:
         """Finds out how many trials there is room for, and runs them.
 
         Args:
@@ -132,12 +133,14 @@ class _Session:
             study = plan.open(workers=1)
             study.record_seconds(study.seconds + time.monotonic() - began)
             plan.files(study).write()
-            return self._outcome(EndReason.BUDGET_USED)
+            return self._outcome(SessionEnd.BUDGET_USED)
         except ConfigError as refused:
             if (on_cpus := plan.on_cpus()) is None:
                 raise
             self.notify(f"tuner: trials train on the CPUs; {refused}")
-            return replace(self, plan=on_cpus)._run_in(cluster, in_vain_s=time.monotonic() - began)
+            return replace(self, plan=on_cpus)._pack_and_run(
+                cluster, in_vain_s=time.monotonic() - began
+            )
         measured_s = time.monotonic() - began
         capacity = cluster.capacity(plan.config, packing)
         study = plan.open(capacity())
@@ -148,7 +151,7 @@ class _Session:
             study.record_seconds(study.seconds + measured_s)
         coming = {kind_of(node) for node in cluster.expected}
         places = Places(packing, cluster.nodes_beside, coming)
-        return self._run_on(cluster, places, study, capacity)
+        return self._run_session(cluster, places, study, capacity)
 
     def _earlier_studies(self) -> list[Study]:
         """The studies of this run that know how trials shared GPUs: the search's, and that of its confirmation."""
@@ -176,10 +179,10 @@ class _Session:
             packing.lower()
         return packing, memory
 
-    def _run_on(
+    def _run_session(
         self, cluster: Cluster, places: Places, study: SearchStudy, capacity: Capacity
     ) -> SearchOutcome:
-        """Runs the trials."""
+        """Runs trials until the session ends, and leaves the run whole."""
         config = self.plan.config
         files = self.plan.files(study)
         tracking = Tracking(make_exporters(config, self.plan.folder), StudyReader(study.study))
@@ -204,17 +207,17 @@ class _Session:
                 for note in (*self.plan.notes, note_on_idle_gpus(config, cluster)):
                     if note:
                         session.note(note)
-                self._fit(cluster, places, session, files, beside)
+                self._run_through_tune(cluster, places, session, files, beside)
             # Those of an interrupted search stay, so that its trials continue from them.
             remove_checkpoints(config, self.plan.dataset)
         except Interrupted as interrupted:
-            return self._outcome(EndReason.INTERRUPTED, interrupted.signal_number)
+            return self._outcome(SessionEnd.INTERRUPTED, interrupted.signal_number)
         except StopRequested:
-            return self._outcome(EndReason.STOPPED)
+            return self._outcome(SessionEnd.STOPPED)
         except TimeIsUp:
             beside.wait()
             self.plan.conclude(study)
-            return self._outcome(EndReason.BUDGET_USED)
+            return self._outcome(SessionEnd.BUDGET_USED)
         folder = self.plan.folder.path
         if session.repeated_failure is not None:
             raise SearchError(
@@ -226,9 +229,9 @@ class _Session:
             )
         beside.wait()
         self.plan.conclude(study)
-        return self._outcome(EndReason.BUDGET_USED)
+        return self._outcome(SessionEnd.BUDGET_USED)
 
-    def _fit(
+    def _run_through_tune(
         self,
         cluster: Cluster,
         places: Places,
@@ -263,7 +266,7 @@ class _Session:
             with exporting(tracking, self.notify, self.flag.check):
                 pass
 
-    def _outcome(self, reason: EndReason, signal_number: int | None = None) -> SearchOutcome:
+    def _outcome(self, reason: SessionEnd, signal_number: int | None = None) -> SearchOutcome:
         return SearchOutcome(self.plan.run, reason, signal_number)
 
 

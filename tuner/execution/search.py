@@ -137,8 +137,8 @@ class SearchPlan:
         self.config.space.metric.name.check_classes(len(self.dataset.class_names))
         check_same_search(self.folder, self.config, self.dataset.fingerprint, self.code)
 
-    def is_done(self) -> bool:
-        """Whether an earlier session used the budget up."""
+    def finish_if_done(self) -> bool:
+        """See `Plan`: whether an earlier session used the budget up."""
         if not self.folder.journal.is_file():
             return False
         # Before the study is widened, so that a session that is killed then goes on in that space.

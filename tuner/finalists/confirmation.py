@@ -200,8 +200,8 @@ class ConfirmationPlan:
         code = code_of(self.asked.space.architectures)
         check_same_search(self.folder, self.asked, self.dataset.fingerprint, code)
 
-    def is_done(self) -> bool:
-        """Whether nothing is left to train; if so, this request becomes the last one."""
+    def finish_if_done(self) -> bool:
+        """See `Plan`; where nothing is left to train, this request becomes the last one."""
         mend_end(self.folder.journal)
         remember_place(self.folder, self.asked.data.source)
         study = self.run.confirmation

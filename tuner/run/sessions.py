@@ -24,6 +24,7 @@ class SessionEnd(StrEnum):
     INTERRUPTED = "interrupted"  # by a signal
     STOPPED = "stopped"  # by `tuner stop`
     FAILED = "failed"  # by an error
+    BUDGET_WAS_USED = "budget was used before"  # so there was no session; never recorded
 
 
 class SessionRecord(BaseModel):

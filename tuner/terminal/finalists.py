@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from rich.table import Table
 
 from tuner.data import Split, cluster_count, load_dataset
-from tuner.execution.plan import EndReason, SearchOutcome
+from tuner.execution.plan import SearchOutcome
 from tuner.finalists.card import failure_text, since_text
 from tuner.finalists.choice import Chosen
 from tuner.finalists.comparisons import visible_difference
@@ -26,6 +26,7 @@ from tuner.run.finalists_file import best_of_search
 from tuner.run.ledger import others_text
 from tuner.run.records import contenders
 from tuner.run.requested_trainings import MARGIN, margin_of
+from tuner.run.sessions import SessionEnd
 from tuner.settings.metric import MetricName
 from tuner.settings.objectives import Objectives
 from tuner.settings.space import SearchSpace
@@ -48,7 +49,7 @@ def print_confirmation(outcome: SearchOutcome) -> int:
     run = outcome.run
     config = run.recorded.config
     where = shlex.quote(str(run.folder))
-    if outcome.reason in {EndReason.INTERRUPTED, EndReason.STOPPED}:
+    if outcome.reason in {SessionEnd.INTERRUPTED, SessionEnd.STOPPED}:
         console.print(
             printable(
                 f"Stopped; type the same command again to continue. So far: {run.files.finalists}"

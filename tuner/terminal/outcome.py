@@ -5,9 +5,10 @@ from collections import Counter
 
 from rich.console import Console
 
-from tuner.execution.plan import EndReason, SearchOutcome
+from tuner.execution.plan import SearchOutcome
 from tuner.run.components import components_in
 from tuner.run.records import counts_as_finished, front_trials
+from tuner.run.sessions import SessionEnd
 from tuner.run.trial_status import TrialStatus
 from tuner.settings.config import SearchConfig
 from tuner.terminal.ensemble import ensemble_lines, headed, one_group_note
@@ -49,14 +50,14 @@ def print_outcome(outcome: SearchOutcome, config: SearchConfig) -> int:
         _print(console, f"             {components.advice(metric, run.ensemble)}")
     folder = shlex.quote(str(run.folder))
     finished = sum(counts_as_finished(trial) for trial in run.study.get_trials(deepcopy=False))
-    if outcome.reason in {EndReason.INTERRUPTED, EndReason.STOPPED}:
+    if outcome.reason in {SessionEnd.INTERRUPTED, SessionEnd.STOPPED}:
         _print(
             console,
             f"Stopped. {count_text(finished, 'finished trial')} kept in {folder}; "
             "type the same command again to continue.",
         )
         return 128 + outcome.signal_number if outcome.signal_number is not None else 0
-    if outcome.reason is EndReason.BUDGET_WAS_USED:
+    if outcome.reason is SessionEnd.BUDGET_WAS_USED:
         _print(console, f"The budget of {folder} was used up before; a larger one continues it.")
     _print(console, f"Leaderboard: {run.files.leaderboard}")
     front = " --pareto" if "front" in texts else ""
