@@ -60,7 +60,7 @@ def test_a_search_whose_trial_waits_for_another_node_in_vain_ends(
         is_out_of_time=False,
         check=lambda: None,
         watch=lambda: None,
-        take=bool,
+        collect=bool,
         write_if_due=lambda: None,
         copy_if_due=lambda troubles: None,
     )

@@ -109,16 +109,16 @@ def test_it_is_trained_in_a_thread_and_written_by_the_driver(
     beside = ReferenceOfBoth(folder, dataset)
     beside.wait()  # nothing was started
     beside.start()
-    assert beside._thread is not None
-    beside._thread.join()
+    assert beside._training._thread is not None
+    beside._training._thread.join()
     beside.start()
     assert not place.exists()
-    assert not beside.take()  # no trial's figures change by it
+    assert not beside.collect()  # no trial's figures change by it
     written = read_reference_file(place, dataset)
     beside.wait()
     again = ReferenceOfBoth(folder, dataset)
     again.start()
-    assert again._thread is None  # it is there
+    assert again._training._thread is None  # it is there
     place.unlink()
     ReferenceOfBoth(folder, dataset).ensure()
     anew = read_reference_file(place, dataset)

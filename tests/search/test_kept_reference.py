@@ -233,15 +233,15 @@ def test_beside_the_trials_it_is_trained_in_a_thread_and_taken_once_by_the_drive
     monkeypatch.setattr(linear_reference, "train_reference", slowly)
     ensemble = Watched()
     training = beside(study, tmp_path, ensemble)
-    assert not training.take()  # no trial has begun
+    assert not training.collect()  # no trial has begun
     training.start()
     training.start()
-    assert not training.take()
+    assert not training.collect()
     assert reference_in(study.user_attrs) is None
     assert not RunFolder(tmp_path).reference.exists()
     may_go_on.set()
     training.wait()
-    assert not training.take()  # it was taken
+    assert not training.collect()  # it was taken
     assert len(threads) == 1
     assert threads[0] is not threading.main_thread()
     record = reference_in(study.user_attrs)
@@ -257,7 +257,7 @@ def test_beside_the_trials_it_is_trained_in_a_thread_and_taken_once_by_the_drive
     again = beside(study, tmp_path, ensemble)  # a continued search
     again.start()
     again.wait()
-    assert not again.take()
+    assert not again.collect()
     assert len(ensemble.given) == 1
 
 
@@ -271,7 +271,7 @@ def test_where_its_training_fails_trials_go_on_and_the_end_of_the_search_tells(
     training = beside(study, tmp_path, Watched())
     training.start()
     training.wait()
-    assert not training.take()
+    assert not training.collect()
     assert reference_in(study.user_attrs) is None
     with pytest.raises(MemoryError, match="no room for n-grams"):
         measure(study, tmp_path)

@@ -12,7 +12,7 @@ from tuner.execution.faulty_nodes import FaultyNodes
 from tuner.execution.interrupts import InterruptFlag, TimeIsUp, signals_in_main_thread_only
 from tuner.execution.messages import avoided_by, requested_by
 from tuner.execution.mirror import Mirror
-from tuner.execution.plan import Beside
+from tuner.execution.plan import BackgroundTraining
 from tuner.execution.run_files import RunFiles
 from tuner.execution.tune_internals import Disposable
 from tuner.run.troubles import Troubles
@@ -35,11 +35,11 @@ class Heartbeat(Disposable, tune.Callback):  # type: ignore[misc]
         mirror: Mirror,
         faulty: FaultyNodes,
         troubles: Troubles,
-        beside: Beside,
+        background: BackgroundTraining,
     ) -> None:
         self._session = session
         self._troubles = troubles
-        self._beside = beside
+        self._background = background
         self._diagnostician = diagnostician
         self._cluster = cluster
         self._flag = flag
@@ -55,7 +55,7 @@ class Heartbeat(Disposable, tune.Callback):  # type: ignore[misc]
         avoids_nodes = bool(avoided_by(trial.config))
         self._session.begin_trial(trial.config["number"], avoids_nodes=avoids_nodes)
         with signals_in_main_thread_only():
-            self._beside.start()
+            self._background.start()
 
     def on_step_begin(self, iteration: int, trials: list[Trial], **info: object) -> None:
         """Raises Interrupted if a signal came, SearchError if Ray died."""
@@ -71,7 +71,7 @@ class Heartbeat(Disposable, tune.Callback):  # type: ignore[misc]
         if self._session.is_out_of_time:
             raise TimeIsUp
         self._check_nodes(trials)
-        if self._beside.take():
+        if self._background.collect():
             self._session.follow_study()
         self._files.write_if_due()
         self._mirror.copy_if_due(self._troubles)

@@ -16,26 +16,30 @@ if TYPE_CHECKING:
     from tuner.execution.trainable import Task
 
 
-class Beside(Protocol):
-    """What a session does beside its trials, in a thread of its own. Every call comes from the driver's one thread."""
+class BackgroundTraining(Protocol):
+    """What a session trains in a thread beside its trials. Every call comes from the driver's one thread."""
 
     def start(self) -> None:
-        """Starts it, once: the first trial has its process."""
+        """Starts it where it is needed, once: the first trial has its process."""
 
-    def take(self) -> bool:
-        """Records what was found, where it has ended since the last call; True then. Called between two steps."""
+    def collect(self) -> bool:
+        """Keeps what was trained, where that has ended since the last call.
+
+        Returns:
+            Whether figures of trials changed by it.
+        """
 
     def wait(self) -> None:
-        """Waits for its end where it was started, and takes what was found."""
+        """Waits for its end where it was started, and keeps what was trained."""
 
 
-class NothingBeside:
-    """See `Beside`."""
+class NoBackgroundTraining:
+    """See `BackgroundTraining`."""
 
     def start(self) -> None:
         """Nothing."""
 
-    def take(self) -> bool:
+    def collect(self) -> bool:
         """Nothing."""
         return False
 
@@ -85,8 +89,8 @@ class Plan(Protocol):
     def task(self) -> "Task":
         """The data and settings that all trials share."""
 
-    def beside(self, study: SearchStudy) -> Beside:
-        """What a session that trains does beside its trials; `study` is open."""
+    def background_training(self, study: SearchStudy) -> BackgroundTraining:
+        """What a session trains beside its trials; `study` is open."""
 
     def conclude(self, study: SearchStudy) -> None:
         """Does what is left when the budget is used up; `study` was closed."""

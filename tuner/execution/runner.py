@@ -24,7 +24,7 @@ from tuner.execution.gpus import make_packing, note_on_idle_gpus
 from tuner.execution.interrupts import Interrupted, InterruptFlag, StopRequested, TimeIsUp
 from tuner.execution.mirror import Mirror, mirror_of
 from tuner.execution.packing import Packing, Places, kind_of
-from tuner.execution.plan import Beside, Plan, SearchOutcome
+from tuner.execution.plan import BackgroundTraining, Plan, SearchOutcome
 from tuner.execution.probe import Wait
 from tuner.execution.run_files import EpochPartsFile, RunFiles
 from tuner.kill_points import KillPoint, kill_point
@@ -195,7 +195,7 @@ class _Session:
             listener=listener,
             clock=time.monotonic,
         )
-        beside = self.plan.beside(study)
+        background = self.plan.background_training(study)
         try:
             with (
                 closing(parts),
@@ -207,7 +207,7 @@ class _Session:
                 for note in (*self.plan.notes, note_on_idle_gpus(config, cluster)):
                     if note:
                         session.note(note)
-                self._run_through_tune(cluster, places, session, files, beside)
+                self._run_through_tune(cluster, places, session, files, background)
             # Those of an interrupted search stay, so that its trials continue from them.
             remove_checkpoints(config, self.plan.dataset)
         except Interrupted as interrupted:
@@ -215,7 +215,7 @@ class _Session:
         except StopRequested:
             return self._outcome(SessionEnd.STOPPED)
         except TimeIsUp:
-            beside.wait()
+            background.wait()
             self.plan.conclude(study)
             return self._outcome(SessionEnd.BUDGET_USED)
         folder = self.plan.folder.path
@@ -227,7 +227,7 @@ class _Session:
             raise SearchError(
                 f"{folder}: every trial failed; the last error: {session.last_failure}"
             )
-        beside.wait()
+        background.wait()
         self.plan.conclude(study)
         return self._outcome(SessionEnd.BUDGET_USED)
 
@@ -237,7 +237,7 @@ class _Session:
         places: Places,
         session: SearchSession,
         files: RunFiles,
-        beside: Beside,
+        background: BackgroundTraining,
     ) -> None:
         """Runs the session's trials through Ray Tune."""
         from tuner.execution import tune_run
@@ -253,7 +253,15 @@ class _Session:
         faulty = cluster.faulty_nodes(places.packing)
         troubles = Troubles(self.plan.folder, session.note)
         heartbeat = Heartbeat(
-            session, cluster, diagnostician, self.flag, files, self.mirror, faulty, troubles, beside
+            session,
+            cluster,
+            diagnostician,
+            self.flag,
+            files,
+            self.mirror,
+            faulty,
+            troubles,
+            background,
         )
         searcher = StudySearcher(session, places, faulty, troubles)
         scheduler = StudyScheduler(session, places, faulty, troubles, diagnostician)

@@ -11,7 +11,7 @@ from tuner.errors import ConfigError
 from tuner.execution.checkpoints import checkpoints_of
 from tuner.execution.checks import refuse_noise_in_space
 from tuner.execution.fork_server import fork_server
-from tuner.execution.plan import Beside, NothingBeside, SearchOutcome
+from tuner.execution.plan import BackgroundTraining, NoBackgroundTraining, SearchOutcome
 from tuner.execution.run_files import LeaderboardFiles
 from tuner.execution.runner import run_plan
 from tuner.execution.unasked_gpus import on_cpus, with_gpus_here
@@ -226,10 +226,10 @@ class SearchPlan:
         """Whether the person wants a reference, and trials learn from the data."""
         return not self.config.no_reference and self.config.trainer is not TrainerName.TOY
 
-    def beside(self, study: SearchStudy) -> Beside:
+    def background_training(self, study: SearchStudy) -> BackgroundTraining:
         """Trains the reference."""
         if not self._has_reference:
-            return NothingBeside()
+            return NoBackgroundTraining()
         metric = self.config.space.metric
         return ReferenceTraining(study.study, study.ensemble, self.folder, self.dataset, metric)
 

@@ -15,7 +15,7 @@ from tuner.data import Dataset, Split, load_dataset
 from tuner.errors import UsageError
 from tuner.execution.checks import refuse_noise
 from tuner.execution.fork_server import fork_server
-from tuner.execution.plan import Beside, NothingBeside, SearchOutcome
+from tuner.execution.plan import BackgroundTraining, NoBackgroundTraining, SearchOutcome
 from tuner.execution.run_files import RunFiles
 from tuner.execution.runner import run_plan
 from tuner.execution.search import make_task
@@ -264,9 +264,9 @@ class ConfirmationPlan:
             task = dataclasses.replace(task, train=train, validation=held_out, clusters=None)
         return dataclasses.replace(task, held_out=held_out, metric=config.space.metric)
 
-    def beside(self, study: SearchStudy) -> Beside:
+    def background_training(self, study: SearchStudy) -> BackgroundTraining:
         """Trains the linear reference on what the finalists learn from, where the search's learned from less."""
-        return self._reference or NothingBeside()
+        return self._reference or NoBackgroundTraining()
 
     def conclude(self, study: SearchStudy) -> None:
         """Has that reference trained where it was not, such as by a session that was killed, and measures with it."""

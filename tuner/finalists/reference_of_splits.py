@@ -5,9 +5,7 @@ alone it is right more often for those rows (docs/measurements.md). Must not imp
 """
 
 import shlex
-import threading
 from collections.abc import Iterable
-from contextlib import suppress
 
 from tuner.data import Dataset, EncodedSequences, Split, joined
 from tuner.errors import RunFolderError
@@ -16,44 +14,41 @@ from tuner.run import Run
 from tuner.run.folder import RunFolder
 from tuner.run.requested_trainings import RequestedTraining, TrainOn
 from tuner.search.kept_reference import read_reference, read_reference_file, train_on_rows
+from tuner.search.threaded_training import ThreadedTraining
 from tuner.training.spec import TrainedModel
 from tuner.training.trained_model_file import to_bytes
 
 
 class ReferenceOfBoth:
-    """The reference on both splits, where the search has kept one and this one is missing; see `tuner.execution.plan`.
+    """The reference on both splits, where the search has kept one and this one is missing.
 
-    As in a search (`tuner.search.reference_training`), a thread trains it and the driver's thread writes it.
+    As in a search (`tuner.search.reference_training`), it trains beside the trials; where that fails, the end of the
+    confirmation tries again.
     """
 
     def __init__(self, folder: RunFolder, dataset: Dataset) -> None:
         self._folder = folder
         self._dataset = dataset
-        self._thread: threading.Thread | None = None
-        self._found: TrainedModel | None = None
-        self._is_started = False
+        self._training = ThreadedTraining(self._trained, "linear reference")
+        self._was_asked = False
 
     def start(self) -> None:
-        """Starts the training, where it is needed; called again it does nothing."""
-        if not self._is_started and self._is_missing():
-            self._thread = threading.Thread(
-                target=self._train, name="linear reference", daemon=True
-            )
-            self._thread.start()
-        self._is_started = True
+        """See `BackgroundTraining`."""
+        if not self._was_asked and self._is_missing():
+            self._training.start()
+        self._was_asked = True
 
-    def take(self) -> bool:
+    def collect(self) -> bool:
         """Writes the model once it is trained. False: the figures of no trial change by it."""
-        if self._found is not None and self._thread is not None and not self._thread.is_alive():
-            self._keep(self._found)
-            self._found = None
+        found = self._training.take()
+        if found is not None:
+            self._keep(found)
         return False
 
     def wait(self) -> None:
-        """Waits for its end where it was started, and writes it."""
-        if self._thread is not None:
-            self._thread.join()
-            self.take()
+        """See `BackgroundTraining`."""
+        self._training.wait()
+        self.collect()
 
     def ensure(self) -> None:
         """Trains and writes the model, where no thread has."""
@@ -65,10 +60,6 @@ class ReferenceOfBoth:
         is_wanted = of_search is not None and bool(of_search.weights)
         place = self._folder.reference_of_both
         return is_wanted and read_reference_file(place, self._dataset) is None
-
-    def _train(self) -> None:
-        with suppress(Exception):  # the end of the confirmation tries again, and tells why
-            self._found = self._trained()
 
     def _trained(self) -> TrainedModel:
         return train_on_rows(self._dataset, rows_of(self._dataset, TrainOn.BOTH))

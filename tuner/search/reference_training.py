@@ -4,9 +4,6 @@ So it is there long before the first trial has ended: to compare with, as a memb
 to hand over should the search end early. Must not import Ray or Keras.
 """
 
-import threading
-from contextlib import suppress
-
 import optuna
 
 from tuner.data import Dataset
@@ -14,20 +11,19 @@ from tuner.run.folder import RunFolder
 from tuner.run.reference_record import reference_in
 from tuner.search.ensemble import Ensemble
 from tuner.search.kept_reference import (
-    KeptReference,
     keep_reference,
     measure_reference,
     read_reference,
     train_timed,
 )
+from tuner.search.threaded_training import ThreadedTraining
 from tuner.settings.metric import Metric
 
 
 class ReferenceTraining:
     """The training, of which a search has one; nothing where an earlier session has kept a reference.
 
-    Only the driver's thread writes to the run folder and the study: the other one computes. A session that is
-    interrupted meanwhile leaves it to the next one.
+    A session that is interrupted meanwhile leaves it to the next one; where it fails, the search's end tries again.
 
     Args:
         study: of the search.
@@ -50,40 +46,26 @@ class ReferenceTraining:
         self._folder = folder
         self._dataset = dataset
         self._metric = metric
-        self._thread: threading.Thread | None = None
-        self._found: KeptReference | None = None
+        self._training = ThreadedTraining(lambda: train_timed(dataset), "linear reference")
         is_kept = reference_in(study.user_attrs) and read_reference(folder, dataset)
-        self._is_over = bool(is_kept)
+        self._is_needed = not is_kept
 
     def start(self) -> None:
-        """Starts it, once."""
-        if self._is_over or self._thread is not None:
-            return
-        # It cannot be interrupted, so an ending process does not wait for it.
-        self._thread = threading.Thread(target=self._train, name="linear reference", daemon=True)
-        self._thread.start()
+        """See `BackgroundTraining`."""
+        if self._is_needed:
+            self._training.start()
 
-    def take(self) -> bool:
+    def collect(self) -> bool:
         """Keeps the reference and records its figures where it has been trained since the last call; True then."""
-        if self._is_over or self._thread is None or self._thread.is_alive():
+        found = self._training.take()
+        if found is None:
             return False
-        self._is_over = True
-        if self._found is None:
-            return False
-        keep_reference(self._found, self._folder)
-        self._ensemble.take_reference(self._found.model)
-        measure_reference(
-            self._study, self._found, self._dataset, self._metric, {}, is_outdated=True
-        )
+        keep_reference(found, self._folder)
+        self._ensemble.take_reference(found.model)
+        measure_reference(self._study, found, self._dataset, self._metric, {}, is_outdated=True)
         return True
 
     def wait(self) -> None:
-        """Waits for its end where it was started, and takes the reference."""
-        if self._thread is not None:
-            self._thread.join()
-            self.take()
-
-    def _train(self) -> None:
-        # Where it fails, trials go on: the end of the search tries again, and tells why.
-        with suppress(Exception):
-            self._found = train_timed(self._dataset)
+        """See `BackgroundTraining`."""
+        self._training.wait()
+        self.collect()
