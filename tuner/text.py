@@ -94,7 +94,7 @@ def excerpt(value: object) -> str:
     return _SHORT.repr(value)
 
 
-def listing(names: Sequence[str]) -> str:
+def quoted_names(names: Sequence[str]) -> str:
     """Names for an error, quoted; long lists are cut."""
     shown = ", ".join(excerpt(name) for name in names[:20])
     return f"{shown} and {len(names) - 20} more" if len(names) > 20 else shown or "none"

@@ -67,7 +67,7 @@ def test_a_confirmation_on_a_cluster_gets_the_flags_that_were_given(
         asked.append((arguments, cluster, address))
         return 3
 
-    monkeypatch.setattr(options, "run", run)
+    monkeypatch.setattr(options, "stream_from_head", run)
     flags = ("--top", "2", "--train-on", "train+validation", "--gpus-per-trial", "0.5")
     assert call("confirm", "mine", *flags, "--cluster", "c.yaml").code == 3
     assert call("confirm", "mine", "--address", "http://head:8265").code == 3

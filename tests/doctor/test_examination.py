@@ -42,7 +42,7 @@ def test_gpus_add_their_checks(monkeypatch: pytest.MonkeyPatch) -> None:
     )
     monkeypatch.setattr(examination, "ask_driver", lambda: Driver("580", (gpu,), (13, 0)))
     monkeypatch.setattr(examination, "ask_tensorflow", lambda: answer)
-    monkeypatch.setattr(examination, "look", lambda: MpsState(True))
+    monkeypatch.setattr(examination, "mps_state", lambda: MpsState(True))
     checks = [check for check in examination.examine() if check.name.startswith("gpu")]
     names = ["gpus", "gpu 0", "gpu driver", "gpu kernels", "gpu sharing", "gpu training"]
     assert [check.name for check in checks] == names

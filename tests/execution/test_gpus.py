@@ -54,7 +54,7 @@ def this_machine_has(
     monkeypatch: pytest.MonkeyPatch, *these: Gpu, mps: MpsState = MPS_RUNS
 ) -> None:
     monkeypatch.setattr(gpus, "ask_driver", lambda: Driver("580", these))
-    monkeypatch.setattr(gpus, "look", lambda: mps)
+    monkeypatch.setattr(gpus, "mps_state", lambda: mps)
     available = FIGURES.host_free_mb * 2**20
     monkeypatch.setattr(gpus, "memory", lambda: SimpleNamespace(available=available))
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)

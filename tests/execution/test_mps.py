@@ -85,17 +85,17 @@ def test_a_dead_keeper_is_replaced_and_what_it_left_is_used_or_cleared(node: Nod
 def test_looking_finds_a_daemon_and_starts_none(
     node: Node, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert mps.look(root=node.root) == mps.MpsState(False)
+    assert mps.mps_state(root=node.root) == mps.MpsState(False)
     assert not node.folder.exists()
     assert node.answer() == node.joined
-    assert mps.look(root=node.root) == mps.MpsState(True)
+    assert mps.mps_state(root=node.root) == mps.MpsState(True)
     monkeypatch.setenv(mps.PIPES, str(node.root / "elsewhere"))
-    assert "no MPS answers there" in mps.look(root=node.root).reason
+    assert "no MPS answers there" in mps.mps_state(root=node.root).reason
     monkeypatch.delenv(mps.PIPES)
     node.clients[0].kill()
     node.wait_until_clear()
     monkeypatch.setenv("PATH", str(node.root))
-    assert "nvidia-cuda-mps-control is missing" in mps.look(root=node.root).reason
+    assert "nvidia-cuda-mps-control is missing" in mps.mps_state(root=node.root).reason
 
 
 def test_looking_names_what_keeps_it_from_starting(
@@ -103,9 +103,9 @@ def test_looking_names_what_keeps_it_from_starting(
 ) -> None:
     node.folder.mkdir()
     (node.folder / "failure").write_text("no device", encoding="utf-8")
-    assert mps.look(root=node.root) == mps.MpsState(False, "no device")
+    assert mps.mps_state(root=node.root) == mps.MpsState(False, "no device")
     show(monkeypatch, DIVIDED)
-    assert "MIG" in mps.look(root=node.root).reason
+    assert "MIG" in mps.mps_state(root=node.root).reason
 
 
 def test_a_dead_daemon_is_replaced(node: Node) -> None:
@@ -270,7 +270,7 @@ def test_what_another_user_has_put_where_cuda_looks_is_not_used(
     (tmp_path / "nvidia-mps" / "control").touch()
     monkeypatch.delenv(mps.PIPES, raising=False)
     monkeypatch.setenv("PATH", str(tmp_path))  # as in a container whose host runs MPS
-    assert mps.look(root=tmp_path).is_running
+    assert mps.mps_state(root=tmp_path).is_running
     original = Path.stat
 
     def of_another(self: Path, **options: bool) -> os.stat_result:
@@ -279,4 +279,4 @@ def test_what_another_user_has_put_where_cuda_looks_is_not_used(
         return os.stat_result(found)
 
     monkeypatch.setattr(Path, "stat", of_another)
-    assert "nvidia-cuda-mps-control is missing" in mps.look(root=tmp_path).reason
+    assert "nvidia-cuda-mps-control is missing" in mps.mps_state(root=tmp_path).reason

@@ -24,10 +24,9 @@ from tuner.finalists.all_rows import AllRows, configuration_of, on_all_rows, tra
 from tuner.finalists.card import model_card
 from tuner.finalists.choice import Chosen, load_chosen
 from tuner.finalists.export import export_model
-from tuner.finalists.model_choice import ExportRequest, export_request
+from tuner.finalists.model_choice import ExportRequest, MembersOf, export_request
 from tuner.kill_points import VARIABLE, KillPoint
 from tuner.run import Run
-from tuner.run.ensemble import MembersOf
 from tuner.run.requested_trainings import TrainOn
 from tuner.settings.hyperparameters import resolve
 from tuner.settings.space import SearchSpace

@@ -12,10 +12,9 @@ from tuner.errors import RunFolderError, UsageError
 from tuner.export.classifier import Classifier
 from tuner.finalists.choice import Chosen, load_chosen
 from tuner.finalists.export import export_model
-from tuner.finalists.model_choice import ModelChoice
+from tuner.finalists.model_choice import MembersOf, ModelChoice
 from tuner.finalists.testing import evaluate_test
 from tuner.run import Run
-from tuner.run.ensemble import MembersOf
 from tuner.terminal.finalists import choice_lines
 
 pytestmark = pytest.mark.keras
@@ -65,7 +64,7 @@ def test_exported_they_predict_the_mean_and_the_card_tells_how_good_it_is(
     assert "tuner confirm" not in card
     assert f"tuner export {confirmed.folder.path} --members=trials\n" in card
     (line, _) = choice_lines(chosen)
-    assert line.startswith("The search's own trials, not confirmed: best ")
+    assert line.startswith("The search's own trials, not confirmed: 3 trials averaged ")
 
 
 def test_they_are_tested_like_finalists(confirmed: Confirmed, chosen: Chosen) -> None:

@@ -20,10 +20,9 @@ from tuner.export.formats import ExportFormat
 from tuner.finalists.card import model_card
 from tuner.finalists.choice import Chosen, load_chosen
 from tuner.finalists.export import export_model
-from tuner.finalists.model_choice import ModelChoice
+from tuner.finalists.model_choice import MembersOf, ModelChoice
 from tuner.finalists.testing import evaluate_test
 from tuner.run import Run
-from tuner.run.ensemble import MembersOf
 from tuner.search.kept_reference import read_reference
 from tuner.settings.space import SearchSpace
 from tuner.terminal.finalists import choice_lines

@@ -14,13 +14,12 @@ from tuner.finalists.card import model_card
 from tuner.finalists.choice import load_chosen
 from tuner.finalists.confirmation import run_confirmation
 from tuner.finalists.export import export_model
-from tuner.finalists.model_choice import ModelChoice
+from tuner.finalists.model_choice import MembersOf, ModelChoice
 from tuner.finalists.ranking import compared_with_reference, read_finalists
 from tuner.finalists.reference_of_splits import ReferenceOfBoth, rows_of
 from tuner.finalists.request import Request, confirmation_config
 from tuner.finalists.testing import evaluate_test
 from tuner.run import Run
-from tuner.run.ensemble import MembersOf
 from tuner.run.events import SilentListener
 from tuner.run.folder import RunFolder
 from tuner.run.requested_trainings import TrainOn

@@ -6,10 +6,9 @@ from support.confirmed_run import Confirmed
 
 from tuner.finalists.card import model_card
 from tuner.finalists.choice import load_chosen
-from tuner.finalists.model_choice import ModelChoice
+from tuner.finalists.model_choice import MembersOf, ModelChoice
 from tuner.finalists.ranking import finalist_rows
 from tuner.finalists.seed_average import average_of
-from tuner.run.ensemble import MembersOf
 from tuner.run.finalists_file import read_finalists_file
 from tuner.settings.metric import Metric, MetricName, Mode
 from tuner.terminal.finalists import choice_lines

@@ -46,7 +46,7 @@ def confirm(
         ]
         flags += [f"--module={each}" for each in modules or ()]
         arguments = ["confirm", run_on_head(run), *flags]
-        return options.run(arguments, cluster=cluster, address=address)
+        return options.stream_from_head(arguments, cluster=cluster, address=address)
     options.interrupt_on_signals()
     name_modules(modules or ())
     request = make_request(settings, "flags")

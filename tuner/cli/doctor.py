@@ -4,7 +4,7 @@ import typer
 
 
 def doctor() -> None:
-    """Check this machine and print the command that fixes each problem. Versions, CPUs, memory, GPUs, disk, data."""
+    """Check this machine and tell how to fix each problem. Versions, CPUs, memory, GPUs, disk, data."""
     from rich.table import Table
     from rich.text import Text
 

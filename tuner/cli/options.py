@@ -78,7 +78,7 @@ def is_elsewhere(cluster: str | None, address: str | None) -> bool:
     return cluster is not None or address is not None
 
 
-def call(arguments: Sequence[str], *, cluster: str | None, address: str | None) -> int:
+def print_from_head(arguments: Sequence[str], *, cluster: str | None, address: str | None) -> int:
     """Runs the command on the head, prints its output and returns its exit code."""
     from tuner.execution.head import head_at
 
@@ -87,7 +87,7 @@ def call(arguments: Sequence[str], *, cluster: str | None, address: str | None) 
     return answer.code
 
 
-def run(arguments: Sequence[str], *, cluster: str | None, address: str | None) -> int:
+def stream_from_head(arguments: Sequence[str], *, cluster: str | None, address: str | None) -> int:
     """Runs a long command on the head, prints its lines as they arrive and returns its exit code."""
     from tuner.execution.head import head_at
 

@@ -28,7 +28,7 @@ def status(
         from tuner.execution.head import run_on_head
 
         arguments = ["status", run_on_head(run), "--format", format]
-        return options.call(arguments, cluster=cluster, address=address)
+        return options.print_from_head(arguments, cluster=cluster, address=address)
     from tuner.run import Run
     from tuner.run.state import read_run_state
     from tuner.terminal.run_state import state_json, state_lines

@@ -23,7 +23,7 @@ def stop(
         from tuner.execution.head import run_on_head
 
         arguments = ["stop", run_on_head(run), "--timeout", timeout]
-        return options.call(arguments, cluster=cluster, address=address)
+        return options.print_from_head(arguments, cluster=cluster, address=address)
     from tuner.run.folder import RunFolder
     from tuner.run.stop import stop_search
     from tuner.settings.quantities import parse_duration

@@ -19,7 +19,7 @@ from tuner.data.dataset import Split
 from tuner.data.files import Table
 from tuner.errors import DataError
 from tuner.settings.data import DataConfig, TokenMode
-from tuner.text import excerpt, listing
+from tuner.text import excerpt, quoted_names
 
 
 @dataclass(frozen=True)
@@ -228,7 +228,7 @@ def class_numbers(
         advice = f"write {excerpt(near[0])}; " if near else ""
         raise DataError.at(
             where,
-            f"the model knows no class {excerpt(unknown[0])}; {advice}it knows {listing(class_names)}",
+            f"the model knows no class {excerpt(unknown[0])}; {advice}it knows {quoted_names(class_names)}",
         )
     return np.array([numbers[label] for label in labels], dtype=np.int32)
 

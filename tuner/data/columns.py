@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from tuner.data.files import Table
 from tuner.errors import DataError
 from tuner.settings.data import DataConfig
-from tuner.text import excerpt, listing
+from tuner.text import excerpt, quoted_names
 
 # The plainest names first: the first one that a table has is taken.
 _TEXT_NAMES = (
@@ -152,7 +152,7 @@ def _by_distinct_values(table: Table, names: list[str]) -> tuple[str | None, str
     if any(name.lstrip("+-").isdigit() or len(name) > 60 for name in names):
         raise DataError.at(
             table.where,
-            f"the first line must name the columns, got {listing(names)}; write a line such as `text,label`",
+            f"the first line must name the columns, got {quoted_names(names)}; write a line such as `text,label`",
         )
     first, second = (len({str(cell) for cell in table.column(name)}) for name in names)
     if first == second:
@@ -163,7 +163,7 @@ def _by_distinct_values(table: Table, names: list[str]) -> tuple[str | None, str
 def _unknown(table: Table, asked: str) -> DataError:
     return DataError.at(
         table.where,
-        f"there is no column {excerpt(asked)}; its columns are {listing(table.names)}; name one "
+        f"there is no column {excerpt(asked)}; its columns are {quoted_names(table.names)}; name one "
         "of them",
     )
 
@@ -172,6 +172,6 @@ def _not_plain(table: Table, what: str) -> DataError:
     hint = " (the first line of the file has to name them)" if len(table.names) == 1 else ""
     return DataError.at(
         table.where,
-        f"cannot tell which column is the {what}; its columns are {listing(table.names)}{hint}; "
+        f"cannot tell which column is the {what}; its columns are {quoted_names(table.names)}{hint}; "
         f"name it with --{what}-column",
     )

@@ -12,7 +12,7 @@ from tuner.data.cells import Rows, alike
 from tuner.data.dataset import Split
 from tuner.data.encoding import Tokenized
 from tuner.settings.data import TokenMode
-from tuner.text import count_text, listing
+from tuner.text import count_text, quoted_names
 
 _SAMPLES_PER_CLASS, _LONGEST_SAMPLE = 2, 300
 _SHOWN_CONTRADICTIONS = 3
@@ -112,7 +112,7 @@ def findings_of(
 
 
 def _left_out_text(names: Sequence[str]) -> str:
-    return f"{count_text(len(names), 'class', 'classes')} with too few texts left out: {listing(names)}"
+    return f"{count_text(len(names), 'class', 'classes')} with too few texts left out: {quoted_names(names)}"
 
 
 def _shared_beginnings(mode: TokenMode, tokenized: Tokenized, used: NDArray[np.int64]) -> list[str]:
@@ -138,7 +138,9 @@ def _shared_beginnings(mode: TokenMode, tokenized: Tokenized, used: NDArray[np.i
 
 
 def _alike_text(names: Sequence[str]) -> str:
-    return f"classes {listing(names)} look alike; if they are one class, write their labels alike"
+    return (
+        f"classes {quoted_names(names)} look alike; if they are one class, write their labels alike"
+    )
 
 
 def _contradictions(

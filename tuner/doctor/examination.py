@@ -37,7 +37,7 @@ from tuner.doctor.software import (
     requirements,
 )
 from tuner.execution.cluster_token import token_file
-from tuner.execution.mps import look
+from tuner.execution.mps import mps_state
 from tuner.files import cache_root
 from tuner.nvidia import ask_driver
 
@@ -79,5 +79,5 @@ def _check_all_gpus() -> list[Check]:
         checks += check_each_gpu(driver)
         checks.append(check_driver(driver, tensorflow))
         checks += filter(None, [check_kernels(driver, tensorflow)])
-        checks.append(check_mps(look()))
+        checks.append(check_mps(mps_state()))
     return [*checks, *filter(None, [check_step(tensorflow)])]

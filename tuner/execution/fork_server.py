@@ -21,8 +21,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tuner.execution import ray_internals
+from tuner.execution.default_gpus import with_default_gpus
 from tuner.execution.forked_worker import FORKED, become
-from tuner.execution.unasked_gpus import with_gpus_here
 from tuner.execution.worker_internals import FIXED_AT_IMPORT
 from tuner.machine import keras_backend
 from tuner.settings.config import SearchConfig, TrainerName
@@ -93,7 +93,7 @@ def fork_server(config: SearchConfig) -> Iterator[None]:
     do not expect one.
     """
     global _running
-    is_possible = sys.platform == "linux" and with_gpus_here(config).gpus == 0
+    is_possible = sys.platform == "linux" and with_default_gpus(config).gpus == 0
     if (
         _running is not None
         or ray_internals.runs_already()

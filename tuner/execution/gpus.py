@@ -14,7 +14,7 @@ import numpy as np
 from tuner.data import Dataset, Split
 from tuner.errors import ConfigError
 from tuner.execution.cluster import Cluster
-from tuner.execution.mps import look
+from tuner.execution.mps import mps_state
 from tuner.execution.packing import GpuKind, Packing, Resources, kind_of
 from tuner.execution.probe import HOW_WITHOUT, Measuring, Wait, measure
 from tuner.execution.shares import trials_per_gpu
@@ -22,8 +22,8 @@ from tuner.machine import MEMORY_PER_TRIAL_GB, keras_backend, memory
 from tuner.nvidia import Gpu, MpsMode, are_alike, ask_driver, visible_gpus
 from tuner.settings.config import SearchConfig, TrainerName
 from tuner.text import count_text
-from tuner.training.default_gpus import finds_cuda
 from tuner.training.gpu_memory import GpuFigures
+from tuner.training.gpus_of_machine import finds_cuda
 
 
 def make_packing(
@@ -175,7 +175,7 @@ def _figures_now(
     """
     if not gpus:  # only a driver can tell the GPU of an unnamed kind
         return {kind: each for kind, each in figures.items() if kind is not None}
-    state = look()
+    state = mps_state()
     has_mps = mps is not MpsMode.OFF and (state.is_running or not state.reason)
     free_mb, host_free_mb = _least_free_mb(gpus), memory().available // 2**20
     return {

@@ -75,7 +75,7 @@ def ensure(wanted: MpsMode, *, root: Path = _ROOT, grace_s: float = _GRACE_S) ->
     return MpsState(True)
 
 
-def look(*, root: Path = _ROOT) -> MpsState:
+def mps_state(*, root: Path = _ROOT) -> MpsState:
     """Whether MPS runs that `ensure` would use; without a reason where `ensure` would start it. Starts nothing."""
     pipes = _folder(root) / "pipe"
     try:

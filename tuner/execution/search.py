@@ -10,11 +10,11 @@ from tuner.data.vectors import digest_of
 from tuner.errors import ConfigError
 from tuner.execution.checkpoints import checkpoints_of
 from tuner.execution.checks import refuse_noise_in_space
+from tuner.execution.default_gpus import with_default_gpus, without_default_gpus
 from tuner.execution.fork_server import fork_server
 from tuner.execution.plan import BackgroundTraining, NoBackgroundTraining, SearchOutcome
 from tuner.execution.run_files import LeaderboardFiles
 from tuner.execution.runner import run_plan
-from tuner.execution.unasked_gpus import on_cpus, with_gpus_here
 from tuner.run import Run
 from tuner.run.events import SearchListener, SilentListener
 from tuner.run.folder import RunFolder
@@ -71,7 +71,7 @@ def run_search(config: SearchConfig, listener: SearchListener | None = None) -> 
     refuse_noise_in_space(config)
     folder = RunFolder(config.folder)
     asked = with_starters(folder, with_recorded_splits(folder, config))
-    config = with_gpus_here(asked)
+    config = with_default_gpus(asked)
     with fork_server(config):
         dataset = load_dataset(config.data)
         if dataset.vectors is not None:
@@ -115,7 +115,7 @@ class SearchPlan:
 
     def on_cpus(self) -> "SearchPlan | None":
         """See `Plan`."""
-        config = on_cpus(self._asked, self.config)
+        config = without_default_gpus(self._asked, self.config)
         return None if config is None else replace(self, config=config)
 
     @property

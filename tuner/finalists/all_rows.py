@@ -25,7 +25,7 @@ from tuner.run.requested_trainings import TrainOn
 from tuner.run.trial_status import TrialStatus
 from tuner.search.kept_reference import train_timed
 from tuner.text import count_text
-from tuner.training.default_gpus import default_gpus
+from tuner.training.gpus_of_machine import default_gpus
 from tuner.training.own_code import code_of
 from tuner.training.single.configurations import Configuration
 from tuner.training.single.training import prepare, train

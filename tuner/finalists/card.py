@@ -9,11 +9,10 @@ from tuner.export.formats import ExportFormat, usage
 from tuner.finalists.all_rows import AllRows
 from tuner.finalists.choice import Chosen, ChosenReference, ChosenTrials
 from tuner.finalists.finalist import Finalist
-from tuner.finalists.model_choice import CHOICE_SETTINGS
+from tuner.finalists.model_choice import CHOICE_SETTINGS, MembersOf
 from tuner.finalists.ranking import Failure, read_failures
 from tuner.finalists.trainings import confirmed
 from tuner.run import Run
-from tuner.run.ensemble import MembersOf
 from tuner.run.evaluations import read_test_log
 from tuner.run.ledger import Ledger, others_text
 from tuner.run.records import TrialRecord, counts_as_finished

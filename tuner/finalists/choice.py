@@ -7,13 +7,13 @@ from dataclasses import dataclass, replace
 from tuner.data import Dataset, Split, load_dataset
 from tuner.errors import RunFolderError, UsageError
 from tuner.finalists.finalist import Finalist, Member
-from tuner.finalists.model_choice import ModelChoice
+from tuner.finalists.model_choice import MembersOf, ModelChoice
 from tuner.finalists.ranking import better_since, read_finalists
 from tuner.finalists.reference_of_splits import needed_reference, splits_of
 from tuner.finalists.seed_average import SeedAverage, average_of
 from tuner.finalists.trainings import confirmed
 from tuner.run import Run
-from tuner.run.ensemble import NO_MODELS, EnsembleRecord, EnsembleWithReference, MembersOf
+from tuner.run.ensemble import NO_MODELS, EnsembleRecord, EnsembleWithReference
 from tuner.run.evaluations import LINEAR_REFERENCE, member_name
 from tuner.run.records import TrialRecord
 from tuner.run.requested_trainings import TrainOn, requests

@@ -14,12 +14,12 @@ import optuna
 from tuner.data import Dataset, Split, load_dataset
 from tuner.errors import UsageError
 from tuner.execution.checks import refuse_noise
+from tuner.execution.default_gpus import with_default_gpus, without_default_gpus
 from tuner.execution.fork_server import fork_server
 from tuner.execution.plan import BackgroundTraining, NoBackgroundTraining, SearchOutcome
 from tuner.execution.run_files import RunFiles
 from tuner.execution.runner import run_plan
 from tuner.execution.search import make_task
-from tuner.execution.unasked_gpus import on_cpus, with_gpus_here
 from tuner.files import write_bytes_atomically
 from tuner.finalists.epochs import best_epochs_on_train, fixed_epochs
 from tuner.finalists.ranking import FinalistFiles
@@ -88,7 +88,7 @@ def _run(
             config.space.hyperparameters(str(each.parameters[ARCHITECTURE]), values),
             f"{run.files.path}: trial {each.training.finalist}",
         )
-    plan = ConfirmationPlan(with_gpus_here(config), config, run, dataset, request, tuple(wanted))
+    plan = ConfirmationPlan(with_default_gpus(config), config, run, dataset, request, tuple(wanted))
     return run_plan(plan, listener)
 
 
@@ -167,7 +167,7 @@ class ConfirmationStudy(SearchStudy):
 class ConfirmationPlan:
     """A confirmation, as `tuner.execution.plan.Plan` describes it to the runner."""
 
-    config_here: SearchConfig  # what was asked, after `with_gpus_here`
+    config_here: SearchConfig  # what was asked, after `with_default_gpus`
     asked: SearchConfig
     run: Run
     dataset: Dataset
@@ -191,7 +191,7 @@ class ConfirmationPlan:
 
     def on_cpus(self) -> "ConfirmationPlan | None":
         """See `Plan`."""
-        config = on_cpus(self.asked, self.config_here)
+        config = without_default_gpus(self.asked, self.config_here)
         return None if config is None else dataclasses.replace(self, config_here=config)
 
     def check(self) -> None:

@@ -1,11 +1,11 @@
 """The settings of a test and of an export, checked before anything is read. Must not import Ray or Keras."""
 
 from collections.abc import Mapping
+from enum import StrEnum
 from typing import Annotated
 
 from pydantic import Field
 
-from tuner.run.ensemble import MembersOf
 from tuner.settings.data import TEST_SETTINGS, DataConfig
 from tuner.settings.declarations import (
     Group,
@@ -17,6 +17,15 @@ from tuner.settings.declarations import (
 )
 from tuner.settings.quantities import GpusPerTrial
 from tuner.settings.validation import Strict
+
+
+class MembersOf(StrEnum):
+    """Whose models `tuner test` and `tuner export` take."""
+
+    FINALISTS = "finalists"  # trained anew with fresh seeds; of each, the best seed's
+    SEEDS = "seeds"  # all seeds' of these finalists
+    TRIALS = "trials"  # the best of the search, as they were trained there
+    REFERENCE = "reference"  # the linear reference alone
 
 
 class ModelChoice(Strict):

@@ -40,7 +40,7 @@ from tuner.run.requested_trainings import (
 from tuner.search.kept_reference import read_probabilities
 from tuner.settings.metric import Metric
 from tuner.settings.space import SearchSpace
-from tuner.training.clusters import by_cluster
+from tuner.training.row_clusters import by_cluster
 from tuner.training.statistics import HeldOutRows, deciding_in, gain_of, sequence_scores
 
 

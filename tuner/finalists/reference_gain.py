@@ -16,7 +16,7 @@ from tuner.run.folder import RunFolder
 from tuner.run.requested_trainings import TrainOn
 from tuner.search.reference_member import mixed, weight_of, weights_by_half
 from tuner.settings.metric import Metric
-from tuner.training.clusters import by_cluster
+from tuner.training.row_clusters import by_cluster
 from tuner.training.statistics import Gain, deciding_in, gain_of, sequence_scores
 
 

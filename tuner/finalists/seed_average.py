@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from tuner.run.finalists_file import averaged_text
 from tuner.settings.metric import Metric
-from tuner.training.clusters import by_cluster
 from tuner.training.evaluation import mean_probabilities
+from tuner.training.row_clusters import by_cluster
 from tuner.training.statistics import Gain, deciding_in, gain_of, sequence_scores
 
 

@@ -36,9 +36,9 @@ from tuner.search.kept_reference import reference_for_other_rows
 from tuner.settings.data import DataConfig, absolute_source
 from tuner.settings.metric import Metric, MetricName
 from tuner.text import one_line
-from tuner.training.clusters import by_cluster
 from tuner.training.confusion import Confusion
 from tuner.training.probabilities import brier_score, expected_calibration_error, roc_auc
+from tuner.training.row_clusters import by_cluster
 from tuner.training.statistics import gain_of, sequence_scores, spread_of
 from tuner.training.threshold import EVEN, classes_of
 

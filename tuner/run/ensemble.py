@@ -5,7 +5,6 @@ or Optuna.
 """
 
 from collections.abc import Mapping
-from enum import StrEnum
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -15,15 +14,6 @@ from tuner.text import count_text, joined, score_text
 
 NO_MODELS = "no trials' weights were kept"
 _BYTES_PER_WEIGHT = 4  # float32
-
-
-class MembersOf(StrEnum):
-    """Whose models `tuner test` and `tuner export` take."""
-
-    FINALISTS = "finalists"  # trained anew with fresh seeds; of each, the best seed's
-    SEEDS = "seeds"  # all seeds' of these finalists
-    TRIALS = "trials"  # the best of the search, as they were trained there
-    REFERENCE = "reference"  # the linear reference alone
 
 
 class EnsembleWithReference(BaseModel):

@@ -264,7 +264,7 @@ class SearchConfig(Strict):
 
     @property
     def asked_gpus(self) -> float | Literal["auto"]:
-        """GPUs per trial; 0 where nobody has said, see `tuner.execution.unasked_gpus`."""
+        """GPUs per trial; 0 where it is not given, see `tuner.execution.default_gpus`."""
         return 0.0 if self.gpus_per_trial is None else self.gpus_per_trial
 
     @property

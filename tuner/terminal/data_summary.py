@@ -4,15 +4,15 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from tuner.data import SOURCES, DataSummary, Split
-from tuner.terminal.tables import listing, on_one_line, printable
-from tuner.text import listing as listing_of
+from tuner.terminal.tables import on_one_line, plain_table, printable
+from tuner.text import quoted_names
 
 _SHOWN_CLASSES = 8
 
 
 def named_sources() -> RenderableType:
     """The data sets that have a name, and the files that can be read."""
-    table = listing("name", "works offline", "")
+    table = plain_table("name", "works offline", "")
     for source in SOURCES.values():
         table.add_row(source.name, "yes" if source.is_offline else "no", source.summary)
     files = "Or a file: CSV, TSV, JSON lines or Parquet with a text and a label column."
@@ -38,7 +38,7 @@ def data_summary(summary: DataSummary) -> RenderableType:
             f"rows of other splits whose text is in training, too: {findings.leaked:,}"
         ),
         *(
-            on_one_line(f"  labelled {listing_of(each.labels)}: {each.text}")
+            on_one_line(f"  labelled {quoted_names(each.labels)}: {each.text}")
             for each in findings.contradictions
         ),
         Text(),
@@ -47,7 +47,7 @@ def data_summary(summary: DataSummary) -> RenderableType:
 
 
 def _splits(summary: DataSummary) -> RenderableType:
-    table = listing("split")
+    table = plain_table("split")
     table.add_column("rows", justify="right")
     for name in summary.class_names[:_SHOWN_CLASSES]:
         table.add_column(printable(name), justify="right")

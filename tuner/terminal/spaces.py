@@ -7,12 +7,12 @@ from rich.text import Text
 
 from tuner.settings.hyperparameters import ARCHITECTURES, MODEL_PARAMETERS, Hyperparameters
 from tuner.settings.space import SearchSpace
-from tuner.terminal.tables import listing, printable
+from tuner.terminal.tables import plain_table, printable
 
 
 def builtin_spaces(spaces: Iterable[SearchSpace]) -> RenderableType:
     """One row per built-in space, and how to see more of one."""
-    table = listing("space", "architectures", "parameters", "epochs", "")
+    table = plain_table("space", "architectures", "parameters", "epochs", "")
     for space in spaces:
         table.add_row(
             space.name,
@@ -27,7 +27,7 @@ def builtin_spaces(spaces: Iterable[SearchSpace]) -> RenderableType:
 
 def space_ranges(space: SearchSpace) -> RenderableType:
     """A space: its metric and every range, the shared ones first."""
-    table = listing("architecture", "parameter", "range")
+    table = plain_table("architecture", "parameter", "range")
     for section, ranges in {"(all)": space.shared, **space.architectures}.items():
         for row, (parameter, content) in enumerate((ranges or {}).items()):
             table.add_row(
@@ -69,11 +69,11 @@ def _cost_on_a_gpu(space: SearchSpace) -> list[Text]:
 
 def variable_parameters() -> RenderableType:
     """Every parameter that a space may vary, and the architectures it may choose from."""
-    parameters = listing("parameter", "default", "meaning")
+    parameters = plain_table("parameter", "default", "meaning")
     for name, field in Hyperparameters.model_fields.items():
         if name in MODEL_PARAMETERS:
             parameters.add_row(name, str(field.default), printable(field.description or ""))
-    architectures = listing("architecture", "layers", "differs in")
+    architectures = plain_table("architecture", "layers", "differs in")
     for architecture in ARCHITECTURES.values():
         defaults = ", ".join(f"{name} {value}" for name, value in architecture.defaults.items())
         architectures.add_row(architecture.name, architecture.summary, defaults)

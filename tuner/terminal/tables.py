@@ -127,7 +127,7 @@ def markdown_table(board: "pd.DataFrame") -> str:
     return "\n".join(lines)
 
 
-def listing(*columns: str) -> Table:
+def plain_table(*columns: str) -> Table:
     """An empty table with faint headings and no frame."""
     table = Table(box=None, pad_edge=False, header_style="dim")
     for column in columns:

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from tuner.data import cluster_count
 from tuner.settings.metric import Metric, MetricName
-from tuner.training.clusters import by_cluster
 from tuner.training.confusion import Confusion
 from tuner.training.evaluation import losses
+from tuner.training.row_clusters import by_cluster
 from tuner.training.variance import (
     SeedVariance,
     Z,

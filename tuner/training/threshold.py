@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tuner.settings.metric import Metric, MetricName
-from tuner.training.clusters import by_cluster
+from tuner.training.row_clusters import by_cluster
 
 EVEN = 0.5  # the likelier class
 _FEWEST = 10  # sequences of each class; with fewer, chance decides

@@ -20,13 +20,13 @@ from tuner.settings.hyperparameters import ClassWeight, Hyperparameters, is_cust
 from tuner.settings.metric import Metric
 from tuner.training.builder import build_model, uses_cudnn
 from tuner.training.checkpoint import Checkpoint
-from tuner.training.clusters import error_of_mean
 from tuner.training.compilation import compile_model
 from tuner.training.devices import device_name
 from tuner.training.evaluation import Evaluation, evaluate
 from tuner.training.failures import trial_errors
 from tuner.training.keras_internals import initial_values_by_numpy
 from tuner.training.ngrams import NAME, start_from_counts
+from tuner.training.row_clusters import error_of_mean
 from tuner.training.shapes import trial_widths
 from tuner.training.spec import (
     EpochResult,

@@ -64,7 +64,7 @@ def test_a_gpu_of_this_machine_is_used_unasked_unless_a_row_beside_it_had_none(
     row, other = read(f"{run}:0", "architecture=lstm lstm_units=8", cpus=1)
     assert (row.gpus, other.gpus) == (1, 1)
     row = replace(row, gpus=0.0, are_gpus_asked=True)
-    found = configurations._with_unasked_gpus([row, other])
+    found = configurations._with_default_gpus([row, other])
     assert [each.gpus for each in found] == [0, 0]
 
 

@@ -22,7 +22,7 @@ from tuner.settings.hyperparameters import ARCHITECTURES, Hyperparameters, Scala
 from tuner.settings.metric import Metric
 from tuner.settings.space import ARCHITECTURE, SearchSpace
 from tuner.settings.yaml_files import parse_yaml
-from tuner.training.default_gpus import default_gpus
+from tuner.training.gpus_of_machine import default_gpus
 from tuner.training.own_modules import check_named, name_modules_of
 from tuner.training.single.settings import TRAIN_SETTINGS, Settings
 from tuner.training.spec import TrialSpec, derive_seed
@@ -93,7 +93,7 @@ def read_configurations(words: Sequence[str], settings: Settings) -> list[Config
         given = settings.model_dump(exclude_unset=True)
         first = next(each for each in TRAIN_SETTINGS if each.value_in(given) is not None)
         raise ConfigError(f"{first.flag}: a row is trained on its run's data again; leave it out")
-    configurations = _with_unasked_gpus(configurations)
+    configurations = _with_default_gpus(configurations)
     shares = {(each.cpus, each.gpus) for each in configurations}
     if len(shares) > 1:  # a process is configured once
         raise ConfigError(
@@ -102,7 +102,7 @@ def read_configurations(words: Sequence[str], settings: Settings) -> list[Config
     return configurations
 
 
-def _with_unasked_gpus(configurations: Sequence[Configuration]) -> list[Configuration]:
+def _with_default_gpus(configurations: Sequence[Configuration]) -> list[Configuration]:
     """Those that nobody has asked GPUs for with what the others have, or with one of this machine's."""
     shares = [each.gpus for each in configurations if each.are_gpus_asked]
     if len(shares) == len(configurations):

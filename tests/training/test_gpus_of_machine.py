@@ -7,8 +7,8 @@ from types import SimpleNamespace
 import pytest
 
 from tuner.nvidia import Driver, Gpu
-from tuner.training import default_gpus as module
-from tuner.training.default_gpus import default_gpus, finds_cuda
+from tuner.training import gpus_of_machine as module
+from tuner.training.gpus_of_machine import default_gpus, finds_cuda
 
 H100 = Gpu("GPU-1", "NVIDIA H100", 81_920, 80_000)
 T4 = Gpu("GPU-2", "Tesla T4", 15_360, 15_000)

@@ -10,18 +10,18 @@ import pytest
 from support.searches import make
 
 from tuner.errors import ConfigError
-from tuner.execution import fork_server, ray_internals, runner, unasked_gpus
+from tuner.execution import default_gpus, fork_server, ray_internals, runner
 from tuner.execution.cluster import Cluster
+from tuner.execution.default_gpus import with_default_gpus
 from tuner.execution.interrupts import TimeIsUp
 from tuner.execution.search import run_search
-from tuner.execution.unasked_gpus import with_gpus_here
 from tuner.settings.config import SearchConfig
 from tuner.settings.space import SearchSpace
 
 
 @pytest.fixture(autouse=True)
 def machine_with_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(unasked_gpus, "default_gpus", lambda: "auto")
+    monkeypatch.setattr(default_gpus, "default_gpus", lambda: "auto")
     monkeypatch.setattr(ray_internals, "runs_already", lambda: False)  # other tests leave one
 
 
@@ -39,14 +39,14 @@ def test_gpus_of_this_machine_are_used_where_nobody_has_said(
     space: SearchSpace, settings: dict[str, Any], expected: object
 ) -> None:
     config = SearchConfig.model_validate({"space": space, **settings})
-    assert with_gpus_here(config).gpus_per_trial == expected
+    assert with_default_gpus(config).gpus_per_trial == expected
 
 
 def test_a_running_ray_is_asked_for_no_gpu(
     space: SearchSpace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(ray_internals, "runs_already", lambda: True)
-    assert with_gpus_here(SearchConfig(space=space)).asked_gpus == 0
+    assert with_default_gpus(SearchConfig(space=space)).asked_gpus == 0
 
 
 def test_what_a_search_takes_unasked_depends_on_the_machine_and_is_not_recorded(

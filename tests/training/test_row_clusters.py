@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tuner.training.clusters import by_cluster, error_of_mean
+from tuner.training.row_clusters import by_cluster, error_of_mean
 from tuner.training.statistics import spread_of
 
 

@@ -1,4 +1,4 @@
-"""The share of a GPU that a trial has where nobody has said: of this machine's, where TensorFlow can use them.
+"""A trial's share of a GPU where `--gpus-per-trial` is not given: of this machine's, where TensorFlow can use them.
 
 Whoever asked for no GPU must not lose by one, so every doubt is decided for the CPUs. The driver is asked and files are
 looked for; TensorFlow, whose import takes seconds, is not asked.
@@ -24,7 +24,7 @@ _BUILT_FOR = re.compile(r"\('(cuda|cudnn)_version', '(\d+)[^']*'\)")
 def default_gpus(
     environment: Mapping[str, str] = os.environ, ask: Callable[[], Driver | None] = ask_driver
 ) -> float | Literal["auto"]:
-    """What `--gpus-per-trial` is where nobody has said: `auto`, or 0.
+    """What `--gpus-per-trial` is where it is not given: `auto`, or 0.
 
     `auto` where Keras' backend is TensorFlow and finds its libraries, and all GPUs of this machine answer, are alike
     and have memory free.

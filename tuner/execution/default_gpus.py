@@ -1,15 +1,15 @@
-"""GPUs that nobody asked for or against: a search or confirmation of this machine takes them by itself.
+"""The GPUs where `--gpus-per-trial` is not given: a search or confirmation takes this machine's by itself.
 
 Must not import Ray or Keras.
 """
 
 from tuner.execution import ray_internals
 from tuner.settings.config import SearchConfig, TrainerName
-from tuner.training.default_gpus import default_gpus
+from tuner.training.gpus_of_machine import default_gpus
 
 
-def with_gpus_here(config: SearchConfig) -> SearchConfig:
-    """The settings with `auto` for GPUs per trial, where nobody has said, they are there and trials can use them.
+def with_default_gpus(config: SearchConfig) -> SearchConfig:
+    """The settings with `auto` for GPUs per trial, where that is not given, they are there and trials can use them.
 
     In a cluster nobody's GPUs are taken unasked. A Ray that runs in this process already may have fewer than the
     machine.
@@ -21,11 +21,11 @@ def with_gpus_here(config: SearchConfig) -> SearchConfig:
     return config.model_copy(update={"gpus_per_trial": gpus}) if gpus else config
 
 
-def on_cpus(asked: SearchConfig, config: SearchConfig) -> SearchConfig | None:
+def without_default_gpus(asked: SearchConfig, config: SearchConfig) -> SearchConfig | None:
     """The settings without GPUs, where those that trials have were not asked for; else None.
 
     Args:
-        asked: before `with_gpus_here`.
+        asked: before `with_default_gpus`.
         config: after it.
     """
     if asked.gpus_per_trial is not None or not config.gpus:
