@@ -60,3 +60,17 @@ def test_brackets_and_control_characters_in_a_space_are_only_text(call: Call, fo
     (folder / "s.yaml").write_text(text, encoding="utf-8")
     ended = call("spaces", "s.yaml")
     assert ended.out.startswith("s: [red]x[/] :smile: �[2J\n")
+
+
+def test_a_file_with_the_table_in_place_of_the_space_is_told_how_to_get_the_space(
+    call: Call, tmp_path: Path
+) -> None:
+    file = tmp_path / "my.yaml"
+    file.write_text(call("spaces", "seed").out)
+    ended = call("spaces", str(file))
+    assert ended.code == 2
+    assert ended.err.endswith(
+        "this is a space as `tuner spaces NAME` shows it; `tuner spaces NAME --yaml` prints it to edit\n"
+    )
+    file.write_text(call("spaces", "seed", "--yaml").out)
+    assert call("spaces", str(file)).code == 0

@@ -5,6 +5,7 @@ aliases expand to, endless numbers, tags, keys that are not text, and keys given
 silently win). `yaml_types` has the types: `no` is text, `1e-3` a number.
 """
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,11 @@ from tuner.errors import UsageError
 _MAX_BYTES = 1_000_000
 _MAX_NODES = 100_000
 _MAX_DIGITS = 100  # Python refuses to print an int of more than 4,300
+# `tuner spaces NAME > file` has written the table in place of the space.
+_SHOWN_SPACE = re.compile(r"^architecture +parameter +range *$", re.MULTILINE)
+_IS_SHOWN_SPACE = (
+    "this is a space as `tuner spaces NAME` shows it; `tuner spaces NAME --yaml` prints it to edit"
+)
 
 
 class OneLine(list[Any]):
@@ -65,8 +71,9 @@ def parse_yaml(
     except yaml.MarkedYAMLError as cause:
         mark = cause.problem_mark
         line = f" line {mark.line + 1}:" if mark else ""
+        help = f"; {_IS_SHOWN_SPACE}" if _SHOWN_SPACE.search(text) else ""
         raise error(
-            f"{where}:{line} not valid YAML: {_flat(cause.problem or cause.context)}"
+            f"{where}:{line} not valid YAML: {_flat(cause.problem or cause.context)}{help}"
         ) from cause
     except (yaml.YAMLError, ValueError, OverflowError) as cause:  # "\UFFFFFFFF" is no character
         raise error(f"{where}: not valid YAML: {_flat(str(cause))}") from cause
