@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tuner.text import code_span, escaped_json
+from tuner.text import code_span, escaped_json, short_reason
 
 
 @pytest.mark.parametrize(
@@ -34,3 +34,9 @@ def test_other_scripts_stay_as_they_are() -> None:
 )
 def test_code_in_markdown_ends_where_the_text_ends(text: str, code: str) -> None:
     assert code_span(text) == code
+
+
+def test_a_reason_is_one_line_that_ends_somewhere() -> None:
+    assert short_reason(ValueError("a\nb\x1b[2J")) == "a b�[2J"
+    assert short_reason("x" * 999) == "x" * 200
+    assert short_reason("x" * 999, most=3) == "xxx"

@@ -61,6 +61,11 @@ def one_line(text: str) -> str:
     )
 
 
+def short_reason(cause: object, *, most: int = 200) -> str:
+    """An error, or its text, for the end of a message: one line of at most so many characters."""
+    return one_line(str(cause))[:most]
+
+
 # From a label or an error text these could move a terminal's cursor, turn the writing direction or break the encoding:
 # DEL and C1 control characters, line separators and bidirectional controls, lone surrogates.
 OBEYED = r"\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff"

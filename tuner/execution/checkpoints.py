@@ -17,11 +17,10 @@ from tuner.execution.faulty_nodes import Node
 from tuner.settings.config import SearchConfig
 from tuner.settings.places import absolute
 from tuner.storage import Storage
-from tuner.text import one_line
+from tuner.text import short_reason
 
 _ANSWER_S = 60.0  # a process starts there, and storage far away may take some seconds
 _POLL_S = 0.5
-_LONGEST_REASON = 300
 _WITHOUT = "trials of a node that dies start anew then"
 
 # Has nodes run `try_here(place, token, node.id)`; what it returned on each, by the node's id.
@@ -122,7 +121,7 @@ def try_here(place: str, token: str, node: str) -> str | None:
         if not token:
             storage.remove(name)
     except (ConfigError, OSError) as error:
-        return one_line(str(error))[:_LONGEST_REASON]
+        return short_reason(error, most=300)
     return None if seen == content else f"{place}: does not give back what was written there"
 
 
@@ -159,7 +158,7 @@ def _answer(ray: Any, answer: Any) -> str | None:
     try:
         problem: str | None = ray.get(answer)
     except ray.exceptions.RayError as error:
-        return one_line(str(error))[:_LONGEST_REASON]
+        return short_reason(error, most=300)
     return problem
 
 
@@ -168,7 +167,7 @@ def _problem_seen_here(storage: Storage, token: str, node: Node) -> str | None:
         if storage.read(_probe(token, node.id)) == token.encode():
             return None
     except OSError as error:
-        return one_line(str(error))[:_LONGEST_REASON]
+        return short_reason(error, most=300)
     return f"{storage.place}: what it writes there does not arrive here, so it is not shared"
 
 

@@ -26,7 +26,7 @@ from tuner.machine import memory, ray_folder, usable_cpus
 from tuner.output import Screen
 from tuner.settings.config import SearchConfig
 from tuner.storage import Storage
-from tuner.text import one_line
+from tuner.text import one_line, short_reason
 
 _CONNECT_TIMEOUT_S = 10.0
 # Where a daemon has died, Ray's C++ part may end this process before `_watched` notices.
@@ -276,7 +276,7 @@ def _join(ray: ModuleType, address: str) -> None:
             logging_level="ERROR",
         )
     except (ConnectionError, ValueError, RuntimeError) as cause:
-        reason = one_line(str(cause))[:200]
+        reason = short_reason(cause)
         raise ConfigError(f"--address {address}: no Ray cluster answers there: {reason}") from cause
 
 
@@ -296,7 +296,7 @@ def _check_answers(address: str, notify: Callable[[str], None]) -> None:
         try:
             found = ray_internals.address_that_auto_finds()
         except (ConnectionError, ValueError) as cause:
-            reason = one_line(str(cause))[:200]
+            reason = short_reason(cause)
             raise ConfigError(f"--address auto: no Ray runs on this machine: {reason}") from cause
         notify(f"tuner: --address auto is the Ray cluster at {found}")
     host, _, port = found.rpartition(":")

@@ -14,10 +14,9 @@ from tuner.errors import DeviceFault, GpuMissing, MpsFault, TrialOutOfMemory, Tu
 from tuner.execution.mps import JOINED
 from tuner.execution.ray_errors import DeathText, Origin, origin_of
 from tuner.machine import oom_kills
-from tuner.text import one_line
+from tuner.text import one_line, short_reason
 from tuner.training.failures import trial_error
 
-_REASON_LENGTH = 200
 _DIED = "its process died; see the run's logs"
 # Ray reports a death within a second; an older kill was of some other process.
 _FRESH_S = 10.0
@@ -103,7 +102,7 @@ class Diagnostician:
         ):
             return self._death(error)
         last = error.strip().splitlines()[-1]
-        return Diagnosis(f"its process failed: {one_line(last)[:_REASON_LENGTH]}")
+        return Diagnosis(f"its process failed: {short_reason(last)}")
 
     def _death(self, error: str) -> Diagnosis:
         """The diagnosis of a process that left no error, by its last words and by what happened to its neighbours."""
@@ -133,7 +132,7 @@ class Diagnostician:
         if has_mps:
             self._faults[origin.host] = self._clock()
         return Diagnosis(
-            f"its GPU failed: {one_line(str(fault))[:_REASON_LENGTH]}",
+            f"its GPU failed: {short_reason(fault)}",
             is_device_fault=True,
             is_charged=not has_mps,
         )

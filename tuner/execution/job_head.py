@@ -14,13 +14,12 @@ from tuner.execution.cluster_token import check_token
 from tuner.execution.fetching import unpack
 from tuner.execution.marked_output import Answer, MarkedLines, marking_command, read_answer
 from tuner.extras import Extra, require
-from tuner.text import one_line
+from tuner.text import one_line, short_reason
 
 _POLL_S = 0.5
 _FOLLOW_S = 2.0
 _FOLLOW_SHARE = 0.1  # of the time may be spent on fetching a log, which is sent whole each time
 _TRIES = 5  # of a question to the job server
-_REASON_LENGTH = 200
 
 
 class JobHead:
@@ -120,7 +119,7 @@ class JobHead:
                 return getattr(self._client, question)(job)
             except Exception as cause:
                 if attempt == _TRIES - 1:
-                    reason = one_line(str(cause))[:_REASON_LENGTH]
+                    reason = short_reason(cause)
                     raise ConfigError(
                         f"--address {self._address}: does not answer any more ({reason}); "
                         f"job {job} continues"
@@ -141,9 +140,7 @@ class JobHead:
         return submitted
 
     def _error(self, what: str, reason: object) -> ConfigError:
-        return ConfigError(
-            f"--address {self._address}: {what}: {one_line(str(reason))[:_REASON_LENGTH]}"
-        )
+        return ConfigError(f"--address {self._address}: {what}: {short_reason(reason)}")
 
 
 def _unique() -> str:

@@ -21,7 +21,7 @@ from tuner.execution.ray_errors import DeathText
 from tuner.nvidia import MpsMode
 from tuner.settings.config import SearchConfig
 from tuner.settings.hyperparameters import Hyperparameters, resolve
-from tuner.text import format_duration, one_line
+from tuner.text import format_duration, short_reason
 from tuner.training.gpu_memory import GpuFigures
 from tuner.training.own_modules import folders_for, make_importable, name_modules_of
 
@@ -30,7 +30,6 @@ _QUIET_S = 3.0  # an idle GPU is measured soon after
 # A node that an autoscaler starts takes minutes; so does a first step whose kernels the driver compiles.
 _PLACE_LIMIT_S = 900.0
 _MEASURE_LIMIT_S = 900.0
-_LONGEST_REASON = 500
 HOW_WITHOUT = "--gpus-per-trial 1 needs no measuring, 0 no GPU"
 
 
@@ -124,8 +123,8 @@ def measure(
 def _reason(ray: Any, error: Exception) -> str:
     if isinstance(error, ray.exceptions.RayTaskError):
         cause = error.cause if isinstance(error.cause, TunerError) else error
-        return f"the largest models cannot be measured: {one_line(str(cause))[:_LONGEST_REASON]}"
-    return f"the process that measured the largest models died: {one_line(str(error))[:_LONGEST_REASON]}"
+        return f"the largest models cannot be measured: {short_reason(cause, most=500)}"
+    return f"the process that measured the largest models died: {short_reason(error, most=500)}"
 
 
 class Probe:

@@ -7,9 +7,7 @@ from pathlib import Path
 from tuner.errors import ConfigError, RunFolderError
 from tuner.execution import ray_internals
 from tuner.execution.marked_output import Answer, MarkedLines, marking_command, read_answer
-from tuner.text import one_line
-
-_REASON_LENGTH = 200
+from tuner.text import one_line, short_reason
 
 
 class SshHead:
@@ -46,7 +44,7 @@ class SshHead:
                 marked.add(line)
         code = marked.exit_code()
         if code is None:
-            raise self._no_answer(one_line(marked.last_unmarked)[:_REASON_LENGTH])
+            raise self._no_answer(short_reason(marked.last_unmarked))
         return code
 
     def fetch(self, run: str, folder: Path) -> None:
@@ -75,4 +73,4 @@ class SshHead:
 
 def _last_line(done: "subprocess.CompletedProcess[str]") -> str:
     lines = [line for line in done.stdout.splitlines() if line.strip()]
-    return one_line(lines[-1])[:_REASON_LENGTH] if lines else f"exit code {done.returncode}"
+    return short_reason(lines[-1]) if lines else f"exit code {done.returncode}"

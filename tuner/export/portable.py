@@ -13,7 +13,7 @@ from typing import Any
 import keras
 
 from tuner.errors import ConfigError
-from tuner.text import one_line
+from tuner.text import short_reason
 from tuner.training.lstm import LSTM
 
 # Tokenizers of other programs give int64, and ONNX takes one type alone.
@@ -120,7 +120,7 @@ def _export(model: keras.Model, path: Path, form: str, temperature: float) -> No
 
 
 def _impossible(form: str, cause: Exception) -> ConfigError:
-    reason = one_line(str(cause).strip().partition(os.linesep)[0])[:200]
+    reason = short_reason(str(cause).strip().partition(os.linesep)[0])
     return ConfigError(
         f"--format {form}: this model cannot be written so ({reason}); leave the format out"
     )

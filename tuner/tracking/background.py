@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from tuner.run.records import StudyReader
-from tuner.text import one_line
+from tuner.text import short_reason
 from tuner.tracking.exporter import Exporter
 
 if TYPE_CHECKING:
@@ -163,7 +163,7 @@ class ExportThread:
             self._is_complete = False
 
     def _note(self, error: Exception) -> None:
-        self._failure = one_line(str(error) or repr(error))[:200]
+        self._failure = short_reason(str(error) or repr(error))
 
 
 class Tracking:

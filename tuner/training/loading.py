@@ -8,7 +8,7 @@ from pathlib import Path
 import keras
 
 from tuner.errors import TrialFailed
-from tuner.text import one_line
+from tuner.text import short_reason
 from tuner.training import (
     layers,  # noqa: F401  (registers the layers that a saved model names)
     linear_layer,  # noqa: F401  (registers the layers that a saved model names)
@@ -43,7 +43,7 @@ def why_not_loaded(cause: Exception, module: str | None = None) -> str:
     """
     unknown = unknown_name(cause)
     if unknown is None:
-        return one_line(str(cause))[:200]
+        return short_reason(cause)
     return (
         f"Keras does not know {unknown}; decorate it with @keras.saving.register_keras_serializable(), and name its "
         f"module, if you trust its code: --module {module or 'MODULE'}, in Python modules="
