@@ -10,7 +10,7 @@ import pytest
 
 from tuner.data import Split
 from tuner.export import model
-from tuner.export.model import Part, write_model
+from tuner.export.model import Member, write_model
 from tuner.settings.data import TokenMode
 from tuner.training.spec import LinearShape
 
@@ -36,7 +36,7 @@ def test_a_model_is_written_whose_card_names_such_a_file(
         run=NAME,
         dataset=dataset,
         measured_on=Split.VALIDATION,
-        parts=[Part(trained, LinearShape(max_length=5), seed=0, trial=None)],
+        members=[Member(trained, LinearShape(max_length=5), seed=0, trial=None)],
         card=f"`{NAME}`",
     )
     card = (tmp_path / "model" / "README.md").read_text(encoding="utf-8")

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from tuner.data import Dataset, load_dataset
 from tuner.data.encoding import TOKENIZERS
-from tuner.export.description import Description, Member
+from tuner.export.description import Description, MemberEntry
 from tuner.export.tokens_in_words import TOKEN_RULES, token_section
 from tuner.settings.data import DataConfig, TokenMode
 
@@ -60,7 +60,7 @@ def test_the_example_has_known_and_unknown_tokens(
 
 
 def test_a_description_has_the_rules_and_is_read_back() -> None:
-    member = Member("member-1.keras", None, 1, 10, 5)
+    member = MemberEntry("member-1.keras", None, 1, 10, 5)
     vocabulary = ("[PADDING]", "[START]", "[UNKNOWN]", "day")
     description = Description("r", ("a", "b"), TokenMode.WORDS, vocabulary, (member,))
     text = description.to_json()

@@ -257,7 +257,7 @@ def test_of_two_objectives_the_front_is_confirmed(
     assert reason is SessionEnd.BUDGET_USED
     assert set(rows["trial"]) == set(front[:2])  # the best of it by the metric
     every = wanted_trials(StudyReader(run.study), config, Request(top=99, seeds=1))
-    assert [wanted.training.finalist for wanted in every] == front
+    assert [wanted.training.trial for wanted in every] == front
     assert Run(folder.path).objectives == config.compared_by  # the search is as it was
 
 

@@ -16,7 +16,7 @@ from tuner.data import Split
 from tuner.errors import ConfigError, RunFolderError, UsageError
 from tuner.export import model
 from tuner.export.description import Description
-from tuner.export.model import Part, check_writable, model_place, write_model
+from tuner.export.model import Member, check_writable, model_place, write_model
 from tuner.finalists.card import model_card
 from tuner.finalists.choice import check_threshold, chosen_finalists, load_chosen
 from tuner.finalists.model_choice import ModelChoice
@@ -113,7 +113,7 @@ def test_a_model_that_does_not_reproduce_its_predictions_is_not_written(
     other = dataclasses.replace(
         measured, weights=tuple(weight + 0.5 for weight in measured.weights)
     )
-    part = Part(
+    member = Member(
         model=other,
         hyperparameters=resolve(finalist.record.architecture, dict(finalist.record.parameters)),
         seed=1,
@@ -125,7 +125,7 @@ def test_a_model_that_does_not_reproduce_its_predictions_is_not_written(
             run="mine",
             dataset=confirmed.dataset,
             measured_on=Split.CONFIRMATION,
-            parts=[part],
+            members=[member],
             card="",
         )
     assert list(tmp_path.iterdir()) == []

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from support.run_files import record
 
-from tuner.finalists.finalist import Finalist, Member, finalists_of
+from tuner.finalists.finalist import Finalist, ModelFile, finalists_of
 from tuner.settings.metric import Metric
 
 N = 200  # sequences
@@ -16,7 +16,7 @@ N = 200  # sequences
 def ranked(scores: Sequence[np.ndarray]) -> dict[int, Finalist]:
     """By their places in `scores`, `(n_seeds, N)` each."""
     trained = [
-        (record(number), tuple(Member(0, Path("none"), 0.5) for _ in of_one), of_one)
+        (record(number), tuple(ModelFile(0, Path("none"), 0.5) for _ in of_one), of_one)
         for number, of_one in enumerate(scores)
     ]
     return {each.record.number: each for each in finalists_of(trained, Metric(), n_validation=N)}

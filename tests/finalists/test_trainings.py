@@ -48,7 +48,7 @@ def run(
     trial = study.ask()
     assert training_of(study.trials[trial.number]) == each
     if status is TrialStatus.COMPLETE:
-        model = folder.finalist_model(each.finalist, each.seed)
+        model = folder.finalist_model(each.trial, each.seed)
         model.parent.mkdir(exist_ok=True)
         model.write_bytes(b"weights")
         trial.set_user_attr(Attribute.HELD_OUT, {"accuracy": 0.9})
@@ -66,7 +66,7 @@ def test_a_failed_training_runs_again_and_a_diverged_one_does_not(
     for number, status in enumerate(ended):
         run(study, training(number), status, folder)
     expected = {TrialStatus.COMPLETE, TrialStatus.DIVERGED}
-    assert {ended[each.finalist] for each in settled(study, folder)} == expected
+    assert {ended[each.trial] for each in settled(study, folder)} == expected
 
 
 def test_a_training_whose_model_was_removed_is_not_settled(

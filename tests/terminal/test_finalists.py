@@ -11,7 +11,7 @@ from rich.console import Console
 from support.ensembles import RECORD
 from support.golden import golden_run
 
-from tuner.finalists.finalist import Member, finalists_of
+from tuner.finalists.finalist import ModelFile, finalists_of
 from tuner.finalists.ranking import Failure
 from tuner.finalists.request import Request
 from tuner.finalists.testing import figures_of
@@ -26,7 +26,7 @@ from tuner.settings.objectives import Cost, MetricAlone, MetricAndCost, Objectiv
 from tuner.settings.space import SearchSpace
 from tuner.terminal.finalists import evaluation_lines, finalists_table, in_words, planned
 
-Trained = tuple[TrialRecord, tuple[Member, ...], np.ndarray]
+Trained = tuple[TrialRecord, tuple[ModelFile, ...], np.ndarray]
 
 
 def finalist(
@@ -52,7 +52,7 @@ def finalist(
         error=None,
     )
     scores = np.array([np.arange(1000) < 1000 * each for each in accuracies], dtype=float)
-    members = tuple(Member(seed, Path("x"), each) for seed, each in enumerate(accuracies))
+    members = tuple(ModelFile(seed, Path("x"), each) for seed, each in enumerate(accuracies))
     return record, members, scores
 
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from tuner.data import EncodedSequences, encode_known, token_ids
 from tuner.data.encoding import TOKENIZERS
 from tuner.errors import ConfigError, DataError, RunFolderError
-from tuner.export.description import Member, check_member, read_description
+from tuner.export.description import MemberEntry, check_member, read_description
 from tuner.run.trial_status import TrialStatus
 from tuner.text import excerpt
 from tuner.training.devices import import_keras_quietly
@@ -47,7 +47,7 @@ class Classifier:
 
         self._cut = TOKENIZERS[self.description.token_mode]
         self._ids = token_ids(self.description.vocabulary)
-        self._models: list[tuple[Member, Any]] = []  # Keras models
+        self._models: list[tuple[MemberEntry, Any]] = []  # Keras models
         for member in self.description.members:
             try:
                 with _full_gpu_explained():

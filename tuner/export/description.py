@@ -27,7 +27,7 @@ _UNPACKED_TIMES = 10
 
 
 @dataclass(frozen=True)
-class Member:
+class MemberEntry:
     """One of the models whose probabilities are averaged, as `model.json` describes it."""
 
     file: str  # beside the description
@@ -48,7 +48,7 @@ class Description:
     class_names: tuple[str, ...]
     token_mode: TokenMode
     vocabulary: tuple[str, ...]  # the name of token i; the first three are special
-    members: tuple[Member, ...]
+    members: tuple[MemberEntry, ...]
     temperature: float = 1.0  # of the members' mean probabilities; 1 in models of earlier versions
     threshold: float = EVEN  # of two classes, see `classes_of`; 0.5 in models of earlier versions
     # Rows that it learned from, where these are all of its run: nothing there can measure it. Else None.
@@ -76,7 +76,7 @@ class Description:
             content = json.loads(text)
             if content.pop("format") != FORMAT:
                 raise ValueError("made by another version of tuner")
-            members = tuple(Member(**member) for member in content.pop("members"))
+            members = tuple(MemberEntry(**member) for member in content.pop("members"))
             description = cls(
                 run=str(content["run"]),
                 class_names=tuple(content["class_names"]),

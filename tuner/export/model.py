@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from tuner.data import Dataset, EncodedSequences, Split
 from tuner.errors import ConfigError, RunFolderError
 from tuner.export.classifier import Classifier
-from tuner.export.description import DESCRIPTION, MEMBER, Description, Member
+from tuner.export.description import DESCRIPTION, MEMBER, Description, MemberEntry
 from tuner.export.formats import ExportFormat, beside
 from tuner.files import can_be_made, make_folder, replace_folder, write_atomically
 from tuner.output import output_to
@@ -29,7 +29,7 @@ _TOLERANCE = 0.02  # another device, or other kernels, change a probability by a
 
 
 @dataclass(frozen=True, eq=False)
-class Part:
+class Member:
     """One of the models whose probabilities are averaged, with its weights."""
 
     model: TrainedModel
@@ -93,7 +93,7 @@ def write_model(
     run: str,
     dataset: Dataset,
     measured_on: Split,
-    parts: Sequence[Part],
+    members: Sequence[Member],
     card: str,
     formats: Collection[ExportFormat] = (),
     temperature: float = 1.0,
@@ -104,7 +104,7 @@ def write_model(
 
     Args:
         run: the name of its run, for people.
-        measured_on: the split of the parts' probabilities; the written model must reproduce them.
+        measured_on: the split of the members' probabilities; the written model must reproduce them.
         card: Markdown.
         formats: forms for other programs, beside the `.keras` files.
         temperature: of the probabilities, see `fit_temperature`. In other programs' forms one member has it, the
@@ -113,7 +113,7 @@ def write_model(
         all_rows: see `Description.all_rows`.
 
     Raises:
-        RunFolderError: `out` holds something else, or the written model does not reproduce its parts' predictions.
+        RunFolderError: `out` holds something else, or the written model does not reproduce its members' predictions.
         ConfigError: it cannot be written in one of `formats`.
     """
     check_writable(out)
@@ -130,54 +130,54 @@ def write_model(
     with folder as temporary:
         made = Path(temporary) / "model"
         made.mkdir()
-        members = []
-        for number, part in enumerate(parts, start=1):
+        entries = []
+        for number, member in enumerate(members, start=1):
             name = f"member-{number}.keras"
             with output_to(Path(os.devnull)):  # converters print their progress
                 save_keras_model(
-                    part.model,
-                    part.hyperparameters,
+                    member.model,
+                    member.hyperparameters,
                     n_classes=len(dataset.class_names),
                     path=made / name,
-                    temperature=temperature if len(parts) == 1 else 1.0,
+                    temperature=temperature if len(members) == 1 else 1.0,
                     saved_model=beside(made / name, ExportFormat.SAVED_MODEL, formats),
                     tokens=(dataset.vocabulary, dataset.token_mode),
                     onnx=beside(made / name, ExportFormat.ONNX, formats),
                 )
-            members.append(
-                Member(
+            entries.append(
+                MemberEntry(
                     name,
-                    part.trial,
-                    part.seed,
-                    part.hyperparameters.max_length,
-                    part.model.vocabulary_size,
-                    _module(part.hyperparameters),
-                    part.weight,
-                    isinstance(part.hyperparameters, LinearShape),
+                    member.trial,
+                    member.seed,
+                    member.hyperparameters.max_length,
+                    member.model.vocabulary_size,
+                    _module(member.hyperparameters),
+                    member.weight,
+                    isinstance(member.hyperparameters, LinearShape),
                 )
             )
-        known = max(member.vocabulary_size for member in members)
+        known = max(entry.vocabulary_size for entry in entries)
         description = Description(
             run=run,
             class_names=dataset.class_names,
             token_mode=dataset.token_mode,
             vocabulary=dataset.vocabulary[:known],
-            members=tuple(members),
+            members=tuple(entries),
             temperature=temperature,
             threshold=threshold,
             all_rows=all_rows,
         )
         write_atomically(made / DESCRIPTION, description.to_json())
         write_atomically(made / "README.md", card)
-        _check_predictions(made, dataset.splits[measured_on], parts, temperature)
+        _check_predictions(made, dataset.splits[measured_on], members, temperature)
         replace_folder(made, out, Path(temporary) / "replaced")
     return out
 
 
 def _check_predictions(
-    made: Path, sequences: EncodedSequences, parts: Sequence[Part], temperature: float
+    made: Path, sequences: EncodedSequences, members: Sequence[Member], temperature: float
 ) -> None:
-    """Checks that the written model, loaded again, reproduces the predictions of its parts."""
+    """Checks that the written model, loaded again, reproduces the predictions of its members."""
     try:
         classifier = Classifier(made)
     except RunFolderError as cause:
@@ -185,7 +185,7 @@ def _check_predictions(
         raise RunFolderError(
             f"no model is written, because it could not be read: {reason}"
         ) from cause
-    expected = tempered(average_of(parts), temperature)
+    expected = tempered(average_of(members), temperature)
     difference = float(np.abs(classifier.probabilities_of(sequences) - expected).max())
     if not difference <= _TOLERANCE:  # NaN, too
         raise RunFolderError(
@@ -194,10 +194,10 @@ def _check_predictions(
         )
 
 
-def average_of(parts: Sequence[Part]) -> NDArray[np.float32]:
+def average_of(members: Sequence[Member]) -> NDArray[np.float32]:
     """The probabilities that they were measured by, averaged: `(n, n_classes)`."""
     return mean_probabilities(
-        [part.model.probabilities for part in parts], [part.weight for part in parts]
+        [member.model.probabilities for member in members], [member.weight for member in members]
     )
 
 

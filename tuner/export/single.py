@@ -4,7 +4,7 @@ from pathlib import Path
 
 from tuner.data import Dataset, Split
 from tuner.export.card import Card, class_list, parameter_lines
-from tuner.export.model import Part, write_model
+from tuner.export.model import Member, write_model
 from tuner.run.run_file import installed_versions
 from tuner.training.single.configurations import Configuration
 from tuner.training.single.training import Trained
@@ -23,7 +23,7 @@ def export_training(
     """
     assert trained.model is not None
     spec, row = configuration.spec, configuration.row
-    part = Part(
+    member = Member(
         model=trained.model,
         hyperparameters=spec.hyperparameters,
         seed=spec.seed,
@@ -32,7 +32,7 @@ def export_training(
     name = Path(row.run).name if row is not None else out.name
     card = _card(configuration, trained, dataset, command)
     return write_model(
-        out, run=name, dataset=dataset, measured_on=Split.VALIDATION, parts=[part], card=card
+        out, run=name, dataset=dataset, measured_on=Split.VALIDATION, members=[member], card=card
     )
 
 

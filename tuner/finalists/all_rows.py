@@ -16,7 +16,7 @@ from tuner.data.vectors import digest_of
 from tuner.errors import RunFolderError
 from tuner.files import can_be_made, write_bytes_atomically
 from tuner.finalists.choice import Chosen
-from tuner.finalists.finalist import Member
+from tuner.finalists.finalist import ModelFile
 from tuner.finalists.model_choice import ExportRequest
 from tuner.finalists.reference_of_splits import rows_of
 from tuner.kill_points import KillPoint, kill_point
@@ -168,7 +168,7 @@ def measured_on(chosen: Chosen) -> str:
 
 
 def configuration_of(
-    chosen: Chosen, request: ExportRequest, record: TrialRecord, member: Member
+    chosen: Chosen, request: ExportRequest, record: TrialRecord, member: ModelFile
 ) -> Configuration:
     """The training of one of the models, which ends after the epoch whose weights were measured."""
     config = chosen.config

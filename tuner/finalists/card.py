@@ -312,7 +312,7 @@ def _confirm_commands(run: Run) -> list[str]:
     commands = []
     for request in requests(study):
         if request and known.issuperset(request):
-            finalists = [each.finalist for each in request]
+            finalists = [each.trial for each in request]
             top, seeds = len(set(finalists)), max(map(finalists.count, finalists))
             options = [f"--top={top}", f"--seeds={seeds}", f"--train-on={request[0].train_on}"]
             commands.append(shlex.join(["tuner", "confirm", str(run.folder), *options]))

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from tuner.data import Dataset, Split, load_dataset
 from tuner.errors import RunFolderError, UsageError
-from tuner.finalists.finalist import Finalist, Member
+from tuner.finalists.finalist import Finalist, ModelFile
 from tuner.finalists.model_choice import MembersOf, ModelChoice
 from tuner.finalists.ranking import better_since, read_finalists
 from tuner.finalists.reference_of_splits import needed_reference, splits_of
@@ -43,7 +43,7 @@ class ChosenReference:
 class ChosenTrials:
     """The best trials of a search whose weights were kept."""
 
-    members: Sequence[tuple[TrialRecord, Member]]  # best first
+    members: Sequence[tuple[TrialRecord, ModelFile]]  # best first
     ensemble: EnsembleRecord  # their figures, measured again
 
 
@@ -64,7 +64,7 @@ class Chosen:
     together: EnsembleWithReference | None = None
 
     @property
-    def members(self) -> Sequence[tuple[TrialRecord, Member]]:
+    def members(self) -> Sequence[tuple[TrialRecord, ModelFile]]:
         """The models that are averaged, with the trials of the search that they come from.
 
         Of each finalist, the seed that was best on the confirmation split, or all seeds.
@@ -260,7 +260,7 @@ def chosen_trials(
     for each in kept:
         record = records[each.trial]
         score = float(sequence_scores(metric.name, each.probabilities, labels).mean())
-        member = Member(record.seed or 0, run.files.trial_model(each.trial), score, each.score)
+        member = ModelFile(record.seed or 0, run.files.trial_model(each.trial), score, each.score)
         members.append((record, member))
     clusters = dataset.clusters_of(Split.CONFIRMATION)
     searched = run.reader.ensemble

@@ -86,7 +86,7 @@ def _run(
         refuse_noise(
             config,
             config.space.hyperparameters(str(each.parameters[ARCHITECTURE]), values),
-            f"{run.files.path}: trial {each.training.finalist}",
+            f"{run.files.path}: trial {each.training.trial}",
         )
     plan = ConfirmationPlan(with_default_gpus(config), config, run, dataset, request, tuple(wanted))
     return run_plan(plan, listener)
@@ -119,7 +119,7 @@ def wanted_trials(
     return [
         Wanted(
             RequestedTraining(
-                finalist=finalist.number,
+                trial=finalist.number,
                 seed=_seed(
                     config.seed, request.train_on, epochs[finalist.number], finalist.number, number
                 ),

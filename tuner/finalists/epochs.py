@@ -43,6 +43,6 @@ def best_epochs_on_train(confirmation: optuna.Study | None, finalist: int) -> li
     return [
         int(trial.user_attrs[Attribute.HELD_OUT]["epoch"])
         for training, trial in ended_trials(confirmation).items()
-        if (training.finalist, training.train_on) == (finalist, TrainOn.TRAIN)
+        if (training.trial, training.train_on) == (finalist, TrainOn.TRAIN)
         and Attribute.HELD_OUT in trial.user_attrs
     ]

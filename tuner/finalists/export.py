@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tuner.data import Split
 from tuner.export.formats import ExportFormat, check_possible
-from tuner.export.model import Part, average_of, check_writable, write_model
+from tuner.export.model import Member, average_of, check_writable, write_model
 from tuner.finalists.all_rows import AllRows
 from tuner.finalists.card import model_card
 from tuner.finalists.choice import Chosen
@@ -45,25 +45,25 @@ def export_model(
         ConfigError: it cannot be written in one of `formats`.
     """
     check_exportable(out, formats)
-    parts = [
-        Part(
-            model=member.model,
+    members = [
+        Member(
+            model=file.model,
             hyperparameters=chosen.config.space.hyperparameters(
                 record.architecture, record.parameters
             ),
-            seed=member.seed,
+            seed=file.seed,
             trial=record.number,
         )
-        for record, member in chosen.members
+        for record, file in chosen.members
     ]
     if chosen.reference is not None:
         # The others have the rest of the average, in equal parts.
         share = chosen.reference.weight
-        weight = len(parts) * share / (1 - share) if parts else 1.0
+        weight = len(members) * share / (1 - share) if members else 1.0
         learned = rows_of(chosen.dataset, chosen.reference.train_on)
         shape = LinearShape(max_length=int(learned.lengths.max()))
-        parts.append(Part(chosen.reference.model, shape, seed=0, trial=None, weight=weight))
-    mean = average_of(parts)
+        members.append(Member(chosen.reference.model, shape, seed=0, trial=None, weight=weight))
+    mean = average_of(members)
     labels = chosen.dataset.splits[Split.CONFIRMATION].labels
     temperature = fit_temperature(mean, labels)
     threshold = chosen.choice.threshold or fit_threshold(
@@ -77,7 +77,7 @@ def export_model(
         run=chosen.run.name,
         dataset=chosen.dataset,
         measured_on=Split.CONFIRMATION,
-        parts=parts if all_rows is None else _retrained(parts, all_rows),
+        members=members if all_rows is None else _retrained(members, all_rows),
         card=model_card(chosen, formats, temperature, threshold, all_rows),
         formats=formats,
         temperature=temperature,
@@ -86,17 +86,17 @@ def export_model(
     )
 
 
-def _retrained(parts: Sequence[Part], all_rows: AllRows) -> list[Part]:
-    """The same parts with the models that were trained on all rows."""
+def _retrained(members: Sequence[Member], all_rows: AllRows) -> list[Member]:
+    """The same members with the models that were trained on all rows."""
     reference = [] if all_rows.reference is None else [all_rows.reference]
     shape = LinearShape(max_length=all_rows.longest)
     return [
         replace(
-            part,
+            member,
             model=model,
             hyperparameters=shape
-            if isinstance(part.hyperparameters, LinearShape)
-            else part.hyperparameters,
+            if isinstance(member.hyperparameters, LinearShape)
+            else member.hyperparameters,
         )
-        for part, model in zip(parts, [*all_rows.models, *reference], strict=True)
+        for member, model in zip(members, [*all_rows.models, *reference], strict=True)
     ]

@@ -27,8 +27,8 @@ from tuner.training.variance import SeedVariance, moderated, pooled_seed_varianc
 
 
 @dataclass(frozen=True, eq=False)
-class Member:
-    """One finalist trained with one seed."""
+class ModelFile:
+    """A trained model in its file: one seed of a finalist, or a trial of the search."""
 
     seed: int
     file: Path
@@ -76,7 +76,7 @@ class Finalist:
     """A trial of the search, confirmed with fresh seeds."""
 
     record: TrialRecord  # of the search
-    members: tuple[Member, ...]  # best first
+    members: tuple[ModelFile, ...]  # best first
     spread: Spread  # of the run's metric
     scores: NDArray[np.float64]  # (n_seeds, n_clusters), see `by_cluster`
     seeds: SeedVariance | None  # its own, drawn toward that of all finalists, see `moderated`
@@ -112,7 +112,7 @@ class Finalist:
 
 
 def finalists_of(
-    trained: Iterable[tuple[TrialRecord, tuple[Member, ...], NDArray[np.float64]]],
+    trained: Iterable[tuple[TrialRecord, tuple[ModelFile, ...], NDArray[np.float64]]],
     metric: Metric,
     margin: float = MARGIN,
     *,
@@ -162,7 +162,7 @@ def finalists_of(
     return [replace(each, is_recommended=each is smallest) for each in finalists]
 
 
-def _validated(members: Sequence[Member]) -> list[float]:
+def _validated(members: Sequence[ModelFile]) -> list[float]:
     """Their scores on the validation split; none where one of them has none."""
     known = [each.validated for each in members if each.validated is not None]
     return known if len(known) == len(members) else []

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from tuner.data import Dataset, Split, cluster_count
 from tuner.errors import RunFolderError
 from tuner.execution.run_files import RunFiles
-from tuner.finalists.finalist import Finalist, Member, finalists_of
+from tuner.finalists.finalist import Finalist, ModelFile, finalists_of
 from tuner.finalists.gap import Gap
 from tuner.finalists.reference_gain import ReferenceGain, ReferenceRows, reference_rows
 from tuner.finalists.reference_of_splits import splits_of
@@ -91,14 +91,14 @@ def read_failures(run: Run) -> list[Failure]:
     lost: dict[int, list[str]] = defaultdict(list)
     for training in trainings:
         trial = ended[training]
-        if not run.files.finalist_model(training.finalist, training.seed).is_file():
+        if not run.files.finalist_model(training.trial, training.seed).is_file():
             what = trial.user_attrs.get(Attribute.STATUS) or trial.state.name.lower()
             error = trial.user_attrs.get(Attribute.ERROR)
             is_removed = Attribute.HELD_OUT in trial.user_attrs
-            lost[training.finalist].append(
+            lost[training.trial].append(
                 "its file was removed" if is_removed else f"{what}: {error}"
             )
-    asked = [training.finalist for training in trainings]
+    asked = [training.trial for training in trainings]
     return [
         Failure(number, len(reasons), asked.count(number), reasons[-1])
         for number, reasons in lost.items()
@@ -112,7 +112,7 @@ def better_since(run: Run) -> TrialRecord | None:
         RunFolderError: there was no confirmation yet.
     """
     best = run.best
-    asked = {training.finalist for training in confirmed(_confirmation(run))}
+    asked = {training.trial for training in confirmed(_confirmation(run))}
     return best if best is not None and best.number not in asked else None
 
 
@@ -145,16 +145,16 @@ def ranked_finalists(
     """
     metric = search.space.metric
     ended = ended_trials(confirmation)
-    members: dict[int, list[Member]] = defaultdict(list)  # by finalist
+    members: dict[int, list[ModelFile]] = defaultdict(list)  # by finalist
     for training in trainings:
         figures = ended[training].user_attrs.get(Attribute.HELD_OUT) if training in ended else None
-        file = folder.finalist_model(training.finalist, training.seed)
+        file = folder.finalist_model(training.trial, training.seed)
         if figures is not None and file.is_file():  # else `tuner confirm` trains it again
             score = figures[metric.name.plain_name]
             validated = None
             if training.train_on is TrainOn.TRAIN:
                 validated = search.record(ended[training]).score
-            members[training.finalist].append(Member(training.seed, file, score, validated))
+            members[training.trial].append(ModelFile(training.seed, file, score, validated))
     on_validation = dataset.clusters_of(Split.VALIDATION)
     clusters = dataset.clusters_of(Split.CONFIRMATION)
     return rank(
@@ -173,7 +173,7 @@ def ranked_finalists(
 
 
 def rank(
-    trained: Iterable[tuple[TrialRecord, Sequence[Member]]],
+    trained: Iterable[tuple[TrialRecord, Sequence[ModelFile]]],
     rows: HeldOutRows,
     *,
     margin: float,

@@ -61,7 +61,7 @@ def _has_model(trial: FrozenTrial, training: RequestedTraining, folder: RunFolde
     """False where its file was removed."""
     if trial.state is not TrialState.COMPLETE or Attribute.HELD_OUT not in trial.user_attrs:
         return False
-    return folder.finalist_model(training.finalist, training.seed).is_file()
+    return folder.finalist_model(training.trial, training.seed).is_file()
 
 
 def ended_trials(study: optuna.Study) -> dict[RequestedTraining, FrozenTrial]:
@@ -83,8 +83,8 @@ def confirmed(study: optuna.Study) -> list[RequestedTraining]:
     complete = [each for each in requests(study) if all(one in ended for one in each)]
     ways = {one.train_on for one in complete[-1]} if complete else set()
     alike = [one for each in complete for one in each if one.train_on in ways]
-    latest = {one.finalist: one.stop_after for one in alike}
-    return list(dict.fromkeys(one for one in alike if one.stop_after == latest[one.finalist]))
+    latest = {one.trial: one.stop_after for one in alike}
+    return list(dict.fromkeys(one for one in alike if one.stop_after == latest[one.trial]))
 
 
 # -- starting -------------------------------------------------------------------------------------

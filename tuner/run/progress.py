@@ -228,10 +228,10 @@ class StudyProgress:
         if training is None:
             return None
         request = last_request(self._reader.study)
-        seeds = [each.seed for each in request if each.finalist == training.finalist]
+        seeds = [each.seed for each in request if each.trial == training.trial]
         if training.seed not in seeds:
             return None
-        return f"{training.finalist} (seed {seeds.index(training.seed) + 1} of {len(seeds)})"
+        return f"{training.trial} (seed {seeds.index(training.seed) + 1} of {len(seeds)})"
 
 
 def age_of(started: datetime, now: float) -> float:

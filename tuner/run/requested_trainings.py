@@ -31,7 +31,7 @@ class TrainOn(StrEnum):
 class RequestedTraining:
     """One trial of the search, to be trained again in one way with one seed."""
 
-    finalist: int  # the search's trial
+    trial: int  # of the search
     seed: int
     stop_after: int | None  # epochs, where their number is fixed beforehand
     train_on: TrainOn
@@ -40,7 +40,7 @@ class RequestedTraining:
     def attributes(self) -> dict[str, object]:
         """The training as attributes of a trial in the confirmation's study."""
         return {
-            str(Attribute.FINALIST): self.finalist,
+            str(Attribute.FINALIST): self.trial,
             str(Attribute.SEED): self.seed,
             str(Attribute.STOP_AFTER): self.stop_after,
             str(Attribute.TRAIN_ON): str(self.train_on),
@@ -52,7 +52,7 @@ def training_of(trial: "FrozenTrial") -> RequestedTraining | None:
     attributes = trial.user_attrs
     try:
         return RequestedTraining(
-            finalist=int(attributes[Attribute.FINALIST]),
+            trial=int(attributes[Attribute.FINALIST]),
             seed=int(attributes[Attribute.SEED]),
             stop_after=attributes.get(Attribute.STOP_AFTER),
             train_on=TrainOn(attributes[Attribute.TRAIN_ON]),
@@ -113,4 +113,4 @@ def with_budget(config: SearchConfig, trainings: int) -> SearchConfig:
 
 
 def _listed(training: RequestedTraining) -> list[object]:
-    return [training.finalist, training.seed, training.stop_after, str(training.train_on)]
+    return [training.trial, training.seed, training.stop_after, str(training.train_on)]

@@ -17,7 +17,7 @@ from task import Job, Reviews, reviews_of
 
 from tuner.data import Dataset, Split, load_dataset
 from tuner.export.classifier import Classifier
-from tuner.export.model import Part, write_model
+from tuner.export.model import Member, write_model
 from tuner.run import Run
 from tuner.settings.data import DataConfig
 from tuner.training.spec import LinearShape
@@ -55,28 +55,28 @@ class Ours:
     def probabilities_of(self, model: Model) -> NDArray[np.float64]:
         """Of the second class, `(n_reviews,)`."""
         path = Path(model["path"])
-        part = self._part(model, path)
+        member = self._part(model, path)
         out = self._scratch / f"{path.stem}-exported"
         write_model(
             out,
             run="ours",
             dataset=self._dataset,
             measured_on=Split.CONFIRMATION,
-            parts=[part],
+            members=[member],
             card="",
         )
         sequences = self._dataset.splits[Split.TEST]
         return Classifier(out).probabilities_of(sequences)[:, 1].astype(np.float64)
 
-    def _part(self, model: Model, path: Path) -> Part:
+    def _part(self, model: Model, path: Path) -> Member:
         trained = from_bytes(path.read_bytes(), str(path))
         if model["trial"] == LINEAR:
             longest = int(self._dataset.splits[Split.TRAIN].lengths.max())
-            return Part(trained, LinearShape(longest), seed=0, trial=None)
+            return Member(trained, LinearShape(longest), seed=0, trial=None)
         run = Run(self._scratch / "ours")
         record = run.reader.records()[model["trial"]]
         hyperparameters = run.space.hyperparameters(record.architecture, record.parameters)
-        return Part(trained, hyperparameters, seed=record.seed or 0, trial=record.number)
+        return Member(trained, hyperparameters, seed=record.seed or 0, trial=record.number)
 
 
 def main() -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from tuner.finalists.finalist import Finalist, Member
+from tuner.finalists.finalist import Finalist, ModelFile
 from tuner.finalists.ranking import rank
 from tuner.run.records import TrialRecord
 from tuner.run.requested_trainings import MARGIN
@@ -52,7 +52,7 @@ class Setting:
 
 
 @dataclass(frozen=True, eq=False)
-class DrawnMember(Member):
+class DrawnMember(ModelFile):
     """A model of a finalist, whose answers on the confirmation rows are in memory."""
 
     answers: NDArray[np.float32] | None = None
@@ -60,7 +60,7 @@ class DrawnMember(Member):
 
     @property
     def probabilities(self) -> NDArray[np.float32]:
-        """See `Member`."""
+        """See `ModelFile`."""
         assert self.answers is not None
         return self.answers
 
