@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
+import ray
 from optuna.trial import TrialState
 from support.searches import make, toy_command, toy_space
 
@@ -16,7 +17,7 @@ from tuner.execution import tune_run
 from tuner.execution.search import run_search
 from tuner.execution.trainable import Task, TrialActor
 from tuner.run import Run
-from tuner.run.records import counts_as_finished
+from tuner.run.records import counts_as_finished, failed_on
 from tuner.search import watchdog
 from tuner.settings.space import SearchSpace
 
@@ -94,6 +95,9 @@ def test_a_process_that_does_not_start_is_ended_and_its_trial_runs_again(
         "its process did not start within 3s, so it was ended; runs again"
     )
     assert sum(counts_as_finished(trial) for trial in trials) == 9
+    (again,) = (trial for trial in trials if trial.user_attrs.get("retry_of") == 1)
+    (node,) = ray.nodes()
+    assert failed_on(again) == [node["NodeID"]]  # on several nodes, another one gets it
 
 
 def test_trials_whose_process_of_four_dies_or_hangs_or_breaks_run_again_and_cost_no_other(

@@ -34,6 +34,19 @@ def test_nodes_that_have_died_need_not_be_avoided() -> None:
     assert Cluster(HEAD, A, B).faulty.to_avoid(["of an earlier cluster"]) == ()
 
 
+def test_ray_is_asked_once_about_all_trials_that_wait() -> None:
+    asked: list[int] = []
+
+    def ask() -> tuple[Node, ...]:
+        asked.append(1)
+        return (HEAD, A)
+
+    faulty = FaultyNodes(ask, has_room, set())
+    assert not faulty.any_in_vain([({"CPU": 1}, [])] * 100, runs=False)
+    assert faulty.any_in_vain([({"CPU": 1}, [])] * 100 + [({"CPU": 1}, ["a"])], runs=True)
+    assert len(asked) == 2
+
+
 def test_ray_is_not_asked_about_nodes_where_none_is_to_be_avoided() -> None:
     def ask() -> tuple[Node, ...]:
         raise AssertionError

@@ -88,6 +88,18 @@ def measured(monkeypatch: pytest.MonkeyPatch) -> list[list[str | None]]:
 # -- the packing ----------------------------------------------------------------------------------
 
 
+def test_what_an_earlier_version_recorded_is_not_measured_again(
+    space: SearchSpace, measured: list[list[str | None]]
+) -> None:
+    _, content = pack(search(space), T4)
+    earlier = {
+        kind: {("card" if name == "gpu" else name): each for name, each in figures.items()}
+        for kind, figures in content["kinds"].items()
+    }
+    pack(search(space), T4, recorded={**content, "kinds": earlier})
+    assert len(measured) == 1
+
+
 @pytest.mark.parametrize("gpus_per_trial", ["auto", 0.25])
 def test_each_kind_of_gpu_is_measured_once_per_study(
     space: SearchSpace, measured: list[list[str | None]], gpus_per_trial: object

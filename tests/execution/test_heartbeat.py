@@ -48,6 +48,9 @@ def test_tune_forgets_trials_that_ended(
         ([tune_trial(1, kind="T4")], True),  # the last one of its kind has gone
         ([tune_trial(1, kind="T4"), tune_trial(2, status="RUNNING")], False),
         ([tune_trial(1, kind="H100")], False),
+        # Every trial avoids a node that is left out; an autoscaler may bring the kind.
+        ([tune_trial(1, "t", kind="T4"), tune_trial(2, status="RUNNING")], False),
+        ([tune_trial(1, "t", kind="T4")], True),
     ],
 )
 def test_a_search_whose_trial_waits_for_another_node_in_vain_ends(

@@ -113,6 +113,18 @@ def test_kinds_that_an_autoscaler_starts_by_name_are_used() -> None:
     assert all(any("accelerator_type" in name for name in place.resources) for place in running)
 
 
+def test_a_trial_that_avoids_a_node_waits_for_no_autoscaler_where_another_node_is() -> None:
+    packing = Packing(1, "auto", BOTH)
+    running = [packing.place(nodes=lambda: [H100]) for _ in range(28)]
+    coming = {"T4", "H100"}
+    beside = packing.place(running, lambda: [T4, H100], usable=lambda: [H100], coming=coming)
+    assert "accelerator_type:H100" in beside.resources
+    alone = packing.place(running, lambda: [H100], usable=list, coming=coming)
+    assert "accelerator_type:T4" in alone.resources
+    anywhere = packing.place(running, lambda: [H100], usable=lambda: [H100], coming=coming)
+    assert "accelerator_type:T4" in anywhere.resources
+
+
 def test_where_no_gpu_is_left_the_largest_share_waits_for_any() -> None:
     packing = Packing(1, "auto", BOTH)
     running = [packing.place(nodes=lambda: [T4]) for _ in range(4)]

@@ -92,6 +92,7 @@ EPOCH = EpochResult(1, 0.5, 0.5, 0.5, 0.5, 0.5, seconds=1.0)
         (tune_trial(2, "a", "b"), False),  # a place on this node is no use to it
         (tune_trial(2), False),  # Tune gives it the process as it is
         (tune_trial(2, gpus=0.5), False),  # all that becomes free is kept for it anyway
+        (tune_trial(2, "b", gpus=0.5), False),  # this place is too small
         (tune_trial(2, "b", kind="T4"), False),  # this one had another kind of GPU
         (tune_trial(2, "b", status="RUNNING"), False),
     ],
@@ -111,7 +112,7 @@ def test_a_process_makes_room_for_a_trial_that_must_run_on_another_node_than_bef
     last = Report(status=TrialStatus.COMPLETE, node="a" if says_node_at_end else "")
     scheduler.on_trial_complete(controller, ended, last.to_result())
     assert controller.has_ended_process_of(ended) is makes_room
-    assert kept.made == makes_room
+    assert kept.has_room_made(2) is kept.are_any is makes_room
 
 
 def test_one_process_makes_room_for_one_trial_and_none_for_one_whose_process_starts() -> None:
@@ -124,7 +125,7 @@ def test_one_process_makes_room_for_one_trial_and_none_for_one_whose_process_sta
         last = Report(status=TrialStatus.COMPLETE, node="a")
         scheduler.on_trial_complete(controller, trial, last.to_result())
     assert [controller.has_ended_process_of(each) for each in ended] == [True, True, False]
-    assert kept.made == 2
+    assert [kept.has_room_made(each.config["number"]) for each in waiting] == [True, True, False]
 
 
 def test_a_free_process_goes_to_the_first_trial_that_none_starts_for() -> None:

@@ -88,7 +88,7 @@ def test_what_scores_differ_by_has_a_sentence_once_enough_trials_are_complete(
         line for line in summary.in_words(some) if line.startswith("Why the scores of the 20 ")
     )
     assert "(standard deviations): configurations " in line
-    assert " points. Twice as many trials would raise the best score by about " in line
+    assert " points. Twice as many trials would improve the best score by about " in line
 
     few = read_run(Run(make_run(*[(0.5,)] * 3, name="few").path), "few")
     assert not any(line.startswith("Why the scores") for line in summary.in_words(few))

@@ -128,8 +128,8 @@ def test_the_figures_and_what_helps_are_said_in_points() -> None:
 
     assert flat.text(Metric()) == "configurations 0.5, seeds 0.9, validation rows 1.5 points"
     assert flat.advice(Metric(), ensemble) == (
-        "Twice as many trials would raise the best score by about 0.064 points: more trials will hardly help; what may "
-        "help is averaging (3 trials gain 1.3 points) or a wider space or more validation rows."
+        "Twice as many trials would improve the best score by about 0.064 points: more trials will hardly help; what "
+        "may help is averaging (3 trials gain 1.3 points) or a wider space or more validation rows."
     )
     steep = Components(40, 0.018, 0.01, 0.013)
     assert steep.advice(Metric(), None).endswith("more trials help.")

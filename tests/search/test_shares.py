@@ -168,7 +168,7 @@ def test_while_one_waits_for_its_larger_share_no_other_trial_starts(
     session.close(SessionEnd.BUDGET_USED)
 
 
-def test_room_that_was_made_for_trials_is_kept_until_as_many_begin(
+def test_room_that_was_made_for_a_trial_is_kept_until_it_has_a_place_or_has_ended(
     study: SearchStudy, space: SearchSpace
 ) -> None:
     clock = Clock()
@@ -176,20 +176,22 @@ def test_room_that_was_made_for_trials_is_kept_until_as_many_begin(
     session = SearchSession(study, config, workers=lambda: 9, listener=Recorder(), clock=clock)
     other, *numbers = [session.start_trial().number for _ in range(4)]
     kept = session.kept_places
-    for _ in range(2):
-        kept.make_room()
+    for number in numbers:
+        kept.make_room(number)
+    session.start_process(other)
     session.begin_trial(other)
     assert not session.has_room
-    session.begin_trial(numbers[0], avoids_nodes=True)
+    session.start_process(numbers[0])  # its process may take minutes
+    session.begin_trial(numbers[1])  # which another trial had before
     assert not session.has_room
-    session.begin_trial(numbers[1], avoids_nodes=True)
+    session.lose_trial(numbers[2], "its node died", is_charged=False)
     assert session.has_room
-    session.begin_trial(numbers[2], avoids_nodes=True)  # that found a place by itself
-    kept.make_room()
+
+    kept.make_room(other)
     clock.now += 59
-    assert (kept.made, session.has_room) == (1, False)
+    assert (kept.has_room_made(other), session.has_room) == (True, False)
     clock.now += 2
-    assert (kept.made, session.has_room) == (0, True)
+    assert (kept.has_room_made(other), session.has_room) == (False, True)
     session.close(SessionEnd.BUDGET_USED)
 
 

@@ -5,7 +5,7 @@ failure is a node's own where the same trial then worked elsewhere. Must not imp
 """
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from tuner.execution.packing import Resources
@@ -67,20 +67,29 @@ class FaultyNodes:
             node.id not in nodes and self._has_room(node.resources) for node in self._nodes()
         )
 
-    def waits_in_vain(self, requested: Resources, avoided: Collection[str], *, runs: bool) -> bool:
-        """Whether no living node can ever give a pending trial what it asks for, though others have room for a trial.
+    def any_in_vain(
+        self, waiting: Iterable[tuple[Resources, Collection[str]]], *, runs: bool
+    ) -> bool:
+        """Whether a pending trial waits for a node that is not there, and should be.
 
-        One that avoids no node asks for a kind of GPU, and an autoscaler may bring it: not while other trials run.
+        One that must not run on any node with room does. One that asks for a kind of GPU which is gone may wait for an
+        autoscaler, but not where nothing runs and other nodes have room.
 
         Args:
-            requested: the amounts that it asks for.
-            avoided: the nodes that it must not run on.
+            waiting: what each asks for, and the nodes that it must not run on.
             runs: whether any trial runs.
         """
-        living = self._nodes()
-        if any(node.id not in avoided and _has(node.resources, requested) for node in living):
-            return False
-        return bool(avoided) or (not runs and self.has_room_beside(()))
+        living = self._nodes()  # Ray is asked once
+
+        def others(avoided: Collection[str]) -> list[Resources]:
+            return [node.resources for node in living if node.id not in avoided]
+
+        is_idle = not runs and any(map(self._has_room, others(())))
+        return any(
+            is_idle or (bool(avoided) and not any(map(self._has_room, others(avoided))))
+            for requested, avoided in waiting
+            if not any(_has(node, requested) for node in others(avoided))
+        )
 
     def note_success(self, node: str, failed_on: Collection[str]) -> Iterator[str]:
         """Notes that a trial works on `node`, which failed on others before; notes for the person about these."""

@@ -139,11 +139,16 @@ def _recorded_figures(
 ) -> dict[str | None, GpuFigures]:
     """Those of all kinds of GPUs that the same was measured on."""
     return {
-        name or None: GpuFigures(**each)
+        name or None: GpuFigures(**_as_recorded_now(each))
         for content in recorded
         if content.get("of") == measuring.digest
         for name, each in content["kinds"].items()
     }
+
+
+def _as_recorded_now(figures: Mapping[str, Any]) -> dict[str, Any]:
+    """Figures as a study has them; earlier versions called the GPU a card."""
+    return {"gpu" if name == "card" else name: each for name, each in figures.items()}
 
 
 def _own_gpus() -> Sequence[Gpu]:

@@ -52,8 +52,7 @@ class Heartbeat(Disposable, tune.Callback):  # type: ignore[misc]
         self, iteration: int, trials: list[Trial], trial: Trial, **info: object
     ) -> None:
         """Notes that the trial has its process now."""
-        avoids_nodes = bool(avoided_by(trial.config))
-        self._session.begin_trial(trial.config["number"], avoids_nodes=avoids_nodes)
+        self._session.begin_trial(trial.config["number"])
         with signals_in_main_thread_only():
             self._background.start()
 
@@ -87,11 +86,9 @@ class Heartbeat(Disposable, tune.Callback):  # type: ignore[misc]
             return
         self._look_at = now + _LOOK_S
         configs = [each.config for each in trials if each.status == Trial.PENDING]
+        waiting = [(requested_by(each), avoided_by(each)) for each in configs]
         runs = any(each.status == Trial.RUNNING for each in trials)
-        if not any(
-            self._faulty.waits_in_vain(requested_by(each), avoided_by(each), runs=runs)
-            for each in configs
-        ):
+        if not waiting or not self._faulty.any_in_vain(waiting, runs=runs):
             self._stuck_since = now
         elif now - self._stuck_since > _LONGEST_STUCK_S:
             raise SearchError(

@@ -72,8 +72,9 @@ def could_use(config: dict[str, Any], freed: dict[str, Any], node: str) -> bool:
     """
     avoided = avoided_by(config)
     is_elsewhere = bool(avoided) and bool(node) and node not in avoided
-    is_of_the_kind = requested_by(config).keys() <= requested_by(freed).keys()
-    return is_elsewhere and is_of_the_kind and resources_of(config) != resources_of(freed)
+    has = requested_by(freed)
+    is_enough = all(has.get(name, 0.0) >= wanted for name, wanted in requested_by(config).items())
+    return is_elsewhere and is_enough and resources_of(config) != resources_of(freed)
 
 
 def share_of(config: dict[str, Any]) -> Share:

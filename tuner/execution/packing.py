@@ -127,7 +127,7 @@ class Packing:
             coming: the kinds of GPUs that an autoscaler starts nodes with, where it knows them.
             is_larger: for a trial that ran out of memory: twice the share.
         """
-        kind, has_others = self._choose_kind(running, nodes, usable or nodes, coming)
+        kind, has_others = self._choose_kind(running, nodes, usable, coming)
         share = self._shares[kind]
         is_larger, slots = is_larger and share.is_part, 1
         if is_larger:
@@ -156,19 +156,22 @@ class Packing:
         self,
         running: Iterable[Place],
         nodes: Callable[[], Iterable[Resources]],
-        usable: Callable[[], Iterable[Resources]],
+        usable: Callable[[], Iterable[Resources]] | None,
         coming: Collection[str | None],
     ) -> tuple[str | None, bool]:
         """The kind of GPU for the next trial, and whether there are others, or may be."""
         if len(self._shares) == 1 and not self.unknown_kinds:
             return next(iter(self._shares)), False
         room: Counter[str | None] = Counter()
-        known = set(coming) - {None}
-        present = known | {kind_of(node) for node in nodes() if node.get("GPU")}
-        for node in usable():
-            if node.get("GPU"):
-                known.add(kind := kind_of(node))
-                room[kind] += self.fit(node)
+        may_come = set(coming) - {None}
+        living = [node for node in nodes() if node.get("GPU")]
+        left = living if usable is None else [node for node in usable() if node.get("GPU")]
+        for node in left:
+            room[kind_of(node)] += self.fit(node)
+        known = set(room)
+        # A trial that must not run on some nodes waits for an autoscaler only where it could run nowhere else.
+        if len(left) == len(living) or not known:
+            known |= may_come
         for place in running:
             room[place.kind] -= place.slots
         # Where none is left, the largest share fits on whichever comes back first.
@@ -176,7 +179,7 @@ class Packing:
             [kind for kind in self._shares if kind in known] or self._shares,
             key=lambda kind: (room[kind] if known else 0, self._shares[kind].gpus),
         )
-        return chosen, bool(present - {chosen})
+        return chosen, bool((may_come | set(map(kind_of, living))) - {chosen})
 
 
 class Places:

@@ -33,7 +33,7 @@ from tuner.search.session import SearchSession
 
 
 class _Adapter(Disposable):
-    """The common part of the searcher, the scheduler and the callback."""
+    """The common part of the searcher and the scheduler."""
 
     _session: SearchSession
     _places: Places
@@ -230,15 +230,16 @@ class StudyScheduler(_Adapter, FIFOScheduler):  # type: ignore[misc]
             report = Report.from_result(result)
             self._has_trained = self._has_trained or report.epoch is not None
             node = self._nodes.pop(trial.config["number"], report.node)
-            waiting = [
-                each
+            kept = self._session.kept_places
+            waiting = (
+                each.config["number"]
                 for each in _waiting(tune_controller)
                 if could_use(each.config, trial.config, node)
-            ]
-            makes_room = len(waiting) > self._session.kept_places.made
-            if makes_room:
-                self._session.kept_places.make_room()
-            if makes_room or report.retire:
+                and not kept.has_room_made(each.config["number"])
+            )
+            if (number := next(waiting, None)) is not None:
+                kept.make_room(number)
+            if number is not None or report.retire:
                 retire(tune_controller, trial)
 
     def choose_trial_to_run(self, tune_controller: Any) -> Trial | None:
@@ -256,14 +257,12 @@ class StudyScheduler(_Adapter, FIFOScheduler):  # type: ignore[misc]
 
         Tune shows its controller to schedulers alone, and calls them in every step.
         """
-        trials = tune_controller.get_trials()
-        for trial in trials:
-            if trial.status == Trial.PENDING and has_process(tune_controller, trial):
-                self._session.start_process(trial.config["number"])
         hanging = self._session.newly_hanging()
-        for trial in trials:
+        for trial in tune_controller.get_trials():
             if trial.config["number"] in hanging:
                 end_process(tune_controller, trial)
+            elif trial.status == Trial.PENDING and has_process(tune_controller, trial):
+                self._session.start_process(trial.config["number"])
 
 
 def _waiting(tune_controller: Any) -> Iterator[Trial]:

@@ -14,6 +14,7 @@ from tuner.finalists.ranking import Failure, read_failures
 from tuner.finalists.trainings import confirmed
 from tuner.run import Run
 from tuner.run.evaluations import read_test_log
+from tuner.run.finalists_file import shown_bias
 from tuner.run.ledger import Ledger, others_text
 from tuner.run.records import TrialRecord, counts_as_finished
 from tuner.run.requested_trainings import TrainOn, requests
@@ -164,9 +165,9 @@ def _which_seeds(chosen: Chosen) -> str:
 
 def _corrected(finalists: Sequence[Finalist]) -> list[str]:
     """What the intervals are of."""
-    bias = finalists[0].selection_bias
+    bias = shown_bias(finalists[0].selection_bias)
     first = (
-        f"The interval of trial {finalists[0].record.number}, which came first, is corrected by {score_text(bias)} for "
+        f"The interval of trial {finalists[0].record.number}, which came first, is corrected by {bias} for "
         "that (selection bias). "
         if bias
         else ""

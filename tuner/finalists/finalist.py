@@ -83,7 +83,7 @@ class Finalist:
     gap: Gap  # between its score in the search and the mean
     deficit: Deficit | None = None  # None where no finalist has two seeds, or there is only one
     selection_bias: float = (
-        0.0  # of the first: how much too high its mean is; its interval is corrected for that
+        0.0  # of the first: how much too good its mean is; its interval is corrected for that
     )
     average: SeedAverage | None = None  # of all its seeds; None of a single one
     clusters: int | None = None  # of the confirmation split; None where each sequence is its own

@@ -9,7 +9,7 @@ from tuner.report.reading import Reading
 from tuner.report.style import IN_WORDS
 from tuner.run.device import lacks_cudnn, packings
 from tuner.run.evaluations import LINEAR_REFERENCE, TEST_SPLIT, RecordedEvaluation
-from tuner.run.finalists_file import FinalistRow, best_of_search
+from tuner.run.finalists_file import FinalistRow, best_of_search, shown_bias
 from tuner.run.ledger import others_text
 from tuner.run.records import StudyReader, TrialRecord
 from tuner.run.trial_status import TrialStatus
@@ -234,9 +234,8 @@ def interval_text(first: FinalistRow) -> str:
     interval = f"95 % interval {score_text(first.low)} to {score_text(first.high)}"
     if first.selection_bias is None:  # in a file of an earlier version
         return f"{interval} of a finalist chosen before the confirmation"
-    if not first.selection_bias:
-        return interval
-    return f"{interval}, corrected by {score_text(first.selection_bias)} for selection bias"
+    bias = shown_bias(first.selection_bias)
+    return interval if bias is None else f"{interval}, corrected by {bias} for selection bias"
 
 
 def _averaged(first: FinalistRow) -> str:

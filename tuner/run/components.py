@@ -75,7 +75,7 @@ class Components:
     def advice(self, metric: Metric, ensemble: EnsembleRecord | None) -> str:
         """What would make the outcome better, and what would not."""
         scale, unit = (100.0, " points") if metric.name.is_share else (1.0, "")
-        found = f"Twice as many trials would raise the best score by about {scale * self.gain_of_trials():.2g}{unit}"
+        found = f"Twice as many trials would improve the best score by about {scale * self.gain_of_trials():.2g}{unit}"
         can_be_seen = self.rows is None or self.gain_of_trials() > _WORTH * self.rows
         if self.is_worth_more_trials and can_be_seen:
             return f"{found}: more trials help."

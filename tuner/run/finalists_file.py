@@ -19,6 +19,12 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+def shown_bias(bias: float) -> str | None:
+    """The selection bias as it is told; None where it is too small to be seen."""
+    text = score_text(bias)
+    return None if text == score_text(0.0) else text
+
+
 class FinalistRow(Strict):
     """One row; the columns of the parameters follow its fields."""
 

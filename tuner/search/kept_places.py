@@ -15,38 +15,31 @@ class KeptPlaces:
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
-        self._larger: dict[
-            int, float
-        ] = {}  # trials that wait for a larger share of a GPU, since when
-        self._made: list[float] = []  # when room was made for a trial that must run on another node
+        # Trials, and since when; those that wait for a larger share of a GPU get all that becomes free.
+        self._larger: dict[int, float] = {}
+        self._made: dict[int, float] = {}
 
     def wait_for_larger_share(self, number: int) -> None:
-        """Keeps all that becomes free for this trial until it begins or ends."""
+        """Keeps what becomes free for this trial."""
         self._larger[number] = self._clock()
 
-    def make_room(self) -> None:
-        """Keeps a place that has just become free for a trial that must not run on some nodes."""
-        self._made.append(self._clock())
+    def make_room(self, number: int) -> None:
+        """Keeps a place that has just become free for this trial, which must not run on some nodes."""
+        self._made[number] = self._clock()
 
-    @property
-    def made(self) -> int:
-        """Places that are still kept for trials that must not run on some nodes."""
-        latest = self._clock() - _LONGEST_S
-        self._made = [since for since in self._made if since > latest]
-        return len(self._made)
+    def has_room_made(self, number: int) -> bool:
+        """Whether a place is kept for this trial."""
+        return self._is_kept(self._made.get(number))
 
-    def begin(self, number: int, *, avoids_nodes: bool) -> None:
-        """The trial has its process now."""
+    def release(self, number: int) -> None:
+        """The trial has a place now, or has ended."""
         self._larger.pop(number, None)
-        if avoids_nodes and self._made:
-            self._made.pop(0)
-
-    def forget(self, number: int) -> None:
-        """The trial has ended."""
-        self._larger.pop(number, None)
+        self._made.pop(number, None)
 
     @property
     def are_any(self) -> bool:
         """Whether no new trial may start now, which would take such a place."""
-        latest = self._clock() - _LONGEST_S
-        return self.made > 0 or any(since > latest for since in self._larger.values())
+        return any(map(self._is_kept, (*self._larger.values(), *self._made.values())))
+
+    def _is_kept(self, since: float | None) -> bool:
+        return since is not None and self._clock() - since < _LONGEST_S

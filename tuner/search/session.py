@@ -167,16 +167,17 @@ class SearchSession:
         )
 
     def start_process(self, number: int) -> None:
-        """Notes that the trial's process is starting; may be told again and again."""
+        """Notes that Ray has found a place for the trial, whose process is starting; may be told again and again."""
+        self.kept_places.release(number)
         self._watchdog.start(number)
 
-    def begin_trial(self, number: int, *, avoids_nodes: bool = False) -> None:
+    def begin_trial(self, number: int) -> None:
         """Notes that the trial's process has begun to train it."""
-        self.kept_places.begin(number, avoids_nodes=avoids_nodes)
+        self.kept_places.release(number)
         self._watchdog.begin(number)
 
     def is_ended_for_hanging(self, number: int) -> bool:
-        """Whether the trial's process was ended because an epoch took too long."""
+        """Whether the trial's process was ended because an epoch, or its start, took too long."""
         return self._watchdog.has_ended(number)
 
     def has_larger_share(self, number: int) -> bool:
@@ -313,7 +314,7 @@ class SearchSession:
 
     def _forget(self, number: int) -> optuna.Trial:
         """The trial, which runs no more."""
-        self.kept_places.forget(number)
+        self.kept_places.release(number)
         if self._watchdog.forget(number) is not None:
             self._uncharged_deaths += 1
         return self._running.pop(number)

@@ -22,7 +22,7 @@ from tuner.finalists.request import Request
 from tuner.finalists.trainings import best_distinct
 from tuner.run import Run
 from tuner.run.evaluations import MOST_CLASSES, ClassFigures, EvaluationFigures, RecordedEvaluation
-from tuner.run.finalists_file import best_of_search
+from tuner.run.finalists_file import best_of_search, shown_bias
 from tuner.run.ledger import others_text
 from tuner.run.records import contenders
 from tuner.run.requested_trainings import MARGIN, margin_of
@@ -76,8 +76,9 @@ def print_confirmation(outcome: SearchOutcome) -> int:
         option = " --with-reference" if together.gain.mean > 0 else ""
     compared = compared_with_reference(finalists[0], run.files, dataset, run.space.metric)
     if compared is not None:
-        leaves_out = ", corrected for selection bias" if finalists[0].selection_bias else ""
-        words.append(f"Against the linear reference, {compared.text}{leaves_out}.")
+        is_corrected = shown_bias(finalists[0].selection_bias) is not None
+        corrected = ", corrected for selection bias" if is_corrected else ""
+        words.append(f"Against the linear reference, {compared.text}{corrected}.")
     for line in (*words, f"Finalists: {run.files.finalists}"):
         console.print(printable(line), soft_wrap=True)
     console.print(printable(f"Next:      tuner test {where}{option}"), soft_wrap=True)
@@ -189,12 +190,12 @@ def _compared(finalists: Sequence[Finalist], margin: float) -> list[str]:
 
 
 def _corrected(finalists: Sequence[Finalist]) -> list[str]:
-    """How much too high the first mean is, and what the intervals hold for; nothing where that is not to be seen."""
-    first, *others = finalists
-    if not others or score_text(first.selection_bias) == score_text(0.0):
+    """How much too good the first mean is, and what the intervals hold for; nothing where that is not to be seen."""
+    bias = shown_bias(finalists[0].selection_bias)
+    if bias is None or len(finalists) == 1:
         return []
     return [
-        f"Its mean is expected to be {score_text(first.selection_bias)} too high, because it came first by it "
+        f"Its mean is expected to be {bias} too good, because it came first by it "
         "(selection bias); its interval is corrected for that. The others hold for finalists chosen before the "
         "confirmation."
     ]

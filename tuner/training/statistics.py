@@ -158,7 +158,7 @@ def spread_of(
             `by_cluster` gives.
         most: no score is above it, none below 0.
         seeds: the variance between seeds; by default that of these scores.
-        excess: by how much the mean is expected to be too high; the interval lies around the rest.
+        excess: by how much the mean is expected to be too good; the interval lies around the rest.
         deciding: of a share, how many sequences decide it; see `deciding_in`.
     """
     by_seed = scores.mean(axis=1)
