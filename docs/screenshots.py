@@ -1,7 +1,7 @@
 """Makes the README's pictures, so that they can be made again: into docs/.
 
     python docs/screenshots.py leaderboard runs/quickstart-imdb-train
-    python docs/screenshots.py report runs/seed-rotten-tomatoes       after `tuner report` of it
+    python docs/screenshots.py report runs/two-hours                  after `tuner report` of it
 
 Needs Debian's chromium and `make test-environment`. This script decides which parts are shown.
 """
@@ -16,8 +16,9 @@ from typing import Any
 from playwright.sync_api import sync_playwright
 from rich.console import Console
 
-from tuner.run import Run
-from tuner.terminal.tables import leaderboard_table
+from tuner.run.merged_board import read_merged_board
+from tuner.terminal.ensemble import board_footer
+from tuner.terminal.tables import leaderboard_table, printable
 
 HERE = Path(__file__).parent
 CHROMIUM = "/usr/bin/chromium"
@@ -44,13 +45,13 @@ def browser() -> Iterator[Any]:
 
 
 def leaderboard(browser: Any, folder: Path) -> None:
-    """What a terminal shows of a run's best ten."""
-    run = Run(folder)
+    """What a terminal shows of a run's best ten, as `tuner leaderboard` prints it."""
+    merged = read_merged_board([str(folder)])
     console = Console(file=io.StringIO(), record=True, width=150, force_terminal=True)
-    console.print(f"[bold]$ tuner leaderboard runs/{run.name} --top 10", highlight=False)
-    console.print(
-        leaderboard_table(run.leaderboard().head(10), run.space.parameter_names, run.objectives)
-    )
+    console.print(f"[bold]$ tuner leaderboard runs/{folder.name} --top 10", highlight=False)
+    console.print(leaderboard_table(merged.trials.head(10), merged.parameters, merged.objectives))
+    for line in board_footer(merged):
+        console.print(printable(line), highlight=False)
     tab = browser.new_page(viewport={"width": 1200, "height": 800}, device_scale_factor=1.5)
     tab.set_content(console.export_svg(title="tuner leaderboard"))
     tab.locator("svg").screenshot(path=HERE / "leaderboard.png")

@@ -4,6 +4,7 @@ Text goes through Jinja's escaping, data through JSON in which no tag can begin,
 """
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from functools import cache
@@ -13,7 +14,7 @@ from typing import Any
 
 import jinja2
 import pandas as pd
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from tuner.report import summary, tables
 from tuner.report.figure import Figure
@@ -40,6 +41,7 @@ def page(readings: Sequence[Reading], now: datetime) -> str:
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
+    environment.filters["code"] = _with_code
     figures = figures_of(readings)
     only = readings[0] if len(readings) == 1 else None
     title = only.label if only is not None else f"{len(readings)} runs"
@@ -61,6 +63,15 @@ def page(readings: Sequence[Reading], now: datetime) -> str:
         "data": Markup(_json(_data(readings, figures))),
     }
     return environment.from_string(_file("page.html")).render(content)
+
+
+def _with_code(line: str) -> Markup:
+    """A sentence whose commands stand between backticks, as HTML."""
+    parts = re.split("`([^`]+)`", line)
+    return Markup("").join(
+        Markup("<code>{}</code>").format(part) if place % 2 else escape(part)
+        for place, part in enumerate(parts)
+    )
 
 
 def _data(readings: Sequence[Reading], figures: Sequence[Figure]) -> dict[str, Any]:
