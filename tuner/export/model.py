@@ -132,30 +132,18 @@ def write_model(
         made.mkdir()
         entries = []
         for number, member in enumerate(members, start=1):
-            name = f"member-{number}.keras"
+            entries.append(entry := _entry(f"member-{number}.keras", member))
             with output_to(Path(os.devnull)):  # converters print their progress
                 save_keras_model(
                     member.model,
                     member.hyperparameters,
                     n_classes=len(dataset.class_names),
-                    path=made / name,
+                    path=made / entry.file,
                     temperature=temperature if len(members) == 1 else 1.0,
-                    saved_model=beside(made / name, ExportFormat.SAVED_MODEL, formats),
+                    saved_model=beside(made / entry.file, ExportFormat.SAVED_MODEL, formats),
                     tokens=(dataset.vocabulary, dataset.token_mode),
-                    onnx=beside(made / name, ExportFormat.ONNX, formats),
+                    onnx=beside(made / entry.file, ExportFormat.ONNX, formats),
                 )
-            entries.append(
-                MemberEntry(
-                    name,
-                    member.trial,
-                    member.seed,
-                    member.hyperparameters.max_length,
-                    member.model.vocabulary_size,
-                    _module(member.hyperparameters),
-                    member.weight,
-                    isinstance(member.hyperparameters, LinearShape),
-                )
-            )
         known = max(entry.vocabulary_size for entry in entries)
         description = Description(
             run=run,
@@ -172,6 +160,19 @@ def write_model(
         _check_predictions(made, dataset.splits[measured_on], members, temperature)
         replace_folder(made, out, Path(temporary) / "replaced")
     return out
+
+
+def _entry(file: str, member: Member) -> MemberEntry:
+    return MemberEntry(
+        file,
+        member.trial,
+        member.seed,
+        member.hyperparameters.max_length,
+        member.model.vocabulary_size,
+        _module(member.hyperparameters),
+        member.weight,
+        isinstance(member.hyperparameters, LinearShape),
+    )
 
 
 def _check_predictions(

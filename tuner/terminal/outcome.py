@@ -2,10 +2,12 @@
 
 import shlex
 from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 
 from rich.console import Console
 
 from tuner.execution.plan import SearchOutcome
+from tuner.run import Run
 from tuner.run.components import components_in
 from tuner.run.records import counts_as_finished, front_trials
 from tuner.run.sessions import SessionEnd
@@ -33,59 +35,58 @@ def print_outcome(outcome: SearchOutcome, config: SearchConfig) -> int:
         more = len(board) - _SHOWN_ROWS
         console.print(f"… and {more} more" if more > 0 else "")
     texts = pareto_texts(run.objectives, front_trials(run.pareto, run.objectives))
-    if "front" in texts:
-        _print(console, f"Front:       {texts['front']}")
-    counts = Counter(map(TrialStatus, board["status"]))
-    lines = ensemble_lines(run.ensemble, counts, run.objectives)
-    for line in headed("Ensemble:", lines, width=13):
-        _print(console, line)
-    for line in reference_lines(run.reference, width=12):
-        _print(console, line)
-    for line in headed("Note:", one_group_note(run.ensemble, run.reference), width=13):
-        _print(console, line)
-    components = components_in(run.reader)
-    if components is not None:
-        metric = run.space.metric
-        _print(console, f"Differences: {components.text(metric)} (standard deviations of scores)")
-        _print(console, f"             {components.advice(metric, run.ensemble)}")
+    _print(console, _found(run, Counter(map(TrialStatus, board["status"])), texts.get("front")))
     folder = shlex.quote(str(run.folder))
     finished = sum(counts_as_finished(trial) for trial in run.study.get_trials(deepcopy=False))
     if outcome.reason in {SessionEnd.INTERRUPTED, SessionEnd.STOPPED}:
-        _print(
-            console,
-            f"Stopped. {count_text(finished, 'finished trial')} kept in {folder}; "
-            "type the same command again to continue.",
-        )
+        kept = f"Stopped. {count_text(finished, 'finished trial')} kept in {folder}"
+        _print(console, [f"{kept}; type the same command again to continue."])
         return 128 + outcome.signal_number if outcome.signal_number is not None else 0
     if outcome.reason is SessionEnd.BUDGET_WAS_USED:
-        _print(console, f"The budget of {folder} was used up before; a larger one continues it.")
-    _print(console, f"Leaderboard: {run.files.leaderboard}")
+        _print(console, [f"The budget of {folder} was used up before; a larger one continues it."])
+    _print(console, [f"Leaderboard: {run.files.leaderboard}"])
     front = " --pareto" if "front" in texts else ""
-    _print(console, f"Next:        tuner leaderboard {folder}{front}")
-    if run.best is not None:
-        _print(console, f"             tuner confirm {folder}   (is the winner really better?)")
-    if run.ensemble is not None and run.ensemble.is_average:
-        _print(
-            console,
-            f"             tuner export {folder} --members trials   (the ensemble, as one model)",
-        )
-    if run.ensemble is not None and run.ensemble.is_worse_than_single:
-        best = run.ensemble.members[0]
-        _print(
-            console,
-            f"             tuner export {folder} --members trials --ensemble 1   (trial {best} alone, which scored "
-            "better)",
-        )
-    is_member = run.ensemble is not None and run.ensemble.with_reference is not None
-    if is_member and run.reference is not None and run.reference.is_unbeaten:
-        _print(
-            console,
-            f"             tuner export {folder} --members reference   (the reference, which none is shown to beat)",
-        )
     settings = shlex.quote(str(run.files.run_file))
     twice = _twice(config, finished, run.reader.seconds)
-    _print(console, f"             tuner search --config {settings} {twice}   (continues it)")
+    commands = [
+        f"tuner leaderboard {folder}{front}",
+        *_commands_for_a_model(run, folder),
+        f"tuner search --config {settings} {twice}   (continues it)",
+    ]
+    _print(console, headed("Next:", commands, width=13))
     return 0
+
+
+def _found(run: Run, counts: Mapping[TrialStatus, int], front: str | None) -> list[str]:
+    """What the search has found beside its trials, line by line."""
+    lines = [f"Front:       {front}"] if front is not None else []
+    lines += headed("Ensemble:", ensemble_lines(run.ensemble, counts, run.objectives), width=13)
+    lines += reference_lines(run.reference, width=12)
+    lines += headed("Note:", one_group_note(run.ensemble, run.reference), width=13)
+    if (components := components_in(run.reader)) is not None:
+        metric = run.space.metric
+        differences = f"{components.text(metric)} (standard deviations of scores)"
+        advice = components.advice(metric, run.ensemble)
+        lines += headed("Differences:", [differences, advice], width=13)
+    return lines
+
+
+def _commands_for_a_model(run: Run, folder: str) -> Iterator[str]:
+    """The commands that lead from here to a model."""
+    if run.best is not None:
+        yield f"tuner confirm {folder}   (is the winner really better?)"
+    ensemble = run.ensemble
+    if ensemble is None:
+        return
+    if ensemble.is_average:
+        yield f"tuner export {folder} --members trials   (the ensemble, as one model)"
+    if ensemble.is_worse_than_single:
+        alone = f"trial {ensemble.members[0]} alone, which scored better"
+        yield f"tuner export {folder} --members trials --ensemble 1   ({alone})"
+    reference = run.reference if ensemble.with_reference is not None else None
+    if reference is not None and reference.is_unbeaten:
+        unbeaten = "the reference, which none is shown to beat"
+        yield f"tuner export {folder} --members reference   ({unbeaten})"
 
 
 def _twice(config: SearchConfig, finished: int, seconds: float) -> str:
@@ -95,6 +96,7 @@ def _twice(config: SearchConfig, finished: int, seconds: float) -> str:
     return f"--trials {2 * max(config.trial_budget or 0, finished)}"
 
 
-def _print(console: Console, text: str) -> None:
-    """Prints a line to copy from: it is never wrapped, and brackets in it are no markup."""
-    console.print(printable(text), soft_wrap=True)
+def _print(console: Console, lines: Iterable[str]) -> None:
+    """Prints lines to copy from: they are never wrapped, and brackets in them are no markup."""
+    for line in lines:
+        console.print(printable(line), soft_wrap=True)

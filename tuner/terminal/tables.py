@@ -2,8 +2,8 @@
 
 import errno
 import re
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.table import Table
@@ -51,7 +51,6 @@ def leaderboard_table(
 
     All parameters of a row are in one column.
     """
-    import pandas as pd
 
     table = Table(box=None, pad_edge=False)
     columns = [
@@ -77,35 +76,44 @@ def leaderboard_table(
     table.add_column("parameters")
     has_several_codes = "code" in board and board["code"].nunique() > 1
     for row in board.to_dict(orient="records"):
-        cells: list[Text] = []
-        for name in columns:
-            value = row[name]
-            if pd.isna(value):
-                cells.append(Text(""))
-            elif name == "status":
-                cells.append(Text(str(value), style=STATUS_STYLES.get(str(value), "")))
-            elif name == "score":
-                cells.append(Text(score_text(float(value)), style="bold"))
-            elif name == "seconds":
-                cells.append(Text(f"{float(value):.0f}"))
-            elif name in _COSTS:
-                cells.append(Text(cost_text(value)))
-            elif name == "pareto":
-                cells.append(Text("*" if value else ""))
-            else:
-                cells.append(printable(value))
-        shown = {name: row.get(name) for name in parameters}
-        settings = "  ".join(
-            f"{name}={number_text(value)}" for name, value in shown.items() if not pd.isna(value)
-        )
-        note = "  (baseline)" if row["baseline"] is True or str(row["baseline"]) == "True" else ""
-        starter = row.get("starter")  # absent in the leaderboard of an earlier version
-        note = note if starter is None or pd.isna(starter) else f"  (as {starter})"
-        error = "" if pd.isna(row["error"]) else f"  {row['error']}"
-        code = f"  (code {row['code']})" if has_several_codes and not pd.isna(row["code"]) else ""
-        cells.append(printable(settings + note + code + error))
-        table.add_row(*cells)
+        cells = [_cell(name, row[name]) for name in columns]
+        table.add_row(*cells, _parameters(row, parameters, shows_code=has_several_codes))
     return table
+
+
+def _cell(name: str, value: Any) -> Text:
+    """One cell of a leaderboard, as its column wants it."""
+    import pandas as pd
+
+    if pd.isna(value):
+        return Text("")
+    if name == "status":
+        return Text(str(value), style=STATUS_STYLES.get(str(value), ""))
+    if name == "score":
+        return Text(score_text(float(value)), style="bold")
+    if name == "seconds":
+        return Text(f"{float(value):.0f}")
+    if name == "pareto":
+        return Text("*" if value else "")
+    return Text(cost_text(value)) if name in _COSTS else printable(value)
+
+
+def _parameters(row: Mapping[Any, Any], parameters: Sequence[str], *, shows_code: bool) -> Text:
+    """The last cell: the parameters that the trial has, and what else is to be known of it."""
+    import pandas as pd
+
+    shown = {name: row.get(name) for name in parameters}
+    parts = [f"{name}={number_text(value)}" for name, value in shown.items() if not pd.isna(value)]
+    starter = row.get("starter")  # absent in the leaderboard of an earlier version
+    if starter is not None and not pd.isna(starter):
+        parts.append(f"(as {starter})")
+    elif str(row["baseline"]) == "True":
+        parts.append("(baseline)")
+    if shows_code and not pd.isna(row["code"]):
+        parts.append(f"(code {row['code']})")
+    if not pd.isna(row["error"]):
+        parts.append(str(row["error"]))
+    return printable("  ".join(parts))
 
 
 def markdown_table(board: "pd.DataFrame") -> str:
