@@ -12,7 +12,7 @@ from pathlib import Path
 from tuner.output import output_to
 
 with output_to(Path(sys.argv[1])) as screen:
-    with screen.last_words("ended in the middle") as take_back:
+    with screen.at_death("ended in the middle") as take_back:
         print("to the log", flush=True)
         {inside}
     screen("after it")
@@ -29,7 +29,7 @@ with output_to(Path(sys.argv[1])) as screen:
     ],
 )
 @pytest.mark.slow
-def test_last_words_are_shown_where_a_process_ends_in_the_middle(
+def test_a_line_is_shown_where_a_process_ends_in_the_middle(
     tmp_path: Path, inside: str, shown: str
 ) -> None:
     log = tmp_path / "log"

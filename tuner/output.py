@@ -23,7 +23,7 @@ class Screen:
             os.write(self.handle, f"{line}\n".encode(errors="backslashreplace"))
 
     @contextmanager
-    def last_words(self, line: str) -> Iterator[Callable[[], None]]:
+    def at_death(self, line: str) -> Iterator[Callable[[], None]]:
         """Writes a line if this process ends in the `with` block, even where a library ends it or it is killed.
 
         Yields a function after which no line is written.

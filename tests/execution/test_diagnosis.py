@@ -180,7 +180,7 @@ def test_processes_that_die_with_a_gpu_are_not_charged(
         ("MemoryError\n…\nFatal Python error: Segmentation fault\n", Diagnosis("")),
     ],
 )
-def test_the_last_words_of_a_process_on_a_gpu_tell_why_it_died(
+def test_the_last_lines_of_a_process_on_a_gpu_tell_why_it_died(
     tmp_path: Path, words: str, expected: Diagnosis
 ) -> None:
     (tmp_path / "worker-other-4711.log").write_text("", encoding="utf-8")

@@ -178,7 +178,7 @@ def ray_cluster(config: SearchConfig, flag: InterruptFlag, *, notify: Screen) ->
         with (
             scratch_folder(ray_folder(os.environ)) as scratch,
             locked,
-            notify.last_words(f"tuner: {_SILENT_END}") as take_back,
+            notify.at_death(f"tuner: {_SILENT_END}") as take_back,
         ):
             import ray  # not before: see `local_ray_locked`
 

@@ -47,7 +47,7 @@ class Diagnostician:
         count_kills: how many processes the kernel has killed so far because memory ran out where trials run.
         clock: seconds, from any start.
         is_cluster: whether trials run on other machines, of which this kernel knows nothing.
-        logs: where processes that train on a GPU write, whose last words tell why they died; None: no GPU.
+        logs: where processes that train on a GPU write, whose last lines tell why they died; None: no GPU.
     """
 
     def __init__(
@@ -105,9 +105,9 @@ class Diagnostician:
         return Diagnosis(f"its process failed: {short_reason(last)}")
 
     def _death(self, error: str) -> Diagnosis:
-        """The diagnosis of a process that left no error, by its last words and by what happened to its neighbours."""
+        """The diagnosis of a process that left no error: by the end of its log, and by what its neighbours met."""
         origin = origin_of(error)
-        cause = self._last_words(origin)
+        cause = self._last_log_lines(origin)
         if isinstance(cause, DeviceFault):
             return self._device_fault(origin, cause)
         if isinstance(cause, TrialOutOfMemory):
@@ -137,7 +137,7 @@ class Diagnostician:
             is_charged=not has_mps,
         )
 
-    def _last_words(self, origin: Origin) -> TunerError | None:
+    def _last_log_lines(self, origin: Origin) -> TunerError | None:
         """The error in the last lines of a process that a library ended, where they can be read from here."""
         if self._logs is None or not origin.pid:
             return None
