@@ -58,7 +58,9 @@ def test_kept_rows_have_their_own_tokens_and_labels(config_of) -> None:
 
 def test_a_test_split_without_a_new_text_is_refused(config_of) -> None:
     config = config_of([*TRAINED, *((text, label, "test") for text, label, _ in TRAINED[:5])])
-    with pytest.raises(DataError, match=r"every text of its test split is .* with --data, or correct"):
+    with pytest.raises(
+        DataError, match=r"every text of its test split is .* with --data, or correct"
+    ):
         of_split(config)
 
 
