@@ -84,17 +84,15 @@ def test_a_process_that_does_not_start_is_ended_and_its_trial_runs_again(
             super().setup(config, task=task)
 
     monkeypatch.setattr(tune_run, "TrialActor", Stuck)
-    monkeypatch.setattr(watchdog, "_LONGEST_START_S", 3.0)
+    monkeypatch.setattr(watchdog, "_LONGEST_START_S", 5.0)
     # So many that no other process takes its trial before, as one does that has nothing else to do.
     space = toy_space(epoch_seconds=0.5)
-    config = make(space, sentences, tmp_path, trials=9, max_epochs=2, max_concurrent=2)
+    config = make(space, sentences, tmp_path, trials=12, max_epochs=2, max_concurrent=2)
     trials = run_search(config).run.study.trials
-    (lost,) = (trial for trial in trials if not counts_as_finished(trial))
-    assert lost.number == 1
-    assert lost.user_attrs["error"] == (
-        "its process did not start within 3s, so it was ended; runs again"
+    assert trials[1].user_attrs["error"] == (
+        "its process did not start within 5s, so it was ended; runs again"
     )
-    assert sum(counts_as_finished(trial) for trial in trials) == 9
+    assert sum(counts_as_finished(trial) for trial in trials) == 12
     (again,) = (trial for trial in trials if trial.user_attrs.get("retry_of") == 1)
     (node,) = ray.nodes()
     assert failed_on(again) == [node["NodeID"]]  # on several nodes, another one gets it
