@@ -15,7 +15,8 @@ from support.searches import make, toy_command, toy_space
 from tuner.errors import SearchError
 from tuner.execution import tune_run
 from tuner.execution.search import run_search
-from tuner.execution.trainable import Task, TrialActor
+from tuner.execution.task import Task
+from tuner.execution.trainable import TrialActor
 from tuner.run import Run
 from tuner.run.records import counts_as_finished, failed_on
 from tuner.search import watchdog

@@ -19,7 +19,8 @@ from tuner.execution.mps import JOINED, MpsState
 from tuner.execution.packing import Place
 from tuner.execution.search import SearchPlan, run_search
 from tuner.execution.shares import Share
-from tuner.execution.trainable import Task, TrialActor
+from tuner.execution.task import Task
+from tuner.execution.trainable import TrialActor
 from tuner.nvidia import MpsMode
 from tuner.run.trial_status import TrialStatus
 from tuner.settings.config import TrainerName

@@ -16,7 +16,8 @@ from unittest.mock import patch
 
 from tuner.execution import fork_server, ray_internals, runner, trainable, tune_run
 from tuner.execution.cluster import Cluster
-from tuner.execution.trainable import Task, TrialActor
+from tuner.execution.task import Task
+from tuner.execution.trainable import TrialActor
 from tuner.training import devices
 
 _NODE = {

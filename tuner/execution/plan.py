@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from tuner.data import Dataset
+from tuner.execution.task import Task
 from tuner.run import Run
 from tuner.run.folder import RunFolder
 from tuner.run.sessions import SessionEnd
@@ -13,7 +14,6 @@ from tuner.settings.config import SearchConfig
 
 if TYPE_CHECKING:
     from tuner.execution.run_files import RunFiles
-    from tuner.execution.trainable import Task
 
 
 class BackgroundTraining(Protocol):
@@ -86,7 +86,7 @@ class Plan(Protocol):
     def open(self, workers: int) -> SearchStudy:
         """The study, ready to ask. The plan is recorded in the run folder first."""
 
-    def task(self) -> "Task":
+    def task(self) -> Task:
         """The data and settings that all trials share."""
 
     def background_training(self, study: SearchStudy) -> BackgroundTraining:

@@ -3,7 +3,6 @@
 import time
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING
 
 from tuner.data import Dataset, Split, cluster_count, load_dataset
 from tuner.data.vectors import digest_of
@@ -15,6 +14,7 @@ from tuner.execution.fork_server import fork_server
 from tuner.execution.plan import BackgroundTraining, NoBackgroundTraining, SearchOutcome
 from tuner.execution.run_files import LeaderboardFiles
 from tuner.execution.runner import run_plan
+from tuner.execution.task import Task
 from tuner.run import Run
 from tuner.run.events import SearchListener, SilentListener
 from tuner.run.folder import RunFolder
@@ -47,9 +47,6 @@ from tuner.text import joined
 from tuner.tracking.selection import check_exporters
 from tuner.training.own_code import code_of
 from tuner.training.own_modules import folders_for, name_modules_of
-
-if TYPE_CHECKING:
-    from tuner.execution.trainable import Task
 
 _TRIALS_PER_PROCESS_ON_A_GPU = (
     50  # backends leak GPU memory: keras-team/keras-tuner#873, tensorflow#43627
@@ -206,7 +203,7 @@ class SearchPlan:
             )
         return study
 
-    def task(self) -> "Task":
+    def task(self) -> Task:
         """Trials learn from the training split and are ranked on the validation split.
 
         The models of the ensemble are measured on the confirmation split, which chooses none of them.
@@ -248,10 +245,8 @@ class SearchPlan:
         return LeaderboardFiles(self.folder, StudyReader(study.study), time.monotonic)
 
 
-def make_task(config: SearchConfig, folder: RunFolder, dataset: Dataset) -> "Task":
+def make_task(config: SearchConfig, folder: RunFolder, dataset: Dataset) -> Task:
     """The task of trials that learn from the training split and are measured on the validation split."""
-    from tuner.execution.trainable import Task
-
     checkpoints = checkpoints_of(config, dataset)
     clusters = dataset.clusters_of(Split.VALIDATION)
     task = Task(

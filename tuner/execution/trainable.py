@@ -8,23 +8,19 @@ modules named at the top; Keras is imported for the first real trial.
 import functools
 import gc
 import os
-import secrets
 import socket
 import sys
 import time
 import traceback
 from collections.abc import Iterator
 from contextlib import nullcontext, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import ray
-from numpy.typing import NDArray
 from ray import tune
 
-from tuner.data import EncodedSequences, WordVectors
 from tuner.errors import (
     ConfigError,
     DeviceFault,
@@ -39,12 +35,12 @@ from tuner.execution.faulty_gpus import FaultyGpu
 from tuner.execution.messages import Report, from_ray_config, share_of
 from tuner.execution.mps import JOINED, MpsState, ensure
 from tuner.execution.shares import Share
+from tuner.execution.task import Task
 from tuner.nvidia import MpsMode
 from tuner.run.device import CPU, with_share
 from tuner.run.epoch_parts import EpochPart
 from tuner.run.trial_status import TrialFacts, TrialStatus
 from tuner.settings.config import TrainerName
-from tuner.settings.metric import Metric
 from tuner.storage import Storage
 from tuner.text import one_line
 from tuner.training.checkpoint import Checkpoint
@@ -53,43 +49,6 @@ from tuner.training.own_code import code_of
 from tuner.training.own_modules import make_importable, name_modules_of
 from tuner.training.spec import EpochResult, TrainsByEpoch, TrialSpec
 from tuner.training.trained_model_file import to_bytes
-
-
-@dataclass(frozen=True)
-class Task:
-    """The data and settings of all trials of a search. The arrays lie once per node in Ray's object store."""
-
-    train: EncodedSequences
-    validation: EncodedSequences
-    n_classes: int
-    trainer: TrainerName
-    cpus: float
-    logs: str
-    checkpoints: str | None = None  # a path or URL
-    vectors: WordVectors | None = None
-    clusters: NDArray[np.int64] | None = None  # of `validation`, where several share one
-    fingerprint: str = ""  # of the data, and of the vectors
-    mps: MpsMode = MpsMode.OFF
-    rests_gpus: bool = False  # that failed again and again: others can train in their place
-    trials_per_process: int | None = None  # then a new process takes over; None: any number
-    # Where given, the models of complete trials are measured on it and sent with the last report.
-    held_out: EncodedSequences | None = None
-    metric: Metric | None = None  # decides which epoch is the best; with `held_out`
-    folders: tuple[
-        str, ...
-    ] = ()  # of a person's own modules, where the space has an architecture of theirs
-    # A trial whose model cannot be measured fails; it sends one at its end only.
-    is_model_required: bool = True
-    session: str = field(default_factory=lambda: secrets.token_hex(4))  # see `FaultyGpu`
-
-    def without_data(self) -> "Task":
-        """The same task for trials that need no data."""
-        nothing = EncodedSequences(
-            tokens=np.zeros(0, np.int32),
-            offsets=np.zeros(1, np.int64),
-            labels=np.zeros(0, np.int32),
-        )
-        return replace(self, train=nothing, validation=nothing, vectors=None, clusters=None)
 
 
 class TrialActor(tune.Trainable):  # type: ignore[misc]

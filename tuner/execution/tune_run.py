@@ -8,7 +8,8 @@ from tuner.execution.cluster import Cluster
 from tuner.execution.heartbeat import Heartbeat
 from tuner.execution.messages import resources_of
 from tuner.execution.ray_tune import StudyScheduler, StudySearcher
-from tuner.execution.trainable import Task, TrialActor
+from tuner.execution.task import Task
+from tuner.execution.trainable import TrialActor
 from tuner.execution.tune_internals import callbacks_not_counted, waiting_workers_taken
 from tuner.search.session import SearchSession
 

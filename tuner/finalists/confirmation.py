@@ -7,7 +7,7 @@ trials and the same command again work as in a search. The models are kept in `f
 import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import optuna
 
@@ -20,6 +20,7 @@ from tuner.execution.plan import BackgroundTraining, NoBackgroundTraining, Searc
 from tuner.execution.run_files import RunFiles
 from tuner.execution.runner import run_plan
 from tuner.execution.search import make_task
+from tuner.execution.task import Task
 from tuner.files import write_bytes_atomically
 from tuner.finalists.epochs import best_epochs_on_train, fixed_epochs
 from tuner.finalists.ranking import FinalistFiles
@@ -47,9 +48,6 @@ from tuner.settings.space import ARCHITECTURE
 from tuner.training.own_code import code_of
 from tuner.training.spec import derive_seed
 from tuner.training.trained_model_file import from_bytes
-
-if TYPE_CHECKING:
-    from tuner.execution.trainable import Task
 
 
 @dataclass(frozen=True)
@@ -253,7 +251,7 @@ class ConfirmationPlan:
         there = settled(study, self.folder) if study is not None else set()
         return [each for each in self.wanted if each.training not in there]
 
-    def task(self) -> "Task":
+    def task(self) -> Task:
         """Trains as in the search, or on the validation split as well; measures on the confirmation split."""
         config = self.config_here
         task = make_task(config, self.folder, self.dataset)
