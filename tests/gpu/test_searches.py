@@ -127,9 +127,13 @@ import keras
 
 def build(*, vocabulary_size, n_classes, rows):
     ids = keras.Input((None,), dtype="int32")
-    # Zeros take no time, unlike the orthogonal matrices of an LSTM: it fails as soon as it asks for memory.
-    table = keras.layers.Embedding(rows, 1024, embeddings_initializer="zeros")
-    hidden = keras.layers.GlobalAveragePooling1D()(table(ids))
+    # Zeros take no time, unlike the orthogonal matrices of an LSTM: it fails as soon as it asks for memory. Several
+    # tables, because TensorFlow's segment sums end the process at 2**31 elements.
+    most = 2**20
+    sizes = [min(most, rows - first) for first in range(0, rows, most)]
+    tables = [keras.layers.Embedding(size, 1024, embeddings_initializer="zeros")(ids) for size in sizes]
+    total = keras.layers.Add()(tables) if len(tables) > 1 else tables[0]
+    hidden = keras.layers.GlobalAveragePooling1D()(total)
     return keras.Model(ids, keras.layers.Dense(1, activation="sigmoid")(hidden))
 """
 
@@ -149,6 +153,27 @@ def test_a_model_that_does_not_fit_is_out_of_memory_and_the_search_goes_on(tmp_p
     assert huge.any()
     assert set(rows[huge]["status"]) == {"out_of_memory"}
     assert set(rows[~huge]["status"]) <= {"complete", "pruned"}
+
+
+def test_a_model_too_large_for_its_share_runs_again_with_a_larger_one(tmp_path: Path) -> None:
+    total_mb = gpu().total_mb
+    assert total_mb is not None
+    (tmp_path / "huge_models.py").write_text(HUGE)
+    # Its weights, Adam's two figures of each, and its gradients: more than a quarter of the GPU, less than half.
+    rows_of_table = int(0.07 * total_mb * 2**20 / 4096)
+    large = {"architecture": "huge_models:build", "learning_rate": 2e-3}
+    space = {
+        **SMALL,
+        "architectures": {"huge_models:build": {"rows": rows_of_table}, "cnn_lstm": {}},
+        "baselines": [large],
+    }
+    words = ["--gpus-per-trial", "0.25", "--trials", "6", "--pruner", "none"]
+    found = search(tmp_path, space, *words)
+    assert "runs again with a larger share of the GPU" in found.said
+    is_large = found.rows["architecture"] == "huge_models:build"
+    assert "complete" in set(found.rows[is_large]["status"])
+    assert set(found.rows[~is_large]["status"]) == {"complete"}
+    assert (found.rows["status"] == "complete").sum() == 6
 
 
 def test_predictions_leave_the_gpu_to_others(tmp_path: Path) -> None:
