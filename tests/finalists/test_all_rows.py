@@ -27,7 +27,7 @@ from tuner.finalists.export import export_model
 from tuner.finalists.model_choice import ExportRequest, MembersOf, export_request
 from tuner.kill_points import VARIABLE, KillPoint
 from tuner.run import Run
-from tuner.run.requested_trainings import TrainOn
+from tuner.run.train_on import TrainOn
 from tuner.settings.hyperparameters import resolve
 from tuner.settings.space import SearchSpace
 from tuner.training import devices

@@ -33,8 +33,8 @@ from tuner.run.attributes import Attribute
 from tuner.run.events import Event, EventKind, SearchState, SilentListener
 from tuner.run.folder import RunFolder
 from tuner.run.records import StudyReader, counts_as_finished
-from tuner.run.requested_trainings import TrainOn
 from tuner.run.sessions import SessionEnd
+from tuner.run.train_on import TrainOn
 from tuner.settings.config import SearchConfig, make_config
 from tuner.settings.space import SearchSpace
 

@@ -10,7 +10,8 @@ from support.run_files import record
 
 from tuner.finalists.epochs import best_epochs_on_train, fixed_epochs
 from tuner.run.attributes import Attribute
-from tuner.run.requested_trainings import RequestedTraining, TrainOn
+from tuner.run.requested_trainings import RequestedTraining
+from tuner.run.train_on import TrainOn
 from tuner.run.trial_status import TrialStatus
 
 STOPPED = record(9, status=TrialStatus.PRUNED, best_epoch=1)

@@ -16,14 +16,14 @@ from tuner.finalists.confirmation import run_confirmation
 from tuner.finalists.export import export_model
 from tuner.finalists.model_choice import MembersOf, ModelChoice
 from tuner.finalists.ranking import compared_with_reference, read_finalists
-from tuner.finalists.reference_of_splits import ReferenceOfBoth, rows_of
+from tuner.finalists.reference_of_splits import ReferenceOfBoth
 from tuner.finalists.request import Request, confirmation_config
 from tuner.finalists.testing import evaluate_test
 from tuner.run import Run
 from tuner.run.events import SilentListener
 from tuner.run.folder import RunFolder
-from tuner.run.requested_trainings import TrainOn
 from tuner.run.sessions import SessionEnd
+from tuner.run.train_on import TrainOn, rows_of
 from tuner.search.kept_reference import read_reference, read_reference_file
 from tuner.training.linear_reference import train_reference
 

@@ -8,8 +8,8 @@ import pytest
 from tuner.errors import ConfigError
 from tuner.finalists.request import Request, confirmation_config, make_request
 from tuner.run.folder import RunFolder
-from tuner.run.requested_trainings import TrainOn
 from tuner.run.run_file import write_run_file
+from tuner.run.train_on import TrainOn
 from tuner.settings.config import make_config
 from tuner.settings.space import SearchSpace
 

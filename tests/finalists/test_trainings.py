@@ -14,11 +14,11 @@ from tuner.run.folder import RunFolder
 from tuner.run.records import is_interrupted
 from tuner.run.requested_trainings import (
     RequestedTraining,
-    TrainOn,
     last_request,
     record_request,
     training_of,
 )
+from tuner.run.train_on import TrainOn
 from tuner.run.trial_status import TrialStatus
 from tuner.settings.space import SearchSpace
 

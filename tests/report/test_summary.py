@@ -19,6 +19,7 @@ from tuner.run.evaluations import LINEAR_REFERENCE, ReferenceFigures, read_test_
 from tuner.run.folder import RunFolder
 from tuner.run.ledger import OtherEvaluation
 from tuner.run.reference_record import Comparison, ReferenceRecord
+from tuner.run.score_errors import ValidationRows
 from tuner.settings.objectives import Cost
 
 
@@ -198,6 +199,18 @@ def test_runs_on_other_rows_are_compared_with_a_warning(make_run: MakeRun) -> No
     assert "not scored on the same rows" in summary.warnings_of_comparison(readings)[0]
     assert summary.warnings_of_comparison([readings[0], readings[0]]) == []
     assert [row[0] for row in tables.compared(readings).rows] == ["a", "b"]
+
+
+def test_where_validation_rotates_scores_are_of_other_rows(
+    some: Reading, make_run: MakeRun
+) -> None:
+    run = Run(make_run((0.6,), name="rotated").path)
+    ValidationRows(100, parts=8).record(run.study)
+    rotated = read_run(run, "rotated")
+    text = text_of(rotated)
+    assert "score is its best epoch's validation accuracy on one of 8 parts of the rows, by" in text
+    (warning,) = summary.warnings_of_comparison([some, rotated])
+    assert "not scored on the same rows" in warning
 
 
 def test_markdown_has_tables_and_no_markup_from_users_data(hostile: RunFolder) -> None:

@@ -111,6 +111,16 @@ def test_the_rows_part_is_the_error_that_a_trials_score_has() -> None:
     assert [each and each.are_clustered for each in found] == [False, True]
 
 
+def test_where_other_rows_score_other_trials_the_rest_is_of_seeds_and_rows() -> None:
+    made = trials(20, by_rate=0.01, by_seed=0.01)
+    found = components_of(made, SPACE, BY_SCORE, ValidationRows(1000, parts=8))
+    assert found is not None
+    assert ", seeds and rows " in found.text(Metric())
+    same = components_of(made, SPACE, BY_SCORE, ROWS)
+    assert same is not None
+    assert ", seeds " in same.text(Metric())
+
+
 def test_the_figures_and_what_helps_are_said_in_points() -> None:
     flat = Components(40, 0.005, 0.009, 0.015)
     ensemble = EnsembleRecord(

@@ -13,11 +13,11 @@ from tuner.run.journal import CONFIRMATION
 from tuner.run.records import StudyReader
 from tuner.run.requested_trainings import (
     RequestedTraining,
-    TrainOn,
     last_request,
     record_request,
     requests,
 )
+from tuner.run.train_on import TrainOn
 from tuner.run.watch import WatchedStudy
 from tuner.settings.config import make_config
 from tuner.settings.space import SearchSpace

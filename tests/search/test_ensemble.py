@@ -22,6 +22,7 @@ from tuner.run.events import EventKind
 from tuner.run.records import StudyReader
 from tuner.run.trial_status import TrialStatus
 from tuner.search import ensemble, study
+from tuner.search.kept_models import KeptModel, members_of
 from tuner.search.session import SearchSession
 from tuner.settings.config import make_config
 from tuner.settings.objectives import Cost
@@ -69,6 +70,17 @@ def test_members_are_those_whose_average_has_the_lowest_loss_on_the_validation_s
     assert searched.record.averaged == pytest.approx(is_right.mean(), abs=1e-6)
     searched.complete(0.55)  # of an earlier version: its validation probabilities are not known
     assert searched.record.members == (0, 1, 2)
+
+
+def test_where_each_was_validated_by_other_rows_those_of_the_lowest_loss_join_the_best() -> None:
+    def kept(trial: int, val_loss: float | None) -> KeptModel:
+        return KeptModel(-0.9 + trial / 100, trial, 0.9, 1, 9, None, LABELS, None, val_loss)
+
+    models = [kept(trial, loss) for trial, loss in enumerate((0.5, 0.4, 0.1, 0.3, 0.2))]
+    assert [each.trial for each in members_of(models, 3, None)] == [0, 2, 4]
+    assert [each.trial for each in members_of(models, 9, None)] == [0, 1, 2, 3, 4]
+    models[4] = kept(4, None)  # of an earlier version
+    assert [each.trial for each in members_of(models, 3, None)] == [0, 1, 2]
 
 
 def test_copies_in_the_confirmation_split_are_less_evidence(searched: Searched) -> None:

@@ -11,6 +11,7 @@ from support.sessions import Search, complete, epoch
 from tuner.run.epoch_parts import EpochPart
 from tuner.run.events import EventKind
 from tuner.run.records import StudyReader
+from tuner.run.score_errors import ValidationRows
 from tuner.run.sessions import SessionEnd, utc
 from tuner.run.trial_status import TrialFacts, TrialStatus
 from tuner.search import study
@@ -37,6 +38,19 @@ def test_trials_have_the_patience_that_was_asked_for(search: Search) -> None:
     assert search.open().start_trial().patience == 1
     assert search.open(patience=3).start_trial().patience == 3
     assert search.open(patience="off").start_trial().patience is None
+
+
+def test_parts_of_the_rows_validate_the_trials_by_turns_and_a_retry_by_its_first_trys(
+    search: Search,
+) -> None:
+    session = search.open(trials=9)
+    assert [session.start_trial().part for _ in range(2)] == [0, 0]
+    rotating = search.open(trials=9)
+    ValidationRows(100, parts=3).record(rotating._study.study)
+    again = [rotating.start_trial() for _ in range(2)]  # what ran before, as trials 2 and 3
+    assert [each.number for each in again] == [2, 3]
+    assert [each.part for each in again] == [0, 1]
+    assert [rotating.start_trial().part for _ in range(3)] == [1, 2, 0]
 
 
 def test_trials_of_two_objectives_have_a_patience_too(search: Search) -> None:

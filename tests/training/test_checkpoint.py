@@ -68,7 +68,7 @@ def test_another_trial_or_other_data_begins_at_its_first_epoch(
     next(begin(checkpoint(tmp_path)).epochs())
     assert checkpoint(tmp_path).load() is not None
     assert checkpoint(tmp_path, replace(SPEC, number=99)).load() is not None  # it runs again as 99
-    for spec in (replace(SPEC, seed=6), replace(SPEC, max_epochs=5)):
+    for spec in (replace(SPEC, seed=6), replace(SPEC, max_epochs=5), replace(SPEC, part=1)):
         assert checkpoint(tmp_path, spec).load() is None
     assert checkpoint(tmp_path, data="others").load() is None
 

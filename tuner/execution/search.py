@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from tuner.data import Dataset, Split, cluster_count, load_dataset
+from tuner.data.rotation import parts_of
 from tuner.data.vectors import digest_of
 from tuner.errors import ConfigError
 from tuner.execution.checkpoints import checkpoints_of
@@ -14,7 +15,7 @@ from tuner.execution.fork_server import fork_server
 from tuner.execution.plan import BackgroundTraining, NoBackgroundTraining, SearchOutcome
 from tuner.execution.run_files import LeaderboardFiles
 from tuner.execution.runner import run_plan
-from tuner.execution.task import Task
+from tuner.execution.task import Rotation, Task
 from tuner.run import Run
 from tuner.run.events import SearchListener, SilentListener
 from tuner.run.folder import RunFolder
@@ -28,7 +29,9 @@ from tuner.run.run_file import (
     write_run_file,
 )
 from tuner.run.score_errors import ValidationRows
+from tuner.run.train_on import learned_by_reference
 from tuner.search.ensemble import TrialEnsemble
+from tuner.search.kept_models import common_labels
 from tuner.search.kept_reference import (
     measure_reference,
     read_reference,
@@ -158,6 +161,11 @@ class SearchPlan:
         self._write_run_file()
         study = self._open(workers)
         withdraw_comparisons(study.study)
+        if (parts := self._scored_on.parts) is not None:
+            self.notes.append(
+                f"validation rotates over {parts} parts of about {self._scored_on.count:,} rows: a trial is scored on "
+                "one and learns from the others, so two scores are mostly of different rows"
+            )
         return study
 
     def _is_recorded_space(self) -> bool:
@@ -184,11 +192,7 @@ class SearchPlan:
         if study.widened:
             more = joined(study.widened)
             self.notes.append(f"the search goes on in a wider space, with {more}")
-        rows = ValidationRows(
-            len(self.dataset.splits[Split.VALIDATION]),
-            cluster_count(self.dataset.clusters_of(Split.VALIDATION)),
-        )
-        rows.record(study.study)
+        self._scored_on.record(study.study)
         if self.config.ensemble:
             study.ensemble = TrialEnsemble(
                 study.study,
@@ -196,19 +200,34 @@ class SearchPlan:
                 size=self.config.ensemble,
                 labels=self.dataset.splits[Split.CONFIRMATION].labels,
                 clusters=self.dataset.clusters_of(Split.CONFIRMATION),
-                validation_labels=self.dataset.splits[Split.VALIDATION].labels,
+                validation_labels=common_labels(self.config, self.dataset),
                 reference=None
                 if self.config.no_reference
                 else read_reference(self.folder, self.dataset),
             )
         return study
 
+    @cached_property
+    def _rotation(self) -> Rotation | None:
+        """None where one validation split scores all trials, or trials read no rows."""
+        if not self.config.rotate_validation or self.config.trainer is TrainerName.TOY:
+            return None
+        return Rotation(parts_of(self.dataset), self.dataset.clusters_of(Split.TRAIN))
+
+    @property
+    def _scored_on(self) -> ValidationRows:
+        return ValidationRows(
+            len(self.dataset.splits[Split.VALIDATION]),
+            cluster_count(self.dataset.clusters_of(Split.VALIDATION)),
+            None if self._rotation is None else 1 + int(self._rotation.parts.max()),
+        )
+
     def task(self) -> Task:
-        """Trials learn from the training split and are ranked on the validation split.
+        """Trials learn from the training split and are ranked on the validation split, or from both by turns.
 
         The models of the ensemble are measured on the confirmation split, which chooses none of them.
         """
-        task = make_task(self.config, self.folder, self.dataset)
+        task = replace(make_task(self.config, self.folder, self.dataset), rotation=self._rotation)
         if not self.config.ensemble:
             return task
         return replace(
@@ -228,13 +247,17 @@ class SearchPlan:
         if not self._has_reference:
             return NoBackgroundTraining()
         metric = self.config.space.metric
-        return ReferenceTraining(study.study, study.ensemble, self.folder, self.dataset, metric)
+        learned = learned_by_reference(self.config)
+        return ReferenceTraining(
+            study.study, study.ensemble, self.folder, self.dataset, metric, learned
+        )
 
     def conclude(self, study: SearchStudy) -> None:
         """Compares the best models with the reference."""
         if not self._has_reference:
             return
-        reference = trained_reference(study.study, self.folder, self.dataset)
+        learned = learned_by_reference(self.config)
+        reference = trained_reference(study.study, self.folder, self.dataset, learned)
         study.ensemble.take_reference(reference.model)
         metric, models = self.config.space.metric, study.ensemble.probabilities
         measure_reference(study.study, reference, self.dataset, metric, models)

@@ -9,10 +9,28 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from tuner.data import EncodedSequences, WordVectors
+from tuner.data import EncodedSequences, WordVectors, cluster_count
+from tuner.data.rotation import rows_for
 from tuner.nvidia import MpsMode
 from tuner.settings.config import TrainerName
 from tuner.settings.metric import Metric
+
+
+@dataclass(frozen=True, eq=False)
+class Rotation:
+    """The parts of the training split, and its clusters: each `(n_train,)`, see `tuner.data.rotation`."""
+
+    parts: NDArray[np.int32]
+    clusters: NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class TrialRows:
+    """What one trial learns from, and what validates it; with the latter's clusters, where several share one."""
+
+    train: EncodedSequences
+    validation: EncodedSequences
+    clusters: NDArray[np.int64] | None
 
 
 @dataclass(frozen=True)
@@ -28,6 +46,7 @@ class Task:
     checkpoints: str | None = None  # a path or URL
     vectors: WordVectors | None = None
     clusters: NDArray[np.int64] | None = None  # of `validation`, where several share one
+    rotation: Rotation | None = None  # where trials are validated by different rows
     fingerprint: str = ""  # of the data, and of the vectors
     mps: MpsMode = MpsMode.OFF
     rests_gpus: bool = False  # that failed again and again: others can train in their place
@@ -49,4 +68,15 @@ class Task:
             offsets=np.zeros(1, np.int64),
             labels=np.zeros(0, np.int32),
         )
-        return replace(self, train=nothing, validation=nothing, vectors=None, clusters=None)
+        return replace(
+            self, train=nothing, validation=nothing, vectors=None, clusters=None, rotation=None
+        )
+
+    def rows(self, part: int) -> TrialRows:
+        """The rows of a trial that this part of them validates; 0 is the validation split."""
+        if self.rotation is None or part == 0:
+            return TrialRows(self.train, self.validation, self.clusters)
+        train, validation = rows_for(self.train, self.validation, self.rotation.parts, part)
+        clusters = self.rotation.clusters[self.rotation.parts == part]
+        are_clustered = self.clusters is not None or cluster_count(clusters) is not None
+        return TrialRows(train, validation, clusters if are_clustered else None)

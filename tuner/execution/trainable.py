@@ -270,15 +270,16 @@ def _make_training(
     from tuner.training.trial import Training
 
     _freeze_imports()
+    rows = task.rows(spec.part)
     return Training(
         spec,
-        train=task.train,
-        validation=task.validation,
+        train=rows.train,
+        validation=rows.validation,
         n_classes=task.n_classes,
         checkpoint=checkpoint,
         keep_best=task.metric,
         vectors=task.vectors,
-        clusters=task.clusters,
+        clusters=rows.clusters,
     )
 
 

@@ -18,10 +18,9 @@ from tuner.files import can_be_made, write_bytes_atomically
 from tuner.finalists.choice import Chosen
 from tuner.finalists.finalist import ModelFile
 from tuner.finalists.model_choice import ExportRequest
-from tuner.finalists.reference_of_splits import rows_of
 from tuner.kill_points import KillPoint, kill_point
 from tuner.run.records import TrialRecord
-from tuner.run.requested_trainings import TrainOn
+from tuner.run.train_on import TrainOn, rows_of
 from tuner.run.trial_status import TrialStatus
 from tuner.search.kept_reference import train_timed
 from tuner.text import count_text
@@ -161,6 +160,8 @@ def _check_unchanged(chosen: Chosen) -> None:
 def measured_on(chosen: Chosen) -> str:
     """What the measured models learned from."""
     rows = len(rows_of(chosen.dataset, chosen.train_on))
+    if chosen.trials is not None and chosen.config.rotate_validation:
+        return f"about {rows:,} rows each, all but the part that validated it"
     if chosen.reference is None or chosen.reference.train_on is chosen.train_on:
         return f"{rows:,} rows"
     of_reference = len(rows_of(chosen.dataset, chosen.reference.train_on))

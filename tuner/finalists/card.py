@@ -17,7 +17,8 @@ from tuner.run.evaluations import read_test_log
 from tuner.run.finalists_file import shown_bias
 from tuner.run.ledger import Ledger, others_text
 from tuner.run.records import TrialRecord, counts_as_finished
-from tuner.run.requested_trainings import TrainOn, requests
+from tuner.run.requested_trainings import requests
+from tuner.run.train_on import TrainOn
 from tuner.text import code_span, count_text, format_duration, one_group_lines, score_text
 from tuner.training.linear_model import longest_of
 from tuner.training.statistics import Spread
@@ -131,9 +132,14 @@ def _how_chosen(chosen: Chosen) -> list[str]:
     finished = [t for t in reader.study.get_trials(deepcopy=False) if counts_as_finished(t)]
     trials = len(finished)
     metric = config.space.metric.name.measure
+    scored_on = "the validation split"
+    if config.rotate_validation:
+        scored_on = (
+            "another part of the training and validation rows each, learning from all others"
+        )
     searched = (
         f"{count_text(trials, 'trial')} of the space {code_span(config.space.name)} in "
-        f"{format_duration(max(1.0, reader.seconds))}, scored on the validation split"
+        f"{format_duration(max(1.0, reader.seconds))}, scored on {scored_on}"
     )
     if narrower := sum(trial.number < reader.n_from_narrower for trial in finished):
         searched += f" (the first {narrower:,} of them drawn from a narrower space)"

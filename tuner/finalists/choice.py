@@ -16,10 +16,11 @@ from tuner.run import Run
 from tuner.run.ensemble import NO_MODELS, EnsembleRecord, EnsembleWithReference
 from tuner.run.evaluations import LINEAR_REFERENCE, member_name
 from tuner.run.records import TrialRecord
-from tuner.run.requested_trainings import TrainOn, requests
+from tuner.run.requested_trainings import requests
 from tuner.run.run_file import remember_place
+from tuner.run.train_on import TrainOn, learned_by_reference
 from tuner.search.ensemble import left_out, measured
-from tuner.search.kept_models import CHOSEN_FROM, kept_models, members_of
+from tuner.search.kept_models import CHOSEN_FROM, common_labels, kept_models, members_of
 from tuner.search.kept_reference import read_reference
 from tuner.search.reference_member import measured_with
 from tuner.settings.config import SearchConfig, TrainerName
@@ -242,7 +243,8 @@ def chosen_trials(
     n_files = len(list(run.files.trial_models.glob("trial-*.npz")))
     size = choice.ensemble or run.recorded.config.ensemble or n_files
     every, lost = kept_models(run.reader, run.files, CHOSEN_FROM * size, labels)
-    kept = members_of(every, size, dataset.splits[Split.VALIDATION].labels)
+    config = run.recorded.config
+    kept = members_of(every, size, common_labels(config, dataset))
     where = run.files.path
     if not kept:
         confirm = f"tuner confirm {shlex.quote(str(where))}"
@@ -271,7 +273,7 @@ def chosen_trials(
     without = left_out(every, lost, size)
     ensemble = measured(kept, without, labels, clusters, metric, reference)
     return ChosenTrials(members, ensemble), _member(
-        (reference, TrainOn.TRAIN), ensemble.with_reference, choice
+        (reference, learned_by_reference(config)), ensemble.with_reference, choice
     )
 
 

@@ -24,7 +24,7 @@ from tuner.execution.task import Task
 from tuner.files import write_bytes_atomically
 from tuner.finalists.epochs import best_epochs_on_train, fixed_epochs
 from tuner.finalists.ranking import FinalistFiles
-from tuner.finalists.reference_of_splits import ReferenceOfBoth, rows_of
+from tuner.finalists.reference_of_splits import ReferenceOfBoth
 from tuner.finalists.request import Request
 from tuner.finalists.trainings import best_distinct, retire_others, settled, still_open
 from tuner.run import Run
@@ -35,12 +35,12 @@ from tuner.run.journal import CONFIRMATION, mend_end, name_in_space, number_of_s
 from tuner.run.records import StudyReader, contenders, counts_as_finished
 from tuner.run.requested_trainings import (
     RequestedTraining,
-    TrainOn,
     record_margin,
     record_request,
     with_budget,
 )
 from tuner.run.run_file import check_same_search, remember_place
+from tuner.run.train_on import TrainOn, learned_by_reference, rows_of
 from tuner.search.pruner import make_pruner
 from tuner.search.study import SearchStudy
 from tuner.settings.config import PrunerName, SamplerName, SearchConfig, TrainerName
@@ -275,7 +275,8 @@ class ConfirmationPlan:
     @property
     def _reference(self) -> ReferenceOfBoth | None:
         is_wanted = self.request.train_on is TrainOn.BOTH
-        if not is_wanted or self.asked.trainer is TrainerName.TOY:
+        is_there = learned_by_reference(self.asked) is TrainOn.BOTH
+        if not is_wanted or is_there or self.asked.trainer is TrainerName.TOY:
             return None
         return ReferenceOfBoth(self.folder, self.dataset)
 

@@ -13,7 +13,7 @@ import optuna
 from tuner.finalists.trainings import ended_trials
 from tuner.run.attributes import Attribute
 from tuner.run.records import TrialRecord
-from tuner.run.requested_trainings import TrainOn
+from tuner.run.train_on import TrainOn
 from tuner.run.trial_status import TrialStatus
 
 

@@ -10,7 +10,7 @@ from tuner.export.model import Member, average_of, check_writable, write_model
 from tuner.finalists.all_rows import AllRows
 from tuner.finalists.card import model_card
 from tuner.finalists.choice import Chosen
-from tuner.finalists.reference_of_splits import rows_of
+from tuner.run.train_on import rows_of
 from tuner.training.spec import LinearShape
 from tuner.training.temperature import fit_temperature, tempered
 from tuner.training.threshold import fit_threshold

@@ -31,7 +31,7 @@ class Gap:
     Attributes:
         whole: the search's score over the mean of fresh seeds on the confirmation split.
         of_selection: the search's score over what fresh seeds reach on the validation split; None where they learned
-            from that split, and where no finalist has two seeds.
+            from that split, where it is not what scored the search's trial, and where no finalist has two seeds.
         of_rows: the rest of `whole`; None with `of_selection`.
     """
 
@@ -55,7 +55,8 @@ def gap_of(
     Args:
         search_score: its score in the search, on the validation split.
         scores: `(n_seeds, n_sequences)` on the confirmation split, of each sequence what `sequence_scores` gives.
-        validated: the scores of the same seeds on the validation split; none where they learned from it.
+        validated: the scores of the same seeds on the validation split; none where they learned from it, or the search
+            scored the trial on other rows.
         metric: of all these.
         seeds: the variance between its seeds, see `moderated`.
         deviation: between seeds on the validation split, see `deviation_of`.

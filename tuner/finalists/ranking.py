@@ -32,11 +32,12 @@ from tuner.run.records import StudyReader, TrialRecord
 from tuner.run.reference_record import Comparison
 from tuner.run.requested_trainings import (
     RequestedTraining,
-    TrainOn,
     last_request,
     margin_of,
     requests,
 )
+from tuner.run.score_errors import ValidationRows
+from tuner.run.train_on import TrainOn
 from tuner.search.kept_reference import read_probabilities
 from tuner.settings.metric import Metric
 from tuner.settings.space import SearchSpace
@@ -145,6 +146,8 @@ def ranked_finalists(
     """
     metric = search.space.metric
     ended = ended_trials(confirmation)
+    # Where validation rotates, the search scored a finalist on other rows than its fresh seeds.
+    is_fixed = ValidationRows.of(search.study.user_attrs).parts is None
     members: dict[int, list[ModelFile]] = defaultdict(list)  # by finalist
     for training in trainings:
         figures = ended[training].user_attrs.get(Attribute.HELD_OUT) if training in ended else None
@@ -152,7 +155,7 @@ def ranked_finalists(
         if figures is not None and file.is_file():  # else `tuner confirm` trains it again
             score = figures[metric.name.plain_name]
             validated = None
-            if training.train_on is TrainOn.TRAIN:
+            if training.train_on is TrainOn.TRAIN and is_fixed:
                 validated = search.record(ended[training]).score
             members[training.trial].append(ModelFile(training.seed, file, score, validated))
     on_validation = dataset.clusters_of(Split.VALIDATION)

@@ -13,7 +13,7 @@ from tuner.data import Dataset, Split
 from tuner.finalists.reference_of_splits import reference_for
 from tuner.run.finalists_file import with_reference_text
 from tuner.run.folder import RunFolder
-from tuner.run.requested_trainings import TrainOn
+from tuner.run.train_on import TrainOn
 from tuner.search.reference_member import mixed, weight_of, weights_by_half
 from tuner.settings.metric import Metric
 from tuner.training.row_clusters import by_cluster
@@ -87,7 +87,7 @@ def reference_rows(
 
     None where none was kept that can be averaged, or all rows are of one cluster.
     """
-    kept, _ = reference_for(folder, dataset, train_on)
+    kept, _ = reference_for(folder, dataset, train_on, TrainOn.TRAIN)
     clusters = dataset.clusters_of(Split.CONFIRMATION)
     if kept is None or not kept.weights or (clusters == clusters[0]).all():
         return None

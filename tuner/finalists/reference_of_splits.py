@@ -7,12 +7,13 @@ alone it is right more often for those rows (docs/measurements.md). Must not imp
 import shlex
 from collections.abc import Iterable
 
-from tuner.data import Dataset, EncodedSequences, Split, joined
+from tuner.data import Dataset
 from tuner.errors import RunFolderError
 from tuner.files import make_folder, write_bytes_atomically
 from tuner.run import Run
 from tuner.run.folder import RunFolder
-from tuner.run.requested_trainings import RequestedTraining, TrainOn
+from tuner.run.requested_trainings import RequestedTraining
+from tuner.run.train_on import TrainOn, learned_by_reference, rows_of
 from tuner.search.kept_reference import read_reference, read_reference_file, train_on_rows
 from tuner.search.threaded_training import ThreadedTraining
 from tuner.training.spec import TrainedModel
@@ -71,17 +72,21 @@ class ReferenceOfBoth:
 
 
 def reference_for(
-    folder: RunFolder, dataset: Dataset, train_on: TrainOn
+    folder: RunFolder, dataset: Dataset, train_on: TrainOn, of_search: TrainOn
 ) -> tuple[TrainedModel | None, TrainOn]:
     """The reference for models that learned from these splits, and which it learned from itself.
 
-    That is the search's where a confirmation by an earlier version kept none of both splits. None without any.
+    That is the search's where that learned from both splits, or a confirmation by an earlier version kept none which
+    did. None without any.
+
+    Args:
+        of_search: the splits that the search's reference learned from.
     """
-    if train_on is TrainOn.BOTH:
+    if train_on is TrainOn.BOTH and of_search is TrainOn.TRAIN:
         kept = read_reference_file(folder.reference_of_both, dataset)
         if kept is not None:
             return kept, TrainOn.BOTH
-    return read_reference(folder, dataset), TrainOn.TRAIN
+    return read_reference(folder, dataset), of_search
 
 
 def needed_reference(
@@ -92,7 +97,8 @@ def needed_reference(
     Raises:
         RunFolderError: there is none.
     """
-    kept, learned_from = reference_for(run.files, dataset, train_on)
+    of_search = learned_by_reference(run.recorded.config)
+    kept, learned_from = reference_for(run.files, dataset, train_on, of_search)
     if kept is not None and kept.weights:
         return kept, learned_from
     if kept is not None and not kept.vocabulary_size:
@@ -115,9 +121,3 @@ def needed_reference(
 def splits_of(trainings: Iterable[RequestedTraining]) -> TrainOn:
     """The splits that finalists have learned from, all of them from the same."""
     return next((each.train_on for each in trainings), TrainOn.TRAIN)
-
-
-def rows_of(dataset: Dataset, train_on: TrainOn) -> EncodedSequences:
-    """The sequences of these splits."""
-    train = dataset.splits[Split.TRAIN]
-    return train if train_on is TrainOn.TRAIN else joined([train, dataset.splits[Split.VALIDATION]])

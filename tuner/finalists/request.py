@@ -7,8 +7,9 @@ from typing import Annotated
 from pydantic import Field
 
 from tuner.run.folder import RunFolder
-from tuner.run.requested_trainings import MARGIN, TrainOn
+from tuner.run.requested_trainings import MARGIN
 from tuner.run.run_file import read_run_file
+from tuner.run.train_on import TrainOn
 from tuner.settings.config import PrunerName, SearchConfig, make_config
 from tuner.settings.data import data_mapping
 from tuner.settings.declarations import Group, Names, Setting, declared_in, declared_settings

@@ -16,7 +16,7 @@ from tuner.errors import ConfigError
 from tuner.export.classifier import Classifier
 from tuner.finalists.choice import Chosen
 from tuner.finalists.export import export_model
-from tuner.finalists.reference_of_splits import reference_for, rows_of
+from tuner.finalists.reference_of_splits import reference_for
 from tuner.finalists.unseen import UnseenRows, unseen_of_file, unseen_of_split
 from tuner.run.copies import record_evaluations
 from tuner.run.evaluations import (
@@ -32,6 +32,7 @@ from tuner.run.evaluations import (
     read_test_log,
 )
 from tuner.run.ledger import Ledger, make_entry
+from tuner.run.train_on import learned_by_reference, rows_of
 from tuner.search.kept_reference import reference_for_other_rows
 from tuner.settings.data import DataConfig, absolute_source
 from tuner.settings.metric import Metric, MetricName
@@ -116,7 +117,8 @@ def _reference(
     chosen: Chosen, rows: UnseenRows, probabilities: NDArray[np.float32], threshold: float
 ) -> ReferenceFigures:
     """The linear reference on the same rows, and by how much the model is more often right than it."""
-    kept, learned_from = reference_for(chosen.run.files, chosen.dataset, chosen.train_on)
+    of_search = learned_by_reference(chosen.config)
+    kept, learned_from = reference_for(chosen.run.files, chosen.dataset, chosen.train_on, of_search)
     if kept is None or not kept.weights:
         learned_from = chosen.train_on  # it is trained now
     learned = rows_of(chosen.dataset, learned_from)

@@ -69,15 +69,16 @@ class Reading:
     @cached_property
     def board(self) -> pd.DataFrame:
         """The leaderboard."""
-        return board_of(self.records, self.space, self.objectives, self._scored_on)
+        return board_of(self.records, self.space, self.objectives, self.scored_on)
 
     @cached_property
     def components(self) -> Components | None:
         """What makes scores differ; see `components_of`."""
-        return components_of(self.records, self.space, self.objectives, self._scored_on)
+        return components_of(self.records, self.space, self.objectives, self.scored_on)
 
     @property
-    def _scored_on(self) -> ValidationRows:
+    def scored_on(self) -> ValidationRows:
+        """The rows that score the trials."""
         return ValidationRows.of(self.study.user_attrs)
 
     @cached_property

@@ -78,11 +78,16 @@ def warnings_of_comparison(readings: Sequence[Reading]) -> list[str]:
     """The reasons why these runs' scores are hard to compare."""
     lines = []
     prints = {
-        reading.recorded.fingerprint and reading.recorded.fingerprint.data for reading in readings
+        (
+            reading.recorded.fingerprint and reading.recorded.fingerprint.data,
+            reading.scored_on.parts,
+        )
+        for reading in readings
     }
     if len(prints) > 1:
         lines.append(
-            "These runs were not scored on the same rows (other data, another sample or another seed of the splits): "
+            "These runs were not scored on the same rows (other data, another sample, another seed of the splits or "
+            "rotating validation): "
             "small differences between their scores mean nothing."
         )
     epochs = {
@@ -105,9 +110,11 @@ def _searched(reading: Reading) -> str:
     data = f" on {reading.data}" if reading.data else ""
     about = f" ({space.description})" if space.description else ""
     parameters = count_text(len(space.varied_names), "parameter")
+    parts = reading.scored_on.parts
+    by_turns = f" on one of {parts} parts of the rows, by turns" if parts else ""
     return (
         f"Searched {parameters} of {count_text(len(space.architectures), 'architecture')} "
-        f"in the space {space.name}{about}{data}. A trial's score is its best epoch's {reading.metric}; "
+        f"in the space {space.name}{about}{data}. A trial's score is its best epoch's {reading.metric}{by_turns}; "
         f"{space.metric.better_is} is better.{_from_narrower(reading)}"
     )
 

@@ -15,6 +15,9 @@ class Attribute(StrEnum):
     GPU_MEMORY = "gpu_memory"  # a study: what the largest models took of each kind of GPU
     VALIDATION_ROWS = "validation_rows"  # a study: how many rows score its trials
     VALIDATION_CLUSTERS = "validation_clusters"  # a study: how many clusters these form, if fewer
+    VALIDATION_PARTS = (
+        "validation_parts"  # a study: how many parts of the rows score its trials by turns, if so
+    )
     ENSEMBLE = "ensemble"  # a study: its best trials averaged, see `tuner.run.ensemble`
     REFERENCE = "reference"  # a study: the linear reference, see `tuner.run.reference_record`
     BASELINE = "baseline"  # a trial: it runs because the space names it

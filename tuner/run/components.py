@@ -41,9 +41,10 @@ class Components:
     Attributes:
         trials: whose scores these are.
         configurations: of what the parameters explain.
-        seeds: of the rest: another seed of the same configuration, on the same rows.
+        seeds: of the rest: another seed of the same configuration, on the same rows, or on others where these rotate.
         rows: standard error of one trial's score over further validation rows; None where it is not known.
         are_clustered: whether several of these share a text or a group.
+        are_rotated: whether other rows scored other trials.
     """
 
     trials: int
@@ -51,6 +52,7 @@ class Components:
     seeds: float
     rows: float | None
     are_clustered: bool = False
+    are_rotated: bool = False
 
     def gain_of_trials(self, factor: float = 2.0) -> float:
         """What the best of `factor` times as many trials is better by: its true score, on average.
@@ -67,7 +69,8 @@ class Components:
     def text(self, metric: Metric) -> str:
         """The deviations: `configurations 0.52, seeds 0.43, validation rows 1.50 points`."""
         scale, unit = (100.0, " points") if metric.name.is_share else (1.0, "")
-        parts = {"configurations": self.configurations, "seeds": self.seeds}
+        rest = "seeds and rows" if self.are_rotated else "seeds"
+        parts = {"configurations": self.configurations, rest: self.seeds}
         if self.rows is not None:
             parts["validation rows"] = self.rows
         return ", ".join(f"{name} {scale * each:.2g}" for name, each in parts.items()) + unit
@@ -140,7 +143,8 @@ def components_of(
     errors = [score_error(each, space.metric.name, rows) for each in complete]
     known = [error for error in errors if error is not None]
     error = float(np.median(known)) if known else None
-    return Components(len(scores), configurations, seeds, error, rows.clusters is not None)
+    are_clustered, are_rotated = rows.clusters is not None, rows.parts is not None
+    return Components(len(scores), configurations, seeds, error, are_clustered, are_rotated)
 
 
 def _explained(scores: NDArray[np.float64], alike: NDArray[np.float64]) -> tuple[float, float]:

@@ -5,11 +5,11 @@ A live table names a confirmation's trials by it, so it belongs to the run. Must
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from tuner.run.attributes import Attribute
 from tuner.run.study_records import damaged
+from tuner.run.train_on import TrainOn
 from tuner.settings.config import SearchConfig
 from tuner.text import one_line
 
@@ -18,13 +18,6 @@ if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
 MARGIN = 0.005  # half a point of accuracy: what a smaller model may cost
-
-
-class TrainOn(StrEnum):
-    """The splits that finalists learn from."""
-
-    TRAIN = "train"  # and the best epoch is chosen on the validation split, as in the search
-    BOTH = "train+validation"  # for a number of epochs that is fixed beforehand
 
 
 @dataclass(frozen=True)

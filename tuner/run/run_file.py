@@ -46,12 +46,16 @@ _RECORDED_PACKAGES = (
 )
 
 
+_ALWAYS_COMPARED = ("objectives", "vectors", "validation")  # parts of a fingerprint
+
+
 class Fingerprint(Strict):
     """The parts of a search that must stay the same for its trials to be comparable; budget and resources may change.
 
-    A part that is None was not recorded, as in a run from before the part was added, and is not compared. Objectives
-    and word vectors are always compared: None means that the metric is the only one, and that there are none. The
-    order of the fields is the order in which differences are reported.
+    A part that is None was not recorded, as in a run from before the part was added, and is not compared. Objectives,
+    word vectors and the validation are always compared: None means that the metric is the only one, that there are
+    none, and that the same rows validate all trials. The order of the fields is the order in which differences are
+    reported.
     """
 
     seed: int | None = None  # before the data: in earlier versions it also drew the splits
@@ -62,6 +66,7 @@ class Fingerprint(Strict):
     vectors: str | None = None
     objectives: str | None = None
     patience: str | None = None
+    validation: str | None = None
     code: dict[str, str] | None = None  # by architecture of a person's own
 
     @classmethod
@@ -85,6 +90,7 @@ class Fingerprint(Strict):
             vectors=None if config.data.vectors is None else digest_of(config.data.vectors),
             objectives=",".join(config.objectives) if config.objectives else None,
             patience=str(config.patience or "off"),
+            validation="rotating" if config.rotate_validation else None,
             code=dict(code) if code else None,
         )
 
@@ -164,7 +170,7 @@ class RunFile:
         for part, value in (
             Fingerprint.of(config, data_fingerprint).model_dump(exclude={"code"}).items()
         ):
-            is_recorded = recorded[part] is not None or part in ("objectives", "vectors")
+            is_recorded = recorded[part] is not None or part in _ALWAYS_COMPARED
             if is_recorded and recorded[part] != value:
                 if part == "space":
                     if reason := not_held(self.config.space, config.space):
@@ -178,6 +184,7 @@ class RunFile:
                 other = {
                     "data": "other data, another sample of them or another --data-seed",
                     "vectors": "other word vectors",
+                    "validation": f"{recorded['validation'] or 'fixed'} validation rows, not {value or 'fixed'} ones",
                     "objectives": f"objectives {recorded['objectives'] or config.space.metric.name}, "
                     f"not {value or config.space.metric.name}",
                 }.get(part, f"{part} {recorded[part]}, not {value}")

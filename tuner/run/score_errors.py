@@ -26,10 +26,13 @@ class ValidationRows:
         count: None in a run of an earlier version.
         clusters: how many they form, where several share a text or a group; None where each is its own, and in a run of
             an earlier version.
+        parts: how many such parts of the rows score the trials by turns, see `tuner.data.rotation`; None where the same
+            rows score all.
     """
 
     count: int | None = None
     clusters: int | None = None
+    parts: int | None = None
 
     @classmethod
     def of(cls, attributes: Mapping[str, object]) -> "ValidationRows":
@@ -41,6 +44,7 @@ class ValidationRows:
         return cls(
             int(number_in(attributes, Attribute.VALIDATION_ROWS)) or None,
             int(number_in(attributes, Attribute.VALIDATION_CLUSTERS)) or None,
+            int(number_in(attributes, Attribute.VALIDATION_PARTS)) or None,
         )
 
     def record(self, study: "optuna.Study") -> None:
@@ -49,6 +53,7 @@ class ValidationRows:
         for name, value in (
             (Attribute.VALIDATION_ROWS, self.count),
             (Attribute.VALIDATION_CLUSTERS, self.clusters),
+            (Attribute.VALIDATION_PARTS, self.parts),
         ):
             if value is not None and known.get(name) != value:
                 study.set_user_attr(name, value)

@@ -97,7 +97,7 @@ class TrialEnsemble:
         size: the number of trials that are averaged.
         labels: of the confirmation split, `(n_sequences,)`.
         clusters: of its sequences, `(n_sequences,)`.
-        validation_labels: of the validation split.
+        validation_labels: see `tuner.search.kept_models.common_labels`.
         reference: of an earlier session; None where there is none, or it is not wanted.
     """
 
@@ -109,7 +109,7 @@ class TrialEnsemble:
         size: int,
         labels: NDArray[np.int32],
         clusters: NDArray[np.int64],
-        validation_labels: NDArray[np.int32],
+        validation_labels: NDArray[np.int32] | None,
         reference: TrainedModel | None = None,
     ) -> None:
         self._study = study

@@ -12,9 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 from optuna.trial import TrialState
 
+from tuner.data import Dataset, Split
 from tuner.errors import RunFolderError
 from tuner.run.folder import RunFolder
 from tuner.run.records import StudyReader, TrialRecord, ranked
+from tuner.settings.config import SearchConfig
 from tuner.settings.metric import Metric
 from tuner.training.evaluation import losses
 from tuner.training.trained_model_file import measured_in
@@ -38,6 +40,8 @@ class KeptModel:
     probabilities: NDArray[np.float32] = field(compare=False, repr=False)
     # On the validation split; None where they are not known.
     validation: NDArray[np.float32] | None = field(compare=False, repr=False)
+    # Of that epoch, on the rows that validated it.
+    val_loss: float | None = field(default=None, compare=False)
 
 
 def kept_models(
@@ -72,19 +76,28 @@ def kept_models(
     return members, lost[:count]
 
 
-def members_of(kept: Sequence[KeptModel], size: int, labels: NDArray[np.int32]) -> list[KeptModel]:
+def common_labels(config: SearchConfig, dataset: Dataset) -> NDArray[np.int32] | None:
+    """The labels of the rows that validate all trials of a search; None where there are no such rows."""
+    return None if config.rotate_validation else dataset.splits[Split.VALIDATION].labels
+
+
+def members_of(
+    kept: Sequence[KeptModel], size: int, labels: NDArray[np.int32] | None
+) -> list[KeptModel]:
     """The models that are averaged, best first: those whose average has the lowest loss on the validation split.
 
     The best one, and then in each round the one with which the average's loss is lowest (Caruana et al., 2004, without
     taking a model twice). Models that are alike add little to each other: on four recorded tables this gains 0.1 to 0.4
     points over the best ones (docs/measurements.md). Where a model's validation probabilities are not known, the best
-    ones.
+    ones. Where each was validated by other rows, the best one and those of the lowest loss on their own.
 
     Args:
         kept: best first.
         size: the most members.
-        labels: of the validation split, `(n_sequences,)`.
+        labels: of the rows that validated all of them, `(n_sequences,)`; None where there are none.
     """
+    if labels is None:
+        return _of_lowest_loss(kept, size)
     known = [each.validation for each in kept if each.validation is not None]
     if (
         len(kept) <= size
@@ -107,6 +120,13 @@ def members_of(kept: Sequence[KeptModel], size: int, labels: NDArray[np.int32]) 
         chosen.append(found)
         total = total + known[found]
     return [kept[place] for place in sorted(chosen)]
+
+
+def _of_lowest_loss(kept: Sequence[KeptModel], size: int) -> list[KeptModel]:
+    if len(kept) <= size or any(each.val_loss is None for each in kept):
+        return list(kept[:size])
+    others = sorted(kept[1:], key=lambda each: (each.val_loss, each))
+    return sorted([kept[0], *others[: size - 1]])
 
 
 def read_model(
@@ -136,4 +156,5 @@ def read_model(
         seconds_per_text=figures.seconds_per_text,
         probabilities=probabilities,
         validation=validation,
+        val_loss=record.curve.get(figures.epoch, {}).get("val_loss"),
     )

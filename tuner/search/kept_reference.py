@@ -22,6 +22,7 @@ from tuner.files import write_bytes_atomically
 from tuner.run.attributes import Attribute
 from tuner.run.folder import RunFolder
 from tuner.run.reference_record import Comparison, ReferenceRecord, reference_in
+from tuner.run.train_on import TrainOn, rows_of
 from tuner.settings.metric import Metric
 from tuner.training.evaluation import evaluation_of
 from tuner.training.linear_model import LinearModel, are_weights
@@ -40,21 +41,23 @@ class KeptReference:
     seconds: float  # that training and measuring it took
 
 
-def trained_reference(study: optuna.Study, folder: RunFolder, dataset: Dataset) -> KeptReference:
+def trained_reference(
+    study: optuna.Study, folder: RunFolder, dataset: Dataset, train_on: TrainOn = TrainOn.TRAIN
+) -> KeptReference:
     """The reference of a run; trains it only where no earlier session did."""
     earlier = reference_in(study.user_attrs)
     kept = read_reference(folder, dataset)
     if kept is not None and earlier is not None:
         return KeptReference(kept, earlier.seconds)
-    trained = train_timed(dataset)
+    trained = train_timed(dataset, train_on)
     keep_reference(trained, folder)
     return trained
 
 
-def train_timed(dataset: Dataset) -> KeptReference:
-    """Trains it, and measures it on the confirmation split."""
+def train_timed(dataset: Dataset, train_on: TrainOn = TrainOn.TRAIN) -> KeptReference:
+    """Trains it on these splits, and measures it on the confirmation split."""
     began = time.monotonic()
-    model = train_on_rows(dataset, dataset.splits[Split.TRAIN])
+    model = train_on_rows(dataset, rows_of(dataset, train_on))
     return KeptReference(model, time.monotonic() - began)
 
 

@@ -9,6 +9,7 @@ import optuna
 from tuner.data import Dataset
 from tuner.run.folder import RunFolder
 from tuner.run.reference_record import reference_in
+from tuner.run.train_on import TrainOn
 from tuner.search.ensemble import Ensemble
 from tuner.search.kept_reference import (
     keep_reference,
@@ -29,8 +30,9 @@ class ReferenceTraining:
         study: of the search.
         ensemble: which the reference becomes a member of.
         folder: the run folder.
-        dataset: the reference learns from its training split, and is measured on its confirmation split.
+        dataset: the reference is measured on its confirmation split.
         metric: of the run.
+        train_on: the splits that it learns from.
     """
 
     def __init__(
@@ -40,13 +42,16 @@ class ReferenceTraining:
         folder: RunFolder,
         dataset: Dataset,
         metric: Metric,
+        train_on: TrainOn = TrainOn.TRAIN,
     ) -> None:
         self._study = study
         self._ensemble = ensemble
         self._folder = folder
         self._dataset = dataset
         self._metric = metric
-        self._training = ThreadedTraining(lambda: train_timed(dataset), "linear reference")
+        self._training = ThreadedTraining(
+            lambda: train_timed(dataset, train_on), "linear reference"
+        )
         is_kept = reference_in(study.user_attrs) and read_reference(folder, dataset)
         self._is_needed = not is_kept
 

@@ -164,6 +164,7 @@ class SearchSession:
             stop_after=stop_after,
             # Where the number of epochs is fixed, nothing may be chosen by the validation loss.
             patience=(self._config.patience or None) if stop_after is None else None,
+            part=self._study.part_of(trial),
         )
 
     def start_process(self, number: int) -> None:

@@ -25,6 +25,7 @@ from tuner.run.records import (
     values_of,
 )
 from tuner.run.run_file import installed_versions
+from tuner.run.score_errors import ValidationRows
 from tuner.run.sessions import SessionEnd, SessionRecord, key_of
 from tuner.run.study_records import number_in
 from tuner.run.trial_status import TrialFacts, TrialStatus
@@ -160,6 +161,11 @@ class SearchStudy:
     def seed_of(self, trial: optuna.Trial) -> int:
         """The seed that a trial is trained with: that of its first try."""
         return derive_seed(self.seed, f"trial {self.tries_of(trial)[0]}")
+
+    def part_of(self, trial: optuna.Trial) -> int:
+        """The part of the rows that validates a trial, see `tuner.data.rotation`: by turns, that of its first try."""
+        parts = ValidationRows.of(self.study.user_attrs).parts
+        return self.tries_of(trial)[0] % parts if parts else 0
 
     def stop_after(self, trial: optuna.Trial) -> int | None:
         """Epochs after which the trial ends in any case; None where only `max_epochs` and the pruner end it."""

@@ -17,7 +17,7 @@ from tuner.settings.builtin import find_space
 from tuner.settings.data import DataConfig
 from tuner.settings.declarations import Group, Names, Setting, declared_settings, setting_at
 from tuner.settings.metric import MetricName
-from tuner.settings.objectives import Cost, Objectives, TwoObjectives, make_objectives
+from tuner.settings.objectives import Cost, Objectives, TwoObjectives, check_metric, make_objectives
 from tuner.settings.places import LONGEST_NAME, Place, TrackingPlace, default_run_name, working_copy
 from tuner.settings.quantities import CountOrOff, Duration, GpusPerTrial
 from tuner.settings.settings_files import RUN_NAME, read_settings
@@ -156,6 +156,13 @@ class SearchConfig(Strict):
             unset="ten times the slowest so far",
         ),
     ] = None
+    rotate_validation: Annotated[
+        bool,
+        Setting(
+            Group.DATA,
+            "Validate each trial on another part of the training and validation rows; it learns from all others",
+        ),
+    ] = False
     seed: Annotated[
         int, Field(ge=0, lt=2**31), Setting(Group.SEARCH, "Seed of sampler and trials", "N")
     ] = 0
@@ -233,13 +240,7 @@ class SearchConfig(Strict):
         cls, objectives: tuple[MetricName, Cost] | None, others: ValidationInfo
     ) -> tuple[MetricName, Cost] | None:
         if objectives is not None and "space" in others.data:
-            metric, cost = objectives
-            own = others.data["space"].metric.name
-            if metric is not own:
-                raise ValueError(
-                    f"the space is scored by {own}, got {metric}; write {own},{cost}, "
-                    f"or a space with metric: {{name: {metric}}}"
-                )
+            check_metric(*objectives, own=others.data["space"].metric.name)
         return objectives
 
     @field_validator("pruner")

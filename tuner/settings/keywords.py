@@ -35,6 +35,7 @@ class KeywordsOfSearch(TypedDict, total=False):
     storage_path: str | Path | None
     retries: int | None
     epoch_timeout: str | float | None
+    rotate_validation: bool | None
     seed: int | None
     sampler: Literal["tpe", "random"] | None
     accept_changed_code: bool | None

@@ -138,6 +138,19 @@ class MetricAndCost(Objectives):
         return [(self.metric.as_cost(score), cost) for score, cost in trials]
 
 
+def check_metric(metric: MetricName, cost: Cost, *, own: MetricName) -> None:
+    """Refuses a metric that is not the space's own.
+
+    Raises:
+        ValueError: it is another one.
+    """
+    if metric is not own:
+        raise ValueError(
+            f"the space is scored by {own}, got {metric}; write {own},{cost}, "
+            f"or a space with metric: {{name: {metric}}}"
+        )
+
+
 def make_objectives(metric: Metric, cost: Cost | None) -> Objectives:
     """The objectives of a search by `metric`, and by `cost` where there is one."""
     return MetricAlone(metric) if cost is None else MetricAndCost(metric, cost)

@@ -49,6 +49,7 @@ class Checkpoint:
             "seed": spec.seed,
             "max_epochs": spec.max_epochs,
             "stop_after": spec.stop_after,
+            **({"part": spec.part} if spec.part else {}),
         }
         digest = hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()
         self.trouble: str | None = None  # why the last one could not be written; "" where it could

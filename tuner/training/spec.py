@@ -27,6 +27,8 @@ class TrialSpec:
     patience: int | None = None
     # Whether it stops within the schedule of `max_epochs`, as the training did whose best epoch `stop_after` is.
     stops_within_schedule: bool = False
+    # Of the rows, which validates it: see `tuner.data.rotation`.
+    part: int = 0
 
     @property
     def epochs(self) -> int:

@@ -14,6 +14,7 @@ from tuner.errors import ConfigError, RunFolderError, SpaceError
 from tuner.run import Run
 from tuner.run.folder import RunFolder
 from tuner.run.records import TrialRecord
+from tuner.run.score_errors import ValidationRows
 from tuner.run.sessions import versions_at
 from tuner.run.trial_status import TrialStatus
 from tuner.settings.config import TrainerName
@@ -199,9 +200,12 @@ def _of_row(word: str, settings: Settings, runs: dict[str, Run]) -> Configuratio
     check_named([record.architecture], word)
     given = settings.gpus if settings.gpus is not None else config.gpus_per_trial
     is_own_seed, is_own_length = settings.seed is None, settings.epochs is None
-    seed = _seed(records, record, config.seed if is_own_seed else settings.seed or 0)
+    first = _first_try(records, record)
+    run_seed = config.seed if is_own_seed else settings.seed or 0
+    seed = derive_seed(run_seed, f"trial {first.number}")
     if is_own_seed and record.seed is not None:
         seed = record.seed
+    parts = ValidationRows.of(run.reader.study.user_attrs).parts
     max_epochs = settings.epochs or config.epochs
     ran = max(record.curve, default=0)
     is_cut_short = record.status.is_ranked and is_own_length
@@ -212,6 +216,7 @@ def _of_row(word: str, settings: Settings, runs: dict[str, Run]) -> Configuratio
             config.space.hyperparameters(record.architecture, record.parameters),
             seed,
             max_epochs,
+            part=first.number % parts if parts else 0,
         ),
         epochs=ran if is_cut_short else max_epochs,
         parameters=record.parameters,
@@ -241,9 +246,9 @@ def _record(records: Sequence[TrialRecord], number: int, word: str) -> TrialReco
     return record
 
 
-def _seed(records: Sequence[TrialRecord], record: TrialRecord, run_seed: int) -> int:
-    """The trial's seed in a search with `run_seed`: that of its first try."""
+def _first_try(records: Sequence[TrialRecord], record: TrialRecord) -> TrialRecord:
+    """That of a trial which runs again: seed and validation rows follow from its number, as in `SearchStudy`."""
     by_number = {each.number: each for each in records}
     while record.retry_of is not None:
         record = by_number[record.retry_of]
-    return derive_seed(run_seed, f"trial {record.number}")
+    return record

@@ -7,6 +7,7 @@ from itertools import islice
 from pathlib import Path
 
 from tuner.data import Dataset, Split, load_dataset
+from tuner.data.rotation import rotated
 from tuner.errors import ConfigError, DataError, TrialError
 from tuner.output import output_to
 from tuner.run.device import CPU
@@ -33,7 +34,7 @@ class Trained:
 
 
 def load_data(configuration: Configuration) -> Dataset:
-    """The data that the configuration learns from.
+    """The data that the configuration learns from; of a row, with the rows that validated it.
 
     Raises:
         DataError: it cannot be read, or is not what the row's run learned from.
@@ -45,7 +46,7 @@ def load_data(configuration: Configuration) -> Dataset:
             f"{configuration.data.source}: differs from the data that {row.run} learned from; bring the old rows back, "
             "or search again under another --name"
         )
-    return dataset
+    return rotated(dataset, configuration.spec.part)
 
 
 def prepare(configurations: Sequence[Configuration], *, may_run_already: bool = False) -> None:

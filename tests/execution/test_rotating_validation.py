@@ -1,0 +1,134 @@
+"""A search whose validation rotates: from real trainings to a tested and an exported model."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from support.searches import make
+from support.watching import Recorder
+
+from tuner.data import Dataset, Split, load_dataset
+from tuner.data.rotation import parts_of, rotated
+from tuner.errors import RunFolderError
+from tuner.execution.search import run_search
+from tuner.finalists.card import model_card
+from tuner.finalists.choice import load_chosen
+from tuner.finalists.confirmation import run_confirmation
+from tuner.finalists.model_choice import MembersOf, ModelChoice
+from tuner.finalists.ranking import read_finalists
+from tuner.finalists.request import Request, confirmation_config
+from tuner.finalists.testing import evaluate_test
+from tuner.run import Run
+from tuner.run.attributes import Attribute
+from tuner.run.events import EventKind, SilentListener
+from tuner.run.train_on import TrainOn, rows_of
+from tuner.settings.config import SearchConfig
+from tuner.settings.space import SearchSpace
+from tuner.training.linear_reference import train_reference
+from tuner.training.single.configurations import read_configurations
+from tuner.training.single.settings import Settings
+from tuner.training.single.training import load_data, train
+from tuner.training.trained_model_file import from_bytes
+
+pytestmark = [pytest.mark.slow, pytest.mark.keras, pytest.mark.usefixtures("without_ray")]
+
+SPACE = SearchSpace.from_mapping(
+    {
+        "name": "real",
+        "max_epochs": 2,
+        "shared": {
+            "learning_rate": {"float": [1e-3, 3e-2], "log": True},
+            "lstm_units": 8,
+            "embedding_size": 8,
+        },
+        "architectures": {"lstm": {}},
+    },
+    "real.yaml",
+)
+
+
+def config_of(sentences: Path, out: Path, **settings: object) -> SearchConfig:
+    of_one = {"trials": 5, "ensemble": 3, "pruner": "none", "patience": "off", "name": "x"}
+    return make(
+        SPACE, sentences, out, trainer="keras", rotate_validation=True, **{**of_one, **settings}
+    )
+
+
+@pytest.fixture
+def searched(sentences: Path, tmp_path: Path) -> tuple[SearchConfig, Run, Dataset, Recorder]:
+    config, recorder = config_of(sentences, tmp_path), Recorder()
+    return config, run_search(config, recorder).run, load_dataset(config.data), recorder
+
+
+def test_each_trial_is_scored_on_a_part_of_its_own_and_learns_from_the_rest(
+    searched: tuple[SearchConfig, Run, Dataset, Recorder],
+) -> None:
+    config, run, dataset, recorder = searched
+    parts = parts_of(dataset)
+    n_parts = int(parts.max()) + 1
+    assert run.study.user_attrs[Attribute.VALIDATION_PARTS] == n_parts == 8
+    (note,) = (event.error for event in recorder.events if event.kind is EventKind.NOTE)
+    assert note is not None
+    assert note.startswith("validation rotates over 8 parts of about 12 rows")
+    for record in run.reader.records():
+        own = rotated(dataset, record.number).splits[Split.VALIDATION]
+        kept = from_bytes(run.files.trial_model(record.number).read_bytes(), "")
+        assert kept.validation is not None
+        is_right = kept.validation.argmax(axis=1) == own.labels
+        assert record.score == pytest.approx(is_right.mean(), abs=1e-6)
+
+        (row,) = read_configurations([f"{run.folder}:{record.number}"], Settings())
+        again = train(row, load_data(row), lambda _: None)
+        assert again.best is not None
+        assert again.best.val_loss == record.curve[again.best.epoch]["val_loss"]
+
+    ensemble = run.ensemble
+    assert ensemble is not None
+    losses = {
+        each.number: each.curve[each.best_epoch or 0]["val_loss"] for each in run.reader.records()
+    }
+    best, *others = ensemble.members
+    left = sorted(set(losses) - {best}, key=losses.__getitem__)
+    assert set(others) == set(left[:2])
+
+    continued = run_search(config.model_copy(update={"trials": 6})).run
+    assert len(continued.reader.records()) == 6
+    fixed = config.model_copy(update={"rotate_validation": False})
+    with pytest.raises(RunFolderError, match="rotating validation rows, not fixed ones; choose"):
+        run_search(fixed)
+
+
+def test_the_reference_learns_from_all_parts_and_finalists_and_trials_are_compared_with_it(
+    searched: tuple[SearchConfig, Run, Dataset, Recorder],
+) -> None:
+    _, run, dataset, _ = searched
+    expected = train_reference(rows_of(dataset, TrainOn.BOTH), 2, longest=3)
+    of_test = expected.probabilities_of(dataset.splits[Split.TEST])
+    is_right = of_test.argmax(axis=1) == dataset.splits[Split.TEST].labels
+    choice = ModelChoice(members=MembersOf.TRIALS, with_reference=True)
+    chosen = load_chosen(run, choice)
+    assert run.ensemble is not None
+    assert tuple(record.number for record, _ in chosen.members) == run.ensemble.members
+    assert chosen.reference is not None
+    assert chosen.reference.train_on is TrainOn.BOTH
+    evaluation = evaluate_test(chosen)
+    assert evaluation.reference is not None
+    assert evaluation.reference.accuracy == pytest.approx(np.mean(is_right))
+    card = model_card(chosen)
+    assert "scored on another part of the training and validation rows each" in card
+    assert "trained on the training and the validation split (on" in card
+
+    confirmed = confirm(run, Request(top=1, seeds=2))
+    (first,) = read_finalists(confirmed, dataset)
+    assert first.gap.of_selection is None  # the search scored it on other rows
+
+    confirmed = confirm(run, Request(top=1, seeds=1, train_on=TrainOn.BOTH))
+    assert not confirmed.files.reference_of_both.exists()  # the search's is that already
+    finalist = load_chosen(confirmed, ModelChoice(with_reference=True))
+    assert finalist.reference is not None
+    assert finalist.reference.train_on is TrainOn.BOTH
+
+
+def confirm(run: Run, request: Request) -> Run:
+    config = confirmation_config(run.files, {})
+    return run_confirmation(Run(run.folder), request, config, SilentListener()).run
