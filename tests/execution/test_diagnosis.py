@@ -189,6 +189,29 @@ def test_the_last_lines_of_a_process_on_a_gpu_tell_why_it_died(
     assert replace(diagnosis, reason="") == expected
 
 
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        # One table of more than 2**31 numbers on an H200.
+        (
+            "F0000 00:00:1795808895.02 15729 gpu_launch_config.h:129] Check failed: work_count >= 0 (-7 vs. 0) \n"
+            "*** Check failure stack trace: ***\nFatal Python error: Aborted\n",
+            "Check failed: work_count >= 0 (-7 vs. 0)",
+        ),
+        (
+            "Fatal Python error: Segmentation fault\n\nThread 0x7f\n",
+            "Fatal Python error: Segmentation fault",
+        ),
+    ],
+)
+def test_what_a_library_said_when_it_ended_the_process_is_told(
+    tmp_path: Path, words: str, reason: str
+) -> None:
+    (tmp_path / "worker-host-4711.log").write_text(f"epoch 1\n{words}", encoding="utf-8")
+    diagnosis = Machine().diagnostician(logs=tmp_path).diagnose(death())
+    assert diagnosis == Diagnosis(f"its process died: {reason}; see the run's logs")
+
+
 def test_a_process_that_a_fault_ended_is_not_charged_where_it_had_joined_mps(
     tmp_path: Path,
 ) -> None:

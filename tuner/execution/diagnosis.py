@@ -10,7 +10,14 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from tuner.errors import DeviceFault, GpuMissing, MpsFault, TrialOutOfMemory, TunerError
+from tuner.errors import (
+    DeviceFault,
+    GpuMissing,
+    MpsFault,
+    TrialBroke,
+    TrialOutOfMemory,
+    TunerError,
+)
 from tuner.execution.mps import JOINED
 from tuner.execution.ray_errors import DeathText, Origin, origin_of
 from tuner.machine import oom_kills
@@ -123,6 +130,9 @@ class Diagnostician:
                 is_device_fault=True,
                 is_charged=False,
             )
+        if isinstance(cause, TrialBroke):
+            words = str(cause).removeprefix(f"{RuntimeError.__name__}: ").rpartition("] ")[2]
+            return Diagnosis(f"its process died: {short_reason(words)}; see the run's logs")
         return Diagnosis(_DIED)
 
     def _device_fault(self, origin: Origin, fault: DeviceFault) -> Diagnosis:
