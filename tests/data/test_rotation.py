@@ -54,10 +54,10 @@ def test_parts_are_as_large_as_the_validation_split_and_hold_the_classes_alike(
     assert len(parts) == len(train)
     assert set(parts.tolist()) == set(range(1, 8))  # seven tenths train, one validates
     sizes = np.bincount(parts)[1:]
+    assert sizes.max() - sizes.min() <= 3
+    of_class = [np.bincount(parts[train.labels == each])[1:] for each in range(3)]
+    assert all(each.max() - each.min() <= 2 for each in of_class)  # a text may be there twice
     assert abs(sizes - len(validation)).max() <= 3
-    for part in range(1, 8):
-        found = np.bincount(train.labels[parts == part], minlength=3)
-        assert abs(found - np.bincount(validation.labels, minlength=3)).max() <= 3
 
 
 def test_every_row_validates_once_and_is_learned_from_otherwise(dataset: Dataset) -> None:
@@ -99,6 +99,73 @@ def test_a_group_is_in_one_part(tmp_path: Path) -> None:
     parts, clusters = parts_of(grouped), grouped.clusters_of(Split.TRAIN)
     assert parts.max() > 1
     assert all(len(set(parts[clusters == each])) == 1 for each in np.unique(clusters))
+
+
+def with_splits(
+    write_csv: WriteCsv, rows: list[tuple[str, str, str, str]], **settings: str
+) -> Dataset:
+    header = ("text", "label", "split", "film")
+    return load_dataset(DataConfig(source=write_csv(rows, header=header), **settings))
+
+
+def test_every_part_has_every_class_also_where_one_is_rare(write_csv: WriteCsv) -> None:
+    rows = [(f"word{n} bad", "negative") for n in range(200)]
+    rows += [(f"word{n} good", "positive") for n in range(7)]
+    dataset = load_dataset(DataConfig(source=write_csv(rows)))
+    train, validation = both(dataset)
+    parts = parts_of(dataset)
+    n_rare = int((train.labels == 1).sum())
+    assert set(parts.tolist()) == {*range(n_rare + 1)}  # fewer parts, and rows that always train
+    for part in range(1, n_rare + 1):
+        assert set(train.labels[parts == part].tolist()) == {0, 1}
+        assert abs((parts == part).sum() - len(validation)) <= 2
+
+
+def test_a_group_as_large_as_many_others_is_always_learned_from(write_csv: WriteCsv) -> None:
+    rows = [(f"large {n}", "ab"[n % 2], "train", "large") for n in range(300)]
+    for split, films in (("train", 140), ("validation", 20), ("confirmation", 4), ("test", 4)):
+        rows += [
+            (f"{split} {film} {n}", "ab"[n % 2], split, f"{split} {film}")
+            for film in range(films)
+            for n in range(5)
+        ]
+    dataset = with_splits(write_csv, rows, group_column="film")
+    validation = dataset.splits[Split.VALIDATION]
+    parts = parts_of(dataset)
+    clusters, counts = np.unique(dataset.clusters_of(Split.TRAIN), return_counts=True)
+    large = clusters[counts.argmax()]
+    assert counts.max() == 300
+    assert set(parts[dataset.clusters_of(Split.TRAIN) == large].tolist()) == {0}
+    assert abs(np.bincount(parts)[1:] - len(validation)).max() <= 10
+
+
+def test_what_is_in_both_splits_is_always_learned_from(write_csv: WriteCsv) -> None:
+    rows = [
+        (
+            f"{split} {n}",
+            "ab"[n % 2],
+            split,
+            f"film {n % 30}" if split == "train" else f"film {n % 6}",
+        )
+        for split, many in (("train", 120), ("validation", 20), ("confirmation", 4), ("test", 4))
+        for n in range(many)
+    ]
+    dataset = with_splits(write_csv, rows, group_column="film")
+    shared = np.isin(dataset.clusters_of(Split.TRAIN), dataset.clusters_of(Split.VALIDATION))
+    parts = parts_of(dataset)
+    assert shared.any()
+    assert not parts[shared].any()
+    assert parts[~shared].any()
+
+
+def test_of_few_validation_rows_there_are_eight_parts_as_small(write_csv: WriteCsv) -> None:
+    rows = [
+        (f"{split} {n}", "ab"[n % 2], split, "")
+        for split, many in (("train", 1000), ("validation", 10), ("confirmation", 9), ("test", 9))
+        for n in range(many)
+    ]
+    parts = parts_of(with_splits(write_csv, rows))
+    assert np.bincount(parts).tolist() == [930, *7 * [10]]
 
 
 def test_there_are_no_more_parts_than_texts(write_csv: WriteCsv) -> None:

@@ -22,6 +22,7 @@ from tuner.run import Run
 from tuner.run.attributes import Attribute
 from tuner.run.events import EventKind, SilentListener
 from tuner.run.train_on import TrainOn, rows_of
+from tuner.search.kept_reference import read_reference
 from tuner.settings.config import SearchConfig
 from tuner.settings.space import SearchSpace
 from tuner.training.linear_reference import train_reference
@@ -76,6 +77,7 @@ def test_each_trial_is_scored_on_a_part_of_its_own_and_learns_from_the_rest(
         assert kept.validation is not None
         is_right = kept.validation.argmax(axis=1) == own.labels
         assert record.score == pytest.approx(is_right.mean(), abs=1e-6)
+        assert record.part == record.number
 
         (row,) = read_configurations([f"{run.folder}:{record.number}"], Settings())
         again = train(row, load_data(row), lambda _: None)
@@ -94,7 +96,9 @@ def test_each_trial_is_scored_on_a_part_of_its_own_and_learns_from_the_rest(
     continued = run_search(config.model_copy(update={"trials": 6})).run
     assert len(continued.reader.records()) == 6
     fixed = config.model_copy(update={"rotate_validation": False})
-    with pytest.raises(RunFolderError, match="rotating validation rows, not fixed ones; choose"):
+    with pytest.raises(
+        RunFolderError, match="belongs to a search with --rotate-validation; choose"
+    ):
         run_search(fixed)
 
 
@@ -103,6 +107,12 @@ def test_the_reference_learns_from_all_parts_and_finalists_and_trials_are_compar
 ) -> None:
     _, run, dataset, _ = searched
     expected = train_reference(rows_of(dataset, TrainOn.BOTH), 2, longest=3)
+    kept = read_reference(run.files, dataset)
+    assert kept is not None
+    held_out = dataset.splits[Split.CONFIRMATION]
+    assert (kept.probabilities == expected.probabilities_of(held_out)).all()
+    of_train = train_reference(dataset.splits[Split.TRAIN], 2, longest=3)
+    assert (kept.probabilities != of_train.probabilities_of(held_out)).any()
     of_test = expected.probabilities_of(dataset.splits[Split.TEST])
     is_right = of_test.argmax(axis=1) == dataset.splits[Split.TEST].labels
     choice = ModelChoice(members=MembersOf.TRIALS, with_reference=True)
@@ -115,7 +125,7 @@ def test_the_reference_learns_from_all_parts_and_finalists_and_trials_are_compar
     assert evaluation.reference is not None
     assert evaluation.reference.accuracy == pytest.approx(np.mean(is_right))
     card = model_card(chosen)
-    assert "scored on another part of the training and validation rows each" in card
+    assert "scored on one of several parts of the training and validation rows, by turns" in card
     assert "trained on the training and the validation split (on" in card
 
     confirmed = confirm(run, Request(top=1, seeds=2))

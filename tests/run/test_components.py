@@ -1,5 +1,6 @@
 """What scores differ by: told apart where it is known, and said in words."""
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -111,14 +112,20 @@ def test_the_rows_part_is_the_error_that_a_trials_score_has() -> None:
     assert [each and each.are_clustered for each in found] == [False, True]
 
 
-def test_where_other_rows_score_other_trials_the_rest_is_of_seeds_and_rows() -> None:
-    made = trials(20, by_rate=0.01, by_seed=0.01)
-    found = components_of(made, SPACE, BY_SCORE, ValidationRows(1000, parts=8))
-    assert found is not None
-    assert ", seeds and rows " in found.text(Metric())
+def test_where_rows_take_turns_what_they_differ_by_is_not_the_seeds() -> None:
+    made = trials(40, by_rate=0.01, by_seed=0.02)
     same = components_of(made, SPACE, BY_SCORE, ROWS)
+    by_turns = components_of(made, SPACE, BY_SCORE, ValidationRows(1000, parts=8))
     assert same is not None
-    assert ", seeds " in same.text(Metric())
+    assert by_turns is not None
+    assert same.rows is not None
+    assert by_turns.configurations == same.configurations
+    assert math.hypot(by_turns.seeds, same.rows) == pytest.approx(same.seeds)
+    # Scores are as far apart as before, so more trials are worth as much.
+    assert by_turns.gain_of_trials() == pytest.approx(same.gain_of_trials())
+    few = components_of(made, SPACE, BY_SCORE, ValidationRows(10, parts=8))
+    assert few is not None
+    assert few.seeds == 0  # ten rows differ by more than that
 
 
 def test_the_figures_and_what_helps_are_said_in_points() -> None:

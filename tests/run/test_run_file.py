@@ -48,7 +48,7 @@ def test_the_same_search_with_another_budget_continues(tmp_path: Path, space: Se
         ({"max_epochs": 3}, "data", "max_epochs 9, not 3; choose"),
         ({"trainer": "toy"}, "data", "trainer keras, not toy; choose"),
         ({"patience": "off"}, "data", "patience 1, not off; choose"),
-        ({"rotate_validation": True}, "data", "fixed validation rows, not rotating ones; choose"),
+        ({"rotate_validation": True}, "data", "no --rotate-validation; choose"),
     ],
 )
 def test_another_search_under_the_same_name_is_refused_and_touches_nothing(

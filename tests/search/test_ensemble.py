@@ -73,14 +73,19 @@ def test_members_are_those_whose_average_has_the_lowest_loss_on_the_validation_s
 
 
 def test_where_each_was_validated_by_other_rows_those_of_the_lowest_loss_join_the_best() -> None:
-    def kept(trial: int, val_loss: float | None) -> KeptModel:
-        return KeptModel(-0.9 + trial / 100, trial, 0.9, 1, 9, None, LABELS, None, val_loss)
+    def kept(trial: int, val_loss: float | None, part: int | None = None) -> KeptModel:
+        return KeptModel(-0.9 + trial / 100, trial, 0.9, 1, 9, None, LABELS, None, val_loss, part)
 
     models = [kept(trial, loss) for trial, loss in enumerate((0.5, 0.4, 0.1, 0.3, 0.2))]
     assert [each.trial for each in members_of(models, 3, None)] == [0, 2, 4]
     assert [each.trial for each in members_of(models, 9, None)] == [0, 1, 2, 3, 4]
     models[4] = kept(4, None)  # of an earlier version
     assert [each.trial for each in members_of(models, 3, None)] == [0, 1, 2]
+    turns = [kept(trial, 0.5 - trial / 10, part=trial % 2) for trial in range(4)]
+    assert [each.trial for each in members_of(turns, 2, None)] == [0, 3]
+    assert [each.trial for each in members_of(turns, 3, None)] == [0, 2, 3]
+    others = [*turns, kept(4, 0.9, part=7)]  # what only it has learned from counts first
+    assert [each.trial for each in members_of(others, 3, None)] == [0, 3, 4]
 
 
 def test_copies_in_the_confirmation_split_are_less_evidence(searched: Searched) -> None:

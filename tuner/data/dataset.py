@@ -21,7 +21,7 @@ class Split(StrEnum):
     """The purpose of a part of the rows."""
 
     TRAIN = "train"  # models learn from it
-    VALIDATION = "validation"  # the search ranks trials on it
+    VALIDATION = "validation"  # the search ranks trials on it, or on parts of it and of the training split by turns
     CONFIRMATION = "confirmation"  # finalists are ranked on it
     TEST = "test"  # nothing is chosen by it; every test evaluation is logged
 

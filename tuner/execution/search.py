@@ -4,6 +4,8 @@ import time
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
+import numpy as np
+
 from tuner.data import Dataset, Split, cluster_count, load_dataset
 from tuner.data.rotation import parts_of
 from tuner.data.vectors import digest_of
@@ -51,6 +53,7 @@ from tuner.tracking.selection import check_exporters
 from tuner.training.own_code import code_of
 from tuner.training.own_modules import folders_for, name_modules_of
 
+_BY_TURNS = (Split.TRAIN, Split.VALIDATION)  # whose rows validate trials where validation rotates
 _TRIALS_PER_PROCESS_ON_A_GPU = (
     50  # backends leak GPU memory: keras-team/keras-tuner#873, tensorflow#43627
 )
@@ -136,6 +139,12 @@ class SearchPlan:
         """Refuses to continue another search under this name, and a metric that these classes do not have."""
         self.config.space.metric.name.check_classes(len(self.dataset.class_names))
         check_same_search(self.folder, self.config, self.dataset.fingerprint, self.code)
+        if self._rotation is not None and self._rotation.count == 1:
+            raise ConfigError(
+                f"--rotate-validation: no training rows of {self.dataset.name} can take turns with its validation "
+                "rows: every class of these needs a text or group of its own there, no larger than they are together; "
+                "leave the option out"
+            )
 
     def finish_if_done(self) -> bool:
         """See `Plan`: whether an earlier session used the budget up."""
@@ -212,22 +221,36 @@ class SearchPlan:
         """None where one validation split scores all trials, or trials read no rows."""
         if not self.config.rotate_validation or self.config.trainer is TrainerName.TOY:
             return None
-        return Rotation(parts_of(self.dataset), self.dataset.clusters_of(Split.TRAIN))
+        clusters = {split: self.dataset.clusters_of(split) for split in _BY_TURNS}
+        are_clustered = any(cluster_count(each) is not None for each in clusters.values())
+        return Rotation(parts_of(self.dataset), clusters[Split.TRAIN], are_clustered)
 
     @property
     def _scored_on(self) -> ValidationRows:
-        return ValidationRows(
+        rows, clusters = (
             len(self.dataset.splits[Split.VALIDATION]),
-            cluster_count(self.dataset.clusters_of(Split.VALIDATION)),
-            None if self._rotation is None else 1 + int(self._rotation.parts.max()),
+            self.dataset.clusters_of(Split.VALIDATION),
         )
+        if self._rotation is None:
+            return ValidationRows(rows, cluster_count(clusters))
+        are_clustered = self._rotation.are_clustered
+        n_clusters = len(np.unique(clusters)) if are_clustered else None
+        return ValidationRows(rows, n_clusters, self._rotation.count)
 
     def task(self) -> Task:
         """Trials learn from the training split and are ranked on the validation split, or from both by turns.
 
         The models of the ensemble are measured on the confirmation split, which chooses none of them.
         """
-        task = replace(make_task(self.config, self.folder, self.dataset), rotation=self._rotation)
+        task = make_task(self.config, self.folder, self.dataset)
+        if self._rotation is not None:
+            clusters = self.dataset.clusters_of(Split.VALIDATION)
+            task = replace(
+                task,
+                rotation=self._rotation,
+                clusters=clusters if self._rotation.are_clustered else None,
+                fingerprint=f"{task.fingerprint} {self._rotation.digest}",
+            )
         if not self.config.ensemble:
             return task
         return replace(

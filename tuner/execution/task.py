@@ -3,13 +3,14 @@
 It travels to the processes as it is, so it holds nothing of the driver's. Must not import Ray or Keras.
 """
 
+import hashlib
 import secrets
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tuner.data import EncodedSequences, WordVectors, cluster_count
+from tuner.data import EncodedSequences, WordVectors
 from tuner.data.rotation import rows_for
 from tuner.nvidia import MpsMode
 from tuner.settings.config import TrainerName
@@ -22,6 +23,17 @@ class Rotation:
 
     parts: NDArray[np.int32]
     clusters: NDArray[np.int64]
+    are_clustered: bool  # whether sequences of either split share a text or a group
+
+    @property
+    def count(self) -> int:
+        """Parts, that of the validation split counted."""
+        return 1 + int(self.parts.max())
+
+    @property
+    def digest(self) -> str:
+        """Of the parts, in hex."""
+        return hashlib.sha256(self.parts.tobytes()).hexdigest()[:16]
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,5 +90,4 @@ class Task:
             return TrialRows(self.train, self.validation, self.clusters)
         train, validation = rows_for(self.train, self.validation, self.rotation.parts, part)
         clusters = self.rotation.clusters[self.rotation.parts == part]
-        are_clustered = self.clusters is not None or cluster_count(clusters) is not None
-        return TrialRows(train, validation, clusters if are_clustered else None)
+        return TrialRows(train, validation, clusters if self.rotation.are_clustered else None)

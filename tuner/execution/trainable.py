@@ -222,6 +222,7 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
             device=with_share(training.device, self._share.gpus),
             weights=training.weights,
             code=_code_of(spec.hyperparameters.architecture),
+            part=spec.part if self._task.rotation is not None else None,
         )
         yield from training.progress(every_s)
 

@@ -39,8 +39,11 @@ def export_training(
 def _card(configuration: Configuration, trained: Trained, dataset: Dataset, command: str) -> str:
     best, spec = trained.best, configuration.spec
     assert best is not None
+    validated_by = "validation split"
+    if spec.part:
+        validated_by = f"rows of the training split that validated the trial (part {spec.part})"
     figures = (
-        f"Epoch {best.epoch} of {len(trained.epochs)}, on the validation split: accuracy {best.val_accuracy:.4f}, "
+        f"Epoch {best.epoch} of {len(trained.epochs)}, on the {validated_by}: accuracy {best.val_accuracy:.4f}, "
         f"loss {best.val_loss:.4f}, macro F1 {best.val_f1:.4f}."
     )
     parameters = {

@@ -159,13 +159,17 @@ def _check_unchanged(chosen: Chosen) -> None:
 
 def measured_on(chosen: Chosen) -> str:
     """What the measured models learned from."""
-    rows = len(rows_of(chosen.dataset, chosen.train_on))
+    rows = f"{len(rows_of(chosen.dataset, chosen.train_on)):,} rows"
     if chosen.trials is not None and chosen.config.rotate_validation:
-        return f"about {rows:,} rows each, all but the part that validated it"
+        rows = f"about {rows} each, all but the part that validated it"
     if chosen.reference is None or chosen.reference.train_on is chosen.train_on:
-        return f"{rows:,} rows"
-    of_reference = len(rows_of(chosen.dataset, chosen.reference.train_on))
-    return f"{rows:,} rows (the linear reference on {of_reference:,})"
+        return rows
+    of_reference = f"{len(rows_of(chosen.dataset, chosen.reference.train_on)):,}"
+    return (
+        f"{rows} (the linear reference on {of_reference})"
+        if chosen.members
+        else f"{of_reference} rows"
+    )
 
 
 def configuration_of(

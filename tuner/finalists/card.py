@@ -134,9 +134,7 @@ def _how_chosen(chosen: Chosen) -> list[str]:
     metric = config.space.metric.name.measure
     scored_on = "the validation split"
     if config.rotate_validation:
-        scored_on = (
-            "another part of the training and validation rows each, learning from all others"
-        )
+        scored_on = "one of several parts of the training and validation rows, by turns, and trained on the others"
     searched = (
         f"{count_text(trials, 'trial')} of the space {code_span(config.space.name)} in "
         f"{format_duration(max(1.0, reader.seconds))}, scored on {scored_on}"

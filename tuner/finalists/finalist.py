@@ -33,7 +33,8 @@ class ModelFile:
     seed: int
     file: Path
     score: float  # the run's metric on the confirmation split
-    validated: float | None = None  # that on the validation split; None where it learned from it
+    # That on the validation split; None where it learned from it, or the search scored its trial on other rows.
+    validated: float | None = None
 
     @property
     def model(self) -> TrainedModel:

@@ -53,7 +53,7 @@ def gap_of(
     """The gap of one finalist.
 
     Args:
-        search_score: its score in the search, on the validation split.
+        search_score: its score in the search, on the rows that validated it.
         scores: `(n_seeds, n_sequences)` on the confirmation split, of each sequence what `sequence_scores` gives.
         validated: the scores of the same seeds on the validation split; none where they learned from it, or the search
             scored the trial on other rows.

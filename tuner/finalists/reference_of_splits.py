@@ -82,7 +82,7 @@ def reference_for(
     Args:
         of_search: the splits that the search's reference learned from.
     """
-    if train_on is TrainOn.BOTH and of_search is TrainOn.TRAIN:
+    if train_on is TrainOn.BOTH:
         kept = read_reference_file(folder.reference_of_both, dataset)
         if kept is not None:
             return kept, TrainOn.BOTH

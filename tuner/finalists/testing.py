@@ -32,7 +32,7 @@ from tuner.run.evaluations import (
     read_test_log,
 )
 from tuner.run.ledger import Ledger, make_entry
-from tuner.run.train_on import learned_by_reference, rows_of
+from tuner.run.train_on import TrainOn, learned_by_reference, rows_of
 from tuner.search.kept_reference import reference_for_other_rows
 from tuner.settings.data import DataConfig, absolute_source
 from tuner.settings.metric import Metric, MetricName
@@ -120,7 +120,8 @@ def _reference(
     of_search = learned_by_reference(chosen.config)
     kept, learned_from = reference_for(chosen.run.files, chosen.dataset, chosen.train_on, of_search)
     if kept is None or not kept.weights:
-        learned_from = chosen.train_on  # it is trained now
+        # It is trained now.
+        learned_from = of_search if chosen.train_on is TrainOn.TRAIN else chosen.train_on
     learned = rows_of(chosen.dataset, learned_from)
     reference = reference_for_other_rows(kept, learned, chosen.dataset)
     of_reference = reference.probabilities_of(rows.sequences)

@@ -205,9 +205,10 @@ def _what_differs(reading: Reading) -> list[str]:
 def _how_sure(reading: Reading) -> str:
     where = shlex.quote(str(reading.folder.path))
     if not reading.finalists:
+        rows = "different rows" if reading.scored_on.parts else "one set of rows"
         return (
             "How sure: not confirmed. The top of a leaderboard looks better than it is, as the best of many scores on "
-            f"one set of rows; `tuner confirm {where}` trains the best again with fresh seeds and shows by how much."
+            f"{rows}; `tuner confirm {where}` trains the best again with fresh seeds and shows by how much."
         )
     first, *others = reading.finalists
     ties = [str(each.trial) for each in others if each.tie_with_best]

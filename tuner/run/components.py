@@ -41,10 +41,11 @@ class Components:
     Attributes:
         trials: whose scores these are.
         configurations: of what the parameters explain.
-        seeds: of the rest: another seed of the same configuration, on the same rows, or on others where these rotate.
+        seeds: of the rest, without that of the rows where these rotate: another seed of the same configuration, on the
+            same rows.
         rows: standard error of one trial's score over further validation rows; None where it is not known.
         are_clustered: whether several of these share a text or a group.
-        are_rotated: whether other rows scored other trials.
+        are_rotated: whether parts of the rows took turns, so that scores differ by these, too.
     """
 
     trials: int
@@ -57,20 +58,20 @@ class Components:
     def gain_of_trials(self, factor: float = 2.0) -> float:
         """What the best of `factor` times as many trials is better by: its true score, on average.
 
-        Trials are chosen by scores that seeds have moved, so of the distance between two choices the part that is the
-        configurations' counts.
+        Trials are chosen by scores that seeds have moved, and rows where these rotate, so of the distance between two
+        choices the part that is the configurations' counts.
         """
         if not self.configurations:
             return 0.0
-        total = math.hypot(self.configurations, self.seeds)
+        of_rows = self.rows if self.are_rotated and self.rows is not None else 0.0
+        total = math.hypot(self.configurations, self.seeds, of_rows)
         further = _expected_best(factor * self.trials) - _expected_best(self.trials)
         return self.configurations**2 / total * further
 
     def text(self, metric: Metric) -> str:
         """The deviations: `configurations 0.52, seeds 0.43, validation rows 1.50 points`."""
         scale, unit = (100.0, " points") if metric.name.is_share else (1.0, "")
-        rest = "seeds and rows" if self.are_rotated else "seeds"
-        parts = {"configurations": self.configurations, rest: self.seeds}
+        parts = {"configurations": self.configurations, "seeds": self.seeds}
         if self.rows is not None:
             parts["validation rows"] = self.rows
         return ", ".join(f"{name} {scale * each:.2g}" for name, each in parts.items()) + unit
@@ -144,6 +145,8 @@ def components_of(
     known = [error for error in errors if error is not None]
     error = float(np.median(known)) if known else None
     are_clustered, are_rotated = rows.clusters is not None, rows.parts is not None
+    if are_rotated and error is not None:
+        seeds = math.sqrt(max(0.0, seeds**2 - error**2))
     return Components(len(scores), configurations, seeds, error, are_clustered, are_rotated)
 
 

@@ -51,6 +51,9 @@ class TrialRecord:
     code: str | None = None  # a digest of the architecture's code, where it is a person's own
     tries: int = 1  # how often these parameters have run, with this trial
     starter: str | None = None  # the trial of an earlier run that has the same configuration
+    part: int | None = (
+        None  # of the rows, which validated it; None where the same rows validate all
+    )
     interrupted: bool = False  # its parameters run again
     superseded: bool = False  # they have begun to
 
@@ -241,6 +244,7 @@ class StudyReader:
             device=facts.get("device"),
             weights=facts.get("weights"),
             code=facts.get("code"),
+            part=facts.get("part"),
             started=trial.datetime_start,
             ended=trial.datetime_complete,
             error=trial.user_attrs.get(Attribute.ERROR),

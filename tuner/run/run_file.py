@@ -161,8 +161,8 @@ class RunFile:
             code: as for `Fingerprint.of`.
 
         Raises:
-            RunFolderError: the space, objectives, data, word vectors, epochs, patience or seed differ from the recorded
-                ones, or code does and the settings do not accept that.
+            RunFolderError: the space, objectives, data, word vectors, epochs, patience, seed or way to validate differ
+                from the recorded ones, or code does and the settings do not accept that.
         """
         if self.fingerprint is None:
             raise RunFolderError(f"{self.path}: no fingerprint in it; choose another --name")
@@ -184,7 +184,7 @@ class RunFile:
                 other = {
                     "data": "other data, another sample of them or another --data-seed",
                     "vectors": "other word vectors",
-                    "validation": f"{recorded['validation'] or 'fixed'} validation rows, not {value or 'fixed'} ones",
+                    "validation": f"{'' if recorded['validation'] else 'no '}--rotate-validation",
                     "objectives": f"objectives {recorded['objectives'] or config.space.metric.name}, "
                     f"not {value or config.space.metric.name}",
                 }.get(part, f"{part} {recorded[part]}, not {value}")

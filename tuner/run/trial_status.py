@@ -39,3 +39,4 @@ class TrialFacts:
     device: str
     weights: int
     code: str | None = None  # a digest of the architecture's code, where it is a person's own
+    part: int | None = None  # of the rows, which validates it, where such parts take turns

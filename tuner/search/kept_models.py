@@ -38,10 +38,11 @@ class KeptModel:
     seconds_per_text: float | None = field(compare=False)
     # On the confirmation split, `(n_sequences, n_classes)`.
     probabilities: NDArray[np.float32] = field(compare=False, repr=False)
-    # On the validation split; None where they are not known.
+    # On the rows that validated it; None where they are not known.
     validation: NDArray[np.float32] | None = field(compare=False, repr=False)
-    # Of that epoch, on the rows that validated it.
+    # Of that epoch, on the rows that validated it, and which part these are where parts take turns.
     val_loss: float | None = field(default=None, compare=False)
+    part: int | None = field(default=None, compare=False)
 
 
 def kept_models(
@@ -89,7 +90,8 @@ def members_of(
     The best one, and then in each round the one with which the average's loss is lowest (Caruana et al., 2004, without
     taking a model twice). Models that are alike add little to each other: on four recorded tables this gains 0.1 to 0.4
     points over the best ones (docs/measurements.md). Where a model's validation probabilities are not known, the best
-    ones. Where each was validated by other rows, the best one and those of the lowest loss on their own.
+    ones. Where parts of the rows take turns, the best one and those of the lowest loss on their own part, first one of
+    each further part, so that all rows are learned from.
 
     Args:
         kept: best first.
@@ -125,8 +127,13 @@ def members_of(
 def _of_lowest_loss(kept: Sequence[KeptModel], size: int) -> list[KeptModel]:
     if len(kept) <= size or any(each.val_loss is None for each in kept):
         return list(kept[:size])
-    others = sorted(kept[1:], key=lambda each: (each.val_loss, each))
-    return sorted([kept[0], *others[: size - 1]])
+    chosen, others = [kept[0]], sorted(kept[1:], key=lambda each: (each.val_loss, each))
+    while len(chosen) < size:
+        parts = {each.part for each in chosen}
+        following = next((each for each in others if each.part not in parts), others[0])
+        chosen.append(following)
+        others.remove(following)
+    return sorted(chosen)
 
 
 def read_model(
@@ -157,4 +164,5 @@ def read_model(
         probabilities=probabilities,
         validation=validation,
         val_loss=record.curve.get(figures.epoch, {}).get("val_loss"),
+        part=record.part,
     )

@@ -160,7 +160,7 @@ class SearchConfig(Strict):
         bool,
         Setting(
             Group.DATA,
-            "Validate each trial on another part of the training and validation rows; it learns from all others",
+            "Let parts of the training and validation rows validate the trials by turns; each learns from the others",
         ),
     ] = False
     seed: Annotated[

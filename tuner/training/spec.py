@@ -27,7 +27,7 @@ class TrialSpec:
     patience: int | None = None
     # Whether it stops within the schedule of `max_epochs`, as the training did whose best epoch `stop_after` is.
     stops_within_schedule: bool = False
-    # Of the rows, which validates it: see `tuner.data.rotation`.
+    # The part of the rows that validates it, see `tuner.data.rotation`.
     part: int = 0
 
     @property

@@ -206,17 +206,19 @@ def _of_row(word: str, settings: Settings, runs: dict[str, Run]) -> Configuratio
     if is_own_seed and record.seed is not None:
         seed = record.seed
     parts = ValidationRows.of(run.reader.study.user_attrs).parts
+    part = first.number % parts if parts else 0
     max_epochs = settings.epochs or config.epochs
     ran = max(record.curve, default=0)
     is_cut_short = record.status.is_ranked and is_own_length
     return Configuration(
-        title=f"trial {record.number} of {match['run']}: {record.architecture}",
+        title=f"trial {record.number} of {match['run']}: {record.architecture}"
+        + (f", validated by part {part} of {parts}" if parts else ""),
         spec=TrialSpec(
             record.number,
             config.space.hyperparameters(record.architecture, record.parameters),
             seed,
             max_epochs,
-            part=first.number % parts if parts else 0,
+            part=part,
         ),
         epochs=ran if is_cut_short else max_epochs,
         parameters=record.parameters,
