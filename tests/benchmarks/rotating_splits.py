@@ -5,8 +5,8 @@
 Each repetition draws its rows and ten random configurations of the space `seed` anew. All is measured on up to 6,000
 rows that are in none of the parts.
 
-- one split: the same part validates all ten trainings, as in a search.
-- rotating: the parts validate the trainings by turns, so that all rows are learned from.
+- one split: the same part validates all ten trainings; of these the five are chosen as a search chooses them.
+- rotating: the parts validate the trainings by turns, so that all rows are learned from; chosen likewise.
 - folds: as many configurations as ten trainings allow, each trained once per part.
 - all rows: the five members of the first way trained again on all rows, as `tuner export --all-rows` does: five
   trainings more.
@@ -37,6 +37,7 @@ from tutorial import silence_tensorflow
 from tuner.data import EncodedSequences
 from tuner.errors import TrialDiverged
 from tuner.files import write_atomically
+from tuner.search.kept_models import KeptModel, members_of
 from tuner.settings.builtin import find_space
 from tuner.settings.hyperparameters import Hyperparameters
 from tuner.settings.metric import Metric
@@ -54,6 +55,8 @@ class Trained:
     """What a training said: of the rows that chose its epoch, and of those that are measured."""
 
     configuration: int
+    part: int
+    accuracy: float
     loss: float
     epoch: int
     validation: NDArray[np.float32]  # `(rows, classes)`
@@ -113,10 +116,12 @@ class Repetition:
             nothing = [
                 np.full((len(rows), 2), 0.5, np.float32) for rows in (validation, self.measured)
             ]
-            return Trained(configuration, np.inf, 1, *nothing)
+            return Trained(configuration, part, 0.0, np.inf, 1, *nothing)
         chosen = training.finish(validation)
         return Trained(
             configuration,
+            part,
+            chosen.figures.accuracy,
             chosen.figures.loss,
             chosen.figures.epoch,
             chosen.probabilities,
@@ -223,7 +228,8 @@ def _record(path: Path, repetition: Repetition) -> str:
     folded = range(max(1, TRAININGS // len(parts)))
     folds = [[repetition.train(number, part) for part in parts] for number in folded]
     of_better = min(folds, key=lambda trained: np.mean([each.loss for each in trained]))
-    again = [repetition.train_on_all(each) for each in _best(one)]
+    of_one, of_rotating = _chosen(one, repetition.part(0).labels), _chosen(rotating, None)
+    again = [repetition.train_on_all(each) for each in of_one]
     references = [repetition.reference(repetition.others(part)) for part in parts]
     of_all = repetition.reference(repetition.all)
 
@@ -237,7 +243,7 @@ def _record(path: Path, repetition: Repetition) -> str:
         return right(np.mean(members, axis=0), np.mean(reference, axis=0))
 
     best_of_one, best_of_rotating = (
-        [each.measured for each in _best(trained)] for trained in (one, rotating)
+        [each.measured for each in trained] for trained in (of_one, of_rotating)
     )
     better_folds = [each.measured for each in of_better]
     figures = {
@@ -273,9 +279,28 @@ def _record(path: Path, repetition: Repetition) -> str:
     return f"{path.stem}: {figures['five averaged']}"
 
 
-def _best(trained: Sequence[Trained]) -> list[Trained]:
-    """Those that are averaged, the best first: by the loss of the rows that validated each."""
-    return sorted(trained, key=lambda each: each.loss)[:MEMBERS]
+def _chosen(trained: Sequence[Trained], labels: NDArray[np.int32] | None) -> list[Trained]:
+    """Those that a search would average, the best first.
+
+    Args:
+        labels: of the rows that validated all of them; None where parts took turns.
+    """
+    kept = sorted(
+        KeptModel(
+            cost=-each.accuracy,
+            trial=number,
+            score=each.accuracy,
+            epoch=each.epoch,
+            weights=0,
+            seconds_per_text=None,
+            probabilities=each.measured,
+            validation=each.validation,
+            val_loss=each.loss,
+            part=each.part,
+        )
+        for number, each in enumerate(trained)
+    )
+    return [trained[each.trial] for each in members_of(kept, MEMBERS, labels)]
 
 
 def _space(epochs: int) -> SearchSpace:
