@@ -61,6 +61,7 @@ def test_a_search_whose_trial_waits_for_another_node_in_vain_ends(
     nothing: Any = SimpleNamespace(
         callback_error=None,
         is_out_of_time=False,
+        pass_time=lambda: None,
         check=lambda: None,
         watch=lambda: None,
         collect=bool,

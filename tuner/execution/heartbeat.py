@@ -69,6 +69,7 @@ class Heartbeat(Disposable, tune.Callback):  # type: ignore[misc]
         self._diagnostician.watch()
         if self._session.is_out_of_time:
             raise TimeIsUp
+        self._session.pass_time()
         self._check_nodes(trials)
         if self._background.collect():
             self._session.follow_study()

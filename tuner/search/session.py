@@ -36,8 +36,9 @@ _MOST_TRIES = 20
 # A running trial reports its progress so often; of many trials the driver takes so many reports per second.
 _PROGRESS_EVERY_S = 4.0
 _MOST_PROGRESS_PER_S = 10
-# A killed search loses no more of its time than this and an epoch.
+# A killed search forgets no more of its time: while epochs end, and while none does.
 _RECORD_SECONDS_EVERY_S = 5.0
+_RECORD_SECONDS_AT_LEAST_EVERY_S = 30.0
 
 
 class SearchSession:
@@ -207,6 +208,11 @@ class SearchSession:
     def continue_epoch(self, number: int, part: EpochPart) -> None:
         """Shows how far the trial is in its epoch. The study does not record it, and nothing is decided by it."""
         self._publish(self._progress.advance(number, part))
+
+    def pass_time(self) -> None:
+        """Records the seconds searched where no epoch has ended for long: a search that is killed has used them."""
+        if self._clock() - self._seconds_recorded_at >= _RECORD_SECONDS_AT_LEAST_EVERY_S:
+            self._record_seconds()
 
     def follow_study(self) -> None:
         """Shows what was recorded beside the trials."""
