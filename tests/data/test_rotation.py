@@ -168,8 +168,64 @@ def test_of_few_validation_rows_there_are_eight_parts_as_small(write_csv: WriteC
     assert np.bincount(parts).tolist() == [930, *7 * [10]]
 
 
-def test_there_are_no_more_parts_than_texts(write_csv: WriteCsv) -> None:
-    """A validation split of the person's own may be larger than the training split."""
+def test_groups_of_several_classes_are_dealt_by_the_rarest(write_csv: WriteCsv) -> None:
+    """One row in 20 of a film is positive, never the first one; each fourth film has none."""
+    rows = [
+        (
+            f"{split} {film} {n}",
+            "positive" if film % 4 and n == 10 else "negative",
+            split,
+            f"{split} {film}",
+        )
+        for split, films in (("train", 36), ("validation", 5), ("confirmation", 5), ("test", 5))
+        for film in range(films)
+        for n in range(20)
+    ]
+    dataset = with_splits(write_csv, rows, group_column="film")
+    train, validation = both(dataset)
+    parts = parts_of(dataset)
+    assert set(parts.tolist()) == set(range(1, 8))
+    for part in range(1, 8):
+        held = train.labels[parts == part]
+        assert 0 < held.sum() < 9
+        assert abs(len(held) - len(validation)) <= 40
+
+
+def test_a_class_that_validates_nothing_is_always_learned_from(write_csv: WriteCsv) -> None:
+    rows = [
+        (f"{split} {film} {n}", label, split, f"{split} {film}")
+        for split, films in (("train", 20), ("validation", 4), ("confirmation", 4), ("test", 4))
+        for film in range(films)
+        for n, label in enumerate("aabb" if split != "train" or film else "aabc")
+    ]
+    rows += [(f"{split} c", "c", split, f"{split} c") for split in ("confirmation", "test")]
+    dataset = with_splits(write_csv, rows, group_column="film")
+    train, _ = both(dataset)
+    parts = parts_of(dataset)
+    of_rare = dataset.clusters_of(Split.TRAIN)[train.labels == 2]
+    assert len(of_rare) == 1
+    assert not parts[np.isin(dataset.clusters_of(Split.TRAIN), of_rare)].any()
+    assert set(parts.tolist()) == set(range(6))
+
+
+def test_what_validates_has_as_many_copies_as_the_rest(write_csv: WriteCsv) -> None:
+    """Few of many rows take turns, and these are drawn at random."""
+    rows = [(f"text {n} {n % 2}", "ab"[n % 2], "train", "") for n in range(3000)]
+    rows += [(f"text {n} {n % 2}", "ab"[n % 2], "train", "") for n in range(300)]
+    for split in ("validation", "confirmation", "test"):
+        rows += [(f"{split} {n}", "ab"[n % 2], split, "") for n in range(100)]
+    dataset = with_splits(write_csv, rows)
+    parts, clusters = parts_of(dataset), dataset.clusters_of(Split.TRAIN)
+    _, cluster, counts = np.unique(clusters, return_inverse=True, return_counts=True)
+    is_copy = counts[cluster] == 2
+    assert abs(is_copy[parts > 0].mean() - is_copy.mean()) < 0.08
+    assert np.bincount(parts)[1:].min() >= 98
+    assert np.bincount(parts)[1:].max() <= 102
+
+
+def test_a_validation_split_larger_than_the_training_split_changes_places_with_it(
+    write_csv: WriteCsv,
+) -> None:
     rows = [(f"text {number}", "ab"[number % 2], "train") for number in range(6)]
     rows += [(f"other {number}", "ab"[number % 2], "validation") for number in range(40)]
     header = ("text", "label", "split")

@@ -199,6 +199,10 @@ def test_the_last_lines_of_a_process_on_a_gpu_tell_why_it_died(
             "Check failed: work_count >= 0 (-7 vs. 0)",
         ),
         (
+            "2026-05-16 14:44:23.01: F tensorflow/core/framework/tensor.cc:733] Check failed: [a] b [[node]] in op\n",
+            "Check failed: [a] b [[node]] in op",
+        ),
+        (
             "Fatal Python error: Segmentation fault\n\nThread 0x7f\n",
             "Fatal Python error: Segmentation fault",
         ),

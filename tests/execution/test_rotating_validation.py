@@ -4,12 +4,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from support.grouped_data import write_groups
 from support.searches import make
 from support.watching import Recorder
 
 from tuner.data import Dataset, Split, load_dataset
 from tuner.data.rotation import parts_of, rotated
-from tuner.errors import RunFolderError
+from tuner.errors import ConfigError, RunFolderError
 from tuner.execution.search import run_search
 from tuner.finalists.card import model_card
 from tuner.finalists.choice import load_chosen
@@ -26,6 +27,7 @@ from tuner.search.kept_reference import read_reference
 from tuner.settings.config import SearchConfig
 from tuner.settings.space import SearchSpace
 from tuner.training.linear_reference import train_reference
+from tuner.training.row_clusters import error_of_mean
 from tuner.training.single.configurations import read_configurations
 from tuner.training.single.settings import Settings
 from tuner.training.single.training import load_data, train
@@ -142,3 +144,37 @@ def test_the_reference_learns_from_all_parts_and_finalists_and_trials_are_compar
 def confirm(run: Run, request: Request) -> Run:
     config = confirmation_config(run.files, {})
     return run_confirmation(Run(run.folder), request, config, SilentListener()).run
+
+
+def test_the_error_of_a_score_is_that_over_the_groups_of_its_part(
+    tmp_path: Path,
+) -> None:
+    data = {"source": str(write_groups(tmp_path)), "group_column": "customer"}
+    config = config_of(tmp_path, tmp_path, data=data, trials=2, ensemble=2, no_reference=True)
+    run = run_search(config).run
+    board = run.leaderboard().set_index("trial")
+    dataset = load_dataset(config.data)
+    parts, clusters = parts_of(dataset), dataset.clusters_of(Split.TRAIN)
+    kept = from_bytes(run.files.trial_model(1).read_bytes(), "")
+    assert kept.validation is not None
+    is_right = kept.validation.argmax(axis=1) == dataset.splits[Split.TRAIN].labels[parts == 1]
+    expected = error_of_mean(is_right.astype(np.float64), clusters[parts == 1])
+    assert board["score_error"][1] == pytest.approx(expected, abs=1e-6)
+    other = config.model_copy(
+        update={"data": config.data.model_copy(update={"group_column": None})}
+    )
+    with pytest.raises(RunFolderError, match="a search with other groups of its training rows"):
+        run_search(other)
+
+
+def test_data_that_make_no_further_part_are_refused(tmp_path: Path) -> None:
+    """All training rows are of one customer, more than the validation split has."""
+    rows = ["text,label,customer,split"]
+    for split, many in (("train", 60), ("validation", 20), ("confirmation", 20), ("test", 20)):
+        rows += [f"{split} {n},{'ab'[n % 2]},{split},{split}" for n in range(many)]
+    source = tmp_path / "customers.csv"
+    source.write_text("\n".join(rows) + "\n", encoding="utf-8")
+    data = {"source": str(source), "group_column": "customer"}
+    with pytest.raises(ConfigError, match="--rotate-validation: no further part of the rows of"):
+        run_search(config_of(source, tmp_path, data=data))
+    assert not (tmp_path / "x").exists()

@@ -113,19 +113,25 @@ def test_the_rows_part_is_the_error_that_a_trials_score_has() -> None:
 
 
 def test_where_rows_take_turns_what_they_differ_by_is_not_the_seeds() -> None:
-    made = trials(40, by_rate=0.01, by_seed=0.02)
-    same = components_of(made, SPACE, BY_SCORE, ROWS)
-    by_turns = components_of(made, SPACE, BY_SCORE, ValidationRows(1000, parts=8))
+    def measured(error: float) -> list[TrialRecord]:
+        made = trials(40, by_rate=0.01, by_seed=0.02)
+        return [replace(each, curve={1: {"val_accuracy_error": error}}) for each in made]
+
+    rows = ValidationRows(1000, parts=8)
+    same = components_of(measured(0.01), SPACE, BY_SCORE, ROWS)
+    by_turns = components_of(measured(0.01), SPACE, BY_SCORE, rows)
     assert same is not None
     assert by_turns is not None
-    assert same.rows is not None
+    assert by_turns.rows == 0.01
     assert by_turns.configurations == same.configurations
-    assert math.hypot(by_turns.seeds, same.rows) == pytest.approx(same.seeds)
+    assert math.hypot(by_turns.seeds, 0.01) == pytest.approx(same.seeds)
     # Scores are as far apart as before, so more trials are worth as much.
     assert by_turns.gain_of_trials() == pytest.approx(same.gain_of_trials())
-    few = components_of(made, SPACE, BY_SCORE, ValidationRows(10, parts=8))
+    few = components_of(measured(0.1), SPACE, BY_SCORE, rows)
     assert few is not None
-    assert few.seeds == 0  # ten rows differ by more than that
+    assert few.seeds == 0  # few rows differ by more than that
+    unknown = replace(by_turns, rows=None)
+    assert ", seeds and validation rows " in unknown.text(Metric())
 
 
 def test_the_figures_and_what_helps_are_said_in_points() -> None:

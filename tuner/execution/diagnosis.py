@@ -31,6 +31,8 @@ _FRESH_S = 10.0
 _ABORTED = re.compile(
     r"(^|: )F\d* .*:\d+\]|Check failed|terminate called|Fatal Python error", re.MULTILINE
 )
+# What stands before its words, in the text of a `trial_error`.
+_PREFIX = re.compile(rf"{RuntimeError.__name__}: (: )?(F\d* \S.*?:\d+\] )?")
 # Behind them stand the traces of the library, of Ray (twice) and of Python with all extension modules.
 _LAST_BYTES = 64_000
 
@@ -131,7 +133,7 @@ class Diagnostician:
                 is_charged=False,
             )
         if isinstance(cause, TrialBroke):
-            words = str(cause).removeprefix(f"{RuntimeError.__name__}: ").rpartition("] ")[2]
+            words = _PREFIX.sub("", str(cause), count=1)
             return Diagnosis(f"its process died: {short_reason(words)}; see the run's logs")
         return Diagnosis(_DIED)
 

@@ -4,8 +4,6 @@ import time
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
-import numpy as np
-
 from tuner.data import Dataset, Split, cluster_count, load_dataset
 from tuner.data.rotation import parts_of
 from tuner.data.vectors import digest_of
@@ -53,7 +51,6 @@ from tuner.tracking.selection import check_exporters
 from tuner.training.own_code import code_of
 from tuner.training.own_modules import folders_for, name_modules_of
 
-_BY_TURNS = (Split.TRAIN, Split.VALIDATION)  # whose rows validate trials where validation rotates
 _TRIALS_PER_PROCESS_ON_A_GPU = (
     50  # backends leak GPU memory: keras-team/keras-tuner#873, tensorflow#43627
 )
@@ -138,12 +135,14 @@ class SearchPlan:
     def check(self) -> None:
         """Refuses to continue another search under this name, and a metric that these classes do not have."""
         self.config.space.metric.name.check_classes(len(self.dataset.class_names))
-        check_same_search(self.folder, self.config, self.dataset.fingerprint, self.code)
+        check_same_search(
+            self.folder, self.config, self.dataset.fingerprint, self.code, parts=self._parts
+        )
         if self._rotation is not None and self._rotation.count == 1:
             raise ConfigError(
-                f"--rotate-validation: no training rows of {self.dataset.name} can take turns with its validation "
-                "rows: every class of these needs a text or group of its own there, no larger than they are together; "
-                "leave the option out"
+                f"--rotate-validation: no further part of the rows of {self.dataset.name} can be made: each class of "
+                "its validation split needs a text or group of the training split that is not in the validation split "
+                f"and has at most {self._scored_on.count:,} rows; leave the option out"
             )
 
     def finish_if_done(self) -> bool:
@@ -184,7 +183,9 @@ class SearchPlan:
         return recorded.identity() == self.config.space.identity()
 
     def _write_run_file(self) -> None:
-        write_run_file(self.folder, self._asked, self.dataset.fingerprint, self.code)
+        write_run_file(
+            self.folder, self._asked, self.dataset.fingerprint, self.code, parts=self._parts
+        )
 
     def _open(self, workers: int) -> SearchStudy:
         study = create_or_open_study(
@@ -221,21 +222,19 @@ class SearchPlan:
         """None where one validation split scores all trials, or trials read no rows."""
         if not self.config.rotate_validation or self.config.trainer is TrainerName.TOY:
             return None
-        clusters = {split: self.dataset.clusters_of(split) for split in _BY_TURNS}
-        are_clustered = any(cluster_count(each) is not None for each in clusters.values())
-        return Rotation(parts_of(self.dataset), clusters[Split.TRAIN], are_clustered)
+        return Rotation(parts_of(self.dataset), self.dataset.clusters_of(Split.TRAIN))
 
     @property
     def _scored_on(self) -> ValidationRows:
-        rows, clusters = (
+        return ValidationRows(
             len(self.dataset.splits[Split.VALIDATION]),
-            self.dataset.clusters_of(Split.VALIDATION),
+            cluster_count(self.dataset.clusters_of(Split.VALIDATION)),
+            None if self._rotation is None else self._rotation.count,
         )
-        if self._rotation is None:
-            return ValidationRows(rows, cluster_count(clusters))
-        are_clustered = self._rotation.are_clustered
-        n_clusters = len(np.unique(clusters)) if are_clustered else None
-        return ValidationRows(rows, n_clusters, self._rotation.count)
+
+    @property
+    def _parts(self) -> str | None:
+        return None if self._rotation is None else self._rotation.digest
 
     def task(self) -> Task:
         """Trials learn from the training split and are ranked on the validation split, or from both by turns.
@@ -244,11 +243,10 @@ class SearchPlan:
         """
         task = make_task(self.config, self.folder, self.dataset)
         if self._rotation is not None:
-            clusters = self.dataset.clusters_of(Split.VALIDATION)
             task = replace(
                 task,
                 rotation=self._rotation,
-                clusters=clusters if self._rotation.are_clustered else None,
+                clusters=self.dataset.clusters_of(Split.VALIDATION),
                 fingerprint=f"{task.fingerprint} {self._rotation.digest}",
             )
         if not self.config.ensemble:

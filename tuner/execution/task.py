@@ -23,7 +23,6 @@ class Rotation:
 
     parts: NDArray[np.int32]
     clusters: NDArray[np.int64]
-    are_clustered: bool  # whether sequences of either split share a text or a group
 
     @property
     def count(self) -> int:
@@ -38,7 +37,7 @@ class Rotation:
 
 @dataclass(frozen=True, eq=False)
 class TrialRows:
-    """What one trial learns from, and what validates it; with the latter's clusters, where several share one."""
+    """What one trial learns from, and what validates it; with the latter's clusters where its error needs them."""
 
     train: EncodedSequences
     validation: EncodedSequences
@@ -90,4 +89,4 @@ class Task:
             return TrialRows(self.train, self.validation, self.clusters)
         train, validation = rows_for(self.train, self.validation, self.rotation.parts, part)
         clusters = self.rotation.clusters[self.rotation.parts == part]
-        return TrialRows(train, validation, clusters if self.rotation.are_clustered else None)
+        return TrialRows(train, validation, clusters)

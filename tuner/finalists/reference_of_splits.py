@@ -1,7 +1,8 @@
 """The linear reference that a run keeps for its models: one that has learned from the same splits as they.
 
-The search trains one on the training split. Finalists that learn from the validation split, too, get one of their own:
-alone it is right more often for those rows (docs/measurements.md). Must not import Ray, Keras or TensorFlow.
+The search trains one on the training split, or where validation rotates on both. Finalists that learn from the
+validation split, too, get one of their own: alone it is right more often for those rows (docs/measurements.md). Must
+not import Ray, Keras or TensorFlow.
 """
 
 import shlex

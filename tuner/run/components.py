@@ -41,8 +41,8 @@ class Components:
     Attributes:
         trials: whose scores these are.
         configurations: of what the parameters explain.
-        seeds: of the rest, without that of the rows where these rotate: another seed of the same configuration, on the
-            same rows.
+        seeds: of the rest: another seed of the same configuration, on the same rows; on others where rows rotate and
+            their error is not known.
         rows: standard error of one trial's score over further validation rows; None where it is not known.
         are_clustered: whether several of these share a text or a group.
         are_rotated: whether parts of the rows took turns, so that scores differ by these, too.
@@ -71,7 +71,8 @@ class Components:
     def text(self, metric: Metric) -> str:
         """The deviations: `configurations 0.52, seeds 0.43, validation rows 1.50 points`."""
         scale, unit = (100.0, " points") if metric.name.is_share else (1.0, "")
-        parts = {"configurations": self.configurations, "seeds": self.seeds}
+        rest = "seeds and validation rows" if self.are_rotated and self.rows is None else "seeds"
+        parts = {"configurations": self.configurations, rest: self.seeds}
         if self.rows is not None:
             parts["validation rows"] = self.rows
         return ", ".join(f"{name} {scale * each:.2g}" for name, each in parts.items()) + unit

@@ -67,11 +67,16 @@ class Fingerprint(Strict):
     objectives: str | None = None
     patience: str | None = None
     validation: str | None = None
+    parts: str | None = None  # where it rotates
     code: dict[str, str] | None = None  # by architecture of a person's own
 
     @classmethod
     def of(
-        cls, config: SearchConfig, data: str, code: Mapping[str, str] | None = None
+        cls,
+        config: SearchConfig,
+        data: str,
+        code: Mapping[str, str] | None = None,
+        parts: str | None = None,
     ) -> "Fingerprint":
         """The fingerprint of a search.
 
@@ -79,6 +84,7 @@ class Fingerprint(Strict):
             config: its settings.
             data: the fingerprint of its data.
             code: digests of the code of the person's own architectures, by their names.
+            parts: a digest of the parts that take turns; None where none do, or they are not asked about.
         """
         space = json.dumps(config.space.identity(), sort_keys=True)
         return cls(
@@ -91,6 +97,7 @@ class Fingerprint(Strict):
             objectives=",".join(config.objectives) if config.objectives else None,
             patience=str(config.patience or "off"),
             validation="rotating" if config.rotate_validation else None,
+            parts=parts,
             code=dict(code) if code else None,
         )
 
@@ -154,11 +161,12 @@ class RunFile:
         config: SearchConfig,
         data_fingerprint: str,
         code: Mapping[str, str] | None = None,
+        parts: str | None = None,
     ) -> None:
         """Refuses to continue another search under this name.
 
         Args:
-            code: as for `Fingerprint.of`.
+            code, parts: as for `Fingerprint.of`.
 
         Raises:
             RunFolderError: the space, objectives, data, word vectors, epochs, patience, seed or way to validate differ
@@ -168,7 +176,9 @@ class RunFile:
             raise RunFolderError(f"{self.path}: no fingerprint in it; choose another --name")
         recorded = self.fingerprint.model_dump(exclude={"code"})
         for part, value in (
-            Fingerprint.of(config, data_fingerprint).model_dump(exclude={"code"}).items()
+            Fingerprint.of(config, data_fingerprint, parts=parts)
+            .model_dump(exclude={"code"} if parts else {"code", "parts"})
+            .items()
         ):
             is_recorded = recorded[part] is not None or part in _ALWAYS_COMPARED
             if is_recorded and recorded[part] != value:
@@ -184,6 +194,7 @@ class RunFile:
                 other = {
                     "data": "other data, another sample of them or another --data-seed",
                     "vectors": "other word vectors",
+                    "parts": "other groups of its training rows",
                     "validation": f"{'' if recorded['validation'] else 'no '}--rotate-validation",
                     "objectives": f"objectives {recorded['objectives'] or config.space.metric.name}, "
                     f"not {value or config.space.metric.name}",
@@ -260,11 +271,12 @@ def write_run_file(
     config: SearchConfig,
     data_fingerprint: str,
     code: Mapping[str, str] | None = None,
+    parts: str | None = None,
 ) -> None:
     """Records the requested search, with all defaults filled in; the date of the first writing stays.
 
     Args:
-        code: as for `Fingerprint.of`.
+        code, parts: as for `Fingerprint.of`.
 
     Raises:
         RunFolderError: there is a `run.yaml` already, and it is damaged.
@@ -290,7 +302,9 @@ def write_run_file(
         "name": config.run_name,
         "created": created or datetime.now(UTC).isoformat(timespec="seconds"),
         "versions": installed_versions(),
-        "fingerprint": Fingerprint.of(config, data_fingerprint, code).model_dump(exclude_none=True),
+        "fingerprint": Fingerprint.of(config, data_fingerprint, code, parts).model_dump(
+            exclude_none=True
+        ),
     }
     write_atomically(folder.run_file, to_yaml(record))
 
@@ -317,10 +331,11 @@ def check_same_search(
     config: SearchConfig,
     data_fingerprint: str,
     code: Mapping[str, str] | None = None,
+    parts: str | None = None,
 ) -> None:
     """Refuses to continue another search in this folder; see `RunFile.check_same_search`."""
     if folder.run_file.is_file():
-        read_run_file(folder).check_same_search(config, data_fingerprint, code)
+        read_run_file(folder).check_same_search(config, data_fingerprint, code, parts)
 
 
 def with_recorded_splits(folder: RunFolder, config: SearchConfig) -> SearchConfig:

@@ -62,12 +62,12 @@ class ValidationRows:
 def score_error(trial: TrialRecord, metric: MetricName, rows: ValidationRows) -> float | None:
     """The standard error of a trial's accuracy, over further rows, or over further clusters of them.
 
-    None of another metric; where the rows are not known; and of clusters where it was not measured: by an earlier
-    version, by a toy, which predicts no row, and of one cluster alone, which tells of no other.
+    None of another metric; where the rows are not known; and of clusters, or of parts that take turns, where it was not
+    measured: by an earlier version, by a toy, which predicts no row, and of one cluster alone, which tells of no other.
     """
     if metric is not MetricName.VAL_ACCURACY or trial.score is None:
         return None
-    if rows.clusters is not None:
+    if rows.clusters is not None or rows.parts is not None:
         return trial.curve.get(trial.best_epoch or 0, {}).get("val_accuracy_error")
     if not rows.count or not 0 <= trial.score <= 1:
         return None

@@ -90,8 +90,8 @@ def members_of(
     The best one, and then in each round the one with which the average's loss is lowest (Caruana et al., 2004, without
     taking a model twice). Models that are alike add little to each other: on four recorded tables this gains 0.1 to 0.4
     points over the best ones (docs/measurements.md). Where a model's validation probabilities are not known, the best
-    ones. Where parts of the rows take turns, the best one and those of the lowest loss on their own part, first one of
-    each further part, so that all rows are learned from.
+    ones. Where parts of the rows take turns, the best one and those of the lowest loss on their own part, from parts
+    that are not in the average as long as there are some: what one has not learned from, most others have.
 
     Args:
         kept: best first.

@@ -160,7 +160,7 @@ class SearchConfig(Strict):
         bool,
         Setting(
             Group.DATA,
-            "Let parts of the training and validation rows validate the trials by turns; each learns from the others",
+            "Validate each trial on a part of the training and validation rows, by turns; it learns from the rest",
         ),
     ] = False
     seed: Annotated[

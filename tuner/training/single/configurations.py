@@ -206,7 +206,7 @@ def _of_row(word: str, settings: Settings, runs: dict[str, Run]) -> Configuratio
     if is_own_seed and record.seed is not None:
         seed = record.seed
     parts = ValidationRows.of(run.reader.study.user_attrs).parts
-    part = first.number % parts if parts else 0
+    part = record.part if record.part is not None else first.number % (parts or 1)
     max_epochs = settings.epochs or config.epochs
     ran = max(record.curve, default=0)
     is_cut_short = record.status.is_ranked and is_own_length
