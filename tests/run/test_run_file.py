@@ -9,9 +9,9 @@ import yaml
 from support.run_files import files_below
 
 from tuner.errors import RunFolderError
+from tuner.run.fingerprint import Fingerprint
 from tuner.run.folder import RunFolder
 from tuner.run.run_file import (
-    Fingerprint,
     RunFile,
     check_same_search,
     read_run_file,

@@ -3,8 +3,6 @@
 `--config run.yaml` asks for the same search again. Must not import Ray, Keras or Optuna.
 """
 
-import hashlib
-import json
 import os
 import platform
 import shlex
@@ -19,10 +17,10 @@ from typing import Any
 
 from pydantic import ConfigDict, Field, ValidationError
 
-from tuner.data.vectors import digest_of
 from tuner.errors import RunFolderError
 from tuner.files import write_atomically
 from tuner.machine import keras_backend
+from tuner.run.fingerprint import Fingerprint
 from tuner.run.folder import RunFolder
 from tuner.settings.config import SearchConfig, make_config
 from tuner.settings.data import (
@@ -44,62 +42,6 @@ _RECORDED_PACKAGES = (
     *("sequence-tuner", "ray", "optuna", "keras"),
     *("tensorflow", "jax", "torch", "numpy", "pandas"),
 )
-
-
-_ALWAYS_COMPARED = ("objectives", "vectors", "validation")  # parts of a fingerprint
-
-
-class Fingerprint(Strict):
-    """The parts of a search that must stay the same for its trials to be comparable; budget and resources may change.
-
-    A part that is None was not recorded, as in a run from before the part was added, and is not compared. Objectives,
-    word vectors and the validation are always compared: None means that the metric is the only one, that there are
-    none, and that the same rows validate all trials. The order of the fields is the order in which differences are
-    reported.
-    """
-
-    seed: int | None = None  # before the data: in earlier versions it also drew the splits
-    max_epochs: int | None = None
-    trainer: str | None = None
-    space: str | None = None
-    data: str | None = None
-    vectors: str | None = None
-    objectives: str | None = None
-    patience: str | None = None
-    validation: str | None = None
-    parts: str | None = None  # where it rotates
-    code: dict[str, str] | None = None  # by architecture of a person's own
-
-    @classmethod
-    def of(
-        cls,
-        config: SearchConfig,
-        data: str,
-        code: Mapping[str, str] | None = None,
-        parts: str | None = None,
-    ) -> "Fingerprint":
-        """The fingerprint of a search.
-
-        Args:
-            config: its settings.
-            data: the fingerprint of its data.
-            code: digests of the code of the person's own architectures, by their names.
-            parts: a digest of the parts that take turns; None where none do, or they are not asked about.
-        """
-        space = json.dumps(config.space.identity(), sort_keys=True)
-        return cls(
-            seed=config.seed,
-            max_epochs=config.epochs,
-            trainer=str(config.trainer),
-            space=hashlib.sha256(space.encode()).hexdigest()[:16],
-            data=data,
-            vectors=None if config.data.vectors is None else digest_of(config.data.vectors),
-            objectives=",".join(config.objectives) if config.objectives else None,
-            patience=str(config.patience or "off"),
-            validation="rotating" if config.rotate_validation else None,
-            parts=parts,
-            code=dict(code) if code else None,
-        )
 
 
 class _Record(Strict):
@@ -174,36 +116,19 @@ class RunFile:
         """
         if self.fingerprint is None:
             raise RunFolderError(f"{self.path}: no fingerprint in it; choose another --name")
-        recorded = self.fingerprint.model_dump(exclude={"code"})
-        for part, value in (
-            Fingerprint.of(config, data_fingerprint, parts=parts)
-            .model_dump(exclude={"code"} if parts else {"code", "parts"})
-            .items()
-        ):
-            is_recorded = recorded[part] is not None or part in _ALWAYS_COMPARED
-            if is_recorded and recorded[part] != value:
-                if part == "space":
-                    if reason := not_held(self.config.space, config.space):
-                        continues = (
-                            f"tuner search --config {shlex.quote(str(self.path))} continues it"
-                        )
-                        raise RunFolderError(
-                            f"{self.path.parent}: {other_space_text(reason)}; {continues}"
-                        )
-                    continue  # it goes on in a wider one
-                other = {
-                    "data": "other data, another sample of them or another --data-seed",
-                    "vectors": "other word vectors",
-                    "parts": "other groups of its training rows",
-                    "validation": f"{'' if recorded['validation'] else 'no '}--rotate-validation",
-                    "objectives": f"objectives {recorded['objectives'] or config.space.metric.name}, "
-                    f"not {value or config.space.metric.name}",
-                }.get(part, f"{part} {recorded[part]}, not {value}")
-                raise RunFolderError(
-                    f"{self.path.parent}: belongs to a search with {other}; "
-                    "choose another --name, or ask for the same to continue it"
-                )
-
+        requested = Fingerprint.of(config, data_fingerprint, parts=parts)
+        for part, recorded in self.fingerprint.differences(requested, config.space.metric.name):
+            if part == "space":
+                if reason := not_held(self.config.space, config.space):
+                    continues = f"tuner search --config {shlex.quote(str(self.path))} continues it"
+                    raise RunFolderError(
+                        f"{self.path.parent}: {other_space_text(reason)}; {continues}"
+                    )
+                continue  # it goes on in a wider one
+            raise RunFolderError(
+                f"{self.path.parent}: belongs to a search with {recorded}; "
+                "choose another --name, or ask for the same to continue it"
+            )
         if config.accept_changed_code:
             return
         for architecture, digest in (self.fingerprint.code or {}).items():
