@@ -121,7 +121,7 @@ def test_cpus_memory_and_mps_bound_what_auto_packs(
     assert packing.fit(H100) == 2 * 8  # CPUs
     packing, _ = pack(search(space, cpus_per_trial=4), H100)
     assert packing.fit(H100) == 2 * 4
-    packing, _ = pack(search(space), {**H100, "CPU": 200})
+    packing, _ = pack(search(space, trials=99), {**H100, "CPU": 200})
     assert packing.fit({**H100, "CPU": 200}) == 2 * 16  # the GPU's memory
 
 
@@ -297,15 +297,20 @@ def test_it_is_measured_again_where_mps_has_come_or_gone(
     assert len(measured) == times
 
 
-@pytest.mark.parametrize("settings", [{"trials": 6}, {"max_concurrent": 8}])
+@pytest.mark.parametrize(
+    ("settings", "each"),
+    [({"trials": 6}, 2), ({"max_concurrent": 8}, 2), ({}, 8)],  # 30 trials are the default
+)
 def test_few_trials_are_spread_over_all_gpus(
-    space: SearchSpace, measured: list[list[str | None]], settings: dict[str, object]
+    space: SearchSpace, measured: list[list[str | None]], settings: dict[str, object], each: int
 ) -> None:
     node = {**H100, "GPU": 4.0, "CPU": 64.0}
     packing, _ = pack(search(space, **settings), node)
-    assert packing.fit(node) == 4 * 2
+    assert packing.fit(node) == 4 * each
     packing, _ = pack(search(space, **settings), node, T4)  # unequal GPUs take what they can
-    assert packing.fit(node) > 4 * 2
+    assert packing.fit(node) > 4 * each
+    packing, _ = pack(search(space, time_budget=60), node)
+    assert packing.fit(node) > 4 * 8  # no number of trials is known
 
 
 def test_a_given_share_is_asked_for_and_measured_with_a_small_model(space: SearchSpace) -> None:

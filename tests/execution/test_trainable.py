@@ -84,6 +84,27 @@ def break_next_epoch(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
     monkeypatch.setattr(ToyTraining, "_misbehave", breaks)
 
 
+def test_epochs_that_a_checkpoint_brings_tell_nothing_of_this_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trainable, "_node", lambda: "here")
+    before = actor(task(checkpoints=str(tmp_path)), max_epochs=9)
+    assert [report(before).node for _ in range(2)] == ["here", ""]
+    other = actor(task(checkpoints=str(tmp_path)), max_epochs=9)
+    taken_up = [report(other) for _ in range(2)]
+    assert [each.epoch is not None for each in taken_up] == [True, True]
+    assert [each.node for each in taken_up] == ["", ""]
+    assert report(other).node == "here"
+
+    def breaks(self: ToyTraining, epoch: int, every_s: float) -> None:
+        raise RuntimeError("no such library")
+
+    third = actor(task(checkpoints=str(tmp_path)), max_epochs=9)
+    assert [report(third).status for _ in range(3)] == [None] * 3
+    monkeypatch.setattr(ToyTraining, "_pass_time", breaks)
+    assert report(third).is_suspect  # it has trained nothing
+
+
 def test_the_last_model_is_free_before_the_next_one_is_built() -> None:
     process = actor(task())
     report(process)

@@ -1,5 +1,6 @@
 """The search's own trials as a model, without a confirmation."""
 
+import re
 import shutil
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from tuner.finalists.export import export_model
 from tuner.finalists.model_choice import MembersOf, ModelChoice
 from tuner.finalists.testing import evaluate_test
 from tuner.run import Run
+from tuner.run.attributes import Attribute
 from tuner.terminal.finalists import choice_lines
 
 pytestmark = pytest.mark.keras
@@ -40,6 +42,24 @@ def test_they_are_the_members_that_the_search_recorded(chosen: Chosen) -> None:
         record.score for record, _ in chosen.members
     ]
     assert recorded.seconds_per_text is not None
+
+
+def test_continued_without_an_ensemble_it_is_that_of_before(
+    confirmed: Confirmed, tmp_path: Path
+) -> None:
+    shutil.copytree(confirmed.run.folder, tmp_path / "mine")
+    run_file = tmp_path / "mine" / "run.yaml"
+    text = run_file.read_text(encoding="utf-8")
+    without = re.sub(r"^ensemble: \d+$", "ensemble: 'off'", text, flags=re.MULTILINE)
+    assert without != text
+    run_file.write_text(without, encoding="utf-8")
+    run = Run(tmp_path / "mine")
+    recorded = run.ensemble
+    assert recorded is not None
+    fewer = recorded.model_copy(update={"members": recorded.members[:2]})  # of three that are kept
+    run.study.set_user_attr(Attribute.ENSEMBLE, fewer.model_dump(mode="json"))
+    chosen = load_chosen(Run(tmp_path / "mine"), TRIALS)
+    assert len(chosen.members) == 2
 
 
 def test_exported_they_predict_the_mean_and_the_card_tells_how_good_it_is(

@@ -19,7 +19,7 @@ from support.searches import write_sentences
 from tuner.data import Dataset, Split, load_dataset
 from tuner.errors import RunFolderError, UsageError
 from tuner.execution.search import run_search
-from tuner.finalists.confirmation import run_confirmation, wanted_trials
+from tuner.finalists.confirmation import ConfirmationPlan, run_confirmation, wanted_trials
 from tuner.finalists.epochs import best_epochs_on_train, fixed_epochs
 from tuner.finalists.finalist import Finalist
 from tuner.finalists.ranking import (
@@ -32,7 +32,8 @@ from tuner.run import Run
 from tuner.run.attributes import Attribute
 from tuner.run.events import Event, EventKind, SearchState, SilentListener
 from tuner.run.folder import RunFolder
-from tuner.run.records import StudyReader, counts_as_finished
+from tuner.run.records import StudyReader, TrialRecord, counts_as_finished, ranked
+from tuner.run.run_file import read_run_file, write_run_file
 from tuner.run.sessions import SessionEnd
 from tuner.run.train_on import TrainOn
 from tuner.settings.config import SearchConfig, make_config
@@ -218,6 +219,74 @@ def test_a_better_trial_found_after_the_confirmation_is_reported(
     assert better_since(Run(folder.path)) == best
     confirm(folder, top=1, seeds=1)
     assert better_since(Run(folder.path)) is None
+
+
+def test_a_trial_that_runs_again_after_it_was_confirmed_is_the_same_finalist(
+    folder: RunFolder,
+) -> None:
+    _, first = confirm(folder, top=1, seeds=1)
+    run = Run(folder.path)
+    assert run.best is not None
+    best = run.study.get_trials()[run.best.number]
+    best.user_attrs["retry_of"] = best.number
+    run.study.add_trial(best)
+    assert better_since(Run(folder.path)) is None
+    reason, again = confirm(folder, top=1, seeds=1)
+    assert reason is SessionEnd.BUDGET_WAS_USED
+    assert again.equals(first)
+
+
+def test_of_equal_trials_their_mean_decides_what_is_better_since(folder: RunFolder) -> None:
+    run = Run(folder.path)
+    lucky, second = (run.study.get_trials()[record.number] for record in best_of_run(run)[:2])
+    lucky.user_attrs = {
+        name: {**figures, "val_accuracy": 0.1} if name.startswith("epoch:") else figures
+        for name, figures in lucky.user_attrs.items()
+    }
+    lucky.intermediate_values = dict.fromkeys(lucky.intermediate_values, 0.1)
+    lucky.value = 0.1
+    run.study.add_trial(lucky)  # the same parameters with another seed
+    _, rows = confirm(folder, top=1, seeds=1)
+    assert rows["trial"].tolist() == [second.number]
+    assert better_since(Run(folder.path)) is None
+
+
+def best_of_run(run: Run) -> list[TrialRecord]:
+    return ranked(run.reader.records(), run.space.metric)
+
+
+def test_a_copy_that_went_further_has_its_own_finalists(
+    folder: RunFolder, searched_once: tuple[RunFolder, SearchConfig], dataset: Dataset
+) -> None:
+    config = confirmation_config(folder, {})
+    run = Run(folder.path)
+    plan = ConfirmationPlan(config, config, run, dataset, Request(top=1, seeds=1))
+    plan.check()
+    (before,) = plan.wanted
+    best = run.study.get_trials()[before.training.trial]
+    best.params["learning_rate"] /= 2
+    best.user_attrs = {
+        name: {**figures, "val_accuracy": 0.999} if name.startswith("epoch:") else figures
+        for name, figures in best.user_attrs.items()
+    }
+    run.study.add_trial(best)
+    plan.check()  # once the copy was taken up
+    (after,) = plan.wanted
+    assert after.training.trial == 12
+    assert before.training.trial != 12
+
+
+def test_a_search_that_died_while_its_space_was_widened_is_not_confirmed(
+    folder: RunFolder, searched_once: tuple[RunFolder, SearchConfig], dataset: Dataset
+) -> None:
+    _, config = searched_once
+    content = config.space.to_mapping()
+    wider = {**content["shared"], "lstm_units": {"int": [8, 99]}}
+    space = SearchSpace.from_mapping({**content, "shared": wider}, "wider.yaml")
+    recorded = read_run_file(folder).config
+    write_run_file(folder, recorded.model_copy(update={"space": space}), dataset.fingerprint)
+    with pytest.raises(RunFolderError, match=r"interrupted while its space was widened; tuner sea"):
+        confirm(folder)
 
 
 @pytest.mark.parametrize("metric", ["val_loss", "val_f1"])

@@ -28,6 +28,7 @@ def folder(space: SearchSpace, tmp_path: Path) -> RunFolder:
             "address": "10.0.0.1:6379",
             "storage_path": "/shared",
             "tensorboard": True,
+            "stop_when_flat": True,
             "seed": 7,
         }
     )
@@ -42,6 +43,7 @@ def test_the_runs_settings_hold_except_for_its_place_and_resources(folder: RunFo
     assert (config.max_concurrent, config.time_budget, config.address) == (None, None, None)
     assert config.storage_path == "/shared/confirmation"
     assert not config.tensorboard
+    assert not config.stop_when_flat  # all that are asked for are trained
     here = confirmation_config(folder, {"cpus_per_trial": 1, "max_concurrent": 5})
     assert (here.cpus_per_trial, here.max_concurrent) == (1, 5)
 

@@ -147,6 +147,23 @@ def test_entries_about_trials_make_the_snapshot_invalid(
     pd.testing.assert_frame_equal(Run(folder.path).leaderboard(), replayed(folder))
 
 
+def test_numbers_of_a_study_that_is_gone_do_not_hide_a_trials_end(
+    folder: RunFolder, study: SearchStudy
+) -> None:
+    """A widening that was killed leaves a study that is deleted, and the numbers of its trials."""
+    storage = open_journal(folder.journal)
+    half = optuna.create_study(storage=storage, study_name="half")
+    for _ in range(30):
+        half.ask()
+    optuna.delete_study(study_name="half", storage=storage)
+    trial = study.ask()
+    study.space.suggest(trial)
+    write(folder)
+    assert read_snapshot(folder) is not None
+    study.finish(trial, TrialStatus.FAILED, "broken")
+    assert read_snapshot(folder) is None
+
+
 def test_another_journal_makes_the_snapshot_invalid(
     folder: RunFolder, study: SearchStudy, tmp_path: Path
 ) -> None:

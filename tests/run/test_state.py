@@ -15,6 +15,7 @@ from tuner.run.epoch_parts import EpochPart, write_epoch_parts
 from tuner.run.folder import RunFolder
 from tuner.run.lock import locked, owner_of
 from tuner.run.run_file import check_same_search, write_run_file
+from tuner.run.sessions import SessionEnd, utc
 from tuner.run.state import Activity, read_run_state
 from tuner.run.trial_status import TrialStatus
 from tuner.run.troubles import Troubles
@@ -78,6 +79,20 @@ def test_a_run_that_searches_names_its_process_and_counts_its_trials(searched: S
     assert state.best is not None
     assert state.best.number == 0
     assert state.quiet_s < 60
+
+
+def test_a_pause_before_a_session_has_begun_is_not_searched(searched: Searched) -> None:
+    """Ray is starting, or GPUs are measured: the study is as the last session left it."""
+    study, folder = searched.study, searched.folder
+    study.begin_session(utc(1e9))
+    study.record_seconds(60)
+    three_days_later = folder.journal.stat().st_mtime + 3 * 86_400
+    with locked(folder):  # that session goes on
+        assert read_run_state(Run(folder.path), lambda: three_days_later).seconds > 3 * 86_400
+    study.end_session(utc(1e9 + 60), SessionEnd.BUDGET_USED)
+    three_days_later = folder.journal.stat().st_mtime + 3 * 86_400
+    with locked(folder):
+        assert read_run_state(Run(folder.path), lambda: three_days_later).seconds == 60
 
 
 def test_a_running_trial_shows_how_far_it_is(searched: Searched) -> None:

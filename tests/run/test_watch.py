@@ -336,6 +336,27 @@ def test_a_budget_that_changes_meanwhile_is_shown(search: Search) -> None:
     assert seen.state.trial_budget == 77
 
 
+def test_a_search_that_goes_on_in_a_wider_space_is_watched_there(search: Search) -> None:
+    import optuna
+
+    from tuner.run.journal import SEARCH, name_in_space, open_journal
+
+    seen = Recorder()
+
+    def sleep(seconds: float) -> None:
+        storage = open_journal(search.folder.journal)
+        wider = optuna.create_study(storage=storage, study_name=name_in_space(SEARCH, 2))
+        wider.set_user_attr("space", search.config.space.to_mapping())
+        for _ in range(4):
+            search.config.space.suggest(wider.ask())
+        holding.__exit__(None, None, None)
+
+    holding = locked(search.folder)
+    holding.__enter__()
+    assert watch(Run(search.folder.path, read_only=True), seen, sleep=sleep)
+    assert len(seen.state.running) == 4
+
+
 @pytest.mark.parametrize("was_killed", [False, True])
 def test_the_trials_of_finalists_are_watched_while_they_run(
     search: Search, was_killed: bool

@@ -26,6 +26,7 @@ def watch(run: Annotated[str, typer.Argument(help="A run folder.", metavar="RUN"
         console.print("No longer watching; the search continues.")
         return 130
     console.print("The search has ended." if was_alive else f"No search is running in {run}.")
+    watched.look_again()
     for line in state_lines(read_run_state(watched)):
         console.print(printable(line), soft_wrap=True)
     return 0

@@ -201,7 +201,7 @@ def _least_free_mb(gpus: Sequence[Gpu]) -> int:
 
 def _wanted(config: SearchConfig) -> int | None:
     """Trials that are wanted at once; None for as many as there is room for."""
-    limits = [each for each in (config.max_concurrent, config.trials) if each is not None]
+    limits = [each for each in (config.max_concurrent, config.trial_budget) if each is not None]
     return min(limits, default=None)
 
 

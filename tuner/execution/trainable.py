@@ -122,10 +122,14 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
     def _report(self, result: EpochResult) -> Report:
         self._val_losses.append(result.val_loss)
         is_last = self._spec.is_over(self._val_losses)
-        is_first, self._has_trained = not self._has_trained, True
+        # An epoch that a checkpoint has brought tells nothing of this process, its node and its GPU.
+        assert self._training is not None
+        is_own = result.epoch > self._training.epochs_taken_up
+        is_first = is_own and not self._has_trained
+        self._has_trained = self._has_trained or is_own
         if self._task.metric is not None:
             self._scores[result.epoch] = getattr(result, self._task.metric.name)
-        if self._gpu is not None and result.epoch == 1:
+        if self._gpu is not None and is_first:
             self._gpu.forget_faults()
         return Report(
             epoch=result,

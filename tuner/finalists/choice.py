@@ -241,7 +241,10 @@ def chosen_trials(
         )
     labels = dataset.splits[Split.CONFIRMATION].labels
     n_files = len(list(run.files.trial_models.glob("trial-*.npz")))
-    size = choice.ensemble or run.recorded.config.ensemble or n_files
+    searched = run.reader.ensemble
+    # That of an earlier session, where the last one averages none.
+    recorded = len(searched.members) if searched is not None else n_files
+    size = choice.ensemble or run.recorded.config.ensemble or recorded
     every, lost = kept_models(run.reader, run.files, CHOSEN_FROM * size, labels)
     config = run.recorded.config
     kept = members_of(every, size, common_labels(config, dataset))
@@ -265,7 +268,6 @@ def chosen_trials(
         member = ModelFile(record.seed or 0, run.files.trial_model(each.trial), score, each.score)
         members.append((record, member))
     clusters = dataset.clusters_of(Split.CONFIRMATION)
-    searched = run.reader.ensemble
     takes_part = choice.ensemble is None and searched is not None and searched.has_reference
     reference = read_reference(run.files, dataset) if takes_part else None
     if choice.with_reference:

@@ -5,14 +5,16 @@ trials and the same command again work as in a search. The models are kept in `f
 """
 
 import dataclasses
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import optuna
 
 from tuner.data import Dataset, Split, load_dataset
-from tuner.errors import UsageError
+from tuner.errors import RunFolderError, UsageError
 from tuner.execution.checks import refuse_noise
 from tuner.execution.default_gpus import with_default_gpus, without_default_gpus
 from tuner.execution.fork_server import fork_server
@@ -26,17 +28,24 @@ from tuner.finalists.epochs import best_epochs_on_train, fixed_epochs
 from tuner.finalists.ranking import FinalistFiles
 from tuner.finalists.reference_of_splits import ReferenceOfBoth
 from tuner.finalists.request import Request
-from tuner.finalists.trainings import best_distinct, retire_others, settled, still_open
+from tuner.finalists.trainings import (
+    best_distinct,
+    configuration_of,
+    retire_others,
+    settled,
+    still_open,
+)
 from tuner.run import Run
 from tuner.run.attributes import Attribute
 from tuner.run.events import SearchListener
 from tuner.run.folder import RunFolder
 from tuner.run.journal import CONFIRMATION, mend_end, name_in_space, number_of_space
-from tuner.run.records import StudyReader, contenders, counts_as_finished
+from tuner.run.records import StudyReader, TrialRecord, contenders, counts_as_finished
 from tuner.run.requested_trainings import (
     RequestedTraining,
     record_margin,
     record_request,
+    requests,
     with_budget,
 )
 from tuner.run.run_file import check_same_search, remember_place
@@ -78,15 +87,7 @@ def _run(
     run: Run, request: Request, config: SearchConfig, listener: SearchListener
 ) -> SearchOutcome:
     dataset = load_dataset(config.data)
-    wanted = wanted_trials(run.reader, config, request, run.confirmation)
-    for each in wanted:
-        values = config.space.values(each.parameters)
-        refuse_noise(
-            config,
-            config.space.hyperparameters(str(each.parameters[ARCHITECTURE]), values),
-            f"{run.files.path}: trial {each.training.trial}",
-        )
-    plan = ConfirmationPlan(with_default_gpus(config), config, run, dataset, request, tuple(wanted))
+    plan = ConfirmationPlan(with_default_gpus(config), config, run, dataset, request)
     return run_plan(plan, listener)
 
 
@@ -108,6 +109,7 @@ def wanted_trials(
     finalists = best_distinct(contenders(records, reader.objectives), reader.space, request.top)
     if not finalists:
         raise UsageError("no trial of this run has a score yet; search first")
+    finalists = _as_confirmed_before(finalists, records, confirmation)
     trials = reader.study.get_trials(deepcopy=False)
     epochs: dict[int, int | None] = {each.number: None for each in finalists}
     if request.train_on is TrainOn.BOTH:
@@ -129,6 +131,21 @@ def wanted_trials(
         for number in range(request.seeds)
         for finalist in finalists
     ]
+
+
+def _as_confirmed_before(
+    finalists: Sequence[TrialRecord],
+    records: Sequence[TrialRecord],
+    confirmation: optuna.Study | None,
+) -> list[TrialRecord]:
+    """Each finalist under the number that an equal trial was confirmed under, such as its try that was interrupted."""
+    asked = (
+        {}
+        if confirmation is None
+        else {each.trial for every in requests(confirmation) for each in every}
+    )
+    before = {configuration_of(each): each for each in records if each.number in asked}
+    return [before.get(configuration_of(each), each) for each in finalists]
 
 
 def _seed(seed: int, train_on: TrainOn, epochs: int | None, finalist: int, number: int) -> int:
@@ -170,8 +187,13 @@ class ConfirmationPlan:
     run: Run
     dataset: Dataset
     request: Request
-    wanted: tuple[Wanted, ...]
     notes: Sequence[str] = ()
+
+    @cached_property
+    def wanted(self) -> tuple[Wanted, ...]:
+        """The requested trainings."""
+        found = wanted_trials(self.run.reader, self.asked, self.request, self.run.confirmation)
+        return tuple(found)
 
     @property
     def folder(self) -> RunFolder:
@@ -193,10 +215,27 @@ class ConfirmationPlan:
         return None if config is None else dataclasses.replace(self, config_here=config)
 
     def check(self) -> None:
-        """Refuses data that is not the search's."""
+        """Refuses data that is not the search's, a search whose widening was interrupted, and noise on this backend."""
         self.run.reopen_if_replaced()
+        self.__dict__.pop(
+            "wanted", None
+        )  # the copy of a machine that went further may have other finalists
         code = code_of(self.asked.space.architectures)
         check_same_search(self.folder, self.asked, self.dataset.fingerprint, code)
+        if self.run.reader.space.identity() != self.asked.space.identity():
+            again = f"tuner search --config {shlex.quote(str(self.folder.run_file))}"
+            raise RunFolderError(
+                f"{self.folder.path}: its search was interrupted while its space was widened; {again} goes on with "
+                "that, then confirm"
+            )
+        for each in self.wanted:
+            refuse_noise(
+                self.asked,
+                self.asked.space.hyperparameters(
+                    str(each.parameters[ARCHITECTURE]), self.asked.space.values(each.parameters)
+                ),
+                f"{self.folder.path}: trial {each.training.trial}",
+            )
 
     def finish_if_done(self) -> bool:
         """See `Plan`; where nothing is left to train, this request becomes the last one."""

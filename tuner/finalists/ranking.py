@@ -22,13 +22,18 @@ from tuner.finalists.gap import Gap
 from tuner.finalists.reference_gain import ReferenceGain, ReferenceRows, reference_rows
 from tuner.finalists.reference_of_splits import splits_of
 from tuner.finalists.seed_average import SeedAverage, average_of
-from tuner.finalists.trainings import confirmed, ended_trials
+from tuner.finalists.trainings import (
+    best_distinct,
+    configuration_of,
+    confirmed,
+    ended_trials,
+)
 from tuner.run import Run
 from tuner.run.attributes import Attribute
 from tuner.run.csv_text import write_csv
 from tuner.run.finalists_file import FinalistRow, frame_of
 from tuner.run.folder import RunFolder
-from tuner.run.records import StudyReader, TrialRecord
+from tuner.run.records import StudyReader, TrialRecord, contenders
 from tuner.run.reference_record import Comparison
 from tuner.run.requested_trainings import (
     RequestedTraining,
@@ -107,14 +112,16 @@ def read_failures(run: Run) -> list[Failure]:
 
 
 def better_since(run: Run) -> TrialRecord | None:
-    """The search's best trial, where it was found after the last confirmation; else None.
+    """The trial that a confirmation would take first now, where the last one did not take an equal one; else None.
 
     Raises:
         RunFolderError: there was no confirmation yet.
     """
-    best = run.best
     asked = {training.trial for training in confirmed(_confirmation(run))}
-    return best if best is not None and best.number not in asked else None
+    records = run.reader.records()
+    taken = {configuration_of(each) for each in records if each.number in asked}
+    best = best_distinct(contenders(records, run.objectives), run.space, 1)
+    return best[0] if best and configuration_of(best[0]) not in taken else None
 
 
 def _confirmation(run: Run) -> optuna.Study:

@@ -1,5 +1,6 @@
 """The settings of a confirmation, checked before anything is read or started. Must not import Ray or Keras."""
 
+import os
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Annotated
@@ -16,7 +17,8 @@ from tuner.settings.declarations import Group, Names, Setting, declared_in, decl
 from tuner.settings.validation import Strict
 from tuner.training.own_modules import check_named
 
-_OF_SEARCHES = ("tensorboard", "mlflow")  # finalists would be further trials of the same numbers
+# Finalists would be further trials of the same numbers; all that are asked for are trained.
+_OF_SEARCHES = ("tensorboard", "mlflow", "stop_when_flat")
 
 
 class Request(Strict):
@@ -106,17 +108,19 @@ def confirmation_config(
     run_file = read_run_file(folder)
     recorded = run_file.config
     given_data = data_mapping(settings.get("data"))
-    place = given_data.get("source") if isinstance(given_data, dict) else None
+    moved_to = given_data.get("source") if isinstance(given_data, dict) else None
     check_named(recorded.space.architectures, folder.path)
-    update = {"out": str(folder.path.parent), "name": folder.path.name, "address": None}
+    # Not checked: a copy of a run folder may have a name that no new run can have.
+    place = {"out": os.path.dirname(os.path.abspath(folder.path)), "name": folder.name}
     if recorded.is_mirrored and recorded.folder == folder.path:  # the copy is kept up to date
-        update |= {"out": recorded.out, "name": recorded.run_name}
+        place = {"out": recorded.out, "name": recorded.run_name}
+    update: dict[str, object] = {"address": None}
     if recorded.storage_path is not None:
         # What an interrupted search left there is not ours to remove.
         update["storage_path"] = f"{recorded.storage_path}/confirmation"
     given = {name: settings[name] for name in _RESOURCES if settings.get(name) is not None}
     asked = {
-        "data": run_file.located_data(place).model_dump(),
+        "data": run_file.located_data(moved_to).model_dump(),
         **recorded.model_dump(
             exclude={"space", "data", "time_budget", "max_concurrent", *_OF_SEARCHES}
         ),
@@ -125,4 +129,4 @@ def confirmation_config(
         "pruner": PrunerName.NONE,
         **given,
     }
-    return make_config(asked, names=names)
+    return make_config(asked, names=names).model_copy(update=place)

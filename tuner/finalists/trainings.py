@@ -28,8 +28,7 @@ def best_distinct(
     equal: dict[tuple[str, str], list[TrialRecord]] = {}
     for record in ranked(records, space.metric):
         if record.ranked_score is not None:
-            what = (record.architecture, repr(sorted(record.parameters.items())))
-            equal.setdefault(what, []).append(record)
+            equal.setdefault(configuration_of(record), []).append(record)
     order = sorted(
         equal.values(),
         key=lambda trials: space.metric.sort_key(
@@ -37,6 +36,11 @@ def best_distinct(
         ),
     )
     return [trials[0] for trials in order[:count]]
+
+
+def configuration_of(record: TrialRecord) -> tuple[str, str]:
+    """What equal trials have in common: architecture and parameters."""
+    return record.architecture, repr(sorted(record.parameters.items()))
 
 
 def settled(study: optuna.Study, folder: RunFolder) -> set[RequestedTraining]:

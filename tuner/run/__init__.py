@@ -81,6 +81,11 @@ class Run:
             for name in ("storage", "study", "reader"):
                 self.__dict__.pop(name, None)
 
+    def look_again(self) -> None:
+        """Forgets which study is the search's, and its settings: it may have gone on in a wider space."""
+        for name in ("recorded", "study", "reader"):
+            self.__dict__.pop(name, None)
+
     @cached_property
     def study(self) -> "optuna.Study":
         """The Optuna study of the search; each reading of its trials also reads the journal's new entries."""

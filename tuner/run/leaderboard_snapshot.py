@@ -41,7 +41,7 @@ class Point:
     size: int  # bytes before it
     end: str  # digest of the last ones
     study: int  # the search's, as Optuna numbers studies
-    trials: int  # of all studies
+    trials: int  # numbers given out so far, as Optuna numbers trials; also to some of studies that are gone
     others: tuple[int, ...]  # those of other studies, as Optuna numbers trials
 
 
@@ -60,7 +60,8 @@ def point_of(reader: StudyReader, journal: Path) -> Point:
     """The present end of the journal; to be taken before the study is read."""
     size = journal.stat().st_size
     others = tuple(id_of_trial(trial) for trial in trials_of_other_studies(reader.study))
-    trials = len(others) + len(reader.study.get_trials(deepcopy=False))
+    own = map(id_of_trial, reader.study.get_trials(deepcopy=False))
+    trials = 1 + max((*others, *own), default=-1)
     return Point(size, _digest(journal, size), id_of_study(reader.study), trials, others)
 
 

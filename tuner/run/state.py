@@ -15,6 +15,7 @@ from tuner.run.ensemble import EnsembleRecord
 from tuner.run.epoch_parts import EpochPart, read_epoch_parts
 from tuner.run.lock import is_abandoned, owner_of
 from tuner.run.records import (
+    StudyReader,
     TrialRecord,
     best_of,
     counts_as_finished,
@@ -107,6 +108,7 @@ def read_run_state(run: Run, clock: Callable[[], float] = time.time) -> RunState
     )
     front = on_front(records, reader.objectives)
     quiet_s = max(0.0, clock() - folder.journal.stat().st_mtime)
+    is_counting = owner is not None and _is_open(reader, owner)
     return RunState(
         folder=folder.path,
         activity=_activity(owner, is_abandoned(folder), len(counted), reader.seconds, config),
@@ -114,7 +116,7 @@ def read_run_state(run: Run, clock: Callable[[], float] = time.time) -> RunState
         counts=counts,
         running=running,
         trial_budget=config.trial_budget,
-        seconds=reader.seconds + (quiet_s if owner is not None else 0.0),
+        seconds=reader.seconds + (quiet_s if is_counting else 0.0),
         time_budget_s=config.time_budget,
         best=best_of(records, reader.space.metric),
         objectives=reader.objectives,
@@ -125,6 +127,13 @@ def read_run_state(run: Run, clock: Callable[[], float] = time.time) -> RunState
         quiet_s=quiet_s,
         troubles=tuple(each.text(clock()) for each in read_troubles(folder)),
     )
+
+
+def _is_open(reader: StudyReader, owner: str) -> bool:
+    """Whether this process has begun its session: before, it starts Ray, and nothing counts."""
+    last = reader.sessions[-1].record if reader.sessions else None
+    is_its = last is not None and owner == f"process {last.process} on {last.host}"
+    return is_its and last is not None and last.ended is None
 
 
 def _current(part: EpochPart | None, record: TrialRecord) -> EpochPart | None:

@@ -97,14 +97,16 @@ class _WatchedRun:
         The latest, because a killed search leaves trials that seem to run.
         """
         watched = self._watched
+        self._run.look_again()
+        search = self._run.study
         running = [
             (begun, study)
-            for study in (self._run.study, self._run.confirmation)
+            for study in (search, self._run.confirmation)
             if study is not None and (begun := _last_begun(study)) is not None
         ]
         _, latest = max(running, key=lambda each: each[0], default=(None, None))
         if watched is None or (latest is not None and latest.study_name != watched.name):
-            return WatchedStudy(StudyReader(latest or self._run.study), *self._clocks)
+            return WatchedStudy(StudyReader(latest or search), *self._clocks)
         return watched
 
 

@@ -119,6 +119,10 @@ class TrainsByEpoch(Protocol):
         """Number of the model's weights."""
 
     @property
+    def epochs_taken_up(self) -> int:
+        """Epochs that another process has trained, whose figures a checkpoint has brought; once it trains."""
+
+    @property
     def device(self) -> str:
         """The device that it trains on: "cpu", or a GPU's name."""
 

@@ -80,6 +80,7 @@ class ToyTraining:
         self._fault = Fault.POISON if _poisoned else Fault(told)
         self._fault_epoch = int(custom.get("fault_epoch", 1))
         self._seconds = float(custom.get("epoch_seconds", environment.get("TUNER_TOY_SECONDS", 0)))
+        self.epochs_taken_up = 0
         self.weights = _count_weights(spec.hyperparameters)
         # As Ray sets it for a trial that asks for GPUs.
         given = environment.get("CUDA_VISIBLE_DEVICES", "")
@@ -93,7 +94,7 @@ class ToyTraining:
         """The curve's points, and how far an epoch is; see `TrainsByEpoch.progress`."""
         progress = self._checkpoint.load() if self._checkpoint is not None else None
         done = list(progress.epochs) if progress is not None else []
-        self._done = done
+        self._done, self.epochs_taken_up = done, len(done)
         yield from list(done)
         for epoch in range(len(done) + 1, self._spec.epochs + 1):
             started = time.perf_counter()

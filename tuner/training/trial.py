@@ -86,6 +86,7 @@ class Training:
         # Its probabilities on the validation sequences; None where an earlier process trained it.
         self._best_validation: NDArray[np.float32] | None = None
         self._done: list[EpochResult] = []
+        self.epochs_taken_up = 0
         with trial_errors():
             keras.backend.clear_session()  # frees the model of the trial before
             keras.utils.set_random_seed(spec.seed)  # on a GPU this makes the process' context
@@ -149,6 +150,7 @@ class Training:
                 class_weights=self._class_weights,
             )
             done = self._done = self._take_up()
+            self.epochs_taken_up = len(done)
         yield from list(done)
         for epoch in range(len(done) + 1, self._spec.epochs + 1):
             started = time.perf_counter()
