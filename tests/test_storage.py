@@ -34,6 +34,19 @@ def test_files_of_a_folder_below_are_named(storage: Storage) -> None:
     assert storage.read("models/a.npz") == b"1"
 
 
+def test_a_path_is_taken_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two colons chain URLs of fsspec."""
+    (tmp_path / "exp").mkdir()
+    (tmp_path / "exp" / "theirs").write_text("1")
+    monkeypatch.chdir(tmp_path)
+    for place in (str(tmp_path / "exp::2"), "exp::3"):
+        storage = Storage(place)
+        storage.write("a.csv", b"1")
+        assert storage.read("a.csv") == b"1"
+        storage.remove_all()
+    assert (tmp_path / "exp" / "theirs").read_text() == "1"
+
+
 def test_a_removed_file_is_gone_and_may_be_removed_again(storage: Storage) -> None:
     storage.write("a.csv", b"1")
     for _ in range(2):

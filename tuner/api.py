@@ -1,6 +1,7 @@
 """The Python calls of the same names as the commands. Importing them loads nothing heavy."""
 
 import inspect
+import os
 import warnings
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -29,6 +30,7 @@ from tuner.settings.keywords import (
     KeywordsOfSearch,
     KeywordsOfTest,
 )
+from tuner.settings.settings_files import refuse_odd_name
 from tuner.settings.space import SearchSpace
 
 if TYPE_CHECKING:
@@ -92,16 +94,15 @@ def search(
         SearchError: every trial failed in the same way.
         KeyboardInterrupt: interrupted; finished trials are kept.
     """
-    asked = make_config(
-        {"space": space, **by_path(_SEARCH_SETTINGS, settings)},
-        config_file=None if config is None else Path(config),
-    )
+    file = None if config is None else Path(os.path.expanduser(config))
+    refuse_odd_name(file)
+    asked = make_config({"space": space, **by_path(_SEARCH_SETTINGS, settings)}, config_file=file)
     from tuner.execution.search import run_search
     from tuner.training.own_modules import check_own_space, name_modules
 
     name_modules(modules)
     if space is None:
-        check_own_space(asked, None if config is None else Path(config))
+        check_own_space(asked, file)
 
     return run_to_end(lambda listener: run_search(asked, listener), progress=progress)
 

@@ -3,6 +3,7 @@
 Must not import Ray, Keras or Optuna.
 """
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from uuid import uuid4
@@ -49,9 +50,13 @@ class Storage:
         self._is_object_store = place.partition("://")[0] in _OBJECT_STORES and is_url(place)
         try:
             # A fresh instance: those that fsspec caches remember listings and servers.
-            self._files, self._folder = fsspec.core.url_to_fs(
-                place.rstrip("/"), skip_instance_cache=True
-            )
+            if is_url(place):
+                self._files, self._folder = fsspec.core.url_to_fs(
+                    place.rstrip("/"), skip_instance_cache=True
+                )
+            else:  # as it is: a path may have `::` in it, which chains URLs
+                self._files = fsspec.filesystem("file", skip_instance_cache=True)
+                self._folder = os.path.abspath(os.path.expanduser(place))
             if self._is_object_store:
                 bucket = self._folder.split("/")[0]
                 try:

@@ -17,7 +17,7 @@ import pytest
 
 from tuner.data import SOURCES, Dataset, Split, imdb, load_dataset, summarize
 from tuner.errors import DataError
-from tuner.settings.data import SOURCE_NAMES, DataConfig
+from tuner.settings.data import SOURCE_NAMES, DataConfig, TokenMode
 
 
 @pytest.mark.parametrize(
@@ -165,6 +165,11 @@ def test_imdb_is_downloaded_once_and_keeps_its_test_set(
     again = load_dataset(DataConfig(source="imdb", seed=1))  # another seed: not from the data cache
     assert again.fingerprint != dataset.fingerprint
     assert capfd.readouterr() == ("", "")
+
+
+def test_imdb_is_read_as_words_alone() -> None:
+    with pytest.raises(DataError, match="imdb: is read as words, got --tokens characters; leave"):
+        load_dataset(DataConfig(source="imdb", tokens=TokenMode.CHARACTERS))
 
 
 def test_imdb_that_is_swapped_after_its_hash_was_checked_is_not_unpickled(

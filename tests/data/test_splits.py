@@ -1,8 +1,11 @@
 """Splits and samples: copies share a split, sizes and classes are in proportion, the order of rows is irrelevant."""
 
+import json
+import math
 import re
 from collections import Counter
 from collections.abc import Callable
+from pathlib import Path
 from random import Random
 from typing import Any
 
@@ -218,6 +221,19 @@ def _films(count: int, rows_each: int) -> list[tuple[str, str, str]]:
         for film in range(count)
         for row in range(rows_each)
     ]
+
+
+def test_a_row_whose_group_is_missing_is_a_group_of_its_own(tmp_path: Path) -> None:
+    """Python's JSON writes NaN for a missing number."""
+    lines = [
+        json.dumps({"text": f"t{n}", "label": "ab"[n % 2], "film": math.nan if n < 20 else n // 2})
+        for n in range(60)
+    ]
+    source = tmp_path / "rows.jsonl"
+    source.write_text("\n".join(lines), encoding="utf-8")
+    dataset = load_dataset(DataConfig(source=str(source), group_column="film"))
+    clusters = np.concatenate([dataset.clusters_of(split) for split in Split])
+    assert len(np.unique(clusters)) == 20 + 20
 
 
 def test_a_group_is_in_one_split(write_csv: WriteCsv) -> None:

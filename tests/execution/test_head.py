@@ -10,6 +10,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+import yaml
 from support.run_files import write_tests
 
 from tuner.errors import ConfigError, RunFolderError
@@ -25,6 +26,7 @@ from tuner.execution.ssh_head import SshHead
 from tuner.run.copies import adopt
 from tuner.run.folder import RunFolder
 from tuner.run.lock import owner_of
+from tuner.run.run_file import remember_place
 
 
 @pytest.mark.parametrize(
@@ -306,6 +308,20 @@ def test_a_test_evaluation_that_was_made_here_stays_when_the_run_is_fetched_agai
     there.tests.write_bytes(ours.replace(b"opened: ", b"opened: 9"))
     adopt(home, there.path)
     assert home.tests.read_bytes().count(b"opened: ") == 2
+
+
+def test_the_place_of_the_data_here_stays_when_the_run_is_fetched_again(tmp_path: Path) -> None:
+    there, home = RunFolder(make_run(tmp_path / "there")), RunFolder(tmp_path / "home")
+    there.run_file.write_text("space: seed\ndata: {source: /head/rows.csv}\nout: /head/runs\n")
+    (there.path / ".leaderboard.csv.1f.tmp").write_text("half")
+    adopt(home, there.path)
+    assert not list(home.path.glob("*.tmp"))
+    assert not list(home.path.glob(".*.tmp"))
+    rows = tmp_path / "rows.csv"
+    rows.write_text("text,label\n")
+    remember_place(home, str(rows))
+    adopt(home, there.path)
+    assert yaml.safe_load(home.run_file.read_text())["data"]["source"] == str(rows)
 
 
 def test_a_fetched_run_has_only_the_models_of_its_best_trials(tmp_path: Path) -> None:

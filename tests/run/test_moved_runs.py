@@ -1,12 +1,14 @@
 """A run, or its data, in another place than where the search began."""
 
 import errno
+import shutil
 from pathlib import Path
 
 import pytest
 import yaml
 
-from tuner.errors import RunFolderError
+from tuner.errors import ConfigError, RunFolderError
+from tuner.finalists.request import confirmation_config
 from tuner.run import run_file
 from tuner.run.folder import RunFolder
 from tuner.run.run_file import (
@@ -15,6 +17,7 @@ from tuner.run.run_file import (
     write_run_file,
 )
 from tuner.settings.config import make_config
+from tuner.settings.settings_files import refuse_odd_name
 
 
 def moved(tmp_path: Path, *, with_data: bool) -> RunFolder:
@@ -86,6 +89,36 @@ def test_a_data_sets_name_is_recorded_although_a_file_is_called_so(
         assert read_run_file(folder).located_data().source == recorded
         remember_place(folder, source)
         assert read_run_file(folder).located_data().source == recorded
+
+
+def test_from_inside_its_folder_a_run_continues_as_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = moved(tmp_path, with_data=True)
+    folder.logs.mkdir()
+    for here, typed in ((folder.path, "run.yaml"), (folder.logs, "../run.yaml")):
+        monkeypatch.chdir(here)
+        assert make_config({}, config_file=Path(typed)).folder == folder.path
+    monkeypatch.chdir(folder.path)
+    before = folder.run_file.read_text()
+    of_here = RunFolder(Path())
+    assert of_here.name == folder.name
+    remember_place(of_here, str(tmp_path / "moved" / "rows.csv"))
+    remember_place(folder, str(tmp_path / "moved" / "rows.csv"))
+    recorded = yaml.safe_load(folder.run_file.read_text())
+    assert recorded["out"] == str(folder.path.parent)
+    assert before != folder.run_file.read_text()
+    assert confirmation_config(of_here, {}).folder == folder.path
+
+
+def test_a_copy_that_a_file_manager_named_is_confirmed_but_not_continued(tmp_path: Path) -> None:
+    folder = moved(tmp_path, with_data=True)
+    copy = RunFolder(folder.path.with_name("r (copy)"))
+    shutil.copytree(folder.path, copy.path)
+    with pytest.raises(ConfigError, match=r"r \(copy\): a run that goes on is named by .* rename"):
+        refuse_odd_name(copy.run_file)
+    refuse_odd_name(folder.run_file)
+    assert confirmation_config(copy, {}).folder == copy.path
 
 
 def test_a_renamed_run_folder_continues_as_itself(tmp_path: Path) -> None:

@@ -78,6 +78,7 @@ def archive() -> bytes:
 
 
 CSV = written(ROWS).encode()
+MANY: Rows = [(f"a text of some length, number {n}", ("down", "up")[n % 2]) for n in range(400)]
 READ: dict[str, tuple[str, bytes, Rows]] = {
     "csv": ("a.csv", CSV, ROWS),
     "CSV in capitals": ("A.CSV", CSV, ROWS),
@@ -108,6 +109,10 @@ READ: dict[str, tuple[str, bytes, Rows]] = {
     "two bz2 in one file": ("a.csv.bz2", bz2.compress(CSV[:100]) + bz2.compress(CSV[100:]), ROWS),
     "two xz in one file": ("a.csv.xz", lzma.compress(CSV[:100]) + bytes(4) + lzma.compress(CSV[100:]) + bytes(4), ROWS),
     "xz": ("a.csv.xz", lzma.compress(CSV), ROWS),
+    # More than the beginning by which a file is recognised.
+    "a long bz2": ("a.csv.bz2", bz2.compress(written(MANY).encode()), MANY),
+    "a long xz": ("a.csv.xz", lzma.compress(written(MANY).encode()), MANY),
+    "a long zst": ("a.csv.zst", zstd(written(MANY).encode()), MANY),
     "zst": ("a.csv.zst", zstd(CSV), ROWS),
     "gz under another name": ("a.csv", gzip.compress(CSV), ROWS),
     "zst under another name": ("a.tsv", zstd(written(ROWS, "\t").encode()), ROWS),

@@ -87,8 +87,8 @@ def predict(
 ) -> None:
     """Classify texts with an exported model. Prints the class and the probability of every class."""
     exit_on_sigterm()
-    input = STANDARD_INPUT if input == _DASH else input
-    output = None if output == _DASH else output
+    input = STANDARD_INPUT if input == _DASH else _expanded(input)
+    output = None if output == _DASH else _expanded(output)
     if texts and input is not None:
         raise UsageError("texts and --input exclude each other; leave one out")
     if not texts and input is None:
@@ -119,6 +119,11 @@ def predict(
         )
     if output is not None:
         print(f"{count:,} predictions: {output}")
+
+
+def _expanded(path: Path | None) -> Path | None:
+    """With the folder of the user for `~`, which a shell leaves as it is behind `=`."""
+    return None if path is None else Path(os.path.expanduser(path))
 
 
 def _form(asked: PredictionFormat | None, output: Path | None) -> PredictionFormat:

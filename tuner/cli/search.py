@@ -1,5 +1,6 @@
 """`tuner search`."""
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -32,11 +33,14 @@ def search(
     from tuner.execution.fork_server import fork_server
     from tuner.execution.interrupts import signals_in_main_thread_only
     from tuner.settings.config import make_config
+    from tuner.settings.settings_files import refuse_odd_name
     from tuner.terminal.live import make_listener, terminal_stream
     from tuner.training.own_modules import check_own_space, name_modules
 
     interrupt_on_signals()
     name_modules(modules or ())
+    config = None if config is None else Path(os.path.expanduser(config))
+    refuse_odd_name(config)
     asked = make_config(
         {"space": space, **by_path(_SETTINGS, settings)}, config_file=config, names="flags"
     )

@@ -1,5 +1,6 @@
 """`tuner submit`."""
 
+import os
 import shlex
 import tempfile
 from pathlib import Path
@@ -31,6 +32,7 @@ def submit(
     from tuner.training.own_modules import check_own_space, name_modules
 
     name_modules(modules or ())
+    config = Path(os.path.expanduser(config))
     settings = make_config({}, config_file=config)
     check_own_space(settings, config)
     with tempfile.TemporaryDirectory() as folder:

@@ -82,6 +82,11 @@ def open_source(config: DataConfig, *, downloads: Path) -> OpenSource:
     if config.source in _PACKAGED:
         read = partial(_read_packaged, config.source, config.tokens)
         return OpenSource(config.source, f"{config.source} {_package_version()}", read)
+    if config.tokens is not TokenMode.WORDS:
+        raise DataError.at(
+            config.source,
+            f"is read as words, got --tokens {config.tokens}; leave it out, or use imdb-train",
+        )
     release = imdb.OFFICIAL
     return OpenSource(config.source, repr(release), partial(imdb.read_imdb, release, downloads))
 

@@ -12,6 +12,7 @@ import zlib
 from collections.abc import Iterator, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tuner.data.dataset import UNKNOWN, WordVectors
 from tuner.errors import DataError
@@ -78,9 +79,9 @@ def _is_count(number: bytes) -> bool:
     return number.isdigit() and len(number) < 20  # Python refuses numbers of thousands of digits
 
 
-def _values(numbers: Sequence[bytes], size: int, where: str) -> list[float]:
+def _values(numbers: Sequence[bytes], size: int, where: str) -> NDArray[np.float32]:
     try:
-        values = [float(each) for each in numbers]
+        values = np.array([float(each) for each in numbers])
     except ValueError as cause:
         raise DataError(f"{where}: {cause}; the values of a word must be numbers") from cause
     if len(values) != size:
@@ -89,7 +90,9 @@ def _values(numbers: Sequence[bytes], size: int, where: str) -> list[float]:
         )
     if not (np.abs(values) <= np.finfo(np.float32).max).all():  # a NaN is not, either
         raise DataError(f"{where}: has a value that is not finite; correct the file")
-    return values
+    return values.astype(
+        np.float32
+    )  # eight bytes and an object for each number would fill the memory
 
 
 def _lines(path: str) -> Iterator[bytes]:

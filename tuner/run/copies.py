@@ -11,11 +11,14 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
 from tuner.errors import RunFolderError
-from tuner.files import write_bytes_atomically
+from tuner.files import TEMPORARY, write_bytes_atomically
 from tuner.run.evaluations import merge_evaluations
 from tuner.run.folder import RunFolder
 from tuner.run.lock import locked
+from tuner.run.run_file import remember_place
 from tuner.settings.config import SearchConfig
+from tuner.settings.data import data_mapping, is_data_file
+from tuner.settings.yaml_files import read_yaml
 from tuner.storage import FileChanged, Storage
 from tuner.text import excerpt
 
@@ -78,7 +81,8 @@ def adopt(folder: RunFolder, fetched: Path) -> None:
         raise RunFolderError(
             f"{folder.path}: holds another run, or has changed by itself; fetch into another --out"
         )
-    sources = list(_plain_files(fetched))
+    sources = [each for each in _plain_files(fetched) if each.suffix != TEMPORARY]
+    data_here = _data_file(folder)
     with locked(folder):
         merge_evaluations(folder, lambda name: _content(fetched / name))
         merged = {folder.tests, *(folder.test_classes / each.name for each in sources)}
@@ -89,6 +93,17 @@ def adopt(folder: RunFolder, fetched: Path) -> None:
         for model in folder.trial_models.glob("*.npz"):
             if not (RunFolder(fetched).trial_models / model.name).is_file():
                 model.unlink()  # its trial has fallen out of the best
+        if data_here is not None and _data_file(folder) is None:
+            remember_place(folder, data_here)
+
+
+def _data_file(folder: RunFolder) -> str | None:
+    """The file of the run's data, by its recorded place, where it lies here."""
+    if not folder.run_file.is_file():
+        return None
+    data = data_mapping(read_yaml(folder.run_file, RunFolderError).get("data"))
+    source = data.get("source") if isinstance(data, dict) else None
+    return source if isinstance(source, str) and is_data_file(source) else None
 
 
 def record_evaluations(folder: RunFolder, config: SearchConfig) -> None:

@@ -25,7 +25,7 @@ class RunFolder:
 
     @property
     def name(self) -> str:
-        return self.path.name
+        return os.path.basename(os.path.abspath(self.path))  # a person may stand in it: `.`
 
     @property
     def run_file(self) -> Path:

@@ -245,7 +245,7 @@ def remember_place(folder: RunFolder, source: str) -> None:
     if not isinstance(data, dict) or is_url(str(content.get("out", ""))):
         return
     now = {**content, "data": {**data, "source": absolute_source(source)}}
-    now["out"] = os.path.abspath(folder.path.parent)
+    now["out"] = os.path.dirname(os.path.abspath(folder.path))
     if now != content:
         with suppress(OSError):  # a read-only copy
             write_atomically(folder.run_file, to_yaml(now))

@@ -55,6 +55,8 @@ def _path_or_url(place: str) -> str:
         r"[a-z0-9+]+://[^/]|file:///[^/]", place
     ):
         raise ValueError(f"must be a path, or a URL such as s3://bucket/folder, got {place!r}")
+    if is_url(place) and "::" in place:
+        raise ValueError(f"must be one URL, without '::' in it, got {place!r}")
     return _utf8(place)
 
 

@@ -50,10 +50,30 @@ def read_settings(path: Path) -> dict[str, Any]:
     elif data is not None:
         raise ConfigError(f"{path}: data: must be a name, a path or a mapping, got {data!r}")
     if is_run_file(path) and not is_url(str(settings.get("out", ""))):
-        settings["out"] = os.path.abspath(path.parent.parent)
-        if re.fullmatch(RUN_NAME, path.absolute().parent.name):
-            settings["name"] = path.absolute().parent.name
+        folder = _folder_of(path)
+        settings["out"] = str(folder.parent)
+        if re.fullmatch(RUN_NAME, folder.name):
+            settings["name"] = folder.name
     return settings
+
+
+def refuse_odd_name(path: Path | None) -> None:
+    """Refuses to continue a run whose folder has a name that no run can have, such as that of a file manager's copy.
+
+    Raises:
+        ConfigError: `path` is the `run.yaml` in it.
+    """
+    if path is None or not is_run_file(path):
+        return
+    folder = _folder_of(path)
+    if not re.fullmatch(RUN_NAME, folder.name):
+        raise ConfigError(
+            f"{folder}: a run that goes on is named by letters, digits, '.', '_' and '-'; rename the folder"
+        )
+
+
+def _folder_of(path: Path) -> Path:
+    return Path(os.path.abspath(path)).parent
 
 
 def data_settings(content: Mapping[str, Any]) -> object:
@@ -98,5 +118,5 @@ def _moved_along(source: str, out: object, path: Path) -> Path | None:
     """
     if not (isinstance(out, str) and os.path.isabs(out) and os.path.isabs(source)):
         return None
-    moved = path.absolute().parent.parent / os.path.relpath(source, out)
+    moved = _folder_of(path).parent / os.path.relpath(source, out)
     return Path(os.path.normpath(moved)) if is_run_file(path) else None

@@ -73,6 +73,8 @@ class _Streams(io.RawIOBase):
 
     def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
         """Fills `buffer` as far as one step of unpacking gives."""
+        if not len(buffer):  # bz2 would give nothing for ever, xz calls that an error
+            return 0
         data = b""
         while not data:
             packed = b""
