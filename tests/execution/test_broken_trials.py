@@ -86,15 +86,15 @@ def test_a_process_that_does_not_start_is_ended_and_its_trial_runs_again(
 
     monkeypatch.setattr(tune_run, "TrialActor", Stuck)
     # So long that Ray has found a node for the process before, also on a busy machine.
-    monkeypatch.setattr(watchdog, "_LONGEST_START_S", 15.0)
+    monkeypatch.setattr(watchdog, "_LONGEST_START_S", 25.0)
     # So many that no other process takes its trial before, as one does that has nothing else to do.
     space = toy_space(epoch_seconds=0.5)
-    config = make(space, sentences, tmp_path, trials=30, max_epochs=2, max_concurrent=2)
+    config = make(space, sentences, tmp_path, trials=55, max_epochs=2, max_concurrent=2)
     trials = run_search(config).run.study.trials
     assert trials[1].user_attrs["error"] == (
-        "its process did not start within 15s, so it was ended; runs again"
+        "its process did not start within 25s, so it was ended; runs again"
     )
-    assert sum(counts_as_finished(trial) for trial in trials) == 30
+    assert sum(counts_as_finished(trial) for trial in trials) == 55
     (again,) = (trial for trial in trials if trial.user_attrs.get("retry_of") == 1)
     (node,) = ray.nodes()
     assert failed_on(again) == [node["NodeID"]]  # on several nodes, another one gets it
