@@ -6,7 +6,8 @@ Each repetition draws its rows and ten random configurations of the space `seed`
 rows that are in none of the parts.
 
 - one split: the same part validates all ten trainings; of these the five are chosen as a search chooses them.
-- rotating: the parts validate the trainings by turns, so that all rows are learned from; chosen likewise.
+- rotating: the parts validate the trainings by turns, so that all rows are learned from; the five are
+  chosen as a search with `--rotate-validation` does.
 - folds: as many configurations as ten trainings allow, each trained once per part.
 - all rows: the five members of the first way trained again on all rows, as `tuner export --all-rows` does: five
   trainings more.

@@ -88,7 +88,10 @@ def labelled_rows(table: Table, config: DataConfig) -> Rows:
 def _groups(table: Table, name: str) -> list[str]:
     """The groups as texts; a row without one, also as Python's JSON writes NaN, is a group of its own."""
     cells = [
-        None if cell is None or cell != cell else str(cell).strip() for cell in table.column(name)
+        None
+        if cell is None or (isinstance(cell, float) and math.isnan(cell))
+        else str(cell).strip()
+        for cell in table.column(name)
     ]
     return [f"={cell}" if cell else f"row {row}" for row, cell in enumerate(cells)]
 

@@ -165,11 +165,9 @@ def measured_on(chosen: Chosen) -> str:
     if chosen.reference is None or chosen.reference.train_on is chosen.train_on:
         return rows
     of_reference = f"{len(rows_of(chosen.dataset, chosen.reference.train_on)):,}"
-    return (
-        f"{rows} (the linear reference on {of_reference})"
-        if chosen.members
-        else f"{of_reference} rows"
-    )
+    if not chosen.members:
+        return f"{of_reference} rows"
+    return f"{rows} (the linear reference on {of_reference})"
 
 
 def configuration_of(

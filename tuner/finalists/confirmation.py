@@ -139,11 +139,9 @@ def _as_confirmed_before(
     confirmation: optuna.Study | None,
 ) -> list[TrialRecord]:
     """Each finalist under the number that an equal trial was confirmed under, such as its try that was interrupted."""
-    asked = (
-        {}
-        if confirmation is None
-        else {each.trial for every in requests(confirmation) for each in every}
-    )
+    if confirmation is None:
+        return list(finalists)
+    asked = {each.trial for every in requests(confirmation) for each in every}
     before = {configuration_of(each): each for each in records if each.number in asked}
     return [before.get(configuration_of(each), each) for each in finalists]
 
@@ -217,9 +215,8 @@ class ConfirmationPlan:
     def check(self) -> None:
         """Refuses data that is not the search's, a search whose widening was interrupted, and noise on this backend."""
         self.run.reopen_if_replaced()
-        self.__dict__.pop(
-            "wanted", None
-        )  # the copy of a machine that went further may have other finalists
+        # The copy of a machine that went further may have other finalists.
+        self.__dict__.pop("wanted", None)
         code = code_of(self.asked.space.architectures)
         check_same_search(self.folder, self.asked, self.dataset.fingerprint, code)
         if self.run.reader.space.identity() != self.asked.space.identity():

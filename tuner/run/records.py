@@ -51,9 +51,8 @@ class TrialRecord:
     code: str | None = None  # a digest of the architecture's code, where it is a person's own
     tries: int = 1  # how often these parameters have run, with this trial
     starter: str | None = None  # the trial of an earlier run that has the same configuration
-    part: int | None = (
-        None  # of the rows, which validated it; None where the same rows validate all
-    )
+    # Of the rows, which validated it; None where the same rows validate all.
+    part: int | None = None
     interrupted: bool = False  # its parameters run again
     superseded: bool = False  # they have begun to
 

@@ -131,9 +131,10 @@ def read_run_state(run: Run, clock: Callable[[], float] = time.time) -> RunState
 
 def _is_open(reader: StudyReader, owner: str) -> bool:
     """Whether this process has begun its session: before, it starts Ray, and nothing counts."""
-    last = reader.sessions[-1].record if reader.sessions else None
-    is_its = last is not None and owner == f"process {last.process} on {last.host}"
-    return is_its and last is not None and last.ended is None
+    if not reader.sessions:
+        return False
+    last = reader.sessions[-1].record
+    return last.ended is None and owner == f"process {last.process} on {last.host}"
 
 
 def _current(part: EpochPart | None, record: TrialRecord) -> EpochPart | None:
