@@ -5,25 +5,30 @@ tuner's search has as much time and hands over its average. Both have one core; 
 next pair's first one, so that both share the machine with the same. A pair draws its rows anew: as many as the table
 has to learn from, to validate, to confirm and to measure.
 
-The last lines compare every pair's gain with the middle nine tenths of the replays of that table.
+The last lines compare the pairs' gains with those of replays of that table: how many are in the replays' middle nine
+tenths, the mean, the spread. A pair that has ended is kept under `--out`, so a command that was stopped goes on.
 """
 
 import argparse
+import json
+import shutil
 import subprocess
 import sys
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
 import numpy as np
 from benchmark_io import show, write_rows
+from numpy.typing import NDArray
 from replay.arms import RANDOM, TODAY
 from replay.draw import CONFIRMATION, VALIDATION
 from replay.outcomes import CHOSEN, SINGLE
 from replay.replays import measure
 from replay.table import Table, load_table
+from scipy.stats import binomtest, chi2, ttest_ind
 
 from tuner.data.load import read_rows
 from tuner.run import Run
@@ -60,69 +65,124 @@ class Searched:
     accuracy: float
 
 
+@dataclass(frozen=True)
+class Pair:
+    """A row of the result: times in seconds, accuracies on the rows that chose nothing, the gain in points."""
+
+    pair: int
+    random_s: float
+    random_single: float
+    ours_s: float
+    ours_trials: int
+    ours_average: float
+    points: float
+
+
 def main() -> None:
-    """Prints one row per pair, and the replays' range."""
+    """Prints one row per pair, and what all of them say of the replays."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--table", choices=DATA, default="rotten_tomatoes_seed")
     parser.add_argument("--pairs", type=int, default=5)
+    parser.add_argument("--first", type=int, default=0, help="number of the first pair")
     parser.add_argument("--out", type=Path, default=Path("runs/benchmarks"))
     asked = parser.parse_args()
     table = load_table(TABLES / f"{asked.table}.npz")
-    low, middle, high = _replayed(table)
     folder = asked.out / "live_pairs" / asked.table
-    rows = [
-        {
-            "pair": pair,
-            "random_s": random.seconds,
-            "random_single": random.accuracy,
-            "ours_s": ours.seconds,
-            "ours_trials": len(ours.run.leaderboard()),
-            "ours_average": ours.accuracy,
-            "points": 100 * (ours.accuracy - random.accuracy),
-        }
-        for pair, (random, ours) in enumerate(_pairs(table, asked.pairs, folder))
-    ]
-    show(f"live_pairs_{asked.table}", rows, asked.out)
-    gains = [float(str(row["points"])) for row in rows]
-    inside = sum(low <= gain <= high for gain in gains)
-    print(
-        f"{inside} of {len(gains)} pairs are inside the replays' 90 % range, {low:+.2f} to {high:+.2f} points; "
-        f"their mean {np.mean(gains):+.2f}, that of {REPLAYS} replays {middle:+.2f}"
+    pairs = _pairs(table, range(asked.first, asked.first + asked.pairs), folder)
+    replayed = _replayed(table)
+    show(
+        f"live_pairs_{asked.table}_{asked.first}",
+        [
+            asdict(pair) | {"replays_below": float((replayed < pair.points).mean())}
+            for pair in pairs
+        ],
+        asked.out,
     )
+    for line in _agreement(np.array([pair.points for pair in pairs]), replayed):
+        print(line)
 
 
-def _replayed(table: Table) -> tuple[float, float, float]:
-    """The middle nine tenths and the mean of one replay's gain, in points."""
+def _replayed(table: Table) -> NDArray[np.float64]:
+    """What each replay gains, in points."""
     measured = measure(table, (RANDOM, TODAY), replays=REPLAYS, workers=1, after=(TRAININGS,))
     moment_s = measured.moments_s[TRAININGS]
     ours = measured.arms[TODAY.name].course(CHOSEN).at(moment_s)
-    gains = 100 * (ours - measured.arms[RANDOM.name].course(SINGLE).at(moment_s))
-    low, high = np.quantile(gains, (0.05, 0.95))
-    return float(low), float(gains.mean()), float(high)
+    return 100 * (ours - measured.arms[RANDOM.name].course(SINGLE).at(moment_s))
 
 
-def _pairs(table: Table, count: int, folder: Path) -> list[tuple[Searched, Searched]]:
-    """Of each pair, random search and then tuner's, beside the next pair's random search."""
+def _agreement(gains: NDArray[np.float64], replayed: NDArray[np.float64]) -> list[str]:
+    """How the pairs' gains lie among the replays': how many are in the middle nine tenths, the mean, the spread."""
+    low, high = np.quantile(replayed, (0.05, 0.95))
+    inside = int(((low <= gains) & (gains <= high)).sum())
+    share = binomtest(inside, len(gains)).proportion_ci()
+    lines = [
+        f"{inside} of {len(gains)} pairs are inside the replays' 90 % range, {low:+.2f} to {high:+.2f} points "
+        f"(a share of {share.low:.0%} to {share.high:.0%})"
+    ]
+    if len(gains) > 1:
+        mean = ttest_ind(gains, replayed, equal_var=False).confidence_interval()
+        freedom = len(gains) - 1
+        ratio = gains.std(ddof=1) / replayed.std(ddof=1)
+        wide, narrow = np.sqrt(chi2.ppf((0.025, 0.975), freedom) / freedom)
+        lines += [
+            f"mean {gains.mean():+.2f} points, that of {len(replayed)} replays {replayed.mean():+.2f}: "
+            f"{gains.mean() - replayed.mean():+.2f} ({mean.low:+.2f} to {mean.high:+.2f})",
+            f"standard deviation {gains.std(ddof=1):.2f}, {ratio:.2f} times the replays' "
+            f"({ratio / narrow:.2f} to {ratio / wide:.2f})",
+        ]
+    return lines
+
+
+def _pairs(table: Table, numbers: range, folder: Path) -> list[Pair]:
+    """Of each pair, random search and then tuner's, beside the next pair's random search.
+
+    A pair that has ended is read from `folder`.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     space = folder / "space.yaml"
     space.write_text(to_yaml({**table.space.to_mapping(), "baselines": []}), encoding="utf-8")
-    pending: list[tuple[Searched, Future[Searched]]] = []
+    pairs: list[Future[Pair]] = []
     with ThreadPoolExecutor(1) as beside:
-        for pair in range(count):
-            data = _write_rows(table, pair, folder / f"{pair}.csv")
-            command = [str(space), "--data", str(data), "--out", str(folder), "--seed", str(pair)]
+        for number in numbers:
+            result = folder / f"{number}.json"
+            if result.is_file():
+                pairs.append(beside.submit(_read, result))
+                continue
+            data = _write_rows(table, number, folder / f"{number}.csv")
+            command = [str(space), "--data", str(data), "--out", str(folder), "--seed", str(number)]
             random = _search(
-                folder / f"random-{pair}", *command, *PLAIN_RANDOM, "--trials", str(TRAININGS)
+                folder / f"random-{number}", *command, *PLAIN_RANDOM, "--trials", str(TRAININGS)
             )
             budget = ("--time-budget", f"{random.before_s + random.seconds:.0f}")
-            ours = beside.submit(_search, folder / f"ours-{pair}", *command, *budget)
-            pending.append((random, ours))
-    return [(random, ours.result()) for random, ours in pending]
+            pairs.append(beside.submit(_second, number, random, folder, *command, *budget))
+    return [pair.result() for pair in pairs]
+
+
+def _read(result: Path) -> Pair:
+    return Pair(**json.loads(result.read_text(encoding="utf-8")))
+
+
+def _second(number: int, random: Searched, folder: Path, *command: str) -> Pair:
+    """Tuner's search of a pair, whose result it records."""
+    ours = _search(folder / f"ours-{number}", *command)
+    pair = Pair(
+        number,
+        random.seconds,
+        random.accuracy,
+        ours.seconds,
+        len(ours.run.leaderboard()),
+        ours.accuracy,
+        100 * (ours.accuracy - random.accuracy),
+    )
+    (folder / f"{number}.json").write_text(json.dumps(asdict(pair)), encoding="utf-8")
+    print(f"pair {number}: {pair.points:+.2f} points", file=sys.stderr, flush=True)
+    return pair
 
 
 def _search(run: Path, *command: str) -> Searched:
+    shutil.rmtree(run, ignore_errors=True)  # what a stopped command left
     began = time.time()
     program = Path(sys.executable).with_name("tuner")
     subprocess.run(
