@@ -60,8 +60,8 @@ class Acquisition:
         """Whether the sampler has learned anything."""
         return bool(self._densities)
 
-    def best(self, among: NDArray[np.int64]) -> int:
-        """The configuration of `among` that the sampler thinks most of. Parameters that one lacks say nothing of it."""
+    def scores(self, among: NDArray[np.int64]) -> NDArray[np.float64]:
+        """What the sampler thinks of each configuration of `among`. Parameters that one lacks say nothing of it."""
         sums = np.zeros(len(among))
         for names, below, above in self._densities:
             recorded = {name: self._columns.values[name][among] for name in names}
@@ -69,7 +69,7 @@ class Acquisition:
             if has_all.any():
                 known = {name: values[has_all] for name, values in recorded.items()}
                 sums[has_all] += self._calculate(known, below, above)
-        return int(among[sums.argmax()])
+        return sums
 
     def _listen(self, samples: dict[str, NDArray[Any]], below: Any, above: Any) -> NDArray[Any]:
         self._densities.append((list(samples), below, above))

@@ -3,7 +3,7 @@
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import count
 
 import optuna
@@ -15,6 +15,7 @@ from .conformal import ConformalQuantiles
 from .draw import Draw
 from .gaussian_process import GaussianProcess
 from .keras_tuner import replay_hyperband
+from .priors import Prior, misleading, of_others, of_same, weighed
 from .quick_search import QuickSearch
 from .session_search import SessionSearch
 from .starters import best_of_others, best_of_same, worst_of_same
@@ -93,6 +94,7 @@ class Arm:
         snaps_all, any_architecture: see `Chooser`.
         patience: tuner's setting.
         starters: the configurations that it tries first; see `tuner.search.starters`.
+        prior: what earlier runs say of each configuration; see `priors.py`.
         own_search: another program's search in place of tuner's; then nothing of the above counts.
         is_peer: a rule of others that hands over one model.
         has_all_kinds: whether all outcomes are measured, see `outcomes.courses`.
@@ -106,6 +108,7 @@ class Arm:
     any_architecture: bool = False
     patience: int | str = "off"
     starters: Callable[[Table], Sequence[int]] = no_starters
+    prior: Prior | None = None
     own_search: OwnSearch | None = None
     is_peer: bool = False
     has_all_kinds: bool = False
@@ -113,7 +116,12 @@ class Arm:
 
 def _learning_from(what: str, starters: Callable[[Table], Sequence[int]]) -> Arm:
     name = f"TPE, patience 1, learning from {what}"
-    return Arm(name, _by_tuner, PrunerName.NONE, patience=1, starters=starters)
+    return Arm(name, _by_tuner, PrunerName.NONE, patience=1, starters=starters, has_all_kinds=True)
+
+
+def _with_prior(what: str, prior: Prior) -> Arm:
+    name = f"TPE, patience 1, prior of {what}"
+    return Arm(name, _by_tuner, PrunerName.NONE, patience=1, prior=prior, has_all_kinds=True)
 
 
 RANDOM = Arm("random, none", _in_order, PrunerName.NONE, has_all_kinds=True)
@@ -158,6 +166,9 @@ ARMS = (
     _learning_from("the best of the same", best_of_same),
     _learning_from("the best of others", best_of_others),
     _learning_from("the worst of the same", worst_of_same),
+    _with_prior("the same", of_same),
+    _with_prior("others", of_others),
+    _with_prior("a run that misleads", misleading),
     Arm(
         "TPE, median (Optuna)",
         _by_optuna,
@@ -198,6 +209,7 @@ def search(
         snaps_all=arm.snaps_all,
         any_architecture=arm.any_architecture,
         first=arm.starters(table),
+        prior=None if arm.prior is None else partial(weighed, arm.prior(table)),
     )
     pruner = (
         make_pruner(config.pruner, config.epochs, config.space.metric)

@@ -1,8 +1,9 @@
 """The configurations that a replayed search tries first: those of a run that helps, that misleads, or on other data."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -32,23 +33,29 @@ def best_of_others(table: Table) -> Sequence[int]:
     """Of runs that had tried all of each other table: in this space, or the nearest that was recorded."""
     recorded = Recorded(table.space, table.parameters)
     starters: list[int] = []
-    for other in map(load_table, sorted(TABLES.glob("*.npz"))):
-        if other.name != table.name:
-            inside = [each for each in ranked(other) if _own_values(other, each, table)]
-            for each in _one_of_each_architecture(other, inside)[:MOST_OF_A_RUN]:
-                values = _own_values(other, each, table)
-                architecture = str(values[ARCHITECTURE])
-                left = [
-                    number
-                    for number, its in enumerate(table.architectures)
-                    if its == architecture and number not in starters
-                ]
-                distances = recorded.distances(architecture, values, np.array(left))
-                starters.append(left[int(distances.argmin())])
+    for other in other_tables(table):
+        inside = [each for each in ranked(other) if own_values(other, each, table)]
+        for each in _one_of_each_architecture(other, inside)[:MOST_OF_A_RUN]:
+            values = own_values(other, each, table)
+            architecture = str(values[ARCHITECTURE])
+            left = [
+                number
+                for number, its in enumerate(table.architectures)
+                if its == architecture and number not in starters
+            ]
+            distances = recorded.distances(architecture, values, np.array(left))
+            starters.append(left[int(distances.argmin())])
     return starters[:MOST]
 
 
-def _own_values(other: Table, number: int, table: Table) -> dict[str, object]:
+def other_tables(table: Table) -> Iterator[Table]:
+    """All that are kept but this one."""
+    for other in map(load_table, sorted(TABLES.glob("*.npz"))):
+        if other.name != table.name:
+            yield other
+
+
+def own_values(other: Table, number: int, table: Table) -> dict[str, Any]:
     """A configuration of another table as this one's study names it; empty where it lies outside."""
     parameters = other.space.values(other.parameters[number])
     try:

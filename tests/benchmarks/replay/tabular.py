@@ -93,6 +93,13 @@ class Recorded:
         return np.sqrt(squares)
 
 
+def distributions_of(space: SearchSpace, values: Mapping[str, Any]) -> dict[str, BaseDistribution]:
+    """Of what distributions the values of a configuration's parameters are."""
+    asked = _Asked(values)
+    space.suggest(asked)
+    return asked.distributions
+
+
 class Chooser:
     """Which configuration each trial of one replay gets. Afterwards `chosen` holds them, by the trial's number.
 
@@ -102,6 +109,7 @@ class Chooser:
         snaps_all: random suggestions are rounded, too, and do not follow `order`.
         any_architecture: where TPE has learned something it is asked about the configurations of all architectures.
         first: the configurations that the first trials get, whatever the sampler says.
+        prior: by how many trials there are, what is added to what TPE thinks of each configuration, see `priors.py`.
     """
 
     def __init__(
@@ -113,6 +121,7 @@ class Chooser:
         snaps_all: bool = False,
         any_architecture: bool = False,
         first: Sequence[int] = (),
+        prior: Callable[[int], NDArray[np.float64]] | None = None,
     ) -> None:
         self._first = list(first)
         self.recorded = recorded
@@ -122,6 +131,7 @@ class Chooser:
         self._decides = decides
         self._snaps_all = snaps_all
         self._any_architecture = any_architecture
+        self._prior = prior
 
     @property
     def has_more(self) -> bool:
@@ -157,20 +167,29 @@ class Chooser:
             acquisition = Acquisition(sampler, self.recorded.columns)
         suggestion = _Suggestion(sampler, study, trial)
         architecture = self.recorded.ask(suggestion)
-        if acquisition is not None and acquisition.was_asked and self._any_architecture:
-            return acquisition.best(np.array(self._left))
+        knows = (acquisition is not None and acquisition.was_asked) or self._prior is not None
+        if knows and self._any_architecture:
+            return self._best(acquisition, self._left)
         architectures = self.recorded.architectures
         same = [each for each in self._left if architectures[each] == architecture]
         if not same:
             return self._left[0]
-        if acquisition is not None and acquisition.was_asked:
-            return acquisition.best(np.array(same))
+        if knows:
+            return self._best(acquisition, same)
         if not suggestion.is_learned and not self._snaps_all:
             return same[0]
         left = np.array(same)
         distances = self.recorded.distances(architecture, suggestion.values, left)
         self.snapping.append(float(distances.min() / distances.mean()))
         return int(left[distances.argmin()])
+
+    def _best(self, acquisition: Acquisition | None, among: Sequence[int]) -> int:
+        """The configuration that TPE and the prior think most of."""
+        places = np.array(among)
+        scores = np.zeros(len(places)) if acquisition is None else acquisition.scores(places)
+        if self._prior is not None:
+            scores = scores + self._prior(len(self.chosen))[places]
+        return int(places[scores.argmax()])
 
 
 class _Answers:
