@@ -63,6 +63,24 @@ def test_paths_can_be_copied_whatever_is_in_them(
     assert lines[lines.index(differences) + 1].startswith("             Twice as many trials would")
 
 
+@pytest.mark.parametrize(
+    ("trials", "further"), [(40, "--no-stop-when-flat"), (20, "--no-stop-when-flat --trials 40")]
+)
+def test_a_search_that_ended_because_it_was_flat_tells_what_continues_it(
+    trials: int,
+    further: str,
+    tmp_path: Path,
+    study: SearchStudy,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for number in range(20):
+        finish(study, TrialStatus.COMPLETE, 0.7 + 0.01 * (number * number % 7))
+    ended = outcome(tmp_path, SessionEnd.BUDGET_USED)
+    print_outcome(ended, SearchConfig(space=study.space, trials=trials, stop_when_flat=True))
+    lines = capsys.readouterr().out.splitlines()
+    assert any(line.endswith(f"/run.yaml' {further}   (continues it)") for line in lines)
+
+
 def test_a_search_by_two_objectives_ends_with_the_ends_of_its_front(
     tmp_path: Path, space: SearchSpace, capsys: pytest.CaptureFixture[str]
 ) -> None:

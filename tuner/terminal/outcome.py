@@ -8,7 +8,7 @@ from rich.console import Console
 
 from tuner.execution.plan import SearchOutcome
 from tuner.run import Run
-from tuner.run.components import components_in
+from tuner.run.components import Components, components_in
 from tuner.run.records import counts_as_finished, front_trials
 from tuner.run.sessions import SessionEnd
 from tuner.run.trial_status import TrialStatus
@@ -35,7 +35,8 @@ def print_outcome(outcome: SearchOutcome, config: SearchConfig) -> int:
         more = len(board) - _SHOWN_ROWS
         console.print(f"… and {more} more" if more > 0 else "")
     texts = pareto_texts(run.objectives, front_trials(run.pareto, run.objectives))
-    _print(console, _found(run, Counter(map(TrialStatus, board["status"])), texts.get("front")))
+    counts, components = Counter(map(TrialStatus, board["status"])), components_in(run.reader)
+    _print(console, _found(run, counts, components, texts.get("front")))
     folder = shlex.quote(str(run.folder))
     finished = sum(counts_as_finished(trial) for trial in run.study.get_trials(deepcopy=False))
     if outcome.reason in {SessionEnd.INTERRUPTED, SessionEnd.STOPPED}:
@@ -47,23 +48,26 @@ def print_outcome(outcome: SearchOutcome, config: SearchConfig) -> int:
     _print(console, [f"Leaderboard: {run.files.leaderboard}"])
     front = " --pareto" if "front" in texts else ""
     settings = shlex.quote(str(run.files.run_file))
-    twice = _twice(config, finished, run.reader.seconds)
+    ended_flat = config.stop_when_flat and components is not None and components.is_flat
+    further = _further(config, finished, run.reader.seconds, ended_flat=ended_flat)
     commands = [
         f"tuner leaderboard {folder}{front}",
         *_commands_for_a_model(run, folder),
-        f"tuner search --config {settings} {twice}   (continues it)",
+        f"tuner search --config {settings} {further}   (continues it)",
     ]
     _print(console, headed("Next:", commands, width=13))
     return 0
 
 
-def _found(run: Run, counts: Mapping[TrialStatus, int], front: str | None) -> list[str]:
+def _found(
+    run: Run, counts: Mapping[TrialStatus, int], components: Components | None, front: str | None
+) -> list[str]:
     """What the search has found beside its trials, line by line."""
     lines = [f"Front:       {front}"] if front is not None else []
     lines += headed("Ensemble:", ensemble_lines(run.ensemble, counts, run.objectives), width=13)
     lines += reference_lines(run.reference, width=12)
     lines += headed("Note:", one_group_note(run.ensemble, run.reference), width=13)
-    if (components := components_in(run.reader)) is not None:
+    if components is not None:
         metric = run.space.metric
         differences = f"{components.text(metric)} (standard deviations of scores)"
         advice = components.advice(metric, run.ensemble)
@@ -87,6 +91,15 @@ def _commands_for_a_model(run: Run, folder: str) -> Iterator[str]:
     if reference is not None and reference.is_unbeaten:
         unbeaten = "the reference, which none is shown to beat"
         yield f"tuner export {folder} --members reference   ({unbeaten})"
+
+
+def _further(config: SearchConfig, finished: int, seconds: float, *, ended_flat: bool) -> str:
+    """The flags without which a search that is continued would end at once."""
+    if not ended_flat:
+        return _twice(config, finished, seconds)
+    is_used = config.is_budget_used(trials=finished, seconds=seconds)
+    twice = f" {_twice(config, finished, seconds)}" if is_used else ""
+    return f"--no-stop-when-flat{twice}"
 
 
 def _twice(config: SearchConfig, finished: int, seconds: float) -> str:
