@@ -29,6 +29,7 @@ from support.boards import (
 from tuner.run.csv_text import to_csv
 from tuner.run.leaderboard import PARETO, curves, leaderboard, merge, only_front, to_json
 from tuner.run.records import StudyReader, TrialRecord, on_front, ranked
+from tuner.run.score_errors import ValidationRows
 from tuner.run.trial_status import TrialFacts, TrialStatus
 from tuner.search.study import SearchStudy
 from tuner.settings.config import SamplerName
@@ -70,16 +71,33 @@ def test_trials_of_two_programs_are_marked() -> None:
     assert merged.columns[-1] == "code"
 
 
-def test_a_parameter_may_be_called_code() -> None:
+@pytest.mark.parametrize("name", ["code", "part"])
+def test_a_parameter_may_have_the_name_of_a_last_column(name: str) -> None:
     own = SearchSpace.from_mapping(
-        {"name": "own", "architectures": {"my_models:build": {"code": {"int": [1, 9]}}}}, "own"
+        {"name": "own", "architectures": {"my_models:build": {name: {"int": [1, 9]}}}}, "own"
     )
     inner = optuna.create_study(direction="maximize", pruner=optuna.pruners.NopPruner())
     inner.set_user_attr("space", own.to_mapping())
     study = SearchStudy(inner, own, seed=0, sampler=SamplerName.RANDOM, workers=1)
-    code = own.suggest(study.ask()).custom["code"]
+    ValidationRows(100, parts=4).record(inner)
+    value = own.suggest(study.ask()).custom[name]
     board = board_of(study)
-    assert (list(board.columns).count("code"), board["code"].tolist()) == (1, [code])
+    assert (list(board.columns).count(name), board[name].tolist()) == (1, [value])
+
+
+def test_where_parts_of_the_rows_take_turns_each_trial_tells_its_own(study: SearchStudy) -> None:
+    run(study, 0.8)
+    assert "part" not in board_of(study)
+    ValidationRows(100, parts=4).record(study.study)
+    trial = begin(study)
+    study.record_facts(trial, TrialFacts(seed=7, host="node", device="cpu", weights=1, part=3))
+    study.report(trial, 1, metrics(0.7))
+    study.finish(trial, TrialStatus.COMPLETE)
+    board = board_of(study)
+    assert list(board.columns[-2:]) == ["starter", "part"]
+    assert str(board["part"].dtype) == "Int64"
+    assert board["part"].isna().tolist() == [True, False]
+    assert board["part"].iloc[1] == 3
 
 
 # -- columns --------------------------------------------------------------------------------------

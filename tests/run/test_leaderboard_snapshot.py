@@ -17,6 +17,7 @@ from tuner.run.journal import CONFIRMATION, SEARCH, open_journal, study_in
 from tuner.run.leaderboard import RANKED, leaderboard
 from tuner.run.leaderboard_snapshot import point_of, read_snapshot, write_note
 from tuner.run.records import StudyReader
+from tuner.run.score_errors import ValidationRows
 from tuner.run.trial_status import TrialStatus
 from tuner.search.study import SearchStudy
 from tuner.settings.objectives import Cost
@@ -100,6 +101,16 @@ def test_the_objectives_and_the_front_are_in_it(
     board = run.leaderboard()
     assert list(board["pareto"]) == [True, True, False]
     assert run.objectives == study.objectives
+
+
+def test_parts_of_the_rows_are_in_it(
+    folder: RunFolder, study: SearchStudy, no_replay: None
+) -> None:
+    ValidationRows(100, parts=4).record(study.study)
+    write(folder)
+    read = read_snapshot(folder)
+    assert read is not None
+    assert read.board.columns[-1] == "part"
 
 
 def test_entries_about_other_things_leave_the_snapshot_valid(

@@ -1,6 +1,7 @@
 """The leaderboard: study -> DataFrame -> CSV. The columns are a contract, listed in `docs/reference/run-folder.md`.
 
-The leaderboard of a search by two objectives has one more, `pareto`.
+The leaderboard of a search by two objectives has one more, `pareto`; one whose validation rows rotate has `part`, and
+one with an architecture of one's own `code`.
 
 Must not import Ray, Keras or TensorFlow.
 """
@@ -38,6 +39,9 @@ _BEFORE_PARAMETERS = (
 _AFTER_PARAMETERS = (
     *("baseline", "tries", "seed", "host", "device", "started", "error", "score_error", "starter"),
 )
+# The last columns, where there are any. A parameter of one's own architecture may have such a name and wins.
+PART = "part"  # of the rows, which scored the trial
+CODE = "code"
 _DIGITS = {
     "score": 6,
     "score_error": 6,
@@ -52,7 +56,8 @@ RANKED = (
 # The columns' types where no cell is filled yet, so that they sort and merge as they will later.
 _EMPTY_TYPES = {
     **dict.fromkeys(
-        ("rank", "trial", "best_epoch", "epochs", "weights", "tries", "seed", "epoch"), "Int64"
+        ("rank", "trial", "best_epoch", "epochs", "weights", "tries", "seed", "epoch", PART),
+        "Int64",
     ),
     **dict.fromkeys(("score", "score_error", "seconds", "seconds_per_epoch"), "Float64"),
     **dict.fromkeys(("loss", "accuracy", *map(str, MetricName)), "Float64"),
@@ -80,19 +85,27 @@ def board_of(
     for row, record in zip(rows, in_order, strict=True):
         row[PARETO] = record.number in leaders
         row["score_error"] = score_error(record, space.metric.name, scored_on)
-    board = _typed(rows, columns(space, objectives))
+    board = _typed(rows, columns(space, objectives, rotates=scored_on.parts is not None))
     board.attrs[RANKED] = sum(record.ranked_score is not None for record in in_order)
     return board
 
 
-def columns(space: SearchSpace, objectives: Objectives) -> list[str]:
-    """The leaderboard's columns."""
+def columns(space: SearchSpace, objectives: Objectives, *, rotates: bool) -> list[str]:
+    """The leaderboard's columns.
+
+    Args:
+        rotates: whether parts of the rows score the trials by turns.
+    """
     # Of an architecture of one's own, the code is a part of what the figures depend on.
     has_own = any(map(is_custom, space.architectures))
-    own = ["code"] if has_own and "code" not in space.parameter_names else []
+    last = {PART: rotates, CODE: has_own}
     return [
-        *(*_BEFORE_PARAMETERS, *objectives.marks, *space.parameter_names),
-        *(*_AFTER_PARAMETERS, *own),
+        *(*_BEFORE_PARAMETERS, *objectives.marks, *space.parameter_names, *_AFTER_PARAMETERS),
+        *(
+            name
+            for name, is_there in last.items()
+            if is_there and name not in space.parameter_names
+        ),
     ]
 
 
@@ -128,11 +141,11 @@ def merge(boards: Mapping[str, pd.DataFrame], objectives: Objectives) -> pd.Data
     rows = [{"run": name, **row} for name, board in boards.items() for row in _rows(board)]
     rows.sort(key=key)
     names = dict.fromkeys(name for board in boards.values() for name in board.columns)
-    fixed = {*_BEFORE_PARAMETERS, PARETO, *_AFTER_PARAMETERS, "code"}
+    fixed = {*_BEFORE_PARAMETERS, PARETO, *_AFTER_PARAMETERS, PART, CODE}
     parameters = [name for name in names if name not in fixed]
     _mark_front(rows, objectives)
     columns = ["run", *_BEFORE_PARAMETERS, *objectives.marks, *parameters, *_AFTER_PARAMETERS]
-    columns += ["code"] if "code" in names else []
+    columns += [name for name in (PART, CODE) if name in names]
     return _typed([{**row, "rank": rank} for rank, row in enumerate(rows, start=1)], columns)
 
 
@@ -178,7 +191,8 @@ def to_json(frame: pd.DataFrame) -> str:
 def _row(rank: int, record: TrialRecord, names: Sequence[str]) -> dict[str, Any]:
     best = record.curve.get(record.best_epoch or 0, {})
     return {
-        "code": record.code,  # a parameter may have this name
+        PART: record.part,  # a parameter may have this name, or the next one
+        CODE: record.code,
         "rank": rank,
         "trial": record.number,
         "status": str(record.status),

@@ -20,7 +20,7 @@ from tuner.run.attributes import Attribute
 from tuner.run.csv_text import as_written
 from tuner.run.ensemble import EnsembleRecord
 from tuner.run.folder import RunFolder
-from tuner.run.leaderboard import RANKED, columns
+from tuner.run.leaderboard import PART, RANKED, columns
 from tuner.run.optuna_internals import id_of_study, id_of_trial, trials_of_other_studies
 from tuner.run.records import StudyReader
 from tuner.run.reference_record import ReferenceRecord, reference_in
@@ -109,7 +109,7 @@ def _read(folder: RunFolder) -> Snapshot | None:
     space = SearchSpace.from_mapping(note["space"], str(folder.leaderboard_note))
     cost = note["cost"]
     objectives = make_objectives(space.metric, Cost(cost) if cost is not None else None)
-    names = columns(space, objectives)
+    names = columns(space, objectives, rotates=PART in note["types"])
     if list(note["types"]) != names:
         return None
     table = _parse(content, note["types"])
