@@ -158,6 +158,20 @@ def test_what_is_in_both_splits_is_always_learned_from(write_csv: WriteCsv) -> N
     assert parts[~shared].any()
 
 
+def test_no_part_is_much_smaller_than_the_validation_split(write_csv: WriteCsv) -> None:
+    def parts_with(own_films: int) -> set[int]:
+        rows = [
+            (f"{split} {n}", "ab"[n % 2], split, f"film {n % 20}")
+            for split, many in (("train", 400), ("validation", 100), ("confirmation", 4), ("test", 4))
+            for n in range(many)
+        ]
+        rows += [(f"own {n}", "ab"[n % 2], "train", f"own {n}") for n in range(own_films)]
+        return set(parts_of(with_splits(write_csv, rows, group_column="film")).tolist())
+
+    assert parts_with(6) == {0}
+    assert parts_with(60) == {0, 1}
+
+
 def test_of_few_validation_rows_there_are_eight_parts_as_small(write_csv: WriteCsv) -> None:
     rows = [
         (f"{split} {n}", "ab"[n % 2], split, "")
@@ -226,7 +240,7 @@ def test_what_validates_has_as_many_copies_as_the_rest(write_csv: WriteCsv) -> N
 def test_a_validation_split_larger_than_the_training_split_changes_places_with_it(
     write_csv: WriteCsv,
 ) -> None:
-    rows = [(f"text {number}", "ab"[number % 2], "train") for number in range(6)]
+    rows = [(f"text {number}", "ab"[number % 2], "train") for number in range(30)]
     rows += [(f"other {number}", "ab"[number % 2], "validation") for number in range(40)]
     header = ("text", "label", "split")
     dataset = load_dataset(DataConfig(source=write_csv(rows, header=header)))

@@ -25,8 +25,8 @@ def parts_of(dataset: Dataset) -> NDArray[np.int32]:
     Parts are about as large as the validation split, and each has rows of every class that is in there, so there are
     fewer where a class has few texts. Sequences that share a text or a group share a part. Those of a group that is
     larger than the validation split, that is in both splits, or that has a class which the validation split lacks, are
-    always learned from. All are 0 where no part can be made. It follows from the data alone, whatever the order of the
-    file.
+    always learned from. All are 0 where not even one part of half the validation split's size can be made. It follows
+    from the data alone, whatever the order of the file.
     """
     train, validation = dataset.splits[Split.TRAIN], dataset.splits[Split.VALIDATION]
     names, first, cluster, sizes = np.unique(
@@ -44,7 +44,7 @@ def parts_of(dataset: Dataset) -> NDArray[np.int32]:
         n_per_part = int(rows.sum()) * len(validation) / len(train)
         classes.append(_Class(having[kept], rows[kept], n_per_part))
     classes.sort(key=lambda each: len(each.clusters))  # the rarest one chooses first
-    fit = max(1, round(int(sizes[may_validate].sum()) / len(validation)))
+    fit = round(int(sizes[may_validate].sum()) / len(validation))  # 0: all together are too few
     for count in range(min(fit, MOST_PARTS - 1, len(classes[0].clusters)), 0, -1):
         of_cluster = _deal(classes, len(names), count, every=count == fit)
         all_parts = np.arange(1, count + 1)

@@ -140,9 +140,10 @@ class SearchPlan:
         )
         if self._rotation is not None and self._rotation.count == 1:
             raise ConfigError(
-                f"--rotate-validation: no further part of the rows of {self.dataset.name} can be made: each class of "
-                "its validation split needs a text or group of the training split that is not in the validation split "
-                f"and has at most {self._scored_on.count:,} rows; leave the option out"
+                f"--rotate-validation: no further part of the rows of {self.dataset.name} can be made: the texts and "
+                "groups of its training split that are not in its validation split and have at most "
+                f"{self._scored_on.count:,} rows each need rows of every class of that split, and half as many rows "
+                "in all as it has; leave the option out"
             )
 
     def finish_if_done(self) -> bool:
