@@ -162,7 +162,12 @@ def test_no_part_is_much_smaller_than_the_validation_split(write_csv: WriteCsv) 
     def parts_with(own_films: int) -> set[int]:
         rows = [
             (f"{split} {n}", "ab"[n % 2], split, f"film {n % 20}")
-            for split, many in (("train", 400), ("validation", 100), ("confirmation", 4), ("test", 4))
+            for split, many in (
+                ("train", 400),
+                ("validation", 100),
+                ("confirmation", 4),
+                ("test", 4),
+            )
             for n in range(many)
         ]
         rows += [(f"own {n}", "ab"[n % 2], "train", f"own {n}") for n in range(own_films)]
