@@ -16,6 +16,7 @@ import pytest
 from support.run_files import files_below
 
 from tuner.errors import JournalLost, RunFolderError
+from tuner.execution.interrupts import InterruptFlag, StopRequested
 from tuner.run import lease as lease_module
 from tuner.run import lock as lock_module
 from tuner.run.folder import RunFolder
@@ -114,6 +115,17 @@ def shared_without_locks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lease_module, "_POLL_S", 0.05)
 
 
+@pytest.fixture
+def of_dead_search(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RunFolder:
+    """A run folder whose search died on another host, which the next search sees after a moment."""
+    monkeypatch.setattr(lock_module, "_PACE", Pace(renew_s=5.0, watch_s=0.05, settle_s=0.0))
+    monkeypatch.setattr(lease_module, "_POLL_S", 0.05)
+    folder = RunFolder(tmp_path / "run")
+    folder.logs.mkdir(parents=True)
+    folder.lease.write_text('{"owner": "process 1 on elsewhere", "boot": "another", "lock": null}')
+    return folder
+
+
 @pytest.mark.usefixtures("shared_without_locks")
 def test_a_search_on_another_host_is_respected_where_locks_do_not_show_it(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -130,6 +142,26 @@ def test_a_search_on_another_host_is_respected_where_locks_do_not_show_it(
         assert f"its last search ({owner}) has not ended by itself" in capsys.readouterr().err
         assert folder.lock_file.read_text() == owner
         assert folder.lease.is_file()
+
+
+def test_a_request_to_stop_an_earlier_search_does_not_end_one_that_watches_its_lease(
+    of_dead_search: RunFolder,
+) -> None:
+    of_dead_search.stop_request.touch()
+    with locked(of_dead_search, InterruptFlag(of_dead_search.stop_request).check):
+        assert not of_dead_search.stop_request.exists()
+
+
+def test_a_search_that_watches_the_lease_of_an_earlier_one_can_be_stopped(
+    of_dead_search: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # As `tuner stop` does, again and again.
+    monkeypatch.setattr(lock_module, "_tell", lambda _: of_dead_search.stop_request.touch())
+    with (
+        pytest.raises(StopRequested, match=r"^$"),
+        locked(of_dead_search, InterruptFlag(of_dead_search.stop_request).check),
+    ):
+        pytest.fail("it was asked to end")
 
 
 @pytest.mark.slow

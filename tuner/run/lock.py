@@ -173,6 +173,8 @@ def locked(folder: RunFolder, check: Callable[[], None] = lambda: None) -> Itera
         claim = None
         try:
             try:
+                # It was an earlier search's, and must not end this one while it waits for the lease.
+                folder.stop_request.unlink(missing_ok=True)
                 claim = Claim(
                     folder, _take_lease(folder, _lock_id(os.fstat(handle.fileno())), check)
                 )
@@ -186,7 +188,6 @@ def locked(folder: RunFolder, check: Callable[[], None] = lambda: None) -> Itera
                     f"{folder.path}: cannot be written to ({cause.strerror or one_line(str(cause))}); make room, or "
                     "choose another --out"
                 ) from cause
-            folder.stop_request.unlink(missing_ok=True)  # it was an earlier search's
             _remove_half_written(folder)
             yield claim
         finally:
