@@ -12,16 +12,21 @@ import pytest
 from support.commands import run_tuner
 from support.confirmed_run import Confirmed
 
-from tuner.data import Split
+from tuner.data import Split, load_dataset
 from tuner.errors import ConfigError, RunFolderError, UsageError
 from tuner.export import model
+from tuner.export.classifier import Classifier
 from tuner.export.description import Description
 from tuner.export.model import Member, check_writable, model_place, write_model
 from tuner.finalists.card import model_card
 from tuner.finalists.choice import check_threshold, chosen_finalists, load_chosen
 from tuner.finalists.model_choice import ModelChoice
 from tuner.run import Run
+from tuner.run.train_on import TrainOn, rows_of
+from tuner.search.kept_reference import train_on_rows
+from tuner.settings.data import DataConfig
 from tuner.settings.hyperparameters import resolve
+from tuner.training.spec import LinearShape
 from tuner.training.temperature import tempered
 
 pytestmark = pytest.mark.keras
@@ -129,6 +134,35 @@ def test_a_model_that_does_not_reproduce_its_predictions_is_not_written(
             card="",
         )
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_reference_that_learned_from_unknown_words_is_written_as_it_was_measured(
+    tmp_path: Path,
+) -> None:
+    rows = ["text,label,split"]
+    for number in range(20):  # each row has a word of its own; of validation rows it is unknown
+        rows += [f"good rare{number},yes,train", f"bad dull{number},no,train"]
+        rows += [f"new{number} good,yes,validation", "bad,no,validation"]
+        rows += [f"rare{number},yes,confirmation", f"other{number},no,confirmation"]
+        rows += [f"good {number},yes,test", f"bad {number},no,test"]
+    (tmp_path / "data.csv").write_text("\n".join(rows) + "\n")
+    dataset = load_dataset(DataConfig(source=str(tmp_path / "data.csv")))
+    learned = rows_of(dataset, TrainOn.BOTH)
+    shape = LinearShape(int(learned.lengths.max()))
+    reference = train_on_rows(dataset, learned)
+    assert len(np.unique(reference.probabilities)) > 2  # rare words are not unknown ones
+    out = write_model(
+        tmp_path / "model",
+        run="mine",
+        dataset=dataset,
+        measured_on=Split.CONFIRMATION,
+        members=[Member(reference, shape, seed=0, trial=None)],
+        card="",
+    )
+    held_out = dataset.splits[Split.CONFIRMATION]
+    assert Classifier(out).probabilities_of(held_out) == pytest.approx(
+        reference.probabilities, abs=1e-5
+    )
 
 
 def test_a_model_in_a_folder_that_cannot_be_written_to_is_refused_before_it_is_trained(

@@ -19,6 +19,7 @@ from tuner.training.linear_model import (
     frequent_n_grams,
     longest_of,
     presence,
+    weights_for_vocabulary,
 )
 from tuner.training.linear_reference import Reference, longest_n_gram, train_reference
 
@@ -138,6 +139,34 @@ def test_a_model_is_made_again_of_its_weights(n_classes: int, longest: int) -> N
     assert all(map(np.array_equal, again.weights, trained.weights))
     others = drawn(60, n_classes + 3, seed=2)
     assert np.array_equal(again.probabilities_of(others), trained.probabilities_of(others))
+
+
+@pytest.mark.parametrize("longest", [2, 3])
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_a_model_that_learned_from_unknown_tokens_tells_rare_ones_from_them(
+    place: int, longest: int
+) -> None:
+    # An unknown token begins, lies within or ends an n-gram that tells the class; 9 is too rare to be in one.
+    text = [4, 5, 6]
+    text[place] = 2
+    train = encoded([text, [4, 5, 6]] * 5, [1, 0] * 5)
+    trained = train_reference(train, 2, longest=longest).model
+    assert trained is not None
+    rare = encoded([[9 if token == 2 else token for token in text], text], [0, 0])
+    measured = trained.probabilities_of(rare)
+    assert measured[0, 1] + 0.1 < measured[1, 1]
+    weights = weights_for_vocabulary(trained.weights, 10)
+    assert are_weights(weights)
+    again = LinearModel.of_weights(weights, trained.max_length)
+    seen = rare.view(vocabulary_size=len(weights[0]), max_length=trained.max_length)
+    assert np.array_equal(again.probabilities_of(seen), measured)
+
+
+def test_a_model_that_learned_from_no_unknown_token_keeps_its_weights() -> None:
+    trained = train_reference(drawn(500, 2, seed=1), 2, longest=3).model
+    assert trained is not None
+    weights = weights_for_vocabulary(trained.weights, 1000)
+    assert all(map(np.array_equal, weights, trained.weights))
 
 
 def test_weights_that_do_not_fit_are_none() -> None:

@@ -3,7 +3,7 @@
 import os
 import tempfile
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +20,7 @@ from tuner.settings.hyperparameters import Hyperparameters, is_custom
 from tuner.storage import is_url
 from tuner.training.devices import import_keras_quietly
 from tuner.training.evaluation import mean_probabilities
+from tuner.training.linear_model import weights_for_vocabulary
 from tuner.training.own_modules import module_of
 from tuner.training.spec import LinearShape, TrainedModel
 from tuner.training.temperature import tempered
@@ -118,6 +119,7 @@ def write_model(
     """
     check_writable(out)
     import_keras_quietly()
+    members = [_with_all_ids(member, len(dataset.vocabulary)) for member in members]
     from tuner.export.keras_file import save_keras_model
 
     try:
@@ -160,6 +162,15 @@ def write_model(
         _check_predictions(made, dataset.splits[measured_on], members, temperature)
         replace_folder(made, out, Path(temporary) / "replaced")
     return out
+
+
+def _with_all_ids(member: Member, known: int) -> Member:
+    """The member, a linear reference with the weights for a vocabulary of so many ids where they need it."""
+    model = member.model
+    if not isinstance(member.hyperparameters, LinearShape) or model.vocabulary_size >= known:
+        return member
+    weights = weights_for_vocabulary(model.weights, known)
+    return replace(member, model=replace(model, weights=weights, vocabulary_size=len(weights[0])))
 
 
 def _entry(file: str, member: Member) -> MemberEntry:

@@ -133,6 +133,31 @@ def are_weights(arrays: Sequence[NDArray[Any]]) -> bool:
     )
 
 
+def weights_for_vocabulary(
+    weights: Sequence[NDArray[np.float32]], size: int
+) -> tuple[NDArray[np.float32], ...]:
+    """The same model's weights, which know all ids below `size` where it has learned from UNKNOWN.
+
+    Ids that the weights do not know are UNKNOWN to who gives them: an n-gram with UNKNOWN would speak for these, too. A
+    model that has learned from the training split alone has no such n-gram, and its weights stay as they are.
+    """
+    singles, starts, *rest = weights
+    more, n = size - len(singles), len(rest[1]) - 1
+    lasts = (each[:-1] for _, each in in_twos([starts, rest[0], *rest[3:]]))
+    is_learned = (
+        singles[UNKNOWN] < n
+        or starts[UNKNOWN] < starts[UNKNOWN + 1]
+        or any((each == UNKNOWN).any() for each in lasts)
+    )
+    if more <= 0 or not is_learned:
+        return tuple(weights)
+    return (
+        np.pad(singles, (0, more), constant_values=n),
+        np.pad(starts, (0, more), mode="edge"),
+        *rest,
+    )
+
+
 def longest_of(weights: Sequence[NDArray[Any]]) -> int:
     """Tokens of the longest n-grams in such `weights`."""
     return (len(weights) - 1) // 2
