@@ -7,6 +7,7 @@ import pytest
 from support.confirmed_run import Confirmed
 
 from tuner.finalists.card import model_card
+from tuner.finalists.model_choice import ModelChoice
 from tuner.finalists.testing import evaluate_test
 from tuner.terminal.finalists import choice_lines
 
@@ -64,6 +65,18 @@ def test_the_card_notes_whether_other_models_were_tested_before(
     before, after = (line for line in card.splitlines() if line.startswith("- On the test split"))
     assert "Other models" not in before
     assert "Other models" in after
+
+
+def test_the_card_notes_whether_other_thresholds_were_tested_before(confirmed: Confirmed) -> None:
+    asked = [
+        dataclasses.replace(confirmed.chosen(), choice=ModelChoice(threshold=threshold))
+        for threshold in (0.3, 0.4)
+    ]
+    for chosen in asked:
+        evaluate_test(chosen, with_reference=False)
+    card = model_card(asked[1], threshold=0.4)
+    assert "Other models or thresholds had been evaluated on the same rows 1 time before" in card
+    assert "had been evaluated on the same rows" not in model_card(asked[0], threshold=0.3)
 
 
 def test_the_card_notes_that_the_search_has_found_better_since(

@@ -1,5 +1,6 @@
 """Test evaluations: the figures on the test split or on other rows, recorded in the test log."""
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from support.confirmed_run import Confirmed
 from tuner.data import Split, read_rows, text_digest, text_digests
 from tuner.errors import DataError, RunFolderError
 from tuner.finalists.card import model_card
+from tuner.finalists.model_choice import ModelChoice
 from tuner.finalists.testing import evaluate_test, figures_of
 from tuner.run.evaluations import read_test_log
 from tuner.run.ledger import Ledger
@@ -40,6 +42,21 @@ def test_the_test_split_is_evaluated_and_the_log_records_it(confirmed: Confirmed
     assert figures.accuracy == pytest.approx(right / len(test))
     content = yaml.safe_load(confirmed.folder.tests.read_text())
     assert [each["opened"] for each in content["openings"]] == [first.opened, second.opened]
+
+
+def test_another_threshold_leaves_the_comparison_with_the_reference_as_it_is(
+    confirmed: Confirmed,
+) -> None:
+    """A threshold for another metric costs accuracy, which says nothing about the model."""
+    plain, moved = (
+        evaluate_test(dataclasses.replace(confirmed.chosen(), choice=ModelChoice(threshold=asked)))
+        for asked in (None, 0.999)
+    )
+    assert plain.reference is not None
+    assert moved.reference is not None
+    assert moved.figures.accuracy != plain.figures.accuracy
+    assert moved.reference.gain == plain.reference.gain
+    assert moved.reference.text == f"{plain.reference.text}, both with the threshold 0.5"
 
 
 def test_evaluations_of_other_runs_on_the_same_rows_are_told(

@@ -235,6 +235,8 @@ def test_a_test_evaluation_is_told_with_the_reference_and_other_runs(tmp_path: P
     (evaluation,) = read_test_log(folder)
     plain = summary.tested(evaluation)
     assert plain.endswith("accuracy 0.8000, 95 % interval 0.7000 to 0.9000.")
+    moved = summary.tested(evaluation.model_copy(update={"threshold": 0.178}))
+    assert moved == plain.replace(": accuracy", " with the threshold 0.178: accuracy")
     more = {
         "reference": ReferenceFigures(accuracy=0.82, gain=-0.02, low=-0.05, high=0.01),
         "others": (OtherEvaluation(run="quick", opened="2026-11-01T10:00:00+00:00"),),

@@ -104,6 +104,24 @@ def test_a_thousand_classes_are_in_a_table_and_the_log_stays_readable(tmp_path: 
     assert len(confusion(read_test_log(folder)[0].figures).rows) == 20
 
 
+def test_classes_without_sequences_are_not_called_the_worst(tmp_path: Path) -> None:
+    names = [f"intent {number:02}" for number in range(30)]
+    labels = np.array([28, 28, 29, 29], np.int32)
+    probabilities = np.eye(30, dtype=np.float32)[[28, 28, 29, 7]]
+    figures = figures_of(probabilities, labels, names)
+    recorded = append_evaluation(
+        RunFolder(tmp_path), evaluation("now").model_copy(update={"figures": figures})
+    )
+    (kept,) = read_test_log(RunFolder(tmp_path))
+    assert list(kept.figures.classes)[:3] == ["intent 29", "intent 28", "intent 00"]
+    lines = evaluation_lines(recorded)
+    place = next(n for n, line in enumerate(lines) if line.startswith("macro F1"))
+    assert lines[place] == (
+        "macro F1   0.5556 of the 3 classes that occur, of 30; those of lowest F1:"
+    )
+    assert lines[place + 1].startswith("intent 29: precision 1.0000, recall 0.5000")
+
+
 @pytest.mark.parametrize(
     ("first", "second", "shares"),
     [

@@ -13,7 +13,7 @@ from tuner.finalists.model_choice import CHOICE_SETTINGS, MembersOf
 from tuner.finalists.ranking import Failure, read_failures
 from tuner.finalists.trainings import confirmed
 from tuner.run import Run
-from tuner.run.evaluations import read_test_log
+from tuner.run.evaluations import RecordedEvaluation, read_test_log
 from tuner.run.finalists_file import shown_bias
 from tuner.run.ledger import Ledger, others_text
 from tuner.run.records import TrialRecord, counts_as_finished
@@ -269,17 +269,22 @@ def _tests(run: Run, names: tuple[str, ...], threshold: float) -> list[str]:
     recorded = {each.opened: each for each in ledger.entries() if each.run == run.name}
     own = [each.opened for each in log]
     lines = []
+
+    def is_this(evaluation: RecordedEvaluation) -> bool:
+        return evaluation.members == names and (evaluation.threshold or EVEN) == threshold
+
     for number, evaluation in enumerate(log):
-        if evaluation.members != names or (evaluation.threshold or EVEN) != threshold:
+        if not is_this(evaluation):
             continue
         figures = evaluation.figures
         others = [
-            each
-            for each in log[:number]
-            if each.shares_rows_with(evaluation) and each.members != names
+            each for each in log[:number] if each.shares_rows_with(evaluation) and not is_this(each)
         ]
+        other = (
+            "models" if all(each.members != names for each in others) else "models or thresholds"
+        )
         before = (
-            f" Other models had been evaluated on the same rows {count_text(len(others), 'time')} before: if this one "
+            f" Other {other} had been evaluated on the same rows {count_text(len(others), 'time')} before: if this one "
             "was chosen by those figures, its own flatter it."
             if others
             else ""

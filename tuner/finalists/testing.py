@@ -116,7 +116,13 @@ def record_in_copy(chosen: Chosen) -> str | None:
 def _reference(
     chosen: Chosen, rows: UnseenRows, probabilities: NDArray[np.float32], threshold: float
 ) -> ReferenceFigures:
-    """The linear reference on the same rows, and by how much the model is more often right than it."""
+    """The linear reference on the same rows, and by how much the model is more often right than it.
+
+    Both decide at 0.5: a threshold that is chosen for another metric costs accuracy, and the reference has none.
+
+    Args:
+        threshold: the model's.
+    """
     of_search = learned_by_reference(chosen.config)
     kept, learned_from = reference_for(chosen.run.files, chosen.dataset, chosen.train_on, of_search)
     if kept is None or not kept.weights:
@@ -125,12 +131,16 @@ def _reference(
     learned = rows_of(chosen.dataset, learned_from)
     reference = reference_for_other_rows(kept, learned, chosen.dataset)
     of_reference = reference.probabilities_of(rows.sequences)
-    predicted = classes_of(probabilities, threshold), classes_of(of_reference)
+    predicted = classes_of(probabilities), classes_of(of_reference)
     of_both = np.stack([each == rows.labels for each in predicted]).astype(np.float64)
     of_model, right = by_cluster(of_both, rows.clusters)
     gain = gain_of(of_model, right, Metric())
     return ReferenceFigures(
-        accuracy=float(right.mean()), gain=gain.mean, low=gain.low, high=gain.high
+        accuracy=float(right.mean()),
+        gain=gain.mean,
+        low=gain.low,
+        high=gain.high,
+        is_even=threshold != EVEN,
     )
 
 
@@ -163,6 +173,7 @@ def figures_of(
         loss=float(sequence_scores(MetricName.VAL_LOSS, probabilities, labels).mean()),
         roc_auc=roc_auc(probabilities[:, 1], labels == 1) if both else None,
         macro_f1=confusion.macro_f1,
+        n_occurring=int((confusion.occurrences > 0).sum()),
         calibration_error=expected_calibration_error(probabilities, labels),
         brier=brier_score(probabilities, labels),
         classes={

@@ -299,11 +299,15 @@ def whose_text(test: RecordedEvaluation) -> str:
     return f"{first} averaged with {count_text(len(others), 'other')}" if others else first
 
 
+def _threshold_text(test: RecordedEvaluation) -> str:
+    return "" if test.threshold is None else f" with the threshold {test.threshold:g}"
+
+
 def tested(test: RecordedEvaluation) -> str:
     """The figures of a test evaluation, beside those of the reference; what other runs were tested on its rows."""
     figures = (
         f"Tested on {test.data} ({count_text(test.figures.sequences, 'sequence')}, {test.opened[:10]}), "
-        f"{whose_text(test)}: accuracy {score_text(test.figures.accuracy)}, 95 % interval "
+        f"{whose_text(test)}{_threshold_text(test)}: accuracy {score_text(test.figures.accuracy)}, 95 % interval "
         f"{score_text(test.figures.low)} to {score_text(test.figures.high)}."
     )
     reference = "" if test.reference is None else f"Reference: {test.reference.text}."

@@ -59,6 +59,8 @@ class EvaluationFigures(Strict):
     # One row per true class, one column per predicted one; empty in the log where there are many classes.
     confusion: tuple[tuple[int, ...], ...]
     macro_f1: float | None = None  # None in a log of an earlier version
+    # Classes that are some sequence's or some prediction, of which macro F1 is the mean; None in an earlier log.
+    n_occurring: int | None = None
     n_classes: int | None = None  # None: all of them are in `classes`
 
     @property
@@ -66,9 +68,19 @@ class EvaluationFigures(Strict):
         """A line where the rows are of one group alone."""
         return one_group_lines("tested", self.clusters)
 
+    @property
+    def by_f1(self) -> list[str]:
+        """The classes, that of lowest F1 first; those of which there are no sequences, which have none, last."""
+
+        def key(name: str) -> tuple[bool, float, str]:
+            figures = self.classes[name]
+            return figures.count == 0, figures.f1, name
+
+        return sorted(self.classes, key=key)
+
     def without_most_classes(self) -> "EvaluationFigures":
         """The figures with the classes of lowest F1 alone, and without the confusion."""
-        names = sorted(self.classes, key=lambda name: (self.classes[name].f1, name))
+        names = self.by_f1
         return self.model_copy(
             update={
                 "classes": {name: self.classes[name] for name in names[:MOST_CLASSES]},
@@ -85,12 +97,16 @@ class ReferenceFigures(Strict):
     gain: float  # negative where the model is worse
     low: float  # a 95 % interval of it, paired
     high: float
+    is_even: bool = (
+        False  # whether both were decided at 0.5 although the model has another threshold
+    )
 
     @property
     def text(self) -> str:
         """`0.8812, linear model on n-grams; the tested one is better by 0.0190 (…)`."""
         compared = Comparison(name="the tested one", gain=self.gain, low=self.low, high=self.high)
-        return f"{score_text(self.accuracy)}, linear model on n-grams; {compared.text}"
+        even = ", both with the threshold 0.5" if self.is_even else ""
+        return f"{score_text(self.accuracy)}, linear model on n-grams; {compared.text}{even}"
 
 
 class RecordedEvaluation(Strict):

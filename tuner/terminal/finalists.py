@@ -287,10 +287,13 @@ def _decided(evaluation: RecordedEvaluation) -> list[str]:
 
 def _of_many_classes(figures: EvaluationFigures, file: str | None) -> list[str]:
     """The mean over classes, and the worst of them."""
-    names = sorted(figures.classes, key=lambda name: (figures.classes[name].f1, name))
+    names = figures.by_f1
     count = figures.n_classes or len(names)
+    of_classes = f"{count:,} classes"
+    if figures.n_occurring is not None and figures.n_occurring < count:
+        of_classes = f"the {figures.n_occurring:,} classes that occur, of {count:,}"
     lines = [
-        f"macro F1   {score_text(figures.macro_f1)} of {count:,} classes; those of lowest F1:",
+        f"macro F1   {score_text(figures.macro_f1)} of {of_classes}; those of lowest F1:",
         *(_class_text(name, figures.classes[name]) for name in names[:_SHOWN_CLASSES]),
     ]
     return lines if file is None else [*lines, f"All classes: {file}"]
