@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from support.sessions import Search, complete, epoch
 
+from tuner.run.epoch_parts import EpochPart
 from tuner.run.records import StudyReader
 from tuner.run.sessions import SessionEnd
 from tuner.run.trial_status import TrialStatus
@@ -155,6 +156,9 @@ def test_a_hang_is_measured_by_epochs_of_earlier_sessions_too(search: Search) ->
     number = second.start_trial().number
     second.begin_trial(number)
     assert search.watch(second, 999) == []
+    second.continue_epoch(number, EpochPart(1, 0.25, 0.7, 0.5))
+    assert search.watch(second, 999) == []
+    second.continue_epoch(number, EpochPart(1, 0.25, 0.7, 0.5))  # is no further
     assert search.watch(second, 2) == [number]
 
 

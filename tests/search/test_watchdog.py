@@ -27,7 +27,38 @@ def test_an_epoch_may_take_ten_times_the_slowest_so_far(clock: Clock) -> None:
     watchdog.end_epoch(1)
     assert watch(watchdog, clock, 1000) == []
     assert watch(watchdog, clock, 2) == [1]
-    assert (watchdog.forget(1) or "").startswith("no epoch within 16m40s")
+    assert (watchdog.forget(1) or "").startswith("no progress within 16m40s")
+
+
+def test_a_long_epoch_is_no_hang_while_the_trial_gets_further(clock: Clock) -> None:
+    watchdog = Watchdog(None, 1.0, clock)
+    watchdog.begin(1)
+    for _ in range(4):
+        assert watch(watchdog, clock, 299) == []
+        watchdog.continue_epoch(1)
+    assert watch(watchdog, clock, 300) == []
+    assert watch(watchdog, clock, 1) == [1]
+    watchdog.continue_epoch(1)  # arrives late
+    assert watch(watchdog, clock, 400) == []
+
+
+def test_the_slowest_epoch_is_a_whole_one(clock: Clock) -> None:
+    watchdog = Watchdog(None, 1.0, clock)
+    watchdog.begin(1)
+    assert watch(watchdog, clock, 60) == []
+    watchdog.continue_epoch(1)
+    assert watch(watchdog, clock, 40) == []
+    watchdog.end_epoch(1)
+    assert watchdog.timeout_s == 1000
+
+
+def test_a_given_limit_is_one_of_whole_epochs(clock: Clock) -> None:
+    watchdog = Watchdog(5.0, 0.0, clock)
+    watchdog.begin(1)
+    assert watch(watchdog, clock, 4) == []
+    watchdog.continue_epoch(1)
+    assert watch(watchdog, clock, 2) == [1]
+    assert (watchdog.forget(1) or "").startswith("no epoch within 5s")
 
 
 def test_a_hanging_trial_is_reported_once(clock: Clock) -> None:

@@ -1,8 +1,8 @@
 """How far running trials are in their epochs: shown while a search runs, and kept nowhere else.
 
 The study records what must survive, and this need not: a worker reports it every few seconds, the searching process
-writes it to `logs/epochs.json` for `tuner watch` and `tuner status`, and nothing is decided by it. Must not import Ray,
-Keras or Optuna.
+writes it to `logs/epochs.json` for `tuner watch` and `tuner status`. It decides only which trials hang. Must not
+import Ray, Keras or Optuna.
 """
 
 import json

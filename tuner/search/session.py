@@ -5,7 +5,7 @@ own: it reads the study for everything that has happened, as `tuner watch` does.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import optuna
 
@@ -13,7 +13,7 @@ from tuner.kill_points import KillPoint, kill_point
 from tuner.run.components import components_in
 from tuner.run.epoch_parts import EpochPart
 from tuner.run.events import Event, EventKind, SearchListener, SearchState
-from tuner.run.progress import News, StudyProgress
+from tuner.run.progress import StudyProgress
 from tuner.run.records import StudyReader, failed_on
 from tuner.run.sessions import SessionEnd, note_on_versions, utc
 from tuner.run.trial_status import TrialFacts, TrialStatus
@@ -206,8 +206,11 @@ class SearchSession:
         return max(_PROGRESS_EVERY_S, self._workers() / _MOST_PROGRESS_PER_S)
 
     def continue_epoch(self, number: int, part: EpochPart) -> None:
-        """Shows how far the trial is in its epoch. The study does not record it, and nothing is decided by it."""
-        self._publish(self._progress.advance(number, part))
+        """Shows how far the trial is in its epoch. The study does not record it; it decides only what hangs."""
+        news = list(self._progress.advance(number, part))
+        if news:
+            self._watchdog.continue_epoch(number)
+        self._publish(news)
 
     def pass_time(self) -> None:
         """Records the seconds searched where no epoch has ended for long: a search that is killed has used them."""
@@ -349,6 +352,6 @@ class SearchSession:
     def _publish_trial(self, trial: optuna.Trial) -> None:
         self._publish(self._progress.follow(self._study.read(trial)))
 
-    def _publish(self, news: News) -> None:
+    def _publish(self, news: Iterable[tuple[Event, SearchState]]) -> None:
         for event, state in news:
             self._listener.on_event(event, state)

@@ -20,6 +20,9 @@ _LONGEST_START_S = 1200.0
 class Watchdog:
     """Measures how long each running trial's epoch takes, and finds those that take too long.
 
+    Earlier epochs may tell little of how long one takes: on CPUs, what a GPU began, it may be some hundred times as
+    long. So the seconds that are derived from them begin anew whenever a trial has got further in its epoch.
+
     Args:
         timeout_s: seconds that an epoch may take, including building the model; None derives them as above.
         slowest_epoch_s: the slowest epoch of earlier sessions; 0 where there was none.
@@ -34,12 +37,13 @@ class Watchdog:
         self._clock = clock
         self._called_at = clock()
         self._began: dict[int, float] = {}  # trial -> when its epoch began
+        self._counted_from: dict[int, float] = {}  # trial -> from when on its seconds count
         self._starting: dict[int, float] = {}  # trial -> when its process was found to start
         self._reasons: dict[int, str] = {}  # trial -> why its process has to be ended
 
     @property
     def timeout_s(self) -> float:
-        """Seconds that an epoch may take now."""
+        """Seconds that an epoch may take now, or a part of one where they are derived."""
         if self._given_timeout_s is not None:
             return self._given_timeout_s
         if not self._slowest_epoch_s:
@@ -53,14 +57,19 @@ class Watchdog:
     def begin(self, number: int) -> None:
         """The trial has its process now."""
         self._starting.pop(number, None)
-        self._began[number] = self._clock()
+        self._began[number] = self._counted_from[number] = self._clock()
+
+    def continue_epoch(self, number: int) -> None:
+        """The trial has got further in its epoch."""
+        if self._given_timeout_s is None and number in self._counted_from:
+            self._counted_from[number] = self._clock()
 
     def end_epoch(self, number: int) -> None:
         """An epoch of the trial has ended, and the next one begins."""
         now = self._clock()
         if number in self._began:
             self._slowest_epoch_s = max(self._slowest_epoch_s, now - self._began[number])
-        self._began[number] = now
+        self._began[number] = self._counted_from[number] = now
 
     def has_ended(self, number: int) -> bool:
         """Whether this trial's process was found to hang."""
@@ -70,6 +79,7 @@ class Watchdog:
         """The trial has ended; returns why its process had to be ended, None if it did not hang."""
         self._starting.pop(number, None)
         self._began.pop(number, None)
+        self._counted_from.pop(number, None)
         return self._reasons.pop(number, None)
 
     def newly_hanging(self) -> list[int]:
@@ -81,15 +91,17 @@ class Watchdog:
         missed_s = self._clock() - self._called_at - _CALLED_EVERY_S
         self._called_at = self._clock()
         if missed_s > 0:
-            self._began = {number: began + missed_s for number, began in self._began.items()}
-            self._starting = {each: since + missed_s for each, since in self._starting.items()}
+            for moments in (self._began, self._counted_from, self._starting):
+                for number in moments:
+                    moments[number] += missed_s
         latest = self._clock() - self.timeout_s
-        numbers = [n for n, began in self._began.items() if began < latest]
+        numbers = [n for n, since in self._counted_from.items() if since < latest]
         for number in numbers:
-            del self._began[number]
+            del self._began[number], self._counted_from[number]
+            missing = "progress" if self._given_timeout_s is None else "epoch"
             limit = format_duration(self.timeout_s)
             self._reasons[number] = (
-                f"no epoch within {limit}, so its process was ended (--epoch-timeout allows more)"
+                f"no {missing} within {limit}, so its process was ended (--epoch-timeout allows more)"
             )
         latest = self._clock() - _LONGEST_START_S
         stuck = [

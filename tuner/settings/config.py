@@ -153,7 +153,7 @@ class SearchConfig(Strict):
             Group.RESOURCES,
             "Longest epoch, such as 30m; a trial that takes longer counts as hanging",
             "TIME",
-            unset="ten times the slowest so far",
+            unset="no progress for ten times the slowest so far",
         ),
     ] = None
     rotate_validation: Annotated[
@@ -344,8 +344,10 @@ def make_config(
     try:
         return SearchConfig.model_validate(merged)
     except ValidationError as cause:
-        problem = first_problem(cause, known=SearchConfig.model_fields)
-        setting = setting_at(declared_settings(SearchConfig), problem.location)
+        declared = declared_settings(SearchConfig)
+        written = {name: each.in_file for each in declared for name in (each.keyword, each.key)}
+        problem = first_problem(cause, known=SearchConfig.model_fields, written=written)
+        setting = setting_at(declared, problem.location)
         if setting is not None and setting.value_in(settings) is not None:
             raise ConfigError(f"{setting.named(names)}: {problem.rule}") from cause
         raise ConfigError(f"{where}: {problem}" if where else str(problem)) from cause
