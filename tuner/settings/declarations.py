@@ -78,6 +78,15 @@ class DeclaredSetting:
         return ".".join(self.path)
 
     @property
+    def in_file(self) -> str:
+        """The form that a settings file has it in, such as `data: {seed: VALUE}`."""
+        *sections, name = self.path
+        inner = f"{name}: VALUE"
+        for section in reversed(sections):
+            inner = f"{section}: {{{inner}}}"
+        return inner
+
+    @property
     def is_switch(self) -> bool:
         """Whether the flag takes no value."""
         return self.field.annotation is bool

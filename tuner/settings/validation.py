@@ -1,7 +1,7 @@
 """Models that refuse unknown keys, and the first problem of a refused one as a line."""
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -45,23 +45,29 @@ class Problem:
         return f"{where}: {self.rule}" if where else self.rule
 
 
-def first_problem(error: ValidationError, *, known: Iterable[str] = ()) -> Problem:
+def first_problem(
+    error: ValidationError, *, known: Iterable[str] = (), written: Mapping[str, str] | None = None
+) -> Problem:
     """The first problem of `error`.
 
     Args:
         known: keys to choose a suggestion from when a top-level key is unknown.
+        written: other names of settings, each with the form that a file has them in; they come before suggestions.
     """
     problem = _first(error)
-    return Problem(problem["loc"], one_line(_rule(problem, known)))
+    return Problem(problem["loc"], one_line(_rule(problem, known, written or {})))
 
 
-def _rule(problem: Any, known: Iterable[str]) -> str:
+def _rule(problem: Any, known: Iterable[str], written: Mapping[str, str]) -> str:
     location, kind = problem["loc"], problem["type"]
     given = f"got {_short(problem.get('input'))}"
     match kind:
         case "value_error":  # raised by our own validators: complete but for the place
             return str(problem["ctx"]["error"])
         case "extra_forbidden":
+            form = written.get(str(location[-1]).replace("-", "_"))
+            if form is not None:
+                return f"unknown key; write {form}"
             near = difflib.get_close_matches(str(location[-1]), known, n=1)
             is_misspelt = near and len(location) == 1
             return f"unknown key; {f'did you mean {near[0]}?' if is_misspelt else 'remove it'}"
