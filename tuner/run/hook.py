@@ -40,4 +40,13 @@ def _call(command: str, line: bytes, variables: Mapping[str, str | bytes]) -> No
             start_new_session=True,  # a Ctrl-C is not meant for it
         )
     except (OSError, subprocess.SubprocessError) as error:
-        print(f"tuner: {VARIABLE} failed: {error}", flush=True)  # noqa: T201 - to the driver's log
+        print(f"tuner: {VARIABLE} failed: {_reason(error)}", flush=True)  # noqa: T201 - to the driver's log
+
+
+def _reason(error: OSError | subprocess.SubprocessError) -> str:
+    """Why the command failed, without the command: it may hold a password, and logs are passed on."""
+    if isinstance(error, subprocess.CalledProcessError):
+        return f"exit code {error.returncode}"
+    if isinstance(error, subprocess.TimeoutExpired):
+        return f"no end within {_LIMIT_S:g} s"  # `error.timeout` is what was left of it
+    return getattr(error, "strerror", None) or type(error).__name__
