@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from support.studies import open_study, run_trial
 
-from tuner.errors import UsageError
+from tuner.data import load_dataset
+from tuner.errors import DataError, UsageError
 from tuner.run.folder import RunFolder
 from tuner.run.run_file import write_run_file
 from tuner.run.trial_status import TrialStatus
@@ -16,6 +17,7 @@ from tuner.settings.space import SearchSpace
 from tuner.training.single import configurations
 from tuner.training.single.configurations import read_configurations
 from tuner.training.single.settings import Settings, make_settings
+from tuner.training.single.training import load_data
 from tuner.training.spec import derive_seed
 
 
@@ -108,6 +110,24 @@ def test_a_row_with_another_seed_or_length_is_another_training(run: str) -> None
     assert (longer.epochs, longer.spec.max_epochs) == (4, 4)
     assert not seeded.row.is_unchanged
     assert not longer.row.is_unchanged
+
+
+def test_a_row_is_not_trained_with_other_word_vectors(
+    space: SearchSpace, sentences: Path, tmp_path: Path
+) -> None:
+    vectors = tmp_path / "words.vec"
+    vectors.write_text("film 1 2\n")
+    data = {"source": str(sentences), "vectors": str(vectors)}
+    config = make_config({"space": space, "data": data, "out": str(tmp_path), "name": "mine"})
+    folder = RunFolder(config.folder)
+    study = open_study(folder.journal, space)
+    write_run_file(folder, config, load_dataset(config.data).fingerprint)
+    run_trial(study, 0.6)
+    (row,) = read(f"{config.folder}:0")
+    assert load_data(row).vectors is not None
+    vectors.write_text("film 30 40\n")
+    with pytest.raises(DataError, match=r"words\.vec: other word vectors than those that .*mine"):
+        load_data(row)
 
 
 @pytest.mark.parametrize(

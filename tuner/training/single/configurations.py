@@ -40,6 +40,7 @@ class Row:
     run: str
     record: TrialRecord
     fingerprint: str  # of the data it learned from
+    vectors: str | None  # digest of the word vectors it started from; None: of none
     versions: Mapping[str, str]  # of what trained it
     cpus: float
     is_unchanged: bool  # the same seed, as many epochs
@@ -231,6 +232,7 @@ def _of_row(word: str, settings: Settings, runs: dict[str, Run]) -> Configuratio
             run=match["run"],
             record=record,
             fingerprint=str(recorded.fingerprint and recorded.fingerprint.data),
+            vectors=recorded.fingerprint.vectors if recorded.fingerprint else None,
             versions=versions_at(run.reader.sessions, record.started) or recorded.versions,
             cpus=config.cpus_per_trial,
             is_unchanged=is_own_seed and is_own_length,

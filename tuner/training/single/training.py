@@ -8,6 +8,7 @@ from pathlib import Path
 
 from tuner.data import Dataset, Split, load_dataset
 from tuner.data.rotation import rotated
+from tuner.data.vectors import digest_of
 from tuner.errors import ConfigError, DataError, TrialError
 from tuner.output import output_to
 from tuner.run.device import CPU
@@ -37,14 +38,19 @@ def load_data(configuration: Configuration) -> Dataset:
     """The data that the configuration learns from; of a row, with the rows that validated it.
 
     Raises:
-        DataError: it cannot be read, or is not what the row's run learned from.
+        DataError: it cannot be read, or it or its word vectors are not what the row's run learned from.
     """
     dataset = load_dataset(configuration.data)
-    row = configuration.row
+    row, vectors = configuration.row, configuration.data.vectors
     if row is not None and row.fingerprint != dataset.fingerprint:
         raise DataError(
             f"{configuration.data.source}: differs from the data that {row.run} learned from; bring the old rows back, "
             "or search again under another --name"
+        )
+    if row is not None and vectors is not None and row.vectors != digest_of(vectors):
+        raise DataError(
+            f"{vectors}: other word vectors than those that {row.run} learned with; bring these back, or search again "
+            "under another --name"
         )
     return rotated(dataset, configuration.spec.part)
 
