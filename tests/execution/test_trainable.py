@@ -105,6 +105,24 @@ def test_epochs_that_a_checkpoint_brings_tell_nothing_of_this_process(
     assert report(third).is_suspect  # it has trained nothing
 
 
+def test_a_trial_does_not_go_on_from_a_checkpoint_of_other_code(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module = tmp_path / "checkpointed_models.py"
+    monkeypatch.syspath_prepend(str(tmp_path))
+    own = Hyperparameters(architecture="checkpointed_models:build")
+    taken_up: list[int] = []
+    for returned in (1, 1, 2):
+        module.write_text(f"def build(**values): return {returned}")
+        trainable._code_of.cache_clear()  # it is a process of its own
+        given = task(checkpoints=str(tmp_path / "checkpoints"))
+        process = actor(given, hyperparameters=own, max_epochs=9)
+        report(process)
+        assert process._training is not None
+        taken_up.append(process._training.epochs_taken_up)
+    assert taken_up == [0, 1, 0]
+
+
 def test_the_last_model_is_free_before_the_next_one_is_built() -> None:
     process = actor(task())
     report(process)

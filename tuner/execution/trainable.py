@@ -256,7 +256,8 @@ def _make_checkpoint(spec: TrialSpec, task: Task) -> tuple[Checkpoint | None, st
     if task.checkpoints is None:
         return None, None
     try:
-        return Checkpoint(Storage(task.checkpoints), spec, task.fingerprint), None
+        code = _code_of(spec.hyperparameters.architecture)
+        return Checkpoint(Storage(task.checkpoints), spec, task.fingerprint, code), None
     except ConfigError as error:  # just now, or from this node
         print(f"no checkpoints: {error}", file=sys.stderr)  # noqa: T201 - to the worker's log
         return None, str(error)

@@ -39,9 +39,12 @@ class Checkpoint:
         storage: the folder of the run's checkpoints.
         spec: the trial.
         data: the fingerprint of what it learns from.
+        code: the digest of its architecture's code, where that is a person's own.
     """
 
-    def __init__(self, storage: Storage, spec: TrialSpec, data: str) -> None:
+    def __init__(
+        self, storage: Storage, spec: TrialSpec, data: str, code: str | None = None
+    ) -> None:
         decides = {
             "format": _FORMAT,
             "data": data,
@@ -50,6 +53,7 @@ class Checkpoint:
             "max_epochs": spec.max_epochs,
             "stop_after": spec.stop_after,
             **({"part": spec.part} if spec.part else {}),
+            **({"code": code} if code else {}),
         }
         digest = hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()
         self.trouble: str | None = None  # why the last one could not be written; "" where it could
