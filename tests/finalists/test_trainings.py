@@ -8,7 +8,14 @@ import pytest
 from optuna.trial import TrialState
 from support.run_files import record
 
-from tuner.finalists.trainings import best_distinct, confirmed, retire_others, settled, still_open
+from tuner.finalists.trainings import (
+    as_in_last_tries,
+    best_distinct,
+    confirmed,
+    retire_others,
+    settled,
+    still_open,
+)
 from tuner.run.attributes import Attribute
 from tuner.run.folder import RunFolder
 from tuner.run.records import is_interrupted
@@ -153,3 +160,16 @@ def test_equal_configurations_are_one_finalist_with_the_mean_of_their_scores(
 
     assert [each.number for each in best_distinct(records, space, 3)] == [3, 0, 2]
     assert [each.number for each in best_distinct(records, space, 1)] == [3]
+
+
+def test_a_trial_that_ran_again_has_the_figures_of_its_last_try_that_worked() -> None:
+    records = [
+        record(0, score=0.8, interrupted=True, superseded=True),
+        record(1, score=0.7),
+        record(2, score=0.9, retry_of=0, interrupted=True, superseded=True),
+        record(3, score=0.91, retry_of=2),
+        record(4, score=0.6, interrupted=True, superseded=True),
+        record(5, score=None, retry_of=4, status=TrialStatus.RUNNING),
+    ]
+    found = {each.number: each.score for each in as_in_last_tries(records)}
+    assert found == {0: 0.91, 1: 0.7, 2: 0.91, 3: 0.91, 4: 0.6, 5: None}

@@ -68,6 +68,15 @@ def test_a_clear_winner_is_reported(space: SearchSpace) -> None:
     assert len(lines) == 2
 
 
+def test_a_smaller_one_that_is_near_enough_is_named_although_the_first_is_better(
+    space: SearchSpace,
+) -> None:
+    trained = [finalist(3, 0.85, 0.86), finalist(7, 0.75, 0.74, weights=900)]
+    first, near, *_ = words(*trained, space=space, margin=0.2)
+    assert first == "Trial 3 is first, and better than all others."
+    assert near.endswith("worse than the best (--margin) is trial 7, 900 weights.")
+
+
 def test_those_that_may_be_as_good_are_named_and_the_smallest_that_is_near_enough(
     space: SearchSpace,
 ) -> None:

@@ -23,6 +23,7 @@ from tuner.finalists.reference_gain import ReferenceGain, ReferenceRows, referen
 from tuner.finalists.reference_of_splits import splits_of
 from tuner.finalists.seed_average import SeedAverage, average_of
 from tuner.finalists.trainings import (
+    as_in_last_tries,
     best_distinct,
     configuration_of,
     confirmed,
@@ -170,7 +171,7 @@ def ranked_finalists(
     return rank(
         [
             (record, members[record.number])
-            for record in search.records()
+            for record in as_in_last_tries(search.records())
             if record.number in members
         ],
         HeldOutRows(metric, dataset.splits[Split.CONFIRMATION].labels, clusters),

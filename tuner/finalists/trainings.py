@@ -3,7 +3,8 @@
 `confirmed` gives those that make the run's finalists.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from statistics import fmean
 
 import optuna
@@ -41,6 +42,20 @@ def best_distinct(
 def configuration_of(record: TrialRecord) -> tuple[str, str]:
     """What equal trials have in common: architecture and parameters."""
     return record.architecture, repr(sorted(record.parameters.items()))
+
+
+def as_in_last_tries(records: Sequence[TrialRecord]) -> Iterator[TrialRecord]:
+    """Each trial with its number and the figures of the last of its tries that has a score.
+
+    A trial may run again after it was confirmed, and models of finalists have its number in their names.
+    """
+    run_again = {each.retry_of: each for each in records if each.retry_of is not None}
+    for record in records:
+        last, later = record, run_again.get(record.number)
+        while later is not None:
+            last = later if later.ranked_score is not None else last
+            later = run_again.get(later.number)
+        yield replace(last, number=record.number)
 
 
 def settled(study: optuna.Study, folder: RunFolder) -> set[RequestedTraining]:

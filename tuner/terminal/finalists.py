@@ -172,21 +172,22 @@ def _compared(finalists: Sequence[Finalist], margin: float) -> list[str]:
     if best.deficit is None:
         return [f"{first}, but one seed cannot show whether it is better: use more --seeds."]
     ties = [str(each.record.number) for each in others if each.may_be_best]
-    if not ties:
-        return [f"{first}, and better than all others."]
+    lines = [
+        f"{first}, but {joined(ties)} may be as good: the differences are within chance."
+        if ties
+        else f"{first}, and better than all others."
+    ]
     within = f"at most {number_text(margin)} worse than the best (--margin)"
     near = next((each for each in finalists if each.is_recommended), None)
-    if near is None:
-        return [
-            f"{first}, but {joined(ties)} may be as good: the differences are within chance.",
-            f"None is shown to be {within}. More --seeds or more sequences show smaller differences.",
-        ]
-    weights = near.record.weights
-    size = "" if weights is None else f", {weights:,} weights"
-    return [
-        f"{first}, but {joined(ties)} may be as good: the differences are within chance.",
-        f"The smallest that is shown to be {within} is trial {near.record.number}{size}.",
-    ]
+    if near is not None and (ties or near is not best):
+        weights = near.record.weights
+        size = "" if weights is None else f", {weights:,} weights"
+        shown = f"The smallest that is shown to be {within} is trial {near.record.number}{size}."
+        lines.append(shown)
+    elif near is None and ties:
+        more = "More --seeds or more sequences show smaller differences."
+        lines.append(f"None is shown to be {within}. {more}")
+    return lines
 
 
 def _corrected(finalists: Sequence[Finalist]) -> list[str]:
