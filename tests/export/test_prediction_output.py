@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from tuner.data.files import read_table
 from tuner.export.card import class_list
 from tuner.export.formats import PredictionFormat
 from tuner.export.prediction import predict_file
@@ -47,6 +49,24 @@ def test_objects_and_lists_are_json_in_a_csv_too(tmp_path: Path) -> None:
         (row,) = csv.DictReader(file)
     assert {name: json.loads(row[name]) for name in cells} == cells
     assert "é" in row["list"]
+
+
+def test_cells_of_the_input_are_as_they_were_read_in_a_file_and_harmless_on_a_terminal(
+    tmp_path: Path,
+) -> None:
+    cells = {"text": "a \x0b\x0c\x1c\x85\x1b[2J film\u2028", "no\x85te": "b\x7f"}
+    source, target = tmp_path / "rows.jsonl", tmp_path / "out.csv"
+    source.write_text(json.dumps(cells))
+    predict_file(CLASSIFIER, source, target, None)
+    table = read_table(target.read_bytes(), "out.csv", "out.csv")
+    assert {name: table.column(name)[0] for name in cells} == cells
+    ours, theirs = os.openpty()
+    predict_file(CLASSIFIER, source, Path(os.ttyname(theirs)), None)
+    shown = os.read(ours, 10_000).decode()
+    os.close(theirs)
+    os.close(ours)
+    assert "film" in shown
+    assert shown.translate(dict.fromkeys(map(ord, "\r\n\u2028"))).isprintable()
 
 
 @pytest.mark.parametrize("text", ["\x9b2J", "\x7f", "\u202egnp.exe", "\u2028", "\ud83d"])

@@ -66,3 +66,10 @@ def test_commas_quotes_line_ends_and_other_scripts_survive_in_the_file(tmp_path:
 
 def test_escape_sequences_do_not_get_into_the_file() -> None:
     assert "\x1b" not in to_csv(pd.DataFrame({"error": ["\x1b[2J gone"]}))
+
+
+def test_control_characters_stay_where_they_are_asked_for_and_hide_no_formula() -> None:
+    cells = ["a\x0b\x85\x1bb", "\x0c=1+1", "\x0b-5"]
+    text = to_csv(pd.DataFrame({"text": cells}), keeps_controls=True)
+    rows = [row for (row,) in csv.reader(io.StringIO(text, newline=""))]
+    assert rows == ["text", cells[0], f"'{cells[1]}", cells[2]]

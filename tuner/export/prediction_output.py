@@ -38,10 +38,14 @@ def make_writer(form: PredictionFormat, file: IO[str], *, raw: bool) -> Writer:
 
 
 class CsvWriter:
-    """Writes CSV, whose columns are those of the first piece."""
+    """Writes CSV, whose columns are those of the first piece.
+
+    A terminal would obey control characters in cells, so there they are replaced; files and pipes have them.
+    """
 
     def __init__(self, file: IO[str], *, raw: bool) -> None:
         self._file = file
+        self._keeps_controls = not file.isatty()
         self._raw = raw
         self._names: list[str] | None = None
         self._unchanged: Collection[int] = ()
@@ -62,7 +66,14 @@ class CsvWriter:
         self._append(pd.concat([frame, predictions], axis=1, ignore_index=True))
 
     def _append(self, frame: pd.DataFrame) -> None:
-        self._file.write(to_csv(frame, header=False, unchanged=self._unchanged))
+        self._file.write(
+            to_csv(
+                frame,
+                header=False,
+                unchanged=self._unchanged,
+                keeps_controls=self._keeps_controls,
+            )
+        )
 
 
 class JsonLinesWriter:

@@ -16,19 +16,25 @@ _NUMBER_OR_SIGN = re.compile(r"[+-]?\d+(\.\d+)?([eE][+-]?\d+)?|[+-]")
 
 
 def to_csv(
-    frame: pd.DataFrame, *, header: bool = True, unchanged: Collection[Hashable] = ()
+    frame: pd.DataFrame,
+    *,
+    header: bool = True,
+    unchanged: Collection[Hashable] = (),
+    keeps_controls: bool = False,
 ) -> str:
     """RFC 4180 text; cells that a spreadsheet would run are given a leading apostrophe.
 
     Args:
         header: whether the first line names the columns.
         unchanged: columns whose cells are written as they are, such as labels.
+        keeps_controls: whether control characters stay, but for zeros, which no text file has; for cells of a person's
+            own that no terminal shows. Otherwise each becomes U+FFFD.
     """
     safe = frame.copy()
     for name in safe.columns:
         if name not in unchanged and not pd.api.types.is_numeric_dtype(safe[name]):
             # Of type object throughout: pandas would make 1 and a missing one 1.0.
-            cells = [_neutral(cell) for cell in safe[name]]
+            cells = [_neutral(cell, keeps_controls) for cell in safe[name]]
             safe[name] = pd.Series(cells, index=safe.index, dtype=object)
     safe.columns = pd.Index([_neutral(str(name)) for name in safe.columns], dtype=object)
     return _encodable(safe.to_csv(index=False, header=header, lineterminator="\r\n"))
@@ -49,10 +55,11 @@ def _encodable(text: str) -> str:
     return text.encode("utf-8", errors="backslashreplace").decode("utf-8")
 
 
-def _neutral(cell: object) -> object:
+def _neutral(cell: object, keeps_controls: bool = False) -> object:
     if not isinstance(cell, str):
         return cell
-    shown = _CONTROL.sub("�", cell)
-    if shown.startswith(_FORMULA_STARTS) and not _NUMBER_OR_SIGN.fullmatch(shown):
+    shown = cell.replace("\0", "�") if keeps_controls else _CONTROL.sub("�", cell)
+    visible = _CONTROL.sub("", shown)  # a spreadsheet may pass over the others
+    if visible.startswith(_FORMULA_STARTS) and not _NUMBER_OR_SIGN.fullmatch(visible):
         return f"'{shown}"
     return shown
