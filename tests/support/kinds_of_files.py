@@ -174,6 +174,11 @@ READ: dict[str, tuple[str, bytes, Rows]] = {
         written([("x", t, c) for t, c in ROWS], header=("__label__", "text", "label")).encode(),  # type: ignore[misc]
         ROWS,
     ),
+    "lines that end with a delimiter, also the first": (
+        "a.csv",
+        written([(t, c, "") for t, c in ROWS], header=("text", "label", "")).encode(),  # type: ignore[misc]
+        ROWS,
+    ),
     "pandas with its index": ("a.csv", frame_of(ROWS).to_csv().encode(), ROWS),
     "names that exist twice, of other columns": (
         "a.csv",
@@ -260,6 +265,16 @@ REFUSED: dict[str, tuple[str, bytes, str]] = {
         "a.csv",
         b'"text"\t"label"\n"1"\t"warm, day"\t"up"\n"2"\t"dull day"\t"down"\n',
         r"line 2 has 3 cells .*row.names = FALSE.*delimited by tabs",
+    ),
+    "rows that end with a delimiter": (
+        "a.csv",
+        b"text,label\nwarm day,up,\ndull day,down,\n",
+        r"line 2 has 3 cells and the first line has 2: every row ends with a delimiter; end the first line .*commas",
+    ),
+    "rows that end with a delimiter, after Excel's line": (
+        "a.csv",
+        b"sep=;\ntext;label\nwarm day;up;\ndull day;down;\n",
+        r"line 3 has 3 cells .*every row ends with a delimiter; .*semicolons",
     ),
     "R's write.table": (
         "a.txt",

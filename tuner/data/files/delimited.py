@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain
 
-from tuner.data.files.dialect import Dialect, dialect_of, dialect_with, is_blank
+from tuner.data.files.dialect import Dialect, Surplus, dialect_of, dialect_with, is_blank
 from tuner.data.files.pauses import PAUSE
 from tuner.data.files.table import Table
 from tuner.errors import DataError
@@ -130,17 +130,24 @@ def _table(
 
 def _ragged(where: str, line: int, row: list[str], names: list[str], dialect: Dialect) -> DataError:
     cells = count_text(len(row), "cell")
-    if dialect.lacks_a_heading:
-        return DataError.at(
-            where,
-            f"line {line} has {cells} and the first line has {len(names)}, as every row: the first column has no "
-            "name, as R's write.table leaves it out; write the file with row.names = FALSE, or begin the first line "
-            f"with a delimiter (delimited by {dialect.delimiters})",
-        )
+    counts = f"line {line} has {cells} and the first line has {len(names)}"
+    match dialect.surplus:
+        case Surplus.ROW_NAME:
+            return DataError.at(
+                where,
+                f"{counts}, as every row: the first column has no name, as R's write.table leaves it out; write the "
+                "file with row.names = FALSE, or begin the first line with a delimiter (delimited by "
+                f"{dialect.delimiters})",
+            )
+        case Surplus.AFTER_THE_LAST:
+            return DataError.at(
+                where,
+                f"{counts}: every row ends with a delimiter; end the first line with one, too (delimited by "
+                f"{dialect.delimiters})",
+            )
     return DataError.at(
         where,
-        f"line {line} has {cells} and the first line has {len(names)}, delimited by {dialect.delimiters}; put texts "
-        "that contain the delimiter in double quotes",
+        f"{counts}, delimited by {dialect.delimiters}; put texts that contain the delimiter in double quotes",
     )
 
 

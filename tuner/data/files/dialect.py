@@ -18,6 +18,14 @@ class _Escapes(Enum):
     BACKSLASHES_TOO = auto()  # as Python's csv and MySQL write
 
 
+class Surplus(Enum):
+    """The cell that every row has more than the first line."""
+
+    NOTHING = auto()
+    ROW_NAME = auto()  # the first one, as R's write.table writes it
+    AFTER_THE_LAST = auto()  # an empty one: rows end with a delimiter, and the first line does not
+
+
 @dataclass(frozen=True)
 class Dialect:
     """How cells are separated and quoted."""
@@ -25,7 +33,7 @@ class Dialect:
     delimiter: str
     skips_blanks: bool = False  # after a delimiter, where quotes follow them
     escapes: _Escapes = _Escapes.NOTHING
-    lacks_a_heading: bool = False  # every row has a cell more than the first line
+    surplus: Surplus = Surplus.NOTHING
 
     @property
     def delimiters(self) -> str:
@@ -66,9 +74,9 @@ def dialect_of(sample: list[str], is_whole: bool, default: str) -> Dialect:
     fitting = [attempt for attempt in others if attempt.fits and len(attempt.rows) > 1]
     if fitting:
         return max(fitting, key=lambda attempt: attempt.width).dialect
-    unnamed = next((attempt for attempt in (own, *others) if attempt.lacks_a_heading), None)
-    if unnamed is not None:  # its rows are refused, in words that fit
-        return replace(unnamed.dialect, lacks_a_heading=True)
+    for attempt in (own, *others):
+        if attempt.surplus is not Surplus.NOTHING:  # its rows are refused, in words that fit
+            return replace(attempt.dialect, surplus=attempt.surplus)
     if own.width == 1 and not own.fits and others:
         best = max(others, key=lambda attempt: attempt.agreement)
         if best.agreement > 0.5:  # a few of its rows are broken, and are refused with their lines
@@ -78,7 +86,8 @@ def dialect_of(sample: list[str], is_whole: bool, default: str) -> Dialect:
 
 def dialect_with(delimiter: str, sample: list[str], is_whole: bool) -> Dialect:
     """The dialect of the first lines, whose delimiter is known."""
-    return _attempt(sample, is_whole, delimiter).dialect
+    attempt = _attempt(sample, is_whole, delimiter)
+    return replace(attempt.dialect, surplus=attempt.surplus)
 
 
 def is_blank(row: Sequence[str], line: str) -> bool:
@@ -106,11 +115,14 @@ class _Attempt:
         return sum(len(row) == self.width for row in rows) / len(rows) if rows else 1.0
 
     @property
-    def lacks_a_heading(self) -> bool:
-        """Whether every row has one cell more than there are columns."""
+    def surplus(self) -> Surplus:
+        """The cell that every row has more than there are columns."""
         rows = self.rows[1:]
         is_unnamed = len(rows) > 1 and all(len(row) == self.width + 1 for row in rows)
-        return is_unnamed and self.width > 1 and not self.is_broken
+        if not is_unnamed or self.width < 2 or self.is_broken:
+            return Surplus.NOTHING
+        are_empty = all(not row[-1].strip() for row in rows)
+        return Surplus.AFTER_THE_LAST if are_empty else Surplus.ROW_NAME
 
     @property
     def fits(self) -> bool:
