@@ -6,10 +6,13 @@ from pathlib import Path
 
 import pytest
 from support.run_files import files_below
+from support.searches import make
 
+from tuner.data import load_dataset
 from tuner.errors import ConfigError
-from tuner.execution.checkpoints import check_nodes, check_writable, try_here
+from tuner.execution.checkpoints import check_nodes, check_writable, checkpoints_of, try_here
 from tuner.execution.faulty_nodes import Node
+from tuner.settings.space import SearchSpace
 from tuner.storage import Storage
 
 NODES = [Node(f"id-{host}", "10.0.0.1", host, {"CPU": 2.0}) for host in ("anna", "bert")]
@@ -89,3 +92,11 @@ def test_storage_that_this_machine_cannot_write_is_refused(
     monkeypatch.setattr(Storage, "write", refuse)
     with pytest.raises(ConfigError, match=r"--storage-path: .*AccessDenied; choose another one"):
         check_writable(storage)
+
+
+def test_storage_that_cannot_be_reached_is_refused_by_its_option(
+    space: SearchSpace, sentences: Path, tmp_path: Path
+) -> None:
+    config = make(space, sentences, tmp_path, storage_path="nonsense://bucket")
+    with pytest.raises(ConfigError, match=r"^--storage-path: nonsense://.*; .* or write 'off': "):
+        checkpoints_of(config, load_dataset(config.data))

@@ -66,7 +66,7 @@ def test_an_address_beside_a_ray_that_runs_here_is_refused(
     shared_ray: None, space: SearchSpace, sentences: Path, tmp_path: Path
 ) -> None:
     config = make(space, sentences, tmp_path / "runs", address="127.0.0.1:1")
-    with pytest.raises(ConfigError, match="Ray runs in this process already; leave the address"):
+    with pytest.raises(ConfigError, match="Ray runs in this process already; write 'off'"):
         run_search(config)
     assert not (tmp_path / "runs").exists()
 

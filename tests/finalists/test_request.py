@@ -48,6 +48,13 @@ def test_the_runs_settings_hold_except_for_its_place_and_resources(folder: RunFo
     assert (here.cpus_per_trial, here.max_concurrent) == (1, 5)
 
 
+@pytest.mark.parametrize(("given", "place"), [("/here", "/here/confirmation"), ("off", None)])
+def test_shared_storage_that_is_not_there_any_more_can_be_replaced(
+    folder: RunFolder, given: str, place: str | None
+) -> None:
+    assert confirmation_config(folder, {"storage_path": given}).storage_path == place
+
+
 @pytest.mark.parametrize(
     ("names", "message"),
     [

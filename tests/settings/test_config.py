@@ -352,6 +352,13 @@ def test_two_objectives_come_back_from_the_run_file_and_nothing_is_pruned(tmp_pa
     assert make_config({**settings, "pruner": "none"}) == config
 
 
+def test_a_cluster_that_a_run_has_recorded_can_be_taken_back(tmp_path: Path) -> None:
+    recorded = tmp_path / "run.yaml"
+    recorded.write_text("space: seed\naddress: auto\nstorage_path: /shared\n")
+    config = make_config({"address": "off", "storage_path": "off"}, config_file=recorded)
+    assert (config.address, config.storage_path) == (None, None)
+
+
 def test_one_objective_is_pruned_by_halving_where_there_is_no_patience() -> None:
     config = make_config({"space": "seed", "patience": "off"})
     assert (config.objectives, config.compared_by.costs) == (None, ())

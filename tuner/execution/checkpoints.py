@@ -22,6 +22,7 @@ from tuner.text import short_reason
 _ANSWER_S = 60.0  # a process starts there, and storage far away may take some seconds
 _POLL_S = 0.5
 _WITHOUT = "trials of a node that dies start anew then"
+_ADVICE = f"choose another one, or write 'off': {_WITHOUT}"
 
 # Has nodes run `try_here(place, token, node.id)`; what it returned on each, by the node's id.
 AskNodes = Callable[[Sequence[Node], str, str], Mapping[str, str | None]]
@@ -38,7 +39,10 @@ def checkpoints_of(config: SearchConfig, dataset: Dataset) -> Storage | None:
     run = f"{absolute(config.out)}/{config.run_name}/{dataset.fingerprint}"
     digest = hashlib.sha256(run.encode()).hexdigest()[:12]
     place = absolute(config.storage_path).rstrip("/")
-    return Storage(f"{place}/tuner-checkpoints/{config.run_name}-{digest}")
+    try:
+        return Storage(f"{place}/tuner-checkpoints/{config.run_name}-{digest}")
+    except ConfigError as cause:
+        raise ConfigError(f"--storage-path: {cause}; {_ADVICE}") from cause
 
 
 def remove_checkpoints(config: SearchConfig, dataset: Dataset) -> None:
@@ -59,9 +63,7 @@ def check_writable(storage: Storage | None) -> None:
         return
     problem = try_here(storage.place, "", "")
     if problem is not None:
-        raise ConfigError(
-            f"--storage-path: {problem}; choose another one, or leave it out: {_WITHOUT}"
-        )
+        raise ConfigError(f"--storage-path: {problem}; {_ADVICE}")
 
 
 def check_nodes(
@@ -98,7 +100,7 @@ def check_nodes(
     if len(found) == len(nodes):
         raise ConfigError(
             f"--storage-path: no node can keep checkpoints there ({host}{others}): {problem}; give the nodes the right "
-            f"to read and write it, or leave it out: {_WITHOUT}"
+            f"to read and write it, or write 'off': {_WITHOUT}"
         )
     notify(
         f"tuner: --storage-path: {host}{others} cannot keep checkpoints there: {problem}; trials that such a node "

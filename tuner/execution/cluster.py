@@ -29,6 +29,7 @@ from tuner.storage import Storage
 from tuner.text import one_line, short_reason
 
 _CONNECT_TIMEOUT_S = 10.0
+_WITHOUT = "--address off takes this machine alone"
 # Where a daemon has died, Ray's C++ part may end this process before `_watched` notices.
 _SILENT_END = (
     "the search ended unexpectedly, probably because Ray died; finished trials are kept, the same command "
@@ -157,7 +158,7 @@ def ray_cluster(config: SearchConfig, flag: InterruptFlag, *, notify: Screen) ->
     is_ours = config.address is None and not was_running
     if was_running and config.address is not None:
         raise ConfigError(
-            f"--address {config.address}: Ray runs in this process already; leave the address out, "
+            f"--address {config.address}: Ray runs in this process already; write 'off', which uses it, "
             "or call ray.shutdown() before"
         )
     if is_ours:
@@ -277,7 +278,7 @@ def _join(ray: ModuleType, address: str) -> None:
         )
     except (ConnectionError, ValueError, RuntimeError) as cause:
         reason = short_reason(cause)
-        raise ConfigError(f"--address {address}: no Ray cluster answers there: {reason}") from cause
+        raise _no_cluster(address, reason) from cause
 
 
 def _check_answers(address: str, notify: Callable[[str], None]) -> None:
@@ -297,7 +298,9 @@ def _check_answers(address: str, notify: Callable[[str], None]) -> None:
             found = ray_internals.address_that_auto_finds()
         except (ConnectionError, ValueError) as cause:
             reason = short_reason(cause)
-            raise ConfigError(f"--address auto: no Ray runs on this machine: {reason}") from cause
+            raise ConfigError(
+                f"--address auto: no Ray runs on this machine: {reason}; {_WITHOUT}"
+            ) from cause
         notify(f"tuner: --address auto is the Ray cluster at {found}")
     host, _, port = found.rpartition(":")
     if not host or not port.isdigit():
@@ -306,4 +309,8 @@ def _check_answers(address: str, notify: Callable[[str], None]) -> None:
         socket.create_connection((host, int(port)), timeout=_CONNECT_TIMEOUT_S).close()
     except OSError as cause:
         where = address if found == address else f"{address} ({found})"
-        raise ConfigError(f"--address {where}: no Ray cluster answers there: {cause}") from cause
+        raise _no_cluster(where, str(cause)) from cause
+
+
+def _no_cluster(where: str, reason: str) -> ConfigError:
+    return ConfigError(f"--address {where}: no Ray cluster answers there: {reason}; {_WITHOUT}")

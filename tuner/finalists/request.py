@@ -56,6 +56,7 @@ _RESOURCES = {
     "gpus_per_trial": "as in the search",
     "mps": "as in the search",
     "max_concurrent": "as many as fit",
+    "storage_path": "as in the search",
     "address": "this machine alone",
     "accept_changed_code": "refused",
 }
@@ -98,7 +99,8 @@ def confirmation_config(
     """The run's own settings, but for where it lies and what trains it.
 
     Args:
-        settings: those that this machine has its own of (CPUs, GPUs, an address), among others; None is not given.
+        settings: those that this machine has its own of (CPUs, GPUs, an address, shared storage), among others; None
+            is not given.
         names: how messages call them.
 
     Raises:
@@ -114,19 +116,18 @@ def confirmation_config(
     place = {"out": os.path.dirname(os.path.abspath(folder.path)), "name": folder.name}
     if recorded.is_mirrored and recorded.folder == folder.path:  # the copy is kept up to date
         place = {"out": recorded.out, "name": recorded.run_name}
-    update: dict[str, object] = {"address": None}
-    if recorded.storage_path is not None:
-        # What an interrupted search left there is not ours to remove.
-        update["storage_path"] = f"{recorded.storage_path}/confirmation"
     given = {name: settings[name] for name in _RESOURCES if settings.get(name) is not None}
     asked = {
         "data": run_file.located_data(moved_to).model_dump(),
         **recorded.model_dump(
-            exclude={"space", "data", "time_budget", "max_concurrent", *_OF_SEARCHES}
+            exclude={"space", "data", "time_budget", "max_concurrent", "address", *_OF_SEARCHES}
         ),
-        **update,
         "space": recorded.space,
         "pruner": PrunerName.NONE,
         **given,
     }
-    return make_config(asked, names=names).model_copy(update=place)
+    config = make_config(asked, names=names)
+    if config.storage_path is not None:
+        # What an interrupted search left there is not ours to remove.
+        place["storage_path"] = f"{config.storage_path}/confirmation"
+    return config.model_copy(update=place)

@@ -23,7 +23,7 @@ from tuner.settings.quantities import CountOrOff, Duration, GpusPerTrial
 from tuner.settings.settings_files import RUN_NAME, read_settings
 from tuner.settings.space import SearchSpace
 from tuner.settings.starters import Starters
-from tuner.settings.validation import Strict, first_problem
+from tuner.settings.validation import OFF_IS_NONE, Strict, first_problem
 from tuner.storage import is_url
 
 DEFAULT_TRIALS = 30
@@ -132,10 +132,11 @@ class SearchConfig(Strict):
     ] = None
     storage_path: Annotated[
         Place | None,
+        OFF_IS_NONE,
         Setting(
             Group.RESOURCES,
             "Folder or URL that all nodes share; interrupted trials continue from their last epoch",
-            "PATH|URL",
+            "PATH|URL|off",
         ),
     ] = None
     retries: Annotated[
@@ -223,7 +224,13 @@ class SearchConfig(Strict):
     ] = None
     address: Annotated[
         str | None,
-        Setting(Group.RESOURCES, "A running Ray cluster", "ADDRESS", unset="this machine alone"),
+        OFF_IS_NONE,
+        Setting(
+            Group.RESOURCES,
+            "A running Ray cluster; off is this machine alone",
+            "ADDRESS|off",
+            unset="this machine alone",
+        ),
     ] = None
     trainer: Annotated[
         TrainerName,

@@ -60,6 +60,7 @@ class KeywordsOfConfirm(TypedDict, total=False):
     gpus_per_trial: float | str | None
     mps: Literal["auto", "off"] | None
     max_concurrent: int | None
+    storage_path: str | Path | None
     accept_changed_code: bool | None
     address: str | None
     data: str | Path | None

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 
 from tuner.text import one_line
 
@@ -23,6 +23,14 @@ _KINDS = {
     "float_type": "a number",
 }
 _ONE_VALUE = {"bool_type", "bool_parsing"}
+
+
+def _none_if_off(given: object) -> object:
+    return None if given == "off" else given
+
+
+# Of a setting that `off` takes back where a run's `run.yaml` has it.
+OFF_IS_NONE = BeforeValidator(_none_if_off)
 
 
 class Strict(BaseModel):
