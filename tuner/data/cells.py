@@ -210,7 +210,7 @@ def alike(class_names: Sequence[str]) -> list[tuple[str, ...]]:
 
 def _folded(label: str) -> object:
     if _DECIMAL.fullmatch(label):
-        return float(label)
+        return Decimal(label)  # a float tells apart integers of 15 digits only
     return " ".join(unicodedata.normalize("NFKC", label).casefold().split())
 
 
