@@ -6,6 +6,7 @@ from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -72,6 +73,17 @@ def test_classes_that_only_parquet_has_types_for_are_those_of_the_csv(
     names = class_names_of(of_csv)
     assert class_numbers(of_parquet, names, "rows").tolist() == [0, 1] * 8
     assert class_numbers(of_csv, class_names_of(of_parquet), "rows").tolist() == [0, 1] * 8
+
+
+@pytest.mark.parametrize("kind", [pa.float16(), pa.float32(), pa.float64()])
+def test_short_floats_of_parquet_are_the_classes_that_a_csv_shows(
+    tmp_path: Path, kind: pa.DataType
+) -> None:
+    texts = [f"text number {number}" for number in range(4)]
+    labels = pa.array(np.array([0.1, -2.7, 3, 1e-5], kind.to_pandas_dtype()), kind)
+    pq.write_table(pa.table({"text": texts, "label": labels}), tmp_path / "rows.parquet")
+    found = read_rows(DataConfig(source=str(tmp_path / "rows.parquet"))).labels
+    assert found == ["0.1", "-2.7", "3", "1e-05"]
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ from tuner.data.findings import Findings
 from tuner.files import write_atomically, write_bytes_atomically
 from tuner.settings.data import TokenMode
 
-VERSION = 5  # raise it whenever the same source would be encoded differently
+VERSION = 6  # raise it whenever the same source would be encoded differently
 _ARRAYS = ("tokens", "offsets", "labels")
 _logger = logging.getLogger(__name__)
 

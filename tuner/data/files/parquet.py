@@ -4,6 +4,8 @@ import io
 from collections.abc import Iterator
 from typing import IO, Any
 
+import numpy as np
+
 from tuner.data.files.table import Table
 from tuner.errors import DataError
 from tuner.text import excerpt
@@ -43,8 +45,14 @@ def _table(batch: Any, names: list[str], where: str, first: int) -> Table:
     import pyarrow as pa
 
     def cells(at: int) -> list[object]:
+        column = batch.column(at)
+        narrow = {pa.float16(): np.float16, pa.float32(): np.float32}.get(column.type)
         try:
-            return list(batch.column(at).to_pylist())
+            found = list(column.to_pylist())
+            if narrow is None:
+                return found
+            # As a text file shows them: the nearest float to 0.1 of 32 bits is 0.10000000149011612 of 64.
+            return [None if cell is None else float(str(narrow(cell))) for cell in found]
         except (pa.ArrowException, ValueError, OverflowError) as error:
             raise DataError.at(
                 where, f"column {excerpt(names[at])} is not readable ({error})"
