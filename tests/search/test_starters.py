@@ -1,5 +1,6 @@
 """What a search learns from earlier runs: the configurations that it tries first."""
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -190,6 +191,24 @@ def test_an_edited_starter_that_lies_outside_is_refused(space: SearchSpace, tmp_
         with_starters(
             RunFolder(tmp_path / "new"), make_config({"space": space, "starters": starters})
         )
+
+
+@pytest.mark.slow
+def test_a_search_goes_on_with_its_starters_where_only_its_copy_is(
+    without_ray: None, space: SearchSpace, sentences: Path, tmp_path: Path
+) -> None:
+    earlier = write_run(tmp_path / "earlier", space, [("lstm", GOOD, 0.9)], trainer="toy")
+    learning = {"learn_from": str(earlier)}
+    asked = make(space, sentences, tmp_path, name="new", trials=2, starters=learning)
+    asked = asked.model_copy(update={"out": f"file://{tmp_path}/copies"})
+    first = run_search(asked).run
+    recorded = first.recorded.config.starters
+    shutil.rmtree(first.folder)  # the head has gone
+    shutil.rmtree(earlier)
+    again = run_search(asked.model_copy(update={"trials": 3})).run
+    assert len(again.leaderboard()) == 3
+    assert recorded is not None
+    assert again.recorded.config.starters == recorded
 
 
 @pytest.mark.slow

@@ -17,6 +17,7 @@ from tuner.execution.run_files import LeaderboardFiles
 from tuner.execution.runner import run_plan
 from tuner.execution.task import Rotation, Task
 from tuner.run import Run
+from tuner.run.copies import with_record
 from tuner.run.events import SearchListener, SilentListener
 from tuner.run.folder import RunFolder
 from tuner.run.records import StudyReader
@@ -70,7 +71,8 @@ def run_search(config: SearchConfig, listener: SearchListener | None = None) -> 
     check_exporters(config)
     refuse_noise_in_space(config)
     folder = RunFolder(config.folder)
-    asked = with_starters(folder, with_recorded_splits(folder, config))
+    with with_record(folder, config) as recorded:
+        asked = with_starters(recorded, with_recorded_splits(recorded, config))
     config = with_default_gpus(asked)
     with fork_server(config):
         dataset = load_dataset(config.data)

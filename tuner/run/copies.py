@@ -7,7 +7,9 @@ Must not import Ray, Keras or Optuna.
 
 import os
 import stat
+import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
 from tuner.errors import RunFolderError
@@ -23,6 +25,30 @@ from tuner.storage import FileChanged, Storage
 from tuner.text import excerpt
 
 _TRIES = 5  # to write to a file that others write, too
+
+
+@contextmanager
+def with_record(folder: RunFolder, config: SearchConfig) -> Iterator[RunFolder]:
+    """The folder that has a search's recorded settings: its own, or one for a moment where only a copy has them.
+
+    The run folder is not claimed yet, so nothing is written there.
+
+    Raises:
+        ConfigError: the copy's storage cannot be reached.
+        OSError: the copy cannot be read.
+    """
+    content = None
+    if config.is_mirrored and not folder.journal.is_file():
+        content = Storage(config.place).read(folder.run_file.name)
+    if content is None:
+        yield folder
+        return
+    with tempfile.TemporaryDirectory() as temporary:
+        recorded = RunFolder(Path(temporary) / folder.name)
+        recorded.path.mkdir()
+        recorded.run_file.write_bytes(content)
+        recorded.journal.touch()  # the copy's, which tells that the search has begun
+        yield recorded
 
 
 def take_over(folder: RunFolder, storage: Storage) -> bool:

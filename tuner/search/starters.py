@@ -55,7 +55,7 @@ def with_starters(folder: RunFolder, config: SearchConfig) -> SearchConfig:
         recorded = read_run_file(folder).config.starters
         if recorded is None and asked is not None and asked.learn_from:
             raise ConfigError(
-                f"learn_from: {folder.path} began without starters, which are tried first; leave it out, or choose "
+                f"learn_from: {config.place} began without starters, which are tried first; leave it out, or choose "
                 "another --name"
             )
         return config.model_copy(update={"starters": recorded})
