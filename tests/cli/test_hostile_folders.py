@@ -225,7 +225,9 @@ def test_a_module_in_a_name_that_is_no_module_is_not_suggested() -> None:
         own_modules.check_named(["x; rm -rf ~ #:build"], "theirs")
 
 
-@pytest.mark.parametrize("name", ["logs", "finalists", "logs/tests.lock", "logs/lock"])
+@pytest.mark.parametrize(
+    "name", ["logs", "finalists", "logs/tests.lock", "logs/lock", "tensorboard/written.txt"]
+)
 @pytest.mark.parametrize("command", ["leaderboard", "status", "confirm", "test", "stop"])
 def test_a_link_that_would_be_written_through_is_refused(
     make_run: MakeRun, call: Call, tmp_path: Path, name: str, command: str

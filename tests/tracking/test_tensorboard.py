@@ -15,12 +15,13 @@ from tensorboard.plugins.hparams import metadata
 from tensorboard.plugins.hparams.api_pb2 import STATUS_FAILURE, STATUS_SUCCESS
 from tensorboardX.record_writer import RecordWriter
 
+from tuner.run.folder import TENSORBOARD_WRITTEN
 from tuner.run.records import StudyReader
 from tuner.run.trial_status import TrialStatus
 from tuner.search.study import SearchStudy
 from tuner.settings.space import SearchSpace
 from tuner.tracking import tensorboard
-from tuner.tracking.tensorboard import WRITTEN, TensorboardExporter
+from tuner.tracking.tensorboard import TensorboardExporter
 
 
 @pytest.fixture(autouse=True)
@@ -128,9 +129,9 @@ def test_another_session_writes_missing_epochs_once(
     before = whole.stat().st_mtime_ns
     with open(next((folder / "trial-1").iterdir()), "ab") as torn:
         torn.write(b"half a rec")
-    written = (folder / WRITTEN).read_text()
+    written = (folder / TENSORBOARD_WRITTEN).read_text()
     assert written.startswith("0 2")  # the trial and its start
-    (folder / WRITTEN).write_text(f"{written}1")  # and half a line
+    (folder / TENSORBOARD_WRITTEN).write_text(f"{written}1")  # and half a line
     study.report(interrupted, 2, metrics(0.6))
     study.requeue_interrupted_trials()
     again = TensorboardExporter(folder)
@@ -138,7 +139,7 @@ def test_another_session_writes_missing_epochs_once(
     write_all(again, study)
     assert scalars(folder, 1) == [(1, 0.5), (2, 0.6)]
     assert whole.stat().st_mtime_ns == before
-    lines = (folder / WRITTEN).read_text().splitlines()
+    lines = (folder / TENSORBOARD_WRITTEN).read_text().splitlines()
     assert [line.split()[0] for line in lines] == ["0", "1"]
     assert [len(list((folder / f"trial-{number}").iterdir())) for number in (0, 1)] == [1, 1]
 
@@ -195,7 +196,7 @@ def test_a_disk_that_is_full_is_the_exporters_failure(
     run_trial(study, 0.7)
     with pytest.raises(OSError, match="No space left"):
         write_all(exporter, study)
-    assert not (exporter._folder / WRITTEN).exists()
+    assert not (exporter._folder / TENSORBOARD_WRITTEN).exists()
 
 
 def test_a_folder_that_is_read_only_is_the_exporters_failure_and_named(

@@ -15,6 +15,8 @@ from tuner.settings.places import working_copy
 from tuner.storage import is_url
 
 RUN_FILE = "run.yaml"  # also of a search that is sent to a cluster, before it has a run folder
+# Beside TensorBoard's event files: the trials whose files are whole. The others are written anew by the next session.
+TENSORBOARD_WRITTEN = "written.txt"
 
 
 class RunFolder:
@@ -175,7 +177,8 @@ class RunFolder:
             self.tensorboard,
         )
         inside = self.logs.glob("*") if not self.logs.is_symlink() else ()
-        for path in (self.journal, *folders, *inside):
+        files = (self.journal, self.tensorboard / TENSORBOARD_WRITTEN)
+        for path in (*files, *folders, *inside):
             if path.is_symlink():
                 raise RunFolderError(f"{path}: is a link; put the file or folder itself there")
 

@@ -26,12 +26,10 @@ from tensorboardX.proto.tensor_shape_pb2 import TensorShapeProto
 from tensorboardX.proto.types_pb2 import DT_FLOAT
 from tensorboardX.record_writer import RecordWriter
 
+from tuner.run.folder import TENSORBOARD_WRITTEN
 from tuner.run.records import TrialRecord
 from tuner.settings.hyperparameters import Scalar
 from tuner.tracking.exporter import timed_epochs
-
-# Numbers of the trials whose folders are whole. The others are written anew by the next session.
-WRITTEN = "written.txt"
 
 
 @dataclass
@@ -60,7 +58,7 @@ class TensorboardExporter:
         """Reads which trials are there."""
         self.close()
         self._folder.mkdir(exist_ok=True)
-        path = self._folder / WRITTEN
+        path = self._folder / TENSORBOARD_WRITTEN
         lines = path.read_text("ascii", errors="replace") if path.is_file() else ""
         whole = lines[: lines.rfind("\n") + 1]
         if whole != lines:
@@ -83,7 +81,7 @@ class TensorboardExporter:
         del self._open[record.number]
         # Writes the rest. `flush` would also wait for the disk, 10,000 times where 10,000 trials are caught up with.
         trial.writer.close()
-        with open(self._folder / WRITTEN, "a", encoding="ascii") as written:
+        with open(self._folder / TENSORBOARD_WRITTEN, "a", encoding="ascii") as written:
             written.write(f"{_identity(record)}\n")
         self._written.add(_identity(record))
 
