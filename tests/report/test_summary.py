@@ -20,6 +20,7 @@ from tuner.run.folder import RunFolder
 from tuner.run.ledger import OtherEvaluation
 from tuner.run.reference_record import Comparison, ReferenceRecord
 from tuner.run.score_errors import ValidationRows
+from tuner.run.train_on import TrainOn
 from tuner.settings.objectives import Cost
 
 
@@ -189,6 +190,8 @@ def test_the_command_runs_it_again_under_another_name(make_run: MakeRun) -> None
     assert search.endswith("/run.yaml' --out runs --name 'my run-again' --trials 2")
     assert confirm == "tuner confirm 'runs/my run-again' --top 1 --seeds 5"
     assert test == "tuner test 'runs/my run-again'"
+    both = dataclasses.replace(read_run(Run(folder.path), "mine"), trained_on=TrainOn.BOTH)
+    assert summary.commands(both)[1] == f"{confirm} --train-on train+validation"
 
 
 def test_runs_on_other_rows_are_compared_with_a_warning(make_run: MakeRun) -> None:

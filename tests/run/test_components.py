@@ -85,6 +85,16 @@ def test_too_few_complete_trials_tell_nothing() -> None:
     assert found == components_of(made, SPACE, BY_SCORE, ROWS)
 
 
+def test_all_complete_trials_count_although_only_the_latest_are_compared() -> None:
+    made = trials(330, by_rate=0.01, by_seed=0.01)
+    found = components_of(made, SPACE, BY_SCORE, ROWS)
+    latest = components_of(made[30:], SPACE, BY_SCORE, ROWS)
+    assert found is not None
+    assert latest is not None
+    assert found == replace(latest, trials=330)
+    assert found.gain_of_trials() < latest.gain_of_trials()
+
+
 def test_of_two_objectives_the_scores_alone_tell_nothing() -> None:
     both = MetricAndCost(Metric(), Cost.WEIGHTS)
     assert components_of(trials(40, by_rate=0.01, by_seed=0.01), SPACE, both, ROWS) is None

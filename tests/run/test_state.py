@@ -81,6 +81,35 @@ def test_a_run_that_searches_names_its_process_and_counts_its_trials(searched: S
     assert state.quiet_s < 60
 
 
+def test_while_a_run_is_confirmed_no_trial_of_its_search_runs(searched: Searched) -> None:
+    """The search was killed while a trial ran; its budget was used."""
+    searched.study.begin_session(utc(1e9))
+    searched.start_trial()
+    searched.study.end_session(utc(1e9 + 60), SessionEnd.BUDGET_USED)
+    with locked(searched.folder):
+        state = read_run_state(Run(searched.folder.path))
+    assert state.activity is Activity.BUSY
+    text = "\n".join(state_lines(state))
+    assert "state       being confirmed, or about to search (process " in text
+    assert ": 1 interrupted" in text
+    assert "running" not in text
+
+
+def test_a_search_that_ended_flat_is_finished_and_tells_what_continues_it(
+    config: SearchConfig,
+) -> None:
+    searched = Searched(config.model_copy(update={"trials": 50, "stop_when_flat": True}))
+    for number in range(20):
+        searched.run_trial(TrialStatus.COMPLETE, 0.7 + 0.01 * (number * number % 7))
+    state = read_run_state(Run(searched.folder.path))
+    assert (state.activity, state.finished) == (Activity.FINISHED, 20)
+    (line,) = (line for line in state_lines(state) if line.startswith("state"))
+    assert line.startswith(
+        "state       finished: more trials would hardly help; to continue: tuner search --config "
+    )
+    assert line.endswith(" --no-stop-when-flat")
+
+
 def test_a_pause_before_a_session_has_begun_is_not_searched(searched: Searched) -> None:
     """Ray is starting, or GPUs are measured: the study is as the last session left it."""
     study, folder = searched.study, searched.folder

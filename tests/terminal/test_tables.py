@@ -79,7 +79,10 @@ def test_other_scripts_stay_as_they_are() -> None:
 
 @pytest.mark.parametrize(
     ("value", "text"),
-    [(0.00123456, "0.001235"), (100, "100"), (1e-7, "1e-07"), (True, "True"), ("max", "max")],
+    [
+        *((0.00123456, "0.001235"), (100, "100"), (1e-7, "1e-07"), (True, "True"), ("max", "max")),
+        *((12345.678, "12346"), (99999.5, "100000"), (9999.4, "9999")),
+    ],
 )
 def test_a_number_is_as_short_as_it_can_be(value: object, text: str) -> None:
     assert number_text(value) == text

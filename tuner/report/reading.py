@@ -25,9 +25,12 @@ from tuner.run.lock import owner_of
 from tuner.run.merged_board import check_common_metric
 from tuner.run.records import TrialRecord, best_of, on_front, ranked
 from tuner.run.reference_record import ReferenceRecord
+from tuner.run.requested_trainings import last_request
 from tuner.run.run_file import RunFile
 from tuner.run.score_errors import ValidationRows
 from tuner.run.sessions import Session
+from tuner.run.state import is_searching
+from tuner.run.train_on import TrainOn
 from tuner.run.trial_status import TrialStatus
 from tuner.settings.objectives import Objectives
 from tuner.settings.space import SearchSpace
@@ -49,6 +52,7 @@ class Reading:
     sessions: tuple[Session, ...]  # empty where none was recorded
     recorded: RunFile  # empty where there is none
     finalists: tuple[FinalistRow, ...]  # best first
+    trained_on: TrainOn  # which the last confirmation's finalists were asked to learn from
     tests: tuple[RecordedEvaluation, ...]  # the first one first
     is_running: bool
 
@@ -142,7 +146,8 @@ def read_run(run: Run, label: str) -> Reading:
         RunFolderError: one of its files is damaged.
     """
     folder, reader = run.files, run.reader
-    is_running = owner_of(folder) is not None  # before the study: it is no older
+    owner = owner_of(folder)  # before the study: it is no older
+    asked = last_request(run.confirmation) if run.confirmation is not None else []
     return Reading(
         label=label,
         folder=folder,
@@ -156,6 +161,7 @@ def read_run(run: Run, label: str) -> Reading:
         sessions=tuple(reader.sessions),
         recorded=run.recorded if folder.run_file.is_file() else RunFile(folder.run_file),
         finalists=read_finalists_file(folder),
+        trained_on=asked[0].train_on if asked else TrainOn.TRAIN,
         tests=read_test_log(folder),
-        is_running=is_running,
+        is_running=is_searching(reader, owner),
     )

@@ -12,6 +12,7 @@ from tuner.run.evaluations import LINEAR_REFERENCE, TEST_SPLIT, RecordedEvaluati
 from tuner.run.finalists_file import FinalistRow, best_of_search, shown_bias
 from tuner.run.ledger import others_text
 from tuner.run.records import StudyReader, TrialRecord
+from tuner.run.train_on import TrainOn
 from tuner.run.trial_status import TrialStatus
 from tuner.text import (
     cost_text,
@@ -66,8 +67,10 @@ def commands(reading: Reading) -> list[str]:
     ]
     if reading.finalists:
         seeds = max(each.seeds for each in reading.finalists)
+        of_rows = reading.trained_on
+        learn = "" if of_rows is TrainOn.TRAIN else f" --train-on {of_rows}"
         lines.append(
-            f"tuner confirm {shlex.quote(f'runs/{again}')} --top {len(reading.finalists)} --seeds {seeds}"
+            f"tuner confirm {shlex.quote(f'runs/{again}')} --top {len(reading.finalists)} --seeds {seeds}{learn}"
         )
     if any(test.data == TEST_SPLIT for test in reading.tests):
         lines.append(f"tuner test {shlex.quote(f'runs/{again}')}")

@@ -39,7 +39,7 @@ class Components:
     """Standard deviations of the scores of complete trials, in the metric's unit.
 
     Attributes:
-        trials: whose scores these are.
+        trials: how many are complete.
         configurations: of what the parameters explain.
         seeds: of the rest: another seed of the same configuration, on the same rows; on others where rows rotate and
             their error is not known.
@@ -137,18 +137,19 @@ def components_of(
         record
         for record in records
         if record.status is TrialStatus.COMPLETE and record.ranked_score is not None
-    ][-_MOST:]
-    scores = np.array([record.ranked_score for record in complete], np.float64)
-    if len(scores) < _FEWEST:
+    ]
+    if len(complete) < _FEWEST:
         return None
-    configurations, seeds = _explained(scores, _alikeness(complete, space))
-    errors = [score_error(each, space.metric.name, rows) for each in complete]
+    latest = complete[-_MOST:]
+    scores = np.array([record.ranked_score for record in latest], np.float64)
+    configurations, seeds = _explained(scores, _alikeness(latest, space))
+    errors = [score_error(each, space.metric.name, rows) for each in latest]
     known = [error for error in errors if error is not None]
     error = float(np.median(known)) if known else None
     are_clustered, are_rotated = rows.clusters is not None, rows.parts is not None
     if are_rotated and error is not None:
         seeds = math.sqrt(max(0.0, seeds**2 - error**2))
-    return Components(len(scores), configurations, seeds, error, are_clustered, are_rotated)
+    return Components(len(complete), configurations, seeds, error, are_clustered, are_rotated)
 
 
 def _explained(scores: NDArray[np.float64], alike: NDArray[np.float64]) -> tuple[float, float]:

@@ -11,6 +11,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from tuner.run import Run
+from tuner.run.components import components_in
 from tuner.run.ensemble import EnsembleRecord
 from tuner.run.epoch_parts import EpochPart, read_epoch_parts
 from tuner.run.lock import is_abandoned, owner_of
@@ -26,7 +27,7 @@ from tuner.run.reference_record import ReferenceRecord
 from tuner.run.run_file import read_run_file
 from tuner.run.trial_status import TrialStatus
 from tuner.run.troubles import read_troubles
-from tuner.settings.config import PrunerName, SearchConfig
+from tuner.settings.config import PrunerName
 from tuner.settings.objectives import FrontTrial, Objectives
 
 
@@ -34,7 +35,8 @@ class Activity(StrEnum):
     """Whether a search runs in a run folder, and how the last one ended."""
 
     SEARCHING = "searching"
-    FINISHED = "finished"  # its budget is used up
+    BUSY = "busy"  # another command works on the run, such as a confirmation, or a search that has not begun again
+    FINISHED = "finished"  # its budget is used up, or it was flat and was to end then
     STOPPED = "stopped"  # before its budget was used up
     DIED = "died"  # without putting its study in order
 
@@ -59,7 +61,8 @@ class RunState:
 
     folder: Path
     activity: Activity
-    owner: str | None  # `process 123 on host`, while it searches
+    owner: str | None  # `process 123 on host`, while it is at work
+    ended_flat: bool  # see `--stop-when-flat`
     counts: Mapping[TrialStatus, int]  # of the trials that count toward the budget
     running: tuple[RunningTrial, ...]
     trial_budget: int | None
@@ -109,10 +112,19 @@ def read_run_state(run: Run, clock: Callable[[], float] = time.time) -> RunState
     front = on_front(records, reader.objectives)
     quiet_s = max(0.0, clock() - folder.journal.stat().st_mtime)
     is_counting = owner is not None and _is_open(reader, owner)
+    components = components_in(reader) if config.stop_when_flat and owner is None else None
+    ended_flat = components is not None and components.is_flat
+    if owner is not None:
+        activity = Activity.SEARCHING if is_searching(reader, owner) else Activity.BUSY
+    elif ended_flat or config.is_budget_used(trials=len(counted), seconds=reader.seconds):
+        activity = Activity.FINISHED
+    else:
+        activity = Activity.DIED if is_abandoned(folder) else Activity.STOPPED
     return RunState(
         folder=folder.path,
-        activity=_activity(owner, is_abandoned(folder), len(counted), reader.seconds, config),
+        activity=activity,
         owner=owner,
+        ended_flat=ended_flat,
         counts=counts,
         running=running,
         trial_budget=config.trial_budget,
@@ -129,6 +141,11 @@ def read_run_state(run: Run, clock: Callable[[], float] = time.time) -> RunState
     )
 
 
+def is_searching(reader: StudyReader, owner: str | None) -> bool:
+    """Whether the process that owns a run searches, as it does in a run where no session was recorded."""
+    return owner is not None and (not reader.sessions or _is_open(reader, owner))
+
+
 def _is_open(reader: StudyReader, owner: str) -> bool:
     """Whether this process has begun its session: before, it starts Ray, and nothing counts."""
     if not reader.sessions:
@@ -141,13 +158,3 @@ def _current(part: EpochPart | None, record: TrialRecord) -> EpochPart | None:
     """The part, unless its epoch has ended."""
     is_current = part is not None and part.epoch == max(record.curve, default=0) + 1
     return part if is_current else None
-
-
-def _activity(
-    owner: str | None, is_dead: bool, finished: int, seconds: float, config: SearchConfig
-) -> Activity:
-    if owner is not None:
-        return Activity.SEARCHING
-    if config.is_budget_used(trials=finished, seconds=seconds):
-        return Activity.FINISHED
-    return Activity.DIED if is_dead else Activity.STOPPED

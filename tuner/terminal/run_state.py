@@ -93,6 +93,10 @@ def _in_words(state: RunState) -> str:
     match state.activity:
         case Activity.SEARCHING:
             return f"searching ({state.owner})"
+        case Activity.BUSY:
+            return f"being confirmed, or about to search ({state.owner})"
+        case Activity.FINISHED if state.ended_flat:
+            return f"finished: more trials would hardly help; to continue: {command} --no-stop-when-flat"
         case Activity.FINISHED:
             return "finished: its budget is used up"
         case Activity.STOPPED:
