@@ -122,6 +122,19 @@ def test_roles_of_a_draw_share_no_row_and_do_not_depend_on_how_many_are_drawn() 
         np.testing.assert_array_equal(one.order, other.order)
 
 
+def test_outcomes_on_fresh_rows_vary_as_on_rows_outside_of_the_pool() -> None:
+    table = made_table(np.full((1, 1), 0.7), n_pool=2000)
+    right = table.right[0, 0, 0]
+
+    def deviation(*, has_fresh_rows: bool) -> float:
+        drawn = draws(table, range(300), seed=0, has_fresh_rows=has_fresh_rows)
+        return float(np.std([right[draw.truth].mean() for draw in drawn]))
+
+    outside = np.sqrt(0.7 * 0.3 / 1200)  # of as many independent rows
+    assert deviation(has_fresh_rows=True) == pytest.approx(1.2 * outside, rel=0.15)
+    assert deviation(has_fresh_rows=False) == pytest.approx(0.63 * outside, rel=0.15)
+
+
 def test_equally_good_models_have_exactly_the_same_accuracy() -> None:
     table = made_table(np.full((400, 1), 0.7), n_pool=1000)
     (draw,) = draws(table, range(1), seed=0)

@@ -6,7 +6,10 @@ next pair's first one, so that both share the machine with the same. A pair draw
 has to learn from, to validate, to confirm and to measure.
 
 The last lines compare the pairs' gains with those of replays of that table: how many are in the replays' middle nine
-tenths, the mean, the spread. A pair that has ended is kept under `--out`, so a command that was stopped goes on.
+tenths, the mean, the spread. Every pair is measured on rows of its own, while replays share those of the table's pool:
+they are too alike, and all of them are off by what the pool is. So these replays draw their rows with replacement, and
+the interval of the means' difference counts how far the replays' mean moves with the pool. A pair that has ended is
+kept under `--out`, so a command that was stopped goes on.
 """
 
 import argparse
@@ -16,7 +19,7 @@ import subprocess
 import sys
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -28,7 +31,8 @@ from replay.draw import CONFIRMATION, VALIDATION
 from replay.outcomes import CHOSEN, SINGLE
 from replay.replays import measure
 from replay.table import Table, load_table
-from scipy.stats import binomtest, chi2, ttest_ind
+from scipy.stats import binomtest, chi2
+from scipy.stats import t as student_t
 
 from tuner.data.load import read_rows
 from tuner.run import Run
@@ -45,6 +49,8 @@ DATA = {
 }
 TRAININGS = 10
 REPLAYS = 300
+POOLS = 16
+REPLAYS_OF_A_POOL = 100
 COMMON = ("--max-concurrent", "1", "--no-reference")
 PLAIN_RANDOM = ("--sampler", "random", "--pruner", "none", "--patience", "off", "--ensemble", "1")
 
@@ -91,7 +97,7 @@ def main() -> None:
     table = load_table(TABLES / f"{asked.table}.npz")
     folder = asked.out / "live_pairs" / asked.table
     pairs = _pairs(table, range(asked.first, asked.first + asked.pairs), folder)
-    replayed = _replayed(table)
+    replayed = _replayed(table, REPLAYS, has_fresh_rows=True)
     show(
         f"live_pairs_{asked.table}_{asked.first}",
         [
@@ -100,19 +106,48 @@ def main() -> None:
         ],
         asked.out,
     )
-    for line in _agreement(np.array([pair.points for pair in pairs]), replayed):
+    gains = np.array([pair.points for pair in pairs])
+    for line in _agreement(gains, replayed, _error_of_pool(table)):
         print(line)
 
 
-def _replayed(table: Table) -> NDArray[np.float64]:
+def _replayed(table: Table, replays: int, *, has_fresh_rows: bool) -> NDArray[np.float64]:
     """What each replay gains, in points."""
-    measured = measure(table, (RANDOM, TODAY), replays=REPLAYS, workers=1, after=(TRAININGS,))
+    measured = measure(
+        table,
+        (RANDOM, TODAY),
+        replays=replays,
+        workers=1,
+        after=(TRAININGS,),
+        has_fresh_rows=has_fresh_rows,
+    )
     moment_s = measured.moments_s[TRAININGS]
     ours = measured.arms[TODAY.name].course(CHOSEN).at(moment_s)
     return 100 * (ours - measured.arms[RANDOM.name].course(SINGLE).at(moment_s))
 
 
-def _agreement(gains: NDArray[np.float64], replayed: NDArray[np.float64]) -> list[str]:
+def _error_of_pool(table: Table) -> float:
+    """How far the mean gain moves with the rows of the pool: its deviation over pools drawn from it, in points."""
+    rng = np.random.default_rng(0)
+    means = []
+    for _ in range(POOLS):
+        rows = rng.integers(table.n_pool, size=table.n_pool)
+        assert table.probabilities is not None
+        assert table.labels is not None
+        pool = replace(
+            table,
+            right=table.right[:, :, :, rows],
+            probabilities=table.probabilities[:, :, :, rows],
+            labels=table.labels[rows],
+            reference=None,
+        )
+        means.append(_replayed(pool, REPLAYS_OF_A_POOL, has_fresh_rows=False).mean())
+    return float(np.std(means, ddof=1))
+
+
+def _agreement(
+    gains: NDArray[np.float64], replayed: NDArray[np.float64], error_of_pool: float
+) -> list[str]:
     """How the pairs' gains lie among the replays': how many are in the middle nine tenths, the mean, the spread."""
     low, high = np.quantile(replayed, (0.05, 0.95))
     inside = int(((low <= gains) & (gains <= high)).sum())
@@ -122,13 +157,15 @@ def _agreement(gains: NDArray[np.float64], replayed: NDArray[np.float64]) -> lis
         f"(a share of {share.low:.0%} to {share.high:.0%})"
     ]
     if len(gains) > 1:
-        mean = ttest_ind(gains, replayed, equal_var=False).confidence_interval()
         freedom = len(gains) - 1
+        apart = gains.mean() - replayed.mean()
+        error = np.sqrt(gains.var(ddof=1) / len(gains) + error_of_pool**2)
+        reach = student_t.ppf(0.975, freedom) * error
         ratio = gains.std(ddof=1) / replayed.std(ddof=1)
         wide, narrow = np.sqrt(chi2.ppf((0.025, 0.975), freedom) / freedom)
         lines += [
-            f"mean {gains.mean():+.2f} points, that of {len(replayed)} replays {replayed.mean():+.2f}: "
-            f"{gains.mean() - replayed.mean():+.2f} ({mean.low:+.2f} to {mean.high:+.2f})",
+            f"mean {gains.mean():+.2f} points, that of {len(replayed)} replays {replayed.mean():+.2f}, which moves "
+            f"by {error_of_pool:.2f} with the pool: {apart:+.2f} ({apart - reach:+.2f} to {apart + reach:+.2f})",
             f"standard deviation {gains.std(ddof=1):.2f}, {ratio:.2f} times the replays' "
             f"({ratio / narrow:.2f} to {ratio / wide:.2f})",
         ]

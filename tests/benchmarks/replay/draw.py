@@ -4,7 +4,7 @@ With common random numbers a difference between two arms is theirs, and far fewe
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,11 +38,23 @@ class Draw:
     validation_accuracy: NDArray[np.float32]
 
 
-def draws(table: Table, numbers: range, *, seed: int) -> Iterator[Draw]:
-    """The chance of the replays of these numbers; the same for the same seed, however many are drawn."""
+def draws(
+    table: Table, numbers: range, *, seed: int, has_fresh_rows: bool = False
+) -> Iterator[Draw]:
+    """The chance of the replays of these numbers; the same for the same seed, however many are drawn.
+
+    Args:
+        has_fresh_rows: `truth` is drawn with replacement, so outcomes vary as on rows outside of the pool. Without,
+            most rows of the pool measure every replay, and replays are more alike than searches are.
+    """
     flat = table.right.reshape(-1, table.n_pool).astype(np.float32)
     for first in range(0, len(numbers), _REPLAYS_AT_ONCE):
-        yield from _block(table, flat, numbers[first : first + _REPLAYS_AT_ONCE], seed)
+        for draw in _block(table, flat, numbers[first : first + _REPLAYS_AT_ONCE], seed):
+            if has_fresh_rows:
+                rng = np.random.default_rng((seed, draw.number, 1))
+                yield replace(draw, truth=rng.choice(draw.truth, len(draw.truth)))
+            else:
+                yield draw
 
 
 def _block(

@@ -30,6 +30,7 @@ def measure(
     after: Sequence[int],
     slack: float = SLACK,
     seed: int = 0,
+    has_fresh_rows: bool = False,
     processes: int = 1,
     on_replayed: Callable[[int], None] = lambda count: None,
 ) -> Measurement:
@@ -41,6 +42,7 @@ def measure(
     Args:
         after: whole trainings of random search whose outcome is the target.
         slack: every arm runs so many times as long: a factor is seen down to 1 / slack.
+        has_fresh_rows: see `draws`.
         processes: that share the replays.
         on_replayed: gets the number of replays that are done, now and then.
     """
@@ -57,7 +59,14 @@ def measure(
 
     at_once = min(_REPLAYS_AT_ONCE, math.ceil(replays / processes))
     parts = [
-        _Part(tuple(arms), range(replays)[first : first + at_once], seed, workers, end_s)
+        _Part(
+            tuple(arms),
+            range(replays)[first : first + at_once],
+            seed,
+            has_fresh_rows,
+            workers,
+            end_s,
+        )
         for first in range(0, replays, at_once)
     ]
     replayed: list[_OfArms] = []
@@ -94,6 +103,7 @@ class _Part:
     arms: tuple[Arm, ...]
     numbers: range
     seed: int
+    has_fresh_rows: bool
     workers: int
     end_s: float
 
@@ -104,7 +114,7 @@ _OfArms = dict[str, tuple[Trained, dict[str, Course]]]
 def _replayed(table: Table, recorded: Recorded, part: _Part) -> list[_OfArms]:
     """Each replay, by the arm's name."""
     replayed = []
-    for draw in draws(table, part.numbers, seed=part.seed):
+    for draw in draws(table, part.numbers, seed=part.seed, has_fresh_rows=part.has_fresh_rows):
         of_arms: _OfArms = {}
         for arm in part.arms:
             history = _searched(
