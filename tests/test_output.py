@@ -1,10 +1,15 @@
 """What reaches the screen while output goes to a log (`tuner/output.py`)."""
 
+import errno
+import os
+import pty
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from tuner.output import is_of_lost_terminal
 
 PROGRAM = """
 import os, signal, sys
@@ -40,3 +45,16 @@ def test_a_line_is_shown_where_a_process_ends_in_the_middle(
     )
     assert (ended.stdout, ended.stderr) == ("", shown)
     assert log.read_text() == "to the log\n"
+
+
+def test_a_terminal_that_has_gone_is_told_from_a_disk_that_fails() -> None:
+    failure = OSError(errno.EIO, "Input/output error")
+    ours, theirs = pty.openpty()
+    assert not is_of_lost_terminal(failure, (theirs,))
+    os.close(ours)
+    assert is_of_lost_terminal(failure, (theirs,))
+    assert not is_of_lost_terminal(OSError(errno.ENOSPC, "No space left on device"), (theirs,))
+    os.close(theirs)
+    assert not is_of_lost_terminal(failure, (theirs,))
+    with open(os.devnull) as nothing:
+        assert not is_of_lost_terminal(failure, (nothing.fileno(),))

@@ -1,8 +1,10 @@
 """Keeps the output of Ray and TensorFlow off the screen: it goes to the run's logs."""
 
+import errno
 import os
 import subprocess
 import sys
+import termios
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -59,6 +61,23 @@ def output_to(log: Path) -> Iterator[Screen]:
             os.dup2(copy, number)
             os.close(copy)
         os.close(target)
+
+
+def is_of_lost_terminal(error: OSError, streams: tuple[int, ...] = (0, 1, 2)) -> bool:
+    """Whether this error may come from a terminal that has gone, not from a disk, which fails in the same way.
+
+    Args:
+        streams: the standard streams' numbers.
+    """
+    return error.errno == errno.EIO and any(map(_is_lost_terminal, streams))
+
+
+def _is_lost_terminal(stream: int) -> bool:
+    try:
+        termios.tcgetattr(stream)
+    except termios.error as error:
+        return error.args[0] in (errno.EIO, errno.ENXIO)  # others: closed, or no terminal
+    return False
 
 
 def _flush() -> None:

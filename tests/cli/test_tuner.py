@@ -1,5 +1,6 @@
 """`tuner` itself: its help, its refusals, its exit codes."""
 
+import errno
 import os
 import signal
 import subprocess
@@ -126,6 +127,7 @@ def test_a_misspelt_flag_never_names_a_hidden_one(call: Call) -> None:
         (SearchError("every trial\nfailed \x1b[31mthe same way"), 1, "every trial failed �[31mthe"),
         (KeyboardInterrupt(), 130, "interrupted"),
         (BrokenPipeError(), 0, ""),
+        (OSError(errno.EIO, "Input/output error", "/mnt/x"), 1, "[Errno 5] Input/output error"),
     ],
 )
 def test_the_exit_code_shows_how_a_command_ended(

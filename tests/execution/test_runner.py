@@ -1,5 +1,6 @@
 """A session of a plan, up to the moment at which it would start Ray."""
 
+import errno
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,16 @@ def test_a_search_whose_folder_another_host_took_over_ends_and_writes_no_more(
     ):
         run_plan(plan, SilentListener())
     assert files_below(plan.folder.path) == plan.before
+
+
+def test_a_disk_that_fails_is_told_like_a_full_one(tmp_path: Path, sentences: Path) -> None:
+    class _Plan(_PlanOfATakenFolder):
+        def finish_if_done(self) -> bool:
+            raise OSError(errno.EIO, "Input/output error", "study.journal")
+
+    plan: Any = _Plan(make(toy_space(), sentences, tmp_path, name="x"))
+    with pytest.raises(SearchError, match=r"x: the search cannot continue: .*Input/output error"):
+        run_plan(plan, SilentListener())
 
 
 def test_a_ray_that_does_not_start_on_a_busy_machine_is_one_line(

@@ -3,7 +3,6 @@
 The topmost room: it may import every other one, but nothing heavy at module level. No other room may import it.
 """
 
-import errno
 import io
 import os
 import signal
@@ -37,6 +36,7 @@ from tuner.cli.commands import Command, Commands, end_without_reader
 from tuner.cli.parser_errors import in_our_words
 from tuner.errors import SearchError, TunerError
 from tuner.execution.interrupts import Interrupted, StopRequested
+from tuner.output import is_of_lost_terminal
 from tuner.text import one_line
 from tuner.training.keras_internals import import_keras_without_scikit_learn
 from tuner.urls import without_secrets
@@ -120,9 +120,9 @@ def main() -> None:
     except BrokenPipeError:
         end_without_reader()
     except OSError as error:
-        if error.errno == errno.EIO:  # the terminal has gone, and SIGHUP came with that
+        if is_of_lost_terminal(error):  # SIGHUP came with that
             sys.exit(128 + signal.SIGHUP)
-        _refuse(str(error), code=1)  # a full disk under standard output, say
+        _refuse(str(error), code=1)  # a full or a failing disk, say
     sys.exit(code if isinstance(code, int) else 0)
 
 

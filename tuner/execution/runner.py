@@ -3,7 +3,6 @@
 The same for a search and for the confirmation of its finalists, which differ in their plans only.
 """
 
-import errno
 import threading
 import time
 from collections.abc import Mapping, Sequence
@@ -28,7 +27,7 @@ from tuner.execution.plan import BackgroundTraining, Plan, SearchOutcome
 from tuner.execution.probe import Wait
 from tuner.execution.run_files import EpochPartsFile, RunFiles
 from tuner.kill_points import KillPoint, kill_point
-from tuner.output import Screen, output_to
+from tuner.output import Screen, is_of_lost_terminal, output_to
 from tuner.run.events import Event, EventKind, SearchListener, SearchState
 from tuner.run.lock import Claim, claimed
 from tuner.run.records import StudyReader
@@ -83,7 +82,7 @@ def _run_alone(plan: Plan, listener: SearchListener) -> SearchOutcome:
     except BrokenPipeError:  # the reader of the events has gone: no file is at fault
         raise
     except OSError as cause:  # most often a full disk
-        if cause.errno == errno.EIO:  # the terminal that it was shown on has gone
+        if is_of_lost_terminal(cause):
             raise
         raise SearchError(
             f"{folder.path}: the search cannot continue: {one_line(str(cause))}; "
