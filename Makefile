@@ -60,6 +60,7 @@ benchmark: benchmark-environment ## install, then measure against other tuners (
 	@"$(BIN)/python" tests/benchmarks/search_replay.py $(if $(filter --full,$(BENCHMARK_ARGS)),,--short)
 
 wheel: test-environment ## build the wheel into dist/, with the versions of all packages for a cluster's nodes
+	@rm -f dist/*.whl
 	@"$(BIN)/python" -m hatchling build -t wheel -d dist
 	@"$(BIN)/python" -m tuner.execution.constraints dist/constraints.txt
 

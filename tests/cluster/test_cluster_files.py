@@ -1,7 +1,9 @@
 """The cluster files are valid by their platforms' own schemas, pin one Ray, and hold no secret."""
 
 import json
+import os
 import re
+import subprocess
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -72,9 +74,41 @@ def test_every_node_installs_the_versions_that_lie_beside_the_wheel(name: str) -
     assert "dist/constraints.txt" in (ROOT / "Makefile").read_text(encoding="utf-8")
 
 
+@pytest.mark.parametrize("name", RAY_FILES)
+def test_of_several_wheels_the_newest_is_installed(name: str, tmp_path: Path) -> None:
+    """Files that are gone here stay on the nodes."""
+    python, wheels = tmp_path / "tuner-env" / "bin" / "python", tmp_path / "tuner-wheel"
+    python.parent.mkdir(parents=True)
+    python.write_text('#!/bin/sh\necho "$@"\n')
+    python.chmod(0o755)
+    wheels.mkdir()
+    for age_s, version in enumerate(("0.10.0", "0.9.0", "0.11.0")):
+        wheel = wheels / f"tuner-{version}.whl"
+        wheel.touch()
+        os.utime(wheel, (1e9 - age_s, 1e9 - age_s))
+    commands = documents(name)[0]["setup_commands"]
+    installs = [command for command in commands if "pip install" in command]
+    assert len(installs) == 2
+    for command in installs:
+        told = subprocess.run(
+            ["/bin/sh", "-c", command],
+            env={**os.environ, "HOME": str(tmp_path)},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        (wheel,) = re.findall(r"\S+\.whl", told.stdout)
+        assert wheel == f"{wheels}/tuner-0.10.0.whl"
+
+
+def test_a_wheel_is_built_into_a_folder_without_older_ones() -> None:
+    recipe = (ROOT / "Makefile").read_text(encoding="utf-8").partition("\nwheel:")[2]
+    assert recipe.index("rm -f dist/*.whl") < recipe.index("-m hatchling build -t wheel -d dist")
+
+
 @pytest.mark.parametrize("name", ["cluster.yaml", "gcp.yaml", "kuberay.yaml"])
 def test_a_cluster_with_gpus_installs_what_tensorflow_needs_for_them(name: str) -> None:
-    assert '.whl)[gpu]"' in text_of(name)
+    assert ')[gpu]"' in text_of(name)
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     (needed,) = map(Requirement, extras["optional-dependencies"]["gpu"])
     assert needed.extras == {"and-cuda"}
