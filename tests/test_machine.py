@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from support.closed_folders import close
 
 from tuner import machine
 from tuner.machine import oom_kills
@@ -102,6 +103,15 @@ def test_disk_of_a_folder_that_is_not_there_yet(tmp_path: Path) -> None:
     assert found.folder == tmp_path / "runs" / "first"
     assert found.is_writable
     assert 0 <= found.free <= found.total
+
+
+def test_disk_below_a_folder_that_may_not_be_entered_is_that_folders(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    close(tmp_path, monkeypatch)
+    found = machine.disk(tmp_path / "runs" / "first")
+    assert found.folder == tmp_path / "runs" / "first"
+    assert found.total == machine.disk(tmp_path).total
 
 
 def test_disk_below_a_file_cannot_be_written_to(tmp_path: Path) -> None:

@@ -89,15 +89,20 @@ def oom_kills(root: Path = _ROOT) -> int:
 
 def shared_memory(folder: Path = Path("/dev/shm")) -> Disk | None:
     """The shared memory in which Ray keeps its objects on Linux; None on systems without it."""
-    return disk(folder) if folder.is_dir() else None
+    return disk(folder) if os.path.isdir(folder) else None
 
 
 def disk(folder: Path) -> Disk:
-    """The file system that `folder` lies on, or would lie on once it is made."""
+    """The file system that `folder` lies on, or would lie on once it is made.
+
+    Where one of the folders above it may not be entered, it is that one's.
+    """
     folder = folder.absolute()
-    there = next(path for path in (folder, *folder.parents) if path.exists())
+    # Not `Path.exists`, which raises there in Python 3.11.
+    there = next(path for path in (folder, *folder.parents) if os.path.exists(path))
     usage = shutil.disk_usage(there)
-    return Disk(folder, usage.total, usage.free, there.is_dir() and os.access(there, os.W_OK))
+    is_writable = os.path.isdir(there) and os.access(there, os.W_OK | os.X_OK)
+    return Disk(folder, usage.total, usage.free, is_writable)
 
 
 def ray_folder(environment: Mapping[str, str]) -> Path:
@@ -184,7 +189,7 @@ def _cgroups(root: Path, controller: str) -> Iterator[Path]:
         for base in [mount / controller] if controllers else [mount, mount / "unified"]:
             inner = base / path.lstrip("/")
             for folder in (inner, *inner.parents):
-                if folder.is_dir():
+                if os.path.isdir(folder):
                     yield folder
                 if folder == base:
                     break

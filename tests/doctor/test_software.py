@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
+from support.closed_folders import close
 
 from tuner.data import imdb
 from tuner.doctor import Check, Status, software
@@ -93,3 +94,11 @@ def test_a_token_that_others_may_read_is_a_finding(tmp_path: Path) -> None:
     found = software.check_cluster_token(token)
     assert found is not None
     assert (found.status, found.advice) == (Status.WARNING, f"chmod 600 {token}")
+
+
+def test_files_in_a_folder_that_may_not_be_entered_are_not_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    close(tmp_path, monkeypatch)
+    assert software.imdb_file(tmp_path) is None
+    assert software.check_cluster_token(tmp_path / "auth_token") is None

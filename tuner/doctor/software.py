@@ -1,5 +1,6 @@
 """Whether Python, the packages, Keras' backend and the bundled data are there, in versions that tuner was made for."""
 
+import os
 import shlex
 from importlib import metadata, util
 from pathlib import Path
@@ -74,7 +75,7 @@ def check_bundled_data(is_installed: bool) -> Check:
 
 def check_cluster_token(file: Path | None) -> Check | None:
     """Whether this user alone may read the token of a Ray cluster; None where there is none."""
-    if file is None or not file.is_file():
+    if file is None or not os.path.isfile(file):
         return None
     if is_exposed(file):
         found = f"other users of this machine may read it: {file}"
@@ -117,4 +118,4 @@ def is_importable(name: str) -> bool:
 def imdb_file(cache: Path) -> Path | None:
     """The official IMDB reviews, where they were downloaded."""
     file = cache / "downloads" / IMDB_FILE
-    return file if file.is_file() else None
+    return file if os.path.isfile(file) else None
