@@ -16,6 +16,8 @@ from tuner.urls import without_secrets
 _OBJECT_STORES = frozenset({"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "adl", "oci", "oss"})
 
 
+PART = ".part"  # ends the names of files that are being written; a writer that was killed leaves its own
+
 # Answers of stores to a condition: it does not hold; others write just now; conditions are not known.
 _NOT_HELD = frozenset(
     {"PreconditionFailed", "412", "ConditionalRequestConflict", "409", "NoSuchKey"}
@@ -103,16 +105,20 @@ class Storage:
     def names(self, folder: str) -> list[str]:
         """The files in a folder below, each as `folder/name`; none where there is no such folder.
 
+        Args:
+            folder: relative to this one; "" for this one itself, whose files have their names alone.
+
         Raises:
             OSError: it cannot be read.
         """
         with self._as_os_errors(folder):
             self._files.invalidate_cache()  # others write to it, too
-            place = f"{self._folder}/{folder}"
+            place = f"{self._folder}/{folder}".rstrip("/")
             if not self._files.exists(place):
                 return []
             found = [str(path).rstrip("/") for path in self._files.ls(place, detail=False)]
-            return sorted(f"{folder}/{path.rpartition('/')[2]}" for path in found)
+            names = (path.rpartition("/")[2] for path in found)
+            return sorted(f"{folder}/{name}" if folder else name for name in names)
 
     def write(self, name: str, content: bytes) -> None:
         """Replaces a file; a reader sees the old one or the new one, never half of it.
@@ -126,7 +132,7 @@ class Storage:
                 self._files.pipe_file(path, content)
                 return
             self._files.makedirs(path.rpartition("/")[0], exist_ok=True)
-            part = f"{path}.{uuid4().hex}.part"
+            part = f"{path}.{uuid4().hex}{PART}"
             try:
                 self._files.pipe_file(part, content)
                 self._files.mv(part, path)

@@ -55,6 +55,20 @@ def test_models_of_trials_follow_to_the_copy_and_go_when_their_trials_fall_out(
     assert models(copy) == {"trial-2.npz", "trial-3.npz"}
 
 
+def test_what_a_killed_search_had_begun_to_copy_is_removed(old: Machine, copy: Path) -> None:
+    old.write("1\n")
+    with old.mirror().holding():
+        pass
+    (copy / "trials").mkdir()
+    begun = [copy / "study.journal.3f2a.part", copy / "trials" / "trial-1.npz.3f2a.part"]
+    others = [copy / "tests.yaml.3f2a.part", copy / f"{LEASE}.3f2a.part"]
+    for path in (*begun, *others):
+        path.touch()
+    old.mirror().take_up()
+    assert [path for path in begun if path.exists()] == []
+    assert all(path.exists() for path in others)
+
+
 def test_models_that_this_machine_lost_come_back_from_the_copy(old: Machine, copy: Path) -> None:
     old.write("1\n")
     old.folder.trial_models.mkdir()

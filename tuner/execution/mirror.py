@@ -22,10 +22,10 @@ from tuner.errors import RunFolderError, SearchError
 from tuner.run.copies import bring_trial_models, take_over, whole_lines
 from tuner.run.evaluations import merge_evaluations
 from tuner.run.folder import RunFolder
-from tuner.run.lease import Lease, LeaseTaken
+from tuner.run.lease import LEASE, Lease, LeaseTaken
 from tuner.run.troubles import Troubles
 from tuner.settings.config import SearchConfig
-from tuner.storage import Storage
+from tuner.storage import PART, Storage
 from tuner.text import one_line
 
 _COPY_S = 10.0
@@ -153,7 +153,20 @@ class StorageMirror:
             self._lease.release()
             raise
 
+    def _remove_half_written(self) -> None:
+        """Removes what searches that were killed had begun to write to the copy.
+
+        Only what the lease's holder writes: test evaluations, and leases that are asked for, are written beside it.
+        """
+        others = (f"{LEASE}.", f"{self._folder.tests.name}.")
+        for folder in ("", self._folder.trial_models.name, self._folder.finalist_models.name):
+            for name in self._storage.names(folder):
+                if name.endswith(PART) and not name.startswith(others):
+                    self._storage.remove(name)
+
     def _take_up(self) -> None:
+        with suppress(OSError):  # another time
+            self._remove_half_written()
         theirs = self._storage.read(self._folder.journal.name)
         if theirs is None:
             return
