@@ -112,6 +112,8 @@ def test_disk_below_a_folder_that_may_not_be_entered_is_that_folders(
     found = machine.disk(tmp_path / "runs" / "first")
     assert found.folder == tmp_path / "runs" / "first"
     assert found.total == machine.disk(tmp_path).total
+    monkeypatch.setattr(os, "access", lambda _, mode: not mode & os.X_OK)
+    assert not machine.disk(tmp_path / "runs").is_writable
 
 
 def test_disk_below_a_file_cannot_be_written_to(tmp_path: Path) -> None:

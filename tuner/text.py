@@ -33,9 +33,10 @@ def joined(items: Sequence[object]) -> str:
 
 def number_text(value: Any) -> str:
     """A number with at most four significant digits, or a large one without a fraction."""
-    if isinstance(value, bool) or not isinstance(value, float):
+    if not isinstance(value, float):
         return str(value)
-    return f"{value:.0f}" if 1e4 <= abs(value) < 1e15 else f"{value:.4g}"
+    # From 9999.5 on, four digits would be written as 1e+04.
+    return f"{value:.0f}" if 9999.5 <= abs(value) < 1e15 else f"{value:.4g}"
 
 
 def cost_text(cost: float | None) -> str:

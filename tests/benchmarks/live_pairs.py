@@ -35,6 +35,7 @@ from scipy.stats import binomtest, chi2
 from scipy.stats import t as student_t
 
 from tuner.data.load import read_rows
+from tuner.files import write_atomically
 from tuner.run import Run
 from tuner.run.evaluations import read_test_log
 from tuner.run.folder import RunFolder
@@ -213,7 +214,7 @@ def _second(number: int, random: Searched, folder: Path, *command: str) -> Pair:
         ours.accuracy,
         100 * (ours.accuracy - random.accuracy),
     )
-    (folder / f"{number}.json").write_text(json.dumps(asdict(pair)), encoding="utf-8")
+    write_atomically(folder / f"{number}.json", json.dumps(asdict(pair)))
     print(f"pair {number}: {pair.points:+.2f} points", file=sys.stderr, flush=True)
     return pair
 

@@ -90,7 +90,7 @@ def test_while_a_run_is_confirmed_no_trial_of_its_search_runs(searched: Searched
         state = read_run_state(Run(searched.folder.path))
     assert state.activity is Activity.BUSY
     text = "\n".join(state_lines(state))
-    assert "state       being confirmed, or about to search (process " in text
+    assert "state       busy: a confirmation runs, or a search starts or ends (process " in text
     assert ": 1 interrupted" in text
     assert "running" not in text
 
@@ -108,6 +108,14 @@ def test_a_search_that_ended_flat_is_finished_and_tells_what_continues_it(
         "state       finished: more trials would hardly help; to continue: tuner search --config "
     )
     assert line.endswith(" --no-stop-when-flat")
+
+
+def test_a_flat_search_whose_budget_is_used_up_needs_a_larger_one(config: SearchConfig) -> None:
+    searched = Searched(config.model_copy(update={"trials": 20, "stop_when_flat": True}))
+    for number in range(20):
+        searched.run_trial(TrialStatus.COMPLETE, 0.7 + 0.01 * (number * number % 7))
+    lines = state_lines(read_run_state(Run(searched.folder.path)))
+    assert "state       finished: its budget is used up" in lines
 
 
 def test_a_pause_before_a_session_has_begun_is_not_searched(searched: Searched) -> None:

@@ -12,6 +12,7 @@ from tuner.errors import ConfigError
 from tuner.execution.search import run_search, starting_from_vectors
 from tuner.execution.submission import pack_submission
 from tuner.run import Run
+from tuner.run.copies import with_record
 from tuner.run.folder import RunFolder
 from tuner.run.run_file import write_run_file
 from tuner.run.trial_status import TrialStatus
@@ -209,6 +210,28 @@ def test_a_search_goes_on_with_its_starters_where_only_its_copy_is(
     assert len(again.leaderboard()) == 3
     assert recorded is not None
     assert again.recorded.config.starters == recorded
+
+
+def test_only_a_copy_with_a_study_is_a_search_that_has_begun(
+    space: SearchSpace, tmp_path: Path
+) -> None:
+    config = make_config({"space": space, "out": f"file://{tmp_path}/copies", "name": "new"})
+    folder, copy = RunFolder(config.folder), tmp_path / "copies" / "new"
+    copy.mkdir(parents=True)
+    (copy / "run.yaml").write_text("trials: 3\n")  # the search was killed while it made its copy
+    with with_record(folder, config) as recorded:
+        assert recorded == folder
+    (copy / "study.journal").write_text("")
+    with with_record(folder, config) as recorded:
+        assert recorded != folder
+        assert recorded.run_file.read_text() == "trials: 3\n"
+        assert recorded.journal.is_file()
+    assert not recorded.path.exists()
+    with (
+        pytest.raises(ConfigError, match=rf"^file://{copy}/run.yaml: damaged$"),
+        with_record(folder, config) as recorded,
+    ):
+        raise ConfigError(f"{recorded.run_file}: damaged")
 
 
 @pytest.mark.slow

@@ -179,7 +179,11 @@ def test_a_bad_keyword_is_refused_by_its_name() -> None:
         ("text-column: x", r"mine.yaml: text-column: unknown key; write data: \{text_column: V"),
         ("max-epochs: 3", "mine.yaml: max-epochs: unknown key; write max_epochs: VALUE$"),
         ("data: {data_seed: 3}", r"mine.yaml: data.data_seed: unknown key; write data: \{seed: V"),
-        ("data: {trials: 3}", "mine.yaml: data.trials: unknown key; write trials: VALUE$"),
+        (
+            "data: {trials: 3}",
+            "data.trials: unknown key in data; remove it, or write trials: VALUE outside of data$",
+        ),
+        ("data: {name: imdb}", "data.name: unknown key in data; remove it, or write name: VALUE "),
         ("learn_from: x", r"learn_from: unknown key; write starters: \{learn_from: VALUE\}$"),
         ("data: [x]", r"mine.yaml: data: must be a name, a path or a mapping, got \['x'\]$"),
         ("time_budget: [1]", r"mine.yaml: time_budget: must be a duration .*, got \[1\]$"),

@@ -81,7 +81,7 @@ def test_other_scripts_stay_as_they_are() -> None:
     ("value", "text"),
     [
         *((0.00123456, "0.001235"), (100, "100"), (1e-7, "1e-07"), (True, "True"), ("max", "max")),
-        *((12345.678, "12346"), (99999.5, "100000"), (9999.4, "9999")),
+        *((12345.678, "12346"), (99999.5, "100000"), (9999.4, "9999"), (9999.6, "10000")),
     ],
 )
 def test_a_number_is_as_short_as_it_can_be(value: object, text: str) -> None:

@@ -44,7 +44,8 @@ def parts_of(dataset: Dataset) -> NDArray[np.int32]:
         n_per_part = int(rows.sum()) * len(validation) / len(train)
         classes.append(_Class(having[kept], rows[kept], n_per_part))
     classes.sort(key=lambda each: len(each.clusters))  # the rarest one chooses first
-    fit = round(int(sizes[may_validate].sum()) / len(validation))  # 0: all together are too few
+    # 0: all together have fewer rows than half of the validation split.
+    fit = int(sizes[may_validate].sum() / len(validation) + 0.5)
     for count in range(min(fit, MOST_PARTS - 1, len(classes[0].clusters)), 0, -1):
         of_cluster = _deal(classes, len(names), count, every=count == fit)
         all_parts = np.arange(1, count + 1)

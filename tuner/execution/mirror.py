@@ -165,7 +165,7 @@ class StorageMirror:
                     self._storage.remove(name)
 
     def _take_up(self) -> None:
-        with suppress(OSError):  # another time
+        with suppress(OSError):  # leftovers harm nothing, and the next search tries again
             self._remove_half_written()
         theirs = self._storage.read(self._folder.journal.name)
         if theirs is None:

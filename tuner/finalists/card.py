@@ -269,25 +269,17 @@ def _tests(run: Run, names: tuple[str, ...], threshold: float) -> list[str]:
     recorded = {each.opened: each for each in ledger.entries() if each.run == run.name}
     own = [each.opened for each in log]
     lines = []
-
-    def is_this(evaluation: RecordedEvaluation) -> bool:
-        return evaluation.members == names and (evaluation.threshold or EVEN) == threshold
-
     for number, evaluation in enumerate(log):
-        if not is_this(evaluation):
+        if not _is_of(evaluation, names, threshold):
             continue
         figures = evaluation.figures
-        others = [
-            each for each in log[:number] if each.shares_rows_with(evaluation) and not is_this(each)
-        ]
-        other = (
-            "models" if all(each.members != names for each in others) else "models or thresholds"
-        )
-        before = (
-            f" Other {other} had been evaluated on the same rows {count_text(len(others), 'time')} before: if this one "
-            "was chosen by those figures, its own flatter it."
-            if others
-            else ""
+        before = _before(
+            [
+                each
+                for each in log[:number]
+                if each.shares_rows_with(evaluation) and not _is_of(each, names, threshold)
+            ],
+            names,
         )
         lines.append(
             f"- On {evaluation.data}, {figures.sequences:,} sequences: accuracy {figures.accuracy:.4f} "
@@ -303,6 +295,21 @@ def _tests(run: Run, names: tuple[str, ...], threshold: float) -> list[str]:
         if elsewhere:
             lines.append(f"  {others_text(sorted(elsewhere, key=lambda each: each.opened))}")
     return lines
+
+
+def _is_of(evaluation: RecordedEvaluation, names: tuple[str, ...], threshold: float) -> bool:
+    return evaluation.members == names and (evaluation.threshold or EVEN) == threshold
+
+
+def _before(others: Sequence[RecordedEvaluation], names: tuple[str, ...]) -> str:
+    """The warning that others were evaluated on the same rows before; empty where none was."""
+    if not others:
+        return ""
+    other = "models" if all(each.members != names for each in others) else "models or thresholds"
+    return (
+        f" Other {other} had been evaluated on the same rows {count_text(len(others), 'time')} before: if this one was "
+        "chosen by those figures, its own flatter it."
+    )
 
 
 def _parameters(records: Iterable[TrialRecord]) -> Iterable[str]:

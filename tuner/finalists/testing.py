@@ -140,7 +140,7 @@ def _reference(
         gain=gain.mean,
         low=gain.low,
         high=gain.high,
-        is_even=threshold != EVEN,
+        ignores_threshold=threshold != EVEN,
     )
 
 

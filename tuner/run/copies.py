@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
-from tuner.errors import RunFolderError
+from tuner.errors import RunFolderError, SearchError, UsageError
 from tuner.files import TEMPORARY, write_bytes_atomically
 from tuner.run.evaluations import merge_evaluations
 from tuner.run.folder import RunFolder
@@ -22,24 +22,31 @@ from tuner.settings.config import SearchConfig
 from tuner.settings.data import data_mapping, is_data_file
 from tuner.settings.yaml_files import read_yaml
 from tuner.storage import FileChanged, Storage
-from tuner.text import excerpt
+from tuner.text import excerpt, one_line
 
 _TRIES = 5  # to write to a file that others write, too
 
 
 @contextmanager
 def with_record(folder: RunFolder, config: SearchConfig) -> Iterator[RunFolder]:
-    """The folder that has a search's recorded settings: its own, or one for a moment where only a copy has them.
+    """The folder that holds a search's recorded settings: its own, or a temporary one where only its copy has them.
 
     The run folder is not claimed yet, so nothing is written there.
 
     Raises:
-        ConfigError: the copy's storage cannot be reached.
-        OSError: the copy cannot be read.
+        ConfigError: the copy's storage cannot be reached, or a setting in its `run.yaml` is wrong.
+        SearchError: the copy cannot be read.
     """
     content = None
     if config.is_mirrored and not folder.journal.is_file():
-        content = Storage(config.place).read(folder.run_file.name)
+        storage = Storage(config.place)
+        try:
+            if folder.journal.name in storage.names(""):  # else the search has not begun
+                content = storage.read(folder.run_file.name)
+        except OSError as cause:
+            raise SearchError(
+                f"{config.place}: the run's copy cannot be read: {one_line(str(cause))}; the same command tries again"
+            ) from cause
     if content is None:
         yield folder
         return
@@ -48,7 +55,10 @@ def with_record(folder: RunFolder, config: SearchConfig) -> Iterator[RunFolder]:
         recorded.path.mkdir()
         recorded.run_file.write_bytes(content)
         recorded.journal.touch()  # the copy's, which tells that the search has begun
-        yield recorded
+        try:
+            yield recorded
+        except UsageError as cause:  # names the place that the person knows
+            raise type(cause)(str(cause).replace(str(recorded.path), config.place)) from cause
 
 
 def take_over(folder: RunFolder, storage: Storage) -> bool:

@@ -59,7 +59,7 @@ class EvaluationFigures(Strict):
     # One row per true class, one column per predicted one; empty in the log where there are many classes.
     confusion: tuple[tuple[int, ...], ...]
     macro_f1: float | None = None  # None in a log of an earlier version
-    # Classes that are some sequence's or some prediction, of which macro F1 is the mean; None in an earlier log.
+    # Classes that occur as label or prediction, of which macro F1 is the mean; None in a log of an earlier version.
     n_occurring: int | None = None
     n_classes: int | None = None  # None: all of them are in `classes`
 
@@ -70,7 +70,7 @@ class EvaluationFigures(Strict):
 
     @property
     def by_f1(self) -> list[str]:
-        """The classes, that of lowest F1 first; those of which there are no sequences, which have none, last."""
+        """The classes by ascending F1; those without sequences come last, because they have no recall."""
 
         def key(name: str) -> tuple[bool, float, str]:
             figures = self.classes[name]
@@ -97,15 +97,14 @@ class ReferenceFigures(Strict):
     gain: float  # negative where the model is worse
     low: float  # a 95 % interval of it, paired
     high: float
-    is_even: bool = (
-        False  # whether both were decided at 0.5 although the model has another threshold
-    )
+    # Whether both were decided at 0.5 although the model has another threshold.
+    ignores_threshold: bool = False
 
     @property
     def text(self) -> str:
         """`0.8812, linear model on n-grams; the tested one is better by 0.0190 (…)`."""
         compared = Comparison(name="the tested one", gain=self.gain, low=self.low, high=self.high)
-        even = ", both with the threshold 0.5" if self.is_even else ""
+        even = ", both with the threshold 0.5" if self.ignores_threshold else ""
         return f"{score_text(self.accuracy)}, linear model on n-grams; {compared.text}{even}"
 
 

@@ -35,7 +35,7 @@ class Activity(StrEnum):
     """Whether a search runs in a run folder, and how the last one ended."""
 
     SEARCHING = "searching"
-    BUSY = "busy"  # another command works on the run, such as a confirmation, or a search that has not begun again
+    BUSY = "busy"  # a process holds the run, but no session of its search is open
     FINISHED = "finished"  # its budget is used up, or it was flat and was to end then
     STOPPED = "stopped"  # before its budget was used up
     DIED = "died"  # without putting its study in order
@@ -62,7 +62,7 @@ class RunState:
     folder: Path
     activity: Activity
     owner: str | None  # `process 123 on host`, while it is at work
-    ended_flat: bool  # see `--stop-when-flat`
+    ended_flat: bool  # `--stop-when-flat` ended it before its budget was used up
     counts: Mapping[TrialStatus, int]  # of the trials that count toward the budget
     running: tuple[RunningTrial, ...]
     trial_budget: int | None
@@ -112,17 +112,12 @@ def read_run_state(run: Run, clock: Callable[[], float] = time.time) -> RunState
     front = on_front(records, reader.objectives)
     quiet_s = max(0.0, clock() - folder.journal.stat().st_mtime)
     is_counting = owner is not None and _is_open(reader, owner)
-    components = components_in(reader) if config.stop_when_flat and owner is None else None
-    ended_flat = components is not None and components.is_flat
-    if owner is not None:
-        activity = Activity.SEARCHING if is_searching(reader, owner) else Activity.BUSY
-    elif ended_flat or config.is_budget_used(trials=len(counted), seconds=reader.seconds):
-        activity = Activity.FINISHED
-    else:
-        activity = Activity.DIED if is_abandoned(folder) else Activity.STOPPED
+    is_used = config.is_budget_used(trials=len(counted), seconds=reader.seconds)
+    ended_flat = owner is None and config.stop_when_flat and not is_used and _is_flat(reader)
+    is_over = is_used or ended_flat
     return RunState(
         folder=folder.path,
-        activity=activity,
+        activity=_activity(reader, owner, is_over=is_over, is_dead=is_abandoned(folder)),
         owner=owner,
         ended_flat=ended_flat,
         counts=counts,
@@ -142,7 +137,10 @@ def read_run_state(run: Run, clock: Callable[[], float] = time.time) -> RunState
 
 
 def is_searching(reader: StudyReader, owner: str | None) -> bool:
-    """Whether the process that owns a run searches, as it does in a run where no session was recorded."""
+    """Whether the run's owner has an open session of its search.
+
+    A run of an earlier version records no sessions; there, any owner counts.
+    """
     return owner is not None and (not reader.sessions or _is_open(reader, owner))
 
 
@@ -158,3 +156,16 @@ def _current(part: EpochPart | None, record: TrialRecord) -> EpochPart | None:
     """The part, unless its epoch has ended."""
     is_current = part is not None and part.epoch == max(record.curve, default=0) + 1
     return part if is_current else None
+
+
+def _is_flat(reader: StudyReader) -> bool:
+    components = components_in(reader)
+    return components is not None and components.is_flat
+
+
+def _activity(reader: StudyReader, owner: str | None, *, is_over: bool, is_dead: bool) -> Activity:
+    if owner is not None:
+        return Activity.SEARCHING if is_searching(reader, owner) else Activity.BUSY
+    if is_over:
+        return Activity.FINISHED
+    return Activity.DIED if is_dead else Activity.STOPPED

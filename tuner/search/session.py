@@ -206,7 +206,7 @@ class SearchSession:
         return max(_PROGRESS_EVERY_S, self._workers() / _MOST_PROGRESS_PER_S)
 
     def continue_epoch(self, number: int, part: EpochPart) -> None:
-        """Shows how far the trial is in its epoch. The study does not record it; it decides only what hangs."""
+        """Shows how far the trial is in its epoch; not recorded, and it decides only whether the trial hangs."""
         news = list(self._progress.advance(number, part))
         if news:
             self._watchdog.continue_epoch(number)

@@ -7,8 +7,8 @@ from collections.abc import Callable
 
 from tuner.text import format_duration
 
-# An epoch may take ten times as long as the slowest one so far, because configurations differ in size, and at least
-# five minutes, because the machine may be busy or a GPU's driver may compile.
+# A trial may go without progress for ten times the slowest epoch so far, because configurations differ in size, and for
+# at least five minutes, because the machine may be busy or a GPU's driver may compile.
 _TIMES_SLOWEST = 10
 _SHORTEST_S = 300.0
 _CALLED_EVERY_S = 1.0
@@ -18,10 +18,10 @@ _LONGEST_START_S = 1200.0
 
 
 class Watchdog:
-    """Measures how long each running trial's epoch takes, and finds those that take too long.
+    """Finds the trials whose process hangs.
 
-    Earlier epochs may tell little of how long one takes: on CPUs, what a GPU began, it may be some hundred times as
-    long. So the seconds that are derived from them begin anew whenever a trial has got further in its epoch.
+    Epochs of one search may differ a hundredfold, as when it moves from GPUs to CPUs. So where no limit is given, the
+    time counts from the trial's last progress, not from the start of its epoch.
 
     Args:
         timeout_s: seconds that an epoch may take, including building the model; None derives them as above.
@@ -83,7 +83,7 @@ class Watchdog:
         return self._reasons.pop(number, None)
 
     def newly_hanging(self) -> list[int]:
-        """The trials whose epoch or start takes too long, each returned once: their processes have to be ended.
+        """The trials that hang in an epoch or in their start, each returned once: their processes have to be ended.
 
         To be called at least once per second. Time between two calls beyond that does not count: this process may have
         been stopped (Ctrl-Z, a sleeping laptop), and the epochs' ends wait to be read.
@@ -98,10 +98,12 @@ class Watchdog:
         numbers = [n for n, since in self._counted_from.items() if since < latest]
         for number in numbers:
             del self._began[number], self._counted_from[number]
-            missing = "progress" if self._given_timeout_s is None else "epoch"
             limit = format_duration(self.timeout_s)
             self._reasons[number] = (
-                f"no {missing} within {limit}, so its process was ended (--epoch-timeout allows more)"
+                f"no progress within {limit}, so its process was ended (--epoch-timeout sets a limit for whole epochs "
+                "instead)"
+                if self._given_timeout_s is None
+                else f"no epoch within {limit}, so its process was ended (--epoch-timeout allows more)"
             )
         latest = self._clock() - _LONGEST_START_S
         stuck = [

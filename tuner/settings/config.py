@@ -154,7 +154,7 @@ class SearchConfig(Strict):
             Group.RESOURCES,
             "Longest epoch, such as 30m; a trial that takes longer counts as hanging",
             "TIME",
-            unset="no progress for ten times the slowest so far",
+            unset="ten times the slowest epoch so far, without any progress",
         ),
     ] = None
     rotate_validation: Annotated[

@@ -29,7 +29,7 @@ def _none_if_off(given: object) -> object:
     return None if given == "off" else given
 
 
-# Of a setting that `off` takes back where a run's `run.yaml` has it.
+# Of a setting that `run.yaml` may have recorded: `off` takes it back.
 OFF_IS_NONE = BeforeValidator(_none_if_off)
 
 
@@ -74,8 +74,11 @@ def _rule(problem: Any, known: Iterable[str], written: Mapping[str, str]) -> str
             return str(problem["ctx"]["error"])
         case "extra_forbidden":
             form = written.get(str(location[-1]).replace("-", "_"))
-            if form is not None:
+            if form is not None and (len(location) == 1 or form.startswith(f"{location[0]}: ")):
                 return f"unknown key; write {form}"
+            if form is not None:
+                section = location[0]
+                return f"unknown key in {section}; remove it, or write {form} outside of {section}"
             near = difflib.get_close_matches(str(location[-1]), known, n=1)
             is_misspelt = near and len(location) == 1
             return f"unknown key; {f'did you mean {near[0]}?' if is_misspelt else 'remove it'}"

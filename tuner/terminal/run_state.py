@@ -94,7 +94,7 @@ def _in_words(state: RunState) -> str:
         case Activity.SEARCHING:
             return f"searching ({state.owner})"
         case Activity.BUSY:
-            return f"being confirmed, or about to search ({state.owner})"
+            return f"busy: a confirmation runs, or a search starts or ends ({state.owner})"
         case Activity.FINISHED if state.ended_flat:
             return f"finished: more trials would hardly help; to continue: {command} --no-stop-when-flat"
         case Activity.FINISHED:

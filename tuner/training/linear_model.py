@@ -136,14 +136,15 @@ def are_weights(arrays: Sequence[NDArray[Any]]) -> bool:
 def weights_for_vocabulary(
     weights: Sequence[NDArray[np.float32]], size: int
 ) -> tuple[NDArray[np.float32], ...]:
-    """The same model's weights, which know all ids below `size` where it has learned from UNKNOWN.
+    """The same model's weights for a vocabulary of `size` ids.
 
-    Ids that the weights do not know are UNKNOWN to who gives them: an n-gram with UNKNOWN would speak for these, too. A
-    model that has learned from the training split alone has no such n-gram, and its weights stay as they are.
+    A program maps ids beyond the weights to UNKNOWN. Where the model has learned n-grams with UNKNOWN, rare tokens
+    would then match these. So its `singles` and `starts` are padded to `(size,)` and `(size + 1,)`. A model without
+    such n-grams, as of the training split alone, keeps its weights.
     """
-    singles, starts, *rest = weights
-    more, n = size - len(singles), len(rest[1]) - 1
-    lasts = (each[:-1] for _, each in in_twos([starts, rest[0], *rest[3:]]))
+    singles, starts, seconds, table, bias, *longer = weights
+    more, n = size - len(singles), len(table) - 1
+    lasts = (each[:-1] for _, each in in_twos([starts, seconds, *longer]))
     is_learned = (
         singles[UNKNOWN] < n
         or starts[UNKNOWN] < starts[UNKNOWN + 1]
@@ -154,7 +155,7 @@ def weights_for_vocabulary(
     return (
         np.pad(singles, (0, more), constant_values=n),
         np.pad(starts, (0, more), mode="edge"),
-        *rest,
+        *(seconds, table, bias, *longer),
     )
 
 

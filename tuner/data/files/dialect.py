@@ -116,10 +116,10 @@ class _Attempt:
 
     @property
     def surplus(self) -> Surplus:
-        """The cell that every row has more than there are columns."""
+        """Which cell makes every row one longer than the first line."""
         rows = self.rows[1:]
-        is_unnamed = len(rows) > 1 and all(len(row) == self.width + 1 for row in rows)
-        if not is_unnamed or self.width < 2 or self.is_broken:
+        has_one_more = len(rows) > 1 and all(len(row) == self.width + 1 for row in rows)
+        if not has_one_more or self.width < 2 or self.is_broken:
             return Surplus.NOTHING
         are_empty = all(not row[-1].strip() for row in rows)
         return Surplus.AFTER_THE_LAST if are_empty else Surplus.ROW_NAME
