@@ -66,6 +66,7 @@ def _learned(
     table: Table, trials: Iterable[tuple[Mapping[str, Any], float]]
 ) -> NDArray[np.float64]:
     """What TPE thinks of each configuration, `(n,)`, after trials with these values of parameters and these scores."""
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study(direction="maximize")
     for values, score in trials:
         distributions = distributions_of(table.space, values)
