@@ -110,6 +110,9 @@ def main() -> None:
     gains = np.array([pair.points for pair in pairs])
     for line in _agreement(gains, replayed, _error_of_pool(table)):
         print(line)
+    low, high = np.quantile(_replayed(table, REPLAYS, has_fresh_rows=False), (0.05, 0.95))
+    inside = int(((low <= gains) & (gains <= high)).sum())
+    print(f"of replays that share their rows: {inside} inside, {low:+.2f} to {high:+.2f} points")
 
 
 def _replayed(table: Table, replays: int, *, has_fresh_rows: bool) -> NDArray[np.float64]:
