@@ -2,14 +2,18 @@
 
 Of a pair, plain random search trains ten configurations to their ends and hands over the best one by validation; then
 tuner's search has as much time and hands over its average. Both have one core; a pair's second search runs beside the
-next pair's first one, so that both share the machine with the same. A pair draws its rows anew: as many as the table
-has to learn from, to validate, to confirm and to measure.
+next pair's first one, so that both share the machine with the same. The last lines compare the pairs' gains with
+those of replays of that table: how many are in the replays' middle nine tenths, the mean, the spread. A pair that has
+ended is kept under `--out`, so a command that was stopped goes on.
 
-The last lines compare the pairs' gains with those of replays of that table: how many are in the replays' middle nine
-tenths, the mean, the spread. Every pair is measured on rows of its own, while replays share those of the table's pool:
-they are too alike, and all of them are off by what the pool is. So these replays draw their rows with replacement, and
-the interval of the means' difference counts how far the replays' mean moves with the pool. A pair that has ended is
-kept under `--out`, so a command that was stopped goes on.
+With `--rows-of-table` a pair learns from the rows that the table's trainings learned from, and each row of the pool has
+the role that it has in the replay of the pair's number. So the pairs differ from replays in nothing but being real.
+
+Without, a pair draws its rows anew: as many as the table has to learn from, to validate, to confirm and to measure.
+Then every pair is measured on rows of its own, while replays share those of the table's pool: they are too alike, and
+all of them are off by what the pool is. So these replays draw their rows with replacement, and the interval of the
+means' difference counts how far the replays' mean moves with the pool. That all trainings of a table learned from the
+same rows it does not count.
 """
 
 import argparse
@@ -18,6 +22,7 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
@@ -27,14 +32,17 @@ import numpy as np
 from benchmark_io import show, write_rows
 from numpy.typing import NDArray
 from replay.arms import RANDOM, TODAY
-from replay.draw import CONFIRMATION, VALIDATION
+from replay.draw import CONFIRMATION, VALIDATION, draws
 from replay.outcomes import CHOSEN, SINGLE
+from replay.recording import HELD_OUT, Plan, write_texts
 from replay.replays import measure
 from replay.table import Table, load_table
 from scipy.stats import binomtest, chi2
 from scipy.stats import t as student_t
 
-from tuner.data.load import read_rows
+from tuner.data import Split
+from tuner.data.encoding import tokenize
+from tuner.data.load import read_rows, text_digests
 from tuner.files import write_atomically
 from tuner.run import Run
 from tuner.run.evaluations import read_test_log
@@ -53,6 +61,8 @@ REPLAYS = 300
 POOLS = 16
 REPLAYS_OF_A_POOL = 100
 COMMON = ("--max-concurrent", "1", "--no-reference")
+# Writes the rows of a pair of this number, with a split each.
+WritesRows = Callable[[Table, int, Path], Path]
 PLAIN_RANDOM = ("--sampler", "random", "--pruner", "none", "--patience", "off", "--ensemble", "1")
 
 
@@ -93,14 +103,19 @@ def main() -> None:
     parser.add_argument("--table", choices=DATA, default="rotten_tomatoes_seed")
     parser.add_argument("--pairs", type=int, default=5)
     parser.add_argument("--first", type=int, default=0, help="number of the first pair")
+    parser.add_argument(
+        "--rows-of-table", action="store_true", help="learn and measure on the table's own rows"
+    )
     parser.add_argument("--out", type=Path, default=Path("runs/benchmarks"))
     asked = parser.parse_args()
     table = load_table(TABLES / f"{asked.table}.npz")
-    folder = asked.out / "live_pairs" / asked.table
-    pairs = _pairs(table, range(asked.first, asked.first + asked.pairs), folder)
-    replayed = _replayed(table, REPLAYS, has_fresh_rows=True)
+    name = f"{asked.table}_own" if asked.rows_of_table else asked.table
+    folder = asked.out / "live_pairs" / name
+    write = _write_rows_of_table if asked.rows_of_table else _write_rows
+    pairs = _pairs(table, range(asked.first, asked.first + asked.pairs), folder, write)
+    replayed = _replayed(table, REPLAYS, has_fresh_rows=not asked.rows_of_table)
     show(
-        f"live_pairs_{asked.table}_{asked.first}",
+        f"live_pairs_{name}_{asked.first}",
         [
             asdict(pair) | {"replays_below": float((replayed < pair.points).mean())}
             for pair in pairs
@@ -108,11 +123,15 @@ def main() -> None:
         asked.out,
     )
     gains = np.array([pair.points for pair in pairs])
-    for line in _agreement(gains, replayed, _error_of_pool(table)):
+    error_of_pool = 0.0 if asked.rows_of_table else _error_of_pool(table)
+    for line in _agreement(gains, replayed, error_of_pool):
         print(line)
-    low, high = np.quantile(_replayed(table, REPLAYS, has_fresh_rows=False), (0.05, 0.95))
-    inside = int(((low <= gains) & (gains <= high)).sum())
-    print(f"of replays that share their rows: {inside} inside, {low:+.2f} to {high:+.2f} points")
+    if not asked.rows_of_table:
+        low, high = np.quantile(_replayed(table, REPLAYS, has_fresh_rows=False), (0.05, 0.95))
+        inside = int(((low <= gains) & (gains <= high)).sum())
+        print(
+            f"of replays that share their rows: {inside} inside, {low:+.2f} to {high:+.2f} points"
+        )
 
 
 def _replayed(table: Table, replays: int, *, has_fresh_rows: bool) -> NDArray[np.float64]:
@@ -176,7 +195,7 @@ def _agreement(
     return lines
 
 
-def _pairs(table: Table, numbers: range, folder: Path) -> list[Pair]:
+def _pairs(table: Table, numbers: range, folder: Path, write: WritesRows) -> list[Pair]:
     """Of each pair, random search and then tuner's, beside the next pair's random search.
 
     A pair that has ended is read from `folder`.
@@ -191,7 +210,7 @@ def _pairs(table: Table, numbers: range, folder: Path) -> list[Pair]:
             if result.is_file():
                 pairs.append(beside.submit(_read, result))
                 continue
-            data = _write_rows(table, number, folder / f"{number}.csv")
+            data = write(table, number, folder / f"{number}.csv")
             command = [str(space), "--data", str(data), "--out", str(folder), "--seed", str(number)]
             random = _search(
                 folder / f"random-{number}", *command, *PLAIN_RANDOM, "--trials", str(TRAININGS)
@@ -266,6 +285,39 @@ def _write_rows(table: Table, pair: int, path: Path) -> Path:
     )
     order = np.random.default_rng(pair).permutation(len(rows.labels))
     return write_rows(path, rows, order, splits)
+
+
+def _write_rows_of_table(table: Table, pair: int, path: Path) -> Path:
+    """The rows that the table was recorded on, each with its role in the replay of this number."""
+    texts = path.with_name("texts.csv")
+    if not texts.is_file():
+        source, learned = DATA[table.name]
+        plan = Plan(table.name, table.space, source, "words", learned, table.n_pool, 1, 1)
+        write_texts(texts, plan)
+    config = DataConfig(source=str(texts))
+    rows = read_rows(config)
+    assert rows.given is not None
+    learn = [place for place, given in enumerate(rows.given) if given is Split.TRAIN]
+    # The pool has the order of the encoded sequences, not that of the file.
+    tokenized = tokenize(rows.texts, rows.tokens)
+    places: dict[tuple[Split, bytes], list[int]] = {}
+    for place, (given, text) in enumerate(zip(rows.given, tokenized.texts, strict=True)):
+        places.setdefault((given, tokenized.digests[text]), []).append(place)
+    digests = text_digests(config)
+    pool = [places[split, digest].pop(0) for split in HELD_OUT for digest in digests[split]]
+    names = sorted(set(rows.labels))
+    assert table.labels is not None
+    if [names.index(rows.labels[place]) for place in pool] != table.labels.tolist():
+        raise SystemExit(f"{texts}: the texts are not those of {table.name}")
+    draw = next(draws(table, range(pair, pair + 1), seed=0))
+    roles = {
+        Split.TRAIN: learn,
+        Split.VALIDATION: [pool[row] for row in draw.validation],
+        Split.CONFIRMATION: [pool[row] for row in draw.confirmation],
+        Split.TEST: [pool[row] for row in draw.truth],
+    }
+    order = [place for places in roles.values() for place in places]
+    return write_rows(path, rows, order, [split for split, places in roles.items() for _ in places])
 
 
 if __name__ == "__main__":

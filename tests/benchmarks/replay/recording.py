@@ -33,7 +33,7 @@ from .recorded_reference import RecordedReference, save_reference
 from .table import RecordedTraining, save_table
 
 POINTS = (Fraction(1, 27), *(Fraction(ninth, 9) for ninth in range(1, 10)))
-_HELD_OUT = (Split.VALIDATION, Split.CONFIRMATION, Split.TEST)  # together they are the pool
+HELD_OUT = (Split.VALIDATION, Split.CONFIRMATION, Split.TEST)  # together they are the pool
 
 
 @dataclass(frozen=True)
@@ -235,10 +235,10 @@ def load_sequences(folder: Path, plan: Plan) -> tuple[EncodedSequences, EncodedS
     """What is learned from, the pool, and the number of classes."""
     source = folder / "texts.csv"
     if not source.is_file():
-        _write_texts(source, plan)
+        write_texts(source, plan)
     config = DataConfig.model_validate({"source": str(source), "tokens": plan.tokens})
     dataset = load_dataset(config)
-    parts = [dataset.splits[split] for split in _HELD_OUT]
+    parts = [dataset.splits[split] for split in HELD_OUT]
     ends = np.cumsum([0, *(part.offsets[-1] for part in parts)])
     pool = EncodedSequences(
         np.concatenate([part.tokens for part in parts]),
@@ -250,7 +250,7 @@ def load_sequences(folder: Path, plan: Plan) -> tuple[EncodedSequences, EncodedS
     return dataset.splits[Split.TRAIN], pool, len(dataset.class_names)
 
 
-def _write_texts(path: Path, plan: Plan) -> None:
+def write_texts(path: Path, plan: Plan) -> None:
     """The source's texts, each once, in random order: the first to learn from, the next ones the pool."""
     rows = read_rows(DataConfig.model_validate({"source": plan.source, "tokens": plan.tokens}))
     labels = dict(zip(rows.texts, rows.labels, strict=True))
@@ -264,7 +264,7 @@ def _write_texts(path: Path, plan: Plan) -> None:
         writer.writerow(["text", "label", "split"])
         for number, place in enumerate(order[:asked]):
             is_held_out = number >= plan.n_learn
-            split = _HELD_OUT[number % len(_HELD_OUT)] if is_held_out else Split.TRAIN
+            split = HELD_OUT[number % len(HELD_OUT)] if is_held_out else Split.TRAIN
             writer.writerow([texts[place], labels[texts[place]], split])
 
 
