@@ -12,6 +12,8 @@ from benchmarks.replay.recording import (
     Measured,
     Plan,
     labels_of,
+    load_rows,
+    load_sequences,
     missing,
     open_folder,
     pack,
@@ -138,6 +140,24 @@ def test_reference_answers_the_rows_that_a_table_keeps(tmp_path: Path) -> None:
     every = labels_of(tmp_path / "toy", of_file)
     assert np.array_equal(every[:30], labels)
     assert load_reference(tmp_path / "toy.npz", every) is None
+
+
+def test_rows_have_the_order_of_the_sequences(tmp_path: Path) -> None:
+    words = [" ".join(["good", "bad", f"{n}"] * (1 + n % 41)) for n in range(200)]
+    rows = [f"{text},{n % 2}" for n, text in enumerate([*words, f"{words[3]}!"])]
+    source = tmp_path / "source.csv"
+    source.write_text("text,label\n" + "\n".join(rows) + "\n", "utf-8")
+    of_file = replace(plan(n_learn=100, n_pool=101), source=str(source))
+    open_folder(tmp_path / "toy", of_file)
+    *sequences, _ = load_sequences(tmp_path / "toy", of_file)
+
+    texts, *places = load_rows(tmp_path / "toy", of_file)
+
+    for part, of_part in zip(sequences, places, strict=True):
+        lengths = [1 + len(texts.texts[place].split()) for place in of_part]  # with the start token
+        assert lengths == np.diff(part.offsets).tolist()
+        assert [int(texts.labels[place]) for place in of_part] == part.labels.tolist()
+    assert sorted(places[0] + places[1]) == list(range(201))
 
 
 def test_folder_of_another_recording_is_refused(tmp_path: Path) -> None:

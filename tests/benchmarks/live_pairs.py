@@ -34,15 +34,14 @@ from numpy.typing import NDArray
 from replay.arms import RANDOM, TODAY
 from replay.draw import CONFIRMATION, VALIDATION, draws
 from replay.outcomes import CHOSEN, SINGLE
-from replay.recording import HELD_OUT, Plan, write_texts
+from replay.recording import Plan, load_rows
 from replay.replays import measure
 from replay.table import Table, load_table
 from scipy.stats import binomtest, chi2
 from scipy.stats import t as student_t
 
 from tuner.data import Split
-from tuner.data.encoding import tokenize
-from tuner.data.load import read_rows, text_digests
+from tuner.data.load import read_rows
 from tuner.files import write_atomically
 from tuner.run import Run
 from tuner.run.evaluations import read_test_log
@@ -289,26 +288,13 @@ def _write_rows(table: Table, pair: int, path: Path) -> Path:
 
 def _write_rows_of_table(table: Table, pair: int, path: Path) -> Path:
     """The rows that the table was recorded on, each with its role in the replay of this number."""
-    texts = path.with_name("texts.csv")
-    if not texts.is_file():
-        source, learned = DATA[table.name]
-        plan = Plan(table.name, table.space, source, "words", learned, table.n_pool, 1, 1)
-        write_texts(texts, plan)
-    config = DataConfig(source=str(texts))
-    rows = read_rows(config)
-    assert rows.given is not None
-    learn = [place for place, given in enumerate(rows.given) if given is Split.TRAIN]
-    # The pool has the order of the encoded sequences, not that of the file.
-    tokenized = tokenize(rows.texts, rows.tokens)
-    places: dict[tuple[Split, bytes], list[int]] = {}
-    for place, (given, text) in enumerate(zip(rows.given, tokenized.texts, strict=True)):
-        places.setdefault((given, tokenized.digests[text]), []).append(place)
-    digests = text_digests(config)
-    pool = [places[split, digest].pop(0) for split in HELD_OUT for digest in digests[split]]
+    source, learned = DATA[table.name]
+    plan = Plan(table.name, table.space, source, "words", learned, table.n_pool, 1, 1)
+    rows, learn, pool = load_rows(path.parent, plan)
     names = sorted(set(rows.labels))
     assert table.labels is not None
     if [names.index(rows.labels[place]) for place in pool] != table.labels.tolist():
-        raise SystemExit(f"{texts}: the texts are not those of {table.name}")
+        raise SystemExit(f"{path.parent / 'texts.csv'}: the texts are not those of {table.name}")
     draw = next(draws(table, range(pair, pair + 1), seed=0))
     roles = {
         Split.TRAIN: learn,

@@ -21,7 +21,9 @@ import optuna
 from numpy.typing import NDArray
 
 from tuner.data import EncodedSequences, Split, load_dataset
-from tuner.data.load import read_rows
+from tuner.data.cells import Rows
+from tuner.data.encoding import tokenize
+from tuner.data.load import read_rows, text_digests
 from tuner.errors import TrialDiverged, TrialFailed
 from tuner.files import atomic_file, write_atomically
 from tuner.settings.data import DataConfig, TokenMode
@@ -33,7 +35,7 @@ from .recorded_reference import RecordedReference, save_reference
 from .table import RecordedTraining, save_table
 
 POINTS = (Fraction(1, 27), *(Fraction(ninth, 9) for ninth in range(1, 10)))
-HELD_OUT = (Split.VALIDATION, Split.CONFIRMATION, Split.TEST)  # together they are the pool
+_HELD_OUT = (Split.VALIDATION, Split.CONFIRMATION, Split.TEST)  # together they are the pool
 
 
 @dataclass(frozen=True)
@@ -233,12 +235,8 @@ def _file(folder: Path, job: Job) -> Path:
 
 def load_sequences(folder: Path, plan: Plan) -> tuple[EncodedSequences, EncodedSequences, int]:
     """What is learned from, the pool, and the number of classes."""
-    source = folder / "texts.csv"
-    if not source.is_file():
-        write_texts(source, plan)
-    config = DataConfig.model_validate({"source": str(source), "tokens": plan.tokens})
-    dataset = load_dataset(config)
-    parts = [dataset.splits[split] for split in HELD_OUT]
+    dataset = load_dataset(_texts(folder, plan))
+    parts = [dataset.splits[split] for split in _HELD_OUT]
     ends = np.cumsum([0, *(part.offsets[-1] for part in parts)])
     pool = EncodedSequences(
         np.concatenate([part.tokens for part in parts]),
@@ -250,7 +248,32 @@ def load_sequences(folder: Path, plan: Plan) -> tuple[EncodedSequences, EncodedS
     return dataset.splits[Split.TRAIN], pool, len(dataset.class_names)
 
 
-def write_texts(path: Path, plan: Plan) -> None:
+def load_rows(folder: Path, plan: Plan) -> tuple[Rows, list[int], list[int]]:
+    """The texts, and the places of those to learn from and of the pool's, in the order that `load_sequences` has."""
+    config = _texts(folder, plan)
+    rows = read_rows(config)
+    assert rows.given is not None
+    tokenized = tokenize(rows.texts, rows.tokens)
+    places: dict[tuple[Split, bytes], list[int]] = {}
+    for place, (split, text) in enumerate(zip(rows.given, tokenized.texts, strict=True)):
+        places.setdefault((split, tokenized.digests[text]), []).append(place)
+    digests = text_digests(config)
+    learn, *held_out = (
+        [places[split, digest].pop(0) for digest in digests[split]]
+        for split in (Split.TRAIN, *_HELD_OUT)
+    )
+    return rows, learn, [place for part in held_out for place in part]
+
+
+def _texts(folder: Path, plan: Plan) -> DataConfig:
+    """The file of the texts, written where it is missing."""
+    source = folder / "texts.csv"
+    if not source.is_file():
+        _write_texts(source, plan)
+    return DataConfig.model_validate({"source": str(source), "tokens": plan.tokens})
+
+
+def _write_texts(path: Path, plan: Plan) -> None:
     """The source's texts, each once, in random order: the first to learn from, the next ones the pool."""
     rows = read_rows(DataConfig.model_validate({"source": plan.source, "tokens": plan.tokens}))
     labels = dict(zip(rows.texts, rows.labels, strict=True))
@@ -264,7 +287,7 @@ def write_texts(path: Path, plan: Plan) -> None:
         writer.writerow(["text", "label", "split"])
         for number, place in enumerate(order[:asked]):
             is_held_out = number >= plan.n_learn
-            split = HELD_OUT[number % len(HELD_OUT)] if is_held_out else Split.TRAIN
+            split = _HELD_OUT[number % len(_HELD_OUT)] if is_held_out else Split.TRAIN
             writer.writerow([texts[place], labels[texts[place]], split])
 
 
