@@ -60,7 +60,9 @@ def suggested(scored: dict[int, float], *, ask: int) -> list[int]:
             )
     lengths = []
     for seed in range(ask):
-        study.sampler = make_sampler(SamplerName.TPE, MetricAlone(Metric()), seed=seed, workers=1)
+        study.sampler = make_sampler(
+            SamplerName.TPE, MetricAlone(Metric()), number=0, seed=seed, workers=1
+        )
         trial = study.ask()
         lengths.append(trial.suggest_categorical("max_length", LENGTHS))
         study.tell(trial, state=optuna.trial.TrialState.FAIL)
@@ -78,7 +80,9 @@ def test_an_untried_option_is_tried_where_it_lies_beside_the_good_ones() -> None
 def test_a_trial_keeps_the_choice_as_it_was_asked_for() -> None:
     study = optuna.create_study(direction="maximize")
     for seed in range(14):
-        study.sampler = make_sampler(SamplerName.TPE, MetricAlone(Metric()), seed=seed, workers=1)
+        study.sampler = make_sampler(
+            SamplerName.TPE, MetricAlone(Metric()), number=0, seed=seed, workers=1
+        )
         trial = study.ask()
         study.tell(trial, float(trial.suggest_categorical("max_length", LENGTHS)))
 

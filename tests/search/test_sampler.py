@@ -1,6 +1,7 @@
 """Suggestions: TPE's own as long as a study is small, and never more of a study than a bounded part."""
 
 import math
+import statistics
 import warnings
 
 import optuna
@@ -62,7 +63,7 @@ BY_TWO = MetricAndCost(Metric(), Cost.WEIGHTS)
 
 
 def bounded(seed: int, objectives: Objectives = BY_SCORE) -> optuna.samplers.BaseSampler:
-    return make_sampler(SamplerName.TPE, objectives, seed=seed, workers=2)
+    return make_sampler(SamplerName.TPE, objectives, number=0, seed=seed, workers=2)
 
 
 def bounded_by_two(seed: int) -> optuna.samplers.BaseSampler:
@@ -155,7 +156,7 @@ def test_it_learns_also_where_more_trials_run_at_once_than_it_is_shown(
     for number in range(finished):
         params, space = {"rate": number / finished}, {"rate": rate}
         study.add_trial(create_trial(params=params, distributions=space, value=float(number)))
-    sampler = make_sampler(SamplerName.TPE, BY_SCORE, seed=0, workers=500)
+    sampler = make_sampler(SamplerName.TPE, BY_SCORE, number=0, seed=0, workers=500)
     study.ask()
     trial = study.get_trials()[-1]
     known = sampler.infer_relative_search_space(study, trial)
@@ -164,9 +165,21 @@ def test_it_learns_also_where_more_trials_run_at_once_than_it_is_shown(
 
 def test_random_sampler_follows_its_seed() -> None:
     def random(seed: int) -> optuna.samplers.BaseSampler:
-        return make_sampler(SamplerName.RANDOM, BY_TWO, seed=seed, workers=2)
+        return make_sampler(SamplerName.RANDOM, BY_TWO, number=0, seed=seed, workers=2)
 
     assert searched(5, random) == searched(5, random)
+
+
+def test_every_second_trial_is_drawn_at_random_after_the_first_ones() -> None:
+    def drawn(name: SamplerName) -> list[dict[str, object]]:
+        return searched(40, lambda n: make_sampler(name, BY_SCORE, number=n, seed=7 + n, workers=2))
+
+    mixed, at_random = drawn(SamplerName.MIXED), drawn(SamplerName.RANDOM)
+
+    assert mixed[:5] == drawn(SamplerName.TPE)[:5]
+    assert mixed[5::2] == at_random[5::2]
+    widths = [[each.get("width", 0) for each in of[20::2]] for of in (mixed, at_random)]
+    assert statistics.fmean(widths[0]) > 2 * statistics.fmean(widths[1])  # the others learn
 
 
 STATES = st.sampled_from(

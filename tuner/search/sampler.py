@@ -31,13 +31,23 @@ _SCORED = (TrialState.COMPLETE, TrialState.PRUNED)
 
 
 def make_sampler(
-    name: SamplerName, objectives: Objectives, *, seed: int, workers: int
+    name: SamplerName, objectives: Objectives, *, number: int, seed: int, workers: int
 ) -> optuna.samplers.BaseSampler:
-    """The sampler of one trial."""
+    """The sampler of one trial.
+
+    What TPE learns to like is soon all alike: trials whose models make the same mistakes, and an average of them gains
+    nothing. So by default every second trial is drawn at random (docs/decisions/12-random-trials-by-turns.md).
+
+    Args:
+        number: the trial's.
+        workers: how many trials run at once.
+    """
     match name:
         case SamplerName.RANDOM:
             return optuna.samplers.RandomSampler(seed=seed)
-        case SamplerName.TPE:
+        case SamplerName.MIXED if number % 2 and number >= _STARTUP_TRIALS:
+            return optuna.samplers.RandomSampler(seed=seed)
+        case SamplerName.TPE | SamplerName.MIXED:
             return _tpe(objectives, seed=seed, workers=workers)
         case _:
             assert_never(name)

@@ -154,7 +154,11 @@ class SearchStudy:
         trial = self.study.ask()
         seed = derive_seed(self.seed, f"sampler {trial.number}")
         self.study.sampler = make_sampler(
-            self._sampler, self.objectives, seed=seed, workers=self._workers
+            self._sampler,
+            self.objectives,
+            number=trial.number,
+            seed=seed,
+            workers=self._workers,
         )
         return trial
 

@@ -32,6 +32,9 @@ DEFAULT_TRIALS = 30
 class SamplerName(StrEnum):
     """How the next configuration is chosen."""
 
+    MIXED = (
+        "mixed"  # TPE and random search by turns, as SMAC interleaves them (Hutter et al., 2011)
+    )
     TPE = "tpe"  # Bergstra et al., 2011, multivariate and by groups of conditional parameters
     RANDOM = "random"
 
@@ -168,8 +171,13 @@ class SearchConfig(Strict):
         int, Field(ge=0, lt=2**31), Setting(Group.SEARCH, "Seed of sampler and trials", "N")
     ] = 0
     sampler: Annotated[
-        SamplerName, Setting(Group.SEARCH, "How the next configuration is chosen")
-    ] = SamplerName.TPE
+        SamplerName,
+        Setting(
+            Group.SEARCH,
+            "How the next configuration is chosen: mixed is tpe, which learns from trials, and random by turns, "
+            "because an average needs models that differ",
+        ),
+    ] = SamplerName.MIXED
     accept_changed_code: Annotated[
         bool,
         Setting(

@@ -37,7 +37,7 @@ class KeywordsOfSearch(TypedDict, total=False):
     epoch_timeout: str | float | None
     rotate_validation: bool | None
     seed: int | None
-    sampler: Literal["tpe", "random"] | None
+    sampler: Literal["mixed", "tpe", "random"] | None
     accept_changed_code: bool | None
     learn_from: str | Path | Sequence[str | Path] | None
     objectives: str | Sequence[str] | None

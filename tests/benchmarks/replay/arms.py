@@ -92,6 +92,7 @@ class Arm:
         pruner: tuner's.
         own_pruner: another one in its place.
         snaps_all, any_architecture: see `Chooser`.
+        sampler: tuner's, where `decides` takes tuner's own.
         patience: tuner's setting.
         starters: the configurations that it tries first; see `tuner.search.starters`.
         prior: what earlier runs say of each configuration; see `priors.py`.
@@ -106,6 +107,7 @@ class Arm:
     own_pruner: Callable[[], optuna.pruners.BasePruner] | None = None
     snaps_all: bool = False
     any_architecture: bool = False
+    sampler: SamplerName = SamplerName.TPE
     patience: int | str = "off"
     starters: Callable[[Table], Sequence[int]] = no_starters
     prior: Prior | None = None
@@ -126,7 +128,14 @@ def _with_prior(what: str, prior: Prior) -> Arm:
 
 RANDOM = Arm("random, none", _in_order, PrunerName.NONE, has_all_kinds=True)
 # With the settings' defaults.
-TODAY = Arm("TPE, patience 1 (today)", _by_tuner, PrunerName.NONE, patience=1, has_all_kinds=True)
+TODAY = Arm(
+    "mixed, patience 1 (today)",
+    _by_tuner,
+    PrunerName.NONE,
+    sampler=SamplerName.MIXED,
+    patience=1,
+    has_all_kinds=True,
+)
 ARMS = (
     RANDOM,
     Arm("random, none, snapped", _by_random_points, PrunerName.NONE, snaps_all=True),
@@ -136,6 +145,7 @@ ARMS = (
     Arm("CQR, halving (ASHA)", _by_conformal_quantiles, PrunerName.HALVING, is_peer=True),
     Arm("random, halving, patience 1", _in_order, PrunerName.HALVING, patience=1),
     TODAY,
+    Arm("TPE, patience 1", _by_tuner, PrunerName.NONE, patience=1, has_all_kinds=True),
     Arm(
         "TPE of any architecture, patience 1",
         _by_tuner,
@@ -225,7 +235,7 @@ def _config(arm: Arm, table: Table) -> SearchConfig:
     return make_config(
         {
             "space": table.space,
-            "sampler": SamplerName.TPE,
+            "sampler": arm.sampler,
             "pruner": arm.pruner,
             "patience": arm.patience,
             "trials": table.n_configurations,

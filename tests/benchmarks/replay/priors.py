@@ -77,7 +77,7 @@ def _learned(
         )
     objectives = make_config({"space": table.space}).compared_by
     recorded = Recorded(table.space, table.parameters)
-    sampler = make_sampler(SamplerName.TPE, objectives, seed=0, workers=1)
+    sampler = make_sampler(SamplerName.TPE, objectives, number=0, seed=0, workers=1)
     acquisition = Acquisition(sampler, recorded.columns)
     study.sampler = sampler
     recorded.ask(study.ask())

@@ -90,6 +90,7 @@ class QuickSearch:
         return make_sampler(
             self._config.sampler,
             self._config.compared_by,
+            number=number,
             seed=derive_seed(self._seed, f"sampler {number}"),
             workers=self._workers,
         )
