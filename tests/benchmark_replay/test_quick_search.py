@@ -19,7 +19,7 @@ TABLE = Path(__file__).parents[1] / "benchmarks/replay/tables/imdb_train_quickst
 TRIED = (
     "random, none, snapped",
     "random, halving, patience 1",
-    "TPE, patience 1",
+    "TPE alone, patience 1",
     "mixed, patience 1 (today)",
     "TPE of any architecture, patience 1",
     "CQR, halving (ASHA)",

@@ -145,7 +145,7 @@ ARMS = (
     Arm("CQR, halving (ASHA)", _by_conformal_quantiles, PrunerName.HALVING, is_peer=True),
     Arm("random, halving, patience 1", _in_order, PrunerName.HALVING, patience=1),
     TODAY,
-    Arm("TPE, patience 1", _by_tuner, PrunerName.NONE, patience=1, has_all_kinds=True),
+    Arm("TPE alone, patience 1", _by_tuner, PrunerName.NONE, patience=1, has_all_kinds=True),
     Arm(
         "TPE of any architecture, patience 1",
         _by_tuner,
