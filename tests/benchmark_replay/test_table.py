@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from benchmarks.replay.draw import draws, random_order
+from benchmarks.replay.draw import draws, on_the_same_rows, random_order
 from benchmarks.replay.table import RecordedTraining, load_table, save_table
 from support.replay_tables import made_table, space_of
 
@@ -120,6 +120,21 @@ def test_roles_of_a_draw_share_no_row_and_do_not_depend_on_how_many_are_drawn() 
     for one, other in zip(few, many, strict=False):
         np.testing.assert_array_equal(one.truth, other.truth)
         np.testing.assert_array_equal(one.order, other.order)
+
+
+def test_another_search_on_the_same_rows_has_other_seeds_and_another_order() -> None:
+    table = load_table(TABLES / "imdb_train_quickstart.npz")
+    (draw,) = draws(table, range(1), seed=0)
+    other = on_the_same_rows(table, draw, 5)
+
+    assert other.number == 5
+    assert np.array_equal(other.truth, draw.truth)
+    assert 0 < (other.seeds != draw.seeds).mean() < 1
+    assert not np.array_equal(other.order, draw.order)
+    alike = other.seeds == draw.seeds
+    assert np.array_equal(other.validation_accuracy[alike], draw.validation_accuracy[alike])
+    assert not np.array_equal(other.validation_accuracy, draw.validation_accuracy)
+    assert not np.array_equal(on_the_same_rows(table, draw, 6).order, other.order)
 
 
 def test_outcomes_on_fresh_rows_vary_as_on_rows_outside_of_the_pool() -> None:

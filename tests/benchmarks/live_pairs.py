@@ -7,7 +7,9 @@ those of replays of that table: how many are in the replays' middle nine tenths,
 ended is kept under `--out`, so a command that was stopped goes on.
 
 With `--rows-of-table` a pair learns from the rows that the table's trainings learned from, and each row of the pool has
-the role that it has in the replay of the pair's number. So the pairs differ from replays in nothing but being real.
+the role that it has in the replay of the pair's number. So the pairs differ from replays in nothing but being real. The
+last line compares each of them with replays on the very same rows, ended as the pair is: with random search's tenth
+training.
 
 Without, a pair draws its rows anew: as many as the table has to learn from, to validate, to confirm and to measure.
 Then every pair is measured on rows of its own, while replays share those of the table's pool: they are too alike, and
@@ -26,17 +28,20 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 from benchmark_io import show, write_rows
 from numpy.typing import NDArray
-from replay.arms import RANDOM, TODAY
-from replay.draw import CONFIRMATION, VALIDATION, draws
-from replay.outcomes import CHOSEN, SINGLE
+from replay.arms import RANDOM, TODAY, search
+from replay.draw import CONFIRMATION, VALIDATION, draws, on_the_same_rows
+from replay.outcomes import CHOSEN, SINGLE, courses
 from replay.recording import Plan, load_rows
 from replay.replays import measure
 from replay.table import Table, load_table
+from replay.tabular import Recorded
+from replay.virtual_search import History
 from scipy.stats import binomtest, chi2
 from scipy.stats import t as student_t
 
@@ -57,6 +62,7 @@ DATA = {
 }
 TRAININGS = 10
 REPLAYS = 300
+REPLAYS_OF_A_PAIR = 24
 POOLS = 16
 REPLAYS_OF_A_POOL = 100
 COMMON = ("--max-concurrent", "1", "--no-reference")
@@ -125,7 +131,15 @@ def main() -> None:
     error_of_pool = 0.0 if asked.rows_of_table else _error_of_pool(table)
     for line in _agreement(gains, replayed, error_of_pool):
         print(line)
-    if not asked.rows_of_table:
+    if asked.rows_of_table:
+        same = [_on_the_same_rows(table, pair.pair) for pair in pairs]
+        apart = gains - np.mean(same, axis=1)
+        reach = student_t.ppf(0.975, len(gains) - 1) * apart.std(ddof=1) / np.sqrt(len(gains))
+        print(
+            f"{REPLAYS_OF_A_PAIR} replays each on the very same rows gain {np.mean(same):+.2f} points on average: the "
+            f"pairs differ by {apart.mean():+.2f} ({apart.mean() - reach:+.2f} to {apart.mean() + reach:+.2f})"
+        )
+    else:
         low, high = np.quantile(_replayed(table, REPLAYS, has_fresh_rows=False), (0.05, 0.95))
         inside = int(((low <= gains) & (gains <= high)).sum())
         print(
@@ -146,6 +160,27 @@ def _replayed(table: Table, replays: int, *, has_fresh_rows: bool) -> NDArray[np
     moment_s = measured.moments_s[TRAININGS]
     ours = measured.arms[TODAY.name].course(CHOSEN).at(moment_s)
     return 100 * (ours - measured.arms[RANDOM.name].course(SINGLE).at(moment_s))
+
+
+def _on_the_same_rows(table: Table, pair: int) -> list[float]:
+    """What replays gain whose rows have the roles that they have in a pair, in points."""
+    recorded = Recorded(table.space, table.parameters)
+    found = partial(courses, table, workers=1, averages=(), all_kinds=True)
+    (draw,) = draws(table, range(pair, pair + 1), seed=0)
+    gains = []
+    for number in range(REPLAYS_OF_A_PAIR):
+        same = on_the_same_rows(table, draw, number)
+        searched = partial(search, table=table, recorded=recorded, draw=same, workers=1)
+        random = searched(RANDOM, is_over=lambda so_far, _: len(so_far.ended_s) >= TRAININGS)
+        end_s = random.ended_s[TRAININGS - 1]
+        ours = searched(TODAY, is_over=partial(_is_after, end_s))
+        gained = found(same, ours)[CHOSEN].at(end_s) - found(same, random)[SINGLE].at(end_s)
+        gains.append(100 * gained)
+    return gains
+
+
+def _is_after(end_s: float, so_far: History, next_s: float) -> bool:
+    return next_s > end_s
 
 
 def _error_of_pool(table: Table) -> float:

@@ -57,6 +57,16 @@ def draws(
                 yield draw
 
 
+def on_the_same_rows(table: Table, draw: Draw, number: int) -> Draw:
+    """A draw of this number whose rows have the same roles, with other seeds and another order of configurations."""
+    rng = np.random.default_rng((draw.number, number, 2))
+    every = np.arange(table.n_configurations)
+    seeds = rng.integers(table.n_seeds, size=table.n_configurations)
+    accuracy = table.right[every, seeds][..., draw.validation].mean(axis=2).astype(np.float32)
+    order = random_order(table.architectures, rng)
+    return replace(draw, number=number, seeds=seeds, order=order, validation_accuracy=accuracy)
+
+
 def _block(
     table: Table, flat: NDArray[np.float32], numbers: Sequence[int], seed: int
 ) -> Iterator[Draw]:
