@@ -222,11 +222,22 @@ def test_a_run_from_before_the_data_seed_keeps_its_splits(tmp_path: Path) -> Non
 
     asked = {"space": "seed", "data": {"source": "rotten-tomatoes", "sample": 90}, "seed": 3}
     config = make_config(asked)
-    assert (config.data.seed, config.data.split_rule) == (0, SplitRule.SPLIT_FIRST)
+    assert (config.data.seed, config.data.split_rule) == (0, SplitRule.GROUPS_IN_PROPORTION)
     continued = with_recorded_splits(folder, config)  # the same command again
     assert splits.items() <= continued.data.model_dump().items()
     write_run_file(folder, continued, "data")
     assert splits.items() <= read_run_file(folder).config.data.model_dump().items()
+
+
+def test_a_run_of_an_earlier_rule_keeps_it_but_no_seed(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    earlier = {"seed": 5, "split_rule": SplitRule.SPLIT_FIRST, "group_column": "film"}
+    write_run_file(folder, make_config({"space": "seed", "data": earlier}), "data")
+    asked = make_config({"space": "seed", "data": {"group_column": "film"}})
+    continued = with_recorded_splits(folder, asked)
+    assert continued.data.split_rule is SplitRule.SPLIT_FIRST
+    assert continued.data.seed == 0  # as typed, so that its other splits are refused
+    assert read_run_file(folder).config.data.split_rule is SplitRule.SPLIT_FIRST
 
 
 def test_no_other_run_gets_recorded_splits(tmp_path: Path) -> None:

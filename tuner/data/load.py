@@ -106,7 +106,7 @@ def _prepare(rows: Rows, name: str, config: DataConfig) -> Prepared:
     class_names, labels = _numbered(rows)
     given = _given_codes(rows)
     tokenized = tokenize(rows.texts, rows.tokens)
-    is_split_first = config.split_rule is SplitRule.SPLIT_FIRST
+    is_split_first = config.split_rule is not SplitRule.SAMPLED_FIRST
     keys = hash_keys(tokenized.digests, config.seed)
     row_keys = keys[tokenized.texts]
 
@@ -130,7 +130,13 @@ def _prepare(rows: Rows, name: str, config: DataConfig) -> Prepared:
         _, groups = np.unique(np.array(rows.groups, dtype=object)[used], return_inverse=True)
         clusters = units_of(texts, groups.astype(np.int64))
         split = assign_groups(
-            clusters, labels[used], given[used], row_keys[used], class_names, rows.where
+            clusters,
+            labels[used],
+            given[used],
+            row_keys[used],
+            class_names,
+            rows.where,
+            config.split_rule,
         )
     if config.sample is not None and is_split_first:
         sample_keys = hash_keys(tokenized.digests, config.seed, "sample")[texts]

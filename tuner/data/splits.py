@@ -11,7 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tuner.data.dataset import Split
+from tuner.data.groups import part_of_units
 from tuner.errors import DataError
+from tuner.settings.data import SplitRule
 from tuner.text import excerpt
 
 CODES = {split: code for code, split in enumerate(Split)}  # how splits are written in arrays
@@ -114,15 +116,16 @@ def assign_groups(
     keys: NDArray[np.uint64],
     class_names: Sequence[str],
     where: str,
+    rule: SplitRule = SplitRule.GROUPS_IN_PROPORTION,
 ) -> NDArray[np.int8]:
     """As `assign_splits`, but rows of one unit share a split.
 
-    Each split that no row is given gets about a tenth of the rows of every class. A class that is the most frequent one
-    of few units counts together with others like it.
+    Each split that no row is given gets about a tenth of the rows; see `part_of_units`, and for earlier rules `_carve`.
 
     Args:
         units: `(n_rows,)` int64, from `units_of`.
         keys: `(n_rows,)` uint64, from `hash_keys`.
+        rule: which one the run began with.
 
     Raises:
         DataError: too few units, or a class that is not in the training split.
@@ -134,13 +137,14 @@ def assign_groups(
     np.minimum.at(unit_keys, units, keys)
     sizes = np.bincount(units[is_train], minlength=n_units)
     unit_class = _majority(units[is_train], labels[is_train], n_units)
-    frequent = np.bincount(unit_class[unit_class >= 0], minlength=len(class_names))
-    is_rare = (frequent <= len(missing))[np.maximum(unit_class, 0)]
-    stratum = np.where(unit_class < 0, -1, np.where(is_rare, len(class_names), unit_class))
-    split_of_unit = np.full(n_units, CODES[Split.TRAIN], dtype=np.int8)
-    for number in np.unique(stratum[stratum >= 0]):
-        members = np.flatnonzero(stratum == number)
-        _carve(members, sizes, unit_keys, missing, split_of_unit)
+    if rule is SplitRule.GROUPS_IN_PROPORTION:
+        parts = part_of_units(
+            units[is_train], labels[is_train], unit_class, unit_keys, len(missing)
+        )
+        codes = [CODES[split] for split in (*missing, Split.TRAIN)]  # the last one is of part -1
+        split_of_unit = np.array(codes, dtype=np.int8)[parts]
+    else:
+        split_of_unit = _carve_classes(unit_class, sizes, unit_keys, missing, len(class_names))
     split = np.where(is_train, split_of_unit[units], given)
     for part in (Split.TRAIN, *missing):
         if CODES[part] not in split:
@@ -154,9 +158,30 @@ def assign_groups(
         raise DataError.at(
             where,
             f"class {excerpt(class_names[untrained[0]])} is in groups of other splits than training alone; add rows "
-            "of it in other groups, choose another --data-seed, or leave the class out",
+            "of it in other groups, or leave the class out",
         )
     return split
+
+
+def _carve_classes(
+    unit_class: NDArray[np.int64],
+    sizes: NDArray[np.int64],
+    keys: NDArray[np.uint64],
+    missing: Sequence[Split],
+    n_classes: int,
+) -> NDArray[np.int8]:
+    """`(n_units,)` int8, the splits of units by the earlier rules, which give each split whole units of every class.
+
+    A class that is the most frequent one of few units counts together with others like it.
+    """
+    frequent = np.bincount(unit_class[unit_class >= 0], minlength=n_classes)
+    is_rare = (frequent <= len(missing))[np.maximum(unit_class, 0)]
+    stratum = np.where(unit_class < 0, -1, np.where(is_rare, n_classes, unit_class))
+    split_of_unit = np.full(len(keys), CODES[Split.TRAIN], dtype=np.int8)
+    for number in np.unique(stratum[stratum >= 0]):
+        members = np.flatnonzero(stratum == number)
+        _carve(members, sizes, keys, missing, split_of_unit)
+    return split_of_unit
 
 
 def _carve(

@@ -26,6 +26,7 @@ from tuner.settings.config import SearchConfig, make_config
 from tuner.settings.data import (
     SOURCE_NAMES,
     DataConfig,
+    SplitRule,
     absolute_source,
     data_mapping,
     is_data_file,
@@ -264,7 +265,7 @@ def check_same_search(
 
 
 def with_recorded_splits(folder: RunFolder, config: SearchConfig) -> SearchConfig:
-    """The settings with the splits of the run in this folder, if it is from before `--data-seed`; else unchanged.
+    """The settings with the split rule of the run in this folder, and from before `--data-seed` with its seed.
 
     The same command then continues it, although it would split other rows in a new run.
 
@@ -274,9 +275,11 @@ def with_recorded_splits(folder: RunFolder, config: SearchConfig) -> SearchConfi
     recorded = read_run_file(folder).data if folder.run_file.is_file() else None
     if recorded is None or recorded.split_rule == config.data.split_rule:
         return config
-    if config.data.seed not in (0, recorded.seed):  # another one is asked for
-        return config
-    rows = {"seed": recorded.seed, "split_rule": recorded.split_rule}
+    rows: dict[str, object] = {"split_rule": recorded.split_rule}
+    if recorded.split_rule is SplitRule.SAMPLED_FIRST:
+        if config.data.seed not in (0, recorded.seed):  # another one is asked for
+            return config
+        rows["seed"] = recorded.seed
     return config.model_copy(update={"data": config.data.model_copy(update=rows)})
 
 

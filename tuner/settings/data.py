@@ -24,10 +24,13 @@ def absolute_source(source: str) -> str:
 
 
 class SplitRule(IntEnum):
-    """How rows get their splits where a sample is drawn. A run keeps the rule that it began with."""
+    """How rows get their splits. A run keeps the rule that it began with; the rules agree but for what they name."""
 
     SAMPLED_FIRST = 1  # the sample is split: a row's split depends on its size
     SPLIT_FIRST = 2  # all rows are split, and the sample is drawn from each split
+    GROUPS_IN_PROPORTION = (
+        3  # groups fill splits by rows; before, by class, so that few groups left few to train on
+    )
 
 
 class TokenMode(StrEnum):
@@ -128,7 +131,7 @@ class DataConfig(Strict):
             "PATH",
         ),
     ] = None
-    split_rule: SplitRule = SplitRule.SPLIT_FIRST  # recorded, not asked for
+    split_rule: SplitRule = SplitRule.GROUPS_IN_PROPORTION  # recorded, not asked for
 
     @property
     def without_vectors(self) -> "DataConfig":
