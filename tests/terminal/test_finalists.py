@@ -160,8 +160,8 @@ def test_trainings_without_a_model_are_reported(space: SearchSpace) -> None:
 BY_SCORE = MetricAlone(Metric())
 
 
-def shown(*trained: Trained, objectives: Objectives = BY_SCORE) -> str:
-    console = Console(file=io.StringIO(), record=True, width=120)
+def shown(*trained: Trained, objectives: Objectives = BY_SCORE, width: int = 120) -> str:
+    console = Console(file=io.StringIO(), record=True, width=width)
     console.print(finalists_table(finalists_of(trained, Metric(), n_validation=1000), objectives))
     return console.export_text()
 
@@ -174,6 +174,15 @@ def test_the_table_has_the_cost_of_a_search_by_two_objectives() -> None:
     assert "1,234" in shown(
         finalist(3, 0.85, 0.87), objectives=MetricAndCost(Metric(), Cost.WEIGHTS)
     )
+
+
+@pytest.mark.parametrize("width", [40, 60, 80, 100])
+def test_a_narrow_screen_cuts_no_figure_of_a_finalist(width: int) -> None:
+    text = shown(finalist(117, 0.85, 0.87), finalist(3, 0.81, 0.84), width=width)
+    assert {"rank", "trial", "117", "3", "lstm", "0.8600", "0.8250"} <= {*text.split()}
+    assert "0.8160 to 0.8906" in text
+    assert "…" not in text
+    assert ("≤ 0.0856" in text) is (width >= 60)
 
 
 @pytest.mark.parametrize(

@@ -237,6 +237,14 @@ def test_the_table_is_no_taller_than_the_terminal(
         assert len(lines) < max(height, 7)
 
 
+def test_a_narrow_screen_cuts_names_before_numbers() -> None:
+    running = [trial(number=123, architecture="lstm_bidirectional", score=0.87654)]
+    text = picture(state(running=running), width=40)
+    assert {"trial", "123", "epoch", "0/9", "val_accuracy", "0.8765", "time", "5s"} <= {
+        *text.split()
+    }
+
+
 def test_the_table_shows_the_front_and_still_fits() -> None:
     trials = tuple(trial(number=number) for number in range(20))
     of = state(objectives=BY_TWO, front=FRONT, running=trials)

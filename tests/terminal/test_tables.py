@@ -20,9 +20,9 @@ from tuner.terminal.tables import (
 )
 
 
-def shown(content: RenderableType) -> str:
+def shown(content: RenderableType, width: int = 200) -> str:
     """The text for a terminal without colours."""
-    console = Console(file=io.StringIO(), width=200, force_terminal=True, color_system=None)
+    console = Console(file=io.StringIO(), width=width, force_terminal=True, color_system=None)
     console.print(content)
     assert isinstance(console.file, io.StringIO)
     return console.file.getvalue()
@@ -107,6 +107,31 @@ def test_a_row_notes_baselines_and_errors() -> None:
     )
     text = shown(leaderboard_table(broken, ["learning_rate"], MetricAlone(Metric())))
     assert "learning_rate=0.001235  (baseline)  why [b]x[/b]" in text
+
+
+@pytest.mark.parametrize("has_runs", [False, True])
+@pytest.mark.parametrize("width", [40, 60, 80, 100, 120, 160, 200])
+def test_a_narrow_screen_cuts_no_score_and_no_parameter(width: int, has_runs: bool) -> None:
+    trials = board(
+        **{"trial": 117, "architecture": "lstm_bidirectional", "baseline": True, "filters": 128},
+        **{"kernel_size": 3, "recurrent_dropout": 0.25, "error": "no memory for /a/tensor"},
+        **({"run": "runs/seed-reviews"} if has_runs else {}),
+    )
+    names = ["learning_rate", "filters", "kernel_size", "recurrent_dropout"]
+    text = shown(leaderboard_table(trials, names, MetricAlone(Metric())), width)
+    assert max(map(len, text.splitlines())) <= width
+    words = text.split()
+    assert {"rank", "trial", "score", "117", "0.8765", "complete", "lstm_bidirectional"} <= {*words}
+    assert {"learning_rate=0.001235", "filters=128", "recurrent_dropout=0.25"} <= {*words}
+    assert {"(baseline)", "/a/tensor"} <= {*words}
+    assert ("runs/seed-reviews" in words) is has_runs
+    assert "seconds" in words or width < 160
+
+
+def test_a_value_wider_than_the_screen_goes_on_in_the_next_line() -> None:
+    trials = board(error=f"/a/path/{'x' * 90}/z")
+    text = shown(leaderboard_table(trials, ["learning_rate"], MetricAlone(Metric())), 60)
+    assert f"/a/path/{'x' * 90}/z" in "".join(text.split())
 
 
 @pytest.mark.parametrize("column", ["architecture", "error", "run"])

@@ -3,7 +3,8 @@
 import shlex
 from collections.abc import Sequence
 
-from rich.table import Table
+from rich.console import RenderableType
+from rich.text import Text
 
 from tuner.data import Split, cluster_count, load_dataset
 from tuner.execution.plan import SearchOutcome
@@ -30,7 +31,7 @@ from tuner.run.sessions import SessionEnd
 from tuner.settings.metric import MetricName
 from tuner.settings.objectives import Objectives
 from tuner.settings.space import SearchSpace
-from tuner.terminal.tables import plain_console, printable
+from tuner.terminal.tables import FirstThatFits, RowsOfTable, plain_console, printable
 from tuner.text import (
     cost_text,
     count_text,
@@ -121,29 +122,44 @@ def planned(run: Run, request: Request) -> str | None:
     )
 
 
-def finalists_table(finalists: list[Finalist], objectives: Objectives) -> Table:
-    """One row per finalist, best first, with its cost in the search where that was an objective."""
-    table = Table(box=None, pad_edge=False)
-    names = ["rank", "trial", "architecture", "seeds", "mean", "sd", "95 % interval"]
-    names += ["worse by", "search"]
-    names += [str(cost).replace("_", " ") for cost in objectives.costs]
-    for name in names:
-        table.add_column(name, justify="left" if name == "architecture" else "right")
-    for rank, each in enumerate(finalists, start=1):
-        spread = each.spread
-        table.add_row(
-            str(rank),
-            str(each.record.number),
-            each.record.architecture,
-            str(len(each.members)),
-            score_text(spread.mean),
-            "" if spread.deviation is None else score_text(spread.deviation),
-            f"{score_text(spread.low)} to {score_text(spread.high)}",
-            "" if each.deficit is None else f"≤ {score_text(each.deficit.at_most)}",
-            score_text(each.record.score),
-            *(cost_text(each.record.cost(cost)) for cost in objectives.costs),
-        )
-    return table
+def finalists_table(finalists: list[Finalist], objectives: Objectives) -> RenderableType:
+    """One row per finalist, best first, with its cost in the search where that was an objective.
+
+    A narrow screen has fewer columns; rank, trial, mean and interval are always there.
+    """
+    costs = [str(cost).replace("_", " ") for cost in objectives.costs]
+    means = ["mean", "95 % interval"]
+    rows = [_cells(rank, each, objectives) for rank, each in enumerate(finalists, start=1)]
+    spread = ["seeds", "mean", "sd", "95 % interval"]
+    return FirstThatFits(
+        [
+            RowsOfTable(
+                ["rank", "trial", "architecture", *spread, "worse by", "search", *costs], rows
+            ),
+            RowsOfTable(["rank", "trial", "architecture", *means, "worse by", *costs], rows),
+            RowsOfTable(["rank", "trial", *means, "worse by", *costs], rows, ["architecture"]),
+            RowsOfTable(["rank", "trial", *means], rows, ["architecture"]),
+        ]
+    )
+
+
+def _cells(rank: int, finalist: Finalist, objectives: Objectives) -> dict[str, Text]:
+    """The cells of a finalist by the names of their columns."""
+    spread, deficit = finalist.spread, finalist.deficit
+    cells = {
+        "rank": str(rank),
+        "trial": str(finalist.record.number),
+        "architecture": finalist.record.architecture,
+        "seeds": str(len(finalist.members)),
+        "mean": score_text(spread.mean),
+        "sd": "" if spread.deviation is None else score_text(spread.deviation),
+        "95 % interval": f"{score_text(spread.low)} to {score_text(spread.high)}",
+        "worse by": "" if deficit is None else f"≤ {score_text(deficit.at_most)}",
+        "search": score_text(finalist.record.score),
+    }
+    for cost in objectives.costs:
+        cells[str(cost).replace("_", " ")] = cost_text(finalist.record.cost(cost))
+    return {name: printable(cell) for name, cell in cells.items()}
 
 
 def in_words(

@@ -121,7 +121,7 @@ class LiveTable:
 def draw(state: SearchState, now: float, height: int) -> RenderableType:
     """The table of `state` at `now`, on its clock, in less than `height` lines where that is possible."""
     elapsed = state.seconds_at(now)
-    # On a narrow screen, Rich first narrows the columns that may wrap: the bar and the parameters.
+    # On a narrow screen, Rich first narrows the columns that may wrap: the bar, architecture and parameters.
     head = Table.grid(padding=(0, 2))
     head.add_column(no_wrap=True)
     head.add_column(max_width=_BAR_WIDTH)
@@ -133,14 +133,15 @@ def draw(state: SearchState, now: float, height: int) -> RenderableType:
     )
     trials = Table(box=None, pad_edge=False, header_style="dim")
     for name in ("trial", "architecture", "epoch", state.metric, "time"):
-        trials.add_column(name, justify="left" if name == "architecture" else "right", no_wrap=True)
+        is_name = name == "architecture"
+        trials.add_column(name, justify="left" if is_name else "right", no_wrap=not is_name)
     trials.add_column("parameters")
     more = [*_front_lines(state), *_ensemble_lines(state), *_reference_lines(state)]
     shown = _shown_trials(len(state.running), height - len(more))
     for trial in state.running[:shown]:
         trials.add_row(
             trial.name,
-            printable(trial.architecture),
+            on_one_line(trial.architecture),
             f"{_epochs_text(trial)}/{trial.max_epochs}",
             score_text(trial.score) or _loss_text(trial) or "…",
             format_duration(now - trial.started),

@@ -3,9 +3,12 @@
 import errno
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
+from rich.padding import Padding
+from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
@@ -25,11 +28,12 @@ STATUS_STYLES = {
     "diverged": "red",
     "out_of_memory": "red",
 }
+_TIMES = ("best_epoch", "epochs", "seconds")  # left out first where a screen is narrow
+_GAP = 2  # characters between columns
+_INDENT = 6  # of lines below a row
+_LEAST_FOR_PARAMETERS = 40  # characters; a narrower column would make rows of many lines
 _COSTS = {"seconds_per_epoch", "weights"}
-_RIGHT = {
-    *("rank", "trial", "score", "val_accuracy", "val_loss", "best_epoch", "epochs", "seconds"),
-    *_COSTS,
-}
+_LEFT = {"run", "status", "architecture", "pareto", "parameters"}
 
 
 def printable(text: object) -> Text:
@@ -46,39 +50,91 @@ def on_one_line(text: object) -> Text:
 
 def leaderboard_table(
     board: "pd.DataFrame", parameters: Sequence[str], objectives: "Objectives"
-) -> Table:
+) -> RenderableType:
     """The columns of a leaderboard that fit a screen, with the cost where it is an objective.
 
-    All parameters of a row are in one column.
+    All parameters of a row are in one column, or on lines below the row where the screen is narrow. A narrower one has
+    fewer columns; rank, trial and score are always there.
     """
-
-    table = Table(box=None, pad_edge=False)
-    columns = [
-        "rank",
-        "trial",
-        "status",
-        "architecture",
-        "score",
-        "best_epoch",
-        "epochs",
-        "seconds",
-    ]
+    columns = ["rank", "trial", "status", "architecture", "score", *_TIMES]
     if "run" in board:
         columns.insert(1, "run")
     at = columns.index("score") + 1
     columns[at:at] = [*map(str, objectives.costs), *objectives.marks]
-    for name in columns:
-        table.add_column(
-            name.replace("_", " "),
-            justify="right" if name in _RIGHT else "left",
-            no_wrap=True,
-        )
-    table.add_column("parameters")
     has_several_codes = "code" in board and board["code"].nunique() > 1
-    for row in board.to_dict(orient="records"):
-        cells = [_cell(name, row[name]) for name in columns]
-        table.add_row(*cells, _parameters(row, parameters, shows_code=has_several_codes))
-    return table
+    rows = [
+        {
+            **{name: _cell(name, row[name]) for name in columns},
+            "parameters": _parameters(row, parameters, shows_code=has_several_codes),
+        }
+        for row in board.to_dict(orient="records")
+    ]
+    without_times = [name for name in columns if name not in _TIMES]
+    words = [name for name in ("run", "status", "architecture") if name in columns]
+    numbers = [name for name in without_times if name not in words]
+    return FirstThatFits(
+        [
+            RowsOfTable([*columns, "parameters"], rows),
+            RowsOfTable([*without_times, "parameters"], rows),
+            RowsOfTable(columns, rows, below=["parameters"]),
+            RowsOfTable(without_times, rows, below=["parameters"]),
+            RowsOfTable(numbers, rows, below=[*words, "parameters"]),
+        ]
+    )
+
+
+@dataclass(frozen=True)
+class RowsOfTable:
+    """Rows of trials: some columns side by side, others on lines below each row."""
+
+    columns: Sequence[str]
+    rows: Sequence[Mapping[str, Text]]
+    below: Sequence[str] = ()
+
+    @property
+    def width(self) -> int:
+        """The characters that it needs, of parameters beside other columns no more than make a readable column."""
+        widths = [self._width_of(name) for name in self.columns]
+        return sum(widths) + _GAP * (len(widths) - 1)
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """Yields the table, with the lines below each row."""
+        table = Table(box=None, pad_edge=False)
+        for name in self.columns:
+            table.add_column(
+                name.replace("_", " "),
+                justify="left" if name in _LEFT else "right",
+                no_wrap=name != "parameters",
+                overflow="fold" if name == "parameters" else "ellipsis",
+            )
+        for row in self.rows:
+            table.add_row(*(row[name] for name in self.columns))
+        if not self.below:
+            yield table
+            return
+        heading, *lines = console.render_lines(table, options, pad=False)
+        yield from (*heading, Segment.line())
+        for line, row in zip(lines, self.rows, strict=True):
+            yield from (*line, Segment.line())
+            cells = [row[name] for name in self.below if row[name].plain]
+            yield Padding(Text("  ").join(cells), (0, 0, 0, _INDENT), expand=False)
+
+    def _width_of(self, name: str) -> int:
+        cells = [Text(name), *(row[name] for row in self.rows)]
+        width = max(cell.cell_len for cell in cells)
+        return min(width, _LEAST_FOR_PARAMETERS) if name == "parameters" else width
+
+
+@dataclass(frozen=True)
+class FirstThatFits:
+    """The first of several forms for which the screen is wide enough; the last where none is."""
+
+    forms: Sequence[RowsOfTable]
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """Yields that form."""
+        fitting = (each for each in self.forms if each.width <= options.max_width)
+        yield next(fitting, self.forms[-1])
 
 
 def _cell(name: str, value: Any) -> Text:
