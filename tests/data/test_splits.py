@@ -333,8 +333,8 @@ def _split_groups(
 ) -> tuple[NDArray[np.int32], NDArray[np.int8]]:
     """Labels and splits of so many rows per group, whose classes are mixed in each group, or one per group."""
     groups = np.repeat(np.arange(len(rows_of_groups)), rows_of_groups)
-    labels = groups if pure else np.arange(len(groups))
-    labels = (labels % n_classes).astype(np.int32)
+    numbers = groups if pure else np.arange(len(groups))
+    labels = (numbers % n_classes).astype(np.int32)
     keys = hash_keys([b"%d" % number for number in range(len(groups))], seed)
     given = np.zeros(len(groups), dtype=np.int8)
     names = [str(label) for label in range(n_classes)]

@@ -37,6 +37,17 @@ def test_the_card_records_confirmation_and_tests(confirmed: Confirmed, tmp_path:
     assert f"evaluated {evaluation.opened}." in card
 
 
+def test_the_commands_name_the_module_of_an_own_architecture(confirmed: Confirmed) -> None:
+    chosen = confirmed.chosen()
+    space = chosen.config.space
+    own = space.model_copy(update={"architectures": {**space.architectures, "my.own:lstm": {}}})
+    config = chosen.config.model_copy(update={"space": own})
+    card = model_card(dataclasses.replace(chosen, config=config))
+    commands = [line for line in card.splitlines() if line.startswith("tuner ")]
+    assert [line.split()[1] for line in commands] == ["search", "confirm", "export"]
+    assert all(line.endswith(" --module my.own") for line in commands)
+
+
 def test_the_card_notes_that_rows_are_of_one_group(confirmed: Confirmed) -> None:
     note = "rows are of one group: their intervals hold for further rows of this group, not for "
     evaluation = evaluate_test(confirmed.chosen())

@@ -10,6 +10,7 @@ from tuner.settings.hyperparameters import (
     Hyperparameters,
     Pooling,
     is_custom,
+    module_options,
     resolve,
 )
 
@@ -56,6 +57,12 @@ def test_a_custom_architecture_passes_all_but_training_parameters_on() -> None:
 def test_a_name_with_a_colon_is_custom() -> None:
     assert is_custom("my.models:build")
     assert not is_custom("lstm")
+
+
+def test_a_command_names_each_module_once() -> None:
+    own = ["lstm", "b.models:build", "a:one", "b.models:other", "tuner.training.toy:curve"]
+    assert module_options(own) == " --module b.models --module a"
+    assert module_options(["lstm"]) == ""
 
 
 @pytest.mark.parametrize(

@@ -39,6 +39,7 @@ def export(
     from tuner.finalists.choice import load_chosen
     from tuner.finalists.export import check_exportable, export_model
     from tuner.run import Run
+    from tuner.settings.hyperparameters import module_options
     from tuner.terminal.finalists import choice_lines
     from tuner.terminal.tables import print_line
     from tuner.training.own_modules import name_modules
@@ -52,7 +53,8 @@ def export(
     check_exportable(place, format or ())
     all_rows = train_on_all_rows(chosen, request, print_line) if request.all_rows else None
     made = export_model(chosen, place, format or (), all_rows)
-    where = shlex.quote(str(made))
+    modules_of_layers = module_options(record.architecture for record, _ in chosen.members)
+    where = f"{shlex.quote(str(made))}{modules_of_layers}"
     for line in choice_lines(chosen):
         print(line)
     if all_rows is not None:

@@ -32,6 +32,7 @@ def train(
     """Train one configuration without a search. A row of a leaderboard is trained with its seed and compared."""
     from tuner.export.model import check_writable, model_place
     from tuner.export.single import export_training
+    from tuner.settings.hyperparameters import module_options
     from tuner.terminal import single
     from tuner.terminal.tables import plain_console, printable
     from tuner.training.own_modules import name_modules
@@ -72,5 +73,6 @@ def train(
             command = shlex.join(["tuner", *sys.argv[1:]])
             made = export_training(configuration, trained, dataset, command, place)
             show(f"Model: {made} (its card: {made / 'README.md'})")
-            show(f'Next:  tuner predict {shlex.quote(str(made))} "a text"')
+            layers = module_options([configuration.spec.hyperparameters.architecture])
+            show(f'Next:  tuner predict {shlex.quote(str(made))}{layers} "a text"')
     return 0 if are_as_hoped else 1

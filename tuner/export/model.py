@@ -16,12 +16,11 @@ from tuner.export.description import DESCRIPTION, MEMBER, Description, MemberEnt
 from tuner.export.formats import ExportFormat, beside
 from tuner.files import can_be_made, make_folder, replace_folder, write_atomically
 from tuner.output import output_to
-from tuner.settings.hyperparameters import Hyperparameters, is_custom
+from tuner.settings.hyperparameters import Hyperparameters, is_custom, module_of
 from tuner.storage import is_url
 from tuner.training.devices import import_keras_quietly
 from tuner.training.evaluation import mean_probabilities
 from tuner.training.linear_model import weights_for_vocabulary
-from tuner.training.own_modules import module_of
 from tuner.training.spec import LinearShape, TrainedModel
 from tuner.training.temperature import tempered
 from tuner.training.threshold import EVEN

@@ -19,6 +19,7 @@ from tuner.run.ledger import Ledger, others_text
 from tuner.run.records import TrialRecord, counts_as_finished
 from tuner.run.requested_trainings import requests
 from tuner.run.train_on import TrainOn
+from tuner.settings.hyperparameters import module_options
 from tuner.text import code_span, count_text, format_duration, one_group_lines, score_text
 from tuner.training.linear_model import longest_of
 from tuner.training.statistics import Spread
@@ -48,6 +49,7 @@ def model_card(
         sections["Tested"] = [*before, *tests]
     if members:
         sections["Parameters"] = list(_parameters(record for record, _ in members))
+    modules = module_options(config.space.architectures)
     export = ["tuner", "export", str(folder.path), *_options(chosen)]
     export += ["--all-rows"] if all_rows is not None else []
     export += [f"--format={form}" for form in sorted(formats)]
@@ -61,9 +63,12 @@ def model_card(
         source=config.data.source,
         sections=sections,
         commands=[
-            f"tuner search --config {shlex.quote(str(folder.run_file))}",
-            *(_confirm_commands(chosen.run) if chosen.finalists else ()),
-            shlex.join(export),
+            f"{command}{modules}"
+            for command in (
+                f"tuner search --config {shlex.quote(str(folder.run_file))}",
+                *(_confirm_commands(chosen.run) if chosen.finalists else ()),
+                shlex.join(export),
+            )
         ],
         versions=chosen.run.recorded.versions,
         usage=usage(formats, chosen.dataset.class_names),

@@ -1,6 +1,5 @@
 """The choice of the models to test or export: finalists, their seeds, the search's own trials, the linear reference."""
 
-import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -8,7 +7,7 @@ from tuner.data import Dataset, Split, load_dataset
 from tuner.errors import RunFolderError, UsageError
 from tuner.finalists.finalist import Finalist, ModelFile
 from tuner.finalists.model_choice import MembersOf, ModelChoice
-from tuner.finalists.ranking import better_since, read_finalists
+from tuner.finalists.ranking import better_since, confirm_command, read_finalists
 from tuner.finalists.reference_of_splits import needed_reference, splits_of
 from tuner.finalists.seed_average import SeedAverage, average_of
 from tuner.finalists.trainings import confirmed
@@ -149,8 +148,7 @@ def load_chosen(run: Run, choice: ModelChoice, data: str | None = None) -> Chose
         choice.members is None and not has_finalists and _has_models(run)
     )
     if is_trials and not _has_models(run):
-        where = run.files.path
-        raise RunFolderError(f"{where}: {NO_MODELS}; tuner confirm {shlex.quote(str(where))}")
+        raise RunFolderError(f"{run.files.path}: {NO_MODELS}; {confirm_command(run)}")
     config = config.model_copy(update={"data": run.recorded.located_data(data)})
     dataset = load_dataset(config.data.without_vectors)
     run.recorded.check_same_data(config.data.source, dataset.fingerprint)
@@ -250,9 +248,8 @@ def chosen_trials(
     kept = members_of(every, size, common_labels(config, dataset))
     where = run.files.path
     if not kept:
-        confirm = f"tuner confirm {shlex.quote(str(where))}"
         raise RunFolderError(
-            f"{run.files.trial_models}: holds no model of an ended trial; {confirm}"
+            f"{run.files.trial_models}: holds no model of an ended trial; {confirm_command(run)}"
         )
     if choice.ensemble is not None and len(kept) < choice.ensemble:
         raise UsageError(

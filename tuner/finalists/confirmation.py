@@ -53,6 +53,7 @@ from tuner.run.train_on import TrainOn, learned_by_reference, rows_of
 from tuner.search.pruner import make_pruner
 from tuner.search.study import SearchStudy
 from tuner.settings.config import PrunerName, SamplerName, SearchConfig, TrainerName
+from tuner.settings.hyperparameters import module_options
 from tuner.settings.space import ARCHITECTURE
 from tuner.training.own_code import code_of
 from tuner.training.spec import derive_seed
@@ -220,7 +221,8 @@ class ConfirmationPlan:
         code = code_of(self.asked.space.architectures)
         check_same_search(self.folder, self.asked, self.dataset.fingerprint, code)
         if self.run.reader.space.identity() != self.asked.space.identity():
-            again = f"tuner search --config {shlex.quote(str(self.folder.run_file))}"
+            modules = module_options(self.asked.space.architectures)
+            again = f"tuner search --config {shlex.quote(str(self.folder.run_file))}{modules}"
             raise RunFolderError(
                 f"{self.folder.path}: its search was interrupted while its space was widened; {again} goes on with "
                 "that, then confirm"

@@ -45,6 +45,7 @@ from tuner.run.requested_trainings import (
 from tuner.run.score_errors import ValidationRows
 from tuner.run.train_on import TrainOn
 from tuner.search.kept_reference import read_probabilities
+from tuner.settings.hyperparameters import module_options
 from tuner.settings.metric import Metric
 from tuner.settings.space import SearchSpace
 from tuner.training.row_clusters import by_cluster
@@ -70,7 +71,7 @@ def read_finalists(run: Run, dataset: Dataset) -> list[Finalist]:
         RunFolderError: there are none yet, or a model is missing.
     """
     folder, confirmation = run.files, _confirmation(run)
-    confirm = f"tuner confirm {shlex.quote(str(folder.path))}"
+    confirm = confirm_command(run)
     trainings, asked = confirmed(confirmation), requests(confirmation)
     if not asked:
         raise RunFolderError(_no_finalists(run))
@@ -132,12 +133,17 @@ def _confirmation(run: Run) -> optuna.Study:
     return confirmation
 
 
+def confirm_command(run: Run) -> str:
+    """The command that confirms a run."""
+    modules = module_options(run.space.architectures)
+    return f"tuner confirm {shlex.quote(str(run.folder))}{modules}"
+
+
 def _no_finalists(run: Run) -> str:
-    where = shlex.quote(str(run.folder))
     if run.best is None and run.files.reference.is_file():
         advice = "--members reference takes the linear reference"
         return f"{run.folder}: no finalists yet, and no trial to confirm; {advice}"
-    return f"{run.folder}: no finalists yet; tuner confirm {where}"
+    return f"{run.folder}: no finalists yet; {confirm_command(run)}"
 
 
 def ranked_finalists(

@@ -17,6 +17,7 @@ from tuner.run.requested_trainings import RequestedTraining
 from tuner.run.train_on import TrainOn, learned_by_reference, rows_of
 from tuner.search.kept_reference import read_reference, read_reference_file, train_on_rows
 from tuner.search.threaded_training import ThreadedTraining
+from tuner.settings.hyperparameters import module_options
 from tuner.training.spec import TrainedModel
 from tuner.training.trained_model_file import to_bytes
 
@@ -114,7 +115,8 @@ def needed_reference(
     elif run.recorded.config.no_reference:
         reason = "is missing, because the run was searched with --no-reference; continue its search without that"
     else:
-        again = f"tuner search --config {shlex.quote(str(run.files.run_file))}"
+        modules = module_options(run.space.architectures)
+        again = f"tuner search --config {shlex.quote(str(run.files.run_file))}{modules}"
         reason = f"is missing, damaged or of an earlier version; {again} trains it"
     raise RunFolderError(f"{run.files.reference}: the linear reference {reason}")
 

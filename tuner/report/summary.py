@@ -14,6 +14,7 @@ from tuner.run.ledger import others_text
 from tuner.run.records import StudyReader, TrialRecord
 from tuner.run.train_on import TrainOn
 from tuner.run.trial_status import TrialStatus
+from tuner.settings.hyperparameters import module_options
 from tuner.text import (
     cost_text,
     count_text,
@@ -61,9 +62,10 @@ def commands(reading: Reading) -> list[str]:
     ended = sum(
         1 for record in reading.records if not record.interrupted and record.ended is not None
     )
+    modules = module_options(reading.space.architectures)
     lines = [
         f"tuner search --config {shlex.quote(str(reading.folder.run_file))} --out runs --name {shlex.quote(again)} "
-        f"--trials {max(1, ended)}"
+        f"--trials {max(1, ended)}{modules}"
     ]
     if reading.finalists:
         seeds = max(each.seeds for each in reading.finalists)
@@ -71,9 +73,10 @@ def commands(reading: Reading) -> list[str]:
         learn = "" if of_rows is TrainOn.TRAIN else f" --train-on {of_rows}"
         lines.append(
             f"tuner confirm {shlex.quote(f'runs/{again}')} --top {len(reading.finalists)} --seeds {seeds}{learn}"
+            f"{modules}"
         )
     if any(test.data == TEST_SPLIT for test in reading.tests):
-        lines.append(f"tuner test {shlex.quote(f'runs/{again}')}")
+        lines.append(f"tuner test {shlex.quote(f'runs/{again}')}{modules}")
     return lines
 
 
@@ -175,7 +178,8 @@ def _ensemble(reading: Reading) -> list[str]:
         return []
     together = ensemble.with_reference
     further = f" And {together.text}." if together is not None else ""
-    command = f"tuner export {shlex.quote(str(reading.folder.path))} --members trials"
+    modules = module_options(reading.space.architectures)
+    command = f"tuner export {shlex.quote(str(reading.folder.path))} --members trials{modules}"
     own, chose = "own trials averaged", "chose none of them"
     if len(ensemble.members) == 1:
         own, chose = "best trial", "did not choose it"
@@ -206,7 +210,7 @@ def _what_differs(reading: Reading) -> list[str]:
 
 
 def _how_sure(reading: Reading) -> str:
-    where = shlex.quote(str(reading.folder.path))
+    where = f"{shlex.quote(str(reading.folder.path))}{module_options(reading.space.architectures)}"
     if not reading.finalists:
         rows = "different rows" if reading.scored_on.parts else "one set of rows"
         return (

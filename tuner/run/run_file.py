@@ -31,6 +31,7 @@ from tuner.settings.data import (
     data_mapping,
     is_data_file,
 )
+from tuner.settings.hyperparameters import module_options
 from tuner.settings.places import absolute, tracking_uri
 from tuner.settings.settings_files import RECORDED, data_settings
 from tuner.settings.validation import Strict, first_problem
@@ -121,7 +122,9 @@ class RunFile:
         for part, recorded in self.fingerprint.differences(requested, config.space.metric.name):
             if part == "space":
                 if reason := not_held(self.config.space, config.space):
-                    continues = f"tuner search --config {shlex.quote(str(self.path))} continues it"
+                    modules = module_options(self.config.space.architectures)
+                    again = f"tuner search --config {shlex.quote(str(self.path))}{modules}"
+                    continues = f"{again} continues it"
                     raise RunFolderError(
                         f"{self.path.parent}: {other_space_text(reason)}; {continues}"
                     )

@@ -76,6 +76,7 @@ class RunState:
     reference: ReferenceRecord | None  # the linear one; None where it was not measured
     pruner: PrunerName
     quiet_s: float  # seconds since the study was last written to
+    architectures: tuple[str, ...]  # of the space
     troubles: tuple[str, ...] = ()  # lines about what cannot be written
 
     @property
@@ -132,6 +133,7 @@ def read_run_state(run: Run, clock: Callable[[], float] = time.time) -> RunState
         reference=run.reference,
         pruner=config.pruner,
         quiet_s=quiet_s,
+        architectures=tuple(reader.space.architectures),
         troubles=tuple(each.text(clock()) for each in read_troubles(folder)),
     )
 

@@ -4,7 +4,8 @@ Search spaces are written, and models are built, in these words. Must not import
 reads them.
 """
 
-from collections.abc import Mapping
+import shlex
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from types import MappingProxyType
@@ -15,6 +16,8 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 from tuner.errors import SpaceError
 
 Scalar = bool | int | float | str
+
+TOY_MODULE = "tuner.training.toy"  # its architecture, which toy trials search, runs nothing
 
 
 class Pooling(StrEnum):
@@ -245,6 +248,21 @@ ARCHITECTURES: Mapping[str, Architecture] = MappingProxyType(
 def is_custom(architecture: str) -> bool:
     """True for a user's own architecture, written `package.module:function`."""
     return ":" in architecture
+
+
+def module_of(architecture: str) -> str:
+    """The module that an architecture of a person's own is in."""
+    return architecture.partition(":")[0]
+
+
+def module_options(architectures: Iterable[str]) -> str:
+    """The options that a command of a run with these architectures needs, after a blank: ` --module my_models`.
+
+    Empty where none is a person's own.
+    """
+    modules = {module_of(each): None for each in architectures if is_custom(each)}
+    modules.pop(TOY_MODULE, None)
+    return "".join(f" --module {shlex.quote(module)}" for module in modules)
 
 
 def resolve(architecture: str, parameters: Mapping[str, Any]) -> Hyperparameters:

@@ -15,6 +15,7 @@ from tuner.finalists.finalist import Finalist
 from tuner.finalists.ranking import (
     Failure,
     compared_with_reference,
+    confirm_command,
     finalist_rows,
     read_failures,
     read_finalists,
@@ -28,6 +29,7 @@ from tuner.run.ledger import others_text
 from tuner.run.records import contenders
 from tuner.run.requested_trainings import MARGIN, margin_of
 from tuner.run.sessions import SessionEnd
+from tuner.settings.hyperparameters import module_options
 from tuner.settings.metric import MetricName
 from tuner.settings.objectives import Objectives
 from tuner.settings.space import SearchSpace
@@ -50,6 +52,7 @@ def print_confirmation(outcome: SearchOutcome) -> int:
     run = outcome.run
     config = run.recorded.config
     where = shlex.quote(str(run.folder))
+    modules = module_options(run.space.architectures)
     if outcome.reason in {SessionEnd.INTERRUPTED, SessionEnd.STOPPED}:
         console.print(
             printable(
@@ -82,8 +85,8 @@ def print_confirmation(outcome: SearchOutcome) -> int:
         words.append(f"Against the linear reference, {compared.text}{corrected}.")
     for line in (*words, f"Finalists: {run.files.finalists}"):
         console.print(printable(line), soft_wrap=True)
-    console.print(printable(f"Next:      tuner test {where}{option}"), soft_wrap=True)
-    console.print(printable(f"           tuner export {where}{option}"), soft_wrap=True)
+    console.print(printable(f"Next:      tuner test {where}{option}{modules}"), soft_wrap=True)
+    console.print(printable(f"           tuner export {where}{option}{modules}"), soft_wrap=True)
     return 0
 
 
@@ -241,8 +244,8 @@ def choice_lines(chosen: Chosen) -> list[str]:
             *one_group_lines("confirmation", chosen.finalists[0].clusters),
         ]
     if since is not None:
-        where = shlex.quote(str(chosen.run.folder))
-        lines.append(f"{since_text(since.number, since.score)} Next: tuner confirm {where}")
+        confirm = confirm_command(chosen.run)
+        lines.append(f"{since_text(since.number, since.score)} Next: {confirm}")
     return lines
 
 

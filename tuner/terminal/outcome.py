@@ -13,6 +13,7 @@ from tuner.run.records import counts_as_finished, front_trials
 from tuner.run.sessions import SessionEnd
 from tuner.run.trial_status import TrialStatus
 from tuner.settings.config import SearchConfig
+from tuner.settings.hyperparameters import module_options
 from tuner.terminal.ensemble import ensemble_lines, headed, one_group_note
 from tuner.terminal.pareto import pareto_texts
 from tuner.terminal.reference import reference_lines
@@ -48,12 +49,13 @@ def print_outcome(outcome: SearchOutcome, config: SearchConfig) -> int:
     _print(console, [f"Leaderboard: {run.files.leaderboard}"])
     front = " --pareto" if "front" in texts else ""
     settings = shlex.quote(str(run.files.run_file))
+    modules = module_options(run.space.architectures)
     ended_flat = config.stop_when_flat and components is not None and components.is_flat
     further = _further(config, finished, run.reader.seconds, ended_flat=ended_flat)
     commands = [
         f"tuner leaderboard {folder}{front}",
         *_commands_for_a_model(run, folder),
-        f"tuner search --config {settings} {further}   (continues it)",
+        f"tuner search --config {settings} {further}{modules}   (continues it)",
     ]
     _print(console, headed("Next:", commands, width=13))
     return 0
@@ -77,16 +79,17 @@ def _found(
 
 def _commands_for_a_model(run: Run, folder: str) -> Iterator[str]:
     """The commands that lead from here to a model."""
+    modules = module_options(run.space.architectures)
     if run.best is not None:
-        yield f"tuner confirm {folder}   (is the winner really better?)"
+        yield f"tuner confirm {folder}{modules}   (is the winner really better?)"
     ensemble = run.ensemble
     if ensemble is None:
         return
     if ensemble.is_average:
-        yield f"tuner export {folder} --members trials   (the ensemble, as one model)"
+        yield f"tuner export {folder} --members trials{modules}   (the ensemble, as one model)"
     if ensemble.is_worse_than_single:
         alone = f"trial {ensemble.members[0]} alone, which scored better"
-        yield f"tuner export {folder} --members trials --ensemble 1   ({alone})"
+        yield f"tuner export {folder} --members trials --ensemble 1{modules}   ({alone})"
     reference = run.reference if ensemble.with_reference is not None else None
     if reference is not None and reference.is_unbeaten:
         unbeaten = "the reference, which none is shown to beat"

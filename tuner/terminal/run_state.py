@@ -5,6 +5,7 @@ import shlex
 
 from tuner.run.folder import RunFolder
 from tuner.run.state import Activity, RunningTrial, RunState
+from tuner.settings.hyperparameters import module_options
 from tuner.terminal.ensemble import ensemble_lines, headed, one_group_note
 from tuner.terminal.pareto import pareto_texts
 from tuner.terminal.reference import reference_lines
@@ -89,7 +90,8 @@ def _pareto(state: RunState) -> dict[str, object]:
 
 
 def _in_words(state: RunState) -> str:
-    command = f"tuner search --config {shlex.quote(str(RunFolder(state.folder).run_file))}"
+    settings = shlex.quote(str(RunFolder(state.folder).run_file))
+    command = f"tuner search --config {settings}{module_options(state.architectures)}"
     match state.activity:
         case Activity.SEARCHING:
             return f"searching ({state.owner})"

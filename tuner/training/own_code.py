@@ -13,8 +13,8 @@ from collections.abc import Iterable, Iterator
 from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
 
-from tuner.settings.hyperparameters import is_custom
-from tuner.training.own_modules import is_module_name, module_of, user_folders
+from tuner.settings.hyperparameters import is_custom, module_of
+from tuner.training.own_modules import is_module_name, user_folders
 
 
 def code_of(architectures: Iterable[str]) -> dict[str, str]:

@@ -15,10 +15,10 @@ from types import ModuleType
 from tuner.errors import ConfigError, SpaceError
 from tuner.run.folder import RunFolder
 from tuner.settings.config import SearchConfig
-from tuner.settings.hyperparameters import is_custom
+from tuner.settings.hyperparameters import TOY_MODULE, is_custom, module_of
 from tuner.text import excerpt, one_line
 
-_named = {"tuner.training.toy"}  # its architecture, which toy trials search, runs nothing
+_named = {TOY_MODULE}
 _sources: dict[str, bytes] = {}  # of the modules that were imported, as they were then
 
 
@@ -136,11 +136,6 @@ def import_modules(modules: str | Iterable[str]) -> None:
                 f"module {module}: cannot be imported ({type(cause).__name__}: {one_line(str(cause))}); run tuner in "
                 "the folder that it lies in, or install it"
             ) from cause
-
-
-def module_of(architecture: str) -> str:
-    """The module that an architecture of a person's own is in."""
-    return architecture.partition(":")[0]
 
 
 def is_module_name(text: str) -> bool:
