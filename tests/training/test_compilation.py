@@ -6,6 +6,7 @@ import pytest
 
 from tuner.settings.hyperparameters import Hyperparameters, Optimizer
 from tuner.training.compilation import compile_model
+from tuner.training.loading import check_loads_again
 
 pytestmark = pytest.mark.keras
 
@@ -37,6 +38,24 @@ def test_every_optimizer_learns(optimizer: Optimizer) -> None:
 
     assert type(model.optimizer).__name__.lower() == optimizer
     assert losses[-1] < losses[0]
+
+
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_the_accuracy_counts_every_sequence_once_whatever_its_weight(n_classes: int) -> None:
+    units, activation = (1, "sigmoid") if n_classes == 2 else (n_classes, "softmax")
+    layer = keras.layers.Dense(units, activation=activation, kernel_initializer="zeros")
+    model = keras.Sequential([keras.Input((3,)), layer])
+    hyperparameters = Hyperparameters(architecture="lstm")
+    compile_model(model, hyperparameters, n_classes=n_classes, total_steps=1)
+    labels = np.array([[0], [1], [1], [0]])  # it predicts 0; the last row fills the batch up
+    weights = np.array([8, 1, 1, 0], np.float32)
+    logs = model.train_on_batch(np.ones((4, 3)), labels, sample_weight=weights, return_dict=True)
+    assert logs["accuracy"] == pytest.approx(1 / 3)
+
+
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_a_compiled_model_can_be_saved_and_loaded(n_classes: int) -> None:
+    check_loads_again(compiled(n_classes))
 
 
 def test_constant_rate_stays() -> None:

@@ -1,5 +1,7 @@
 """How a model is trained: optimizer, learning rate over the steps, loss."""
 
+from typing import Any
+
 import keras
 
 from tuner.settings.hyperparameters import Hyperparameters, Optimizer, Schedule
@@ -31,8 +33,31 @@ def _loss(n_classes: int) -> keras.losses.Loss:
 
 def _accuracy(n_classes: int) -> keras.metrics.Metric:
     if n_classes == 2:
-        return keras.metrics.BinaryAccuracy(name="accuracy")
-    return keras.metrics.SparseCategoricalAccuracy(name="accuracy")
+        return BinaryAccuracy(name="accuracy")
+    return SparseCategoricalAccuracy(name="accuracy")
+
+
+@keras.saving.register_keras_serializable(package="tuner")
+class BinaryAccuracy(keras.metrics.BinaryAccuracy):  # type: ignore[misc]
+    """Over the sequences that are really there, each counted once whatever the weight of its class."""
+
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+        """Counts a batch; what fills it up has weight 0."""
+        super().update_state(y_true, y_pred, _is_there(sample_weight))
+
+
+@keras.saving.register_keras_serializable(package="tuner")
+class SparseCategoricalAccuracy(keras.metrics.SparseCategoricalAccuracy):  # type: ignore[misc]
+    """As `BinaryAccuracy`."""
+
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+        """As of `BinaryAccuracy`."""
+        super().update_state(y_true, y_pred, _is_there(sample_weight))
+
+
+def _is_there(weights: Any) -> Any:
+    """`(batch,)` weights to 1 where they are above 0."""
+    return None if weights is None else keras.ops.cast(keras.ops.greater(weights, 0), "float32")
 
 
 def _optimizer(hyperparameters: Hyperparameters, total_steps: int) -> keras.optimizers.Optimizer:
