@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from support.searches import make
 from support.tune_trials import TuneTrial, tune_trial
+from support.watching import Clock
 
 from tuner.errors import SearchError
 from tuner.execution import heartbeat as heartbeats
@@ -74,6 +75,37 @@ def test_a_search_whose_trial_waits_for_another_node_in_vain_ends(
     given: Any = trials
     with pytest.raises(SearchError, match="add a node, or repair") if ends else nullcontext():
         heartbeat.on_step_end(0, given)
+
+
+@pytest.mark.parametrize(
+    ("status", "starts", "notes"),
+    [
+        (
+            "PENDING",
+            False,
+            [
+                "no trial has run for 1m: no node has 1 CPU and 0.5 GPU free, which a trial asks for; it starts as "
+                "soon as one has, but the time budget goes on"
+            ],
+        ),
+        ("PENDING", True, []),
+        ("RUNNING", False, []),
+    ],
+)
+def test_a_search_without_room_to_run_says_so(
+    monkeypatch: pytest.MonkeyPatch, status: str, starts: bool, notes: list[str]
+) -> None:
+    clock, told = Clock(), set[str]()
+    monkeypatch.setattr(heartbeats.time, "monotonic", lambda: clock.now)
+    session: Any = SimpleNamespace(note=told.add, starts_process=starts)
+    node = Node("h", "10.0.0.1", "host", {"CPU": 8, "GPU": 1})
+    faulty = FaultyNodes(lambda: [node], lambda resources: True, set())
+    nothing: Any = None
+    heartbeat = Heartbeat(session, *[nothing] * 5, faulty, nothing, nothing)
+    for _ in range(4):
+        heartbeat._check_nodes([tune_trial(1, status=status, gpus=0.5)])  # type: ignore[list-item]
+        clock.now += 30
+    assert sorted(told) == notes
 
 
 def test_what_is_done_beside_the_trials_takes_no_signal_from_the_driver() -> None:

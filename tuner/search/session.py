@@ -173,6 +173,11 @@ class SearchSession:
         self.kept_places.release(number)
         self._watchdog.start(number)
 
+    @property
+    def starts_process(self) -> bool:
+        """Whether Ray has found a place for a trial whose process is still starting."""
+        return self._watchdog.starts_any
+
     def begin_trial(self, number: int) -> None:
         """Notes that the trial's process has begun to train it."""
         self.kept_places.release(number)

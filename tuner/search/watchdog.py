@@ -54,6 +54,11 @@ class Watchdog:
         """The trial's process is starting; may be told again. Until then the trial waited, which is not hanging."""
         self._starting.setdefault(number, self._clock())
 
+    @property
+    def starts_any(self) -> bool:
+        """Whether the process of a trial is starting."""
+        return bool(self._starting)
+
     def begin(self, number: int) -> None:
         """The trial has its process now."""
         self._starting.pop(number, None)
