@@ -8,7 +8,7 @@ import pytest
 from support.watching import Clock
 
 from tuner.errors import DeviceFault, GpuMissing, MpsFault
-from tuner.execution.diagnosis import Diagnosis, Diagnostician
+from tuner.execution.diagnosis import STARTED, Diagnosis, Diagnostician
 from tuner.execution.mps import JOINED
 
 ILLEGAL = "InternalError: CUDA_ERROR_ILLEGAL_ADDRESS"
@@ -89,6 +89,18 @@ def test_another_error_is_shown_by_its_last_line() -> None:
     assert diagnosis.reason == "its process failed: ImportError: no module named x"
 
 
+def test_a_process_that_could_not_be_set_up_is_told_with_its_error() -> None:
+    machine = Machine()
+    diagnostician = machine.diagnostician()
+    machine.kills += 1  # of another one
+    cause = "ModuleNotFoundError: No module named 'my_models'"
+    error = (
+        "ray.exceptions.ActorDiedError: The actor died because of an error raised in its creation task, "
+        f"ray::TrialActor.__init__() (pid=4712, ip=10.0.0.1, actor_id=ab12)\n  File …\n{cause}\n"
+    )
+    assert diagnostician.diagnose(error) == Diagnosis(f"its process failed: {cause}")
+
+
 def test_an_error_without_a_text_is_a_death() -> None:
     assert Machine().diagnostician().diagnose("").reason == "its process died; see the run's logs"
 
@@ -139,6 +151,11 @@ def test_processes_that_die_with_a_gpu_are_not_charged(
     assert diagnosis.is_charged == is_charged
 
 
+def on_host(logs: Path) -> Diagnostician:
+    """Of a cluster in which `death` was on `host`."""
+    return Machine().diagnostician(logs=logs, host_at={"10.0.0.1": "host"}.get)
+
+
 # Their ends as reports to TensorFlow have them (tensorflow#60607).
 @pytest.mark.parametrize(
     ("words", "expected"),
@@ -183,9 +200,8 @@ def test_processes_that_die_with_a_gpu_are_not_charged(
 def test_the_last_lines_of_a_process_on_a_gpu_tell_why_it_died(
     tmp_path: Path, words: str, expected: Diagnosis
 ) -> None:
-    (tmp_path / "worker-other-4711.log").write_text("", encoding="utf-8")
-    (tmp_path / "worker-host-4711.log").write_text(f"epoch 1\n{words}", encoding="utf-8")
-    diagnosis = Machine().diagnostician(logs=tmp_path).diagnose(death())
+    (tmp_path / "worker-host-4711.log").write_text(f"{STARTED}\n{words}", encoding="utf-8")
+    diagnosis = on_host(tmp_path).diagnose(death())
     assert replace(diagnosis, reason="") == expected
 
 
@@ -211,21 +227,28 @@ def test_the_last_lines_of_a_process_on_a_gpu_tell_why_it_died(
 def test_what_a_library_said_when_it_ended_the_process_is_told(
     tmp_path: Path, words: str, reason: str
 ) -> None:
-    (tmp_path / "worker-host-4711.log").write_text(f"epoch 1\n{words}", encoding="utf-8")
-    diagnosis = Machine().diagnostician(logs=tmp_path).diagnose(death())
+    (tmp_path / "worker-host-4711.log").write_text(f"{STARTED}\n{words}", encoding="utf-8")
+    diagnosis = on_host(tmp_path).diagnose(death())
     assert diagnosis == Diagnosis(f"its process died: {reason}; see the run's logs")
 
 
 def test_a_process_that_a_fault_ended_is_not_charged_where_it_had_joined_mps(
     tmp_path: Path,
 ) -> None:
-    log = f"{JOINED}\n{9_000 * '.'}\nF0 cuda_event.cc:9] {ILLEGAL}\n"
+    log = f"{STARTED}\n{JOINED}\n{9_000 * '.'}\nF0 cuda_event.cc:9] {ILLEGAL}\n"
     (tmp_path / "worker-host-4711.log").write_text(log, encoding="utf-8")
-    diagnosis = Machine().diagnostician(logs=tmp_path).diagnose(death())
+    diagnosis = on_host(tmp_path).diagnose(death())
     assert diagnosis.is_device_fault
     assert not diagnosis.is_charged
 
 
+def test_only_what_a_process_itself_wrote_tells_why_it_died(tmp_path: Path) -> None:
+    fault = f"{STARTED}\nF0 cuda_event.cc:9] {ILLEGAL}\n"
+    for host, words in (("host", f"{fault}{STARTED}\nepoch 1\n"), ("other", fault)):
+        (tmp_path / f"worker-{host}-4711.log").write_text(words, encoding="utf-8")
+    assert on_host(tmp_path).diagnose(death()) == Diagnosis("its process died; see the run's logs")
+
+
 def test_a_process_whose_log_is_elsewhere_just_died(tmp_path: Path) -> None:
-    diagnosis = Machine().diagnostician(logs=tmp_path).diagnose(death())
+    diagnosis = on_host(tmp_path).diagnose(death())
     assert diagnosis == Diagnosis("its process died; see the run's logs")

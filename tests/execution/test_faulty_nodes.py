@@ -98,6 +98,8 @@ def test_the_last_node_with_room_is_never_left_out() -> None:
 def test_a_node_is_found_by_its_address() -> None:
     assert Cluster(A, B).faulty.id_at("10.0.0.1") == "b"
     assert Cluster(A, B).faulty.id_at("") == ""
+    assert Cluster(A, B).faulty.host_at("10.0.0.1") == "host-b"
+    assert Cluster(A, B).faulty.host_at("10.0.0.7") == ""
 
 
 def test_labels_name_the_nodes_to_avoid() -> None:

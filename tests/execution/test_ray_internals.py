@@ -260,6 +260,11 @@ def test_rays_errors_still_have_these_names(name: DeathText) -> None:
     assert DeathText.DIED in str(ray.exceptions.ActorDiedError())
 
 
+def test_an_actor_that_cannot_be_set_up_is_told_by_these_words() -> None:
+    failed = ray.exceptions.RayTaskError("f", "ValueError: x", ValueError("x"), "f", 1, "::1")
+    assert DeathText.SET_UP_FAILED in str(ray.exceptions.ActorDiedError(failed))
+
+
 def test_rays_errors_name_the_process() -> None:
     from ray.exceptions import ActorDiedError, RayTaskError
 

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from glob import escape
 from pathlib import Path
 
 from tuner.errors import (
@@ -24,6 +25,7 @@ from tuner.machine import oom_kills
 from tuner.text import one_line, short_reason
 from tuner.training.failures import trial_error
 
+STARTED = "tuner: a process that trains begins its log"
 _DIED = "its process died; see the run's logs"
 # Ray reports a death within a second; an older kill was of some other process.
 _FRESH_S = 10.0
@@ -57,6 +59,7 @@ class Diagnostician:
         clock: seconds, from any start.
         is_cluster: whether trials run on other machines, of which this kernel knows nothing.
         logs: where processes that train on a GPU write, whose last lines tell why they died; None: no GPU.
+        host_at: the name of the node at an address, as its logs have it; "" where there is none.
     """
 
     def __init__(
@@ -66,10 +69,12 @@ class Diagnostician:
         *,
         is_cluster: bool = False,
         logs: Path | None = None,
+        host_at: Callable[[str], str] = lambda address: "",
     ) -> None:
         self._count_kills = count_kills if not is_cluster else lambda: 0
         self._is_cluster = is_cluster
         self._logs = logs
+        self._host_at = host_at
         self._faults: dict[str, float] = {}  # by host, the latest that took all clients of MPS down
         self._clock = clock
         self._counted = self._count_kills()
@@ -97,6 +102,8 @@ class Diagnostician:
             return Diagnosis("its node died", is_charged=False)
         if self._is_cluster and DeathText.UNREACHABLE in error:
             return Diagnosis("its node could not be reached", is_charged=False)
+        if DeathText.SET_UP_FAILED in error:
+            return _failure(error)
         if self._kills:
             self._kills.pop(0)
             return Diagnosis(
@@ -110,8 +117,7 @@ class Diagnostician:
             or DeathText.UNREACHABLE in error
         ):
             return self._death(error)
-        last = error.strip().splitlines()[-1]
-        return Diagnosis(f"its process failed: {short_reason(last)}")
+        return _failure(error)
 
     def _death(self, error: str) -> Diagnosis:
         """The diagnosis of a process that left no error: by the end of its log, and by what its neighbours met."""
@@ -154,14 +160,22 @@ class Diagnostician:
         if self._logs is None or not origin.pid:
             return None
         with suppress(OSError):
-            logs = self._logs.glob(f"worker-*-{origin.pid}.log")
+            host = escape(self._host_at(origin.host)) if origin.host else "*"
+            logs = self._logs.glob(f"worker-{host}-{origin.pid}.log")
             newest = max(logs, key=lambda log: log.stat().st_mtime, default=None)
             if newest is not None:
-                said = newest.read_bytes()
-                end = said[-_LAST_BYTES:].decode(errors="replace")
+                # An earlier process of this number may have written before.
+                _, begins, said = newest.read_bytes().rpartition(STARTED.encode())
+                end = said[-_LAST_BYTES:].decode(errors="replace") if begins else ""
                 aborted = _ABORTED.search(end)
                 if aborted is not None:
                     cause = trial_error(RuntimeError(end[aborted.start() :]))
                     is_shared = isinstance(cause, DeviceFault) and JOINED.encode() in said
                     return MpsFault(str(cause)) if is_shared else cause
         return None
+
+
+def _failure(error: str) -> Diagnosis:
+    """The diagnosis of a process that raised an error, by the traceback's last line."""
+    last = error.strip().splitlines()[-1]
+    return Diagnosis(f"its process failed: {short_reason(last)}")

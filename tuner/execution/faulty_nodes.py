@@ -48,6 +48,10 @@ class FaultyNodes:
         """The node at this address; "" where there is none."""
         return next((node.id for node in self._nodes() if node.address == address), "")
 
+    def host_at(self, address: str) -> str:
+        """The name of the node at this address; "" where there is none."""
+        return next((node.host for node in self._nodes() if node.address == address), "")
+
     def to_avoid(self, failed_on: Collection[str]) -> tuple[str, ...]:
         """The nodes that a trial must not run on; none where no other node has room for it.
 

@@ -22,6 +22,8 @@ class DeathText(StrEnum):
     UNREACHABLE = "The actor is temporarily unavailable"
     ACTOR_DIED_ERROR = "ActorDiedError"
     DIED = "died"
+    # An actor that could not be set up; the traceback follows.
+    SET_UP_FAILED = "error raised in its creation task"
 
 
 @dataclass(frozen=True)

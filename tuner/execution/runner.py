@@ -245,11 +245,12 @@ class _Session:
 
         n_gpus = sum(node.get("GPU", 0.0) for node in (*cluster.nodes, *cluster.expected))
         task = replace(self.plan.task(), rests_gpus=n_gpus > 1)
+        faulty = cluster.faulty_nodes(places.packing)
         diagnostician = Diagnostician(
             is_cluster=not cluster.is_ours,
             logs=self.plan.folder.logs if self.plan.config.gpus else None,
+            host_at=faulty.host_at,
         )
-        faulty = cluster.faulty_nodes(places.packing)
         troubles = Troubles(self.plan.folder, session.note)
         heartbeat = Heartbeat(
             session,

@@ -31,6 +31,7 @@ from tuner.errors import (
     TrialOutOfMemory,
     TunerError,
 )
+from tuner.execution.diagnosis import STARTED
 from tuner.execution.faulty_gpus import FaultyGpu
 from tuner.execution.messages import Report, from_ray_config, share_of
 from tuner.execution.mps import JOINED, MpsState, ensure
@@ -310,6 +311,7 @@ def _redirect_output(logs: Path) -> None:
     with suppress(OSError):
         path = logs / f"worker-{socket.gethostname()}-{os.getpid()}.log"
         handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+        os.write(handle, f"{STARTED}\n".encode())  # the log may be of an earlier process, too
         os.dup2(handle, 1)
         os.dup2(handle, 2)
         os.close(handle)
