@@ -7,11 +7,16 @@ from typing import Any
 import pytest
 from support.run_files import files_below
 from support.searches import make, toy_space
+from support.studies import open_study
 
+from tuner.data import load_dataset
 from tuner.errors import JournalLost, SearchError
 from tuner.execution import cluster, ray_internals
+from tuner.execution.checkpoints import checkpoints_of
 from tuner.execution.runner import run_plan
+from tuner.execution.search import run_search
 from tuner.run import lock as lock_module
+from tuner.run.attributes import Attribute
 from tuner.run.events import SilentListener
 from tuner.run.folder import RunFolder
 from tuner.run.lease import Lease, Pace
@@ -58,6 +63,25 @@ def test_a_disk_that_fails_is_told_like_a_full_one(tmp_path: Path, sentences: Pa
     plan: Any = _Plan(make(toy_space(), sentences, tmp_path, name="x"))
     with pytest.raises(SearchError, match=r"x: the search cannot continue: .*Input/output error"):
         run_plan(plan, SilentListener())
+
+
+def test_a_search_that_was_killed_after_its_last_trial_leaves_no_checkpoints(
+    without_ray: None, tmp_path: Path, sentences: Path
+) -> None:
+    config = make(toy_space(), sentences, tmp_path, trials=1, storage_path=str(tmp_path / "shared"))
+    run_search(config)
+    storage = checkpoints_of(config, load_dataset(config.data))
+    assert storage is not None
+
+    def is_left() -> bool:
+        storage.write("left.npz", b"")
+        run_search(config)
+        return storage.read("left.npz") is not None
+
+    assert not is_left()
+    study = open_study(config.folder / "study.journal", config.space)
+    study.study.enqueue_trial(study.study.trials[0].params, user_attrs={Attribute.RETRY_OF: 0})
+    assert is_left()  # with a larger budget that trial goes on from it
 
 
 def test_a_ray_that_does_not_start_on_a_busy_machine_is_one_line(

@@ -10,7 +10,9 @@ from support.trainings import BOTH, training_of
 
 from tuner.data import EncodedSequences
 from tuner.settings.hyperparameters import resolve
+from tuner.settings.metric import Metric, MetricName
 from tuner.storage import Storage
+from tuner.training import checkpoint as checkpoints
 from tuner.training.checkpoint import Checkpoint
 from tuner.training.spec import EpochResult, TrainsByEpoch, TrialSpec
 
@@ -81,6 +83,23 @@ def test_a_damaged_checkpoint_is_skipped_with_a_message(
     file.write_bytes(file.read_bytes()[:-30])
     assert next(begin(checkpoint(tmp_path)).epochs()).epoch == 1
     assert "checkpoint cannot be read" in capfd.readouterr().err
+
+
+def test_another_metric_or_other_versions_begin_at_the_first_epoch(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    storage = Storage(str(tmp_path))
+
+    def by(metric: str | None) -> Checkpoint:
+        kept = None if metric is None else Metric(name=MetricName(metric))
+        return Checkpoint(storage, SPEC, "reviews", metric=kept)
+
+    by("val_f1").save([EpochResult(1, 1.0, 0.5, 1.0, 0.5, 0.5, 1.0)], [])
+    assert by("val_f1").load() is not None
+    assert by("val_accuracy").load() is None  # the best epoch may be another one
+    assert by(None).load() is None
+    monkeypatch.setattr(checkpoints, "installed_versions", lambda: {"backend": "jax"})
+    assert by("val_f1").load() is None
 
 
 @pytest.mark.keras

@@ -30,7 +30,7 @@ from tuner.kill_points import KillPoint, kill_point
 from tuner.output import Screen, is_of_lost_terminal, output_to
 from tuner.run.events import Event, EventKind, SearchListener, SearchState
 from tuner.run.lock import Claim, claimed
-from tuner.run.records import StudyReader
+from tuner.run.records import StudyReader, is_to_continue
 from tuner.run.sessions import SessionEnd
 from tuner.run.troubles import Troubles
 from tuner.search.session import SearchSession
@@ -105,6 +105,7 @@ class _Session:
         """Starts Ray and runs the trials, unless there is nothing left to do."""
         plan = self.plan
         if plan.finish_if_done():
+            self._remove_left_checkpoints()
             self._export_after_the_end()
             return self._outcome(SessionEnd.BUDGET_WAS_USED)
         self.flag.check()
@@ -266,6 +267,23 @@ class _Session:
         searcher = StudySearcher(session, places, faulty, troubles)
         scheduler = StudyScheduler(session, places, faulty, troubles, diagnostician)
         tune_run.run_trials(session, task, searcher, scheduler, heartbeat, cluster)
+
+    def _remove_left_checkpoints(self) -> None:
+        """Removes the checkpoints that a session has left which was killed after its last trial.
+
+        Not where a trial is to run again, which continues from its own.
+        """
+        if self.plan.config.storage_path is None:
+            return
+        run = self.plan.run
+        trials = (
+            trial
+            for study in (run.study, run.confirmation)
+            if study is not None
+            for trial in study.get_trials(deepcopy=False)
+        )
+        if not any(map(is_to_continue, trials)):
+            remove_checkpoints(self.plan.config, self.plan.dataset)
 
     def _export_after_the_end(self) -> None:
         """Brings exporters up to date, which may have been requested after the search."""

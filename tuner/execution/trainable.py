@@ -143,10 +143,11 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
         )
 
     def _trouble(self) -> tuple[str, str] | None:
-        """Whether checkpoints can be written, where they are wanted and one was tried."""
-        if self._task.checkpoints is None:
-            return None
-        reason = self._checkpoint.trouble if self._checkpoint is not None else self._no_checkpoint
+        """Whether checkpoints can be written, where they are wanted and one was tried since this was told last."""
+        if self._checkpoint is not None:
+            reason, self._checkpoint.trouble = self._checkpoint.trouble, None
+        else:
+            reason, self._no_checkpoint = self._no_checkpoint, None
         return None if reason is None else (f"checkpoints on {socket.gethostname()}", reason)
 
     @property
@@ -258,7 +259,8 @@ def _make_checkpoint(spec: TrialSpec, task: Task) -> tuple[Checkpoint | None, st
         return None, None
     try:
         code = _code_of(spec.hyperparameters.architecture)
-        return Checkpoint(Storage(task.checkpoints), spec, task.fingerprint, code), None
+        storage = Storage(task.checkpoints)
+        return Checkpoint(storage, spec, task.fingerprint, code, task.metric), None
     except ConfigError as error:  # just now, or from this node
         print(f"no checkpoints: {error}", file=sys.stderr)  # noqa: T201 - to the worker's log
         return None, str(error)

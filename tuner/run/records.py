@@ -324,6 +324,12 @@ def is_interrupted(trial: FrozenTrial) -> bool:
     return bool(trial.user_attrs.get(Attribute.INTERRUPTED, False))
 
 
+def is_to_continue(trial: FrozenTrial) -> bool:
+    """Whether the trial has not ended and may go on from a checkpoint: it runs, or waits to run again."""
+    is_retry = Attribute.RETRY_OF in trial.user_attrs
+    return not trial.state.is_finished() and (is_retry or trial.state is TrialState.RUNNING)
+
+
 def deaths_before(trial: FrozenTrial) -> int:
     """How often the process that trained these parameters died before this trial."""
     return int(number_in(trial.user_attrs, Attribute.DEATHS))

@@ -17,6 +17,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tuner.run.run_file import installed_versions
+from tuner.settings.metric import Metric
 from tuner.storage import Storage
 from tuner.text import one_line
 from tuner.training.spec import EpochResult, TrialSpec
@@ -40,10 +42,16 @@ class Checkpoint:
         spec: the trial.
         data: the fingerprint of what it learns from.
         code: the digest of its architecture's code, where that is a person's own.
+        metric: by which the weights of the best epoch are kept beside the last ones; None: they are not.
     """
 
     def __init__(
-        self, storage: Storage, spec: TrialSpec, data: str, code: str | None = None
+        self,
+        storage: Storage,
+        spec: TrialSpec,
+        data: str,
+        code: str | None = None,
+        metric: Metric | None = None,
     ) -> None:
         decides = {
             "format": _FORMAT,
@@ -54,9 +62,12 @@ class Checkpoint:
             "stop_after": spec.stop_after,
             **({"part": spec.part} if spec.part else {}),
             **({"code": code} if code else {}),
+            "kept": None if metric is None else metric.name,
+            "versions": installed_versions(),
         }
         digest = hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()
-        self.trouble: str | None = None  # why the last one could not be written; "" where it could
+        # Why the last one could not be written, "" where it could; None: none was tried, or it was told.
+        self.trouble: str | None = None
         self._storage = storage
         self._name = f"{digest[:32]}.npz"
 
