@@ -290,6 +290,20 @@ def test_the_same_failure_again_and_again_ends_the_search(search: Search) -> Non
     assert not session.has_budget
 
 
+def test_what_worked_in_an_earlier_session_does_not_hide_that_nothing_works_any_more(
+    search: Search,
+) -> None:
+    earlier = search.open(trials=10)
+    complete(earlier)
+    earlier.close(SessionEnd.INTERRUPTED)
+    session = search.open(trials=10)
+    for _ in range(3):
+        assert session.repeated_failure is None
+        session.end_trial(session.start_trial().number, TrialStatus.FAILED, "no module named x")
+    assert session.repeated_failure == "no module named x"
+    assert session.last_failure is None  # the run has results
+
+
 @pytest.mark.parametrize("other", [None, "something else"])
 def test_different_failures_or_one_success_do_not_end_it(search: Search, other: str | None) -> None:
     session = search.open(trials=10)

@@ -220,8 +220,10 @@ class _Session:
             return self._outcome(SessionEnd.BUDGET_USED)
         folder = self.plan.folder.path
         if session.repeated_failure is not None:
+            since = "" if session.last_failure is not None else " since it was continued"
             raise SearchError(
-                f"{folder}: every trial failed in the same way, so the search stopped: {session.repeated_failure}"
+                f"{folder}: every trial{since} failed in the same way, so the search stopped: "
+                f"{session.repeated_failure}"
             )
         if session.last_failure is not None:
             raise SearchError(

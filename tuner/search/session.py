@@ -75,6 +75,7 @@ class SearchSession:
         self._notes: set[str] = set()
         self.kept_places = KeptPlaces(clock)
         self._failures: list[tuple[TrialStatus, str]] = []  # the latest last
+        self._has_worked = False  # a trial of this session
         # Of processes that were ended for a hang, but whose trial ended well just before.
         self._uncharged_deaths = 0
         self._wall_clock = wall_clock
@@ -127,8 +128,11 @@ class SearchSession:
 
     @property
     def repeated_failure(self) -> str | None:
-        """The last error if no trial has worked and the latest failed in the same way: more trials would fail, too."""
-        if self.last_failure is None:
+        """The last error if no trial of this session has worked and the latest failed in the same way.
+
+        More trials would fail, too, whatever worked before the search was continued.
+        """
+        if self._has_worked or not self._failures:
             return None
         kind, error = self._failures[-1]
         same = max(_SAME_FAILURES[kind], self._workers())
@@ -139,7 +143,7 @@ class SearchSession:
 
     @property
     def last_failure(self) -> str | None:
-        """The last trial's error, where trials failed and none has worked."""
+        """The last trial's error, where trials failed and none has worked, in earlier sessions neither."""
         if self._progress.has_worked or not self._failures:
             return None
         return self._failures[-1][1]
@@ -255,6 +259,7 @@ class SearchSession:
         trial = self._forget(number)
         self._study.finish(trial, status, error)
         kill_point(KillPoint.TOLD)
+        self._has_worked = self._has_worked or status.has_worked
         if status in _SAME_FAILURES:
             self._failures.append((status, error or ""))
         self._record_seconds()
