@@ -3,6 +3,7 @@
 import inspect
 import os
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -274,6 +275,11 @@ def test_rays_errors_name_the_process() -> None:
     assert all(f"\\t{line}" in died for line in ("pid: {cause.pid}", "ip: {cause.node_ip_address}"))
     assert ray_errors.origin_of("\tpid: 7\n\tip: ::1\n") == Origin("::1", "7")
     assert ray_errors.origin_of("it died") == Origin("", "")
+
+
+def test_a_node_has_the_name_that_its_processes_give_their_logs(shared_ray: None) -> None:
+    (node,) = ray.nodes()
+    assert node["NodeManagerHostname"] == socket.gethostname()
 
 
 def test_the_doctor_knows_how_ray_sizes_its_object_store() -> None:

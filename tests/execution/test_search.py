@@ -1,6 +1,7 @@
 """Whole searches: their results, also through a real Ray Tune, and how they are continued."""
 
 import csv
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from support.watching import Recorder
 
 from tuner.data import load_dataset
 from tuner.errors import RunFolderError
-from tuner.execution import run_files
+from tuner.execution import run_files, trainable
 from tuner.execution.search import SearchPlan, run_search
 from tuner.run import Run
 from tuner.run.attributes import Attribute
@@ -249,3 +250,15 @@ def test_three_classes_in_chinese_are_searched_by_characters(
     board = run_search(config).run.leaderboard()
     assert list(board["status"]) == ["complete", "complete"]
     assert board["score"].max() > 0.8  # chance is a third
+
+
+def test_a_process_with_other_code_or_versions_than_the_driver_is_named_once(
+    without_ray: None, sentences: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trainable, "_code_in", lambda module: "edited")
+    monkeypatch.setattr(trainable, "installed_versions", lambda: {"keras": "2.9"})
+    events = Recorder()
+    run_search(make(toy_space(), sentences, tmp_path, trials=3), events)
+    host = socket.gethostname()
+    for note in (f"{host} trains other code of tuner.training.toy:curve", f"{host} has other vers"):
+        assert sum(each.startswith(note) for each in events.notes) == 1

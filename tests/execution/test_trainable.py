@@ -11,8 +11,9 @@ from support.searches import make, toy_space
 from support.watching import Clock
 
 from tuner.data import EncodedSequences
-from tuner.errors import DeviceFault, GpuMissing, MpsFault, TrialOutOfMemory
+from tuner.errors import ConfigError, DeviceFault, GpuMissing, MpsFault, TrialOutOfMemory
 from tuner.execution import trainable
+from tuner.execution.diagnosis import STARTED
 from tuner.execution.faulty_gpus import FaultyGpu
 from tuner.execution.messages import Report, to_ray_config
 from tuner.execution.mps import JOINED, MpsState
@@ -22,10 +23,12 @@ from tuner.execution.shares import Share
 from tuner.execution.task import Task
 from tuner.execution.trainable import TrialActor
 from tuner.nvidia import MpsMode
+from tuner.run.run_file import installed_versions
 from tuner.run.trial_status import TrialStatus
 from tuner.settings.config import TrainerName
 from tuner.settings.hyperparameters import Hyperparameters
 from tuner.settings.metric import Metric
+from tuner.storage import Storage
 from tuner.training.spec import EpochResult, TrainedModel, TrialSpec
 from tuner.training.toy import ToyTraining
 
@@ -114,7 +117,7 @@ def test_a_trial_does_not_go_on_from_a_checkpoint_of_other_code(
     taken_up: list[int] = []
     for returned in (1, 1, 2):
         module.write_text(f"def build(**values): return {returned}")
-        trainable._code_of.cache_clear()  # it is a process of its own
+        trainable._code_in.cache_clear()  # it is a process of its own
         given = task(checkpoints=str(tmp_path / "checkpoints"))
         process = actor(given, hyperparameters=own, max_epochs=9)
         report(process)
@@ -449,6 +452,50 @@ def test_a_checkpoint_that_cannot_be_written_is_reported(
     process = actor(task(checkpoints="nonsense://x"))
     assert "nonsense" in (Report.from_result(process.step()).trouble or ("", ""))[1]
     assert Report.from_result(actor(task()).step()).trouble is None
+
+
+def test_a_checkpoint_that_cannot_be_written_is_reported_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original = trainable.Storage.write
+
+    def write(self: Storage, name: str, content: bytes) -> None:
+        if process._training._done[-1].epoch == 2:
+            raise OSError("quota exceeded")
+        original(self, name, content)
+
+    monkeypatch.setattr(trainable.Storage, "write", write)
+    process: Any = actor(task(checkpoints=str(tmp_path)), max_epochs=3)
+    told = [report(process).trouble for _ in range(3)]
+    # After the last epoch nothing is written.
+    assert [each and each[1] for each in told] == ["", "quota exceeded", None]
+
+
+def test_a_process_reports_its_versions_once() -> None:
+    process = actor(task())
+    assert report(process).versions == installed_versions()
+    process.reset_config(config(1))
+    assert report(process).versions is None
+
+
+def test_a_setting_that_only_this_process_refuses_is_not_the_trials_fault(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    break_next_epoch(monkeypatch, ConfigError("NVIDIA's driver does not report the GPU's memory"))
+    last = report(actor(task()))
+    assert (last.status, last.is_suspect, last.retire) == (TrialStatus.FAILED, True, True)
+
+
+def test_a_log_tells_where_a_process_begins(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copied: list[int] = []
+    monkeypatch.setattr(trainable.os, "dup2", lambda _, number: copied.append(number))
+    for _ in range(2):
+        trainable._redirect_output(tmp_path)
+    (log,) = tmp_path.glob("worker-*.log")
+    assert log.read_text() == f"{STARTED}\n" * 2
+    assert copied == [1, 2] * 2
 
 
 def test_a_trial_that_over_fits_is_complete_and_leaves_its_model(

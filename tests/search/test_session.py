@@ -436,3 +436,30 @@ def test_the_person_is_told_once(search: Search) -> None:
     for text in ("no MPS", "no MPS", "another"):
         session.note(text)
     assert search.recorder.notes == ["no MPS", "another"]
+
+
+def test_a_process_with_other_code_than_the_search_began_with_is_told_once(
+    search: Search,
+) -> None:
+    session = search.open()
+    trial = session.start_trial()
+    architecture = trial.hyperparameters.architecture
+    session._code = {architecture: "ab12"}
+    for code in ("ab12", "cd34", "cd34", None):
+        session.record_facts(trial.number, TrialFacts(1, "anna", "cpu", 45, code))
+    (note,) = session._notes
+    assert note.startswith(f"anna trains other code of {architecture} than this search began with")
+    assert "(cd34, not ab12)" in note
+
+
+def test_a_process_with_other_versions_than_this_one_is_told_once(search: Search) -> None:
+    session = search.open()
+    here = study.installed_versions()
+    session.note_versions("anna", {**here, "more": "1"})
+    for _ in range(2):
+        session.note_versions("bert", {**here, "keras": "2.9"})
+    (note,) = session._notes
+    assert note == (
+        "bert has other versions than this machine, so its trials may differ: keras 2.9 (here "
+        f"{here['keras']})"
+    )

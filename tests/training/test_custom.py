@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tuner.errors import SpaceError, TrialFailed, TrialOutOfMemory
+from tuner.errors import SpaceError, TrialBroke, TrialFailed, TrialOutOfMemory
 from tuner.settings.hyperparameters import resolve
 from tuner.training import own_modules
 from tuner.training.builder import build_model
@@ -68,6 +68,8 @@ def own_models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "own_broken_module.py").write_text("1 / 0")
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.delitem(sys.modules, "own_models", raising=False)
+    monkeypatch.setattr(own_modules, "_sources", {})
+    monkeypatch.setattr(own_modules, "_dtype_policies", {})
     monkeypatch.setattr(own_modules, "_named", {"own_models", "own_absent", "own_broken_module"})
 
 
@@ -146,6 +148,36 @@ def test_a_module_that_was_edited_is_read_again(tmp_path: Path) -> None:
     check_importable("own_models:build")
     (tmp_path / "own_models.py").write_text("def another(**parameters): ...\n")
     check_importable("own_models:another")
+
+
+def test_the_trials_of_a_process_keep_the_code_that_it_has_imported(tmp_path: Path) -> None:
+    hyperparameters = resolve("own_models:build", {"width": 4, "vocabulary_size": 50})
+    build_model(hyperparameters, n_classes=3)
+    for edited in ("def build(**parameters): return None", "def build(*, vocabu"):
+        (tmp_path / "own_models.py").write_text(edited)
+        assert build_model(hyperparameters, n_classes=3).count_params() == 50 * 4 + (4 + 1) * 3
+
+
+@pytest.mark.parametrize("function", ["missing", "broken"])
+def test_what_the_driver_has_found_may_be_missing_on_a_node(function: str) -> None:
+    with pytest.raises(TrialBroke, match=function):
+        build_model(resolve(f"own_models:{function}", {}), n_classes=2)
+
+
+def test_every_model_of_a_module_has_the_dtype_policy_that_it_sets(tmp_path: Path) -> None:
+    import keras
+
+    policy = 'import keras\nkeras.config.set_dtype_policy("mixed_bfloat16")\n'
+    (tmp_path / "own_models.py").write_text(policy + MODELS)
+    for _ in range(2):
+        keras.backend.clear_session()
+        model = build_model(resolve("own_models:build", {"vocabulary_size": 50}), n_classes=2)
+        assert model.layers[1].dtype_policy.name == "mixed_bfloat16"
+        assert keras.config.dtype_policy().name == "float32"  # of tuner's own architectures
+    (tmp_path / "own_models.py").write_text(MODELS)
+    check_importable("own_models:build")
+    model = build_model(resolve("own_models:build", {"vocabulary_size": 50}), n_classes=2)
+    assert model.layers[1].dtype_policy.name == "float32"
 
 
 def test_a_file_beside_the_data_takes_the_place_of_no_library(

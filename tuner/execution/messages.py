@@ -96,6 +96,7 @@ class Report:
     epoch: EpochResult | None = None
     part: EpochPart | None = None  # of an epoch that has not ended; then there is nothing else
     facts: TrialFacts | None = None  # with the first epoch
+    versions: dict[str, str] | None = None  # with the facts of its process' first trial
     status: TrialStatus | None = None  # with the last one
     error: str | None = None
     is_gpu_full: bool = False  # the error is that the GPU's memory ran out
@@ -127,6 +128,7 @@ class Report:
             epoch=EpochResult(**content["epoch"]) if content["epoch"] else None,
             part=EpochPart(**content["part"]) if content["part"] else None,
             facts=TrialFacts(**content["facts"]) if content["facts"] else None,
+            versions=content["versions"],
             status=TrialStatus(content["status"]) if content["status"] else None,
             error=content["error"],
             is_gpu_full=content["is_gpu_full"],

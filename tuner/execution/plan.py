@@ -1,6 +1,6 @@
 """A plan, which the runner carries out, and its outcome: the same types for a search and a confirmation."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -61,6 +61,10 @@ class Plan(Protocol):
     @property
     def dataset(self) -> Dataset:
         """The data that the trials learn from."""
+
+    @property
+    def code(self) -> Mapping[str, str]:
+        """Digests of the code of the person's own architectures, as the session begins with it."""
 
     @property
     def run(self) -> Run:

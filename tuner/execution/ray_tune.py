@@ -60,6 +60,8 @@ class _Adapter(Disposable):
             self._troubles.note(topic, reason or None)
         if report.facts is not None:
             self._session.record_facts(number, report.facts)
+            if report.versions is not None:
+                self._session.note_versions(report.facts.host, report.versions)
         if report.part is not None:
             self._session.continue_epoch(number, report.part)
         if report.epoch is None:

@@ -193,6 +193,7 @@ class _Session:
             config,
             workers=lambda: max(1, capacity() - places.extra),
             listener=listener,
+            code=self.plan.code,
             clock=time.monotonic,
         )
         background = self.plan.background_training(study)

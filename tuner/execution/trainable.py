@@ -40,14 +40,16 @@ from tuner.execution.task import Task
 from tuner.nvidia import MpsMode
 from tuner.run.device import CPU, with_share
 from tuner.run.epoch_parts import EpochPart
+from tuner.run.run_file import installed_versions
 from tuner.run.trial_status import TrialFacts, TrialStatus
 from tuner.settings.config import TrainerName
+from tuner.settings.hyperparameters import is_custom
 from tuner.storage import Storage
 from tuner.text import one_line
 from tuner.training.checkpoint import Checkpoint
 from tuner.training.failures import LONGEST_REASON, status_of, trial_error
 from tuner.training.own_code import code_of
-from tuner.training.own_modules import make_importable, name_modules_of
+from tuner.training.own_modules import make_importable, module_of, name_modules_of
 from tuner.training.spec import EpochResult, TrainsByEpoch, TrialSpec
 from tuner.training.trained_model_file import to_bytes
 
@@ -102,7 +104,8 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
             status = status_of(problem)
             # Blocks of the last model and handles that were not made stay with the process.
             self._is_spoilt = status is TrialStatus.OUT_OF_MEMORY and self._share.gpus > 0
-            is_suspect = isinstance(problem, TrialBroke) and not self._has_trained
+            # A `ConfigError` here is of the process: of its devices, its driver or its backend.
+            is_suspect = isinstance(problem, (TrialBroke, ConfigError)) and not self._has_trained
             return Report(
                 status=status,
                 error=_reason(problem),
@@ -135,6 +138,7 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
         return Report(
             epoch=result,
             facts=self._facts if result.epoch == 1 else None,
+            versions=installed_versions() if is_first and self._n_trials == 1 else None,
             node=_node() if is_first else "",
             status=TrialStatus.COMPLETE if is_last else None,
             model=self._trained_model() if self._is_model_wanted(is_last=is_last) else None,
@@ -233,10 +237,14 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
         yield from training.progress(every_s)
 
 
-@functools.cache
 def _code_of(architecture: str) -> str | None:
     """The digest of the code that this process has imported; what is written into the file later does not count."""
-    return code_of([architecture]).get(architecture)
+    return _code_in(module_of(architecture)) if is_custom(architecture) else None
+
+
+@functools.cache
+def _code_in(module: str) -> str | None:
+    return next(iter(code_of([f"{module}:build"]).values()), None)  # whatever the function
 
 
 def _node() -> str:

@@ -8,8 +8,9 @@ import keras
 
 from tuner.export.portable import export_onnx, export_saved_model
 from tuner.settings.data import TokenMode
-from tuner.settings.hyperparameters import Hyperparameters
+from tuner.settings.hyperparameters import Hyperparameters, is_custom
 from tuner.training.builder import build_model
+from tuner.training.custom import check_importable
 from tuner.training.failures import trial_errors
 from tuner.training.linear_layer import build_linear
 from tuner.training.spec import LinearShape, TrainedModel
@@ -42,6 +43,8 @@ def save_keras_model(
         if isinstance(hyperparameters, LinearShape):
             model = build_linear(trained.weights)
         else:
+            if is_custom(hyperparameters.architecture):  # in a notebook, edited since
+                check_importable(hyperparameters.architecture)
             model = build_model(
                 hyperparameters.model_copy(update={"vocabulary_size": trained.vocabulary_size}),
                 n_classes=n_classes,

@@ -199,6 +199,11 @@ class ConfirmationPlan:
         """The run's folder."""
         return self.run.files
 
+    @cached_property
+    def code(self) -> dict[str, str]:
+        """See `Plan`."""
+        return code_of(self.asked.space.architectures)
+
     @property
     def config(self) -> SearchConfig:
         """The settings, with a budget of the trials that have ended and those that are still to run."""
@@ -218,8 +223,7 @@ class ConfirmationPlan:
         self.run.reopen_if_replaced()
         # The copy of a machine that went further may have other finalists.
         self.__dict__.pop("wanted", None)
-        code = code_of(self.asked.space.architectures)
-        check_same_search(self.folder, self.asked, self.dataset.fingerprint, code)
+        check_same_search(self.folder, self.asked, self.dataset.fingerprint, self.code)
         if self.run.reader.space.identity() != self.asked.space.identity():
             modules = module_options(self.asked.space.architectures)
             again = f"tuner search --config {shlex.quote(str(self.folder.run_file))}{modules}"

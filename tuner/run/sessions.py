@@ -96,14 +96,19 @@ def note_on_versions(sessions: Sequence[Session]) -> str | None:
     if len(sessions) < 2:
         return None
     before, now = (each.record.versions for each in sessions[-2:])
-    changed = [
-        f"{name} {before[name]} is {now.get(name, 'not installed')} now"
-        for name in before
-        if before[name] != now.get(name)
-    ]
+    changed = [f"{name} {was} is {other} now" for name, was, other in differing(before, now)]
     if not changed:
         return None
     return f"this session has other versions than the one before, so its trials may differ: {', '.join(changed)}"
+
+
+def differing(versions: Mapping[str, str], others: Mapping[str, str]) -> list[tuple[str, str, str]]:
+    """The names whose versions differ, each with its version and the other one."""
+    return [
+        (name, version, others.get(name, "not installed"))
+        for name, version in versions.items()
+        if version != others.get(name)
+    ]
 
 
 def _record(attributes: Mapping[str, object], key: str) -> SessionRecord:

@@ -5,7 +5,8 @@ own: it reads the study for everything that has happened, as `tuner watch` does.
 """
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from types import MappingProxyType
 
 import optuna
 
@@ -15,13 +16,16 @@ from tuner.run.epoch_parts import EpochPart
 from tuner.run.events import Event, EventKind, SearchListener, SearchState
 from tuner.run.progress import StudyProgress
 from tuner.run.records import StudyReader, failed_on
-from tuner.run.sessions import SessionEnd, note_on_versions, utc
+from tuner.run.run_file import installed_versions
+from tuner.run.sessions import SessionEnd, differing, note_on_versions, utc
 from tuner.run.trial_status import TrialFacts, TrialStatus
 from tuner.search.kept_places import KeptPlaces
 from tuner.search.shares import is_too_tight, needs_larger_share
 from tuner.search.study import SearchStudy
 from tuner.search.watchdog import Watchdog
 from tuner.settings.config import SearchConfig
+from tuner.settings.space import ARCHITECTURE
+from tuner.text import joined
 from tuner.training.spec import EpochResult, TrialSpec
 
 # So many equal failures without a success end the search. An error repeats itself; bad luck in sampling takes longer
@@ -49,6 +53,7 @@ class SearchSession:
         config: the budget and the resources.
         workers: how many trials may run at once, for now.
         listener: gets every event.
+        code: the digest of the code of each architecture of a person's own, as the search began with it.
         clock: seconds, from any start.
         wall_clock: seconds since 1970.
     """
@@ -60,6 +65,7 @@ class SearchSession:
         *,
         workers: Callable[[], int],
         listener: SearchListener,
+        code: Mapping[str, str] = MappingProxyType({}),
         clock: Callable[[], float] = time.monotonic,
         wall_clock: Callable[[], float] = time.time,
     ) -> None:
@@ -68,6 +74,7 @@ class SearchSession:
         self._config = config
         self._workers = workers
         self._listener = listener
+        self._code = code
         self._clock = clock
         self._began_at = self._seconds_recorded_at = clock()
         self._seconds_before = study.seconds
@@ -206,8 +213,28 @@ class SearchSession:
             self._listener.on_event(Event(EventKind.NOTE, error=text), self.state)
 
     def record_facts(self, number: int, facts: TrialFacts) -> None:
-        """Records where the trial runs and how large its model is."""
-        self._study.record_facts(self._running[number], facts)
+        """Records where the trial runs and how large its model is; tells where its code is not the search's."""
+        trial = self._running[number]
+        self._study.record_facts(trial, facts)
+        architecture = trial.params.get(ARCHITECTURE, "")
+        expected = self._code.get(architecture)
+        if expected is not None and facts.code is not None and facts.code != expected:
+            self.note(
+                f"{facts.host} trains other code of {architecture} than this search began with ({facts.code}, not "
+                f"{expected}): it was edited meanwhile, or that machine has another copy; bring the same file "
+                "everywhere, and leave it as it is while a search runs"
+            )
+
+    def note_versions(self, host: str, versions: Mapping[str, str]) -> None:
+        """Tells where a process that trains has other versions of Python and packages than this one, once per host."""
+        changed = [
+            f"{name} {other} (here {version})"
+            for name, version, other in differing(installed_versions(), versions)
+        ]
+        if changed:
+            self.note(
+                f"{host} has other versions than this machine, so its trials may differ: {joined(changed)}"
+            )
 
     @property
     def progress_every_s(self) -> float:

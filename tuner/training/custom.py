@@ -12,25 +12,31 @@ called, so the driver may ask `check_importable`. Only modules that the person h
 """
 
 from collections.abc import Callable
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from tuner.errors import SpaceError, TrialFailed
+from tuner.errors import SpaceError, TrialBroke, TrialFailed
 from tuner.settings.hyperparameters import Hyperparameters
 from tuner.training.failures import trial_error
-from tuner.training.own_modules import import_module
+from tuner.training.own_modules import (
+    dtype_policy_of,
+    import_latest,
+    import_module,
+    module_of,
+)
 
 if TYPE_CHECKING:
     import keras
 
 
 def check_importable(architecture: str) -> None:
-    """Refuses a `package.module:function` that cannot be found, before a search starts.
+    """Refuses a `package.module:function` that cannot be found, before a search starts; edited code is read anew.
 
     Raises:
         SpaceError: the form is wrong, the module cannot be imported, or it has no such function.
     """
     try:
-        _function(architecture)
+        _function(architecture, import_latest)
     except _NotFound as error:
         raise SpaceError(str(error)) from error
 
@@ -39,24 +45,26 @@ def build_custom_model(hyperparameters: Hyperparameters, *, n_classes: int) -> "
     """The model that the user's function returns, its input and output shapes checked.
 
     Raises:
-        TrialFailed: the function cannot be found, raises, or returns something else than described
-            above. Errors of a lack of memory or of a GPU pass.
+        TrialBroke: the function cannot be found, or raises: the driver has found it, so it may be this node's fault.
+            Errors of a lack of memory or of a GPU pass.
+        TrialFailed: it returns something else than described above.
     """
     name = hyperparameters.architecture
     try:
-        build = _function(name)
-    except _NotFound as error:
-        raise TrialFailed(str(error)) from error
+        build = _function(name, import_module)
+    except _NotFound as error:  # on this node, or while the file was being written
+        raise TrialBroke(str(error)) from error
     try:
-        model = build(
-            vocabulary_size=hyperparameters.vocabulary_size,
-            n_classes=n_classes,
-            **hyperparameters.custom,
-        )
+        with dtype_policy_of(module_of(name)):
+            model = build(
+                vocabulary_size=hyperparameters.vocabulary_size,
+                n_classes=n_classes,
+                **hyperparameters.custom,
+            )
     except Exception as error:
-        if not isinstance(trial_error(error), TrialFailed):  # no room for it, or a fault of the GPU
+        if not isinstance(trial_error(error), TrialBroke):  # no room for it, or a fault of the GPU
             raise
-        raise TrialFailed(f"{name} raised {type(error).__name__}: {error}") from error
+        raise TrialBroke(f"{name} raised {type(error).__name__}: {error}") from error
     _check_model(model, name, n_classes)
     return model
 
@@ -65,7 +73,7 @@ class _NotFound(Exception):
     """There is no function of this name; the message gives the reason and what to write."""
 
 
-def _function(architecture: str) -> Callable[..., Any]:
+def _function(architecture: str, import_it: Callable[[str], ModuleType]) -> Callable[..., Any]:
     """The function that `package.module:function` names."""
     module_name, _, function_name = architecture.partition(":")
     if not all(map(str.isidentifier, [*module_name.split("."), function_name])):
@@ -74,7 +82,7 @@ def _function(architecture: str) -> Callable[..., Any]:
             "my_package.models:build"
         )
     try:
-        module = import_module(module_name)
+        module = import_it(module_name)
     except Exception as error:  # a user's module may raise anything while it is imported
         raise _NotFound(
             f"architecture {architecture!r}: module {module_name} cannot be imported "

@@ -8,9 +8,11 @@ it: the person names it, in the space of a search or with `--module`. This is th
 import importlib
 import os
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 from tuner.errors import ConfigError, SpaceError
 from tuner.run.folder import RunFolder
@@ -20,6 +22,7 @@ from tuner.text import excerpt, one_line
 
 _named = {TOY_MODULE}
 _sources: dict[str, bytes] = {}  # of the modules that were imported, as they were then
+_dtype_policies: dict[str, Any] = {}  # that modules have set while they were imported
 
 
 def name_modules(modules: str | Iterable[str]) -> list[str]:
@@ -79,7 +82,9 @@ def check_own_space(config: SearchConfig, file: Path | None) -> None:
 
 
 def import_module(module: str) -> ModuleType:
-    """The module, imported, from the current folder if it is nowhere else; only after it was named.
+    """The module, imported once, from the current folder if it is nowhere else; only after it was named.
+
+    The trials of a process train with the code that it has imported, whatever is written into the file meanwhile.
 
     Raises:
         ImportError: it was not named.
@@ -88,14 +93,67 @@ def import_module(module: str) -> ModuleType:
     if not _is_named(module):
         raise ImportError(f"{module} was not named with --module", name=module)
     make_importable(user_folders())
-    imported = importlib.import_module(module)
+    if module in _sources:
+        return importlib.import_module(module)
+    with _dtype_policy_noted(module):
+        imported = importlib.import_module(module)
+    _sources[module] = _source(imported)
+    return imported
+
+
+def import_latest(module: str) -> ModuleType:
+    """As `import_module`, and anew where its file was edited since, as between two cells of a notebook.
+
+    Before anything trains, not for a trial: its code would be another one than that of the trials before it.
+
+    Raises:
+        ImportError: it was not named.
+        Exception: whatever it raises.
+    """
+    imported = import_module(module)
     source = _source(imported)
-    if (
-        _sources.setdefault(module, source) != source
-    ):  # edited since, as between two cells of a notebook
-        imported = importlib.reload(imported)
+    if _sources[module] != source:
+        with _dtype_policy_noted(module):
+            imported = importlib.reload(imported)
         _sources[module] = source
     return imported
+
+
+@contextmanager
+def dtype_policy_of(module: str) -> Iterator[None]:
+    """Has Keras use the dtype policy that this module set when it was imported, which `clear_session` takes back."""
+    policy = _dtype_policies.get(module)
+    if policy is None:
+        yield
+        return
+    keras = sys.modules["keras"]
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(policy)
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
+
+
+@contextmanager
+def _dtype_policy_noted(module: str) -> Iterator[None]:
+    """Notes the dtype policy that a module sets while it is imported here, and takes it back: it is for its models."""
+    before = _dtype_policy()
+    _dtype_policies.pop(module, None)
+    try:
+        yield
+    finally:
+        now = _dtype_policy()
+        if now is not None and now != before:
+            _dtype_policies[module] = now
+            keras = sys.modules["keras"]
+            keras.config.set_dtype_policy(before or keras.config.floatx())
+
+
+def _dtype_policy() -> Any:
+    """Keras' dtype policy; None where Keras is not loaded."""
+    keras = sys.modules.get("keras")
+    return None if keras is None else keras.config.dtype_policy()
 
 
 def user_folders() -> tuple[str, ...]:
@@ -130,7 +188,7 @@ def import_modules(modules: str | Iterable[str]) -> None:
     """
     for module in name_modules(modules):
         try:
-            import_module(module)
+            import_latest(module)
         except Exception as cause:  # a person's module may raise anything while it is imported
             raise ConfigError(
                 f"module {module}: cannot be imported ({type(cause).__name__}: {one_line(str(cause))}); run tuner in "

@@ -16,7 +16,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from tuner.errors import TrialFailed
+from tuner.errors import TrialBroke
 from tuner.training.keras_internals import make_variables, trace_prediction
 
 Ids = NDArray[np.int32]  # (batch, time), right-padded with 0
@@ -72,11 +72,11 @@ def make_train_step(
         class_weights: how much a sequence of each class counts; None: as much as any other.
 
     Raises:
-        TrialFailed: the backend has no adversarial noise.
+        TrialBroke: the backend has no adversarial noise.
     """
     on_tensorflow = keras.backend.backend() == "tensorflow"
     if adversarial_noise and not on_tensorflow:
-        raise TrialFailed(
+        raise TrialBroke(  # on a cluster, nodes may have other backends
             f"adversarial_noise: needs KERAS_BACKEND=tensorflow, got {keras.backend.backend()}; set it to 0"
         )
     learn = (
