@@ -158,6 +158,45 @@ def test_a_search_goes_on_in_a_wider_space_and_says_so(
         run_search(make(space, sentences, tmp_path, name="x", trials=6))
 
 
+def test_a_finished_search_keeps_its_space_and_its_models_and_says_so(
+    without_ray: None,
+    space: SearchSpace,
+    sentences: Path,
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    run = run_search(make(space, sentences, tmp_path, name="x", trials=7)).run
+    settings = run.files.run_file.read_bytes()
+    before = sorted(run.files.trial_models.iterdir()), run.ensemble
+    content = space.to_mapping()
+    content["shared"]["lstm_units"] = {"int": [8, 256]}
+    wider = SearchSpace.from_mapping(content, "wider.yaml")
+    for searched, asked in ((space, {"ensemble": 2}), (wider, {"no_reference": True})):
+        config = make(searched, sentences, tmp_path, name="x", trials=7, **asked)
+        assert run_search(config).reason is SessionEnd.BUDGET_WAS_USED
+        again = Run(run.folder)
+        assert (sorted(run.files.trial_models.iterdir()), again.ensemble) == before
+        assert again.space == again.recorded.config.space == space
+    assert run.files.run_file.read_bytes() == settings
+    told = capfd.readouterr().err
+    assert "--ensemble 2 changes nothing; a larger budget continues the search with it, and" in told
+    assert "does not become wider (lstm_units 8 … 256 in place of 8 … 64); a larger" in told
+    assert "--no-reference changes nothing" in told
+
+
+def test_a_reference_that_was_left_out_can_be_trained_after_the_last_trial(
+    without_ray: None, space: SearchSpace, sentences: Path, tmp_path: Path
+) -> None:
+    settings: dict[str, Any] = {"name": "x", "trainer": "keras", "trials": 1, "max_epochs": 1}
+    first = run_search(make(space, sentences, tmp_path, no_reference=True, **settings)).run
+    assert first.reference is None
+    for _ in range(2):
+        again = run_search(make(space, sentences, tmp_path, **settings))
+        assert again.reason is SessionEnd.BUDGET_WAS_USED
+        assert again.run.reference is not None
+        assert not Run(first.folder).recorded.config.no_reference
+
+
 def test_real_models_are_trained_and_ranked(
     shared_ray: None, sentences: Path, tmp_path: Path
 ) -> None:

@@ -72,7 +72,7 @@ class Plan(Protocol):
 
     @property
     def notes(self) -> Sequence[str]:
-        """What the person is told before the first trial, once there is a study."""
+        """What the person is told before the first trial, or where there is none to run, once there is a study."""
 
     def on_cpus(self) -> "Plan | None":
         """The plan without GPUs, where nobody has asked for them; else None."""

@@ -107,6 +107,8 @@ class _Session:
         if plan.finish_if_done():
             self._remove_left_checkpoints()
             self._export_after_the_end()
+            for note in plan.notes:
+                self.notify(f"tuner: {note}")
             return self._outcome(SessionEnd.BUDGET_WAS_USED)
         self.flag.check()
         storage = checkpoints_of(plan.config, plan.dataset)

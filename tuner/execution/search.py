@@ -1,6 +1,8 @@
 """A search: its plan, and the call that runs it."""
 
+import shlex
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
@@ -47,6 +49,7 @@ from tuner.settings.config import SearchConfig, TrainerName
 from tuner.settings.hyperparameters import is_custom
 from tuner.settings.quantities import GpusPerTrial
 from tuner.settings.space import SearchSpace
+from tuner.settings.widening import widened
 from tuner.text import joined
 from tuner.tracking.selection import check_exporters
 from tuner.training.own_code import code_of
@@ -149,23 +152,58 @@ class SearchPlan:
             )
 
     def finish_if_done(self) -> bool:
-        """See `Plan`: whether an earlier session used the budget up."""
+        """See `Plan`: whether an earlier session used the budget up.
+
+        Then the run keeps its space and its ensemble, and the notes tell of others that were asked for.
+        """
         if not self.folder.journal.is_file():
             return False
-        # Before the study is widened, so that a session that is killed then goes on in that space.
-        if not self._is_recorded_space():
+        if not self.folder.run_file.is_file():
             self._write_run_file()
-        study = self._open(workers=1)
+        recorded = read_run_file(self.folder).config
+        as_searched = replace(self, config=self._as_searched(recorded))
+        study = as_searched._open(workers=1)
         finished = len(study.finished_trials())
         if not self.config.is_budget_used(trials=finished, seconds=study.seconds):
             return False
         study.requeue_interrupted_trials()
         reference = reference_in(study.study.user_attrs)
         if reference is None or reference.is_outdated:  # that session was killed before, or older
-            self.conclude(study)
-        self.files(study).write()
+            as_searched.conclude(study)
+        if recorded.no_reference and not self.config.no_reference:
+            write_run_file(
+                self.folder, as_searched.config, self.dataset.fingerprint, self.code, self._parts
+            )
+        as_searched.files(study).write()
         remember_place(self.folder, self.config.data.source)
+        self.notes.extend(self._not_done(recorded))
         return True
+
+    def _as_searched(self, recorded: SearchConfig) -> SearchConfig:
+        """The recorded settings; a reference that is asked for now can still be trained after the last trial."""
+        no_reference = recorded.no_reference and self.config.no_reference
+        data = self.config.data
+        return recorded.model_copy(update={"no_reference": no_reference, "data": data})
+
+    def _not_done(self, recorded: SearchConfig) -> Iterator[str]:
+        """What was asked for, but needs further trials, in words."""
+        later = "a larger budget continues the search with it"
+        if more := widened(recorded.space, self.config.space):
+            yield f"the budget was used up before, so the space does not become wider ({joined(more)}); {later}"
+        if recorded.ensemble != self.config.ensemble:
+            size = self.config.ensemble or "off"
+            where = shlex.quote(str(self.folder.path))
+            now = f"tuner export {where} --members trials --ensemble {size}"
+            yield (
+                f"the budget was used up before, so --ensemble {size} changes nothing; {later}"
+                + (
+                    f", and {now} averages so many of the kept trials"
+                    if self.config.ensemble
+                    else ""
+                )
+            )
+        if self.config.no_reference and not recorded.no_reference:
+            yield f"the budget was used up before, so --no-reference changes nothing; {later}"
 
     def open(self, workers: int) -> SearchStudy:
         """The study in the run folder, made with its baselines if it is new."""
@@ -178,12 +216,6 @@ class SearchPlan:
                 "one and learns from the others, so two scores are mostly of different rows"
             )
         return study
-
-    def _is_recorded_space(self) -> bool:
-        if not self.folder.run_file.is_file():
-            return False
-        recorded = read_run_file(self.folder).config.space
-        return recorded.identity() == self.config.space.identity()
 
     def _write_run_file(self) -> None:
         write_run_file(
