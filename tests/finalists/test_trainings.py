@@ -11,12 +11,12 @@ from support.run_files import record
 from tuner.finalists.trainings import (
     as_in_last_tries,
     best_distinct,
-    confirmed,
     retire_others,
     settled,
     still_open,
 )
 from tuner.run.attributes import Attribute
+from tuner.run.ended_trainings import confirmed
 from tuner.run.folder import RunFolder
 from tuner.run.records import is_interrupted
 from tuner.run.requested_trainings import (

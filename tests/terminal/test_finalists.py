@@ -12,12 +12,12 @@ from support.ensembles import RECORD
 from support.golden import golden_run
 
 from tuner.finalists.finalist import ModelFile, finalists_of
-from tuner.finalists.ranking import Failure
 from tuner.finalists.request import Request
 from tuner.finalists.testing import figures_of
 from tuner.report import summary
 from tuner.run import Run, evaluations
 from tuner.run.attributes import Attribute
+from tuner.run.ended_trainings import Failure
 from tuner.run.records import TrialRecord
 from tuner.run.reference_record import ReferenceRecord
 from tuner.run.trial_status import TrialStatus

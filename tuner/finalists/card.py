@@ -10,9 +10,9 @@ from tuner.finalists.all_rows import AllRows
 from tuner.finalists.choice import Chosen, ChosenReference, ChosenTrials
 from tuner.finalists.finalist import Finalist
 from tuner.finalists.model_choice import CHOICE_SETTINGS, MembersOf
-from tuner.finalists.ranking import Failure, read_failures
-from tuner.finalists.trainings import confirmed
+from tuner.finalists.ranking import read_failures
 from tuner.run import Run
+from tuner.run.ended_trainings import confirmed
 from tuner.run.evaluations import RecordedEvaluation, read_test_log
 from tuner.run.finalists_file import shown_bias
 from tuner.run.ledger import Ledger, others_text
@@ -161,7 +161,7 @@ def _how_chosen(chosen: Chosen) -> list[str]:
         *_corrected(chosen.finalists),
         *([f"\n{chosen.gains_text}"] if chosen.gains_text is not None else []),
         *_reference(chosen.reference),
-        *(f"\n{failure_text(each)}" for each in read_failures(chosen.run) if each.trial in numbers),
+        *(f"\n{each.text}" for each in read_failures(chosen.run) if each.trial in numbers),
         *([f"\n{since_text(since.number, since.score)}"] if since is not None else []),
     ]
 
@@ -237,14 +237,6 @@ def _regression(reference: ChosenReference) -> str:
     return (
         f"a logistic regression on the presence of n-grams of up to {longest} tokens, trained on the training "
         f"{'and the validation ' if both else ''}split"
-    )
-
-
-def failure_text(failure: Failure) -> str:
-    """The seeds that a finalist's figures leave out."""
-    return (
-        f"Trial {failure.trial}: {failure.count} of {count_text(failure.out_of, 'seed')} gave no model and are "
-        f"not part of these figures ({failure.reason})."
     )
 
 

@@ -10,8 +10,8 @@ from tuner.finalists.model_choice import MembersOf, ModelChoice
 from tuner.finalists.ranking import better_since, confirm_command, read_finalists
 from tuner.finalists.reference_of_splits import needed_reference, splits_of
 from tuner.finalists.seed_average import SeedAverage, average_of
-from tuner.finalists.trainings import confirmed
 from tuner.run import Run
+from tuner.run.ended_trainings import confirmed
 from tuner.run.ensemble import NO_MODELS, EnsembleRecord, EnsembleWithReference
 from tuner.run.evaluations import LINEAR_REFERENCE, member_name
 from tuner.run.records import TrialRecord

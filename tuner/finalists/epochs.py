@@ -10,8 +10,8 @@ from collections.abc import Sequence
 
 import optuna
 
-from tuner.finalists.trainings import ended_trials
 from tuner.run.attributes import Attribute
+from tuner.run.ended_trainings import ended_trials
 from tuner.run.records import TrialRecord
 from tuner.run.train_on import TrainOn
 from tuner.run.trial_status import TrialStatus

@@ -7,7 +7,7 @@ import shlex
 import time
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 import optuna
@@ -26,12 +26,11 @@ from tuner.finalists.trainings import (
     as_in_last_tries,
     best_distinct,
     configuration_of,
-    confirmed,
-    ended_trials,
 )
 from tuner.run import Run
 from tuner.run.attributes import Attribute
 from tuner.run.csv_text import write_csv
+from tuner.run.ended_trainings import Failure, confirmed, ended_trials, failures
 from tuner.run.finalists_file import FinalistRow, frame_of
 from tuner.run.folder import RunFolder
 from tuner.run.records import StudyReader, TrialRecord, contenders
@@ -50,16 +49,6 @@ from tuner.settings.metric import Metric
 from tuner.settings.space import SearchSpace
 from tuner.training.row_clusters import by_cluster
 from tuner.training.statistics import HeldOutRows, deciding_in, gain_of, sequence_scores
-
-
-@dataclass(frozen=True)
-class Failure:
-    """Trainings of a finalist that gave no model."""
-
-    trial: int
-    count: int
-    out_of: int  # trainings that were requested
-    reason: str  # of the last one
 
 
 def read_finalists(run: Run, dataset: Dataset) -> list[Finalist]:
@@ -94,23 +83,7 @@ def read_failures(run: Run) -> list[Failure]:
     Raises:
         RunFolderError: there was no confirmation yet.
     """
-    confirmation = _confirmation(run)
-    trainings, ended = confirmed(confirmation), ended_trials(confirmation)
-    lost: dict[int, list[str]] = defaultdict(list)
-    for training in trainings:
-        trial = ended[training]
-        if not run.files.finalist_model(training.trial, training.seed).is_file():
-            what = trial.user_attrs.get(Attribute.STATUS) or trial.state.name.lower()
-            error = trial.user_attrs.get(Attribute.ERROR)
-            is_removed = Attribute.HELD_OUT in trial.user_attrs
-            lost[training.trial].append(
-                "its file was removed" if is_removed else f"{what}: {error}"
-            )
-    asked = [training.trial for training in trainings]
-    return [
-        Failure(number, len(reasons), asked.count(number), reasons[-1])
-        for number, reasons in lost.items()
-    ]
+    return failures(_confirmation(run), run.files)
 
 
 def better_since(run: Run) -> TrialRecord | None:

@@ -1,7 +1,4 @@
-"""The trainings of a run's confirmations: the trials they repeat, and those still to run, settled, ended or confirmed.
-
-`confirmed` gives those that make the run's finalists.
-"""
+"""The trainings of a run's confirmations: the trials they repeat, and those still to run or settled."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
@@ -14,7 +11,7 @@ from tuner.run.attributes import Attribute
 from tuner.run.folder import RunFolder
 from tuner.run.optuna_internals import fail_waiting, set_user_attributes
 from tuner.run.records import TrialRecord, counts_as_finished, is_interrupted, ranked
-from tuner.run.requested_trainings import RequestedTraining, requests, training_of
+from tuner.run.requested_trainings import RequestedTraining, training_of
 from tuner.run.trial_status import TrialStatus
 from tuner.settings.space import SearchSpace
 
@@ -81,29 +78,6 @@ def _has_model(trial: FrozenTrial, training: RequestedTraining, folder: RunFolde
     if trial.state is not TrialState.COMPLETE or Attribute.HELD_OUT not in trial.user_attrs:
         return False
     return folder.finalist_model(training.trial, training.seed).is_file()
-
-
-def ended_trials(study: optuna.Study) -> dict[RequestedTraining, FrozenTrial]:
-    """The last trial of every training that has ended, however it ended."""
-    return {
-        training: trial
-        for trial in study.get_trials(deepcopy=False)
-        if counts_as_finished(trial) and (training := training_of(trial)) is not None
-    }
-
-
-def confirmed(study: optuna.Study) -> list[RequestedTraining]:
-    """The trainings of the last request that has ended, and of earlier ones that learned from the same, each once.
-
-    Of a finalist that was requested with several numbers of epochs, only those with the latest: others are seeds of
-    another training.
-    """
-    ended = ended_trials(study)
-    complete = [each for each in requests(study) if all(one in ended for one in each)]
-    ways = {one.train_on for one in complete[-1]} if complete else set()
-    alike = [one for each in complete for one in each if one.train_on in ways]
-    latest = {one.trial: one.stop_after for one in alike}
-    return list(dict.fromkeys(one for one in alike if one.stop_after == latest[one.trial]))
 
 
 # -- starting -------------------------------------------------------------------------------------

@@ -8,12 +8,11 @@ from rich.text import Text
 
 from tuner.data import Split, cluster_count, load_dataset
 from tuner.execution.plan import SearchOutcome
-from tuner.finalists.card import failure_text, since_text
+from tuner.finalists.card import since_text
 from tuner.finalists.choice import Chosen
 from tuner.finalists.comparisons import visible_difference
 from tuner.finalists.finalist import Finalist
 from tuner.finalists.ranking import (
-    Failure,
     compared_with_reference,
     confirm_command,
     finalist_rows,
@@ -23,6 +22,7 @@ from tuner.finalists.ranking import (
 from tuner.finalists.request import Request
 from tuner.finalists.trainings import best_distinct
 from tuner.run import Run
+from tuner.run.ended_trainings import Failure
 from tuner.run.evaluations import MOST_CLASSES, ClassFigures, EvaluationFigures, RecordedEvaluation
 from tuner.run.finalists_file import best_of_search, shown_bias
 from tuner.run.ledger import others_text
@@ -179,7 +179,7 @@ def in_words(
         f"The finalist that was best in the search, trial {searched.trial}, scored "
         f"{score_text(searched.search_score)} there and {score_text(searched.mean)} here: a gap of {searched.gap_text}."
     )
-    return [*lines, *map(failure_text, failures)]
+    return [*lines, *(each.text for each in failures)]
 
 
 def _compared(finalists: Sequence[Finalist], margin: float) -> list[str]:
