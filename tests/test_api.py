@@ -95,6 +95,7 @@ def test_type_checkers_see_the_keywords_that_help_shows(name: str) -> None:
         "format",
         "out",
         "data",
+        "vectors",
     }
     typed = get_type_hints(getattr(keywords, f"KeywordsOf{name.capitalize()}"))
     assert {keyword: shown[keyword].annotation for keyword in typed} == typed

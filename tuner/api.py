@@ -197,6 +197,7 @@ def export(
     format: str | Sequence[str] | None = None,
     out: str | Path | None = None,
     data: str | Path | None = None,
+    vectors: str | Path | None = None,
     progress: bool = True,
     modules: str | Sequence[str] = (),
     **settings: Unpack[KeywordsOfExport],
@@ -209,6 +210,7 @@ def export(
         format: also for programs without tuner: `savedmodel`, `onnx`, or both.
         out: the folder to write; default `model` in the run folder.
         data: where the data of the run lie now, if they were moved; recorded.
+        vectors: where its word vectors lie now, if they were moved, with `all_rows`; recorded.
         progress: whether to print a line per epoch, where models are trained again.
         modules: of your own, whose code may run although only the run folder names it.
 
@@ -229,7 +231,8 @@ def export(
     name_modules(modules)
     formats = read_formats([format] if isinstance(format, str) else format or ())
     place = None if out is None else model_place(str(out))
-    chosen = load_chosen(Run(_place(run)), request, None if data is None else str(data))
+    places = (None if each is None else str(each) for each in (data, vectors))
+    chosen = load_chosen(Run(_place(run)), request, *places)
     place = place or chosen.run.files.model
     all_rows = None
     if request.all_rows:

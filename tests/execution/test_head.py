@@ -27,6 +27,7 @@ from tuner.run.copies import adopt
 from tuner.run.folder import RunFolder
 from tuner.run.lock import owner_of
 from tuner.run.run_file import remember_place
+from tuner.settings.data import DataConfig
 
 
 @pytest.mark.parametrize(
@@ -319,7 +320,7 @@ def test_the_place_of_the_data_here_stays_when_the_run_is_fetched_again(tmp_path
     assert not list(home.path.glob(".*.tmp"))
     rows = tmp_path / "rows.csv"
     rows.write_text("text,label\n")
-    remember_place(home, str(rows))
+    remember_place(home, DataConfig(source=str(rows)))
     adopt(home, there.path)
     assert yaml.safe_load(home.run_file.read_text())["data"]["source"] == str(rows)
 

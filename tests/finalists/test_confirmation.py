@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 from optuna.trial import FrozenTrial
 from support.confirmed_run import Confirmed
 from support.in_process import trials_in_this_process
@@ -38,6 +39,7 @@ from tuner.run.sessions import SessionEnd
 from tuner.run.train_on import TrainOn
 from tuner.settings.config import SearchConfig, make_config
 from tuner.settings.space import SearchSpace
+from tuner.terminal.finalists import print_confirmation
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("without_ray")]
 
@@ -274,6 +276,27 @@ def test_a_copy_that_went_further_has_its_own_finalists(
     (after,) = plan.wanted
     assert after.training.trial == 12
     assert before.training.trial != 12
+
+
+def test_a_copy_of_a_run_behind_a_url_is_confirmed_with_data_that_lie_elsewhere(
+    searched_once: tuple[RunFolder, SearchConfig],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    copied = RunFolder(tmp_path / "copied")
+    shutil.copytree(searched_once[0].path, copied.path)
+    rows, now = Path(searched_once[1].data.source), tmp_path / "now.csv"
+    shutil.copy(rows, now)
+    content = yaml.safe_load(copied.run_file.read_text())
+    data = {**content["data"], "source": str(tmp_path / "before.csv")}
+    content = {**content, "data": data, "out": "s3://bucket/x"}
+    copied.run_file.write_text(yaml.safe_dump(content, sort_keys=False))
+    config = confirmation_config(copied, {"data": {"source": str(now)}})
+    outcome = run_confirmation(Run(copied.path), Request(top=2, seeds=1), config, SilentListener())
+    assert print_confirmation(outcome, config.data) == 0
+    assert "is first" in capsys.readouterr().out
+    assert read_run_file(copied).located_data().source == str(now)
+    assert read_run_file(copied).config.out == "s3://bucket/x"
 
 
 def test_a_search_that_died_while_its_space_was_widened_is_not_confirmed(

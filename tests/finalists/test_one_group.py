@@ -49,7 +49,7 @@ def test_it_is_told_on_the_screen_and_in_the_report(
     config = confirmation_config(run.files, {})
     outcome = run_confirmation(Run(run.folder), request, config, SilentListener())
     capsys.readouterr()
-    assert print_confirmation(outcome) == 0
+    assert print_confirmation(outcome, config.data) == 0
     printed = capsys.readouterr().out.splitlines()
     (reading,) = read_runs([str(run.folder)])
     times = int(clusters == 1)

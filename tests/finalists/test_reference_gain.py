@@ -117,7 +117,8 @@ def test_a_confirmation_its_file_and_the_report_tell_it(
     assert list(written) == finalist_rows(confirmed.finalists)
     assert written[0].with_reference_text == found.text
     assert written[0].reference_weight == found.weight
-    assert print_confirmation(SearchOutcome(confirmed.run, SessionEnd.BUDGET_USED)) == 0
+    outcome = SearchOutcome(confirmed.run, SessionEnd.BUDGET_USED)
+    assert print_confirmation(outcome, confirmed.config.data) == 0
     printed = capsys.readouterr().out
     trial = first.record.number
     assert f"Trial {trial} {found.text}: --with-reference tests or exports them" in printed

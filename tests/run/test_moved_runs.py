@@ -17,6 +17,7 @@ from tuner.run.run_file import (
     write_run_file,
 )
 from tuner.settings.config import make_config
+from tuner.settings.data import DataConfig
 from tuner.settings.settings_files import refuse_odd_name
 
 
@@ -58,12 +59,46 @@ def test_a_run_whose_data_were_moved_elsewhere_is_told_once_where(tmp_path: Path
     place = str(tmp_path / "elsewhere.csv")
     assert read_run_file(folder).located_data(place).source == place
     before = yaml.safe_load(folder.run_file.read_text())
-    remember_place(folder, place)
+    remember_place(folder, DataConfig(source=place))
     assert read_run_file(folder).located_data().source == place
     now = yaml.safe_load(folder.run_file.read_text())
     assert now["out"] == str(folder.path.parent)
     changed_keys = {key for key in now if now[key] != before[key]}
     assert changed_keys == {"data", "out"}
+
+
+def test_a_run_with_a_copy_behind_a_url_keeps_that_and_is_told_where_its_data_are(
+    tmp_path: Path,
+) -> None:
+    folder = moved(tmp_path, with_data=False)
+    content = yaml.safe_load(folder.run_file.read_text())
+    url = f"file://{tmp_path}/bucket"
+    folder.run_file.write_text(yaml.safe_dump({**content, "out": url}))
+    place = str(tmp_path / "elsewhere.csv")
+    located = confirmation_config(folder, {"data": place}).data
+    remember_place(folder, located)
+    assert read_run_file(folder).located_data() == located
+    assert yaml.safe_load(folder.run_file.read_text())["out"] == url
+
+
+def test_word_vectors_that_were_moved_are_told_once(tmp_path: Path) -> None:
+    before, now, other = (tmp_path / name for name in ("before.vec", "now.vec", "other.vec"))
+    before.write_text("good 0.1 0.2\n")
+    rows = tmp_path / "rows.csv"
+    rows.write_text("text,label\n")
+    data = {"source": str(rows), "vectors": str(before)}
+    config = make_config({"space": "seed", "data": data, "out": str(tmp_path), "name": "r"})
+    folder = RunFolder(config.folder)
+    folder.path.mkdir()
+    write_run_file(folder, config, "data")
+    before.rename(now)
+    other.write_text("good 0.1 0.3\n")
+    with pytest.raises(RunFolderError, match=r"word vectors of .* are not there; .* --vectors of"):
+        confirmation_config(folder, {})
+    with pytest.raises(RunFolderError, match=r"no file of the word vectors that .* learned with"):
+        confirmation_config(folder, {"vectors": str(other)})
+    remember_place(folder, confirmation_config(folder, {"data": {"vectors": str(now)}}).data)
+    assert confirmation_config(folder, {}).data.vectors == str(now)
 
 
 def test_the_place_of_a_run_on_a_read_only_disk_is_not_recorded(
@@ -74,7 +109,7 @@ def test_the_place_of_a_run_on_a_read_only_disk_is_not_recorded(
 
     folder = moved(tmp_path, with_data=True)
     monkeypatch.setattr(run_file, "write_atomically", refuse)
-    remember_place(folder, str(tmp_path / "moved" / "rows.csv"))
+    remember_place(folder, DataConfig(source=str(tmp_path / "moved" / "rows.csv")))
 
 
 def test_a_data_sets_name_is_recorded_although_a_file_is_called_so(
@@ -87,7 +122,7 @@ def test_a_data_sets_name_is_recorded_although_a_file_is_called_so(
         asked = make_config({"space": "seed", "data": {"source": source}})
         write_run_file(folder, asked, "data")
         assert read_run_file(folder).located_data().source == recorded
-        remember_place(folder, source)
+        remember_place(folder, DataConfig(source=source))
         assert read_run_file(folder).located_data().source == recorded
 
 
@@ -103,8 +138,8 @@ def test_from_inside_its_folder_a_run_continues_as_itself(
     before = folder.run_file.read_text()
     of_here = RunFolder(Path())
     assert of_here.name == folder.name
-    remember_place(of_here, str(tmp_path / "moved" / "rows.csv"))
-    remember_place(folder, str(tmp_path / "moved" / "rows.csv"))
+    remember_place(of_here, DataConfig(source=str(tmp_path / "moved" / "rows.csv")))
+    remember_place(folder, DataConfig(source=str(tmp_path / "moved" / "rows.csv")))
     recorded = yaml.safe_load(folder.run_file.read_text())
     assert recorded["out"] == str(folder.path.parent)
     assert before != folder.run_file.read_text()

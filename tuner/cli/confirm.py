@@ -62,4 +62,4 @@ def confirm(
                 from tuner.finalists.confirmation import run_confirmation
 
             outcome = run_confirmation(confirmed, request, config, listener)
-    return print_confirmation(outcome)
+    return print_confirmation(outcome, config.data)

@@ -30,6 +30,13 @@ def export(
             help="Where the data of the run lie now, if they were moved; recorded.", metavar="PATH"
         ),
     ] = None,
+    vectors: Annotated[
+        str | None,
+        typer.Option(
+            help="Where the word vectors of the run lie now, if they were moved, with --all-rows; recorded.",
+            metavar="PATH",
+        ),
+    ] = None,
     modules: Modules = None,
     **settings: object,
 ) -> None:
@@ -48,7 +55,7 @@ def export(
     exit_on_sigterm()
     name_modules(modules or ())
     place = None if out is None else model_place(out)
-    chosen = load_chosen(Run(run), request, data)
+    chosen = load_chosen(Run(run), request, data, vectors)
     place = chosen.run.files.model if place is None else place
     check_exportable(place, format or ())
     all_rows = train_on_all_rows(chosen, request, print_line) if request.all_rows else None

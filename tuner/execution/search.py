@@ -175,7 +175,7 @@ class SearchPlan:
                 self.folder, as_searched.config, self.dataset.fingerprint, self.code, self._parts
             )
         as_searched.files(study).write()
-        remember_place(self.folder, self.config.data.source)
+        remember_place(self.folder, self.config.data)
         self.notes.extend(self._not_done(recorded))
         return True
 

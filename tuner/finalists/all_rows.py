@@ -141,6 +141,7 @@ def _check_unchanged(chosen: Chosen) -> None:
     where, fingerprint = chosen.run.folder, chosen.run.recorded.fingerprint
     vectors = chosen.config.data.vectors
     if chosen.members and vectors is not None and fingerprint is not None:
+        chosen.run.recorded.check_vectors(chosen.config.data)
         if fingerprint.vectors != digest_of(vectors):
             raise RunFolderError(
                 f"{vectors}: other word vectors than those that {where} learned with; bring these back, or export "

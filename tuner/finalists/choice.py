@@ -129,11 +129,14 @@ class Chosen:
         return rows.spread_of(self.reference.model.probabilities)
 
 
-def load_chosen(run: Run, choice: ModelChoice, data: str | None = None) -> Chosen:
+def load_chosen(
+    run: Run, choice: ModelChoice, data: str | None = None, vectors: str | None = None
+) -> Chosen:
     """The finalists or trials that `choice` names, of a run, or its linear reference.
 
     Args:
         data: where the data that was searched on lies now, if it was moved; recorded.
+        vectors: the same of its word vectors.
 
     Raises:
         UsageError: its data has changed, it has fewer, or one of them is code that the person has not named.
@@ -149,11 +152,11 @@ def load_chosen(run: Run, choice: ModelChoice, data: str | None = None) -> Chose
     )
     if is_trials and not _has_models(run):
         raise RunFolderError(f"{run.files.path}: {NO_MODELS}; {confirm_command(run)}")
-    config = config.model_copy(update={"data": run.recorded.located_data(data)})
+    config = config.model_copy(update={"data": run.recorded.located_data(data, vectors)})
     dataset = load_dataset(config.data.without_vectors)
     run.recorded.check_same_data(config.data.source, dataset.fingerprint)
     check_threshold(choice.threshold, len(dataset.class_names))
-    remember_place(run.files, config.data.source)
+    remember_place(run.files, config.data)
     if choice.members is MembersOf.REFERENCE:
         reference = ChosenReference(*needed_reference(run, dataset), weight=1.0)
         return Chosen(run, config, dataset, (), choice, reference=reference)

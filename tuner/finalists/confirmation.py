@@ -243,7 +243,7 @@ class ConfirmationPlan:
     def finish_if_done(self) -> bool:
         """See `Plan`; where nothing is left to train, this request becomes the last one."""
         mend_end(self.folder.journal)
-        remember_place(self.folder, self.asked.data.source)
+        remember_place(self.folder, self.asked.data)
         study = self.run.confirmation
         if study is None or self._missing(study):
             return False

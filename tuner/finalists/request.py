@@ -60,13 +60,16 @@ _RESOURCES = {
     "address": "this machine alone",
     "accept_changed_code": "refused",
 }
-_MOVED = Setting(
-    Group.DATA,
-    "Where the data of the run lie now, if they were moved; recorded",
-    "PATH",
-    unset="as recorded",
-    name="data",
-)
+_MOVED = {
+    keyword: Setting(
+        Group.DATA,
+        f"Where the {what} of the run lie now, if they were moved; recorded",
+        "PATH",
+        unset="as recorded",
+        name=keyword,
+    )
+    for keyword, what in (("data", "data"), ("vectors", "word vectors"))
+}
 CONFIRM_SETTINGS = (
     *declared_settings(Request),
     *(
@@ -75,9 +78,9 @@ CONFIRM_SETTINGS = (
         if setting.keyword in _RESOURCES
     ),
     *(
-        replace(each, setting=_MOVED)
+        replace(each, setting=_MOVED[each.keyword])
         for each in declared_settings(SearchConfig)
-        if each.keyword == "data"
+        if each.keyword in _MOVED
     ),
 )
 
@@ -110,7 +113,9 @@ def confirmation_config(
     run_file = read_run_file(folder)
     recorded = run_file.config
     given_data = data_mapping(settings.get("data"))
-    moved_to = given_data.get("source") if isinstance(given_data, dict) else None
+    moved = given_data if isinstance(given_data, dict) else {}
+    data = run_file.located_data(moved.get("source"), moved.get("vectors", settings.get("vectors")))
+    run_file.check_vectors(data)
     check_named(recorded.space.architectures, folder.path)
     # Not checked: a copy of a run folder may have a name that no new run can have.
     place = {"out": os.path.dirname(os.path.abspath(folder.path)), "name": folder.name}
@@ -118,7 +123,7 @@ def confirmation_config(
         place = {"out": recorded.out, "name": recorded.run_name}
     given = {name: settings[name] for name in _RESOURCES if settings.get(name) is not None}
     asked = {
-        "data": run_file.located_data(moved_to).model_dump(),
+        "data": data.model_dump(),
         **recorded.model_dump(
             exclude={"space", "data", "time_budget", "max_concurrent", "address", *_OF_SEARCHES}
         ),

@@ -19,7 +19,7 @@ from tuner.run.folder import RunFolder
 from tuner.run.lock import locked
 from tuner.run.run_file import remember_place
 from tuner.settings.config import SearchConfig
-from tuner.settings.data import data_mapping, is_data_file
+from tuner.settings.data import DataConfig, data_mapping, is_data_file
 from tuner.settings.yaml_files import read_yaml
 from tuner.storage import FileChanged, Storage
 from tuner.text import excerpt, one_line
@@ -118,7 +118,7 @@ def adopt(folder: RunFolder, fetched: Path) -> None:
             f"{folder.path}: holds another run, or has changed by itself; fetch into another --out"
         )
     sources = [each for each in _plain_files(fetched) if each.suffix != TEMPORARY]
-    data_here = _data_file(folder)
+    here = _data_file(folder)
     with locked(folder):
         merge_evaluations(folder, lambda name: _content(fetched / name))
         merged = {folder.tests, *(folder.test_classes / each.name for each in sources)}
@@ -129,17 +129,20 @@ def adopt(folder: RunFolder, fetched: Path) -> None:
         for model in folder.trial_models.glob("*.npz"):
             if not (RunFolder(fetched).trial_models / model.name).is_file():
                 model.unlink()  # its trial has fallen out of the best
-        if data_here is not None and _data_file(folder) is None:
-            remember_place(folder, data_here)
+        if here is not None and _data_file(folder) is None:
+            remember_place(folder, here)
 
 
-def _data_file(folder: RunFolder) -> str | None:
-    """The file of the run's data, by its recorded place, where it lies here."""
+def _data_file(folder: RunFolder) -> DataConfig | None:
+    """The data of the run, by their recorded place, where they are a file that lies here."""
     if not folder.run_file.is_file():
         return None
     data = data_mapping(read_yaml(folder.run_file, RunFolderError).get("data"))
-    source = data.get("source") if isinstance(data, dict) else None
-    return source if isinstance(source, str) and is_data_file(source) else None
+    if not isinstance(data, dict):
+        return None
+    places = {key: data[key] for key in ("source", "vectors") if isinstance(data.get(key), str)}
+    is_here = "source" in places and is_data_file(places["source"])
+    return DataConfig.model_validate(places) if is_here else None
 
 
 def record_evaluations(folder: RunFolder, config: SearchConfig) -> None:

@@ -17,6 +17,7 @@ from typing import Any
 
 from pydantic import ConfigDict, Field, ValidationError
 
+from tuner.data.vectors import digest_of
 from tuner.errors import RunFolderError
 from tuner.files import write_atomically
 from tuner.machine import keras_backend
@@ -142,22 +143,43 @@ class RunFile:
                     "another --name, or add --accept-changed-code: the leaderboard then shows the code of every trial"
                 )
 
-    def located_data(self, given: str | None = None) -> DataConfig:
+    def located_data(self, given: str | None = None, vectors: str | None = None) -> DataConfig:
         """The data that was searched on, where it lies now.
 
         Args:
             given: its new place, as a person gives it; None: the recorded one.
+            vectors: the new place of the word vectors; None: the recorded one, which is not looked at.
 
         Raises:
-            RunFolderError: it is not there.
+            RunFolderError: it is not there, or these are other word vectors.
+            DataError: the word vectors cannot be read.
         """
         data = self.config.data if given is None else self.config.data.at(given)
+        if vectors is not None:
+            if self.fingerprint is None or self.fingerprint.vectors != digest_of(vectors):
+                raise RunFolderError(
+                    f"{vectors}: no file of the word vectors that {self.path.parent} learned with; name that file, or "
+                    "leave it out"
+                )
+            data = data.model_copy(update={"vectors": vectors})
         if data.source not in SOURCE_NAMES and not is_data_file(data.source):
             raise RunFolderError(
                 f"{data.source}: the data of {self.path.parent} are not there; if they were moved, give their new "
                 "place once, with --data of `tuner confirm`, `tuner export` or the same `tuner search`"
             )
         return data
+
+    def check_vectors(self, data: DataConfig) -> None:
+        """Refuses to train where the run's word vectors are not there.
+
+        Raises:
+            RunFolderError: they are not.
+        """
+        if data.vectors is not None and not os.path.isfile(os.path.expanduser(data.vectors)):
+            raise RunFolderError(
+                f"{data.vectors}: the word vectors of {self.path.parent} are not there; if they were moved, give their "
+                "new place once, with --vectors of `tuner confirm`, `tuner export` or the same `tuner search`"
+            )
 
     def check_same_data(self, source: str, data_fingerprint: str) -> None:
         """Refuses data that has changed since the run learned from it.
@@ -221,9 +243,7 @@ def write_run_file(
         content["storage_path"] = absolute(config.storage_path)
     if config.mlflow is not None:
         content["mlflow"] = tracking_uri(config.mlflow)
-    content["data"]["source"] = absolute_source(config.data.source)
-    if config.data.vectors is not None:
-        content["data"]["vectors"] = os.path.abspath(os.path.expanduser(config.data.vectors))
+    content["data"].update(_places_of(config.data))
     created = read_run_file(folder).created if folder.run_file.is_file() else None
     record = {
         "space": config.space.to_mapping(),
@@ -238,21 +258,32 @@ def write_run_file(
     write_atomically(folder.run_file, to_yaml(record))
 
 
-def remember_place(folder: RunFolder, source: str) -> None:
+def remember_place(folder: RunFolder, located: DataConfig) -> None:
     """Records where the run and its data lie now, after they were moved; where that cannot be written, nothing.
 
+    A run with a copy behind a URL keeps that.
+
     Args:
-        source: of the data, checked to be the same.
+        located: the data and word vectors, checked to be the same.
     """
     content = read_yaml(folder.run_file, RunFolderError)
     data = data_mapping(content.get("data"))
-    if not isinstance(data, dict) or is_url(str(content.get("out", ""))):
+    if not isinstance(data, dict):
         return
-    now = {**content, "data": {**data, "source": absolute_source(source)}}
-    now["out"] = os.path.dirname(os.path.abspath(folder.path))
+    now = {**content, "data": {**data, **_places_of(located)}}
+    if not is_url(str(content.get("out", ""))):
+        now["out"] = os.path.dirname(os.path.abspath(folder.path))
     if now != content:
         with suppress(OSError):  # a read-only copy
             write_atomically(folder.run_file, to_yaml(now))
+
+
+def _places_of(data: DataConfig) -> dict[str, str]:
+    """The places of the data and of the word vectors, as they are found from any folder."""
+    places = {"source": absolute_source(data.source)}
+    if data.vectors is not None:
+        places["vectors"] = absolute(data.vectors)
+    return places
 
 
 def check_same_search(

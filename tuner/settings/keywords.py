@@ -64,6 +64,7 @@ class KeywordsOfConfirm(TypedDict, total=False):
     accept_changed_code: bool | None
     address: str | None
     data: str | Path | None
+    vectors: str | Path | None
 
 
 class KeywordsOfTest(TypedDict, total=False):

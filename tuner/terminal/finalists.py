@@ -29,6 +29,7 @@ from tuner.run.ledger import others_text
 from tuner.run.records import contenders
 from tuner.run.requested_trainings import MARGIN, margin_of
 from tuner.run.sessions import SessionEnd
+from tuner.settings.data import DataConfig
 from tuner.settings.hyperparameters import module_options
 from tuner.settings.metric import MetricName
 from tuner.settings.objectives import Objectives
@@ -46,11 +47,14 @@ from tuner.text import (
 _SHOWN_CLASSES = 10
 
 
-def print_confirmation(outcome: SearchOutcome) -> int:
-    """Prints how a confirmation ended; returns the exit code."""
+def print_confirmation(outcome: SearchOutcome, data: DataConfig) -> int:
+    """Prints how a confirmation ended; returns the exit code.
+
+    Args:
+        data: of the run, where they lie now.
+    """
     console = plain_console()
     run = outcome.run
-    config = run.recorded.config
     where = shlex.quote(str(run.folder))
     modules = module_options(run.space.architectures)
     if outcome.reason in {SessionEnd.INTERRUPTED, SessionEnd.STOPPED}:
@@ -61,7 +65,7 @@ def print_confirmation(outcome: SearchOutcome) -> int:
             soft_wrap=True,
         )
         return 128 + outcome.signal_number if outcome.signal_number is not None else 0
-    dataset = load_dataset(config.data.without_vectors)
+    dataset = load_dataset(data.without_vectors)
     finalists = read_finalists(run, dataset)
     console.print(finalists_table(finalists, run.objectives))
     confirmation = run.confirmation

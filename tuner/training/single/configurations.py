@@ -199,6 +199,8 @@ def _of_row(word: str, settings: Settings, runs: dict[str, Run]) -> Configuratio
     records = run.reader.records()
     record = _record(records, int(match["trial"]), word)
     check_named([record.architecture], word)
+    data = recorded.located_data()
+    recorded.check_vectors(data)
     given = settings.gpus if settings.gpus is not None else config.gpus_per_trial
     is_own_seed, is_own_length = settings.seed is None, settings.epochs is None
     first = _first_try(records, record)
@@ -223,7 +225,7 @@ def _of_row(word: str, settings: Settings, runs: dict[str, Run]) -> Configuratio
         ),
         epochs=ran if is_cut_short else max_epochs,
         parameters=record.parameters,
-        data=recorded.located_data(),
+        data=data,
         metric=config.space.metric,
         cpus=settings.cpus or config.cpus_per_trial,
         gpus=1.0 if given == "auto" else given or 0.0,
