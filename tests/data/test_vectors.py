@@ -9,11 +9,11 @@ import pytest
 from tuner.data import SPECIAL_TOKENS, load_dataset
 from tuner.data.vectors import digest_of, read_vectors
 from tuner.errors import ConfigError, DataError, RunFolderError
-from tuner.execution.search import starting_from_vectors
 from tuner.run.folder import RunFolder
 from tuner.run.run_file import check_same_search, read_run_file, write_run_file
 from tuner.settings.builtin import find_space
 from tuner.settings.config import make_config
+from tuner.settings.embeddings import starting_from_vectors
 from tuner.settings.space import SearchSpace
 
 VOCABULARY = (*SPECIAL_TOKENS, "the", "naïve", "film")

@@ -9,7 +9,7 @@ from support.searches import make
 from support.studies import metrics, open_study
 
 from tuner.errors import ConfigError
-from tuner.execution.search import run_search, starting_from_vectors
+from tuner.execution.search import run_search
 from tuner.execution.submission import pack_submission
 from tuner.run import Run
 from tuner.run.copies import with_record
@@ -25,6 +25,7 @@ from tuner.search.starters import (
     with_starters,
 )
 from tuner.settings.config import SearchConfig, make_config
+from tuner.settings.embeddings import starting_from_vectors
 from tuner.settings.space import SearchSpace
 from tuner.settings.starters import Starter
 
@@ -103,6 +104,26 @@ def test_few_are_learned_from_many_runs_and_none_twice(space: SearchSpace, tmp_p
     assert MOST_OF_A_RUN * len(runs) > MOST
 
 
+def test_the_best_configuration_stays_where_a_later_run_has_it_too(
+    space: SearchSpace, tmp_path: Path
+) -> None:
+    runs = [
+        write_run(
+            tmp_path / f"run-{number}",
+            space,
+            [
+                ("lstm", {**GOOD, "lstm_units": 10 + number % 4}, 0.6 if number == 4 else 0.9),
+                ("cnn_lstm", {**GOOD, "filters": 10 + number}, 0.8),
+            ],
+        )
+        for number in range(5)
+    ]
+    found = learned({}, *runs, space=space, folder=tmp_path / "new")
+    assert [each.trial for each in found] == [
+        *("run-0:1", "run-1:1", "run-2:1", "run-3:1", "run-4:2", "run-0:2")
+    ]
+
+
 def test_a_value_outside_of_the_space_leaves_a_configuration_out(space: SearchSpace) -> None:
     assert configuration_in(space, "lstm", GOOD) == {"architecture": "lstm", **GOOD}
     with pytest.raises(Outside, match="lstm_units 65 is outside of 8 … 64"):
@@ -172,6 +193,66 @@ def test_the_embeddings_of_word_vectors_leave_the_size_out(tmp_path: Path) -> No
     (starter,) = narrowed.starters.found
     assert starter.configuration == {"architecture": "lstm", "lstm_units": 20}
     fixed.check_configuration("x", starter.configuration)
+
+
+def test_a_run_with_the_same_word_vectors_can_be_learned_from(tmp_path: Path) -> None:
+    content = {
+        "name": "sizes",
+        "shared": {"embedding_size": {"int": [16, 64]}, "lstm_units": {"int": [8, 64]}},
+        "architectures": {"lstm": {}},
+    }
+    space = SearchSpace.from_mapping(content, "x")
+    vectors = tmp_path / "own.vec"
+    vectors.write_text("good 0.1 0.2\n")
+    data = {"vectors": str(vectors)}
+    trials: Trials = [("lstm", {"lstm_units": 20}, 0.9)]
+    run = write_run(tmp_path / "a", starting_from_vectors(space, 300), trials, data=data)
+    found = learned({"data": data}, run, space=space, folder=tmp_path / "new")
+    kept = {"architecture": "lstm", "lstm_units": 20}
+    assert found == (Starter(trial="a:1", configuration=kept),)
+    sent = tmp_path / "sent"
+    sent.mkdir()
+    starters = {"learn_from": str(run)}
+    pack_submission(make_config({"space": space, "data": data, "starters": starters}), sent)
+    there = with_starters(RunFolder(tmp_path / "b"), make_config({}, config_file=sent / "run.yaml"))
+    assert there.starters is not None
+    assert there.starters.found == found
+
+
+def test_a_widened_search_with_starters_can_be_run_again_from_its_settings(
+    space: SearchSpace, tmp_path: Path
+) -> None:
+    run = write_run(tmp_path / "a", space, [("lstm", GOOD, 0.9)])
+    content = {**space.to_mapping(), "baselines": []}
+    content["shared"]["batch_size"] = 32
+    narrow = SearchSpace.from_mapping(content, "narrow")
+    content["shared"]["batch_size"] = {"choice": [32, 64]}
+    wide = SearchSpace.from_mapping(content, "wide")
+    begun = RunFolder(tmp_path / "b")
+    asked = {"space": narrow, "out": str(tmp_path), "name": "b"}
+    first = with_starters(begun, make_config({**asked, "starters": {"learn_from": str(run)}}))
+    write_run_file(begun, first, "data")
+    as_before = begun.run_file.read_text()
+    begun.journal.touch()
+    wider = with_starters(begun, make_config({**asked, "space": wide}))
+    write_run_file(begun, wider, "data")
+    again = with_starters(RunFolder(tmp_path / "c"), make_config({}, config_file=begun.run_file))
+    assert again.starters is not None
+    (starter,) = again.starters.found
+    assert starter.configuration == {"architecture": "lstm", **GOOD, "batch_size": 32}
+    # As earlier versions left it.
+    starters = make_config({}, config_file=_written(tmp_path, as_before)).starters
+    again = with_starters(
+        RunFolder(tmp_path / "d"), make_config({"space": wide, "starters": starters})
+    )
+    assert again.starters is not None
+    assert again.starters.found[0].configuration["batch_size"] == 64
+
+
+def _written(folder: Path, text: str) -> Path:
+    path = folder / "before.yaml"
+    path.write_text(text)
+    return path
 
 
 def test_a_submitted_search_takes_its_starters_along(space: SearchSpace, tmp_path: Path) -> None:

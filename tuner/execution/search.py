@@ -46,9 +46,8 @@ from tuner.search.reference_training import ReferenceTraining
 from tuner.search.starters import in_narrower_space, with_starters
 from tuner.search.study import SearchStudy
 from tuner.settings.config import SearchConfig, TrainerName
-from tuner.settings.hyperparameters import is_custom
+from tuner.settings.embeddings import starting_from_vectors
 from tuner.settings.quantities import GpusPerTrial
-from tuner.settings.space import SearchSpace
 from tuner.settings.widening import widened
 from tuner.text import joined
 from tuner.tracking.selection import check_exporters
@@ -84,27 +83,6 @@ def run_search(config: SearchConfig, listener: SearchListener | None = None) -> 
             config = in_narrower_space(config, space)
         plan = SearchPlan(config, folder, dataset, asked_gpus=asked.gpus_per_trial)
         return run_plan(plan, listener or SilentListener())
-
-
-def starting_from_vectors(space: SearchSpace, size: int) -> SearchSpace:
-    """The space with embeddings as large as the word vectors, whatever it says of their size.
-
-    Raises:
-        ConfigError: it has an architecture of the person's own, which builds its own embedding.
-    """
-    for architecture in filter(is_custom, space.architectures):
-        raise ConfigError(
-            f"vectors: {architecture} builds an embedding of its own, which does not start from them; leave them out, "
-            "or search tuner's architectures alone"
-        )
-    mapping = space.to_mapping()
-    for name, own in mapping["architectures"].items():
-        kept = {key: value for key, value in (own or {}).items() if key != "embedding_size"}
-        mapping["architectures"][name] = kept
-    fixed = {"embedding_size": size}
-    mapping["shared"] = {**mapping.get("shared", {}), **fixed}
-    mapping["baselines"] = [{**baseline, **fixed} for baseline in mapping.get("baselines", ())]
-    return SearchSpace.from_mapping(mapping, space.name)
 
 
 @dataclass(frozen=True)

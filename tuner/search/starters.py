@@ -19,6 +19,7 @@ from tuner.run.optuna_internals import enqueued_parameters
 from tuner.run.records import ranked
 from tuner.run.run_file import read_run_file
 from tuner.settings.config import SearchConfig, TrainerName
+from tuner.settings.embeddings import starting_from_vectors
 from tuner.settings.hyperparameters import Scalar, resolve
 from tuner.settings.ranges import Range
 from tuner.settings.space import ARCHITECTURE, SearchSpace
@@ -52,13 +53,17 @@ def with_starters(folder: RunFolder, config: SearchConfig) -> SearchConfig:
     """
     asked = config.starters
     if folder.journal.is_file() and folder.run_file.is_file():
-        recorded = read_run_file(folder).config.starters
-        if recorded is None and asked is not None and asked.learn_from:
+        recorded = read_run_file(folder).config
+        starters = recorded.starters
+        if starters is None and asked is not None and asked.learn_from:
             raise ConfigError(
                 f"learn_from: {config.place} began without starters, which are tried first; leave it out, or choose "
                 "another --name"
             )
-        return config.model_copy(update={"starters": recorded})
+        if starters is not None:
+            found = (_in_wider_space(each, recorded.space, config) for each in starters.found)
+            starters = starters.model_copy(update={"found": tuple(found)})
+        return config.model_copy(update={"starters": starters})
     return with_found_starters(config)
 
 
@@ -71,18 +76,56 @@ def with_found_starters(config: SearchConfig) -> SearchConfig:
     asked = config.starters
     if asked is None:
         return config
+    space = _space_of_trials(config)
     if asked.learn_from:
-        of_runs = [_starters_of(place, config) for place in asked.learn_from]
+        of_runs = [_starters_of(place, config, space) for place in asked.learn_from]
         in_turn = [each for same_rank in zip_longest(*of_runs) for each in same_rank if each]
-        found = {str(sorted(each.configuration.items())): each for each in reversed(in_turn)}
-        starters = list(reversed(found.values()))[:MOST]
-        asked = asked.model_copy(update={"found": tuple(starters)})
+        distinct: dict[str, Starter] = {}
+        for each in in_turn:
+            distinct.setdefault(str(sorted(each.configuration.items())), each)
+        asked = asked.model_copy(update={"found": tuple(distinct.values())[:MOST]})
+    found = []
     for number, starter in enumerate(asked.found):  # a file may have been edited
+        configuration = _completed(space, starter.configuration)
         try:
-            config.space.check_configuration(f"starters.found[{number}]", starter.configuration)
+            space.check_configuration(f"starters.found[{number}]", configuration)
         except ValueError as error:
             raise ConfigError(str(error)) from error
+        found.append(starter.model_copy(update={"configuration": configuration}))
+    asked = asked.model_copy(update={"found": tuple(found)})
     return config.model_copy(update={"starters": asked})
+
+
+def _space_of_trials(config: SearchConfig) -> SearchSpace:
+    """The space as trials sample it; with word vectors it fixes the embedding size, at any value until they are read.
+
+    Raises:
+        ConfigError: it has an architecture that cannot start from them.
+    """
+    vectors = config.data.vectors
+    return config.space if vectors is None else starting_from_vectors(config.space, 1)
+
+
+def _completed(space: SearchSpace, configuration: Mapping[str, Scalar]) -> Mapping[str, Scalar]:
+    """A configuration with the parameters that it lacks at their defaults; one outside of the space is unchanged."""
+    try:
+        inside = configuration_in(space, str(configuration.get(ARCHITECTURE)), configuration)
+    except Outside:
+        return configuration
+    return {**configuration, **inside}
+
+
+def _in_wider_space(starter: Starter, narrow: SearchSpace, config: SearchConfig) -> Starter:
+    """A recorded starter with what the narrower space fixed, and the wider one varies."""
+    architecture = str(starter.configuration[ARCHITECTURE])
+    own = narrow.parameters(architecture)
+    fixed = {name: value for name, value in own.items() if not isinstance(value, Range)}
+    parameters = {**fixed, **starter.configuration}
+    try:
+        found = configuration_in(_space_of_trials(config), architecture, parameters)
+    except Outside:
+        return starter
+    return starter.model_copy(update={"configuration": found})
 
 
 def in_narrower_space(config: SearchConfig, space: SearchSpace) -> SearchConfig:
@@ -106,7 +149,7 @@ def _varied(space: SearchSpace, configuration: Mapping[str, Scalar]) -> dict[str
     }
 
 
-def _starters_of(place: str, config: SearchConfig) -> list[Starter]:
+def _starters_of(place: str, config: SearchConfig, searched: SearchSpace) -> list[Starter]:
     """The best trials of a run that lie in the space, at most one of each architecture, best first."""
     try:
         run = Run(place, read_only=True)
@@ -130,7 +173,7 @@ def _starters_of(place: str, config: SearchConfig) -> list[Starter]:
         if record.architecture in found:
             continue
         try:
-            configuration = configuration_in(config.space, record.architecture, record.parameters)
+            configuration = configuration_in(searched, record.architecture, record.parameters)
         except Outside as outside:
             reasons.append(str(outside))
             continue
