@@ -1,14 +1,18 @@
 """The model card: it has every known figure and invents none."""
 
 import dataclasses
+import shutil
 from pathlib import Path
 
 import pytest
 from support.confirmed_run import Confirmed
 
 from tuner.finalists.card import model_card
+from tuner.finalists.choice import load_chosen
 from tuner.finalists.model_choice import ModelChoice
 from tuner.finalists.testing import evaluate_test
+from tuner.run import Run
+from tuner.run.requested_trainings import record_margin
 from tuner.terminal.finalists import choice_lines
 
 pytestmark = pytest.mark.keras
@@ -46,6 +50,16 @@ def test_the_commands_name_the_module_of_an_own_architecture(confirmed: Confirme
     commands = [line for line in card.splitlines() if line.startswith("tuner ")]
     assert [line.split()[1] for line in commands] == ["search", "confirm", "export"]
     assert all(line.endswith(" --module my.own") for line in commands)
+
+
+def test_the_card_repeats_the_margin_of_the_confirmation(
+    confirmed: Confirmed, tmp_path: Path
+) -> None:
+    shutil.copytree(confirmed.folder.path, tmp_path / "mine")
+    copied = Run(tmp_path / "mine")
+    assert copied.confirmation is not None
+    record_margin(copied.confirmation, 0.02)
+    assert "--train-on=train --margin=0.02\n" in model_card(load_chosen(copied, ModelChoice()))
 
 
 def test_the_card_notes_that_rows_are_of_one_group(confirmed: Confirmed) -> None:

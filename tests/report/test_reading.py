@@ -1,11 +1,18 @@
 """A run, read for a report: missing files are empty values, damaged ones are refused in one line."""
 
+import optuna
 import pytest
+from optuna.trial import TrialState
 from support.run_files import MakeRun, write_finalists, write_run_file, write_tests
 
 from tuner.errors import RunFolderError, UsageError
+from tuner.report import summary
 from tuner.report.reading import Reading, read_run, read_runs
 from tuner.run import Run
+from tuner.run.attributes import Attribute
+from tuner.run.journal import CONFIRMATION
+from tuner.run.requested_trainings import RequestedTraining, record_margin, record_request
+from tuner.run.train_on import TrainOn
 from tuner.settings.space import SearchSpace
 
 
@@ -25,6 +32,27 @@ def test_finalists_tests_and_settings_are_read(make_run: MakeRun) -> None:
     assert reading.data == "reviews.csv (a sample of 2,000 rows)"
     assert [each.tie_with_best for each in reading.finalists] == [False, True]
     assert reading.tests[0].figures.confusion == ((35, 15), (5, 45))
+
+
+def test_the_finalists_are_of_the_last_confirmation_that_ended(make_run: MakeRun) -> None:
+    run = Run(make_run((0.6,)).path)
+    write_run_file(run.files)
+    write_finalists(run.files, (0, 0.58, False))
+    study = optuna.create_study(storage=run.storage, study_name=CONFIRMATION, direction="maximize")
+    asked = [RequestedTraining(0, seed, None, TrainOn.TRAIN) for seed in (1, 2)]
+    record_request(study, asked)
+    record_margin(study, 0.02)
+    for each in asked:
+        study.enqueue_trial({}, user_attrs=each.attributes)
+        trial = study.ask()
+        trial.set_user_attr(Attribute.STATUS, "diverged")
+        trial.set_user_attr(Attribute.ERROR, "loss became nan")
+        study.tell(trial, state=TrialState.FAIL)
+    record_request(study, [RequestedTraining(0, 1, 3, TrainOn.BOTH)])  # and was interrupted
+    reading = read_run(Run(run.folder), "mine")
+    lost = "Trial 0: 2 of 2 seeds gave no model and are not part of these figures (diverged: loss"
+    assert any(lost in line for line in summary.in_words(reading))
+    assert summary.commands(reading)[1].endswith("--top 1 --seeds 5 --margin 0.02")
 
 
 @pytest.mark.parametrize(

@@ -1,15 +1,18 @@
 """The report in words."""
 
 import dataclasses
+from datetime import datetime
 from pathlib import Path
 
 import pytest
 from support.ensembles import RECORD
 from support.run_files import SCRIPT, MakeRun, record, write_finalists, write_run_file, write_tests
+from support.studies import metrics, open_study
 
 from tuner.report import summary, tables
 from tuner.report.figure_list import figures_of
 from tuner.report.markdown import markdown
+from tuner.report.page import page
 from tuner.report.reading import Reading, read_run, read_runs
 from tuner.report.tiles import tiles
 from tuner.run import Run
@@ -21,7 +24,9 @@ from tuner.run.ledger import OtherEvaluation
 from tuner.run.reference_record import Comparison, ReferenceRecord
 from tuner.run.score_errors import ValidationRows
 from tuner.run.train_on import TrainOn
+from tuner.settings.config import make_config
 from tuner.settings.objectives import Cost
+from tuner.settings.space import SearchSpace
 
 
 def text_of(reading: Reading) -> str:
@@ -187,11 +192,78 @@ def test_the_command_runs_it_again_under_another_name(make_run: MakeRun) -> None
     write_tests(folder)
     search, confirm, test = summary.commands(read_run(Run(folder.path), "mine"))
     assert search.startswith("tuner search --config '/")
-    assert search.endswith("/run.yaml' --out runs --name 'my run-again' --trials 2")
-    assert confirm == "tuner confirm 'runs/my run-again' --top 1 --seeds 5"
-    assert test == "tuner test 'runs/my run-again'"
-    both = dataclasses.replace(read_run(Run(folder.path), "mine"), trained_on=TrainOn.BOTH)
-    assert summary.commands(both)[1] == f"{confirm} --train-on train+validation"
+    assert search.endswith("/run.yaml' --out runs --name my-run-again --trials 2")
+    assert confirm == "tuner confirm runs/my-run-again --top 1 --seeds 5"
+    assert test == "tuner test runs/my-run-again"
+    reading = read_run(Run(folder.path), "mine")
+    both = dataclasses.replace(reading, trained_on=TrainOn.BOTH, margin=0.02)
+    options = "--train-on train+validation --margin 0.02"
+    assert summary.commands(both)[1] == f"{confirm} {options}"
+
+
+@pytest.mark.parametrize(
+    ("folder", "name"),
+    [("a2 (copy)", "a2-copy-again"), ("_x", "x-again"), ("ä" * 120, "run-again")],
+)
+def test_the_repeated_run_has_a_name_that_a_run_can_have(
+    make_run: MakeRun, folder: str, name: str
+) -> None:
+    made = make_run((0.6,), name="mine")
+    write_run_file(made)
+    reading = read_run(Run(made.path), "mine")
+    other = dataclasses.replace(reading, folder=RunFolder(made.path.with_name(folder)))
+    assert f" --name {name} --trials" in summary.commands(other)[0]
+    assert make_config({"space": "seed", "name": name}).run_name == name
+
+
+def test_interrupted_tries_are_no_trials(make_run: MakeRun, space: SearchSpace) -> None:
+    folder = make_run((0.6,), None)
+    study = open_study(folder.journal, space)
+    for epochs in (0, 1):
+        trial = study.ask()
+        space.suggest(trial)
+        for epoch in range(epochs):
+            study.report(trial, epoch + 1, metrics(0.5))
+    study.requeue_interrupted_trials()
+    space.suggest(study.ask())  # its search was killed
+    reading = read_run(Run(folder.path), "mine")
+    assert "2 trials in 1m of searching: 1 complete, 1 failed; 3 interrupted." in text_of(reading)
+    (tile,) = (tile for tile in tiles(reading) if tile.name == "trials")
+    assert (tile.value, tile.remark) == ("2", "1 complete, 1 failed; 3 interrupted")
+    table = tables.failures(reading)
+    assert table is not None
+    assert {row[0] for row in table.rows} == {"failed", "interrupted"}
+    assert ("interrupted", "1", "its search died") in [row[:3] for row in table.rows]
+    going_on = dataclasses.replace(reading, is_running=True)
+    assert "3 trials in 1m" in text_of(going_on)
+    assert "; 2 interrupted. The search is still running" in text_of(going_on)
+    assert "1 running" in text_of(going_on)
+
+
+def test_without_a_score_the_reference_and_the_tests_are_told(make_run: MakeRun) -> None:
+    folder = make_run(None)
+    write_tests(folder)
+    record = ReferenceRecord(
+        sequences=850, score=0.78, low=0.75, high=0.81, majority=0.5, seconds=3.2
+    )
+    reading = dataclasses.replace(read_run(Run(folder.path), "mine"), reference=record)
+    text = text_of(reading)
+    assert f"No trial reached a score. To compare with: {record.text}." in text
+    assert text.endswith("accuracy 0.8000, 95 % interval 0.7000 to 0.9000.")
+    assert "How sure" not in text
+
+
+def test_the_page_tells_tests_of_one_model_apart(make_run: MakeRun) -> None:
+    folder = make_run((0.6,))
+    write_tests(folder)
+    reading = read_run(Run(folder.path), "mine")
+    (plain,) = reading.tests
+    figures = ReferenceFigures(accuracy=0.82, gain=-0.02, low=-0.05, high=0.01)
+    moved = plain.model_copy(update={"threshold": 0.178, "reference": figures})
+    written = page([dataclasses.replace(reading, tests=(plain, moved))], datetime(2026, 11, 28))
+    assert f"<p>{summary.tested(plain)}</p>" in written
+    assert written.count("trial 7, seed 1 with the threshold 0.178: accuracy 0.8000") >= 2
+    assert f"Reference: {figures.text}.</p>" in written
 
 
 def test_runs_on_other_rows_are_compared_with_a_warning(make_run: MakeRun) -> None:

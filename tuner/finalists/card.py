@@ -17,7 +17,7 @@ from tuner.run.evaluations import RecordedEvaluation, read_test_log
 from tuner.run.finalists_file import shown_bias
 from tuner.run.ledger import Ledger, others_text
 from tuner.run.records import TrialRecord, counts_as_finished
-from tuner.run.requested_trainings import requests
+from tuner.run.requested_trainings import MARGIN, margin_of, requests
 from tuner.run.train_on import TrainOn
 from tuner.settings.hyperparameters import module_options
 from tuner.text import code_span, count_text, format_duration, one_group_lines, score_text
@@ -329,5 +329,7 @@ def _confirm_commands(run: Run) -> list[str]:
             finalists = [each.trial for each in request]
             top, seeds = len(set(finalists)), max(map(finalists.count, finalists))
             options = [f"--top={top}", f"--seeds={seeds}", f"--train-on={request[0].train_on}"]
+            if (margin := margin_of(study)) != MARGIN:
+                options.append(f"--margin={margin:g}")
             commands.append(shlex.join(["tuner", "confirm", str(run.folder), *options]))
     return list(dict.fromkeys(commands))

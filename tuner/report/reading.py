@@ -16,6 +16,7 @@ import pandas as pd
 from tuner.report.search_time import SearchTime
 from tuner.run import Run
 from tuner.run.components import Components, components_of
+from tuner.run.ended_trainings import Failure, confirmed, failures
 from tuner.run.ensemble import EnsembleRecord
 from tuner.run.evaluations import RecordedEvaluation, read_test_log
 from tuner.run.finalists_file import FinalistRow, read_finalists_file
@@ -25,7 +26,7 @@ from tuner.run.lock import owner_of
 from tuner.run.merged_board import check_common_metric
 from tuner.run.records import TrialRecord, best_of, on_front, ranked
 from tuner.run.reference_record import ReferenceRecord
-from tuner.run.requested_trainings import last_request
+from tuner.run.requested_trainings import MARGIN, margin_of
 from tuner.run.run_file import RunFile
 from tuner.run.score_errors import ValidationRows
 from tuner.run.sessions import Session
@@ -52,7 +53,9 @@ class Reading:
     sessions: tuple[Session, ...]  # empty where none was recorded
     recorded: RunFile  # empty where there is none
     finalists: tuple[FinalistRow, ...]  # best first
-    trained_on: TrainOn  # which the last confirmation's finalists were asked to learn from
+    trained_on: TrainOn  # which the finalists were asked to learn from
+    margin: float  # within which a smaller finalist is recommended
+    failures: tuple[Failure, ...]  # trainings of finalists that gave no model
     tests: tuple[RecordedEvaluation, ...]  # the first one first
     is_running: bool
 
@@ -106,10 +109,20 @@ class Reading:
         having = [record for record in self.records if record.ranked_score is not None]
         return tuple(ranked(having, self.space.metric))
 
+    def is_interrupted(self, record: TrialRecord) -> bool:
+        """Whether a trial ended before its result; one that was running when its search died did, too."""
+        is_left = record.status is TrialStatus.RUNNING and not self.is_running
+        return record.interrupted or is_left
+
+    @cached_property
+    def counted(self) -> tuple[TrialRecord, ...]:
+        """The trials without interrupted ones, which run again."""
+        return tuple(record for record in self.records if not self.is_interrupted(record))
+
     @cached_property
     def counts(self) -> Mapping[TrialStatus, int]:
-        """The number of trials by status."""
-        return Counter(record.status for record in self.records)
+        """The number of trials by status, without interrupted ones."""
+        return Counter(record.status for record in self.counted)
 
     @cached_property
     def architectures(self) -> tuple[str, ...]:
@@ -147,7 +160,8 @@ def read_run(run: Run, label: str) -> Reading:
     """
     folder, reader = run.files, run.reader
     owner = owner_of(folder)  # before the study: it is no older
-    asked = last_request(run.confirmation) if run.confirmation is not None else []
+    confirmation = run.confirmation
+    trainings = confirmed(confirmation) if confirmation is not None else []
     return Reading(
         label=label,
         folder=folder,
@@ -161,7 +175,9 @@ def read_run(run: Run, label: str) -> Reading:
         sessions=tuple(reader.sessions),
         recorded=run.recorded if folder.run_file.is_file() else RunFile(folder.run_file),
         finalists=read_finalists_file(folder),
-        trained_on=asked[0].train_on if asked else TrainOn.TRAIN,
+        trained_on=trainings[0].train_on if trainings else TrainOn.TRAIN,
+        margin=margin_of(confirmation) if confirmation is not None else MARGIN,
+        failures=tuple(failures(confirmation, folder)) if confirmation is not None else (),
         tests=read_test_log(folder),
         is_running=is_searching(reader, owner),
     )

@@ -1,6 +1,7 @@
 """A run in words, for the top of the page and for Markdown. Plain text, nothing escaped."""
 
 import os
+import re
 import shlex
 from collections.abc import Sequence
 
@@ -12,9 +13,11 @@ from tuner.run.evaluations import LINEAR_REFERENCE, TEST_SPLIT, RecordedEvaluati
 from tuner.run.finalists_file import FinalistRow, best_of_search, shown_bias
 from tuner.run.ledger import others_text
 from tuner.run.records import StudyReader, TrialRecord
+from tuner.run.requested_trainings import MARGIN
 from tuner.run.train_on import TrainOn
 from tuner.run.trial_status import TrialStatus
 from tuner.settings.hyperparameters import module_options
+from tuner.settings.places import LONGEST_NAME
 from tuner.text import (
     cost_text,
     count_text,
@@ -31,18 +34,13 @@ _ORDER = tuple(TrialStatus)
 def in_words(reading: Reading) -> list[str]:
     """A sentence or two each: the search, its length, the best trial, how sure that is, the next step."""
     lines = [_searched(reading), _took(reading)]
-    if reading.best is None:
-        lines.append(
-            "No trial has a score yet." if reading.is_running else "No trial reached a score."
-        )
-        return lines
     lines += [
-        _best(reading, reading.best),
+        _best(reading),
         *_front(reading),
         *_ensemble(reading),
         *_reference(reading),
         *_what_differs(reading),
-        _how_sure(reading),
+        *_how_sure(reading),
         *_one_group(reading),
         *_on_gpus(reading),
     ]
@@ -58,10 +56,8 @@ def commands(reading: Reading) -> list[str]:
     if not reading.recorded.text:
         return []
     name = os.path.basename(os.path.abspath(reading.folder.path))
-    again = f"{name}-again"
-    ended = sum(
-        1 for record in reading.records if not record.interrupted and record.ended is not None
-    )
+    again = _name_again(name)
+    ended = sum(1 for record in reading.counted if record.ended is not None)
     modules = module_options(reading.space.architectures)
     lines = [
         f"tuner search --config {shlex.quote(str(reading.folder.run_file))} --out runs --name {shlex.quote(again)} "
@@ -71,13 +67,19 @@ def commands(reading: Reading) -> list[str]:
         seeds = max(each.seeds for each in reading.finalists)
         of_rows = reading.trained_on
         learn = "" if of_rows is TrainOn.TRAIN else f" --train-on {of_rows}"
-        lines.append(
-            f"tuner confirm {shlex.quote(f'runs/{again}')} --top {len(reading.finalists)} --seeds {seeds}{learn}"
-            f"{modules}"
-        )
+        near = "" if reading.margin == MARGIN else f" --margin {reading.margin:g}"
+        options = f"--top {len(reading.finalists)} --seeds {seeds}{learn}{near}{modules}"
+        lines.append(f"tuner confirm {shlex.quote(f'runs/{again}')} {options}")
     if any(test.data == TEST_SPLIT for test in reading.tests):
         lines.append(f"tuner test {shlex.quote(f'runs/{again}')}{modules}")
     return lines
+
+
+def _name_again(name: str) -> str:
+    """A name for the repeated run; a folder's name may have characters that no run's has."""
+    plain = re.sub(r"[^A-Za-z0-9_.-]+", "-", name).lstrip("_.-").rstrip("-") or "run"
+    ending = "-again"
+    return f"{plain[: LONGEST_NAME - len(ending)]}{ending}"
 
 
 def warnings_of_comparison(readings: Sequence[Reading]) -> list[str]:
@@ -106,9 +108,11 @@ def warnings_of_comparison(readings: Sequence[Reading]) -> list[str]:
 
 
 def counts_text(reading: Reading) -> str:
-    """`9 complete, 4 pruned, 1 failed`."""
+    """`9 complete, 4 pruned, 1 failed`, and behind a semicolon the interrupted ones, which do not count."""
     counts = reading.counts
-    return ", ".join(f"{counts[s]:,} {IN_WORDS[s]}" for s in _ORDER if counts.get(s)) or "none"
+    counted = ", ".join(f"{counts[s]:,} {IN_WORDS[s]}" for s in _ORDER if counts.get(s)) or "none"
+    interrupted = len(reading.records) - len(reading.counted)
+    return f"{counted}; {interrupted:,} interrupted" if interrupted else counted
 
 
 def _searched(reading: Reading) -> str:
@@ -140,12 +144,15 @@ def _took(reading: Reading) -> str:
         " The search is still running; these are its results so far." if reading.is_running else ""
     )
     return (
-        f"{count_text(len(reading.records), 'trial')} in {duration_text(reading.seconds)} of searching: "
+        f"{count_text(len(reading.counted), 'trial')} in {duration_text(reading.seconds)} of searching: "
         f"{counts_text(reading)}.{ongoing}"
     )
 
 
-def _best(reading: Reading, best: TrialRecord) -> str:
+def _best(reading: Reading) -> str:
+    best = reading.best
+    if best is None:
+        return "No trial has a score yet." if reading.is_running else "No trial reached a score."
     weights = f", {best.weights:,} weights" if best.weights else ""
     seconds = f", {best.seconds:,.0f} s of training" if best.seconds else ""
     baseline = " It is one of the baselines." if best.baseline else ""
@@ -209,14 +216,16 @@ def _what_differs(reading: Reading) -> list[str]:
     ]
 
 
-def _how_sure(reading: Reading) -> str:
+def _how_sure(reading: Reading) -> list[str]:
     where = f"{shlex.quote(str(reading.folder.path))}{module_options(reading.space.architectures)}"
+    if not reading.finalists and reading.best is None:
+        return []
     if not reading.finalists:
         rows = "different rows" if reading.scored_on.parts else "one set of rows"
-        return (
+        return [
             "How sure: not confirmed. The top of a leaderboard looks better than it is, as the best of many scores on "
             f"{rows}; `tuner confirm {where}` trains the best again with fresh seeds and shows by how much."
-        )
+        ]
     first, *others = reading.finalists
     ties = [str(each.trial) for each in others if each.tie_with_best]
     if ties and max(each.seeds for each in reading.finalists) < 2:
@@ -227,14 +236,15 @@ def _how_sure(reading: Reading) -> str:
         tied = " It is better than every other finalist at a level of 5 %." if others else ""
     tied += "".join(map(_recommended, reading.finalists))
     searched = best_of_search(reading.finalists, reading.space.metric)
-    return (
+    lost = "".join(f" {each.text}" for each in reading.failures)
+    return [
         f"How sure: trained again with {count_text(first.seeds, 'fresh seed')} and ranked on rows that the search "
         f"never saw, trial {first.trial} ({first.architecture}) is first with {score_text(first.mean)}, "
         f"{interval_text(first)}.{tied} The finalist that was "
         f"best in the search, trial {searched.trial}, scored {score_text(searched.search_score)} there and "
         f"{score_text(searched.mean)} when confirmed: a gap of {searched.gap_text}.{_averaged(first)}"
-        f"{_with_reference(first)}"
-    )
+        f"{_with_reference(first)}{lost}"
+    ]
 
 
 def _one_group(reading: Reading) -> list[str]:

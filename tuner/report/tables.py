@@ -103,10 +103,13 @@ def failures(reading: Reading) -> Table | None:
     """The reasons why trials broke or were interrupted, the most frequent first; None where none did."""
     kinds: dict[tuple[str, str], list[TrialRecord]] = defaultdict(list)
     for record in reading.records:
-        if record.status.is_ranked and record.error is None:
+        is_interrupted = reading.is_interrupted(record)
+        if record.status.is_ranked and record.error is None and not is_interrupted:
             continue
-        first_line = (record.error or "no reason was recorded").strip().partition("\n")[0]
-        kinds[(IN_WORDS[record.status], first_line)].append(record)
+        unknown = "its search died" if is_interrupted else "no reason was recorded"
+        first_line = (record.error or unknown).strip().partition("\n")[0]
+        status = "interrupted" if is_interrupted else IN_WORDS[record.status]
+        kinds[(status, first_line)].append(record)
     if not kinds:
         return None
     rows = []
@@ -123,7 +126,7 @@ def environment(reading: Reading) -> Table:
     """Machines, versions and settings."""
     settings = reading.recorded.settings
     hosts: dict[tuple[str, str], int] = defaultdict(int)
-    for record in reading.records:
+    for record in reading.counted:
         if record.host is not None:
             hosts[(record.host, record.device or "")] += 1
     rows = [("run folder", str(reading.folder.path))]
@@ -184,7 +187,7 @@ def _run_row(reading: Reading) -> tuple[str, ...]:
         reading.label,
         reading.data,
         reading.space.name,
-        f"{len(reading.records):,}",
+        f"{len(reading.counted):,}",
         duration_text(reading.seconds),
         score_text(best.score) if best else "",
         best.architecture if best else "",

@@ -73,13 +73,13 @@ def tiles(reading: Reading) -> list[Tile]:
                 f"95 % interval {score_text(last.low)} to {score_text(last.high)}, {whose_text(test)}",
             )
         )
-    found.append(Tile("trials", f"{len(reading.records):,}", counts_text(reading)))
+    found.append(Tile("trials", f"{len(reading.counted):,}", counts_text(reading)))
     found.append(Tile("searched", duration_text(reading.seconds), _speed(reading)))
     return found
 
 
 def _speed(reading: Reading) -> str:
-    finished = sum(1 for record in reading.records if record.ended is not None)
+    finished = sum(1 for record in reading.counted if record.ended is not None)
     if not finished or reading.seconds <= 0:
         return ""
     each = reading.seconds / finished
