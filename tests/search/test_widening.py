@@ -185,6 +185,17 @@ def test_it_widens_again_and_never_back(journal: Path) -> None:
     assert reopened(journal).n_from_narrower == 9
 
 
+def test_a_space_that_only_looks_different_is_no_wider_one(journal: Path) -> None:
+    searched(journal)
+    content: dict[str, Any] = NARROW.to_mapping()
+    own = reversed(content["architectures"].items())
+    other = SearchSpace.from_mapping({**content, "architectures": dict(own), "name": "other"}, "o")
+    assert other.identity() != NARROW.identity()
+    assert open_study(journal, other).widened == ()
+    assert reopened(journal).n_from_narrower == 0
+    assert list(reopened(journal).space.architectures) == list(other.architectures)
+
+
 def test_two_objectives_keep_their_values_and_names(journal: Path) -> None:
     before = searched(journal, cost=Cost.WEIGHTS)
     after = open_study(journal, WIDE, cost=Cost.WEIGHTS).study

@@ -38,7 +38,7 @@ from tuner.search.starters import first_trials
 from tuner.settings.hyperparameters import Scalar
 from tuner.settings.ranges import Choice, FloatRange, IntRange, Range
 from tuner.settings.space import ARCHITECTURE, SearchSpace
-from tuner.settings.widening import value_without
+from tuner.settings.widening import value_without, widened
 
 # Of the largest models of the narrower space.
 _NOT_TAKEN = {str(Attribute.SPACE), str(Attribute.GPU_MEMORY)}
@@ -67,8 +67,10 @@ def widen(
         made = terms.written(storage, confirmation, name_in_space(CONFIRMATION, number))
         made.set_user_attr(Attribute.SPACE, space.to_mapping())
     made = terms.written(storage, search, name_in_space(SEARCH, number))
-    begun = sum(trial.state is not TrialState.WAITING for trial in made.get_trials(deepcopy=False))
-    made.set_user_attr(Attribute.NARROWER, begun)
+    if widened(narrow, space):
+        trials = made.get_trials(deepcopy=False)
+        begun = sum(trial.state is not TrialState.WAITING for trial in trials)
+        made.set_user_attr(Attribute.NARROWER, begun)
     for parameters, attributes in first_trials(made, space, ()):
         made.enqueue_trial(parameters, user_attrs=attributes)
     made.set_user_attr(Attribute.SPACE, space.to_mapping())
