@@ -4,11 +4,14 @@ import subprocess
 import sys
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
+from tuner.data import EncodedSequences
 from tuner.errors import TrialFailed
 from tuner.run.epoch_parts import EpochPart
 from tuner.settings.hyperparameters import resolve
+from tuner.settings.metric import Metric, MetricName, Mode
 from tuner.training.spec import TrialSpec
 from tuner.training.toy import ToyTraining
 
@@ -40,6 +43,17 @@ def test_curve_rises_then_overfits() -> None:
 
     assert curve[0] < max(curve) - 0.1
     assert curve[-1] < max(curve) - 0.02
+
+
+def test_the_model_is_of_the_best_epoch_by_the_metric_of_the_run() -> None:
+    rows = EncodedSequences(np.array([1, 2], np.int32), np.arange(3), np.array([0, 1], np.int32))
+    epochs = []
+    for metric in (Metric(), Metric(name=MetricName.VAL_LOSS, mode=Mode.MIN)):
+        spec = TrialSpec(0, resolve("lstm", {"learning_rate": 2e-3}), 0, 30)
+        training = ToyTraining(spec, keep_best=metric, environment={})
+        list(training.epochs())
+        epochs.append(training.finish(rows).figures.epoch)
+    assert epochs[0] < epochs[1] == 30  # its accuracy falls in the end, its loss never rises
 
 
 def test_seed_adds_a_little_noise() -> None:

@@ -280,7 +280,9 @@ def _make_training(
     if task.trainer is TrainerName.TOY:
         from tuner.training.toy import ToyTraining
 
-        return ToyTraining(spec, n_classes=task.n_classes, checkpoint=checkpoint)
+        return ToyTraining(
+            spec, n_classes=task.n_classes, checkpoint=checkpoint, keep_best=task.metric
+        )
     from tuner.training.devices import configure_device
 
     configure_device(cpus=task.cpus, gpus=share.gpus, memory_mb=share.limit_mb)

@@ -68,6 +68,7 @@ class ToyTraining:
         validation: EncodedSequences | None = None,
         n_classes: int = 2,
         checkpoint: Checkpoint | None = None,
+        keep_best: Metric | None = None,
         environment: Mapping[str, str] = os.environ,
     ) -> None:
         """Reads the trial's instructions from `spec` and `environment`."""
@@ -75,6 +76,7 @@ class ToyTraining:
         self._spec = spec
         self._n_classes = n_classes
         self._checkpoint = checkpoint
+        self._keep_best = keep_best or Metric()
         faults = _faults(environment.get("TUNER_TOY_FAULTS", ""))
         told = faults.get(str(spec.number), faults.get("*", str(custom.get("fault", Fault.NONE))))
         self._fault = Fault.POISON if _poisoned else Fault(told)
@@ -109,8 +111,8 @@ class ToyTraining:
 
     def finish(self, held_out: EncodedSequences) -> TrainedModel:
         """A model that is right as often as on the curve; see `TrainsByEpoch.finish`."""
-        scores = {each.epoch: each.val_accuracy for each in self._done}
-        best = self._done[Metric().best_epoch(scores) - 1]
+        scores = {each.epoch: getattr(each, self._keep_best.name) for each in self._done}
+        best = self._done[self._keep_best.best_epoch(scores) - 1]
         rng = np.random.default_rng((self._spec.seed, len(held_out)))
         is_right = rng.random(len(held_out)) < best.val_accuracy
         predicted = np.where(is_right, held_out.labels, (held_out.labels + 1) % self._n_classes)
