@@ -39,6 +39,7 @@ class Model:
     """In place of an exported model: the label that it predicts shows the text."""
 
     description = SimpleNamespace(members=(), threshold=0.5)
+    text_column = None
 
     def __init__(self, *_: object) -> None: ...
 

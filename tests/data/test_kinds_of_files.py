@@ -37,6 +37,8 @@ from tuner.settings.data import DataConfig
 class Echo:
     """A classifier whose predictions show which text they are of."""
 
+    text_column = None
+
     def predict(self, texts: Sequence[str]) -> pd.DataFrame:
         return pd.DataFrame({"label": [f"of {text}" for text in texts], "p(of)": 1.0})
 
@@ -226,6 +228,8 @@ def test_texts_are_protected_against_spreadsheets_unless_they_are_to_stay_raw(
 
 def test_a_predicted_label_is_the_name_of_its_class(tmp_path: Path) -> None:
     class Formula:
+        text_column = None
+
         def predict(self, texts: Sequence[str]) -> pd.DataFrame:
             return pd.DataFrame({"label": ["=1+1", "@x"], "p(=1+1)": 1.0})
 

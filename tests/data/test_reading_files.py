@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from tuner.data import Split, load_dataset
+from tuner.data import Split, load_dataset, read_rows
 from tuner.data.cells import labelled_rows
 from tuner.data.columns import choose_text_column, possible_columns
 from tuner.data.files import Table, read_table
@@ -151,6 +151,23 @@ def test_columns_are_guessed_when_their_names_make_it_plain(
 def test_the_column_of_texts_is_chosen_without_their_labels(names: list[str], chosen: str) -> None:
     table = Table("rows.csv", names, 0, lambda _: [])
     assert choose_text_column(table, None) == chosen
+
+
+def test_columns_that_a_model_learned_from_come_before_names(write_csv: WriteCsv) -> None:
+    header = ("review", "text", "label", "class")
+    source = write_csv([("a review", "a text", "a label", "a class")] * 4, header)
+    earlier = DataConfig(text_column="review", label_column="class")
+    rows = read_rows(DataConfig(source=source), earlier=earlier)
+    assert (rows.texts[0], rows.labels[0]) == ("a review", "a class")
+    asked = DataConfig(source=source, text_column="text", label_column="review")
+    rows = read_rows(asked, earlier=earlier)
+    assert (rows.texts[0], rows.labels[0]) == ("a text", "a review")
+    plain = write_csv([("a text", "a label")] * 4)
+    assert read_rows(DataConfig(source=plain), earlier=earlier).texts[0] == "a text"
+    table = Table("rows.csv", header, 0, lambda _: [])
+    assert choose_text_column(table, None, "review") == "review"
+    assert choose_text_column(table, "class", "review") == "class"
+    assert choose_text_column(table, None, "body") == "text"
 
 
 def test_of_many_columns_only_those_that_may_be_chosen_are_kept(write_csv: WriteCsv) -> None:

@@ -20,6 +20,8 @@ from tuner.export.prediction import predict_file
 class Lengths:
     """A classifier that tells texts by their lengths."""
 
+    text_column = None
+
     def predict(self, texts: Sequence[str]) -> pd.DataFrame:
         lengths = [len(text) for text in texts]
         return pd.DataFrame({"label": [f"{n}" for n in lengths], "p": [n / 100 for n in lengths]})

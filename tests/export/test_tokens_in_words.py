@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from tuner.data import Dataset, load_dataset
 from tuner.data.encoding import TOKENIZERS
+from tuner.errors import RunFolderError
 from tuner.export.description import Description, MemberEntry
 from tuner.export.tokens_in_words import TOKEN_RULES, token_section
 from tuner.settings.data import DataConfig, TokenMode
@@ -62,7 +63,13 @@ def test_the_example_has_known_and_unknown_tokens(
 def test_a_description_has_the_rules_and_is_read_back() -> None:
     member = MemberEntry("member-1.keras", None, 1, 10, 5)
     vocabulary = ("[PADDING]", "[START]", "[UNKNOWN]", "day")
-    description = Description("r", ("a", "b"), TokenMode.WORDS, vocabulary, (member,))
+    description = Description(
+        "r", ("a", "b"), TokenMode.WORDS, vocabulary, (member,), text_column="review"
+    )
     text = description.to_json()
     assert "Cut at spaces (U+0020) alone" in text
     assert Description.from_json(text, "model.json") == description
+    earlier = text.replace('"text_column": "review", ', "")
+    assert Description.from_json(earlier, "model.json").text_column is None
+    with pytest.raises(RunFolderError, match="text_column must be a column's name"):
+        Description.from_json(text.replace('"review"', "[]"), "model.json")

@@ -11,7 +11,10 @@ from support.confirmed_run import Confirmed
 
 from tuner.data import Split, read_rows, text_digest, text_digests
 from tuner.errors import DataError, RunFolderError
+from tuner.export.classifier import Classifier
+from tuner.export.prediction import predict_file
 from tuner.finalists.card import model_card
+from tuner.finalists.export import export_model
 from tuner.finalists.model_choice import ModelChoice
 from tuner.finalists.testing import evaluate_test, figures_of
 from tuner.run.evaluations import read_test_log
@@ -87,6 +90,30 @@ def test_other_rows_can_be_measured_and_have_the_models_classes(
     (tmp_path / "more.csv").write_text("text,label\ngood,positive\nbad,awful\n")
     with pytest.raises(DataError, match="the model knows no class 'awful'"):
         evaluate_test(confirmed.chosen(), more)
+
+
+def test_columns_that_were_asked_for_are_those_of_other_files_too(
+    confirmed: Confirmed, tmp_path: Path
+) -> None:
+    """Other rows may have columns with plainer names, which would be read in silence."""
+    source = Path(confirmed.config.data.source).read_text(encoding="utf-8")
+    (tmp_path / "own.csv").write_text(source.replace("text,label", "review,class", 1))
+    asked = DataConfig(source=str(tmp_path / "own.csv"), text_column="review", label_column="class")
+    config = confirmed.config.model_copy(update={"data": asked})
+    chosen = dataclasses.replace(confirmed.chosen(), config=config)
+    more = tmp_path / "more.csv"
+    more.write_text("review,text,label,class\na good fine great film,a bad one,unsure,positive\n")
+    evaluation = evaluate_test(chosen, DataConfig(source=str(more)))
+    assert [each.count for each in evaluation.figures.classes.values()] == [0, 1]
+    classifier = Classifier(export_model(chosen, tmp_path / "model"))
+    assert classifier.description.text_column == "review"
+    predict_file(classifier, more, tmp_path / "predictions.csv", None)
+    predicted = pd.read_csv(tmp_path / "predictions.csv")["p(positive)"][0]
+    of_review = classifier.predict(["a good fine great film"])["p(positive)"][0]
+    assert predicted == pytest.approx(of_review, abs=1e-5)
+    more.write_text("text,label\na good fine great film,positive\n")  # without such columns
+    assert evaluate_test(chosen, DataConfig(source=str(more))).figures.sequences == 1
+    assert predict_file(classifier, more, tmp_path / "predictions.csv", None) == 1
 
 
 def test_rows_that_the_run_has_seen_are_left_out(confirmed: Confirmed, tmp_path: Path) -> None:

@@ -99,14 +99,34 @@ def possible_columns(config: DataConfig, names: Sequence[str]) -> set[str]:
     return possible.union(free) if len(free) <= 2 else possible
 
 
-def choose_text_column(table: Table, asked: str | None) -> str:
+def with_columns_of(config: DataConfig, earlier: DataConfig, names: Sequence[str]) -> DataConfig:
+    """The same settings with the text and the label column of `earlier`, where they name none and `names` has it."""
+    taken = {config.text_column, config.label_column}
+    text, label = (
+        name if name in names and name not in taken else None
+        for name in (earlier.text_column, earlier.label_column)
+    )
+    return config.model_copy(
+        update={
+            "text_column": config.text_column or text,
+            "label_column": config.label_column or label,
+        }
+    )
+
+
+def choose_text_column(table: Table, asked: str | None, learned_from: str | None = None) -> str:
     """The column `asked`, or else the one with an unmistakable name, as `choose_columns` does without counting values.
+
+    Args:
+        learned_from: the column that was asked for when the model learned; it comes before names, where it exists.
 
     Raises:
         DataError: it does not exist, exists twice, or cannot be guessed.
     """
     if asked is not None and asked not in table.names:
         raise _unknown(table, asked)
+    if asked is None and learned_from in table.names:
+        asked = learned_from
     free = [name for name in table.names if _may_be_guessed(name)]
     text = asked or _guess(free, _TEXT_NAMES, None)
     label = _guess(free, _LABEL_NAMES, text)

@@ -59,14 +59,19 @@ def load_dataset(config: DataConfig, *, cache_folder: Path | None = None) -> Dat
     return replace(prepared.dataset, vectors=vectors)
 
 
-def read_rows(config: DataConfig, *, cache_folder: Path | None = None) -> Rows:
+def read_rows(
+    config: DataConfig, *, cache_folder: Path | None = None, earlier: DataConfig | None = None
+) -> Rows:
     """The labelled rows of a source as they are, not encoded.
+
+    Args:
+        earlier: as for `open_source`.
 
     Raises:
         DataError: unknown, missing or unreadable.
     """
     downloads = cache_root(cache_folder) / "downloads"
-    rows = open_source(config, downloads=downloads).read()
+    rows = open_source(config, downloads=downloads, earlier=earlier).read()
     warn(config, rows.warnings)
     return rows
 

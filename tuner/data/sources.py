@@ -3,7 +3,7 @@
 import difflib
 import hashlib
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from importlib import metadata, resources
@@ -12,7 +12,7 @@ from types import MappingProxyType
 
 from tuner.data import imdb
 from tuner.data.cells import Rows, labelled_rows
-from tuner.data.columns import possible_columns
+from tuner.data.columns import possible_columns, with_columns_of
 from tuner.data.files import FORMATS, read_table
 from tuner.errors import DataError
 from tuner.settings.data import DataConfig, TokenMode
@@ -64,14 +64,19 @@ class OpenSource:
     read: Callable[[], Rows]
 
 
-def open_source(config: DataConfig, *, downloads: Path) -> OpenSource:
+def open_source(
+    config: DataConfig, *, downloads: Path, earlier: DataConfig | None = None
+) -> OpenSource:
     """The source that `config.source` names; a data set's name wins over a file of that name.
+
+    Args:
+        earlier: the data that a model has learned from; a file's columns are those of them that it has, too.
 
     Raises:
         DataError: unknown, missing, unreadable, or columns asked of a source that has none.
     """
     if config.source not in SOURCES:
-        return _open_file(config)
+        return _open_file(config, earlier)
     if asked := (
         config.text_column or config.label_column or config.group_column or config.encoding
     ):
@@ -91,7 +96,7 @@ def open_source(config: DataConfig, *, downloads: Path) -> OpenSource:
     return OpenSource(config.source, repr(release), partial(imdb.read_imdb, release, downloads))
 
 
-def _open_file(config: DataConfig) -> OpenSource:
+def _open_file(config: DataConfig, earlier: DataConfig | None) -> OpenSource:
     path = Path(os.path.expanduser(config.source))
     if not os.path.isfile(path):  # also False where permission is missing
         raise _no_such_source(config.source, path)
@@ -101,20 +106,22 @@ def _open_file(config: DataConfig) -> OpenSource:
         raise DataError.at(
             str(path), f"the file cannot be read ({error.strerror}); make it readable"
         ) from error
-    return OpenSource(
-        path.name,
-        f"{''.join(path.suffixes).lower()} {hashlib.sha256(content).hexdigest()}",
-        lambda: labelled_rows(
-            read_table(
-                content,
-                path.name,
-                str(path),
-                encoding=config.encoding,
-                keep=partial(possible_columns, config),
-            ),
-            config,
-        ),
-    )
+
+    def config_for(names: Sequence[str]) -> DataConfig:
+        return config if earlier is None else with_columns_of(config, earlier, names)
+
+    def read() -> Rows:
+        table = read_table(
+            content,
+            path.name,
+            str(path),
+            encoding=config.encoding,
+            keep=lambda names: possible_columns(config_for(names), names),
+        )
+        return labelled_rows(table, config_for(table.names))
+
+    identity = f"{''.join(path.suffixes).lower()} {hashlib.sha256(content).hexdigest()}"
+    return OpenSource(path.name, identity, read)
 
 
 def _no_such_source(asked: str, path: Path) -> Exception:

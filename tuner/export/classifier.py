@@ -71,6 +71,11 @@ class Classifier:
         """The classes, in the order of the probabilities' columns."""
         return self.description.class_names
 
+    @property
+    def text_column(self) -> str | None:
+        """The column of the texts, where one was asked for when the model learned."""
+        return self.description.text_column
+
     def probabilities(self, texts: Sequence[str | Iterable[int]]) -> NDArray[np.float32]:
         """`(len(texts), n_classes)` float32; each row sums to 1.
 

@@ -53,6 +53,8 @@ class Description:
     threshold: float = EVEN  # of two classes, see `classes_of`; 0.5 in models of earlier versions
     # Rows that it learned from, where these are all of its run: nothing there can measure it. Else None.
     all_rows: int | None = None
+    # That was asked for when it learned. None where it was found by its name, and in models of earlier versions.
+    text_column: str | None = None
 
     def to_json(self) -> str:
         """The text of `model.json`."""
@@ -86,6 +88,7 @@ class Description:
                 temperature=float(content.get("temperature", 1.0)),
                 threshold=float(content.get("threshold", EVEN)),
                 all_rows=content.get("all_rows"),
+                text_column=content.get("text_column"),
             )
             description._check(content)
             return description
@@ -110,6 +113,8 @@ class Description:
             )
         if self.all_rows is not None and not (type(self.all_rows) is int and self.all_rows > 0):
             raise ValueError("all_rows must be a number of rows")
+        if not isinstance(self.text_column, str | None):
+            raise ValueError("text_column must be a column's name")
         sizes = [(each.max_length, each.vocabulary_size) for each in self.members]
         if not sizes or not all(type(n) is int and n > 0 for pair in sizes for n in pair):
             raise ValueError("members must have a max_length and a vocabulary_size")

@@ -99,6 +99,7 @@ def write_model(
     temperature: float = 1.0,
     threshold: float = EVEN,
     all_rows: int | None = None,
+    text_column: str | None = None,
 ) -> Path:
     """Writes the folder `out`, whole or not at all; an earlier model in it is replaced.
 
@@ -111,6 +112,7 @@ def write_model(
             programs apply it to the mean of several.
         threshold: of two classes, see `classes_of`; other programs apply it themselves.
         all_rows: see `Description.all_rows`.
+        text_column: see `Description.text_column`.
 
     Raises:
         RunFolderError: `out` holds something else, or the written model does not reproduce its members' predictions.
@@ -155,6 +157,7 @@ def write_model(
             temperature=temperature,
             threshold=threshold,
             all_rows=all_rows,
+            text_column=text_column,
         )
         write_atomically(made / DESCRIPTION, description.to_json())
         write_atomically(made / "README.md", card)

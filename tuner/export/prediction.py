@@ -38,6 +38,7 @@ def predict_file(
 
     Args:
         source: any file of rows that `tuner search` reads, or a pipe.
+        text_column: None is the model's where the file has it, or else the one with an unmistakable name.
         encoding: of the file, if it is none of Unicode's.
         raw: whether CSV has each cell as it was read, even one that a spreadsheet would run as a formula.
 
@@ -87,7 +88,7 @@ def _predict(
             if not rows.size:
                 break
             if not count:  # later pieces may have other columns
-                chosen = choose_text_column(rows, text_column)
+                chosen = choose_text_column(rows, text_column, classifier.text_column)
             texts, _ = read_texts(rows, chosen)
             writer.write(rows, _predictions(classifier, texts))
             target.flush()  # a pipe's reader gets each piece at once

@@ -32,7 +32,13 @@ def export_training(
     name = Path(row.run).name if row is not None else out.name
     card = _card(configuration, trained, dataset, command)
     return write_model(
-        out, run=name, dataset=dataset, measured_on=Split.VALIDATION, members=[member], card=card
+        out,
+        run=name,
+        dataset=dataset,
+        measured_on=Split.VALIDATION,
+        members=[member],
+        card=card,
+        text_column=configuration.data.text_column,
     )
 
 

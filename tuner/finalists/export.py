@@ -83,6 +83,7 @@ def export_model(
         temperature=temperature,
         threshold=threshold,
         all_rows=None if all_rows is None else all_rows.rows,
+        text_column=chosen.config.data.text_column,
     )
 
 

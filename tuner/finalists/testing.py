@@ -50,7 +50,8 @@ def evaluate_test(
     """Measures the model that `tuner export` would write of these finalists, and records it in the test log.
 
     Args:
-        data: labelled rows to measure on instead of the test split.
+        data: labelled rows to measure on instead of the test split; columns that it does not name are the run's,
+            where the file has them.
         with_reference: whether to measure the linear reference, too; where the search kept none it is trained, in
             seconds. It is never compared with itself.
 
@@ -66,7 +67,7 @@ def evaluate_test(
     rows = (
         unseen_of_split(dataset, digests)
         if data is None
-        else unseen_of_file(read_rows(data), dataset, digests)
+        else unseen_of_file(read_rows(data, earlier=chosen.config.data), dataset, digests)
     )
     check_recordable(folder)
     with tempfile.TemporaryDirectory() as temporary:

@@ -148,9 +148,16 @@ def data_mapping(written: object) -> object:
     return {"source": written} if isinstance(written, str) else written
 
 
+_DEFAULTS_FOR_A_MODEL = {
+    "data": "the run's own test split",
+    "text_column": "the one that the model learned from, where the file has it, or one named text or alike",
+    "label_column": "the one that the model learned from, where the file has it, or one named label or alike",
+}
 # How labelled rows are read for a model, which has its own tokens; all of them are used.
 TEST_SETTINGS = tuple(
-    each.with_default("the run's own test split") if each.keyword == "data" else each
+    each.with_default(_DEFAULTS_FOR_A_MODEL[each.keyword])
+    if each.keyword in _DEFAULTS_FOR_A_MODEL
+    else each
     for each in declared_settings(DataConfig)
     if each.keyword
     not in ("tokens", "sample", "data_seed", "group_column", "leave_out_rare", "vectors")
