@@ -140,6 +140,23 @@ def test_columns_are_guessed_when_their_names_make_it_plain(
 
 
 @pytest.mark.parametrize(
+    ("header", "settings"),
+    [
+        (("text", "toxic"), {}),
+        (("words", "label"), {}),
+        (("words", "toxic"), {"label_column": "toxic"}),
+    ],
+)
+def test_a_name_may_be_a_cell_of_its_column_where_it_is_surely_a_name(
+    write_csv: WriteCsv, header: tuple[str, str], settings: dict[str, str]
+) -> None:
+    labels = [header[1], "fine"]
+    rows = [(header[0] if i == 7 else f"t{i} film", labels[i % 2]) for i in range(20)]
+    config = DataConfig(source=write_csv(rows, header), **settings)
+    assert load_dataset(config).class_names == tuple(sorted(labels))
+
+
+@pytest.mark.parametrize(
     ("names", "chosen"),
     [
         (["id", "Review", "text2"], "Review"),
@@ -201,6 +218,7 @@ def test_of_many_columns_only_those_that_may_be_chosen_are_kept(write_csv: Write
         (("a", "b", "label"), {}, "cannot tell which column is the text.*--text-column"),
         (("text;label",), {}, "'text;label' .the first line of the file has to name them"),
         (("good film", "1"), {}, "the first line must name the columns.*`text,label`"),
+            "the first line must name the columns.* 'x' is also a cell of its co",
     ],
 )
 def test_columns_that_are_not_plain_are_refused(

@@ -174,7 +174,15 @@ def _by_distinct_values(table: Table, names: list[str]) -> tuple[str | None, str
             table.where,
             f"the first line must name the columns, got {quoted_names(names)}; write a line such as `text,label`",
         )
-    first, second = (len({str(cell) for cell in table.column(name)}) for name in names)
+    cells = [{str(cell).strip() for cell in table.column(name)} for name in names]
+    if own := [name for name, among in zip(names, cells, strict=True) if name in among]:
+        raise DataError.at(
+            table.where,
+            f"the first line must name the columns, got {quoted_names(names)}, and {excerpt(own[0])} is also a cell of "
+            "its column; write a line such as `text,label`, or, if these are names, choose with --text-column and "
+            "--label-column",
+        )
+    first, second = map(len, cells)
     if first == second:
         return None, None
     return (names[0], names[1]) if first > second else (names[1], names[0])
