@@ -420,6 +420,28 @@ def test_columns_and_beginnings_that_rows_share_are_warned_of(
     assert not caplog.text
 
 
+def test_texts_that_join_many_groups_are_warned_of(
+    write_csv: WriteCsv, caplog: pytest.LogCaptureFixture
+) -> None:
+    header = ("text", "label", "user")
+    rows = [
+        ("lol" if n % 5 == 0 and n < 400 else f"message {n}", str(n % 2), f"{n // 10}")
+        for n in range(600)
+    ]
+    config = DataConfig(source=write_csv(rows, header), group_column="user")
+    dataset = load_dataset(config)
+    sizes = [f"{len(dataset.splits[split]):,} {split}" for split in Split]
+    assert (
+        "40 of 60 groups share a split, because texts such as 'lol' are in several" in caplog.text
+    )
+    assert f"the splits have {', '.join(sizes)} rows" in caplog.text
+    caplog.clear()
+    few = [*rows[:10], *((f"other {n}", *rest) for n, (_, *rest) in enumerate(rows[10:]))]
+    few[40] = (few[0][0], *few[40][1:])  # joins two groups alone
+    load_dataset(DataConfig(source=write_csv(few, header), group_column="user"))
+    assert not caplog.text
+
+
 def test_rare_classes_are_left_out_where_that_is_asked_for(
     write_csv: WriteCsv, forty_rows: Rows, caplog: pytest.LogCaptureFixture
 ) -> None:

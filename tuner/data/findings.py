@@ -12,12 +12,15 @@ from tuner.data.cells import Rows, alike
 from tuner.data.dataset import Split
 from tuner.data.encoding import Tokenized
 from tuner.settings.data import TokenMode
-from tuner.text import count_text, quoted_names
+from tuner.text import count_text, excerpt, quoted_names
 
 _SAMPLES_PER_CLASS, _LONGEST_SAMPLE = 2, 300
 _SHOWN_CONTRADICTIONS = 3
 _BEGINNING = {TokenMode.WORDS: 8, TokenMode.SYMBOLS: 8, TokenMode.CHARACTERS: 32}  # tokens
 _MANY = 0.2  # the share of texts that begin alike from which a person is warned
+_MANY_JOINED = (
+    0.1  # the share of rows whose groups texts join; a split carved from the others has no more
+)
 
 
 @dataclass(frozen=True)
@@ -80,6 +83,7 @@ def findings_of(
     class_names: Sequence[str],
     tokenized: Tokenized,
     chosen: Mapping[Split, NDArray[np.int64]],
+    clusters: Mapping[Split, NDArray[np.int64]],
     left_out: Sequence[str] = (),
 ) -> Findings:
     """The findings in the rows of the splits.
@@ -87,6 +91,7 @@ def findings_of(
     Args:
         labels: `(n_rows,)` int32.
         chosen: for each split `(n_sequences,)` int64, index into the rows.
+        clusters: see `Dataset.clusters`.
         left_out: classes that are in none of them.
     """
     used = np.concatenate(list(chosen.values()))
@@ -106,7 +111,11 @@ def findings_of(
             *rows.warnings,
             *map(_alike_text, alike(class_names)),
             *([_left_out_text(left_out)] if left_out else []),
-            *([] if rows.groups is not None else _shared_beginnings(rows.tokens, tokenized, used)),
+            *(
+                _shared_beginnings(rows.tokens, tokenized, used)
+                if rows.groups is None
+                else _joined_groups(rows, rows.groups, texts, chosen, clusters)
+            ),
         ),
     )
 
@@ -134,6 +143,37 @@ def _shared_beginnings(mode: TokenMode, tokenized: Tokenized, used: NDArray[np.i
     return [
         f"{shared:,} of {len(first):,} texts begin with the same {length} {unit} as another one; if such texts belong "
         "together, figures flatter unless they share a split: name a column that tells them apart with --group-column"
+    ]
+
+
+def _joined_groups(
+    rows: Rows,
+    groups: Sequence[str],
+    texts: NDArray[np.int64],
+    chosen: Mapping[Split, NDArray[np.int64]],
+    clusters: Mapping[Split, NDArray[np.int64]],
+) -> list[str]:
+    """A warning where texts that occur in several groups join so many of them that the splits get other sizes.
+
+    Args:
+        groups: of all rows.
+        texts: `(n_used,)` int64, of the rows of all splits, split by split.
+    """
+    used = np.concatenate(list(chosen.values()))
+    cluster = np.concatenate([clusters[split] for split in chosen])
+    _, group = np.unique(np.array(groups, dtype=object)[used], return_inverse=True)
+    largest = cluster == np.bincount(cluster).argmax()
+    sizes = np.bincount(group[largest])
+    n_joined = int((sizes > 0).sum())
+    if int(largest.sum() - sizes.max()) <= _MANY_JOINED * len(used):
+        return []
+    pairs = np.unique(np.stack((texts[largest], group[largest])), axis=1)
+    common = int(np.bincount(pairs[0]).argmax())
+    example = rows.texts[used[np.flatnonzero(texts == common)[0]]]
+    counts = ", ".join(f"{len(numbers):,} {split}" for split, numbers in chosen.items())
+    return [
+        f"{n_joined:,} of {int(group.max()) + 1:,} groups share a split, because texts such as {excerpt(example)} are "
+        f"in several of them; the splits have {counts} rows. If such texts tell nothing of a group, remove their rows"
     ]
 
 

@@ -162,7 +162,7 @@ def _prepare(rows: Rows, name: str, config: DataConfig) -> Prepared:
     digests = np.frombuffer(b"".join(tokenized.digests), np.uint8).reshape(-1, 16)
     return Prepared(
         dataset,
-        findings_of(rows, labels, class_names, tokenized, chosen, left_out),
+        findings_of(rows, labels, class_names, tokenized, chosen, dataset.clusters, left_out),
         {part: digests[tokenized.texts[numbers]] for part, numbers in chosen.items()},
     )
 
