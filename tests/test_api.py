@@ -49,7 +49,7 @@ def test_a_bad_value_is_refused_by_the_keywords_name() -> None:
         ConfigError, match=r"^max_epochs: must be greater than or equal to 1, got 0"
     ):
         tuner.search("seed", max_epochs=0)
-    with pytest.raises(ConfigError, match=r"^data: must be a valid string, got 3"):
+    with pytest.raises(ConfigError, match=r"^data: must be text, got 3"):
         tuner.search("seed", data=3)  # type: ignore[arg-type]
     with pytest.raises(ConfigError, match=r"^objectives: must be METRIC,COST .*, got \('val_acc"):
         tuner.search("seed", objectives=("val_accuracy",))

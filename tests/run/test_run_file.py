@@ -272,7 +272,7 @@ def test_a_run_file_that_does_not_exist_records_nothing(tmp_path: Path) -> None:
     ("content", "message"),
     [
         ("versions: 5", "versions: must be a mapping, got 5"),
-        ("created: [1]", "created: must be a valid string"),
+        ("created: [1]", "created: must be text"),
         ("fingerprint: {seed: x}", "fingerprint.seed: must be a whole number, got 'x'"),
         ("fingerprint: {sed: 1}", "fingerprint.sed: unknown key"),
     ],

@@ -151,7 +151,10 @@ def test_a_file_with_an_empty_data_section_is_filled_by_flags(write_file: WriteF
             "^--encoding: must be the name of an encoding, got ''; write cp1252, say$",
         ),
         ({"space": "seed", "data": {"sample": 0}}, "^--sample: must be greater .*, got 0$"),
-        ({"space": "seed", "data": {"source": 3}}, "^--data: must be a valid string, got 3$"),
+        (
+            {"space": "seed", "data": {"source": 3}},
+            "^--data: must be text, got 3; put it in quotes$",
+        ),
     ],
 )
 def test_a_bad_flag_is_refused_by_its_name(settings: dict[str, Any], message: str) -> None:
@@ -397,6 +400,76 @@ def test_a_url_with_a_secret_is_refused_and_not_shown(name: str, url: str) -> No
     with pytest.raises(ConfigError, match=f"{name}: must hold no password or token") as refused:
         make_config({"space": "seed", name: url})
     assert "s3cr3t" not in str(refused.value)
+
+
+def test_a_server_with_a_secret_and_without_a_scheme_is_not_shown_either() -> None:
+    with pytest.raises(ConfigError, match="mlflow: must hold no password") as refused:
+        make_config({"space": "seed", "mlflow": "anna:s3cr3t@host:5000"})
+    assert "s3cr3t" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "place", ["localhost:5000", "10.0.0.1:5000/", "[::1]:5000", "mlflow.example.org:80/a"]
+)
+def test_a_server_without_its_scheme_is_no_folder(place: str) -> None:
+    with pytest.raises(ConfigError, match=r"^mlflow: must begin with http://") as refused:
+        make_config({"space": "seed", "mlflow": place})
+    assert f"write http://{place}, or ./{place} for a folder" in str(refused.value)
+    assert make_config({"space": "seed", "mlflow": f"./{place}"}).mlflow == f"./{place}"
+
+
+def test_a_file_of_settings_in_place_of_a_space_is_refused_and_the_reverse(tmp_path: Path) -> None:
+    (tmp_path / "c.yaml").write_text("space: seed\ntrials: 5\n")
+    (tmp_path / "s.yaml").write_text("name: s\narchitectures: {lstm: }\n")
+    with pytest.raises(
+        SpaceError, match=r"c\.yaml: these are settings.*; write --config .*c\.yaml$"
+    ):
+        find_space(str(tmp_path / "c.yaml"))
+    with pytest.raises(
+        ConfigError, match=r"s\.yaml: this is a space.* write tuner search .*s\.yaml"
+    ):
+        make_config({}, config_file=tmp_path / "s.yaml")
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"trials": True}, "^trials: must be a number, got True"),
+        ({"max_epochs": False}, "^max_epochs: must be a number, got False"),
+        ({"data": {"sample": True}}, "^sample: must be a number, got True"),
+        ({"gpus_per_trial": True}, "^gpus_per_trial: must be a number or auto, got True"),
+        ({"time_budget": True}, "^time_budget: must be a duration"),
+        ({"tensorboard": "maybe"}, "^tensorboard: must be true or false, got 'maybe'"),
+        (
+            {"space": {"name": "s", "architectures": {"lstm": {"lstm_units": {"int": [True, 9]}}}}},
+            r"^space: architectures\.lstm\.lstm_units.*: must be a number, got \[True, 9\]",
+        ),
+    ],
+)
+def test_true_and_false_are_no_numbers(settings: dict[str, object], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        make_config({"space": "seed", **settings})
+    assert make_config({"space": "seed", "tensorboard": True, "trials": 1}).tensorboard
+
+
+def test_columns_of_a_file_are_not_those_of_a_named_data_set(tmp_path: Path) -> None:
+    (tmp_path / "c.yaml").write_text(
+        "space: seed\ndata: {source: a.csv, text_column: review, encoding: cp1252, sample: 50}\n"
+    )
+    named = make_config({"data": {"source": "imdb-train"}}, config_file=tmp_path / "c.yaml").data
+    assert (named.text_column, named.encoding, named.sample) == (None, None, 50)
+    other = make_config({"data": {"source": "b.csv"}}, config_file=tmp_path / "c.yaml").data
+    assert (other.source, other.text_column) == ("b.csv", "review")
+
+
+def test_off_takes_back_what_a_file_of_settings_has(tmp_path: Path) -> None:
+    (tmp_path / "run.yaml").write_text(
+        "space: seed\nmlflow: http://localhost:5000\nepoch_timeout: 5m\n"
+    )
+    recorded = make_config({}, config_file=tmp_path / "run.yaml")
+    assert (recorded.mlflow, recorded.epoch_timeout) == ("http://localhost:5000", 300)
+    off = make_config({"mlflow": "off", "epoch_timeout": "off"}, config_file=tmp_path / "run.yaml")
+    assert (off.mlflow, off.epoch_timeout) == (None, None)
 
 
 @pytest.mark.parametrize("given", [0, -1, "never", 1.5, True])

@@ -185,7 +185,7 @@ def test_a_location_in_the_model_belongs_to_a_setting(
 def test_a_rule_that_is_broken_names_the_setting() -> None:
     with pytest.raises(ConfigError, match=r"^--factor: must be greater than 0, got 0$"):
         validated(Outer, {"factor": 0}, "flags")
-    with pytest.raises(ConfigError, match=r"^data: must be a valid string, got 3$"):
+    with pytest.raises(ConfigError, match=r"^data: must be text, got 3; put it in quotes$"):
         validated(Outer, {"inner": {"source": 3}}, "keywords")
 
 

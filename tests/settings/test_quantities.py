@@ -19,7 +19,6 @@ from tuner.text import format_duration
         ("1h30m", 5400),
         ("1h 30m 5s", 5405),
         ("1.5H", 5400),
-        ("2h5", 7205),
     ],
 )
 def test_a_duration_is_read(text: str | float, seconds: float) -> None:
@@ -34,6 +33,8 @@ def test_a_duration_is_read(text: str | float, seconds: float) -> None:
         ("-5m", "must be a duration .*, got '-5m'"),
         ("30m1h", "must be a duration"),
         ("1,5h", "must be a duration"),
+        ("1h30", "must have a unit after its last number, got '1h30'; write 1h30m or 1h30s$"),
+        ("2m 5", "must have a unit after its last number, got '2m 5'; write 2m5s$"),
         (True, "must be a duration .*, got True"),
         ("0s", "must be above zero, got '0s'"),
         (-1, "must be above zero, got -1"),
@@ -73,6 +74,7 @@ def test_a_share_of_gpus_is_read(written: object, gpus: object) -> None:
     [
         ("all", "must be a number or auto, got 'all'"),
         (None, "must be a number or auto, got None"),
+        (True, "must be a number or auto, got True"),
         ("inf", "must be a finite number, got inf"),
         (-1, "must be 0, or 0.001 or more, got -1"),
         (0.0001, "must be 0, or 0.001 or more, got 0.0001"),

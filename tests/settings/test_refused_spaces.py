@@ -208,10 +208,22 @@ def test_a_bad_parameter_is_refused_with_field_rule_and_value(parameter: str, me
             "architecture: unknown key; did you mean architectures?",
         ),
         ("name: s\nxyzzy: 1\narchitectures: {lstm: }", "xyzzy: unknown key; remove it"),
-        ("name: ../s\narchitectures: {lstm: }", "name: must be letters, digits, .*, got '../s'"),
+        (
+            "name: ../s\narchitectures: {lstm: }",
+            "name: must be letters, digits, .*, and begin with a letter or a digit, got '../s'",
+        ),
+        ("name: [a]\narchitectures: {lstm: }", r"name: must be text, got \['a'\]$"),
+        (
+            f"name: {'x' * 61}\narchitectures: {{lstm: }}",
+            "name: must have at most 60 characters, got",
+        ),
+        (
+            "name: a\nmetric: val_f1\narchitectures: {lstm: }",
+            "metric: must be a mapping, got 'val_f1'",
+        ),
         ("name: ''\narchitectures: {lstm: }", "name: must be letters, digits, .*, got ''"),
         ("name: .hidden\narchitectures: {lstm: }", "name: must be letters, .*, got '.hidden'"),
-        ("name: 7\narchitectures: {lstm: }", "name: must be a valid string, got 7"),
+        ("name: 7\narchitectures: {lstm: }", "name: must be text, got 7; put it in quotes"),
         (
             "name: s\nmax_epochs: 0\narchitectures: {lstm: }",
             "max_epochs: must be greater .*, got 0",

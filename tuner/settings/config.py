@@ -14,7 +14,7 @@ from pydantic import Field, ValidationError, ValidationInfo, field_validator
 from tuner.errors import ConfigError
 from tuner.nvidia import MpsMode
 from tuner.settings.builtin import find_space
-from tuner.settings.data import DataConfig
+from tuner.settings.data import SOURCE_NAMES, DataConfig
 from tuner.settings.declarations import Group, Names, Setting, declared_settings, setting_at
 from tuner.settings.metric import MetricName
 from tuner.settings.objectives import Cost, Objectives, TwoObjectives, check_metric, make_objectives
@@ -153,10 +153,11 @@ class SearchConfig(Strict):
     ] = 2
     epoch_timeout: Annotated[
         Duration | None,
+        OFF_IS_NONE,
         Setting(
             Group.RESOURCES,
             "Longest epoch, such as 30m; a trial that takes longer counts as hanging",
-            "TIME",
+            "TIME|off",
             unset="ten times the slowest epoch so far, without any progress",
         ),
     ] = None
@@ -224,10 +225,11 @@ class SearchConfig(Strict):
     ] = False
     mlflow: Annotated[
         TrackingPlace | None,
+        OFF_IS_NONE,
         Setting(
             Group.TRACKING,
             "Log every trial to MLflow: a server's http address, or a SQLite file's path",
-            "URL|PATH",
+            "URL|PATH|off",
         ),
     ] = None
     address: Annotated[
@@ -323,6 +325,12 @@ class SearchConfig(Strict):
 
 
 _BUDGETS = ("trials", "time_budget")
+_OF_A_FILE = (
+    "text_column",
+    "label_column",
+    "group_column",
+    "encoding",
+)  # no named data set has them
 
 
 def make_config(
@@ -345,7 +353,10 @@ def make_config(
     for key, value in settings.items():
         if key == "data":
             given = {name: part for name, part in value.items() if part is not None}
-            merged["data"] = {**(merged.get("data") or {}), **given}
+            in_file = merged.get("data") or {}
+            if given.get("source") in SOURCE_NAMES:  # the file's columns are of other data
+                in_file = {name: part for name, part in in_file.items() if name not in _OF_A_FILE}
+            merged["data"] = {**in_file, **given}
         elif value is not None:
             merged[key] = value
     where = str(config_file) if config_file is not None else ""

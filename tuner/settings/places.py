@@ -67,13 +67,20 @@ def tracking_uri(place: str) -> str:
         ValueError: it is none of these, or has a password in it, which the run folder would record.
     """
     is_server = re.match(r"https?://[^/]", place) is not None
-    if holds_secret(place) or (is_server and "@" in place.split("/")[2]):
+    lacks_scheme = re.match(r"[^/\s]+:\d+(/|$)", place) is not None
+    names_user = "@" in place.removeprefix("http://").removeprefix("https://").partition("/")[0]
+    if holds_secret(place) or ((is_server or lacks_scheme) and names_user):
         raise ValueError(
             "must hold no password or token, the run folder records it; "
             "set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN"
         )
     if is_server:
         return place
+    if lacks_scheme:
+        raise ValueError(
+            f"must begin with http:// or https:// where it is a server, got {place!r}; write http://{place}, or "
+            f"./{place} for a folder of that name"
+        )
     path = place.removeprefix("sqlite:///")
     if not path or is_url(path):
         raise ValueError(

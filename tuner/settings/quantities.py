@@ -25,6 +25,10 @@ def parse_duration(text: str | float) -> float:
         if match is None or not compact:
             raise ValueError(f"must be a duration such as 90s, 30m or 1h30m, got {text!r}")
         hours, minutes, rest = (float(part or 0) for part in match.groups())
+        if compact[-1].isdigit() and match[3] != compact:  # `1h30` is 1 h 30 min to most people
+            units = "ms" if match[2] is None else "s"
+            forms = " or ".join(f"{compact}{unit}" for unit in units)
+            raise ValueError(f"must have a unit after its last number, got {text!r}; write {forms}")
         seconds = hours * 3600 + minutes * 60 + rest
     if not 0 < seconds < float("inf"):
         raise ValueError(f"must be above zero, got {text!r}")
@@ -54,6 +58,8 @@ def parse_gpus(given: object) -> float | Literal["auto"]:
     if given == "auto":
         return "auto"
     try:
+        if isinstance(given, bool):
+            raise TypeError
         gpus = float(given)  # type: ignore[arg-type]
     except (TypeError, ValueError):
         raise ValueError(f"must be a number or auto, got {given!r}") from None

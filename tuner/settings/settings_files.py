@@ -26,6 +26,11 @@ def read_settings(path: Path) -> dict[str, Any]:
     Those of a run are of the folder that they lie in, and of the data that lie as they lay, also after both were moved.
     """
     content = read_yaml(path, ConfigError)
+    if "architectures" in content and "space" not in content:
+        raise ConfigError(
+            f"{path}: this is a space, not a file of settings; write tuner search {path}, or `space: {path.name}` "
+            "into a file of settings"
+        )
     settings = {key: value for key, value in content.items() if key not in RECORDED}
     if "fingerprint" in content:
         settings.setdefault("patience", "off")  # a run from before there was any

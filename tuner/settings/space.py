@@ -97,7 +97,12 @@ class SearchSpace(Strict):
         Raises:
             SpaceError: in one line, which field breaks which rule and what to write.
         """
-        return cls.from_mapping(read_yaml(path, SpaceError), str(path))
+        content = read_yaml(path, SpaceError)
+        if "space" in content and "architectures" not in content:
+            raise SpaceError(
+                f"{path}: these are settings, which name a space; write --config {path}"
+            )
+        return cls.from_mapping(content, str(path))
 
     @classmethod
     def from_text(cls, text: str, where: str) -> "SearchSpace":

@@ -1,11 +1,19 @@
 """Models that refuse unknown keys, and the first problem of a refused one as a line."""
 
 import difflib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from types import UnionType
+from typing import Annotated, Any, Union, get_args, get_origin
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 
 from tuner.text import one_line
 
@@ -15,6 +23,11 @@ _FORM_AT = {"shared": 2, "architectures": 3}
 _KINDS = {
     "tuple_type": "a list",
     "dict_type": "a mapping",
+    "mapping_type": "a mapping",
+    "model_type": "a mapping",
+    "string_type": "text",
+    "bool_type": "true or false",
+    "bool_parsing": "true or false",
     "one_value": "one finite number, text, true or false",
     "int_parsing": "a whole number",
     "int_type": "a whole number",
@@ -39,6 +52,18 @@ class Strict(BaseModel):
     model_config = ConfigDict(
         frozen=True, extra="forbid", populate_by_name=True, allow_inf_nan=False
     )
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _refuse_booleans(cls, given: object, info: ValidationInfo) -> object:
+        """Refuses true and false in place of numbers, where Python takes them for 1 and 0."""
+        values = given if isinstance(given, list | tuple) else (given,)
+        if any(isinstance(each, bool) for each in values):
+            field = cls.model_fields[str(info.field_name)]
+            kinds = set(_plain_kinds(Annotated[field.annotation, *field.metadata, None]))
+            if bool not in kinds and any(issubclass(kind, int | float) for kind in kinds):
+                raise ValueError(f"must be a number, got {_short(given)}")
+        return given
 
 
 @dataclass(frozen=True)
@@ -85,7 +110,9 @@ def _rule(problem: Any, known: Iterable[str], written: Mapping[str, str]) -> str
         case "missing":
             return "is missing; add it"
         case "string_pattern_mismatch":
-            return f"must be letters, digits, '.', '_' or '-', {given}"
+            return f"must be letters, digits, '.', '_' or '-', and begin with a letter or a digit, {given}"
+        case "string_too_long":
+            return f"must have at most {problem['ctx']['max_length']} characters, {given}"
         case "too_short":
             return f"needs at least {problem['ctx']['min_length']}, {given}"
         case "too_long":
@@ -95,9 +122,24 @@ def _rule(problem: Any, known: Iterable[str], written: Mapping[str, str]) -> str
     if kind in _KINDS:
         is_own = kind == "one_value" and any(":" in str(part) for part in location)
         advice = "; give such values names: {choice: {small: [64], none: null}}" if is_own else ""
+        if kind == "string_type" and isinstance(problem["input"], int | float):
+            advice = "; put it in quotes"
         return f"must be {_KINDS[kind]}, {given}{advice}"
     message = problem["msg"].replace("Input should", "must")
     return f"{message[:1].lower()}{message[1:]}, {given}"
+
+
+def _plain_kinds(annotation: Any) -> Iterator[type]:
+    """The types of a field's values, or of those in its list; none where the field reads its values itself."""
+    if get_origin(annotation) is Annotated:
+        inner, *metadata = get_args(annotation)
+        if all(each == OFF_IS_NONE or not isinstance(each, BeforeValidator) for each in metadata):
+            yield from _plain_kinds(inner)
+    elif get_origin(annotation) in (Union, UnionType, list, tuple):
+        for inner in get_args(annotation):
+            yield from _plain_kinds(inner)
+    elif isinstance(annotation, type):
+        yield annotation
 
 
 def _first(error: ValidationError) -> Any:
