@@ -1,6 +1,8 @@
 """Word vectors of a person's own: every form is read alike, and what is broken is refused in one line."""
 
+import bz2
 import gzip
+import lzma
 from pathlib import Path
 
 import numpy as np
@@ -27,8 +29,11 @@ GLOVE = "film 1 2\nunheard 5 6\nnaïve -0.5 1e-3\nfilm 9 9\n"
         b"4 2\n" + GLOVE.encode(),
         (b"4 2\n" + GLOVE.encode()).replace(b"\n", b" \r\n"),
         gzip.compress(GLOVE.encode(), mtime=0),
+        bz2.compress(GLOVE.encode()),
+        lzma.compress(GLOVE.encode()),
+        GLOVE.encode("utf-8-sig"),
     ],
-    ids=["glove", "word2vec", "fasttext", "gzip"],
+    ids=["glove", "word2vec", "fasttext", "gzip", "bzip2", "xz", "byte order mark"],
 )
 def test_every_form_gives_the_same_vectors(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "v.txt").write_bytes(content)
@@ -51,6 +56,13 @@ def test_every_form_gives_the_same_vectors(tmp_path: Path, content: bytes) -> No
         (b"the 1 1e39\n", "line 1: has a value that is not finite"),  # as the 32 bits that it gets
         (b"4 2\nfilm \0\1\2\n", "is no text; save word2vec's binary form as text first"),
         (gzip.compress(GLOVE.encode(), mtime=0)[:-9], "name a file of word vectors"),
+        (bz2.compress(GLOVE.encode())[:-9], "name a file of word vectors"),
+        (GLOVE.encode("utf-16"), "is text in UTF-16; save it as UTF-8"),
+        (
+            b"PK\x03\x04glove",
+            "is a ZIP archive, not word vectors as text; unpack it and name a file in",
+        ),
+        (b"\x80\4kv", "is a Python pickle, not word vectors as text; save the vectors as text"),
         (None, "no such file; name a file of word vectors"),
     ],
 )

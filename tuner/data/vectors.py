@@ -1,23 +1,26 @@
 """A person's own word vectors, from which a trial's embedding starts.
 
 The text forms of word2vec, fastText (a first line with the numbers of words and of values) and GloVe (none), perhaps
-compressed by gzip: each line is a word and its values. Words that the data do not have are passed over unread.
+compressed: each line is a word and its values. Words that the data do not have are passed over unread.
 """
 
+import codecs
 import functools
-import gzip
 import hashlib
+import io
 import os
-import zlib
 from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tuner.data.dataset import UNKNOWN, WordVectors
+from tuner.data.files.compression import BROKEN_PACKING, Stream, packing_of
+from tuner.data.files.refused_kinds import other_kind
 from tuner.errors import DataError
 
-_GZIP = b"\x1f\x8b"
+_BEGINNING = 4096  # bytes that show what a file is
+_BUFFER = 1 << 16
 
 
 def read_vectors(path: str, vocabulary: Sequence[str]) -> WordVectors:
@@ -96,21 +99,35 @@ def _values(numbers: Sequence[bytes], size: int, where: str) -> NDArray[np.float
 
 
 def _lines(path: str) -> Iterator[bytes]:
-    """The lines that are not empty."""
-    place = os.path.expanduser(path)
+    """The lines that are not empty, without a byte order mark."""
     try:
-        with open(place, "rb") as file:
-            is_packed = file.read(2) == _GZIP
-        with gzip.open(place) if is_packed else open(place, "rb") as file:
-            for line in file:
+        with open(os.path.expanduser(path), "rb", buffering=0) as file:
+            content = Stream(file)
+            if packing := packing_of(content.beginning(_BEGINNING)):
+                content = Stream(packing.open(io.BufferedReader(content)))
+            beginning = content.beginning(_BEGINNING)
+            _refuse_other_kinds(path, beginning)
+            if beginning.startswith(codecs.BOM_UTF8):
+                content.read(len(codecs.BOM_UTF8))
+            for line in io.BufferedReader(content, _BUFFER):
                 if b"\0" in line:
                     raise DataError(
                         f"{path}: is no text; save word2vec's binary form as text first"
                     )
                 if line.strip():
                     yield line
-    except (OSError, EOFError, zlib.error) as cause:
+    except BROKEN_PACKING as cause:
         raise _unreadable(path, cause) from cause
+
+
+def _refuse_other_kinds(path: str, beginning: bytes) -> None:
+    """Refuses a file whose first bytes show that it is no text in UTF-8."""
+    if beginning.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        raise DataError(f"{path}: is text in UTF-16; save it as UTF-8")
+    if kind := other_kind(beginning):
+        name, remedy = kind
+        advice = "save the vectors as text" if "csv" in remedy.lower() else remedy
+        raise DataError(f"{path}: is {name}, not word vectors as text; {advice}")
 
 
 def _unreadable(path: str, cause: Exception) -> DataError:

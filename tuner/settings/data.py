@@ -127,7 +127,7 @@ class DataConfig(Strict):
         PathText | None,
         Setting(
             Group.DATA,
-            "Word vectors that embeddings start from: a file of word2vec's text form, GloVe or fastText, or gzipped",
+            "Word vectors that embeddings start from: a file of word2vec's text form, GloVe or fastText, or compressed",
             "PATH",
         ),
     ] = None

@@ -15,7 +15,7 @@ def refuse_other_kinds(beginning: bytes, where: str) -> None:
     Raises:
         DataError: it is a workbook, a page, a pointer or the like; the message names the kind and gives advice.
     """
-    kind = _other_kind(beginning)
+    kind = other_kind(beginning)
     if kind is not None:
         raise DataError.at(where, f"this is {kind[0]}, not a file of rows; {kind[1]}")
 
@@ -49,7 +49,7 @@ _BY_FIRST_BYTES = (
 _FASTTEXT = re.compile(rb"__label__[^\s,;|]+[ \t]")  # no header, such as `__label__,text`
 
 
-def _other_kind(beginning: bytes) -> tuple[str, str] | None:
+def other_kind(beginning: bytes) -> tuple[str, str] | None:
     """The kind in words, and advice; None for a file that may have rows."""
     for magic, kind, remedy in _BY_FIRST_BYTES:
         if beginning.startswith(magic):
