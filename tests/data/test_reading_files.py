@@ -218,7 +218,11 @@ def test_of_many_columns_only_those_that_may_be_chosen_are_kept(write_csv: Write
         (("a", "b", "label"), {}, "cannot tell which column is the text.*--text-column"),
         (("text;label",), {}, "'text;label' .the first line of the file has to name them"),
         (("good film", "1"), {}, "the first line must name the columns.*`text,label`"),
+        (
+            ("a film", "x"),
+            {},
             "the first line must name the columns.* 'x' is also a cell of its co",
+        ),
     ],
 )
 def test_columns_that_are_not_plain_are_refused(
@@ -273,7 +277,11 @@ def test_bad_csv_is_refused_in_one_line(tmp_path: Path, content: bytes, message:
             r"row 2 \(line 2\).*'text'.*got nothing",
         ),
         (".jsonl", b'{"text": 5, "label": 1}', "must be a text, got 5"),
-        (".jsonl", b'{"text": [1, "a"], "label": 1}', "must be a list of integers"),
+        (
+            ".jsonl",
+            b'{"text": ["good", "film"], "label": 1}',
+            r"must be a list of integers, got \['good', 'film'\]; join words .* --tokens symbols",
+        ),
         (
             ".jsonl",
             b'{"text": [1], "label": 1}\n{"text": "a", "label": 1}',

@@ -256,15 +256,21 @@ REFUSED: dict[str, tuple[str, bytes, str]] = {
         b"text;label\n" + b"a, b;1\n" * 9 + b"x;y;2\n",
         "line 11 has 3 cells and the first line has 2, delimited by semicolons",
     ),
+    "a text with one comma in every row": (
+        "a.csv",
+        b"text,label\ngood, really,1\nbad, sadly,0\n",
+        "line 2 has 3 cells .*if it is a text with the delimiter in it, put each text in double quotes",
+    ),
+    "text after a quote before a tab": ("a.tsv", b'text\tlabel\n"a" b\t1\n', "line 2 is broken .a tab expected after"),
     "R's write.table with commas and row names": (
         "a.csv",
         b'"text","label"\n"1","warm day","up"\n"2","dull day","down"\n',
-        r"line 2 has 3 cells and the first line has 2, as every row: .*write.table.*row.names = FALSE",
+        r"line 2 has 3 cells and the first line has 2, as every row .*write.table.*row.names = FALSE",
     ),
     "R's write.table with tabs and row names": (
         "a.csv",
         b'"text"\t"label"\n"1"\t"warm, day"\t"up"\n"2"\t"dull day"\t"down"\n',
-        r"line 2 has 3 cells .*row.names = FALSE.*delimited by tabs",
+        r"line 2 has 3 cells .*delimited by tabs.*row.names = FALSE",
     ),
     "rows that end with a delimiter": (
         "a.csv",

@@ -131,12 +131,18 @@ def read_texts(table: Table, name: str) -> tuple[list[str], bool]:
 
 
 def _not_a_text(table: Table, name: str, row: int, cell: object, are_lists: bool) -> DataError:
-    expected = "a list of integers, as in the first row" if are_lists else "a text"
+    expected = "a list of integers" if are_lists else "a text"
+    if are_lists and row:
+        expected += ", as in the first row"
     received = "nothing" if cell is None else excerpt(cell)
+    advice = (
+        "write texts or lists of integers in every row, or name another column with --text-column"
+    )
+    if are_lists and isinstance(cell, list) and any(isinstance(item, str) for item in cell):
+        advice = "join words with spaces to a text, and add --tokens symbols"
     return DataError.at(
         table.where,
-        f"{table.place(row)}: column {excerpt(name)} must be {expected}, got {received}; write texts or "
-        "lists of integers in every row, or name another column with --text-column",
+        f"{table.place(row)}: column {excerpt(name)} must be {expected}, got {received}; {advice}",
     )
 
 

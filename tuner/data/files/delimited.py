@@ -84,7 +84,7 @@ def delimited(
         since = f", in a row that begins on line {begun}" if begun < line else ""
         raise DataError.at(
             where,
-            f"line {line} is broken ({error}{since}); put a text with quotes, delimiters or line ends "
+            f"line {line} is broken ({_in_words(error)}{since}); put a text with quotes, delimiters or line ends "
             'in double quotes and write each quote inside it twice ("")',
         ) from error
     if longer is not None and watched.each_may_be_a_row and len(names) > 1:
@@ -95,6 +95,11 @@ def delimited(
         )
     if rows or not first:
         yield _table(where, names, rows, numbers, first)
+
+
+def _in_words(error: csv.Error) -> str:
+    """The reader's message, which shows the delimiter itself: a tab would look like a blank."""
+    return str(error).replace("'\t'", "a tab")
 
 
 class _Watched:
@@ -135,9 +140,9 @@ def _ragged(where: str, line: int, row: list[str], names: list[str], dialect: Di
         case Surplus.ROW_NAME:
             return DataError.at(
                 where,
-                f"{counts}, as every row: the first column has no name, as R's write.table leaves it out; write the "
-                "file with row.names = FALSE, or begin the first line with a delimiter (delimited by "
-                f"{dialect.delimiters})",
+                f"{counts}, as every row (delimited by {dialect.delimiters}); if the first column has no name, as R's "
+                "write.table leaves it out, write the file with row.names = FALSE, or begin the first line with a "
+                "delimiter; if it is a text with the delimiter in it, put each text in double quotes",
             )
         case Surplus.AFTER_THE_LAST:
             return DataError.at(
