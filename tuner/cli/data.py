@@ -29,4 +29,4 @@ def data(
         refuse_idle(_SETTINGS, settings, "flags", "NAME|PATH")
         console.print(named_sources())
         return
-    console.print(data_summary(summarize(asked)))
+    console.print(data_summary(summarize(asked), console.width))
