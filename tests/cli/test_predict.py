@@ -55,10 +55,25 @@ def test_the_output_is_json_lines_where_its_name_or_the_person_says_so(
     assert forms == [expected]
 
 
-def test_other_forms_of_output_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
-    ended = run_tuner(["predict", "m", "a text", "--output=a.parquet"], capsys)
+@pytest.mark.parametrize(
+    ("given", "stem"), [("a.parquet", "a"), ("a.csv.gz", "a"), ("v1.2.JSONL.zst", "v1.2")]
+)
+def test_other_forms_of_output_are_refused(
+    capsys: pytest.CaptureFixture[str], given: str, stem: str
+) -> None:
+    ended = run_tuner(["predict", "m", "a text", f"--output={given}"], capsys)
+    told = f"is written as CSV or JSON lines, got {given}; name it {stem}.csv or {stem}.jsonl"
+    assert told in ended.refusal
+
+
+def test_of_a_file_of_a_model_its_folder_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "model.json").write_text("{}")
+    ended = run_tuner(["predict", f"{tmp_path}/model.json", "a text"], capsys)
     assert (
-        "is written as CSV or JSON lines, got a.parquet; name it a.csv or a.jsonl" in ended.refusal
+        ended.refusal
+        == f"{tmp_path}/model.json: must be a model's folder, got a file; write {tmp_path}"
     )
 
 

@@ -14,6 +14,7 @@ from tuner.errors import ConfigError, DataError
 from tuner.export import prediction
 from tuner.export.classifier import Classifier
 from tuner.export.prediction import predict_file
+from tuner.files import STANDARD_INPUT
 
 pytestmark = pytest.mark.keras
 
@@ -144,8 +145,12 @@ def test_other_forms_that_cannot_be_read_are_refused_and_leave_nothing(
         ("a,b\n1,2\n", None, "cannot tell which column is the text"),
         ("a,b\n1,2\n", "c", "there is no column 'c'; its columns are 'a', 'b'"),
         ("text\nA film, really good\n", None, "line 2 has 2 cells and the first line has 1"),
-        ("text\n", None, "the file has no rows"),
-        ("", None, "the file has no rows"),
+        (
+            "a film\n",
+            None,
+            "no rows, its columns are 'a film' .the first line names them.; write a line such as `text`",
+        ),
+        ("", None, "the file has no rows; write a line such as `text`, and texts below it"),
         (
             "great\nlovely\n",
             None,
@@ -164,6 +169,18 @@ def test_a_file_that_cannot_be_predicted_is_refused_and_leaves_nothing(
     with pytest.raises(DataError, match=problem):
         predict_file(classifier, source, tmp_path / "predictions.csv", column)
     assert {path.name for path in tmp_path.iterdir()} <= {"texts.csv"}
+
+
+def test_standard_input_is_called_as_it_was_typed(
+    classifier: Classifier, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "piped").write_text("a gripping film\n")
+    with open(tmp_path / "piped", "rb", buffering=0) as piped:
+        monkeypatch.setattr(prediction, "_opened", lambda _: piped)
+        with pytest.raises(
+            DataError, match=r"^-: the file has no rows, its columns are 'a gripping film'"
+        ):
+            predict_file(classifier, STANDARD_INPUT, None, None)
 
 
 def test_a_link_a_pipe_and_the_mode_of_a_file_outlive_their_predictions(

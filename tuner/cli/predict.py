@@ -134,14 +134,21 @@ def _form(asked: PredictionFormat | None, output: Path | None) -> PredictionForm
     return PredictionFormat.JSON_LINES if is_json else PredictionFormat.CSV
 
 
+def _without_endings(name: str) -> str:
+    """The name without the endings that stand for forms and packings: `a` of `a.csv.gz`."""
+    while Path(name).suffix.lower() in {*_OTHER_FORMS, *_JSON_LINES, ".csv"}:
+        name = Path(name).stem
+    return name
+
+
 def _check_output(output: Path, input: Path | None) -> None:
     """Refuses an output that cannot be written, or that is the input."""
     if output.is_dir():
         raise UsageError(f"--output: must be a file, got the folder {output}; name a file in it")
     if output.suffix.lower() in _OTHER_FORMS:
+        stem = _without_endings(output.name)
         raise UsageError(
-            f"--output: is written as CSV or JSON lines, got {output.name}; name it {output.stem}.csv or "
-            f"{output.stem}.jsonl"
+            f"--output: is written as CSV or JSON lines, got {output.name}; name it {stem}.csv or {stem}.jsonl"
         )
     if not output.parent.is_dir():
         raise UsageError(

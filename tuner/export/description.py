@@ -142,6 +142,10 @@ def read_description(folder: Path) -> Description:
         RunFolderError: there is none, or it is damaged.
     """
     path = folder / DESCRIPTION
+    if folder.is_file() and (folder.parent / DESCRIPTION).is_file():
+        raise RunFolderError(
+            f"{folder}: must be a model's folder, got a file; write {folder.parent}"
+        )
     if not path.is_file():  # nor a pipe, which would never end
         inside = folder / "model"
         remedy = "`tuner export` makes one"

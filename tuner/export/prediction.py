@@ -13,7 +13,7 @@ from rich.progress import Progress
 
 from tuner.data.cells import read_texts
 from tuner.data.columns import choose_text_column
-from tuner.data.files import DataFile, Table
+from tuner.data.files import DataFile, Table, no_rows
 from tuner.errors import DataError
 from tuner.export.classifier import Classifier
 from tuner.export.formats import PredictionFormat
@@ -74,18 +74,19 @@ def _predict(
     encoding: str | None,
 ) -> int:
     console = Console(stderr=True)
+    where = "-" if source == STANDARD_INPUT else str(source)
     count = 0
     chosen = ""
+    heading: Sequence[str] = ()
     with (
         _opened(source) as file,
         Progress(console=console, transient=True, disable=not console.is_terminal) as bar,
     ):
-        data = DataFile(
-            file, name=source.name, where=str(source), encoding=encoding, pause_s=_PAUSE_S
-        )
+        data = DataFile(file, name=source.name, where=where, encoding=encoding, pause_s=_PAUSE_S)
         task = bar.add_task("predicting", total=_size(file))
         for rows in data.pieces(_ROWS):
             if not rows.size:
+                heading = rows.names
                 break
             if not count:  # later pieces may have other columns
                 chosen = choose_text_column(rows, text_column, classifier.text_column)
@@ -95,7 +96,7 @@ def _predict(
             count += rows.size
             bar.update(task, completed=data.bytes_read)
     if not count:
-        raise DataError(f"{source}: the file has no rows; write texts into it")
+        raise no_rows(where, heading, "write a line such as `text`, and texts below it")
     return count
 
 

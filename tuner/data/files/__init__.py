@@ -5,7 +5,7 @@ shifts no row: a row that cannot be read is refused with its line. The content o
 decides where the content leaves a choice.
 """
 
-from tuner.data.files.reader import FORMATS, DataFile, read_table
+from tuner.data.files.reader import FORMATS, DataFile, no_rows, read_table
 from tuner.data.files.table import Table
 
-__all__ = ["FORMATS", "DataFile", "Table", "read_table"]
+__all__ = ["FORMATS", "DataFile", "Table", "no_rows", "read_table"]

@@ -17,6 +17,7 @@ from tuner.data.files.pauses import PAUSE, with_pauses
 from tuner.data.files.refused_kinds import refuse_other_kinds
 from tuner.data.files.table import Table, joined
 from tuner.errors import DataError
+from tuner.text import quoted_names
 
 FORMATS = ".csv, .tsv, .jsonl, .ndjson, .json, .parquet; text also as .gz, .bz2, .xz or .zst"
 _JSON_LINES = {"jsonl", "ndjson", "json"}
@@ -152,8 +153,16 @@ def read_table(
     )
     table = joined([piece.keeping(keep(piece.names)) for piece in file.pieces(_ROWS)])
     if not table.size:
-        raise DataError.at(where, "the file has no rows; it needs at least some texts with labels")
+        raise no_rows(where, table.names, "it needs at least some texts with labels")
     return replace(table, warnings=warnings)
+
+
+def no_rows(where: str, names: Sequence[str], advice: str) -> DataError:
+    """The refusal of a file without rows, perhaps because its only line was meant to be one."""
+    columns = (
+        f", its columns are {quoted_names(names)} (the first line names them)" if names else ""
+    )
+    return DataError.at(where, f"the file has no rows{columns}; {advice}")
 
 
 def _up_to_first_row(lines: Iterator[str]) -> tuple[list[str], str]:
