@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import pytest
 from support.commands import Call
 
 from tuner.settings.builtin import builtin_space_names
@@ -44,6 +45,20 @@ def test_spaces_lists_every_parameter_and_architecture(call: Call) -> None:
         line.split()[0] for line in call("spaces", "--parameters").out.splitlines() if line
     }
     assert first_words >= MODEL_PARAMETERS | set(ARCHITECTURES)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["seed", "--parameters"], "--parameters: lists those of any space, without NAME|PATH"),
+        (["--yaml", "--parameters"], "--parameters: lists those of any space, without --yaml"),
+        (["--yaml"], "--yaml: prints one space, which is not given; write its name"),
+    ],
+)
+def test_spaces_refuses_options_that_would_do_nothing(
+    call: Call, arguments: list[str], message: str
+) -> None:
+    assert call("spaces", *arguments).refusal.startswith(message)
 
 
 def test_spaces_refuses_a_bad_file_with_field_and_rule(call: Call, folder: Path) -> None:

@@ -73,7 +73,7 @@ def test_the_end_of_a_search_shows_it_and_the_command_that_exports_it(
     assert f"Ensemble:    {searched.record.text}" in lines
     assert f"             {searched.record.cost_text}" in lines
     command = f"tuner export {run.folder} --members trials"
-    assert f"             {command}   (the ensemble, as one model)" in lines
+    assert f"             {command}   # the ensemble, as one model" in lines
 
 
 @pytest.mark.parametrize(
@@ -98,7 +98,7 @@ def test_the_end_offers_the_first_trial_alone_where_the_average_scored_less(
     searched.study.study.set_user_attr(Attribute.ENSEMBLE, ensemble.model_dump(mode="json"))
     run = Run(searched.folder.path)
     print_outcome(SearchOutcome(run, SessionEnd.BUDGET_USED), SearchConfig(space=space))
-    offer = f"tuner export {run.folder} --members trials --ensemble 1   (trial 7 alone, which scored better)"
+    offer = f"tuner export {run.folder} --members trials --ensemble 1   # trial 7 alone, which scored better"
     assert (f"             {offer}" in capsys.readouterr().out.splitlines()) == is_offered
 
 
@@ -143,7 +143,7 @@ def test_the_end_offers_the_linear_model_alone_where_none_is_shown_to_beat_it(
         searched.study.study.set_user_attr(name, record.model_dump(mode="json"))
     run = Run(searched.folder.path)
     print_outcome(SearchOutcome(run, SessionEnd.BUDGET_USED), SearchConfig(space=space))
-    offer = f"tuner export {run.folder} --members reference   (the reference, which none is shown to beat)"
+    offer = f"tuner export {run.folder} --members reference   # the reference, which none is shown to beat"
     assert (f"             {offer}" in capsys.readouterr().out.splitlines()) == is_offered
 
 

@@ -1,5 +1,6 @@
 """The last lines of a search, with commands to copy."""
 
+import shlex
 from pathlib import Path
 
 import pytest
@@ -55,8 +56,14 @@ def test_paths_can_be_copied_whatever_is_in_them(
     folder = ended.run.folder
     assert f"Leaderboard: {folder}/leaderboard.csv" in lines
     assert f"Next:        tuner leaderboard '{folder}'" in lines
-    assert f"             tuner confirm '{folder}'   (is the winner really better?)" in lines
-    assert any(line.endswith("/run.yaml' --trials 24   (continues it)") for line in lines)
+    assert f"             tuner confirm '{folder}'   # is the winner really better?" in lines
+    assert any(line.endswith("/run.yaml' --trials 24   # continues it") for line in lines)
+    commands = [shlex.split(line[13:], comments=True) for line in lines if " tuner " in line]
+    assert commands == [
+        ["tuner", "leaderboard", str(folder)],
+        ["tuner", "confirm", str(folder)],
+        ["tuner", "search", "--config", f"{folder}/run.yaml", "--trials", "24"],
+    ]
     assert "… and 2 more" in lines
     (differences,) = (line for line in lines if line.startswith("Differences: configurations "))
     assert differences.endswith(" points (standard deviations of scores)")
@@ -78,7 +85,7 @@ def test_a_search_that_ended_because_it_was_flat_tells_what_continues_it(
     ended = outcome(tmp_path, SessionEnd.BUDGET_USED)
     print_outcome(ended, SearchConfig(space=study.space, trials=trials, stop_when_flat=True))
     lines = capsys.readouterr().out.splitlines()
-    assert any(line.endswith(f"/run.yaml' {further}   (continues it)") for line in lines)
+    assert any(line.endswith(f"/run.yaml' {further}   # continues it") for line in lines)
 
 
 def test_a_search_by_two_objectives_ends_with_the_ends_of_its_front(

@@ -76,7 +76,7 @@ def tuner(
 ) -> None:
     """Find good LSTM-family classifiers for your sequences. Optuna decides, Ray Tune executes, Keras trains.
 
-    Begin with `tuner search quickstart`, then run `tuner leaderboard`.
+    Begin with `tuner search quickstart`, then run `tuner leaderboard runs/quickstart-imdb-train`.
     """
     if version:
         from importlib.metadata import version as installed

@@ -30,7 +30,8 @@ def report(
     out: Annotated[
         str | None,
         typer.Option(
-            help="File to write; for figures, a folder. Default: RUN/report.html or RUN/figures; Markdown is printed.",
+            help="File to write; for figures, a folder. Default: report.html or figures in RUN, of several runs in the "
+            "current folder; Markdown is printed.",
             metavar="PATH",
         ),
     ] = None,

@@ -18,10 +18,16 @@ def spaces(
     ] = False,
 ) -> None:
     """List the search spaces, show one, or check one of your own."""
+    from tuner.errors import UsageError
     from tuner.settings.builtin import builtin_space_names, find_space, space_text
     from tuner.terminal.spaces import builtin_spaces, space_ranges, variable_parameters
     from tuner.terminal.tables import plain_console
 
+    if parameters and (name is not None or yaml):
+        other = "--yaml" if name is None else "NAME|PATH"
+        raise UsageError(f"--parameters: lists those of any space, without {other}; leave one out")
+    if yaml and name is None:
+        raise UsageError("--yaml: prints one space, which is not given; write its name, e.g. seed")
     console = plain_console()
     if parameters:
         console.print(variable_parameters())

@@ -55,7 +55,7 @@ def print_outcome(outcome: SearchOutcome, config: SearchConfig) -> int:
     commands = [
         f"tuner leaderboard {folder}{front}",
         *_commands_for_a_model(run, folder),
-        f"tuner search --config {settings} {further}{modules}   (continues it)",
+        f"tuner search --config {settings} {further}{modules}   # continues it",
     ]
     _print(console, headed("Next:", commands, width=13))
     return 0
@@ -78,22 +78,22 @@ def _found(
 
 
 def _commands_for_a_model(run: Run, folder: str) -> Iterator[str]:
-    """The commands that lead from here to a model."""
+    """The commands that lead from here to a model; what follows # is a comment to a shell, too."""
     modules = module_options(run.space.architectures)
     if run.best is not None:
-        yield f"tuner confirm {folder}{modules}   (is the winner really better?)"
+        yield f"tuner confirm {folder}{modules}   # is the winner really better?"
     ensemble = run.ensemble
     if ensemble is None:
         return
     if ensemble.is_average:
-        yield f"tuner export {folder} --members trials{modules}   (the ensemble, as one model)"
+        yield f"tuner export {folder} --members trials{modules}   # the ensemble, as one model"
     if ensemble.is_worse_than_single:
         alone = f"trial {ensemble.members[0]} alone, which scored better"
-        yield f"tuner export {folder} --members trials --ensemble 1{modules}   ({alone})"
+        yield f"tuner export {folder} --members trials --ensemble 1{modules}   # {alone}"
     reference = run.reference if ensemble.with_reference is not None else None
     if reference is not None and reference.is_unbeaten:
         unbeaten = "the reference, which none is shown to beat"
-        yield f"tuner export {folder} --members reference   ({unbeaten})"
+        yield f"tuner export {folder} --members reference   # {unbeaten}"
 
 
 def _further(config: SearchConfig, finished: int, seconds: float, *, ended_flat: bool) -> str:
