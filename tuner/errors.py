@@ -21,6 +21,8 @@ A message names the place, the rule, the value given, and what to write instead.
 good order are no errors: `Interrupted`, `StopRequested` and `TimeIsUp` in `tuner.execution.interrupts`.
 """
 
+from typing import Self
+
 
 class TunerError(Exception):
     """Root of every error raised on purpose; anything else that escapes is a bug of ours."""
@@ -28,6 +30,22 @@ class TunerError(Exception):
 
 class UsageError(TunerError):
     """The request cannot be met as it was written; nothing was started and nothing was left behind."""
+
+    setting: str | None = None  # the keyword that the message begins with
+
+    @classmethod
+    def of(cls, setting: str, rule: str) -> Self:
+        """The error `setting: rule`, of a setting by its keyword, which the command line shows as a flag."""
+        error = cls(f"{setting}: {rule}")
+        error.setting = setting
+        return error
+
+    @property
+    def in_flags(self) -> str:
+        """The message as the command line prints it."""
+        if self.setting is None:
+            return str(self)
+        return f"--{self.setting.replace('_', '-')}{str(self).removeprefix(self.setting)}"
 
 
 class SpaceError(UsageError):

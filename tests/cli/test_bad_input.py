@@ -170,7 +170,7 @@ def test_several_runs_to_learn_from_are_asked_for_and_one_that_is_not_there_is_r
     error = refusal(
         "good.yaml --data good.csv --learn-from no/a --learn-from no/b", monkeypatch, capfd
     )
-    assert "learn_from: no/a: no such run folder" in error
+    assert "tuner: --learn-from: no/a: no such run folder" in error
     assert "nothing to learn from" in refusal("good.yaml --data good.csv", monkeypatch, capfd)
     several, none = [each.starters for each in asked]
     assert several is not None

@@ -111,9 +111,11 @@ def test_fewer_can_be_chosen_but_not_more(confirmed: Confirmed) -> None:
     assert fewer.reference is None
     assert confirmed.run.ensemble is not None
     assert member[0].number == confirmed.run.ensemble.members[0]
-    with pytest.raises(UsageError, match=r"^ensemble 7: .* has the weights of \d trials; ask for"):
+    with pytest.raises(
+        UsageError, match=r"^ensemble: .* has the weights of \d trials, got 7; ask for"
+    ):
         load_chosen(confirmed.run, TRIALS.model_copy(update={"ensemble": 7}))
-    with pytest.raises(UsageError, match=r"^finalist 2: names one of the finalists"):
+    with pytest.raises(UsageError, match=r"^finalist: names one of the finalists, got 2"):
         load_chosen(confirmed.run, TRIALS.model_copy(update={"finalist": 2}))
 
 

@@ -247,7 +247,7 @@ def test_a_threshold_is_refused_of_more_than_two_classes_and_is_in_the_card(
     confirmed: Confirmed,
 ) -> None:
     with pytest.raises(
-        UsageError, match=r"^threshold 0\.3: decides between two classes, and .* 5;"
+        UsageError, match=r"^threshold: decides between two classes, got 0\.3, and .* 5;"
     ):
         check_threshold(0.3, 5)
     asked = dataclasses.replace(confirmed.chosen(), choice=ModelChoice(threshold=0.3))

@@ -190,9 +190,13 @@ def test_alone_it_needs_no_trial(confirmed: Confirmed, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("setting", "value", "match"),
     [
-        ("finalist", 2, "^finalist 2: names one of the finalists, but the linear reference alone"),
-        ("ensemble", 1, "^ensemble 1: is a number of finalists or trials, but the linear"),
-        ("with_reference", True, "^with reference: adds it to finalists or trials, but the"),
+        (
+            "finalist",
+            2,
+            "^finalist: names one of the finalists, got 2, but the linear reference alone",
+        ),
+        ("ensemble", 1, "^ensemble: is a number of finalists or trials, got 1, but the linear"),
+        ("with_reference", True, "^with_reference: adds it to finalists or trials, but the"),
     ],
 )
 def test_alone_it_takes_no_choice_among_models(
@@ -232,7 +236,7 @@ def test_rows_of_one_group_choose_no_part_and_say_so_of_it_alone(
     config = make(space, tmp_path, tmp_path, data=data, trials=1, trainer="keras", max_epochs=1)
     run = Run(run_search(config).run.folder)
     asked = TOGETHER.model_copy(update={"members": MembersOf.TRIALS})
-    with pytest.raises(UsageError, match=r"^with reference: its part is chosen on two halves of"):
+    with pytest.raises(UsageError, match=r"^with_reference: its part is chosen on two halves of"):
         load_chosen(run, asked)
     alone = load_chosen(run, ALONE)
     assert choice_lines(alone)[1] in model_card(alone)

@@ -34,7 +34,7 @@ from tuner.cli import (
 )
 from tuner.cli.commands import Command, Commands, end_without_reader
 from tuner.cli.parser_errors import in_our_words
-from tuner.errors import SearchError, TunerError
+from tuner.errors import SearchError, TunerError, UsageError
 from tuner.execution.interrupts import Interrupted, StopRequested
 from tuner.output import is_of_lost_terminal
 from tuner.text import one_line
@@ -106,6 +106,8 @@ def main() -> None:
         sys.exit(130)
     except SearchError as error:
         _refuse(str(error), code=1)
+    except UsageError as error:
+        _refuse(error.in_flags)
     except TunerError as error:
         _refuse(str(error))
     except KeyboardInterrupt:

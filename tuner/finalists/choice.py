@@ -181,14 +181,16 @@ def _check_alone(choice: ModelChoice) -> None:
     if choice.members is not MembersOf.REFERENCE:
         return
     if choice.finalist != 1:
-        wrong = f"finalist {choice.finalist}: names one of the finalists"
+        setting, meaning = "finalist", f"names one of the finalists, got {choice.finalist}"
     elif choice.ensemble is not None:
-        wrong = f"ensemble {choice.ensemble}: is a number of finalists or trials"
+        setting, meaning = "ensemble", f"is a number of finalists or trials, got {choice.ensemble}"
     elif choice.with_reference:
-        wrong = "with reference: adds it to finalists or trials"
+        setting, meaning = "with_reference", "adds it to finalists or trials"
     else:
         return
-    raise UsageError(f"{wrong}, but the linear reference alone was asked for; leave it out")
+    raise UsageError.of(
+        setting, f"{meaning}, but the linear reference alone was asked for; leave it out"
+    )
 
 
 def _with_reference(chosen: Chosen) -> Chosen:
@@ -216,9 +218,10 @@ def _member(
         UsageError: it was asked for, and its part cannot be measured.
     """
     if choice.with_reference and together is None:
-        raise UsageError(
-            "with reference: its part is chosen on two halves of the confirmation split by texts or groups, and all "
-            "rows there are of one; leave it out"
+        raise UsageError.of(
+            "with_reference",
+            "its part is chosen on two halves of the confirmation split by texts or groups, and all "
+            "rows there are of one; leave it out",
         )
     model, train_on = kept
     if model is None or together is None or not together.weight:
@@ -237,8 +240,9 @@ def chosen_trials(
         UsageError: there are not so many, or none, or no reference that was asked for.
     """
     if choice.finalist != 1:
-        raise UsageError(
-            f"finalist {choice.finalist}: names one of the finalists, but trials were asked for; leave it out"
+        raise UsageError.of(
+            "finalist",
+            f"names one of the finalists, got {choice.finalist}, but trials were asked for; leave it out",
         )
     labels = dataset.splits[Split.CONFIRMATION].labels
     n_files = len(list(run.files.trial_models.glob("trial-*.npz")))
@@ -255,9 +259,10 @@ def chosen_trials(
             f"{run.files.trial_models}: holds no model of an ended trial; {confirm_command(run)}"
         )
     if choice.ensemble is not None and len(kept) < choice.ensemble:
-        raise UsageError(
-            f"ensemble {choice.ensemble}: {where} has the weights of {count_text(len(kept), 'trial')}; ask for as "
-            "many or fewer"
+        raise UsageError.of(
+            "ensemble",
+            f"{where} has the weights of {count_text(len(kept), 'trial')}, got {choice.ensemble}; ask for as many or "
+            "fewer",
         )
     records = {record.number: record for record in run.reader.records()}
     metric = run.space.metric
@@ -288,9 +293,11 @@ def chosen_finalists(finalists: Sequence[Finalist], choice: ModelChoice) -> list
     count = 1 if choice.ensemble is None else choice.ensemble
     first, last = choice.finalist, choice.finalist + count - 1
     if last > len(finalists):
-        raise UsageError(
-            f"finalist {choice.finalist}, ensemble {count}: this run has "
-            f"{count_text(len(finalists), 'finalist')}; ask for some of them, or confirm more"
+        setting = "ensemble" if count > 1 else "finalist"
+        raise UsageError.of(
+            setting,
+            f"this run has {count_text(len(finalists), 'finalist')}, got {count_text(count, 'finalist')} from rank "
+            f"{choice.finalist} on; ask for some of them, or confirm more",
         )
     return list(finalists[first - 1 : last])
 
@@ -306,6 +313,7 @@ def check_threshold(threshold: float | None, n_classes: int) -> None:
         UsageError: there are not two classes.
     """
     if threshold is not None and n_classes != 2:
-        raise UsageError(
-            f"threshold {threshold}: decides between two classes, and this run has {n_classes}; leave it out"
+        raise UsageError.of(
+            "threshold",
+            f"decides between two classes, got {threshold}, and this run has {n_classes}; leave it out",
         )

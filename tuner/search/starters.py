@@ -56,9 +56,10 @@ def with_starters(folder: RunFolder, config: SearchConfig) -> SearchConfig:
         recorded = read_run_file(folder).config
         starters = recorded.starters
         if starters is None and asked is not None and asked.learn_from:
-            raise ConfigError(
-                f"learn_from: {config.place} began without starters, which are tried first; leave it out, or choose "
-                "another --name"
+            raise ConfigError.of(
+                "learn_from",
+                f"{config.place} began without starters, which are tried first; leave it out, or choose "
+                "another --name",
             )
         if starters is not None:
             found = (_in_wider_space(each, recorded.space, config) for each in starters.found)
@@ -156,16 +157,18 @@ def _starters_of(place: str, config: SearchConfig, searched: SearchSpace) -> lis
         space, records = run.space, run.reader.records()
         trainer = run.recorded.config.trainer
     except UsageError as error:
-        raise ConfigError(f"learn_from: {error}") from error
+        raise ConfigError.of("learn_from", str(error)) from error
     if trainer is TrainerName.TOY and config.trainer is not TrainerName.TOY:
-        raise ConfigError(
-            f"learn_from: {place}: this run was a rehearsal, its trials trained nothing; leave it out"
+        raise ConfigError.of(
+            "learn_from",
+            f"{place}: this run was a rehearsal, its trials trained nothing; leave it out",
         )
     worked = [each for each in records if each.status.has_worked and each.ranked_score is not None]
     if not worked:
-        raise ConfigError(
-            f"learn_from: {place}: no trial of this run has ended in order, so nothing can be learned from it; "
-            "leave it out"
+        raise ConfigError.of(
+            "learn_from",
+            f"{place}: no trial of this run has ended in order, so nothing can be learned from it; "
+            "leave it out",
         )
     found: dict[str, Starter] = {}
     reasons = []
@@ -180,9 +183,10 @@ def _starters_of(place: str, config: SearchConfig, searched: SearchSpace) -> lis
         starter = Starter(trial=f"{run.name}:{record.number}", configuration=configuration)
         found[record.architecture] = starter
     if not found:
-        raise ConfigError(
-            f"learn_from: {place}: none of its configurations lies in this space (of the best one {reasons[0]}); "
-            "leave it out, or widen the space"
+        raise ConfigError.of(
+            "learn_from",
+            f"{place}: none of its configurations lies in this space (of the best one {reasons[0]}); "
+            "leave it out, or widen the space",
         )
     return list(found.values())[:MOST_OF_A_RUN]
 

@@ -26,7 +26,7 @@ def check_exporters(config: SearchConfig) -> None:
     if uri.startswith(_SQLITE):
         parent = Path(uri.removeprefix(_SQLITE)).parent
         if not parent.is_dir():
-            raise ConfigError(f"mlflow: {parent}: no such folder; make it first")
+            raise ConfigError.of("mlflow", f"{parent}: no such folder; make it first")
 
 
 def make_exporters(config: SearchConfig, folder: RunFolder) -> list[Exporter]:
