@@ -36,14 +36,16 @@ def pack_submission(config: SearchConfig, folder: Path) -> None:
         settings["out"] = f"~/{config.out}"
     place = config.storage_path
     if place is not None and not is_url(place) and not place.startswith(("/", "~")):
-        raise ConfigError(
-            f"storage_path: {place} is a path of this machine; write one that all nodes share, or a URL"
+        raise ConfigError.of(
+            "storage_path",
+            f"{place} is a path of this machine; write one that all nodes share, or a URL",
         )
     if config.mlflow is not None and not config.mlflow.startswith(
         ("http:", "https:", "/", "~", "sqlite:////")
     ):
-        raise ConfigError(
-            f"mlflow: {config.mlflow} is a path of this machine; write a server's address, or a path of the head"
+        raise ConfigError.of(
+            "mlflow",
+            f"{config.mlflow} is a path of this machine; write a server's address, or a path of the head",
         )
     for name, key, given in (
         ("data", "source", config.data.source),

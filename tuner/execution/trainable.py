@@ -43,13 +43,13 @@ from tuner.run.epoch_parts import EpochPart
 from tuner.run.run_file import installed_versions
 from tuner.run.trial_status import TrialFacts, TrialStatus
 from tuner.settings.config import TrainerName
-from tuner.settings.hyperparameters import is_custom
+from tuner.settings.hyperparameters import is_custom, module_of
 from tuner.storage import Storage
 from tuner.text import one_line
 from tuner.training.checkpoint import Checkpoint
 from tuner.training.failures import LONGEST_REASON, status_of, trial_error
 from tuner.training.own_code import code_of
-from tuner.training.own_modules import make_importable, module_of, name_modules_of
+from tuner.training.own_modules import make_importable, name_modules_of
 from tuner.training.spec import EpochResult, TrainsByEpoch, TrialSpec
 from tuner.training.trained_model_file import to_bytes
 

@@ -12,9 +12,10 @@ def starting_from_vectors(space: SearchSpace, size: int) -> SearchSpace:
         ConfigError: it has an architecture of the person's own, which builds its own embedding.
     """
     for architecture in filter(is_custom, space.architectures):
-        raise ConfigError(
-            f"vectors: {architecture} builds an embedding of its own, which does not start from them; leave them out, "
-            "or search tuner's architectures alone"
+        raise ConfigError.of(
+            "vectors",
+            f"{architecture} builds an embedding of its own, which does not start from them; leave them out, "
+            "or search tuner's architectures alone",
         )
     mapping = space.to_mapping()
     for name, own in mapping["architectures"].items():

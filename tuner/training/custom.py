@@ -16,13 +16,12 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from tuner.errors import SpaceError, TrialBroke, TrialFailed
-from tuner.settings.hyperparameters import Hyperparameters
+from tuner.settings.hyperparameters import Hyperparameters, module_of
 from tuner.training.failures import trial_error
 from tuner.training.own_modules import (
     dtype_policy_of,
     import_latest,
     import_module,
-    module_of,
 )
 
 if TYPE_CHECKING:
