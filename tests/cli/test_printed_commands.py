@@ -31,8 +31,9 @@ def run(folder: Path, make_run: MakeRun) -> Run:
     architectures = {f"{MODULE}:build": {"units": {"int": [1, 2]}}, "lstm": {}}
     space = SearchSpace.from_mapping({"name": "x", "architectures": architectures}, "x.yaml")
     path = make_run("mine", 0.5, 0.6, space=space)
-    config = make_config({"space": space, "data": {"source": "gone.csv"}})
+    config = make_config({"space": space, "data": {"source": "empty.csv"}})
     write_run_file(RunFolder(folder / path), config, "data")
+    (folder / "empty.csv").write_text("text,label\n", "utf-8")
     return Run(path)
 
 
@@ -52,7 +53,7 @@ def test_each_printed_command_is_accepted(
             given = arguments if is_named else arguments[:at] + arguments[at + 2 :]
             ended = call(*given)  # which is refused for its data where its module is named
             assert ("is run only if you name it" in ended.err) is not is_named
-            assert ("gone.csv" in ended.err) is is_named
+            assert ("empty.csv" in ended.err) is is_named
 
 
 def test_the_command_of_a_refusal_names_it(run: Run) -> None:

@@ -81,7 +81,7 @@ def test_the_package_can_be_run() -> None:
         (("search", "seed", "--tokens", "bytes"), "--tokens: must be 'words', 'characters' or"),
         (
             ("search", "seed", "--sampler", "grid"),
-            "--sampler: must be 'tpe' or 'random', got 'grid'",
+            "--sampler: must be 'mixed', 'tpe' or 'random', got 'grid'",
         ),
         (
             ("search", "seed", "--mlflow", "ftp://x"),

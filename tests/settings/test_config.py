@@ -138,7 +138,7 @@ def test_a_file_with_an_empty_data_section_is_filled_by_flags(write_file: WriteF
         ),
         (
             {"space": "seed", "sampler": "grid"},
-            "^--sampler: must be 'tpe' or 'random', got 'grid'$",
+            "^--sampler: must be 'mixed', 'tpe' or 'random', got 'grid'$",
         ),
         ({"space": "seed", "pruner": "x"}, "^--pruner: must be 'halving', 'hyperband' or 'none'"),
         ({"space": "seed", "data": {"tokens": "x"}}, "^--tokens: must be 'words', .*, got 'x'$"),
